@@ -1,0 +1,1 @@
+"""Hears: sources, mode, privacy, capture, and the bus that carries what was heard."""

@@ -1,0 +1,193 @@
+"""The bus: the only thing that stages share. One small protocol, several implementations.
+
+The unit is a **record**: topic, partition, offset, key, value (bytes; None is a tombstone), time in milliseconds
+since the epoch. Within a partition offsets grow and times never run back.
+
+The heart is a **transaction**: the records a stage publishes and the offsets it commits become visible together
+or not at all. A member of a consumer group that was replaced or timed out is *fenced*: its transaction raises
+`Fenced` and writes nothing.
+
+Why a protocol of our own and not Kafka's client with a fake behind it: most hospitals' first machine is one machine,
+and a broker that must be woken at night is one more thing that can be down. Why so small: every word here has to mean
+the same on SQLite and on Kafka, and `tests/contract` holds both to it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from listener.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from listener.bus.topics import TopicSpec
+    from listener.clock import Clock
+
+BUSES: Mapping[str, str] = {"embedded": "listener.bus.embedded:EmbeddedBus"}
+"""URL scheme → class."""
+
+
+class TopicPartition(NamedTuple):
+    topic: str
+    partition: int
+
+
+class Commit(NamedTuple):
+    """Where a group goes on in a partition, with up to 4,000 characters of its own beside it."""
+
+    offset: int
+    metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to be. Without a partition the key chooses it (`partition_of`)."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes | None
+    time_ms: int
+
+    @property
+    def tp(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
+
+    @property
+    def where(self) -> str:
+        return f"{self.topic}/{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    name: str
+    partitions: int
+    records: int
+    oldest_ms: int | None
+    newest_ms: int | None
+
+
+class Consumer(Protocol):
+    """Reads records in partition order. With a group it shares the topics' partitions with the group's other members."""
+
+    def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
+        """Up to `limit` records, waiting at most `timeout` seconds for the first. Assignments change only in here."""
+
+    @property
+    def assignment(self) -> frozenset[TopicPartition]: ...
+
+    def committed(self, tp: TopicPartition) -> Commit | None:
+        """What the group last committed there."""
+
+    def position(self, tp: TopicPartition) -> int:
+        """The offset that the next poll would give."""
+
+    def seek(self, tp: TopicPartition, offset: int) -> None: ...
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+
+
+class Transaction(Protocol):
+    def publish(self, message: Message) -> None: ...
+
+    def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
+        """The consumer's group goes on from these offsets, once this transaction is done."""
+
+
+class Lease(Protocol):
+    """One holder at a time. A holder that did not renew in time has lost it."""
+
+    def renew(self) -> bool:
+        """True while we hold it, having got it just now included."""
+
+    def release(self) -> None: ...
+
+
+class Bus(Protocol):
+    """Safe to use from several threads; consumers and transactions belong to one thread each."""
+
+    def ensure(self, specs: Iterable[TopicSpec]) -> None:
+        """Make the topics that are missing."""
+
+    def partitions(self, topic: str) -> int: ...
+
+    def topics(self) -> list[TopicInfo]: ...
+
+    def publish(self, messages: Sequence[Message]) -> list[int]:
+        """All or nothing, durable as the topics ask. The offsets, in order."""
+
+    def transaction(self, writer: str) -> AbstractContextManager[Transaction]:
+        """`writer` is the transactional id: one stage instance. Leaving with an exception writes nothing."""
+
+    def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
+        """Append one record made from the topic's last one, with no other in between: for hash chains. One partition."""
+
+    def consumer(self, topics: Sequence[str], *, group: str, member: str,
+                 on_assign: Callable[[frozenset[TopicPartition]], None] | None = None) -> Consumer:
+        """Join a group. Starts at the committed offset, else the beginning.
+
+        `member` is static: the same name again replaces its former holder at once, and fences it.
+        `on_assign` is called inside `poll` with the new assignment, before any record of it; it may seek.
+        """
+
+    def reader(self, topics: Sequence[str], *, start: int | datetime | None = 0) -> Consumer:
+        """Read by oneself, without a group: from the beginning (0), from a time, or from the end (None)."""
+
+    def begin_offset(self, tp: TopicPartition) -> int: ...
+
+    def end_offset(self, tp: TopicPartition) -> int:
+        """The offset that the next record will have."""
+
+    def offset_at(self, tp: TopicPartition, time: datetime) -> int:
+        """The first offset whose time is at or after `time`; the end when there is none."""
+
+    def lag(self, group: str) -> Mapping[TopicPartition, int]:
+        """Records that a group has not committed yet."""
+
+    def purge(self, records: Iterable[tuple[TopicPartition, str]]) -> int:
+        """Remove every record of these keys, from the bytes on disk too, and leave a tombstone for caches.
+
+        Returns how many records went. Raises BusError when the bytes could not be overwritten.
+        """
+
+    def retain(self, now: datetime) -> Mapping[str, int]:
+        """Drop what is older than each topic's retention; topic → records dropped."""
+
+    def lease(self, name: str, holder: str, ttl: float) -> Lease: ...
+
+    def healthy(self) -> str | None:
+        """None, or the reason why the bus cannot be used now."""
+
+    def close(self) -> None: ...
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key, the same on every bus, machine and run."""
+    return zlib.crc32(key.encode()) % partitions
+
+
+def open_bus(url: str, folder: Path, clock: Clock, *, durable: bool = True) -> Bus:
+    """`embedded:` → a log in `folder`. `durable=False` trades safety for speed: for replays, whose bus is thrown away."""
+    from listener.plugins import load
+
+    scheme, _, rest = url.partition(":")
+    if scheme not in BUSES:
+        raise ConfigError(f"bus.url: no bus is called {scheme!r}; known: {', '.join(BUSES)}")
+    bus: Bus = load(BUSES[scheme])(rest, folder, clock, durable=durable)
+    return bus

@@ -1,0 +1,242 @@
+"""Finding and reading configuration: the folder, YAML with line numbers, and the environment over it.
+
+Nothing here imports pydantic, because a mode switch reads its two or three settings through this module alone
+(`listener.settings` adds types for everybody else).
+
+YAML is read as version 1.2 means it: `no` is the Norwegian language and not `false`, `1:30` is text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from listener.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+Loc = tuple[str | int, ...]
+
+ENV_PREFIX = "LYTTEPOST_"
+ENV_OWN = {"LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH"}
+"""Variables that are no settings: where the folders are, and the crash point that a test names."""
+ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_TEST_KAFKA"}
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML 1.2's core schema on PyYAML: only true and false are booleans; no dates, no base-60 numbers."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
+
+
+def _resolve(tag: str, pattern: str, first: str) -> None:
+    import re
+
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
+
+
+_resolve("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF")
+_resolve("null", r"^(?:~|null|Null|NULL|)$", "~nN\0")
+_resolve("int", r"^[-+]?[0-9]+$", "-+0123456789")
+_resolve("float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", "-+.0123456789")
+
+
+def _mapping(loader: Any, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    seen: set[Any] = set()
+    for key, _ in node.value:
+        name = loader.construct_object(key, deep=True)
+        if isinstance(name, Hashable) and name in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key.start_mark)
+        seen.add(name)
+    result: dict[Hashable, Any] = yaml.SafeLoader.construct_mapping(loader, node, deep=deep)
+    return result
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: _mapping(loader, node, deep=True))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """Parsed YAML that remembers where each thing stands."""
+
+    path: Path
+    data: Any
+    lines: Mapping[Loc, int]
+
+    def line(self, loc: Loc) -> int:
+        """The line of the innermost part of `loc` that is written in the file; 1 for the whole."""
+        while loc:
+            if loc in self.lines:
+                return self.lines[loc]
+            loc = loc[:-1]
+        return 1
+
+    def error(self, loc: Loc, message: str) -> ConfigError:
+        """`file:line: where: message`."""
+        where = ".".join(map(str, loc))
+        return ConfigError(f"{self.path}:{self.line(loc)}: {where + ': ' if where else ''}{message}")
+
+    def explain(self, error: ValidationError, prefix: Loc = ()) -> ConfigError:
+        """What pydantic refused, each on its own line, with file and line. Values are not repeated."""
+        problems = error.errors(include_input=False, include_url=False)
+        return ConfigError("\n".join(str(self.error(self._known(prefix + p["loc"]), _mend(p))) for p in problems))
+
+    def _known(self, loc: Loc) -> Loc:
+        """Without the names of union members that pydantic puts between, except a last one: the missing or unknown key."""
+        out: Loc = ()
+        for index, part in enumerate(loc):
+            if (*out, part) in self.lines or index == len(loc) - 1:
+                out = (*out, part)
+        return out
+
+
+def _mend(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "no such setting; remove it or mend the spelling"
+    if problem["type"] == "missing":
+        return "must be set"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def load_yaml(path: Path) -> YamlFile:
+    """Read one file. Raises ConfigError that names file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `lyttepost config init DIR` writes a complete set") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> YamlFile:
+    """YAML text → data and lines. Raises ConfigError."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[Loc, int] = {}
+        if node is not None:
+            _note_lines(node, (), lines)
+        data = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    finally:
+        loader.dispose()
+    return YamlFile(path, data, lines)
+
+
+def _note_lines(node: yaml.Node, loc: Loc, lines: dict[Loc, int]) -> None:
+    lines.setdefault(loc, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*loc, key.value)
+            lines[inner] = key.start_mark.line + 1
+            _note_lines(value, inner, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _note_lines(value, (*loc, index), lines)
+
+
+def packaged_config() -> Path:
+    """The configuration that came with the program: inside the wheel, or beside the package in a checkout."""
+    package = Path(str(files("listener")))
+    inside = package / "_config"
+    return inside if inside.is_dir() else package.parent / "config"
+
+
+def config_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """`LYTTEPOST_CONFIG`, else the packaged one. Raises ConfigError when it is no folder."""
+    chosen = (os.environ if environ is None else environ).get("LYTTEPOST_CONFIG")
+    if not chosen:
+        return packaged_config()
+    folder = Path(chosen).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"LYTTEPOST_CONFIG={folder}: no such folder; `lyttepost config init {folder}` makes it")
+    return folder
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """`LYTTEPOST_A__B=v` → {"a": {"b": v}}; values are read as YAML scalars or lists."""
+    tree: dict[str, Any] = {}
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or name in ENV_OWN | ENV_TESTS:
+            continue
+        *parents, last = name.removeprefix(ENV_PREFIX).lower().split("__")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+            if not isinstance(branch, dict):
+                raise ConfigError(f"{name}: a shorter variable of that name is set too; keep one of them")
+        branch[last] = _scalar(environ[name])
+    return tree
+
+
+def _scalar(text: str) -> Any:
+    if text[:1] not in "[{" and not text.strip().lower() in ("true", "false", "null", "~"):
+        return text
+    try:
+        return parse_yaml(text, Path("environment")).data
+    except ConfigError:
+        return text
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`, mapping by mapping."""
+    out = dict(base)
+    for key, value in over.items():
+        below = out.get(key)
+        out[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+@dataclass(frozen=True)
+class RawSettings:
+    """The settings before they are typed: the file's tree with the environment's over it."""
+
+    tree: Mapping[str, Any]
+    file: YamlFile
+    env: Mapping[str, Any]
+    folder: Path
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """`bus.url` → its value, or the default."""
+        value: Any = self.tree
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return default if value is None else value
+
+
+@lru_cache(maxsize=1)
+def raw_settings() -> RawSettings:
+    """settings.yaml of the configuration folder, the environment over it. Raises ConfigError."""
+    folder = config_dir()
+    file = load_yaml(folder / "settings.yaml")
+    if not isinstance(file.data or {}, dict):
+        raise ConfigError(f"{file.path}:1: must be a mapping of settings")
+    env = environment(os.environ)
+    return RawSettings(merge(file.data or {}, env), file, env, folder)
+
+
+def data_dir(flag: str | None = None) -> Path:
+    """`--data`, else `LYTTEPOST_DATA`, else the platform's folder for state."""
+    chosen = flag or os.environ.get("LYTTEPOST_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_state_path
+
+    return user_state_path("lyttepost", appauthor=False)

@@ -1,0 +1,56 @@
+"""What can go wrong that a person must mend, and the exit code that says so.
+
+    LyttepostError          1  failed
+    ├── UsageError          2  the words of the command are off
+    ├── Refused             3  a state forbids it
+    ├── ConfigError         4  a setting, rule or credential is wrong or missing
+    ├── NotFollowed         5  done, but not followed everywhere
+    ├── BusError            1  the bus could not do it
+    │   ├── Fenced             another process took over; drop the batch and start again
+    │   └── BusFull            no room left for what can wait
+    └── Corrupt             1  our own records contradict themselves: stop, loudly
+
+Every message says what is wrong, where, and how to mend it. None holds a secret or the text of a post.
+"""
+
+from __future__ import annotations
+
+
+class LyttepostError(Exception):
+    """Something a person must know of; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(LyttepostError):
+    exit_code = 2
+
+
+class Refused(LyttepostError):
+    exit_code = 3
+
+
+class ConfigError(LyttepostError):
+    """A file or variable is wrong. The message begins with `file:line:` where there is a line to name."""
+
+    exit_code = 4
+
+
+class NotFollowed(LyttepostError):
+    exit_code = 5
+
+
+class BusError(LyttepostError):
+    pass
+
+
+class Fenced(BusError):
+    """This member lost its place in the group; nothing of its transaction was written."""
+
+
+class BusFull(BusError):
+    """No room: what can wait was not written. Room is held back for gaps, alerts and their handling."""
+
+
+class Corrupt(LyttepostError):
+    pass
