@@ -9,7 +9,8 @@ YAML is read as version 1.2 means it: `no` is the Norwegian language and not `fa
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -37,14 +38,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
 
 
-def _resolve(tag: str, pattern: str, first: str) -> None:
-    import re
-
+def _resolve(tag: str, pattern: str, first: Iterable[str]) -> None:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
 
 
 _resolve("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF")
-_resolve("null", r"^(?:~|null|Null|NULL|)$", "~nN\0")
+_resolve("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""])
 _resolve("int", r"^[-+]?[0-9]+$", "-+0123456789")
 _resolve("float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", "-+.0123456789")
 
@@ -91,7 +90,7 @@ class YamlFile:
         return ConfigError("\n".join(str(self.error(self._known(prefix + p["loc"]), _mend(p))) for p in problems))
 
     def _known(self, loc: Loc) -> Loc:
-        """Without the names of union members that pydantic puts between, except a last one: the missing or unknown key."""
+        """Without the union members' names that pydantic puts between, except a last one: a missing or unknown key."""
         out: Loc = ()
         for index, part in enumerate(loc):
             if (*out, part) in self.lines or index == len(loc) - 1:
@@ -187,7 +186,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _scalar(text: str) -> Any:
-    if text[:1] not in "[{" and not text.strip().lower() in ("true", "false", "null", "~"):
+    if text[:1] not in "[{" and text.strip().lower() not in ("true", "false", "null", "~"):
         return text
     try:
         return parse_yaml(text, Path("environment")).data

@@ -218,7 +218,11 @@ def find_open(state: State, name: str, exercise: bool) -> Incident | None:
     """The open incident of that name. An exercise and a real crisis of one name are two: neither hides the other."""
     wanted = name.strip().casefold()
     return next(
-        (i for i in state.incidents.values() if i.open and i.exercise == exercise and i.name.strip().casefold() == wanted),
+        (
+            i
+            for i in state.incidents.values()
+            if i.open and i.exercise == exercise and i.name.strip().casefold() == wanted
+        ),
         None,
     )
 

@@ -12,7 +12,6 @@ raises `BadRecord`. Neither message holds a value of the record: values may be a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,7 +20,7 @@ from pydantic_core import from_json
 
 from listener.mode import Command, Incident, Presence
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class Origin(StrEnum):
@@ -404,4 +403,3 @@ def reach_of(followers: int | None) -> Reach:
         return Reach.UNKNOWN
     bands = ((100, Reach.UNDER_100), (1_000, Reach.UNDER_1K), (10_000, Reach.UNDER_10K), (100_000, Reach.UNDER_100K))
     return next((band for bound, band in bands if followers < bound), Reach.LARGE)
-

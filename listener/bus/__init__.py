@@ -83,7 +83,7 @@ class TopicInfo:
 
 
 class Consumer(Protocol):
-    """Reads records in partition order. With a group it shares the topics' partitions with the group's other members."""
+    """Reads records in partition order; with a group it shares the topics' partitions with the other members."""
 
     def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
         """Up to `limit` records, waiting at most `timeout` seconds for the first. Assignments change only in here."""
@@ -136,10 +136,16 @@ class Bus(Protocol):
         """`writer` is the transactional id: one stage instance. Leaving with an exception writes nothing."""
 
     def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
-        """Append one record made from the topic's last one, with no other in between: for hash chains. One partition."""
+        """Append one record made from the topic's last one, none in between: for hash chains. One partition."""
 
-    def consumer(self, topics: Sequence[str], *, group: str, member: str,
-                 on_assign: Callable[[frozenset[TopicPartition]], None] | None = None) -> Consumer:
+    def consumer(
+        self,
+        topics: Sequence[str],
+        *,
+        group: str,
+        member: str,
+        on_assign: Callable[[frozenset[TopicPartition]], None] | None = None,
+    ) -> Consumer:
         """Join a group. Starts at the committed offset, else the beginning.
 
         `member` is static: the same name again replaces its former holder at once, and fences it.
@@ -183,7 +189,7 @@ def partition_of(key: str, partitions: int) -> int:
 
 
 def open_bus(url: str, folder: Path, clock: Clock, *, durable: bool = True) -> Bus:
-    """`embedded:` → a log in `folder`. `durable=False` trades safety for speed: for replays, whose bus is thrown away."""
+    """`embedded:` → a log in `folder`. `durable=False` is faster and unsafe: for replays, whose bus is thrown away."""
     from listener.plugins import load
 
     scheme, _, rest = url.partition(":")

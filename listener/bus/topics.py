@@ -44,7 +44,9 @@ TOPICS: Mapping[str, TopicSpec] = {
     for spec in (
         TopicSpec("control", "commands: open, change, close", "incident", Retention.FOREVER, durable=True),
         TopicSpec("mentions", "posts captured; ticks and gaps in-band", "source:post id", Retention.PRIVACY),
-        TopicSpec("findings", "mentions understood, one for each incident", "incident:source:post id", Retention.PRIVACY),
+        TopicSpec(
+            "findings", "mentions understood, one for each incident", "incident:source:post id", Retention.PRIVACY
+        ),
         TopicSpec("volumes", "counts per minute, no content", "source:track", Retention.BASELINE),
         TopicSpec("gaps", "from, to, cause, refilled how far", "source", Retention.BASELINE),
         TopicSpec("alerts", "every state of an alert: ids and digests", "alert id", Retention.ARCHIVE, durable=True),

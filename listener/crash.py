@@ -1,0 +1,48 @@
+"""Named points where a test may kill the process: `LYTTEPOST_CRASH=bus.before_commit` or `…:3` for the third time.
+
+The kill is SIGKILL: nothing is flushed, nothing cleans up. Unset, as it always is outside tests, a point costs one
+comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+POINTS: Final = frozenset(
+    {
+        "bus.before_commit",
+        "bus.after_commit",
+        "capture.before_publish",
+        "stage.before_publish",
+        "stage.after_publish",
+        "dispatch.after_intent",
+        "dispatch.after_send",
+    }
+)
+
+
+class CrashPoint:
+    """Counts visits of one named point and kills at the chosen one."""
+
+    def __init__(self, spec: str) -> None:
+        self.name, _, times = spec.partition(":")
+        if self.name not in POINTS:
+            raise ValueError(f"LYTTEPOST_CRASH={spec}: no such point; known: {', '.join(sorted(POINTS))}")
+        self.left = int(times or 1)
+
+    def visit(self, name: str) -> None:
+        if name == self.name:
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+_chosen = CrashPoint(os.environ["LYTTEPOST_CRASH"]) if os.environ.get("LYTTEPOST_CRASH") else None
+
+
+def point(name: str) -> None:
+    """Die here, if a test asked for it."""
+    if _chosen is not None:
+        _chosen.visit(name)
