@@ -155,6 +155,9 @@ class Bus(Protocol):
     def reader(self, topics: Sequence[str], *, start: int | datetime | None = 0) -> Consumer:
         """Read by oneself, without a group: from the beginning (0), from a time, or from the end (None)."""
 
+    def read(self, tp: TopicPartition, offset: int, limit: int) -> list[Record]:
+        """Up to `limit` records from `offset` on, without waiting."""
+
     def begin_offset(self, tp: TopicPartition) -> int: ...
 
     def end_offset(self, tp: TopicPartition) -> int:

@@ -1,8 +1,6 @@
 """The embedded bus: an append-only log in one SQLite file. No server, several processes of one machine at once.
 
-A record's place is one integer, `partition << 40 | offset`, so that the log is clustered by partition and an offset
-is found without an index. Write-ahead logging with `synchronous=FULL` for topics that must survive a power cut and
-NORMAL for the rest: all of them survive `kill -9`.
+`store` holds the file and its connections, `log` one partition, `members` groups and leases, `room` the reserve.
 
 Groups are kept like Kafka's: members with a heartbeat on the machine's monotonic clock (a wall clock that jumps back
 ends nobody's turn), a generation that changes with the membership, and a check of both in the transaction that
@@ -15,313 +13,183 @@ written; topics that can wait get `BusFull` (see `listener.bus.room`).
 from __future__ import annotations
 
 import sqlite3
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
-from listener.bus import Commit, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus import Commit, Consumer, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus.log import Log
 from listener.bus.members import GroupConsumer, PlainReader, RowLease
-from listener.bus.room import Room
-from listener.bus.topics import TOPICS, TopicSpec
+from listener.bus.room import RESERVE_BYTES, Room
+from listener.bus.store import Store
+from listener.bus.topics import TOPICS, Retention, TopicSpec
 from listener.clock import Clock
-from listener.crash import point
-from listener.errors import BusError, BusFull, ConfigError
+from listener.errors import BusError, LyttepostError
 from listener.units import to_ms
 
-SHIFT = 40
-BUSY_SECONDS = 10.0
-POLL_SECONDS = 0.05
-"""How often another process's records are looked for; our own wake the reader at once."""
+METADATA_CHARS = 4_000
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS topics(
-    name TEXT PRIMARY KEY, partitions INTEGER NOT NULL, durable INTEGER NOT NULL, keep_ms INTEGER, compacted INTEGER
-);
-CREATE TABLE IF NOT EXISTS parts(
-    id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL DEFAULT 0,
-    first INTEGER NOT NULL DEFAULT 0, last_ms INTEGER NOT NULL DEFAULT 0, UNIQUE(topic, partition)
-);
-CREATE TABLE IF NOT EXISTS log(id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, key TEXT NOT NULL, value BLOB);
-CREATE TABLE IF NOT EXISTS offsets(
-    grp TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL, metadata TEXT NOT NULL, PRIMARY KEY(grp, part)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS members(
-    grp TEXT NOT NULL, member TEXT NOT NULL, epoch INTEGER NOT NULL, topics TEXT NOT NULL, beat REAL NOT NULL,
-    PRIMARY KEY(grp, member)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS groups(grp TEXT PRIMARY KEY, generation INTEGER NOT NULL, epochs INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS leases(name TEXT PRIMARY KEY, holder TEXT NOT NULL, beat REAL NOT NULL, ttl REAL NOT NULL);
-"""
+
+class Topic(NamedTuple):
+    """A topic as it was made in this file; `keep_ms` None is for ever."""
+
+    partitions: int
+    durable: bool
+    compacted: bool
+    keep_ms: int | None
 
 
 class EmbeddedBus:
-    """`url` may name a file; without one the log is `bus.sqlite` in `folder`."""
+    """`url` may name a file; without one the log is `bus.sqlite` in `folder`. `reserve` is in bytes."""
 
-    def __init__(self, url: str, folder: Path, clock: Clock, *, durable: bool = True) -> None:
-        self.path = Path(url.removeprefix("//")).expanduser() if url.strip("/") else folder / "bus.sqlite"
+    def __init__(
+        self, url: str, folder: Path, clock: Clock, *, durable: bool = True, reserve: int = RESERVE_BYTES
+    ) -> None:
+        path = Path(url.removeprefix("//")).expanduser() if url.strip("/") else folder / "bus.sqlite"
         self.clock = clock
-        self._durable = durable
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._wake = threading.Condition()
-        self._parts: dict[TopicPartition, int] = {}
-        self._names: dict[int, TopicPartition] = {}
-        self._counts: dict[str, int] = {}
-        self._durable_topics: set[str] = set()
-        self._compacted: set[str] = set()
+        self.room = Room(path.with_name("reserve.bin"), reserve) if durable else None
+        self.store = Store(path, self.room, durable=durable)
+        self._topics: dict[str, Topic] = {}
+        self._logs: dict[TopicPartition, Log] = {}
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.room = Room(self.path.with_name("reserve.bin")) if durable else None
-            with self.write() as db:
-                for statement in SCHEMA.split(";"):
-                    if statement.strip():
-                        db.execute(statement)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise ConfigError(
-                f"{self.path}: the bus cannot be written there: {error}; choose a folder with --data or LYTTEPOST_DATA"
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise BusError(f"{self.path}: is no log of ours: {error}; move it away or restore it") from None
-        self._load()
-
-    # --- connections -------------------------------------------------------------------------------------------
-
-    @property
-    def db(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if connection is None:
-            connection = self._connect()
-            self._local.db = connection
-            with self._lock:
-                self._connections.append(connection)
-        return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL" if self._durable else "PRAGMA journal_mode=MEMORY")
-        connection.execute("PRAGMA synchronous=" + ("NORMAL" if self._durable else "OFF"))
-        connection.execute("PRAGMA secure_delete=ON")
-        connection.execute("PRAGMA journal_size_limit=16777216")
-        self._local.full = False
-        return connection
-
-    @contextmanager
-    def write(self, *, full: bool = False) -> Iterator[sqlite3.Connection]:
-        """One immediate transaction; `full`: on disk before it returns."""
-        db = self.db
-        if self._durable and full != self._local.full:
-            db.execute("PRAGMA synchronous=" + ("FULL" if full else "NORMAL"))
-            self._local.full = full
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-            point("bus.before_commit")
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            self._load()
+        except LyttepostError:
+            self.store.close()
             raise
-        point("bus.after_commit")
-        with self._wake:
-            self._wake.notify_all()
-
-    def wait_for_news(self, seconds: float) -> None:
-        """Until this process published something, or `seconds` are over; other processes' words are polled for."""
-        with self._wake:
-            self._wake.wait(min(seconds, POLL_SECONDS))
+        if self.room:
+            # Taken at the start: when it is needed it is too late to take it.
+            self.room.problem()
 
     # --- topics ------------------------------------------------------------------------------------------------
 
     def ensure(self, specs: Iterable[TopicSpec]) -> None:
-        wanted = [spec for spec in specs if not self._known_as(spec)]
-        if not wanted:
-            return
-        with self.write() as db:
-            for spec in wanted:
-                keep_ms = None if spec.keep is None else int(spec.keep.total_seconds() * 1000)
-                db.execute(
-                    "INSERT INTO topics VALUES(?,?,?,?,?) ON CONFLICT(name) DO UPDATE SET keep_ms=excluded.keep_ms",
-                    (spec.name, spec.partitions, spec.durable, keep_ms, spec.retention == "compacted"),
-                )
-                (made,) = db.execute("SELECT partitions FROM topics WHERE name=?", (spec.name,)).fetchone()
-                for number in range(made):
-                    db.execute("INSERT OR IGNORE INTO parts(topic, partition) VALUES(?,?)", (spec.name, number))
-        self._load()
+        """A topic that is there keeps its number of partitions, which its records are spread by."""
+        wanted = [spec for spec in specs if not self._is_as(spec)]
+        if wanted:
+            self.store.write(lambda db: self._make(db, wanted), full=True)
+            self._load()
 
-    def _known_as(self, spec: TopicSpec) -> bool:
-        if TopicPartition(spec.name, 0) not in self._parts:
-            return False
-        row = self.db.execute("SELECT keep_ms FROM topics WHERE name=?", (spec.name,)).fetchone()
-        return row is not None and row[0] == (None if spec.keep is None else int(spec.keep.total_seconds() * 1000))
+    def _is_as(self, spec: TopicSpec) -> bool:
+        made = self._topics.get(spec.name)
+        return made is not None and made[1:] == _as_made(spec)[1:]
+
+    def _make(self, db: sqlite3.Connection, specs: list[TopicSpec]) -> None:
+        for spec in specs:
+            partitions, durable, compacted, keep_ms = _as_made(spec)
+            db.execute(
+                "INSERT INTO topics VALUES(?,?,?,?,?) ON CONFLICT(name) DO UPDATE SET "
+                "durable=excluded.durable, compacted=excluded.compacted, keep_ms=excluded.keep_ms",
+                (spec.name, partitions, durable, compacted, keep_ms),
+            )
+            (made,) = db.execute("SELECT partitions FROM topics WHERE name=?", (spec.name,)).fetchone()
+            for number in range(made):
+                tp = TopicPartition(spec.name, number)
+                db.execute("INSERT OR IGNORE INTO parts(topic, partition) VALUES(?,?)", tp)
+                (id_,) = db.execute("SELECT id FROM parts WHERE topic=? AND partition=?", tp).fetchone()
+                Log(self.store, id_, tp, compacted).create(db)
 
     def _load(self) -> None:
-        for id_, topic, partition in self.db.execute("SELECT id, topic, partition FROM parts"):
-            self._parts[TopicPartition(topic, partition)] = id_
-            self._names[id_] = TopicPartition(topic, partition)
-        for name, count, durable, compacted in self.db.execute(
-            "SELECT name, partitions, durable, compacted FROM topics"
+        for name, partitions, durable, compacted, keep_ms in self.store.rows(
+            "SELECT name, partitions, durable, compacted, keep_ms FROM topics"
         ):
-            self._counts[name] = count
-            if durable:
-                self._durable_topics.add(name)
-            if compacted:
-                self._compacted.add(name)
+            self._topics[name] = Topic(partitions, bool(durable), bool(compacted), keep_ms)
+        for id_, topic, partition in self.store.rows("SELECT id, topic, partition FROM parts"):
+            tp = TopicPartition(topic, partition)
+            known = self._logs.get(tp)
+            if known is None or known.compacted != self._topics[topic].compacted:
+                self._logs[tp] = Log(self.store, id_, tp, self._topics[topic].compacted)
 
-    def part(self, tp: TopicPartition) -> int:
-        """The integer that stands for a partition in the log."""
-        if tp not in self._parts:
+    def log(self, tp: TopicPartition) -> Log:
+        """Raises BusError when there is no such partition."""
+        found = self._logs.get(tp)
+        if found is None:
             self._load()
-        try:
-            return self._parts[tp]
-        except KeyError:
-            raise BusError(
-                f"topic {tp.topic!r} has no partition {tp.partition}; known topics: {self._known()}"
-            ) from None
-
-    def _known(self) -> str:
-        return ", ".join(sorted({tp.topic for tp in self._parts})) or "none"
+            found = self._logs.get(tp)
+        if found is None:
+            known = ", ".join(sorted(self._topics)) or "none"
+            raise BusError(f"{self.store.path}: no partition {tp.partition} of a topic {tp.topic!r}; topics: {known}")
+        return found
 
     def partitions(self, topic: str) -> int:
-        self.part(TopicPartition(topic, 0))
-        return self._counts[topic]
+        if topic not in self._topics:
+            self.log(TopicPartition(topic, 0))
+        return self._topics[topic].partitions
 
     def topics(self) -> list[TopicInfo]:
+        self._load()
         out = []
-        for (name,) in self.db.execute("SELECT name FROM topics ORDER BY rowid").fetchall():
-            records, oldest, newest = 0, None, None
-            for number in range(self.partitions(name)):
-                low, high = self._range(TopicPartition(name, number))
-                row = self.db.execute(
-                    "SELECT count(*), min(time_ms), max(time_ms) FROM log WHERE id>=? AND id<?", (low, high)
-                ).fetchone()
-                records += row[0]
-                oldest = row[1] if oldest is None else min(oldest, row[1] or oldest)
-                newest = row[2] if newest is None else max(newest, row[2] or newest)
-            out.append(TopicInfo(name, self.partitions(name), records, oldest, newest))
+        for name, topic in sorted(self._topics.items()):
+            parts = [self.log(TopicPartition(name, number)).summary() for number in range(topic.partitions)]
+            oldest = [first for _, first, _ in parts if first is not None]
+            newest = [last for _, _, last in parts if last is not None]
+            records = sum(count for count, _, _ in parts)
+            out.append(TopicInfo(name, topic.partitions, records, min(oldest, default=None), max(newest, default=None)))
         return out
-
-    def _range(self, tp: TopicPartition) -> tuple[int, int]:
-        part = self.part(tp)
-        return part << SHIFT, (part + 1) << SHIFT
 
     # --- writing -----------------------------------------------------------------------------------------------
 
     def publish(self, messages: Sequence[Message]) -> list[int]:
-        return self._commit(list(messages), [], [])
+        return self._commit(messages, [])
 
     @contextmanager
     def transaction(self, writer: str) -> Iterator[EmbeddedTransaction]:
         transaction = EmbeddedTransaction()
         yield transaction
         if transaction.messages or transaction.commits:
-            self._commit(transaction.messages, transaction.consumers, transaction.commits)
+            self._commit(transaction.messages, transaction.commits)
 
     def _commit(
-        self,
-        messages: list[Message],
-        consumers: list[GroupConsumer],
-        commits: list[tuple[str, TopicPartition, Commit]],
+        self, messages: Sequence[Message], commits: list[tuple[GroupConsumer, Mapping[TopicPartition, Commit]]]
     ) -> list[int]:
-        essential = all(m.topic not in TOPICS or TOPICS[m.topic].essential for m in messages)
-        if self.room and not essential:
-            self.room.check()
-        try:
-            return self._write_all(messages, consumers, commits)
-        except sqlite3.OperationalError as error:
-            if not _is_full(error):
-                raise BusError(f"{self.path}: {error}") from None
-            if not essential or not self.room or not self.room.give():
-                raise BusFull(f"{self.path}: the disk is full; make room, nothing that was written is lost") from None
-            return self._write_all(messages, consumers, commits)
+        topics = {message.topic for message in messages}
+        essential = all(topic not in TOPICS or TOPICS[topic].essential for topic in topics)
+        grouped, places = self._group(messages)
 
-    def _write_all(
-        self,
-        messages: list[Message],
-        consumers: list[GroupConsumer],
-        commits: list[tuple[str, TopicPartition, Commit]],
-    ) -> list[int]:
-        with self.write(full=any(m.topic in self._durable_topics for m in messages)) as db:
-            for consumer in consumers:
-                consumer.check_in_transaction(db)
-            offsets = self._append(db, messages)
-            db.executemany(
-                "INSERT INTO offsets VALUES(?,?,?,?) ON CONFLICT(grp, part) DO UPDATE SET "
-                "next=excluded.next, metadata=excluded.metadata",
-                [(group, self.part(tp), commit.offset, commit.metadata) for group, tp, commit in commits],
-            )
-            return offsets
+        def work(db: sqlite3.Connection) -> list[int]:
+            for consumer, offsets in commits:
+                consumer.commit_in(db, offsets)
+            now_ms = to_ms(self.clock.now())
+            starts = {log: log.append(db, group, now_ms)[0] for log, group in grouped.items()}
+            return [starts[log] + index for log, index in places]
 
-    def _append(self, db: sqlite3.Connection, messages: list[Message]) -> list[int]:
-        now_ms = to_ms(self.clock.now())
-        grouped: dict[int, list[Message]] = defaultdict(list)
-        places: list[tuple[int, int]] = []
+        return self.store.write(work, full=self._any_durable(topics), essential=essential)
+
+    def _group(self, messages: Sequence[Message]) -> tuple[dict[Log, list[Message]], list[tuple[Log, int]]]:
+        """Messages by partition, and where each of them went: partition and place in its group."""
+        grouped: dict[Log, list[Message]] = {}
+        places = []
+        logs = self._logs
         for message in messages:
-            count = self.partitions(message.topic) if message.partition is None else 0
-            number = partition_of(message.key, count) if message.partition is None else message.partition
-            part = self.part(TopicPartition(message.topic, number))
-            places.append((part, len(grouped[part])))
-            grouped[part].append(message)
-        starts: dict[int, int] = {}
-        for part, group in grouped.items():
-            start, last_ms = db.execute("SELECT next, last_ms FROM parts WHERE id=?", (part,)).fetchone()
-            stamp = max(now_ms, last_ms)
-            starts[part] = start
-            if group[0].topic in self._compacted:
-                low = part << SHIFT
-                db.executemany(
-                    "DELETE FROM log WHERE id>=? AND id<? AND key=?",
-                    [(low, low + (1 << SHIFT), key) for key in {m.key for m in group}],
-                )
-            base = (part << SHIFT) + start
-            db.executemany(
-                "INSERT INTO log VALUES(?,?,?,?)", [(base + i, stamp, m.key, m.value) for i, m in enumerate(group)]
-            )
-            db.execute("UPDATE parts SET next=?, last_ms=? WHERE id=?", (start + len(group), stamp, part))
-        return [starts[part] + index for part, index in places]
+            topic, number = message.topic, message.partition
+            if number is None:
+                number = partition_of(message.key, self.partitions(topic))
+            tp = TopicPartition(topic, number)
+            log = logs.get(tp) or self.log(tp)
+            group = grouped.setdefault(log, [])
+            places.append((log, len(group)))
+            group.append(message)
+        return grouped, places
+
+    def _any_durable(self, topics: Iterable[str]) -> bool:
+        return any(self._topics[topic].durable for topic in topics)
 
     def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
-        tp = TopicPartition(topic, 0)
-        try:
-            return self._append_after(tp, key, make)
-        except sqlite3.OperationalError as error:
-            if not _is_full(error):
-                raise BusError(f"{self.path}: {error}") from None
-            if not self.room or not self.room.give():
-                raise BusFull(f"{self.path}: the disk is full, the reserve too; make room") from None
-            return self._append_after(tp, key, make)
+        log = self.log(TopicPartition(topic, 0))
 
-    def _append_after(self, tp: TopicPartition, key: str, make: Callable[[Record | None], bytes]) -> Record:
-        low, high = self._range(tp)
-        with self.write(full=tp.topic in self._durable_topics) as db:
-            row = db.execute(
-                "SELECT id, time_ms, key, value FROM log WHERE id>=? AND id<? ORDER BY id DESC LIMIT 1", (low, high)
-            ).fetchone()
-            last = None if row is None else self.record(tp, row)
-            value = make(last)
-            (offset,) = self._append(db, [Message(tp.topic, key, value, tp.partition)])
-            (stamp,) = db.execute("SELECT time_ms FROM log WHERE id=?", (low + offset,)).fetchone()
-            return Record(tp.topic, tp.partition, offset, key, value, stamp)
+        def work(db: sqlite3.Connection) -> Record:
+            value = make(log.last(db))
+            offset, stamp = log.append(db, [Message(topic, key, value, 0)], to_ms(self.clock.now()))
+            return Record(topic, 0, offset, key, value, stamp)
+
+        return self.store.write(work, full=self._any_durable([topic]))
 
     # --- reading -----------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def record(tp: TopicPartition, row: tuple[int, int, str, bytes | None]) -> Record:
-        return Record(tp.topic, tp.partition, row[0] & ((1 << SHIFT) - 1), row[2], row[3], row[1])
-
     def read(self, tp: TopicPartition, offset: int, limit: int) -> list[Record]:
-        """Up to `limit` records from `offset` on."""
-        low, high = self._range(tp)
-        rows = self.db.execute(
-            "SELECT id, time_ms, key, value FROM log WHERE id>=? AND id<? ORDER BY id LIMIT ?",
-            (low + offset, high, limit),
-        )
-        return [self.record(tp, row) for row in rows]
+        return self.log(tp).read(offset, limit)
 
     def consumer(
         self,
@@ -337,88 +205,64 @@ class EmbeddedBus:
         return PlainReader(self, topics, start)
 
     def begin_offset(self, tp: TopicPartition) -> int:
-        low, high = self._range(tp)
-        row = self.db.execute("SELECT id FROM log WHERE id>=? AND id<? ORDER BY id LIMIT 1", (low, high)).fetchone()
-        return self.end_offset(tp) if row is None else int(row[0]) - low
+        return self.log(tp).begin()
 
     def end_offset(self, tp: TopicPartition) -> int:
-        row = self.db.execute("SELECT next FROM parts WHERE id=?", (self.part(tp),)).fetchone()
-        return int(row[0])
+        return self.log(tp).end()
 
     def offset_at(self, tp: TopicPartition, time: datetime) -> int:
-        low, high = self._range(tp)
-        wanted = to_ms(time)
-        first, last = 0, self.end_offset(tp)
-        while first < last:
-            middle = (first + last) // 2
-            row = self.db.execute(
-                "SELECT id, time_ms FROM log WHERE id>=? AND id<? ORDER BY id LIMIT 1", (low + middle, high)
-            ).fetchone()
-            if row is None or row[1] >= wanted:
-                last = middle
-            else:
-                first = int(row[0]) - low + 1
-        return first
+        return self.log(tp).offset_at(time)
 
     def committed(self, group: str, tp: TopicPartition) -> Commit | None:
-        row = self.db.execute(
-            "SELECT next, metadata FROM offsets WHERE grp=? AND part=?", (group, self.part(tp))
-        ).fetchone()
+        row = self.store.row("SELECT next, metadata FROM offsets WHERE grp=? AND part=?", (group, self.log(tp).number))
         return None if row is None else Commit(*row)
 
     def lag(self, group: str) -> Mapping[TopicPartition, int]:
-        rows = self.db.execute(
-            "SELECT p.topic, p.partition, p.next - o.next FROM offsets o JOIN parts p ON p.id=o.part WHERE o.grp=?",
-            (group,),
-        )
-        return {TopicPartition(topic, number): behind for topic, number, behind in rows}
+        read = self.store.rows("SELECT topics FROM members WHERE grp=?", (group,))
+        read += self.store.rows("SELECT p.topic FROM offsets o JOIN parts p ON p.id=o.part WHERE o.grp=?", (group,))
+        out = {}
+        for name in sorted({name for (names,) in read for name in names.split()}):
+            for number in range(self.partitions(name)):
+                tp = TopicPartition(name, number)
+                commit = self.committed(group, tp)
+                start = self.begin_offset(tp)
+                out[tp] = max(0, self.end_offset(tp) - max(start, commit.offset if commit else 0))
+        return out
 
     # --- forgetting --------------------------------------------------------------------------------------------
 
     def purge(self, records: Iterable[tuple[TopicPartition, str]]) -> int:
-        wanted: dict[TopicPartition, set[str]] = defaultdict(set)
+        wanted: dict[Log, set[str]] = defaultdict(set)
         for tp, key in records:
-            wanted[tp].add(key)
-        gone = 0
-        with self.write(full=True) as db:
-            for tp, keys in wanted.items():
-                low, high = self._range(tp)
-                for key in keys:
-                    gone += db.execute("DELETE FROM log WHERE id>=? AND id<? AND key=?", (low, high, key)).rowcount
-                self._append(db, [Message(tp.topic, key, None, tp.partition) for key in sorted(keys)])
-        self.truncate_wal()
+            wanted[self.log(tp)].add(key)
+        # The long look comes before the write, which then has only what was published meanwhile to look through.
+        ends = {log: log.end() for log in wanted}
+        found = {log: log.find(keys) for log, keys in wanted.items()}
+
+        def work(db: sqlite3.Connection) -> int:
+            gone = 0
+            for log, keys in wanted.items():
+                gone += log.empty(db, found[log] + log.find(keys, db, ends[log]))
+                tombstones = [Message(log.tp.topic, key, None, log.tp.partition) for key in sorted(keys)]
+                log.append(db, tombstones, to_ms(self.clock.now()))
+            return gone
+
+        gone = self.store.write(work, full=True)
+        self.store.truncate()
         return gone
 
     def retain(self, now: datetime) -> Mapping[str, int]:
+        self._load()
         gone: dict[str, int] = {}
-        rows = self.db.execute("SELECT name, keep_ms FROM topics WHERE keep_ms IS NOT NULL").fetchall()
-        for topic, keep_ms in rows:
-            for number in range(self.partitions(topic)):
-                tp = TopicPartition(topic, number)
-                low, _ = self._range(tp)
-                until = low + self.offset_at(tp, datetime.fromtimestamp((to_ms(now) - keep_ms) / 1000, now.tzinfo))
-                with self.write() as db:
-                    count = db.execute("DELETE FROM log WHERE id>=? AND id<?", (low, until)).rowcount
-                gone[topic] = gone.get(topic, 0) + count
+        for name, topic in self._topics.items():
+            if topic.keep_ms is None:
+                continue
+            oldest = now - timedelta(milliseconds=topic.keep_ms)
+            logs = [self.log(TopicPartition(name, number)) for number in range(topic.partitions)]
+            gone[name] = sum(log.forget_before(log.offset_at(oldest)) for log in logs)
         if any(gone.values()):
-            self.truncate_wal()
+            self.store.truncate()
         return gone
-
-    def truncate_wal(self, seconds: float = 5.0) -> None:
-        """Fold the write-ahead log into the file and empty it, so that deleted bytes are gone from both.
-
-        Raises BusError when readers kept it from happening for `seconds`: the purge is then not proven.
-        """
-        if not self._durable:
-            return
-        deadline = time.monotonic() + seconds
-        while True:
-            (busy, _, _) = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not busy:
-                return
-            if time.monotonic() > deadline:
-                raise BusError(f"{self.path}: a reader kept the write-ahead log from being emptied; run it once more")
-            time.sleep(0.02)
 
     # --- leases and health -------------------------------------------------------------------------------------
 
@@ -427,18 +271,13 @@ class EmbeddedBus:
 
     def healthy(self) -> str | None:
         try:
-            with self.write() as db:
-                db.execute("UPDATE groups SET generation=generation WHERE grp=''")
-        except (sqlite3.Error, OSError) as error:
-            return f"{self.path.name} cannot be written: {error}"
+            self.store.write(lambda db: None)
+        except LyttepostError as error:
+            return str(error)
         return self.room.problem() if self.room else None
 
     def close(self) -> None:
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-        self._local = threading.local()
+        self.store.close()
 
 
 class EmbeddedTransaction:
@@ -446,16 +285,20 @@ class EmbeddedTransaction:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.consumers: list[GroupConsumer] = []
-        self.commits: list[tuple[str, TopicPartition, Commit]] = []
+        self.commits: list[tuple[GroupConsumer, Mapping[TopicPartition, Commit]]] = []
 
     def publish(self, message: Message) -> None:
         self.messages.append(message)
 
-    def commit(self, consumer: GroupConsumer, commits: Mapping[TopicPartition, Commit]) -> None:
-        self.consumers.append(consumer)
-        self.commits += [(consumer.group, tp, commit) for tp, commit in commits.items()]
+    def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
+        if not isinstance(consumer, GroupConsumer):
+            raise BusError("only a member of a group commits; this reader reads by itself")
+        long = max((len(commit.metadata) for commit in commits.values()), default=0)
+        if long > METADATA_CHARS:
+            raise BusError(f"{long} characters beside a commit; {METADATA_CHARS} is the most")
+        self.commits.append((consumer, dict(commits)))
 
 
-def _is_full(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_WRITE)
+def _as_made(spec: TopicSpec) -> Topic:
+    keep_ms = None if spec.keep is None else round(spec.keep.total_seconds() * 1000)
+    return Topic(spec.partitions, spec.durable, spec.retention is Retention.COMPACTED, keep_ms)

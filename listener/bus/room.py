@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -17,12 +16,11 @@ from pathlib import Path
 from listener.errors import BusFull
 
 RESERVE_BYTES = 32 << 20
-LOW_BYTES = 4 << 20
 CHECK_SECONDS = 1.0
 
 
 class Room:
-    """The reserve beside one log. Thread-safe."""
+    """The reserve of `size` bytes beside one log. Thread-safe; any number of processes may share it."""
 
     def __init__(self, path: Path, size: int = RESERVE_BYTES) -> None:
         self.path = path
@@ -48,33 +46,43 @@ class Room:
             return str(error)
         return None
 
-    def give(self) -> bool:
-        """Give the reserve back to the disk; False when it was given already."""
+    def give(self) -> None:
+        """Give the reserve back to the disk, unless it was given already."""
         with self._lock:
             self._checked = float("-inf")
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 self.path.unlink()
-            except FileNotFoundError:
-                return False
-            return True
 
     def _look(self) -> str | None:
-        free = shutil.disk_usage(self.path.parent).free
-        if not self.path.exists():
-            if free > 2 * self.size:
-                self._take()
-                return None
-            if free < self.size:
-                return f"{self.path.parent}: {free >> 20} MiB free and the reserve is used; make room on the disk"
+        folder = self.path.parent
+        try:
+            disk = os.statvfs(folder)
+        except OSError as error:
+            return f"{folder}: {error.strerror}"
+        free = disk.f_bavail * disk.f_frsize
+        if self._held():
+            if free < self.size // 8:
+                return f"{folder}: only {free >> 20} MiB free beside the reserve; make room on the disk"
             return None
-        if free < LOW_BYTES:
-            return f"{self.path.parent}: only {free >> 20} MiB free beside the reserve; make room on the disk"
+        if free > 2 * self.size:
+            self._take()
+        elif free < self.size:
+            return f"{folder}: {free >> 20} MiB free and the reserve is used; make room on the disk"
         return None
 
+    def _held(self) -> bool:
+        try:
+            return self.path.stat().st_size >= self.size
+        except OSError:
+            return False
+
     def _take(self) -> None:
+        """Another process may be taking it too: the same bytes are taken once."""
         with contextlib.suppress(OSError):
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(handle, 0, self.size)
+            except OSError:
+                self.path.unlink(missing_ok=True)
             finally:
                 os.close(handle)

@@ -1,0 +1,75 @@
+"""`lyttepost run`: listen, judge and tell, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from alerts.flow import ALERTS, LISTENER, flow
+from alerts.register import Register
+from alerts.wiring import live_key, live_sources, make_ears, make_house, make_wits
+from listener.bus import open_bus
+from listener.clock import SystemClock
+from listener.commands import Data, say
+from listener.config import data_dir, raw_settings
+from listener.keeping import Keeping
+from listener.service import RoleLock, Service
+from listener.settings import load_settings
+from listener.web import Web
+
+app = typer.Typer(help="Listen, judge and tell, until told to stop.")
+
+
+class Role(StrEnum):
+    LISTENER = "listener"
+    ALERTS = "alerts"
+    ALL = "all"
+
+
+@app.command()
+def run(
+    role: Annotated[Role, typer.Option("--role", help="Which part runs in this process.")] = Role.ALL,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="The web port; 0 is any free one.")] = None,
+    data: Data = None,
+) -> None:
+    """Run the listener, the workers and the web port. SIGTERM stops them within five seconds, nothing lost."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
+    settings = load_settings(raw)
+    roles = (LISTENER, ALERTS) if role is Role.ALL else (role.value,)
+    locks = [RoleLock(folder, each) for each in roles]
+    bus = open_bus(settings.bus.url, folder, clock)
+    house = make_house(settings, folder, bus, clock, role)
+    ears = None
+    if LISTENER in roles:
+        ears = make_ears(house, raw, live_sources(settings, clock), live_key(settings, folder))
+    wits = make_wits(raw, settings, None, tell=True) if ALERTS in roles else None
+    turning = flow(house, roles, ears, wits)
+    registers = [worker for worker, _ in turning if isinstance(worker, Register)]
+    part = house.health.part("keeping")
+    keeping = Keeping(
+        bus,
+        house.specs,
+        ("annotate", "judge"),
+        clock=clock,
+        metrics=house.metrics,
+        part=part,
+        folder=folder,
+        forget=lambda: [register.forget() for register in registers] and None,
+    )
+    web = Web(house.metrics, house.health, settings.web.host, settings.web.port if port is None else port)
+    say(f"lyttepost {role} runs on {folder}; metrics and health at http://{settings.web.host}:{web.port} (pid {os.getpid()})")
+    if ears is not None and not ears.sources:
+        say("No source is set up: set sources.recording.path to play a recording under an exercise.")
+    try:
+        Service([*turning, (keeping, part)], clock).run()
+    finally:
+        web.stop()
+        bus.close()
+        for lock in locks:
+            lock.release()

@@ -1,0 +1,306 @@
+"""The dispatcher: reads what fired and who answered, plans (`alerts.plan`), writes each intent down before the send and
+its outcome after it. One process at a time does so, by a lease; a successor reads the same log and goes on.
+
+Everything that it needs to know lies on the bus. At start, and whenever it takes over, it reads `alerts`, `decisions`
+and `deliveries` to their ends before it sends anything; the chains of the last two are verified as they are read, and
+a broken one stops it with `Corrupt`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+
+from alerts import card, ledger, trouble
+from alerts.alert import TOPICS, AlertBook, read_to_end
+from alerts.channels import Channel, ChannelError, Reason, SendNote
+from alerts.messages import Messages
+from alerts.outbox import LIMIT_SECONDS, WORKERS, Outbox, Result, Room, Send
+from alerts.people import People, Why
+from alerts.plan import Due, due
+from alerts.steady import SteadyClock
+from listener.bus import Bus, Record
+from listener.clock import Clock
+from listener.crash import point
+from listener.errors import BusError
+from listener.health import Part
+from listener.metrics import Metrics
+from listener.records import BadRecord, Delivery, Outcome, Severity
+from listener.stage import dead_letter
+from listener.units import from_ms
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 5.0
+DRAIN_SECONDS = 3.0
+TURN_SECONDS = 0.05
+"""How long a turn waits for news while sends are under way."""
+
+CHAINED = ("decisions", "deliveries")
+
+
+class Dispatcher:
+    """`holder` names this process at the lease: the same name after a restart takes over at once."""
+
+    name = "dispatch"
+
+    def __init__(
+        self,
+        bus: Bus,
+        people: People,
+        messages: Messages,
+        channels: Mapping[str, Channel],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        part: Part,
+        holder: str,
+        texts: card.Texts | None = None,
+        workers: int = WORKERS,
+        send_limit: float = LIMIT_SECONDS,
+    ) -> None:
+        self._bus = bus
+        self._people = people
+        self._messages = messages
+        self._texts = texts
+        self._clock = clock
+        self._time = SteadyClock(clock)
+        self._metrics = metrics
+        self._part = part
+        self._outbox = Outbox(channels, clock, workers=workers, limit=send_limit)
+        self._book = AlertBook()
+        self._chain = ledger.Chain()
+        self._reader = bus.reader(TOPICS)
+        self._lease = bus.lease(self.name, holder, LEASE_SECONDS)
+        self._leads = False
+        self._renew_at = clock.monotonic()
+        self._flying: dict[str, Due] = {}
+        self._unwritten: deque[Delivery] = deque()
+        self._bad: list[tuple[Record, BadRecord]] = []
+        self._trouble = trouble.Desk(bus)
+
+    def step(self, timeout: float) -> bool:
+        """One turn, waiting at most `timeout` seconds for news. Raises Corrupt when a chain is broken."""
+        self._part.beat()
+        try:
+            moved = self._turn(timeout)
+        except BusError as error:
+            self._part.problem(str(error))
+            self._collect(min(timeout, 1.0))
+            return False
+        self._part.problem(self._complaint())
+        return moved
+
+    def close(self) -> None:
+        """Wait a little for sends under way. What does not come back is repeated, marked."""
+        for _ in range(round(DRAIN_SECONDS / TURN_SECONDS)):
+            if not self._outbox.busy:
+                break
+            self._collect(TURN_SECONDS)
+        with suppress(BusError):
+            self._write_outcomes()
+            if self._leads:
+                self._lease.release()
+        self._outbox.close()
+        self._reader.close()
+
+    # --- one turn ----------------------------------------------------------------------------------------------
+
+    def _turn(self, timeout: float) -> bool:
+        moved = self._collect(0.0)
+        self._write_outcomes()
+        leads = self._lead()
+        records = self._reader.poll(0.0 if moved else min(timeout, TURN_SECONDS) if self._outbox.busy else timeout)
+        for record in records:
+            self._absorb(record)
+        if not leads:
+            return moved or bool(records)
+        self._settle()
+        self._bury()
+        started = self._start()
+        if records or started:
+            self._count()
+        return moved or started or bool(records)
+
+    def _lead(self) -> bool:
+        """Whether we hold the lease. Who just got it reads all that its predecessor wrote first."""
+        now = self._clock.monotonic()
+        if self._leads and now < self._renew_at:
+            return True
+        led, self._leads = self._leads, self._lease.renew()
+        self._renew_at = now + LEASE_SECONDS / 5
+        if self._leads and not led:
+            log.info("dispatch: this process tells people from now on")
+            for record in read_to_end(self._bus, self._reader, TOPICS):
+                self._absorb(record)
+            self._count()
+        elif led and not self._leads:
+            log.warning("dispatch: another process took over; this one stands by")
+        return self._leads
+
+    def _absorb(self, record: Record) -> None:
+        if record.topic in CHAINED:
+            self._chain.follow(record)
+        self._time.at_least(from_ms(record.time_ms))
+        bad = self._book.apply(record)
+        if bad is not None:
+            self._bad.append((record, bad))
+
+    def _settle(self) -> None:
+        """A send is in flight until its outcome was read back from the bus."""
+        for intent, one in list(self._flying.items()):
+            state = self._book.get(one.state.id)
+            told = state.told.get((one.contact.channel, one.contact.target)) if state else None
+            if told is None:
+                continue
+            # A later attempt is another process's, which took over while we sent.
+            answered = (told.step, told.attempt) == (one.step, one.attempt) and told.outcome is not None
+            if answered or (told.step, told.attempt) > (one.step, one.attempt):
+                del self._flying[intent]
+
+    def _start(self) -> bool:
+        started = False
+        for one in due(self._book, self._people, self._time.now(), self._flying):
+            if not self._lead():
+                break
+            room = self._outbox.room(one.contact.channel)
+            if room is Room.FULL:
+                continue
+            self._begin(one, room)
+            started = True
+        return started
+
+    def _begin(self, one: Due, room: Room) -> None:
+        at = self._time.now()
+        self._flying[one.intent] = one
+        try:
+            ledger.append(self._bus, "deliveries", _delivery(one, at, reason=_noted(one)))
+        except BaseException:
+            del self._flying[one.intent]
+            raise
+        point("dispatch.after_intent")
+        if one.why is not Why.ROUTE:
+            self._trouble.tell(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
+        if room is Room.FREE:
+            self._outbox.put(one, self._send(one, at))
+        else:
+            reason = Reason.STUCK if room is Room.STUCK else Reason.NO_CHANNEL
+            self._note(Result(one, ChannelError(reason, permanent=room is Room.MISSING)))
+
+    def _send(self, one: Due, at: datetime) -> Send:
+        note = SendNote(one.intent, one.state.id, one.step, one.attempt, one.may_repeat, at)
+
+        def send(channel: Channel) -> tuple[str, ...]:
+            made = self._card(one, channel, at)
+            channel.send(made, one.contact.target, note=note)
+            point("dispatch.after_send")
+            return made.problems
+
+        return send
+
+    def _card(self, one: Due, channel: Channel, at: datetime) -> card.Card:
+        try:
+            return card.build(
+                one.state,
+                self._people,
+                self._messages,
+                now=at,
+                in_house=channel.in_house,
+                step=one.step,
+                may_repeat=one.may_repeat,
+                texts=self._texts,
+            )
+        except Exception:  # A defect of ours in a card's details must not keep an alert from its person.
+            return card.bare(one.state, step=one.step, may_repeat=one.may_repeat)
+
+    # --- outcomes ----------------------------------------------------------------------------------------------
+
+    def _collect(self, timeout: float) -> bool:
+        results = self._outbox.results(timeout)
+        for result in results:
+            self._note(result)
+        return bool(results)
+
+    def _note(self, result: Result) -> None:
+        one, error = result.due, result.error
+        if result.late and error is not None:
+            return
+        if error is None:
+            delivery = _delivery(one, self._time.now(), Outcome.SENT)
+        else:
+            outcome = Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
+            delivery = _delivery(one, self._time.now(), outcome, error.word)
+        self._unwritten.append(delivery)
+        if result.problems:
+            part = f"{one.state.alert.rule}: {', '.join(result.problems)}"
+            self._trouble.tell(self._book, "card_incomplete", part, one.state.alert, delivery.at)
+        if error is not None and error.permanent:
+            part = f"{one.contact.channel}: {error.word}"
+            self._trouble.tell(self._book, "contact_failed", part, one.state.alert, delivery.at)
+
+    def _write_outcomes(self) -> None:
+        self._trouble.publish()
+        while self._unwritten:
+            delivery = self._unwritten[0]
+            ledger.append(self._bus, "deliveries", delivery)
+            self._unwritten.popleft()
+            outcome = delivery.outcome or Outcome.TEMPORARY
+            self._metrics.deliveries.labels(delivery.channel, outcome.value).inc()
+            state = self._book.get(delivery.alert)
+            if outcome is Outcome.SENT and state and not any(told.times for told in state.told.values()):
+                self._metrics.dispatch_latency.observe(max(0.0, (delivery.at - state.fired_at).total_seconds()))
+            log.log(
+                logging.INFO if outcome is Outcome.SENT else logging.WARNING,
+                "dispatch: alert %s step %d by %s, attempt %d: %s %s",
+                delivery.alert, delivery.step, delivery.channel, delivery.attempt, outcome.value, delivery.reason or "",
+            )  # fmt: skip
+
+    def _bury(self) -> None:
+        """What could not be read becomes a dead letter, once, and ops are told: it may have been an alert."""
+        for record, bad in self._bad:
+            if self._trouble.is_news(record.where):
+                letter = dead_letter(self.name, bad.reason, record.value or b"", record.where, self._clock)
+                self._bus.publish([letter])
+                self._metrics.deadletters.labels(self.name, bad.reason).inc()
+                self._trouble.tell(self._book, "unreadable", record.where, None, self._time.now())
+        self._bad.clear()
+
+    def _count(self) -> None:
+        counts = {(severity, exercise): 0 for severity in Severity for exercise in ("true", "false")}
+        undelivered = 0
+        for state in self._book.open():
+            if state.alert.synthetic:
+                continue
+            counts[state.alert.severity, str(state.alert.exercise).lower()] += 1
+            undelivered += not any(told.times for told in state.told.values())
+        for labels, count in counts.items():
+            self._metrics.alerts_open.labels(*labels).set(count)
+        self._metrics.alerts_undelivered.set(undelivered)
+
+    def _complaint(self) -> str | None:
+        stuck = sorted({c for c in self._people.channels() if self._outbox.room(c) in (Room.STUCK, Room.MISSING)})
+        return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
+
+
+def _delivery(one: Due, at: datetime, outcome: Outcome | None = None, reason: str | None = None) -> Delivery:
+    return Delivery(
+        intent=one.intent,
+        alert=one.state.id,
+        at=at,
+        step=one.step,
+        channel=one.contact.channel,
+        target=one.contact.target,
+        attempt=one.attempt,
+        may_repeat=one.may_repeat,
+        exercise=one.state.alert.exercise,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def _noted(one: Due) -> str:
+    """Why this send is made, for the ledger: `step`, `retry`, `unknown_outcome`, and how the contact was chosen."""
+    return one.cause.value if one.why is Why.ROUTE else f"{one.cause.value} {one.why.value}"

@@ -1,0 +1,127 @@
+"""The flow, in one readable list: which workers there are, in the order in which a post meets them.
+
+    source ▶ match ▶ privacy ▶ mentions ▶ annotate ▶ findings ▶ rules ▶ alerts ▶ dispatch ▶ person
+                                                        └──▶ register
+
+Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
+clock of the recording's own; the workers are the same.
+
+Why here and not in the front door: commands live in both rooms and must wire the same parts, and nothing may import
+the front door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alerts.annotating import Annotating
+from alerts.channels import Channel
+from alerts.dispatch import Dispatcher
+from alerts.judging import Judging
+from alerts.kinds import KindCues
+from alerts.messages import Messages
+from alerts.people import People
+from alerts.register import Register
+from alerts.rules.spec import RuleSpec
+from listener.bus import Bus
+from listener.bus.topics import TopicSpec
+from listener.capture import LEASE_SECONDS, Listen
+from listener.clock import Clock
+from listener.follow import Following
+from listener.health import Health, Part
+from listener.metrics import Metrics
+from listener.privacy import Screen
+from listener.settings import Settings
+from listener.sources import Batch, Source
+from listener.stage import Worker
+
+LISTENER, ALERTS = "listener", "alerts"
+Turning = tuple[Worker, Part]
+
+
+@dataclass(frozen=True)
+class House:
+    """The parts that the wiring hands out."""
+
+    settings: Settings
+    folder: Path
+    bus: Bus
+    specs: Sequence[TopicSpec]
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    process: str
+
+
+@dataclass(frozen=True)
+class Ears:
+    """What hearing needs."""
+
+    sources: Sequence[Source]
+    screen: Screen
+    standing: Sequence[str]
+    before: Callable[[Batch], None] = lambda batch: None
+
+
+@dataclass(frozen=True)
+class Wits:
+    """What judging and telling need. Without channels nobody is told: a replay reads the alerts itself."""
+
+    rules: Sequence[RuleSpec]
+    cues: KindCues
+    people: People
+    messages: Messages
+    channels: Mapping[str, Channel] | None
+
+
+def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | None) -> list[Turning]:
+    """The workers of these roles, in the order of the flow."""
+    bus, clock, metrics, part = house.bus, house.clock, house.metrics, house.health.part
+    turning: list[Turning] = []
+
+    def add(worker: Worker, its: Part) -> None:
+        turning.append((worker, its))
+
+    p = part("follow")
+    following = Following(bus, house.process, sorted(roles), part=p, clock=clock, metrics=metrics)
+    add(following, p)
+
+    if ears is not None:
+        for source in ears.sources:
+            p = part(f"listen-{source.name}")
+            lease = bus.lease(f"source:{source.name}", house.process, LEASE_SECONDS)
+            add(
+                Listen(
+                    source, bus, following, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
+                    clock=clock, metrics=metrics,
+                ),
+                p,
+            )  # fmt: skip
+
+    if wits is not None:
+        p = part("annotate")
+        add(Annotating(bus, wits.cues, part=p, clock=clock, metrics=metrics), p)
+        p = part("register")
+        register = Register(bus, house.folder / "register.sqlite", p)
+        add(register, p)
+        p = part("judge")
+        lateness = house.settings.rules.allowed_lateness
+        add(
+            Judging(
+                bus, wits.rules, following=following, allowed_lateness=lateness, part=p, clock=clock, metrics=metrics
+            ),
+            p,
+        )
+        if wits.channels is not None:
+            p = part("dispatch")
+            add(
+                Dispatcher(
+                    bus, wits.people, wits.messages, wits.channels, holder=house.process, texts=register.texts, part=p,
+                    clock=clock, metrics=metrics,
+                ),
+                p,
+            )  # fmt: skip
+
+    return turning

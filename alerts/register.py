@@ -1,0 +1,255 @@
+"""The register: the crisis team's record of viewpoints and wishes, ranked by people and not by posts.
+
+A SQLite view of `findings`, rebuilt from the bus at will. It holds which post voiced what, and where on the bus the
+finding lies; texts stay on the bus alone and are joined when shown, so that purge and retention there are enough. The
+position in each partition is kept in the same transaction as the rows: whoever brings it up to date, the running
+service or the command that reads it, nothing is counted twice.
+
+Where a recording has no authors, posts that are no reposts stand in for people, and each row says so.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from alerts.story import is_repost
+from listener.bus import Bus, Record, TopicPartition
+from listener.errors import ConfigError
+from listener.health import Part
+from listener.records import FINDINGS, BadRecord, Finding, Kind, decode
+from listener.units import from_ms, to_ms
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS findings(
+    key TEXT PRIMARY KEY, part INTEGER NOT NULL, offset INTEGER NOT NULL, incident TEXT NOT NULL, post TEXT NOT NULL,
+    at INTEGER NOT NULL, author TEXT, repost INTEGER NOT NULL, story TEXT NOT NULL, exercise INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_post ON findings(post);
+CREATE TABLE IF NOT EXISTS kinds(kind TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions(part INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+"""
+
+RANKED = """
+SELECT f.incident, f.story, max(f.exercise),
+       count(DISTINCT coalesce(f.author, CASE WHEN f.repost THEN NULL ELSE f.post END)) AS people,
+       count(*) AS posts, sum(f.repost), min(f.at), max(f.at), count(f.author)
+FROM kinds k JOIN findings f ON f.key = k.key
+WHERE k.kind = ? AND (? = '' OR f.incident = ?)
+GROUP BY f.incident, f.story ORDER BY people DESC, posts DESC, min(f.at) LIMIT ?
+"""
+
+FIRST = """
+SELECT f.key, f.part, f.offset FROM kinds k JOIN findings f ON f.key = k.key
+WHERE k.kind = ? AND f.incident = ? AND f.story = ? ORDER BY f.repost, f.at LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One story that people voice. `text` is as the first of them put it, masked; None when it was purged."""
+
+    kind: Kind
+    incident: str
+    exercise: bool
+    story: str
+    people: int
+    posts: int
+    reposts: int
+    first_at: datetime
+    last_at: datetime
+    text: str | None
+    authors_known: bool
+    """False: there are no authors, and `people` counts posts that are no reposts."""
+
+
+class Register:
+    """One view file on one bus."""
+
+    name = "register"
+
+    def __init__(self, bus: Bus, path: Path | str, part: Part | None = None) -> None:
+        self._bus = bus
+        self._path = path
+        self._part = part
+        try:
+            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA secure_delete=ON")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(SCHEMA)
+        except sqlite3.OperationalError as error:
+            raise ConfigError(f"{path}: the register cannot be written: {error}") from None
+        except sqlite3.DatabaseError:
+            raise ConfigError(f"{path}: is no register of ours; remove it, it is rebuilt from the bus") from None
+        self._reader = bus.reader(["findings"])
+        self._seek()
+
+    # --- keeping up --------------------------------------------------------------------------------------------
+
+    def step(self, timeout: float) -> bool:
+        if self._part is not None:
+            self._part.beat()
+        records = self._reader.poll(timeout, 5000)
+        if records:
+            self._take(records)
+        if self._part is not None:
+            self._part.problem(None)
+        return bool(records)
+
+    def catch_up(self) -> None:
+        """Until the end of the bus as it is now."""
+        while self.step(0.0):
+            pass
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _seek(self) -> None:
+        """To where the view is. A view that is ahead of its bus is of another bus, and begins anew."""
+        positions = dict(self._db.execute("SELECT part, next FROM positions"))
+        for tp in self._reader.assignment:
+            position = positions.get(tp.partition, 0)
+            if position > self._bus.end_offset(tp):
+                self._db.executescript("DELETE FROM findings; DELETE FROM kinds; DELETE FROM positions;")
+                self._seek()
+                return
+            self._reader.seek(tp, position)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what the bus has dropped."""
+        for tp in self._reader.assignment:
+            gone = (tp.partition, self._bus.begin_offset(tp))
+            self._db.execute(
+                "DELETE FROM kinds WHERE key IN (SELECT key FROM findings WHERE part=? AND offset<?)", gone
+            )
+            self._db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
+
+    def _take(self, records: Sequence[Record]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            if not self._is_ours(records):
+                self._db.execute("ROLLBACK")
+                self._seek()
+                return
+            for record in records:
+                self._row(record)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO positions VALUES(?,?)",
+                {record.partition: record.offset + 1 for record in records}.items(),
+            )
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._seek()
+            raise
+
+    def _is_ours(self, records: Sequence[Record]) -> bool:
+        """Nobody else has moved the view on since these were read."""
+        stored = dict(self._db.execute("SELECT part, next FROM positions"))
+        first: dict[int, int] = {}
+        for record in records:
+            first.setdefault(record.partition, record.offset)
+        return all(stored.get(part, 0) <= offset for part, offset in first.items())
+
+    def _row(self, record: Record) -> None:
+        if record.value is None:
+            self._db.execute("DELETE FROM kinds WHERE key=?", (record.key,))
+            self._db.execute("DELETE FROM findings WHERE key=?", (record.key,))
+            return
+        try:
+            finding = decode(FINDINGS, record.value)
+        except BadRecord:
+            return  # the rules' stage has made a dead letter of it
+        if not isinstance(finding, Finding) or finding.synthetic:
+            return
+        inserted = self._db.execute(
+            "INSERT OR IGNORE INTO findings VALUES(?,?,?,?,?,?,?,?,?,?)",
+            (
+                finding.key,
+                record.partition,
+                record.offset,
+                finding.incident,
+                finding.post_key,
+                to_ms(finding.at),
+                finding.author,
+                is_repost(finding.text, finding.repost_of),
+                finding.story,
+                finding.exercise,
+            ),
+        ).rowcount
+        if inserted:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO kinds VALUES(?,?)", [(cue.kind, finding.key) for cue in finding.cues]
+            )
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def top(self, kind: Kind, *, incident: str = "", limit: int = 20) -> list[Entry]:
+        """The stories that most people voice, most first."""
+        rows = self._db.execute(RANKED, (kind, incident, incident, limit)).fetchall()
+        return [self._entry(kind, row) for row in rows]
+
+    def _entry(self, kind: Kind, row: Sequence[object]) -> Entry:
+        incident, story, exercise, people, posts, reposts, first, last, authors = row
+        key, part, offset = self._db.execute(FIRST, (kind, incident, story)).fetchone()
+        return Entry(
+            kind=kind,
+            incident=str(incident),
+            exercise=bool(exercise),
+            story=str(story),
+            people=int(str(people)),
+            posts=int(str(posts)),
+            reposts=int(str(reposts)),
+            first_at=from_ms(int(str(first))),
+            last_at=from_ms(int(str(last))),
+            text=self._text(key, part, offset),
+            authors_known=bool(authors),
+        )
+
+    def counts(self, incident: str = "") -> Mapping[str, int]:
+        """Kind → findings."""
+        rows = self._db.execute(
+            "SELECT k.kind, count(*) FROM kinds k JOIN findings f ON f.key=k.key WHERE ?='' OR f.incident=? GROUP BY 1",
+            (incident, incident),
+        )
+        return dict(rows.fetchall())
+
+    def authors_known(self) -> bool:
+        """False when there are findings and none has an author."""
+        findings, authors = self._db.execute("SELECT count(*), count(author) FROM findings").fetchone()
+        return bool(authors) or not findings
+
+    def texts(self, posts: Iterable[str]) -> Mapping[str, str]:
+        """`source:id` → the post's masked text, from the bus; those that were purged are missing.
+
+        May be called from any thread.
+        """
+        found = {}
+        with closing(sqlite3.connect(self._path, timeout=10)) as db:
+            for post in posts:
+                row = db.execute("SELECT key, part, offset FROM findings WHERE post=? LIMIT 1", (post,)).fetchone()
+                text = None if row is None else self._text(*row)
+                if text is not None:
+                    found[post] = text
+        return found
+
+    def _text(self, key: str, part: int, offset: int) -> str | None:
+        finding = self._finding(key, part, offset)
+        return None if finding is None else finding.text
+
+    def _finding(self, key: str, part: int, offset: int) -> Finding | None:
+        for record in self._bus.read(TopicPartition("findings", part), offset, 1):
+            if record.offset == offset and record.key == key and record.value is not None:
+                try:
+                    found = decode(FINDINGS, record.value)
+                except BadRecord:
+                    return None
+                return found if isinstance(found, Finding) else None
+        return None

@@ -1,0 +1,68 @@
+"""What a rule type must do, and what it is told of the incident it judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from alerts.rules.verdict import Verdict
+from alerts.rules.window import Entry
+from listener.records import Alert, Finding, Gap
+
+CALM = "calm"
+
+
+@dataclass(frozen=True)
+class IncidentInfo:
+    """The incident that an engine judges. In calm its id is `calm`."""
+
+    id: str = CALM
+    name: str = ""
+    exercise: bool = False
+    synthetic: bool = False
+
+
+@dataclass(slots=True)
+class Scene:
+    """How things stand in an engine; its judges read it and never write.
+
+    `watermark`: everything up to it was heard and judged. `start`: when the incident began, for types that learn.
+    `muted`: a replay fills windows; nothing may fire, resolve or be counted as fired.
+    """
+
+    incident: IncidentInfo
+    watermark: datetime | None = None
+    start: datetime | None = None
+    muted: bool = False
+    gaps: dict[str, Gap] = field(default_factory=dict)
+
+
+class Judge(Protocol):
+    """One rule at work in one incident. State lies in windows, kept for `KEEP` timeframes, and in alerts.
+
+    Nothing else may decide: after a restart the windows are filled by a muted replay, and what was said is
+    remembered from the published alerts.
+    """
+
+    at_once: bool
+    """Judge on arrival, without waiting for the watermark."""
+
+    def keys(self, finding: Finding) -> tuple[str, ...]:
+        """The keys under which a finding counts; none when the filter refuses it."""
+
+    def judge(self, entry: Entry, key: str) -> Iterable[Verdict]:
+        """A finding whose turn has come; in order of (at, post key), unless the type judges at once."""
+
+    def late(self, entry: Entry, key: str) -> Iterable[Verdict]:
+        """A finding behind the watermark: it may add a verdict, never withdraw one."""
+
+    def advance(self) -> Iterable[Verdict]:
+        """The watermark has moved: let what is over be over."""
+
+    def remember(self, alert: Alert) -> None:
+        """What this rule said before a restart."""
+
+    def unmute(self) -> None:
+        """The replay is over: make up one's mind how things stand, from windows and remembered alerts."""

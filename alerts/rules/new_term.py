@@ -1,0 +1,160 @@
+"""`new_term`: a hashtag, place or other term that enough persons use and nobody had used before.
+
+`num_events` persons (or posts, `count_by`) within `timeframe` make a term known, and then it is reported; after that
+it stays known for `terms_window_size`. For `learn` after the incident began, and from posts before it, terms become
+known without a word to anybody: what everyone says from the first minute is no news. `realert` holds the whole rule.
+
+An event and no state: it resolves nothing. What is known is exactly what was told, fired or held, so that a restart
+finds it in the published alerts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from alerts.rules.fields import Reader, keys_of, test_of
+from alerts.rules.judge import Scene
+from alerts.rules.keyed import Keyed
+from alerts.rules.spec import CountBy, Duration, Names, Positive, RuleType, Span, WindowSpec
+from alerts.rules.verdict import Reason, Verdict, spoken
+from alerts.rules.window import KEEP, ORDER, Entry, Window
+from listener.records import Alert, Event, Finding, Origin
+
+
+class NewTermSpec(WindowSpec):
+    """Options of its own: `fields` (ElastAlert's), `terms_window_size` (ElastAlert's, 30 days) and `learn`."""
+
+    fields: Names = Field(min_length=1)
+    terms_window_size: Span = timedelta(days=30)
+    learn: Duration = timedelta()
+    num_events: Positive = 1
+    timeframe: Span = timedelta(hours=1)
+    count_by: CountBy = CountBy.AUTHORS
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.query_key:
+            raise ValueError("query_key: new_term counts each term of `fields`; remove it")
+        if self.terms_window_size < self.timeframe:
+            raise ValueError("terms_window_size: must be at least as long as timeframe")
+        return self
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        return {"fields": self.fields}
+
+
+def _terms_of(fields: tuple[str, ...]) -> Reader:
+    """One field: its terms. Several: `field: term`, since one word may be new as a place and known as a hashtag."""
+    if len(fields) == 1:
+        return keys_of(fields)
+    readers = [(name, keys_of((name,))) for name in fields]
+    return lambda finding: tuple(f"{name}: {term}" for name, read in readers for term in read(finding))
+
+
+class NewTerm:
+    at_once = False
+
+    def __init__(self, spec: NewTermSpec, scene: Scene) -> None:
+        self._spec = spec
+        self._scene = scene
+        self._passes = test_of(spec.filter)
+        self._terms = _terms_of(spec.fields)
+        self._windows: Keyed[Window] = Keyed(lambda: Window(spec.timeframe, spec.count_by))
+        self._known: dict[str, list[datetime]] = {}
+        self._order: deque[tuple[datetime, str]] = deque()
+        self._fired: list[datetime] = []
+
+    def keys(self, finding: Finding) -> tuple[str, ...]:
+        return self._terms(finding) if self._passes(finding) else ()
+
+    def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
+        if self._is_known(key, entry.at):
+            return
+        window = self._windows[key]
+        window.expire(entry.at)
+        window.add(entry)
+        self._windows.wake_at(key, window.next_due)
+        if window.count >= self._spec.num_events and not self._scene.muted:
+            yield self._report(key, entry, list(window.current), window.count, None)
+
+    def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
+        now, timeframe = self._scene.watermark, self._spec.timeframe
+        if now is None or entry.at <= now - KEEP * timeframe or self._is_known(key, entry.at):
+            return
+        window = self._windows[key]
+        window.expire(now)
+        window.forget(now)
+        window.insert(entry, now)
+        self._windows.wake_at(key, window.next_due)
+        if self._scene.muted:
+            return
+        came = (pair for step in window.steps(entry.at - timeframe) for pair in step.came)
+        for by, count in came:
+            if count >= self._spec.num_events and ORDER(by) >= ORDER(entry) and by.at < entry.at + timeframe:
+                stood = [e for e in window.at(by.at) if ORDER(e) <= ORDER(by)]
+                yield self._report(key, by, stood, count, entry)
+                return
+
+    def advance(self) -> Iterator[Verdict]:
+        now = self._scene.watermark
+        if now is None:
+            return
+        for key, window in self._windows.due(now):
+            window.expire(now)
+            window.forget(now)
+            self._windows.wake_at(key, window.next_due)
+        late = KEEP * self._spec.timeframe
+        self._fired = [at for at in self._fired if at > now - late - self._spec.realert]
+        while self._order and self._order[0][0] <= now - late - self._spec.terms_window_size:
+            at, key = self._order.popleft()
+            self._known[key].remove(at)
+            if not self._known[key]:
+                del self._known[key]
+        yield from ()
+
+    def remember(self, alert: Alert) -> None:
+        self._know(alert.key, alert.at, alert.event)
+
+    def unmute(self) -> None:
+        pass
+
+    def _is_known(self, key: str, at: datetime) -> bool:
+        return any(abs(at - known) < self._spec.terms_window_size for known in self._known.get(key, ()))
+
+    def _know(self, key: str, at: datetime, event: Event) -> None:
+        self._known.setdefault(key, []).append(at)
+        self._order.append((at, key))
+        if event is Event.FIRED:
+            self._fired.append(at)
+
+    def _report(self, key: str, by: Entry, window: list[Entry], count: int, late: Entry | None) -> Verdict:
+        reason = self._held(by, late)
+        event = Event.SUPPRESSED if reason else Event.FIRED
+        if reason is None:
+            heard_late = late is not None or by.origin is Origin.GAP_FILL
+            reason = Reason.HEARD_LATE if heard_late else Reason.NEW_TERM
+        self._know(key, by.at, event)
+        self._windows.wake_at(key, None)
+        return spoken(
+            self._scene, self._spec, key, by, window,
+            event=event, reason=reason, count=count, late=late, key_fields=self._spec.fields,
+        )  # fmt: skip
+
+    def _held(self, by: Entry, late: Entry | None) -> Reason | None:
+        start = self._scene.start
+        if (late or by).lookback:
+            return Reason.LOOKBACK_ONLY
+        if start is not None and by.at < start + self._spec.learn:
+            return Reason.LEARNING
+        if any(abs(by.at - fired) < self._spec.realert for fired in self._fired):
+            return Reason.REALERT
+        return None
+
+
+TYPE = RuleType(NewTermSpec, NewTerm)

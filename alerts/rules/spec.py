@@ -1,0 +1,173 @@
+"""What a rule file may say. Frozen and strict: an unknown option is an error. Option names are ElastAlert's.
+
+`RuleSpec` holds what every type understands; a type's module adds its own options in a subclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from string import Formatter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from listener.mode import Mode
+from listener.records import AuthorClass, Event, Kind, Model, Origin, Reach, Severity
+from listener.units import parse_duration
+
+if TYPE_CHECKING:
+    from alerts.rules.judge import Judge, Scene
+
+PLACEHOLDERS = ("count", "authors", "posts", "timeframe", "key")
+"""What a headline may be filled with."""
+
+
+class CountBy(StrEnum):
+    """What is counted. Reposts are posts, but no authors: 2,400 reposts are one person's word."""
+
+    POSTS = "posts"
+    AUTHORS = "authors"
+    STORIES = "stories"
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("is no duration; write it like 10s, 5m, 1h30m or 30d")
+    return parse_duration(value)
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta():
+        raise ValueError("must be longer than nothing")
+    return value
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str | int | float) else value
+
+
+def _texts(value: object) -> object:
+    values = value if isinstance(value, list | tuple) else [value]
+    if not values or not all(isinstance(each, str | int | float | bool) for each in values):
+        raise ValueError("must be a value or a list of values")
+    return tuple(str(each).lower() if isinstance(each, bool) else str(each) for each in values)
+
+
+def _headline(text: str) -> str:
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        raise ValueError("a brace is not closed; a plain one is written {{ or }}") from None
+    for _, name, shape, conversion in parts:
+        if name is not None and (name not in PLACEHOLDERS or shape or conversion):
+            raise ValueError(f"no such placeholder; known: {', '.join('{' + p + '}' for p in PLACEHOLDERS)}")
+    return text
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Span = Annotated[Duration, AfterValidator(_positive)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Values = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Headline = Annotated[str, Field(min_length=1), AfterValidator(_headline)]
+Positive = Annotated[int, Field(ge=1, strict=True)]
+
+
+class ExampleFinding(Model):
+    """A finding of an example. `at` is time since the example began; `{n}` in a text counts the repeats from 1."""
+
+    at: Duration = timedelta()
+    repeat: Positive = 1
+    every: Duration = timedelta()
+    id: str | None = None
+    text: str = ""
+    source: str = "x"
+    lang: str | None = None
+    author: str | None = None
+    author_class: AuthorClass = AuthorClass.UNKNOWN
+    reach: Reach = Reach.UNKNOWN
+    kinds: tuple[Kind, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ()
+    story: str | None = None
+    place: str | None = None
+    repost_of: str | None = None
+    origin: Origin = Origin.LIVE
+    count: Positive = 1
+    fields: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class ExampleAlert(Model):
+    """What an example must give. What is left out is not compared."""
+
+    event: Event = Event.FIRED
+    at: Duration | None = None
+    key: str | None = None
+    count: int | None = None
+    reason: str | None = None
+
+
+class Example(Model):
+    """Findings in, alerts out: all of them, in order. `until` lets time pass after the last finding."""
+
+    name: str = Field(min_length=1)
+    findings: tuple[ExampleFinding, ...] = Field(min_length=1)
+    until: Duration = timedelta()
+    alerts: tuple[ExampleAlert, ...]
+
+
+class RuleSpec(Model):
+    """One rule. `realert` is ElastAlert's, one minute by default: no second alarm of a key within it."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    type: str
+    why: str = Field(min_length=10)
+    severity: Severity = Severity.WARNING
+    to: str = Field(default="duty", pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$")
+    modes: tuple[Mode, ...] = Field(default=(Mode.CRISIS,), min_length=1)
+    filter: Mapping[str, Values] = Field(default_factory=dict)
+    query_key: Names = ()
+    realert: Duration = timedelta(minutes=1)
+    tiltakskort: str | None = None
+    texts: Mapping[Literal["nb", "en"], Headline] = Field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def window(self) -> timedelta | None:
+        """The stretch of time that is counted; None for a type that looks at single findings."""
+        return None
+
+    @property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """Option → the field names that it puts into an alert's key."""
+        return {"query_key": self.query_key}
+
+
+class WindowSpec(RuleSpec):
+    """A rule that counts within a timeframe."""
+
+    timeframe: Span
+    num_events: Positive
+    count_by: CountBy = CountBy.POSTS
+
+    @model_validator(mode="before")
+    @classmethod
+    def _timeframe(cls, raw: Any) -> Any:
+        # ElastAlert writes `timeframe: {minutes: 5}`: the commonest slip of those who know it.
+        if isinstance(raw, dict) and isinstance(raw.get("timeframe"), dict):
+            raise ValueError("timeframe: write it like 5m or 1h30m, not as a mapping of units")
+        return raw
+
+    @property
+    def window(self) -> timedelta | None:
+        return self.timeframe
+
+
+class RuleType(NamedTuple):
+    """What a type's module offers: its options, and what judges by them."""
+
+    spec: type[RuleSpec]
+    judge: Callable[[Any, Scene], Judge]

@@ -1,0 +1,41 @@
+"""The headline of an alert: the rule's own words in each language, filled with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alerts.rules.spec import RuleSpec
+    from alerts.rules.verdict import Verdict
+
+_UNITS: Mapping[str, tuple[tuple[int, str, str], ...]] = {
+    "nb": ((86400, "døgn", "døgn"), (3600, "time", "timer"), (60, "minutt", "minutter"), (1, "sekund", "sekunder")),
+    "en": ((86400, "day", "days"), (3600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds")),
+}
+_UNKNOWN = {"nb": "ukjent antall", "en": "an unknown number of"}
+
+
+def headline(verdict: Verdict, spec: RuleSpec) -> dict[str, str]:
+    """Language → headline; a language without a text of its own gets the rule's name and count."""
+    out = {}
+    for language in _UNITS:
+        text = spec.texts.get(language, f"{spec.name}: {{count}}")  # type: ignore[call-overload]
+        out[language] = text.format(
+            count=verdict.count,
+            authors=_UNKNOWN[language] if verdict.authors is None else verdict.authors,
+            posts=verdict.posts,
+            timeframe=spell(spec.window or timedelta(), language),
+            key=verdict.key,
+        )
+    return out
+
+
+def spell(length: timedelta, language: str) -> str:
+    """A length of time in words, in the largest unit that holds it whole: 5400 s → `90 minutter`."""
+    seconds = round(length.total_seconds())
+    for size, one, many in _UNITS[language]:
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {one if seconds == size else many}"
+    return f"0 {_UNITS[language][-1][2]}"

@@ -1,0 +1,234 @@
+"""What a rule says of its findings, and why; and the alert record made of it.
+
+Numbers, ids and digests only, never a post's text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from alerts.rules.texts import headline
+from listener.records import Alert, Event, Gap, Kind, Origin, Sample
+from listener.units import format_instant
+
+if TYPE_CHECKING:
+    from alerts.rules.judge import IncidentInfo, Scene
+    from alerts.rules.spec import RuleSpec
+    from alerts.rules.window import Entry
+
+BINS = 12
+SAMPLES = 3
+
+
+class Reason(StrEnum):
+    """Why a rule fired, resolved or held its tongue. `REASONS` explains each."""
+
+    MATCHED = "matched"
+    NUM_EVENTS = "num_events"
+    NUM_EVENTS_NO_AUTHORS = "num_events_no_authors"
+    NEW_TERM = "new_term"
+    HEARD_LATE = "heard_late"
+    BELOW_NUM_EVENTS = "below_num_events"
+    REALERT = "realert"
+    LOOKBACK_ONLY = "lookback_only"
+    LEARNING = "learning"
+
+
+REASONS: Mapping[Reason, str] = {
+    Reason.MATCHED: "a finding passed the rule's filter",
+    Reason.NUM_EVENTS: "num_events was reached within the timeframe",
+    Reason.NUM_EVENTS_NO_AUTHORS: "num_events was reached; no author is known, so posts without reposts were counted",
+    Reason.NEW_TERM: "enough persons used a term that nobody had used before",
+    Reason.HEARD_LATE: "a post that was found late completed the condition at the time it was posted",
+    Reason.BELOW_NUM_EVENTS: "fewer than num_events are left within the timeframe",
+    Reason.REALERT: "held: the last alarm is less than `realert` ago",
+    Reason.LOOKBACK_ONLY: "held: only posts from before the incident completed the condition; a live one will fire it",
+    Reason.LEARNING: "held: the incident is young, and what is said now is learnt as known",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One thing that happened. `at` is event time, as all times but `found_at`.
+
+    `authors` is None when no finding of the window has one. `spark` holds the posts in `BINS` equal parts of the
+    window, oldest first; empty for types without a window. A `resolved` carries the alert id of what it resolves.
+    """
+
+    at: datetime
+    event: Event
+    rule: str
+    key: str
+    key_fields: tuple[str, ...]
+    count: int
+    baseline: float | None = None
+    reason: Reason
+    alert_id: str
+    first_seen: datetime
+    authors: int | None
+    posts: int
+    reposts: int
+    kinds: Mapping[Kind, int] = field(default_factory=dict)
+    spark: tuple[int, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    heard_late: bool = False
+    posted_at: datetime | None = None
+    found_at: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+def alert_id(incident: str, rule: str, key: str, at: datetime, post_key: str) -> str:
+    """16 hex digits, the same for the same event however often it is judged."""
+    parts = "\x1f".join((incident, rule, key, format_instant(at), post_key))
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def spoken(
+    scene: Scene,
+    spec: RuleSpec,
+    key: str,
+    by: Entry,
+    window: Sequence[Entry],
+    *,
+    event: Event,
+    reason: Reason,
+    count: int,
+    late: Entry | None = None,
+    key_fields: tuple[str, ...] = (),
+) -> Verdict:
+    """A verdict on the window that the finding `by` completed; `late` is the one that was found late, if any."""
+    if late is None and by.origin is Origin.GAP_FILL:
+        late = by
+    return _verdict(
+        scene, spec, key, by.at, window,
+        event=event, reason=reason, count=count,
+        alert_id=alert_id(scene.incident.id, spec.name, key, by.at, by.post_key),
+        first_seen=window[0].at,
+        key_fields=key_fields or spec.query_key,
+        late=late,
+    )  # fmt: skip
+
+
+def resolved(
+    scene: Scene,
+    spec: RuleSpec,
+    key: str,
+    at: datetime,
+    window: Sequence[Entry],
+    *,
+    count: int,
+    alert: str,
+    first: datetime,
+) -> Verdict:
+    """The word that a condition has passed."""
+    return _verdict(
+        scene, spec, key, at, window,
+        event=Event.RESOLVED, reason=Reason.BELOW_NUM_EVENTS, count=count,
+        alert_id=alert, first_seen=first, key_fields=spec.query_key, late=None,
+    )  # fmt: skip
+
+
+def _verdict(
+    scene: Scene, spec: RuleSpec, key: str, at: datetime, window: Sequence[Entry], *,
+    event: Event, reason: Reason, count: int, alert_id: str, first_seen: datetime,
+    key_fields: tuple[str, ...], late: Entry | None,
+) -> Verdict:  # fmt: skip
+    authors = {entry.author for entry in window if entry.author}
+    start = at - spec.window if spec.window else at
+    return Verdict(
+        at=at,
+        event=event,
+        rule=spec.name,
+        key=key,
+        key_fields=key_fields,
+        count=count,
+        reason=reason,
+        alert_id=alert_id,
+        first_seen=first_seen,
+        authors=len(authors) if authors else None,
+        posts=sum(entry.weight for entry in window),
+        reposts=sum(entry.weight for entry in window if entry.repost),
+        kinds=_kinds(window),
+        spark=_spark(window, start, spec.window) if spec.window else (),
+        samples=_samples(window),
+        heard_late=late is not None,
+        posted_at=late.at if late else None,
+        found_at=late.captured_at if late else None,
+        gaps=_overlapping(scene.gaps.values(), start, at),
+    )
+
+
+def _kinds(window: Sequence[Entry]) -> dict[Kind, int]:
+    counts: Counter[Kind] = Counter()
+    for entry in window:
+        for kind in entry.kinds:
+            counts[kind] += entry.weight
+    return {kind: counts[kind] for kind in Kind if kind in counts}
+
+
+def _spark(window: Sequence[Entry], start: datetime, length: timedelta) -> tuple[int, ...]:
+    bins = [0] * BINS
+    for entry in window:
+        # The window is open at its start and closed at its end, and so is each bin.
+        bins[min(max(-((start - entry.at) * BINS // length) - 1, 0), BINS - 1)] += entry.weight
+    return tuple(bins)
+
+
+def _samples(window: Sequence[Entry]) -> tuple[Sample, ...]:
+    """The widest stories, each by its first post that is no repost."""
+    spread: Counter[str] = Counter()
+    first: dict[str, Entry] = {}
+    for entry in window:
+        spread[entry.story] += entry.weight
+        if entry.story not in first or (first[entry.story].repost and not entry.repost):
+            first[entry.story] = entry
+    widest = sorted(first.values(), key=lambda e: (-spread[e.story], e.at, e.post_key))[:SAMPLES]
+    return tuple(Sample(key=entry.post_key, digest=entry.digest) for entry in widest)
+
+
+def _overlapping(gaps: Iterable[Gap], start: datetime, end: datetime) -> tuple[Gap, ...]:
+    """The stretches within [start, end] in which we could not hear, oldest first."""
+    heard_not = (gap for gap in gaps if gap.start <= end and (gap.end is None or gap.end > start))
+    return tuple(sorted(heard_not, key=lambda gap: (gap.start, gap.id)))
+
+
+def to_alert(verdict: Verdict, spec: RuleSpec, incident: IncidentInfo) -> Alert:
+    """A verdict → the record for the `alerts` topic."""
+    return Alert(
+        id=verdict.alert_id,
+        event=verdict.event,
+        at=verdict.at,
+        incident=incident.id,
+        incident_name=incident.name,
+        exercise=incident.exercise,
+        synthetic=incident.synthetic,
+        rule=spec.name,
+        rule_type=spec.type,
+        severity=spec.severity,
+        to=spec.to,
+        key=verdict.key,
+        key_fields=verdict.key_fields,
+        headline=headline(verdict, spec),
+        tiltakskort=spec.tiltakskort,
+        count=verdict.count,
+        baseline=verdict.baseline,
+        timeframe_seconds=spec.window.total_seconds() if spec.window else None,
+        reason=verdict.reason.value,
+        first_seen=verdict.first_seen,
+        authors=verdict.authors,
+        posts=verdict.posts,
+        reposts=verdict.reposts,
+        kinds=verdict.kinds,
+        spark=verdict.spark,
+        samples=verdict.samples,
+        heard_late=verdict.heard_late,
+        posted_at=verdict.posted_at,
+        found_at=verdict.found_at,
+        gaps=verdict.gaps,
+    )

@@ -1,0 +1,96 @@
+"""From parsed settings to parts: what `run`, `replay` and `demo` are made of. The one place that knows them all."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from alerts.channels import Channel, open_channels
+from alerts.flow import Ears, House, Wits
+from alerts.kinds import KindCues
+from alerts.messages import load_messages
+from alerts.people import load_people
+from alerts.rules.load import load_rules
+from listener import __version__
+from listener.bus import Bus
+from listener.bus.topics import topic_specs
+from listener.clock import Clock
+from listener.config import RawSettings, load_yaml
+from listener.health import Health
+from listener.metrics import Metrics
+from listener.privacy import Screen
+from listener.pseudonym import check_key_outside, load_key
+from listener.settings import Settings, parse_speed
+from listener.sources import Source
+from listener.sources.recording import RecordingSource
+from listener.tracks import load_standing
+
+
+def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str) -> House:
+    """The bus with all its topics, metrics and health of one process."""
+    specs = topic_specs(settings.bus.partitions, settings.retention.keep())
+    bus.ensure(specs)
+    return House(
+        settings=settings,
+        folder=folder,
+        bus=bus,
+        specs=specs,
+        clock=clock,
+        metrics=Metrics(CollectorRegistry(), __version__),
+        health=Health(clock),
+        process=process_name(role, folder),
+    )
+
+
+def process_name(role: str, folder: Path) -> str:
+    """The same after a restart, so that the new process takes its predecessor's place at once."""
+    mark = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:6]
+    return f"{role}@{socket.gethostname()}-{mark}"
+
+
+def make_ears(house: House, raw: RawSettings, sources: Sequence[Source], key: bytes) -> Ears:
+    """What hearing needs: sources, the privacy screen, the standing tracks."""
+    masks = house.metrics.masks
+    screen = Screen(
+        key,
+        house.settings.privacy.named_accounts.classes(),
+        lambda kind, count: masks.labels(kind).inc(count),
+    )
+    return Ears(sources=sources, screen=screen, standing=load_standing(load_yaml(raw.folder / "tracks.yaml")))
+
+
+def live_key(settings: Settings, folder: Path) -> bytes:
+    """The pseudonym key of this deployment, made on first use."""
+    path = settings.privacy.key_path
+    check_key_outside(path, folder)
+    return load_key(path, create=True)
+
+
+def passing_key() -> bytes:
+    """A key for one replay: its pseudonyms lead nowhere afterwards."""
+    return secrets.token_bytes(32)
+
+
+def live_sources(settings: Settings, clock: Clock) -> list[Source]:
+    recording = settings.sources.recording
+    if recording.path is None:
+        return []
+    return [RecordingSource(str(recording.path.expanduser()), parse_speed(recording.speed), clock)]
+
+
+def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell: bool) -> Wits:
+    """What judging and telling need. Without `tell` nobody is told. Raises ConfigError for any file that is wrong."""
+    people = load_people(raw.folder / "people.yaml")
+    channels: Mapping[str, Channel] | None = open_channels(people.channels(), raw) if tell else None
+    return Wits(
+        rules=load_rules(rules or raw.folder / "rules"),
+        cues=KindCues.load(raw.folder / "cues"),
+        people=people,
+        messages=load_messages(raw.folder, settings.language),
+        channels=channels,
+    )

@@ -1,0 +1,105 @@
+"""Finding account names in a text: `@name`, `RT @name:`, `@name@server`, `@name.bsky.social`, and links to profiles.
+
+What stands there instead is for a `resolve` to say: it gets the name as written, without @, and returns the new one,
+or None for an account that keeps its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from listener.folding import Span
+
+HANDLE = "handle"
+Resolve = Callable[[str], str | None]
+Known = Callable[[str], bool]
+
+_MARKS = r"\u0300-\u036f"
+_AT_NAME = re.compile(
+    rf"@(?!-?\d{{1,3}}\.\d+,)"  # a place on a map: /@59.9139,10.7522,15z
+    rf"(?P<name>[\w{_MARKS}]+(?:[.-]+(?!https?:)[\w{_MARKS}]+)*)(?:@(?P<server>[\w-]+(?:\.[\w-]+)+))?"
+)
+_CUT = re.compile(r"[.-]+")
+
+_X_WORDS = "i|home|search|hashtag|intent|share|explore|settings|messages|notifications|compose|login|tos|privacy|about"
+_ON_X = rf"(?!(?:{_X_WORDS})\b)(?P<name>\w+)(?P<status>/status(?:es)?/\d+)?"
+_PROFILES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (host, re.compile(rf"(?i)(?<![\w-]){re.escape(host)}/{path}"))
+    for host, path in (
+        ("x.com", _ON_X),
+        ("twitter.com", _ON_X),
+        ("t.me", r"(?:s/)?(?!(?:c|s|share|joinchat|addstickers|proxy|socks)/)(?P<name>[a-z]\w+)"),
+        ("telegram.me", r"(?:s/)?(?P<name>[a-z]\w+)"),
+        ("instagram.com", r"(?:stories/)?(?!(?:p|reels?|tv|explore|stories|accounts)\b)(?P<name>\w[\w.]*)"),
+        (
+            "facebook.com",
+            r"(?:people/(?P<person>[^\s/?#]+(?:/\d+)?)|profile\.php\?(?:[^\s#]*?&)?id=(?P<id>\d+)"
+            r"|(?!(?:groups|events|watch|photo|permalink|story|share|sharer|reel|hashtag|pages|profile|people|help"
+            r"|login|plugins|dialog|media|marketplace)\b)(?P<name>\w[\w.-]*))",
+        ),
+        ("fb.com", r"(?!(?:groups|events|watch)\b)(?P<name>\w[\w.-]*)"),
+        ("m.me", r"(?P<name>\w[\w.-]*)"),
+        ("linkedin.com", r"(?:in|pub)/(?P<name>[^\s/?#]+)"),
+        ("youtube.com", r"(?:c|user|channel)/(?P<name>[^\s/?#]+)"),
+        ("snapchat.com", r"add/(?P<name>[\w.-]+)"),
+        ("reddit.com", r"(?:u|user)/(?P<name>[\w-]+)"),
+        ("bsky.app", r"profile/(?P<name>[^\s/?#]+)"),
+    )
+)
+_FEDIVERSE = re.compile(r"/users/(?P<name>\w[\w.-]*)")
+_QUERY = re.compile(r"(?i)[?&](?:screen_name|user_id|via|related|in_reply_to_user)=@?(?P<name>[\w.,-]+)")
+_SEARCH = re.compile(r"(?i)(?<![^\W_])(?:from|to):@?(?P<name>\w+)")
+
+
+def find_handles(text: str, known: Known, resolve: Resolve) -> Iterator[Span]:
+    """Spans of names in a folded text. `known` tells a name that somebody told us from one cut out wrongly."""
+    if "@" in text:
+        for match in _AT_NAME.finditer(text):
+            start, end, name = _name(match, known)
+            new = resolve(name)
+            if new is not None:
+                yield Span(start, end, new, HANDLE)
+    if "/" in text:
+        yield from _in_links(text, resolve)
+
+
+def _name(match: re.Match[str], known: Known) -> tuple[int, int, str]:
+    """`@ola.Takk` is `ola` when ola is known; else all of it is the name: rather a word lost than a name told."""
+    start, name = match.start("name"), match["name"]
+    whole = match[0][1:]
+    if known(whole) or match["server"]:
+        return start, match.end(), whole
+    for cut in reversed(list(_CUT.finditer(name))):
+        if known(name[: cut.start()]):
+            return start, start + cut.start(), name[: cut.start()]
+    if "." not in name and "-" in name:  # no platform has a name with a hyphen and no dot
+        name = name.split("-", 1)[0]
+    return start, start + len(name), name
+
+
+def _in_links(text: str, resolve: Resolve) -> Iterator[Span]:
+    lower = text.lower()
+    for host, pattern in _PROFILES:
+        if host not in lower:
+            continue
+        for match in pattern.finditer(text):
+            groups = match.groupdict()
+            part = next(name for name in ("name", "person", "id") if groups.get(name))
+            new = resolve(match[part].rstrip(".-"))
+            if new is not None:
+                # X opens a post under /i/web/status/ without a name; the link goes on working.
+                yield Span(*match.span(part), "i/web" if groups.get("status") else new, HANDLE)
+        if host in ("x.com", "twitter.com"):
+            yield from _simple(_SEARCH, text, resolve)
+    if "/users/" in lower:
+        yield from _simple(_FEDIVERSE, text, resolve)
+    if "=" in text:
+        yield from _simple(_QUERY, text, resolve)
+
+
+def _simple(pattern: re.Pattern[str], text: str, resolve: Resolve) -> Iterator[Span]:
+    for match in pattern.finditer(text):
+        new = resolve(match["name"].rstrip(".-"))
+        if new is not None:
+            yield Span(*match.span("name"), new, HANDLE)

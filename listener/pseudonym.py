@@ -1,0 +1,133 @@
+"""Pseudonyms: the same person has the same name everywhere, and nobody without the key can tell who it is.
+
+A pseudonym is an HMAC-SHA256 of source and author id. Without the key it cannot be reversed by trying all account
+names; whoever has the key can, so the key is a secret as the posts themselves: it lies in a file of its own, outside
+the data folder and its backups. With a new key, old and new pseudonyms no longer fit together: it is
+changed in calm only.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from base64 import b32encode
+from collections.abc import Callable
+from pathlib import Path
+
+from listener.errors import ConfigError
+
+KEY_BYTES = 32
+PREFIX = "p_"
+
+
+def pseudonym(key: bytes, source: str, author_id: str) -> str:
+    """Source and author id → `p_` and 16 letters (80 bits: two of a million people get the same once in 10¹² runs)."""
+    digest = hmac.digest(key, f"{source}\0{author_id}".encode("utf-8", "surrogatepass"), "sha256")
+    return PREFIX + b32encode(digest[:10]).decode().lower()
+
+
+def pseudonym_of_handle(key: bytes, source: str, handle: str) -> str:
+    """A handle whose author id nobody told us → a pseudonym; upper and lower case are one."""
+    return pseudonym(key, source, "@" + handle.casefold())
+
+
+def load_key(path: Path, create: bool) -> bytes:
+    """The key in a file of 64 hexadecimal digits that only its owner may read.
+
+    With `create`, a missing one is made; of two processes that try at the same instant both get the same. Raises
+    ConfigError that names the file and how to mend it.
+    """
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        if not create:
+            raise ConfigError(f"{path}: no such file; make the pseudonym key with {_by_hand(path)}") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    # Linked, not moved: the first to link wins, and nobody ever sees a half-written key.
+    _write(path, lambda new: os.link(new, path))
+    try:
+        return _read(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def rotate_key(path: Path) -> bytes:
+    """Put a new key in the place of the old one, which is gone. Raises ConfigError when that cannot be done."""
+    return _write(path, lambda new: os.replace(new, path))
+
+
+def check_key_outside(path: Path, data_folder: Path) -> None:
+    """Refuse a key inside the data folder, by its name or through a link: a backup would hold lock and key."""
+    named, real = Path(os.path.abspath(path)), path.resolve()
+    folders = (Path(os.path.abspath(data_folder)), data_folder.resolve())
+    if any(place.is_relative_to(folder) for place in (named, real) for folder in folders):
+        raise ConfigError(
+            f"{path}: the pseudonym key must not lie inside the data folder {data_folder}, whose backups would "
+            f"hold it; move it elsewhere"
+        )
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if mode & 0o077:
+            raise ConfigError(f"{path}: others may read or change the pseudonym key; `chmod 600 {path}`")
+        text = file.read(4096).strip()
+    mend = f"restore it from where you keep it, or make a new one in calm: remove the file, then {_by_hand(path)}"
+    if not text:
+        raise ConfigError(f"{path}: the pseudonym key is empty; {mend}")
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        raise ConfigError(f"{path}: the pseudonym key is not hexadecimal; {mend}") from None
+    if len(key) < KEY_BYTES:
+        raise ConfigError(f"{path}: the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed; {mend}")
+    return key
+
+
+def _write(path: Path, place: Callable[[Path], None]) -> bytes:
+    """A new key in a file beside `path`, whole and on the disk, then put in its place."""
+    key = secrets.token_bytes(KEY_BYTES)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(key.hex().encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            place(new)
+        except FileExistsError:
+            pass  # another process was first: its key is the key
+        finally:
+            new.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the pseudonym key cannot be written: {error.strerror}; "
+            f"choose a folder that this user may write, or make it with {_by_hand(path)}"
+        ) from None
+    return key
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{path}: the pseudonym key cannot be read: {error.strerror}; it must be a file that belongs to the user who "
+        f"runs the service: `chown USER {path}`"
+    )
+
+
+def _by_hand(path: Path) -> str:
+    return f"`(umask 077; openssl rand -hex {KEY_BYTES} > {path})`"

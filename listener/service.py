@@ -1,0 +1,125 @@
+"""A process that runs: one thread a worker, one lock a role, stopped within five seconds by SIGTERM.
+
+A worker that raises is tried again after a second, loudly: it is shown at `/readyz` and logged by its class and
+place, never by its words, which could be somebody's post. Our own corruption, or another process in our place, stops
+the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from listener.clock import Clock
+from listener.errors import ConfigError, Corrupt, Fenced, LyttepostError, Refused
+from listener.health import Part
+from listener.stage import Worker
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.2
+STOP_SECONDS = 4.0
+REST_SECONDS = 0.05
+RETRY_SECONDS = 1.0
+
+
+class RoleLock:
+    """One process a role and data folder. The lock is the operating system's and ends with the process."""
+
+    def __init__(self, folder: Path, role: str) -> None:
+        self._path = folder / f"{role}.lock"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = open(self._path, "a+", encoding="ascii")  # noqa: SIM115
+        except OSError as error:
+            raise ConfigError(
+                f"{folder}: cannot be written: {error.strerror}; choose a folder with --data or LYTTEPOST_DATA"
+            ) from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            pid = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise Refused(
+                f"a process with the role {role} runs already on {folder} (process {pid}); stop it or choose --data"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        self._file.close()
+
+
+class Service:
+    """Turns the workers until it is told to stop."""
+
+    def __init__(self, workers: Sequence[tuple[Worker, Part]], clock: Clock) -> None:
+        self._workers = workers
+        self._clock = clock
+        self._stop = threading.Event()
+        self._fatal: LyttepostError | None = None
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. Raises what made a worker unable to go on."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        threads = [
+            threading.Thread(target=self._turn, args=pair, name=pair[0].name, daemon=True) for pair in self._workers
+        ]
+        for thread in threads:
+            thread.start()
+        while not self._stop.wait(0.5):
+            pass
+        deadline = self._clock.monotonic() + STOP_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+        for thread in threads:
+            if thread.is_alive():
+                log.error("%s did not stop in time; what it held is taken up at the next start", thread.name)
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _turn(self, worker: Worker, part: Part) -> None:
+        try:
+            while not self._stop.is_set():
+                self._step(worker, part)
+        except LyttepostError as error:
+            part.problem(str(error))
+            self._fatal = self._fatal or error
+            self._stop.set()
+        finally:
+            try:
+                worker.close()
+            except Exception as error:
+                log.error("%s could not be closed: %s", worker.name, type(error).__name__)
+
+    def _step(self, worker: Worker, part: Part) -> None:
+        started = self._clock.monotonic()
+        try:
+            busy = worker.step(TURN_SECONDS)
+        except (Corrupt, Fenced):
+            raise
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+            part.problem(f"failed: {reason}; it is tried again")
+            log.error("%s failed: %s; it is tried again", worker.name, reason)
+            self._clock.wait(RETRY_SECONDS, self._stop)
+            return
+        if not busy and self._clock.monotonic() - started < REST_SECONDS:
+            self._clock.wait(REST_SECONDS, self._stop)

@@ -1,0 +1,229 @@
+"""The shape of X API v2: one answer of the stream or a page of search → posts. Pure; what will not do has a reason.
+
+An answer is `{"data": {…} | […], "includes": {"users": […], "tweets": […], "places": […]}, …}`. Each post in it becomes
+a `Post` or a `Reason`; only an answer that holds no post at all raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from listener.match import hashtags_in
+from listener.records import Author, AuthorClass, Post
+from listener.sources import Reason
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+_NOT_A_POST = ("username", "member_count", "tweet_count", "action")
+"""Fields of users, lists, counts and compliance events, which come in the same wrapping."""
+
+
+class Unusable(ValueError):
+    """It is no post of ours; `reason` says why. The message names a field, never a value."""
+
+    def __init__(self, reason: Reason, field: str = "") -> None:
+        super().__init__(f"{reason}: {field}" if field else str(reason))
+        self.reason = reason
+        self.field = field
+
+
+Raw = Mapping[str, Any]
+_REPOST = re.compile(r"RT @(\w+)")
+
+
+class Includes:
+    """What an answer's posts refer to, by id."""
+
+    def __init__(self, raw: Any) -> None:
+        self.users = _by_id(_in(raw, "users"))
+        self.posts = _by_id(_in(raw, "tweets"))
+        self.places = _by_id(_in(raw, "places"))
+
+    def handle(self, user_id: Any) -> str | None:
+        """A user's handle as it is written, where the answer tells it."""
+        return as_text(self.users.get(as_text(user_id) or "", {}).get("username"))
+
+
+def _by_id(raw: Any) -> dict[str, Raw]:
+    return {item["id"]: item for item in dicts(raw) if isinstance(item.get("id"), str)}
+
+
+def parse_answer(raw: Any, source: str) -> list[Post | Unusable]:
+    """One decoded answer → its posts in order. Raises Unusable when it is no answer that could hold one."""
+    if not isinstance(raw, dict):
+        raise Unusable(Reason.WRONG_TYPE, "answer")
+    if "data" not in raw:
+        if _in(raw.get("meta"), "result_count") == 0:
+            return []
+        raise Unusable(Reason.NOT_A_POST)
+    data, includes = raw["data"], Includes(raw.get("includes"))
+    out: list[Post | Unusable] = []
+    for item in data if isinstance(data, list) else (data,):
+        try:
+            out.append(parse_post(item, includes, source))
+        except Unusable as refused:
+            out.append(refused)
+    return out
+
+
+def parse_post(raw: Any, includes: Includes, source: str) -> Post:
+    """One post object of X. Raises Unusable."""
+    if not isinstance(raw, dict):
+        raise Unusable(Reason.WRONG_TYPE, "data")
+    if "text" not in raw and any(name in raw for name in _NOT_A_POST):
+        raise Unusable(Reason.NOT_A_POST)
+    post_id = text_of(raw, "id")
+    refs = dict(_references(raw))
+    text, entities = _full_text(raw)
+    handles = dict(_mentions(entities))
+    original = includes.posts.get(refs.get("retweeted", ""))
+    if original is not None:
+        head = _REPOST.match(text)
+        body, entities = _full_text(original)
+        name = includes.handle(original.get("author_id")) or (head[1] if head else None)
+        # X cuts a repost's own text at 140 characters; the original beside it is whole.
+        text = f"RT @{name}: {body}" if name else body
+        handles |= dict(_mentions(entities))
+    for user in _addressed(raw, includes, refs):
+        if handle := includes.handle(user):
+            handles[handle.lower()] = user
+    place = includes.places.get(as_text(_in(raw.get("geo"), "place_id")) or "", {}).get("full_name")
+    return build(
+        source=source,
+        id=post_id,
+        at=time_of(raw),
+        text=text,
+        lang=as_text(raw.get("lang")),
+        author=_author(raw.get("author_id"), includes),
+        repost_of=refs.get("retweeted"),
+        reply_to=refs.get("replied_to"),
+        quote_of=refs.get("quoted"),
+        edits=tuple(e for e in texts(raw.get("edit_history_tweet_ids")) if e != post_id),
+        hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text),
+        links=tuple(_links(entities)),
+        handles=handles,
+        place=as_text(place),
+        url=f"https://x.com/i/web/status/{post_id}",
+    )
+
+
+def build(**fields: Any) -> Post:
+    """A Post of these fields. Raises Unusable with the first field whose type is wrong."""
+    try:
+        return Post(**fields)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise Unusable(Reason.WRONG_TYPE, str(first["loc"][0])) from None
+
+
+def text_of(raw: Raw, name: str) -> str:
+    """A text that must be there and hold something; a whole number serves as an id. Raises Unusable."""
+    value = raw.get(name)
+    if type(value) is int and name == "id":
+        return str(value)
+    if value is None or value == "":
+        raise Unusable(Reason.MISSING_FIELD, name)
+    if not isinstance(value, str):
+        raise Unusable(Reason.WRONG_TYPE, name)
+    return value
+
+
+def time_of(raw: Raw) -> datetime:
+    """`created_at`, in UTC. Raises Unusable."""
+    try:
+        at = datetime.fromisoformat(text_of(raw, "created_at"))
+        if at.tzinfo is not None and EARLIEST <= at < LATEST:
+            return at.astimezone(UTC)
+    except Unusable:
+        raise
+    except (ValueError, OverflowError):
+        pass
+    raise Unusable(Reason.BAD_DATE, "created_at")
+
+
+def unescape(text: str) -> str:
+    """X writes &, < and > of a text as `&amp;`, `&lt;` and `&gt;`, and nothing else."""
+    if "&" not in text:
+        return text
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def dicts(raw: Any) -> list[dict[str, Any]]:
+    """The objects in a list; nothing where there is no list."""
+    return [item for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
+
+
+def texts(raw: Any) -> tuple[str, ...]:
+    """The texts in a list; nothing where there is no list."""
+    return tuple(item for item in raw if isinstance(item, str)) if isinstance(raw, list) else ()
+
+
+def as_text(raw: Any) -> str | None:
+    """For what a post can do without: what is no text counts as unset."""
+    return raw if isinstance(raw, str) else None
+
+
+def _full_text(raw: Raw) -> tuple[str, Any]:
+    """A post's whole text and the entities that belong to it: beyond 280 characters they stand in `note_tweet`."""
+    note = raw.get("note_tweet")
+    if isinstance(note, dict) and isinstance(note.get("text"), str) and note["text"]:
+        return unescape(note["text"]), note.get("entities") or raw.get("entities")
+    return unescape(text_of(raw, "text")), raw.get("entities")
+
+
+def _author(author_id: Any, includes: Includes) -> Author | None:
+    if author_id is None:
+        return None
+    if not isinstance(author_id, str):
+        raise Unusable(Reason.WRONG_TYPE, "author_id")
+    user = includes.users.get(author_id, {})
+    return make_author(author_id, user)
+
+
+def make_author(author_id: str, user: Raw) -> Author:
+    """An author of an id and X's user object, which may be empty. What is odd in the latter is unknown, not refused."""
+    followers = _in(user.get("public_metrics"), "followers_count")
+    return Author(
+        id=author_id,
+        handle=as_text(user.get("username")),
+        followers=followers if type(followers) is int else None,
+        author_class=AuthorClass.PUBLIC_BODY if user.get("verified_type") == "government" else AuthorClass.UNKNOWN,
+    )
+
+
+def _references(raw: Raw) -> Iterator[tuple[str, str]]:
+    for ref in dicts(raw.get("referenced_tweets")):
+        kind, post_id = ref.get("type"), ref.get("id")
+        if isinstance(kind, str) and isinstance(post_id, str):
+            yield kind, post_id
+
+
+def _mentions(entities: Any) -> Iterator[tuple[str, str]]:
+    for mention in dicts(_in(entities, "mentions")):
+        name, user = mention.get("username"), mention.get("id")
+        if isinstance(name, str) and isinstance(user, str):
+            yield name.lower(), user
+
+
+def _addressed(raw: Raw, includes: Includes, refs: Mapping[str, str]) -> Iterator[str]:
+    """The authors whom a post answers, reposts or quotes: it concerns them though its text may not name them."""
+    users = [raw.get("in_reply_to_user_id")]
+    users += [includes.posts.get(post_id, {}).get("author_id") for post_id in refs.values()]
+    return (user for user in users if isinstance(user, str))
+
+
+def _links(entities: Any) -> Iterator[str]:
+    for url in dicts(_in(entities, "urls")):
+        link = url.get("unwound_url") or url.get("expanded_url") or url.get("url")
+        if isinstance(link, str):
+            yield link
+
+
+def _in(raw: Any, name: str) -> Any:
+    return raw.get(name) if isinstance(raw, dict) else None

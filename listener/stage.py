@@ -1,0 +1,124 @@
+"""A stage: take a batch from the bus, work on it, publish what came of it and commit, all in one transaction.
+
+What a record causes and the offset behind it become visible together, so a stage that dies anywhere begins again
+without loss or repeat. A bad record becomes a dead letter in that same transaction and never stops the stage. When
+the bus cannot take the batch (no room, away), the batch is kept and offered again; when another member took over, it
+is dropped, because it is now another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from listener.bus import Bus, Commit, Message, Record, TopicPartition
+from listener.clock import Clock
+from listener.crash import point
+from listener.errors import BusError, Corrupt, Fenced
+from listener.health import Part
+from listener.metrics import Metrics
+from listener.records import BadRecord, DeadLetter, encode
+
+
+class Worker(Protocol):
+    """Something that turns. The wiring decides in which thread."""
+
+    name: str
+
+    def step(self, timeout: float) -> bool:
+        """Do what there is to do, waiting at most `timeout` seconds for it; False when there was nothing."""
+
+    def close(self) -> None: ...
+
+
+class Stage:
+    """`handle` turns one record into messages; `metadata` says what to keep beside a partition's commit."""
+
+    def __init__(
+        self,
+        name: str,
+        bus: Bus,
+        topic: str,
+        handle: Callable[[Record], Iterable[Message]],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        part: Part,
+        on_assign: Callable[[frozenset[TopicPartition]], None] | None = None,
+        metadata: Callable[[TopicPartition], str] = lambda tp: "",
+        batch: int = 1000,
+    ) -> None:
+        self.name = name
+        self._bus = bus
+        self._handle = handle
+        self._clock = clock
+        self._metrics = metrics
+        self._part = part
+        self._metadata = metadata
+        self._batch = batch
+        self._pending: tuple[list[Message], Mapping[TopicPartition, Commit], int] | None = None
+        self.consumer = bus.consumer([topic], group=name, member=name, on_assign=on_assign)
+
+    def step(self, timeout: float) -> bool:
+        self._part.beat()
+        if self._pending is None:
+            records = self.consumer.poll(timeout, self._batch)
+            if not records:
+                self._part.problem(None)
+                return False
+            messages = [message for record in records for message in self._safely(record)]
+            ends = {record.tp: record.offset + 1 for record in records}
+            commits = {tp: Commit(end, self._metadata(tp)) for tp, end in ends.items()}
+            self._pending = messages, commits, len(records)
+        return self._publish(*self._pending)
+
+    def close(self) -> None:
+        self.consumer.close()
+
+    def _publish(self, messages: list[Message], commits: Mapping[TopicPartition, Commit], count: int) -> bool:
+        point("stage.before_publish")
+        try:
+            with self._bus.transaction(self.name) as transaction:
+                for message in messages:
+                    transaction.publish(message)
+                transaction.commit(self.consumer, commits)
+        except Fenced:
+            self._pending = None
+            return False
+        except BusError as error:
+            self._part.problem(str(error))
+            return False
+        point("stage.after_publish")
+        self._pending = None
+        self._part.problem(None)
+        self._metrics.stage_records.labels(self.name).inc(count)
+        return True
+
+    def _safely(self, record: Record) -> list[Message]:
+        try:
+            return list(self._handle(record))
+        except Corrupt:
+            raise
+        except BadRecord as error:
+            return [self._dead_letter(record, error.reason)]
+        except Exception as error:
+            # Whatever a record does to us, the next one must not wait for it.
+            return [self._dead_letter(record, f"failed_{type(error).__name__}")]
+
+    def _dead_letter(self, record: Record, reason: str) -> Message:
+        self._metrics.deadletters.labels(self.name, reason).inc()
+        return dead_letter(self.name, reason, record.value or b"", record.where, self._clock)
+
+
+def dead_letter(stage: str, reason: str, value: bytes, where: str, clock: Clock) -> Message:
+    """Why, how long, its digest, where it stands: never the content."""
+    letter = DeadLetter(
+        at=clock.now(),
+        stage=stage,
+        reason=reason,
+        length=len(value),
+        digest=hashlib.sha256(value).hexdigest(),
+        where=where,
+    )
+    return Message("deadletters", where, encode(letter))

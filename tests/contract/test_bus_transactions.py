@@ -1,0 +1,87 @@
+"""The heart of any bus: what a stage publishes and how far it read become visible together, or not at all."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+
+import pytest
+from conftest import drain, everything, finish, mentions
+
+from listener.bus import Commit, Message, TopicPartition
+
+TOTAL = 60
+
+
+def test_a_transaction_that_fails_leaves_nothing(bus):
+    bus.publish(mentions(10))
+    consumer = bus.consumer(["mentions"], group="stage", member="a")
+    records = drain(consumer, 10)
+    with pytest.raises(ZeroDivisionError), bus.transaction("stage-a") as transaction:
+        transaction.publish(Message("findings", "k", b"v"))
+        transaction.commit(consumer, {r.tp: Commit(r.offset + 1) for r in records})
+        raise ZeroDivisionError
+    assert everything(bus, "findings") == []
+    assert all(consumer.committed(r.tp) is None for r in records)
+
+
+def test_nothing_is_visible_before_the_end(bus):
+    with bus.transaction("stage-a") as transaction:
+        transaction.publish(Message("findings", "k", b"v"))
+        transaction.publish(Message("alerts", "k", b"v"))
+        assert everything(bus, "findings") == everything(bus, "alerts") == []
+    assert len(everything(bus, "findings")) == len(everything(bus, "alerts")) == 1
+
+
+def test_offsets_are_committed_without_records_too(bus):
+    bus.publish(mentions(10))
+    consumer = bus.consumer(["mentions"], group="stage", member="a")
+    records = drain(consumer, 10)
+    with bus.transaction("stage-a") as transaction:
+        transaction.commit(consumer, {r.tp: Commit(r.offset + 1, "note") for r in records})
+    assert consumer.committed(records[-1].tp) == Commit(records[-1].offset + 1, "note")
+
+
+def test_an_empty_transaction_does_nothing(bus):
+    with bus.transaction("stage-a"):
+        pass
+    assert bus.end_offset(TopicPartition("findings", 0)) == 0
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize("where", ["bus.before_commit", "bus.after_commit", "stage.before_publish", "stage.after_publish"])
+def test_outputs_are_there_exactly_once_though_the_stage_was_killed(bus, processes, where, times):
+    bus.publish(mentions(TOTAL))
+    killed = processes("stage", "a", TOTAL, crash=f"{where}:{times}")
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    halfway = everything(bus, "findings")
+    committed = bus.lag("stage")
+    if committed:
+        assert len(halfway) == TOTAL - sum(committed.values())
+    finish(processes("stage", "a", TOTAL))
+    assert Counter((r.key, r.value) for r in everything(bus, "findings")) == Counter(
+        (f"i:{m.key}", m.value) for m in mentions(TOTAL)
+    )
+
+
+def test_a_stage_killed_again_and_again_gets_there(bus, processes):
+    bus.publish(mentions(TOTAL))
+    for _ in range(10):
+        child = processes("stage", "a", TOTAL, crash="bus.after_commit:5")
+        child.communicate()
+        if child.returncode == 0:
+            break
+        assert child.returncode == -signal.SIGKILL
+    assert Counter(r.value for r in everything(bus, "findings")) == Counter(m.value for m in mentions(TOTAL))
+
+
+def test_effects_outside_the_bus_are_done_again_for_the_last_batch_only(bus, processes):
+    bus.publish(mentions(TOTAL))
+    killed = processes("effects", "a", TOTAL, crash="dispatch.after_send:4")
+    before, _ = killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    seen = Counter(before.split())
+    seen.update(finish(processes("effects", "a", TOTAL)).split())
+    assert len(seen) == TOTAL
+    assert 1 <= seen.total() - TOTAL <= 7

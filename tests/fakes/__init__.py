@@ -1,0 +1,1 @@
+"""Far ends that tests talk to: small, real servers on loopback sockets."""

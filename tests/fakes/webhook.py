@@ -1,0 +1,93 @@
+"""A receiver of webhooks on a loopback socket that keeps what it gets and misbehaves on command."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Call:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads(self.body)
+        return data
+
+
+class FakeWebhook:
+    """`faults` are used up one a call: a status (`500`, `429`), `302 URL`, `hang`, `reset`, `slow` (0.3 s)."""
+
+    def __init__(self) -> None:
+        self.faults: deque[str] = deque()
+        self.always: str | None = None
+        self.seen: list[Call] = []
+        self.tries = 0
+        self.stop = threading.Event()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?room=1"
+
+
+@contextmanager
+def webhook_server() -> Iterator[FakeWebhook]:
+    fake = FakeWebhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            fake.tries += 1
+            fault = fake.faults.popleft() if fake.faults else fake.always
+            if fault == "hang":
+                fake.stop.wait(60)
+                return
+            if fault == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                return
+            if fault == "slow":
+                fake.stop.wait(0.3)
+            status, _, where = (fault or "204").partition(" ")
+            code = int(status) if status.isdigit() else 204
+            if code // 100 == 2:
+                fake.seen.append(Call(self.path, dict(self.headers), body))
+            self.send_response(code)
+            if where:
+                self.send_header("Location", where)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    fake.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        fake.stop.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,223 @@
+"""The channels against far ends that misbehave: what arrives, and what is said of what does not."""
+
+from __future__ import annotations
+
+import hmac
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from alerts.card import Card
+from alerts.channels import CHANNELS, ChannelError, Reason, SendNote, open_channels, uncertain
+from alerts.channels.console import Console, ConsoleSettings
+from alerts.channels.email import Email, SmtpSettings
+from alerts.channels.webhook import Webhook, WebhookSettings
+from listener.config import RawSettings, parse_yaml
+from listener.errors import ConfigError
+from tests.fakes.smtp import FakeSmtp, smtp_server
+from tests.fakes.webhook import FakeWebhook, webhook_server
+
+AT = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
+NOTE = SendNote("a" * 32, "alert1", 2, 1, False, AT)
+CARD = Card("KRITISK: Mange spør om veien", ("KRITISK: Mange spør om veien", "27 treff på 5 min"), {"text": "x"}, True)
+
+
+@pytest.fixture
+def smtp():
+    with smtp_server() as fake:
+        yield fake
+
+
+@pytest.fixture
+def hook():
+    with webhook_server() as fake:
+        yield fake
+
+
+def email(fake: FakeSmtp, **more: object) -> Email:
+    settings = {"host": "127.0.0.1", "port": fake.port, "encryption": "none", "from": "lytte@sykehus.example"}
+    return Email(SmtpSettings.model_validate({**settings, "timeout": 0.3, **more}))
+
+
+def webhook(fake: FakeWebhook, **more: object) -> Webhook:
+    return Webhook(WebhookSettings.model_validate({"url": fake.url, "timeout": 0.3, **more}))
+
+
+def failure(send: Callable[[], None]) -> ChannelError:
+    with pytest.raises(ChannelError) as caught:
+        send()
+    return caught.value
+
+
+def test_a_mail_arrives_with_its_letters_and_a_name_of_its_intent(smtp: FakeSmtp) -> None:
+    email(smtp).send(CARD, "Kari <kari@sykehus.example>", note=NOTE)
+    (mail,) = smtp.seen
+    assert mail.to == "kari@sykehus.example"
+    assert mail.message["Subject"] == CARD.subject
+    assert mail.text.splitlines() == list(CARD.lines)
+    assert mail.message["Message-ID"] == f"<{NOTE.intent}@sykehus.example>"
+    assert mail.message["References"] == "<alert1@sykehus.example>"
+    assert mail.message["Importance"] == "high"
+
+
+def test_a_repeat_bears_the_same_message_id(smtp: FakeSmtp) -> None:
+    for attempt in (1, 2):
+        note = SendNote(NOTE.intent, NOTE.alert, 2, attempt, attempt > 1, AT)
+        email(smtp).send(CARD, "kari@sykehus.example", note=note)
+    assert len({mail.message["Message-ID"] for mail in smtp.seen}) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "permanent", "may_have_arrived"),
+    [
+        ("421", Reason.BUSY, False, False),
+        ("451 rcpt", Reason.BUSY, False, False),
+        ("451", Reason.BUSY, False, False),
+        ("550", Reason.BAD_TARGET, True, False),
+        ("554", Reason.REFUSED, True, False),
+        ("hang", Reason.BROKEN_OFF, False, False),
+        ("reset", Reason.BROKEN_OFF, False, False),
+        ("accept then reset", Reason.NO_ANSWER, False, True),
+    ],
+)
+def test_what_a_mail_server_says_decides_whether_to_try_again(
+    smtp: FakeSmtp, fault: str, reason: Reason, permanent: bool, may_have_arrived: bool
+) -> None:
+    smtp.faults.append(fault)
+    error = failure(lambda: email(smtp).send(CARD, "kari@sykehus.example", note=NOTE))
+    assert (error.reason, error.permanent, uncertain(error.word)) == (reason, permanent, may_have_arrived)
+
+
+def test_no_mail_server_is_temporary() -> None:
+    dead = FakeSmtp()
+    dead.port = 1
+    error = failure(lambda: email(dead).send(CARD, "kari@sykehus.example", note=NOTE))
+    assert (error.reason, error.permanent) == (Reason.UNREACHABLE, False)
+
+
+def test_a_server_without_starttls_gets_nothing_when_encryption_was_asked_for(smtp: FakeSmtp) -> None:
+    error = failure(lambda: email(smtp, encryption="starttls").send(CARD, "kari@sykehus.example", note=NOTE))
+    assert (error.reason, error.permanent, smtp.tries) == (Reason.INSECURE, True, 0)
+
+
+def test_an_address_that_is_none_is_permanent_and_asks_no_server(smtp: FakeSmtp) -> None:
+    error = failure(lambda: email(smtp).send(CARD, "kari", note=NOTE))
+    assert (error.reason, error.permanent, smtp.tries) == (Reason.BAD_TARGET, True, 0)
+
+
+def test_an_error_holds_neither_address_nor_password_nor_what_the_server_said(smtp: FakeSmtp) -> None:
+    smtp.faults.append("550")
+    error = failure(lambda: email(smtp).send(CARD, "kari@sykehus.example", note=NOTE))
+    assert str(error) == "bad_target 550"
+    assert error.__cause__ is None
+
+
+def test_a_password_comes_from_a_file_and_shows_nowhere(tmp_path) -> None:
+    (tmp_path / "password").write_text("hemmelig\n")
+    base = {"host": "mail.example", "from": "a@b.example", "user": "lytte"}
+    settings = SmtpSettings.model_validate({**base, "password_file": tmp_path / "password"})
+    assert settings.secret() == "hemmelig"
+    assert "hemmelig" not in repr(SmtpSettings.model_validate({**base, "password": "hemmelig"}))
+    with pytest.raises(ValidationError, match="password or password_file"):
+        SmtpSettings.model_validate(base)
+
+
+def test_a_webhook_gets_json_with_its_intent_and_signature(hook: FakeWebhook) -> None:
+    webhook(hook, secret="nøkkel", headers={"Authorization": "Bearer t"}).send(CARD, "vaktrom", note=NOTE)
+    (call,) = hook.seen
+    assert call.path == "/hook?room=1"
+    assert call.json == {"text": "x", "to": "vaktrom"}
+    assert call.headers["Idempotency-Key"] == NOTE.intent
+    assert call.headers["Authorization"] == "Bearer t"
+    stamp = call.headers["X-Lyttepost-Timestamp"]
+    expected = hmac.new("nøkkel".encode(), stamp.encode() + b"." + call.body, "sha256").hexdigest()
+    assert call.headers["X-Lyttepost-Signature"] == f"sha256={expected}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "permanent", "may_have_arrived"),
+    [
+        ("500", Reason.BUSY, False, False),
+        ("429", Reason.BUSY, False, False),
+        ("408", Reason.BUSY, False, False),
+        ("404", Reason.REFUSED, True, False),
+        ("401", Reason.LOGIN, True, False),
+        ("hang", Reason.NO_ANSWER, False, True),
+        ("reset", Reason.NO_ANSWER, False, True),
+    ],
+)
+def test_what_a_webhook_answers_decides_whether_to_try_again(
+    hook: FakeWebhook, fault: str, reason: Reason, permanent: bool, may_have_arrived: bool
+) -> None:
+    hook.faults.append(fault)
+    error = failure(lambda: webhook(hook).send(CARD, "", note=NOTE))
+    assert (error.reason, error.permanent, uncertain(error.word)) == (reason, permanent, may_have_arrived)
+
+
+def test_a_redirect_to_another_host_is_not_followed(hook: FakeWebhook) -> None:
+    with webhook_server() as other:
+        hook.faults.append(f"307 {other.url}")
+        error = failure(lambda: webhook(hook, secret="s").send(CARD, "", note=NOTE))
+        assert (error.reason, error.permanent) == (Reason.REDIRECTED, True)
+        assert other.tries == 0
+
+
+def test_a_slow_answer_is_an_answer(hook: FakeWebhook) -> None:
+    hook.faults.append("slow")
+    webhook(hook, timeout=5).send(CARD, "", note=NOTE)
+    assert len(hook.seen) == 1
+
+
+def test_a_webhook_address_shows_nowhere() -> None:
+    settings = WebhookSettings.model_validate({"url": "https://hooks.example/T0/secret"})
+    assert "secret'" not in repr(settings)
+    assert "T0" not in repr(settings)
+    with pytest.raises(ValidationError, match="https://"):
+        WebhookSettings.model_validate({"url": "hooks.example"})
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_console_shows_texts_on_a_terminal_only() -> None:
+    assert Console(Terminal()).in_house
+    assert not Console(io.StringIO()).in_house
+    assert Console(io.StringIO(), ConsoleSettings(texts="always")).in_house
+    assert not Console(Terminal(), ConsoleSettings(texts="never")).in_house
+
+
+def test_a_console_that_is_no_utf8_still_shows_the_alert() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    Console(stream).send(CARD, "", note=NOTE)
+    assert b"Mange sp?r om veien" in raw.getvalue()
+
+
+def test_a_closed_console_is_a_channel_error() -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    stream.close()
+    assert not failure(lambda: console.send(CARD, "", note=NOTE)).permanent
+
+
+def test_every_channel_of_the_table_opens_from_settings_and_bad_ones_name_the_line(tmp_path) -> None:
+    def settings(text: str) -> RawSettings:
+        file = parse_yaml(text, tmp_path / "settings.yaml")
+        return RawSettings(file.data, file, {}, tmp_path)
+
+    good = settings(
+        "channels:\n  email: {host: mail.example, from: a@b.example}\n  webhook: {url: 'https://hooks.example/x'}\n"
+    )
+    opened = open_channels(CHANNELS, good)
+    assert set(opened) == set(CHANNELS)
+    assert not opened["email"].in_house
+    assert not opened["webhook"].in_house
+    with pytest.raises(ConfigError, match=r"settings\.yaml:3: channels\.email\.hots"):
+        open_channels(["email"], settings("channels:\n  email:\n    hots: mail.example\n"))
+    with pytest.raises(ConfigError, match=r"channels\.email"):
+        open_channels(["email"], settings("channels: {}\n"))

@@ -1,0 +1,416 @@
+"""The dispatcher on a real bus, with real far ends: who is told, once, whatever breaks."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts import ledger
+from alerts.alert import Handling, acknowledge, read_book
+from alerts.channels import Channel
+from alerts.channels.console import Console, ConsoleSettings
+from alerts.channels.email import Email, SmtpSettings
+from alerts.channels.webhook import Webhook, WebhookSettings
+from alerts.dispatch import Dispatcher
+from alerts.messages import load_messages
+from alerts.people import People
+from listener.bus import Bus, Message, Record, open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import ManualClock, SystemClock
+from listener.config import packaged_config
+from listener.errors import Corrupt, UsageError
+from listener.health import Health
+from listener.metrics import Metrics
+from listener.records import DELIVERIES, Delivery, Event, Outcome, Sample, decode, encode
+from tests.fakes.smtp import FakeSmtp, smtp_server
+from tests.fakes.webhook import FakeWebhook, webhook_server
+from tests.unit.telling_support import T0, alert, people
+
+TEXT = "Noen som vet hvor de har kjørt bestemor Oddny fra sykehjemmet?"
+
+
+class House:
+    """A dispatcher with its bus and far ends, turned by hand; the clock stands until it is moved."""
+
+    def __init__(self, folder: Path, smtp: FakeSmtp, hook: FakeWebhook) -> None:
+        self.folder = folder
+        self.smtp, self.hook = smtp, hook
+        self.clock = ManualClock(T0)
+        self.bus: Bus = open_bus("embedded:", folder, self.clock)
+        self.bus.ensure(topic_specs(1, {}))
+        self.console = io.StringIO()
+        self.metrics = Metrics(CollectorRegistry(), "0")
+        self.opened: list[Dispatcher] = []
+
+    def channels(self, timeout: float = 5.0) -> dict[str, Channel]:
+        mail = {"host": "127.0.0.1", "port": self.smtp.port, "encryption": "none", "from": "l@sykehus.example"}
+        return {
+            "console": Console(self.console, ConsoleSettings(texts="always")),
+            "email": Email(SmtpSettings.model_validate({**mail, "timeout": timeout})),
+            "webhook": Webhook(WebhookSettings.model_validate({"url": self.hook.url, "timeout": timeout})),
+        }
+
+    def dispatcher(self, who: People | None = None, holder: str = "one", **more) -> Dispatcher:
+        channels = more.pop("channels", None) or self.channels()
+        made = Dispatcher(
+            self.bus,
+            who or people(),
+            load_messages(packaged_config(), "nb"),
+            channels,
+            clock=self.clock,
+            metrics=self.metrics,
+            part=Health(self.clock).part("dispatch"),
+            holder=holder,
+            texts=lambda keys: dict.fromkeys(keys, TEXT),
+            **more,
+        )
+        self.opened.append(made)
+        return made
+
+    def fire(self, id_: str = "a1", **more) -> None:
+        self.bus.publish([Message("alerts", id_, encode(alert(id_, **more)))])
+
+    def records(self, topic: str) -> list[Record]:
+        reader = self.bus.reader([topic])
+        return reader.poll(0.0, 10_000)
+
+    def deliveries(self) -> list[Delivery]:
+        return [decode(DELIVERIES, record.value or b"") for record in self.records("deliveries")]
+
+    def outcomes(self) -> list[tuple[int, str, str, int]]:
+        return [(d.step, d.target, d.outcome.value, d.attempt) for d in self.deliveries() if d.outcome]
+
+    def told(self) -> list[str]:
+        """Whom a message reached, in order of arrival at each far end."""
+        return [mail.to for mail in self.smtp.seen] + [str(call.json["to"]) for call in self.hook.seen]
+
+
+def turn(dispatcher: Dispatcher, until: Callable[[], object], seconds: float = 8.0) -> None:
+    """Turn until it is so; fail when it never is."""
+    end = time.monotonic() + seconds
+    while not until():
+        dispatcher.step(0.02)
+        assert time.monotonic() < end, "it never came to that"
+
+
+def idle(dispatcher: Dispatcher, turns: int = 12) -> None:
+    for _ in range(turns):
+        dispatcher.step(0.01)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with smtp_server() as smtp, webhook_server() as hook:
+        made = House(tmp_path, smtp, hook)
+        yield made
+        hook.stop.set()
+        for dispatcher in made.opened:
+            dispatcher.close()
+        made.bus.close()
+
+
+def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(house: House) -> None:
+    dispatcher = house.dispatcher()
+    house.fire()
+    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+    idle(dispatcher)
+    assert house.told() == ["kari@sykehus.example", "ola"]
+    ledger.verify(house.records("deliveries"))
+    for target in ("kari@sykehus.example", "ola"):
+        assert [d.outcome for d in house.deliveries() if d.target == target] == [None, Outcome.SENT]
+    assert house.metrics.registry.get_sample_value(
+        "lyttepost_deliveries_total", {"channel": "email", "outcome": "sent"}
+    )
+    assert house.metrics.registry.get_sample_value("lyttepost_alerts_undelivered") == 0
+
+
+def test_steps_go_on_over_a_restart_until_a_person_acknowledges(house: House) -> None:
+    dispatcher = house.dispatcher()
+    house.fire()
+    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+    house.clock.advance_to(T0.replace(minute=5))
+    turn(dispatcher, lambda: len(house.outcomes()) == 4)
+    dispatcher.close()
+    restarted = house.dispatcher()
+    idle(restarted)
+    assert len(house.told()) == 4
+    assert house.smtp.seen[1].message["Subject"].startswith("PÅMINNELSE 1 · ADVARSEL")
+    done = acknowledge(house.bus, read_book(house.bus), "a", "Kari", "ser på det", house.clock.now())
+    assert (done.already, done.state.handling) == (False, Handling.ACKNOWLEDGED)
+    house.clock.advance_to(T0.replace(hour=9))
+    idle(restarted)
+    assert len(house.told()) == 4
+    assert (
+        house.metrics.registry.get_sample_value("lyttepost_alerts_open", {"severity": "warning", "exercise": "false"})
+        == 0
+    )
+
+
+def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(house: House) -> None:
+    house.fire()
+    stale = read_book(house.bus)
+    first = acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "", T0)
+    again = acknowledge(house.bus, read_book(house.bus), "a1", "Ola", "", T0)
+    at_the_same_time = acknowledge(house.bus, stale, "a1", "Per", "", T0)
+    assert [done.already for done in (first, again, at_the_same_time)] == [False, True, True]
+    for done in (first, again, at_the_same_time):
+        assert done.state.handled is not None
+        assert done.state.handled.by == "Kari"
+    ledger.verify(house.records("decisions"))
+    with pytest.raises(UsageError, match="--by"):
+        acknowledge(house.bus, stale, "a1", " ", "", T0)
+
+
+def test_a_mail_server_that_hangs_does_not_delay_the_webhook(house: House) -> None:
+    house.smtp.always = "hang"
+    dispatcher = house.dispatcher(channels=house.channels(timeout=1.5))
+    house.fire()
+    began = time.monotonic()
+    turn(dispatcher, lambda: house.hook.seen)
+    assert time.monotonic() - began < 1.0
+    assert house.smtp.seen == []
+
+
+def test_a_temporary_failure_is_tried_again_and_arrives_once(house: House) -> None:
+    house.smtp.faults.append("451")
+    dispatcher = house.dispatcher(people({"duty": ["kari"]}))
+    house.fire()
+    turn(dispatcher, lambda: house.outcomes())
+    idle(dispatcher)
+    assert house.smtp.tries == 1
+    house.clock.advance_to(T0.replace(second=5))
+    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+    assert [outcome[2:] for outcome in house.outcomes()] == [("temporary_failure", 1), ("sent", 2)]
+    assert "GJENTAKELSE" not in house.smtp.seen[0].message["Subject"]
+
+
+def test_a_mail_that_was_taken_before_the_line_broke_is_repeated_marked_under_its_own_id(house: House) -> None:
+    house.smtp.faults.append("accept then reset")
+    dispatcher = house.dispatcher(people({"duty": ["kari"]}))
+    house.fire()
+    turn(dispatcher, lambda: house.outcomes())
+    house.clock.advance_to(T0.replace(second=5))
+    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+    first, second = house.smtp.seen
+    assert "KAN VÆRE EN GJENTAKELSE" not in first.message["Subject"]
+    assert second.message["Subject"].startswith("KAN VÆRE EN GJENTAKELSE · ADVARSEL")
+    assert first.message["Message-ID"] == second.message["Message-ID"]
+
+
+def test_when_nobody_on_the_route_can_be_reached_the_fallback_and_ops_are_told(house: House) -> None:
+    house.smtp.always = "550"
+    dispatcher = house.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}))
+    house.fire()
+    turn(dispatcher, lambda: len(house.hook.seen) == 3)
+    idle(dispatcher)
+    calls = [(call.json["to"], call.json["rule"]) for call in house.hook.seen]
+    assert ("reserve", "many_questions") in calls
+    assert sorted(calls)[:2] == [("ola", "lyttepost.all_failed"), ("ola", "lyttepost.contact_failed")]
+    assert house.smtp.tries == 1
+
+
+def test_an_alert_for_a_route_that_does_not_exist_reaches_somebody_and_ops_hear_of_it_once(house: House) -> None:
+    dispatcher = house.dispatcher(people({"fallback": ["reserve"], "ops": ["ola"]}))
+    house.fire(to="nattevakt")
+    house.fire("a2", to="nattevakt")
+    turn(dispatcher, lambda: len(house.hook.seen) == 3)
+    idle(dispatcher)
+    assert sorted(house.told()) == ["ola", "reserve", "reserve"]
+    (to_ops,) = [call.json for call in house.hook.seen if call.json["to"] == "ola"]
+    assert "nattevakt" in to_ops["headline"]
+
+
+def test_an_incomplete_card_is_sent_and_ops_are_told_of_the_rule(house: House) -> None:
+    dispatcher = house.dispatcher(people({"duty": ["kari"], "ops": ["ola"]}))
+    house.fire(headline={})
+    turn(dispatcher, lambda: house.smtp.seen and house.hook.seen)
+    assert "Varselet er ufullstendig" in house.smtp.seen[0].text
+    assert "many_questions: headline.nb" in house.hook.seen[0].json["headline"]
+
+
+def test_no_text_id_or_word_of_a_post_leaves_the_house_or_is_kept_in_the_ledger(house: House) -> None:
+    dispatcher = house.dispatcher(people({"duty": ["kari", "ola"], "crisis_team": []}))
+    leaky = {
+        "key": "savnetoddny",
+        "key_fields": ("text",),
+        "reason": "new term savnetoddny",
+        "samples": (Sample(key="x:178820931", digest="d"),),
+    }
+    house.fire(**leaky)
+    house.fire("a2", to="crisis_team", **leaky)
+    turn(dispatcher, lambda: len(house.told()) == 2 and "a2" in house.console.getvalue())
+    turn(dispatcher, lambda: len(house.outcomes()) >= 3)
+    assert TEXT in house.console.getvalue()
+    outside = [mail.raw + mail.text.encode() + str(mail.message["Subject"]).encode() for mail in house.smtp.seen]
+    outside += [call.body + repr(call.headers).encode() for call in house.hook.seen]
+    outside += [record.value or b"" for record in house.records("deliveries")]
+    assert len(outside) >= 8
+    for blob in outside:
+        for word in ("oddny", "bestemor", "sykehjem", "178820931"):
+            assert word not in blob.decode().casefold()
+
+
+def test_an_exercise_goes_out_marked_everywhere(house: House) -> None:
+    dispatcher = house.dispatcher()
+    house.fire(exercise=True)
+    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+    assert house.smtp.seen[0].message["Subject"].startswith("ØVELSE · ")
+    assert house.smtp.seen[0].text.startswith("ØVELSE · ")
+    assert house.hook.seen[0].json["text"].startswith("ØVELSE · ")
+    assert house.hook.seen[0].json["exercise"] is True
+    assert all(delivery.exercise for delivery in house.deliveries())
+
+
+def test_a_canary_wakes_nobody(house: House) -> None:
+    dispatcher = house.dispatcher()
+    house.fire(synthetic=True)
+    idle(dispatcher)
+    assert house.deliveries() == []
+
+
+def test_a_broken_chain_stops_it_loudly_before_anything_is_sent(house: House) -> None:
+    dispatcher = house.dispatcher()
+    house.fire()
+    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+    dispatcher.close()
+    forged = decode(DELIVERIES, house.records("deliveries")[-1].value or b"").model_copy(update={"target": "per"})
+    house.bus.publish([Message("deliveries", "a1", encode(forged))])
+    house.fire("a2")
+    again = house.dispatcher()
+    with pytest.raises(Corrupt, match=r"deliveries/0:4"):
+        again.step(0.0)
+    assert len(house.told()) == 2
+
+
+def test_one_dispatcher_tells_and_the_other_takes_over_when_it_is_gone(house: House) -> None:
+    first, second = house.dispatcher(), house.dispatcher(holder="two")
+    house.fire()
+    idle(first, 1)
+    for _ in range(20):
+        second.step(0.01)
+        first.step(0.01)
+    turn(first, lambda: len(house.outcomes()) == 2)
+    assert len(house.told()) == 2
+    house.clock.advance_to(T0.replace(minute=6))
+    turn(second, lambda: len(house.outcomes()) == 4)
+    idle(first)
+    assert len(house.told()) == 4
+    assert {delivery.may_repeat for delivery in house.deliveries()} == {False}
+
+
+def test_a_channel_whose_threads_all_hang_is_given_up_and_the_fallback_told(house: House) -> None:
+    house.smtp.always = "hang"
+    who = people({"duty": ["kari"], "fallback": ["reserve"]}, repeat="1h")
+    dispatcher = house.dispatcher(who, workers=1, send_limit=30, channels=house.channels(timeout=20))
+    house.fire()
+    turn(dispatcher, lambda: house.smtp.tries)
+    house.clock.advance_to(T0.replace(second=31))
+    turn(dispatcher, lambda: house.outcomes())
+    for second in (37, 55):
+        house.clock.advance_to(T0.replace(second=second))
+        turn(dispatcher, lambda second=second: len(house.outcomes()) == (2 if second == 37 else 3))
+    turn(dispatcher, lambda: house.hook.seen)
+    assert [d.reason for d in house.deliveries() if d.outcome and d.channel == "email"] == ["hung", "stuck", "stuck"]
+    assert [d.may_repeat for d in house.deliveries() if d.outcome is None and d.channel == "email"] == [
+        False,
+        True,
+        True,
+    ]
+    assert house.hook.seen[0].json["to"] == "reserve"
+
+
+def test_closing_does_not_wait_for_what_hangs_and_the_successor_says_it_may_be_a_repeat(house: House) -> None:
+    house.hook.always = "hang"
+    who = people({"duty": ["ola"]})
+    dispatcher = house.dispatcher(who, channels=house.channels(timeout=20))
+    house.fire()
+    turn(dispatcher, lambda: house.hook.tries)
+    began = time.monotonic()
+    dispatcher.close()
+    assert time.monotonic() - began < 4.5
+    house.hook.always = None
+    turn(house.dispatcher(who), lambda: house.hook.seen)
+    assert house.hook.seen[0].json["may_repeat"] is True
+
+
+def test_a_record_that_cannot_be_read_is_buried_once_and_ops_are_told(house: House) -> None:
+    house.bus.publish([Message("alerts", "a9", b'{"v":2}')])
+    house.fire()
+    who = people({"duty": ["kari"], "ops": ["ola"]})
+    for _ in range(2):
+        dispatcher = house.dispatcher(who)
+        turn(dispatcher, lambda: house.hook.seen and house.smtp.seen)
+        idle(dispatcher)
+        dispatcher.close()
+    assert [record.key for record in house.records("deadletters")] == ["alerts/0:0"]
+    assert [call.json["rule"] for call in house.hook.seen] == ["lyttepost.unreadable"]
+
+
+def test_resolving_is_no_answer_and_the_next_step_says_it_has_passed(house: House) -> None:
+    dispatcher = house.dispatcher(people({"duty": ["kari"]}))
+    house.fire()
+    turn(dispatcher, lambda: house.outcomes())
+    house.fire(event=Event.RESOLVED)
+    house.clock.advance_to(T0.replace(minute=5))
+    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+    assert house.smtp.seen[1].message["Subject"].startswith("HAR GÅTT OVER · PÅMINNELSE 1")
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from prometheus_client import CollectorRegistry
+from alerts.channels.webhook import Webhook, WebhookSettings
+from alerts.dispatch import Dispatcher
+from alerts.messages import load_messages
+from listener.bus import open_bus
+from listener.clock import SystemClock
+from listener.config import packaged_config
+from listener.health import Health
+from listener.metrics import Metrics
+from tests.unit.telling_support import people
+
+folder, url = sys.argv[1:]
+clock = SystemClock()
+channels = {"webhook": Webhook(WebhookSettings.model_validate({"url": url}))}
+dispatcher = Dispatcher(
+    open_bus("embedded:", Path(folder), clock), people({"duty": ["ola"]}, repeat="1h"),
+    load_messages(packaged_config(), "en"), channels, clock=clock, metrics=Metrics(CollectorRegistry(), "0"),
+    part=Health(clock).part("dispatch"), holder="host-alerts",
+)
+for _ in range(40):
+    dispatcher.step(0.02)
+dispatcher.close()
+"""
+
+
+@pytest.mark.parametrize(("point", "arrived_before"), [("dispatch.after_intent", 0), ("dispatch.after_send", 1)])
+def test_killed_around_the_send_it_sends_again_and_says_so(house: House, point: str, arrived_before: int) -> None:
+    bus = open_bus("embedded:", house.folder, SystemClock())
+    bus.publish([Message("alerts", "a1", encode(alert()))])
+
+    def run(crash: str) -> int:
+        root = Path(__file__).parents[2]
+        environment = {**os.environ, "PYTHONPATH": str(root)} | ({"LYTTEPOST_CRASH": crash} if crash else {})
+        arguments = [sys.executable, "-c", PROGRAM, str(house.folder), house.hook.url]
+        return subprocess.run(arguments, env=environment, cwd=root, timeout=30, check=False).returncode
+
+    assert run(point) == -signal.SIGKILL
+    assert len(house.hook.seen) == arrived_before
+    assert [delivery.outcome for delivery in house.deliveries()] == [None]
+    assert run("") == 0
+    assert run("") == 0
+    assert len(house.hook.seen) == arrived_before + 1
+    assert house.hook.seen[-1].json["subject"].startswith("MAY BE A REPEAT · ")
+    assert len({call.headers["Idempotency-Key"] for call in house.hook.seen}) == 1
+    ledger.verify(house.records("deliveries"))
+    bus.close()

@@ -1,0 +1,302 @@
+"""Prometheus itself reads what we say of ourselves: the real promtool, the real server, the real web port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+
+from listener.metrics import Metrics
+
+if TYPE_CHECKING:
+    from tests.ops.conftest import Served
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
+RULES = DEPLOY / "lyttepost.rules.yml"
+CONFIG = DEPLOY / "prometheus.yml"
+
+
+def program(name: str) -> str:
+    """The path of a program of Prometheus. Where there is none the test is skipped, in CI it fails."""
+    found = shutil.which(name)
+    if found is None:
+        why = f"{name} is not installed; on Debian and Ubuntu: apt-get install --no-install-recommends prometheus"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return found
+
+
+def promtool(*arguments: str | Path, stdin: str | None = None) -> str:
+    """What promtool says, when it finds nothing wrong."""
+    done = subprocess.run([program("promtool"), *arguments], input=stdin, capture_output=True, text=True, timeout=60)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+def fetch(port: int, path: str) -> str:
+    """Straight from this machine, whatever proxy its environment names. Raises OSError."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def give_every_metric_a_sample(metrics: Metrics) -> None:
+    values = {"severity": "critical", "exercise": "true", "kind": "wish", "state": "listening", "version": "1.2.3"}
+    for metric in vars(metrics).values():
+        if isinstance(metric, Counter | Gauge | Histogram):
+            spec = next(s for s in metrics.specs if s.name.removesuffix("_total") == next(iter(metric.describe())).name)
+            child = metric.labels(*(values.get(name, "x") for name in spec.labels)) if spec.labels else metric
+            if isinstance(child, Histogram):
+                child.observe(1)
+            else:
+                child.inc()
+
+
+def test_promtool_finds_nothing_wrong_with_a_scrape_of_every_metric(served: Served) -> None:
+    give_every_metric_a_sample(served.metrics)
+    served.health.part("web", turns_within=None)
+    text = fetch(served.web.port, "/metrics")
+    without = [family.name for family in text_string_to_metric_families(text) if not family.samples]
+    assert without == []
+    assert len(re.findall("^# TYPE ", text, re.MULTILINE)) == len(served.metrics.specs)
+    assert promtool("check", "metrics", stdin=text) == ""
+
+
+def test_promtool_accepts_the_rules_and_finds_none_twice() -> None:
+    assert "SUCCESS" in promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
+
+
+def test_promtool_accepts_the_example_configuration_with_its_rules() -> None:
+    assert "SUCCESS" in promtool("check", "config", CONFIG)
+
+
+def rules() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
+    return found
+
+
+def test_every_alert_says_how_bad_it_is_what_happened_and_what_to_do() -> None:
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("critical", "warning", "deadman"), rule["alert"]
+        assert rule["annotations"].keys() == {"summary", "description"}, rule["alert"]
+
+
+HEALTHY = {
+    'up{job="lyttepost",instance="a"}': "1+0x120",
+    'lyttepost_ready{instance="a",part="bus"}': "1+0x120",
+    'lyttepost_crisis{instance="a"}': "0+0x120",
+    'lyttepost_incidents_open{instance="a",exercise="true"}': "0+0x120",
+    'lyttepost_incidents_open{instance="a",exercise="false"}': "0+0x120",
+    'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="x"}': "0+60x120",
+    'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="recording"}': "NaN+0x120",
+    'lyttepost_source_state{instance="a",source="x",state="listening"}': "1+0x120",
+    'lyttepost_source_state{instance="a",source="recording",state="idle"}': "1+0x120",
+    'lyttepost_gaps_open{instance="a",source="x"}': "0+0x120",
+    'lyttepost_rules_watermark_timestamp_seconds{instance="a"}': "0+60x120",
+    'lyttepost_rule_failures_total{instance="a",rule="wishes"}': "0+0x120",
+    'lyttepost_alerts_undelivered{instance="a"}': "0+0x120",
+    'lyttepost_deliveries_total{instance="a",channel="email",outcome="sent"}': "0+1x120",
+    'lyttepost_deliveries_total{instance="a",channel="email",outcome="temporary_failure"}': "0+1x120",
+    'lyttepost_deliveries_total{instance="a",channel="sms",outcome="sent"}': "0+0x120",
+    'lyttepost_deliveries_total{instance="a",channel="sms",outcome="permanent_failure"}': "0+0x120",
+    'lyttepost_bus_full{instance="a"}': "0+0x120",
+    'lyttepost_bus_free_bytes{instance="a"}': "9e10+0x120",
+    'lyttepost_retention_oldest_record_timestamp_seconds{instance="a",topic="mentions"}': "0+60x120",
+    'lyttepost_retention_oldest_record_timestamp_seconds{instance="a",topic="volumes"}': "NaN+0x120",
+    'lyttepost_retention_allowed_seconds{instance="a",topic="mentions"}': "2592000+0x120",
+    'lyttepost_retention_allowed_seconds{instance="a",topic="volumes"}': "1+0x120",
+}
+"""A minute a step: two hours of a process that does well. Series are Prometheus' own notation."""
+
+IN_CRISIS = {
+    'lyttepost_crisis{instance="a"}': "1+0x120",
+    'lyttepost_incidents_open{instance="a",exercise="false"}': "1+0x120",
+}
+EXERCISE = {
+    'lyttepost_crisis{instance="a"}': "1+0x120",
+    'lyttepost_incidents_open{instance="a",exercise="true"}': "1+0x120",
+}
+LONG_AGO = {'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="x"}': "1+0x120"}
+OLD_WATERMARK = {'lyttepost_rules_watermark_timestamp_seconds{instance="a"}': "1+0x120"}
+
+TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
+    "all is well in calm": ({}, set()),
+    "all is well in crisis": ({**IN_CRISIS}, set()),
+    "a process does not answer": ({'up{job="lyttepost",instance="a"}': "0+0x120"}, {"LyttepostDown"}),
+    "a scrape that fails once is no alarm": ({'up{job="lyttepost",instance="a"}': "1+0x59 0 1+0x59"}, set()),
+    "nothing is scraped": ({'up{job="lyttepost",instance="a"}': None}, {"LyttepostAbsent"}),
+    "a part is not ready": ({'lyttepost_ready{instance="a",part="bus"}': "0+0x120"}, {"LyttepostNotReady"}),
+    "silence in crisis": ({**IN_CRISIS, **LONG_AGO}, {"LyttepostSourceSilent"}),
+    "silence in calm is no alarm": ({**LONG_AGO}, set()),
+    "another process hears the source": (
+        {**IN_CRISIS, **LONG_AGO, 'lyttepost_source_last_heard_timestamp_seconds{instance="b",source="x"}': "0+60x120"},
+        set(),
+    ),
+    "a recording that ended is no alarm": (
+        {
+            **EXERCISE,
+            **LONG_AGO,
+            'lyttepost_source_state{instance="a",source="x",state="listening"}': "0+0x120",
+            'lyttepost_source_state{instance="a",source="x",state="finished"}': "1+0x120",
+        },
+        set(),
+    ),
+    "nobody listens in crisis": (
+        {**IN_CRISIS, 'lyttepost_source_state{instance="a",source="x",state="listening"}': "0+0x120"},
+        {"LyttepostNobodyListens"},
+    ),
+    "no listener was ever started": (
+        {
+            **IN_CRISIS,
+            'lyttepost_source_state{instance="a",source="x",state="listening"}': None,
+            'lyttepost_source_state{instance="a",source="recording",state="idle"}': None,
+        },
+        {"LyttepostNobodyListens"},
+    ),
+    "an open gap": ({'lyttepost_gaps_open{instance="a",source="x"}': "1+0x120"}, {"LyttepostGapOpen"}),
+    "rules behind in crisis": ({**IN_CRISIS, **OLD_WATERMARK}, {"LyttepostRulesBehind"}),
+    "an old recording in an exercise is no alarm": ({**EXERCISE, **OLD_WATERMARK}, set()),
+    "a rule fails now": (
+        {'lyttepost_rule_failures_total{instance="a",rule="wishes"}': "0+0x58 1 2 3"},
+        {"LyttepostRuleFailing"},
+    ),
+    "a rule failed before its first scrape": (
+        {'lyttepost_rule_failures_total{instance="a",rule="wishes"}': "_x57 1+0x60"},
+        {"LyttepostRuleFailing"},
+    ),
+    "a rule that failed long ago is no alarm": (
+        {'lyttepost_rule_failures_total{instance="a",rule="wishes"}': "5+0x120"},
+        set(),
+    ),
+    "an alert reaches nobody": (
+        {'lyttepost_alerts_undelivered{instance="a"}': "1+0x120"},
+        {"LyttepostAlertUndelivered"},
+    ),
+    "nothing gets through on a channel": (
+        {'lyttepost_deliveries_total{instance="a",channel="sms",outcome="permanent_failure"}': "0+1x120"},
+        {"LyttepostChannelFailing"},
+    ),
+    "the disk is full": ({'lyttepost_bus_full{instance="a"}': "1+0x120"}, {"LyttepostBusFull"}),
+    "the disk fills up": ({'lyttepost_bus_free_bytes{instance="a"}': "1e9+0x120"}, {"LyttepostBusFillingUp"}),
+    "room not known yet is no alarm": ({'lyttepost_bus_free_bytes{instance="a"}': "NaN+0x120"}, set()),
+    "records older than allowed": (
+        {
+            'lyttepost_retention_oldest_record_timestamp_seconds{instance="a",topic="mentions"}': "-90000+0x120",
+            'lyttepost_retention_allowed_seconds{instance="a",topic="mentions"}': "1+0x120",
+        },
+        {"LyttepostRetentionOverdue"},
+    ),
+}
+"""What is otherwise than healthy (None: the series is missing) → the alerts that fire `AT` or after 90 minutes."""
+AT = {
+    "a scrape that fails once is no alarm": "60m",
+    "a rule fails now": "60m",
+    "a rule failed before its first scrape": "61m",
+}
+
+
+def timeline(name: str) -> dict[str, Any]:
+    changes, expected = TIMELINES[name]
+    series = {key: values for key, values in {**HEALTHY, **changes}.items() if values is not None}
+    firing = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted({*expected, "LyttepostDeadMan"})]
+    query = 'count by (alertname) (ALERTS{alertstate="firing"} == 1)'
+    return {
+        "name": name,
+        "interval": "1m",
+        "input_series": [{"series": key, "values": values} for key, values in series.items()],
+        "promql_expr_test": [{"expr": query, "eval_time": AT.get(name, "90m"), "exp_samples": firing}],
+    }
+
+
+def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
+    tests = [timeline(name) for name in TIMELINES]
+    written = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
+    (tmp_path / "timelines.yml").write_text(json.dumps(written), encoding="utf-8")
+    promtool("test", "rules", tmp_path / "timelines.yml")
+
+
+def test_every_alert_has_a_timeline_that_fires_it() -> None:
+    fired = set().union(*(expected for _, expected in TIMELINES.values()), {"LyttepostDeadMan"})
+    assert {rule["alert"] for rule in rules()} == fired
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def prometheus(folder: Path, target: int) -> Iterator[int]:
+    """A real Prometheus with our own configuration, but for the port it scrapes and how often; its own port."""
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
+    config["rule_files"] = [str(RULES)]
+    config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{target}"]}]
+    (folder / "prometheus.yml").write_text(json.dumps(config), encoding="utf-8")
+    port = free_port()
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                program("prometheus"),
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'tsdb'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield port
+        finally:
+            process.kill()  # what it stored is thrown away
+            process.wait(10)
+
+
+def query(port: int, expression: str) -> dict[str, str]:
+    """Name of the alert, if it is one → value; empty while Prometheus is starting or has nothing."""
+    try:
+        answer = json.loads(fetch(port, f"/api/v1/query?{urlencode({'query': expression})}"))
+    except (OSError, ValueError):
+        return {}
+    return {sample["metric"].get("alertname", ""): sample["value"][1] for sample in answer["data"]["result"]}
+
+
+def eventually(look: Callable[[], object], wanted: object, folder: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while (seen := look()) != wanted:
+        if time.monotonic() > deadline:
+            pytest.fail(f"wanted {wanted!r}, saw {seen!r}\n{(folder / 'log').read_text()[-2000:]}")
+        time.sleep(0.1)
+
+
+@pytest.mark.slow  # Prometheus waits five seconds before it looks at its first target
+def test_prometheus_scrapes_the_mode_and_follows_a_switch(served: Served, tmp_path: Path) -> None:
+    served.health.part("web", turns_within=None)
+    with prometheus(tmp_path, served.web.port) as port:
+        eventually(lambda: query(port, "lyttepost_crisis"), {"": "0"}, tmp_path)
+        served.metrics.crisis.set(1)
+        eventually(lambda: query(port, "lyttepost_crisis"), {"": "1"}, tmp_path)
+        eventually(lambda: query(port, 'ALERTS{alertstate="firing"}'), {"LyttepostDeadMan": "1"}, tmp_path)
+        assert query(port, 'up{job="lyttepost"}') == {"": "1"}

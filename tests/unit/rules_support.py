@@ -1,0 +1,78 @@
+"""Findings, ticks and engines for the tests of the rules. Times are seconds after START."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from alerts.rules.engine import Engine
+from alerts.rules.judge import IncidentInfo
+from alerts.rules.load import load_rules
+from alerts.rules.spec import RuleSpec
+from alerts.rules.verdict import Verdict
+from listener.records import Cue, Finding, Gap, Kind, Origin, Tick
+
+START = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+INCIDENT = IncidentInfo("brann-1", "Brann")
+
+
+def instant(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def finding(at: float, id: str | None = None, *, kinds: Sequence[str] = (), source: str = "x", **more: Any) -> Finding:
+    id = id or f"p{at:09.3f}"
+    raw: dict[str, Any] = {
+        "source": source,
+        "id": id,
+        "at": instant(at),
+        "captured_at": instant(at + 1),
+        "text": f"text of {id}",
+        "incident": INCIDENT.id,
+        "story": id,
+        "cues": tuple(Cue(kind=Kind(kind)) for kind in kinds),
+        **more,
+    }
+    return Finding(**raw)
+
+
+def tick(at: float, source: str = "x", *, final: bool = False, partition: int | None = None) -> Tick:
+    return Tick(source=source, until=instant(at), final=final, partition=partition)
+
+
+def gap(start: float, end: float | None, source: str = "x", id: str = "g1") -> Gap:
+    return Gap(id=id, source=source, start=instant(start), end=None if end is None else instant(end), cause="lost")
+
+
+def lookback(at: float, id: str | None = None, **more: Any) -> Finding:
+    return finding(at, id, origin=Origin.LOOKBACK, **more)
+
+
+def rules(folder: Path, text: str) -> tuple[RuleSpec, ...]:
+    path = folder / "rules.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_rules(path, fields=None)
+
+
+def rule(type: str, **options: Any) -> RuleSpec:
+    """One rule from Python values, as YAML would give them."""
+    from alerts.rules import TYPES
+    from listener.plugins import load
+
+    raw: Mapping[str, Any] = {"name": type.replace("_", "-"), "type": type, "why": "because a test wants it", **options}
+    spec: RuleSpec = load(TYPES[type]).spec.model_validate(raw)
+    return spec
+
+
+def judge(spec: RuleSpec | Iterable[RuleSpec], records: Iterable[Finding | Tick | Gap], **engine: Any) -> list[Verdict]:
+    """Everything the rules say of the records, without any lateness unless it is asked for."""
+    specs = (spec,) if isinstance(spec, RuleSpec) else tuple(spec)
+    made = Engine(specs, INCIDENT, **{"allowed_lateness": timedelta(), **engine})
+    return [verdict for offset, record in enumerate(records) for verdict in made.feed(record, offset)]
+
+
+def said(verdicts: Iterable[Verdict]) -> list[tuple[str, float]]:
+    """What was said and when, in seconds after START."""
+    return [(verdict.event.value, (verdict.at - START).total_seconds()) for verdict in verdicts]

@@ -1,0 +1,106 @@
+"""Alerts, people and book entries for the tests of telling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from alerts.alert import AlertBook
+from alerts.people import People
+from alerts.plan import Due
+from listener.bus import Record
+from listener.records import Alert, Decision, DecisionKind, Delivery, Event, Outcome, encode
+from listener.units import to_ms
+
+T0 = datetime(2031, 3, 2, 2, 0, tzinfo=UTC)
+
+
+def after(**span: float) -> datetime:
+    return T0 + timedelta(**span)
+
+
+def alert(id_: str = "a1", event: Event = Event.FIRED, at: datetime = T0, **more: Any) -> Alert:
+    return Alert.model_validate(
+        {
+            "id": id_,
+            "event": event,
+            "at": at,
+            "incident": "brann-4",
+            "incident_name": "Brann, Nordvik sykehus",
+            "rule": "many_questions",
+            "rule_type": "frequency",
+            "headline": {"nb": "Mange spør om {key}", "en": "Many ask about {key}"},
+            "count": 27,
+            "baseline": 10.0,
+            "timeframe_seconds": 300.0,
+            "reason": "27 >= 10",
+            "first_seen": T0 - timedelta(minutes=12),
+            **more,
+        }
+    )
+
+
+def people(routes: Mapping[str, list[str]] | None = None, repeat: str = "5m") -> People:
+    return People.model_validate(
+        {
+            "people": {
+                "kari": {"name": "Kari", "contacts": [{"channel": "email", "target": "kari@sykehus.example"}]},
+                "ola": {"name": "Ola", "contacts": [{"channel": "webhook", "target": "ola"}]},
+                "reserve": {"name": "Reserve", "contacts": [{"channel": "webhook", "target": "reserve"}]},
+            },
+            "routes": {"duty": ["kari", "ola"], "fallback": ["reserve"]} if routes is None else routes,
+            "repeat_every": {"critical": repeat, "warning": repeat, "info": "1h"},
+        }
+    )
+
+
+class Log:
+    """Records as the bus would number them, taken into a book."""
+
+    def __init__(self) -> None:
+        self.book = AlertBook()
+        self.records: list[Record] = []
+
+    def add(self, topic: str, value: BaseModel | bytes | None, time: datetime = T0) -> Any:
+        raw = encode(value) if isinstance(value, BaseModel) else value
+        record = Record(topic, 0, len(self.records), "", raw, to_ms(time))
+        self.records.append(record)
+        return self.book.apply(record)
+
+    def fired(self, id_: str = "a1", time: datetime = T0, **more: Any) -> None:
+        self.add("alerts", alert(id_, **more), time)
+
+    def resolved(self, id_: str = "a1", at: datetime = T0) -> None:
+        self.add("alerts", alert(id_, Event.RESOLVED, at), at)
+
+    def decided(self, kind: DecisionKind, by: str = "kari", at: datetime = T0, id_: str = "a1") -> None:
+        digest = f"digest {len(self.records)}"
+        self.add("decisions", Decision(kind=kind, id=id_, at=at, by=by, why="ja", digest=digest), at)
+
+    def delivery(
+        self,
+        due: Due,
+        at: datetime,
+        outcome: Outcome | None = None,
+        reason: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        self.add(
+            "deliveries",
+            Delivery(
+                intent=due.intent,
+                alert=due.state.id,
+                at=at,
+                step=due.step,
+                channel=due.contact.channel,
+                target=due.contact.target,
+                attempt=attempt or due.attempt,
+                may_repeat=due.may_repeat,
+                outcome=outcome,
+                reason=reason,
+            ),
+            at,
+        )

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from alerts.annotate import Annotator
+from alerts.kinds import KindCues
+from alerts.story import story
+from listener.config import packaged_config
+from listener.records import (
+    FINDINGS,
+    AuthorClass,
+    Captured,
+    Finding,
+    Kind,
+    Mention,
+    Origin,
+    Reach,
+    decode,
+    encode,
+)
+
+AT = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
+MENTION = Mention(
+    source="x", id="17", at=AT, captured_at=AT, origin=Origin.GAP_FILL, synthetic=True, exercise=True,
+    text="Kan dere sende en tolk? ‹tlf›", lang="nb", author="p_0123456789abcdef", author_class=AuthorClass.PERSON,
+    reach=Reach.UNDER_1K, repost_of="1", reply_to="2", quote_of="3", edits=("17",), hashtags=("brann",),
+    links=("https://a.example/",), place="Fjellheim", url="https://x.example/17",
+    incidents={"brann": ("ullevål*", "#brann"), "ovelse": ("tolk",)},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cues() -> KindCues:
+    return KindCues.load(packaged_config() / "cues")
+
+
+def test_a_mention_becomes_one_finding_for_each_incident_with_its_tracks(cues: KindCues) -> None:
+    findings = Annotator(cues).findings(MENTION)
+    assert [(f.incident, f.tracks) for f in findings] == [("brann", ("ullevål*", "#brann")), ("ovelse", ("tolk",))]
+    assert [f.key for f in findings] == ["brann:x:17", "ovelse:x:17"]
+
+
+def test_everything_captured_is_carried_over(cues: KindCues) -> None:
+    for finding in Annotator(cues).findings(MENTION):
+        for name in Captured.model_fields:
+            assert getattr(finding, name) == getattr(MENTION, name), name
+
+
+def test_findings_bear_kinds_and_story(cues: KindCues) -> None:
+    finding = Annotator(cues).findings(MENTION)[0]
+    assert finding.kinds == (Kind.WISH, Kind.QUESTION)
+    assert finding.cues[0].words
+    assert finding.story == story(MENTION.text)
+
+
+def test_the_class_of_the_author_counts(cues: KindCues) -> None:
+    mention = MENTION.model_copy(update={"author_class": AuthorClass.PUBLIC_BODY})
+    assert Kind.MEDIA in Annotator(cues).findings(mention)[0].kinds
+
+
+def test_each_finding_is_an_exercise_where_its_own_incident_is_one(cues: KindCues) -> None:
+    findings = Annotator(cues, exercises={"ovelse"}).findings(MENTION)
+    assert {f.incident: f.exercise for f in findings} == {"brann": False, "ovelse": True}
+
+
+def test_a_finding_is_what_a_reader_of_the_bus_gets(cues: KindCues) -> None:
+    for finding in Annotator(cues).findings(MENTION):
+        assert isinstance(finding, Finding)
+        assert decode(FINDINGS, encode(finding)) == finding
+
+
+def test_a_mention_of_no_incident_makes_no_finding(cues: KindCues) -> None:
+    assert Annotator(cues).findings(MENTION.model_copy(update={"incidents": {}})) == []

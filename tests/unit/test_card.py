@@ -1,0 +1,239 @@
+"""The card: understood in ten seconds inside, and holding nothing of anybody's post outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from alerts.alert import AlertState
+from alerts.card import Card, bare, build
+from alerts.messages import BRACES, fill, load_messages, one_line, sparkline
+from alerts.people import People
+from alerts.plan import due
+from listener.config import packaged_config
+from listener.errors import ConfigError
+from listener.records import DecisionKind, Gap, Kind, Outcome, Sample
+from tests.unit.telling_support import T0, Log, after, people
+
+NB = load_messages(packaged_config(), "nb")
+EN = load_messages(packaged_config(), "en")
+TEXT = "Noen som vet hvor de har kjørt bestemor Oddny fra sykehjemmet?"
+SECRETS = ("Oddny", "bestemor", "x:1788", "sykehjem", "#savnetoddny")
+
+
+def state(**more: Any) -> AlertState:
+    log = Log()
+    log.fired(**more)
+    return log.book.all()[0]
+
+
+def card(about: AlertState, *, words=NB, who: People | None = None, in_house: bool = False, **more: Any) -> Card:
+    return build(about, who or people(), words, now=after(minutes=1), in_house=in_house, **more)
+
+
+def test_the_first_three_lines_say_it_all() -> None:
+    about = state(key="question", key_fields=("kinds",), severity="critical")
+    assert card(about).lines[:4] == (
+        "KRITISK: Mange spør om spørsmål",
+        "27 treff på 5 min mot 10 · først sett kl. 02.48",
+        "Brann, Nordvik sykehus (krisemodus) · bekreft: lyttepost alerts ack a1 --by NAVN",
+        "",
+    )
+    assert card(about, words=EN).lines[:3] == (
+        "CRITICAL: Many ask about questions",
+        "27 hits in 5 min against 10 · first seen at 02:48",
+        "Brann, Nordvik sykehus (crisis mode) · acknowledge: lyttepost alerts ack a1 --by NAME",
+    )
+
+
+def test_the_whole_card_as_an_officer_reads_it() -> None:
+    about = state(
+        key="question",
+        key_fields=("kinds",),
+        authors=21,
+        posts=27,
+        reposts=6,
+        kinds={Kind.QUESTION: 24, Kind.WISH: 3},
+        spark=(0, 1, 2, 9, 15),
+        heard_late=True,
+        posted_at=T0,
+        found_at=after(minutes=8),
+        gaps=(Gap(id="g", source="x", start=T0, end=after(minutes=8), cause="silence"),),
+        tiltakskort="https://intranett.sykehus.example/kort/7",
+    )
+    assert card(about).text.split("\n\n")[1].splitlines() == [
+        "Hørt sent: lagt ut kl. 03.00, funnet kl. 03.08",
+        "Forløp: ▁▁▁▅█",
+        "Avsendere: 21 · innlegg: 27 · delinger: 6",
+        "Hva: 24 spørsmål, 3 ønsker (maskinlest, ikke bekreftet)",
+        "Gjelder: spørsmål",
+        "Hull i lyttingen: x kl. 03.00–kl. 03.08",
+        "Tiltakskort: https://intranett.sykehus.example/kort/7",
+        "Varslet: ingen før dette",
+        "Bekreftet: av ingen ennå",
+        "Regel many_questions · varsel a1",
+    ]
+
+
+@pytest.mark.parametrize(("words", "mark"), [(NB, "ØVELSE"), (EN, "EXERCISE")])
+def test_an_exercise_says_so_first_on_text_and_subject(words, mark: str) -> None:
+    log = Log()
+    log.fired(exercise=True)
+    log.resolved()
+    made = card(log.book.all()[0], words=words, step=3, may_repeat=True)
+    for text in (made.subject, made.text, made.fields["subject"], made.fields["text"]):
+        assert text.startswith(mark)
+    assert bare(log.book.all()[0], step=0, may_repeat=False).text.startswith("ØVELSE / EXERCISE")
+
+
+def test_marks_say_passed_repeat_and_reminder() -> None:
+    log = Log()
+    log.fired()
+    log.resolved(at=after(minutes=30))
+    made = card(log.book.all()[0], step=2, may_repeat=True)
+    assert made.subject.startswith("HAR GÅTT OVER · KAN VÆRE EN GJENTAKELSE · PÅMINNELSE 2 · ADVARSEL: ")
+    assert "Har gått over kl. 03.30, men ingen har bekreftet varselet" in made.lines
+
+
+def test_who_was_told_and_who_answered() -> None:
+    log = Log()
+    log.fired()
+    for one in due(log.book, people(), T0, ()):
+        log.delivery(one, after(seconds=4), Outcome.SENT)
+    log.decided(DecisionKind.ACKNOWLEDGE, "Kari Eksempel", after(minutes=1))
+    made = card(log.book.all()[0])
+    assert "Varslet: Kari (email) kl. 03.00; Ola (webhook) kl. 03.00" in made.lines
+    assert made.lines[2].endswith("bekreftet av Kari Eksempel kl. 03.01")
+    assert "kari@sykehus.example" not in made.text
+
+
+def unsafe() -> AlertState:
+    return state(
+        key="#savnetOddny",
+        key_fields=("hashtags",),
+        headline={"nb": "Mange skriver om {key}", "en": "x"},
+        reason="new term #savnetOddny in x:1788",
+        samples=(Sample(key="x:1788", digest="d"),),
+        first_seen=datetime(2031, 3, 2, 1, 48, 31, 123000, UTC),
+        gaps=(Gap(id="x:1788", source="x", start=T0, end=None, cause="Oddny"),),
+    )
+
+
+def texts(keys):
+    return {"x:1788": TEXT}
+
+
+def test_nothing_of_a_post_leaves_the_house() -> None:
+    made = card(unsafe(), texts=texts)
+    everything = made.subject + made.text + json.dumps(made.fields, ensure_ascii=False)
+    for secret in SECRETS:
+        assert secret.casefold() not in everything.casefold()
+    assert "Mange skriver om ett tema" in made.subject
+    assert made.fields["first_seen"] == "2031-03-02T01:48:00Z"
+
+
+def test_a_headline_that_spells_the_key_out_is_replaced_outside() -> None:
+    about = state(key="#savnetoddny", key_fields=("hashtags",), headline={"nb": "Mange deler #SavnetOddny nå"})
+    assert "oddny" not in card(about).text.casefold()
+    assert "Regelen «many_questions» har slått til" in card(about).subject
+    assert "#SavnetOddny" in card(about, in_house=True).subject
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [(("track",), True), (("source", "lang"), True), ((), False), (("track", "story"), False), (("text",), False)],
+)
+def test_only_keys_that_nobody_wrote_leave_the_house(fields: tuple[str, ...], shown: bool) -> None:
+    about = state(key="nordvik", key_fields=fields, incident_name="Brann")
+    assert ("nordvik" in card(about).text) is shown
+    assert (card(about).fields["key"] == "nordvik") is shown
+
+
+def test_inside_the_house_the_posts_are_shown() -> None:
+    made = card(unsafe(), in_house=True, texts=texts)
+    assert f"«{TEXT}» (x:1788)" in made.lines
+    assert "Hvorfor: new term #savnetOddny in x:1788" in made.lines
+
+
+def test_a_post_that_is_gone_is_said_to_be_gone_and_a_failing_lookup_loses_no_card() -> None:
+    def fails(keys):
+        raise OSError
+
+    for lookup in (lambda keys: {}, fails):
+        made = card(unsafe(), in_house=True, texts=lookup)
+        assert "(teksten er ikke lenger lagret) (x:1788)" in made.lines
+        assert not made.problems
+
+
+def test_a_posts_terminal_commands_are_taken_out() -> None:
+    made = card(unsafe(), in_house=True, texts=lambda keys: {"x:1788": "før\x1b[2J\n\u202eetter\x07"})
+    assert "«før[2J etter» (x:1788)" in made.lines
+
+
+@pytest.mark.parametrize(
+    ("more", "missing"),
+    [
+        ({"headline": {}}, "headline.nb"),
+        ({"headline": {"en": "Many ask"}}, "headline.nb"),
+        ({"incident_name": " "}, "incident_name"),
+        ({"rule": ""}, "rule"),
+        ({"headline": {"nb": "Mange om {topic}"}}, "headline: an unknown name in braces"),
+    ],
+)
+def test_a_card_that_lacks_a_field_is_sent_and_says_what(more: dict[str, Any], missing: str) -> None:
+    made = card(state(**more))
+    assert made.problems == (missing,)
+    assert f"Varselet er ufullstendig ({missing}). Se: lyttepost alerts show a1" in made.lines
+    assert made.lines[0].startswith("ADVARSEL: ")
+    assert "ack a1" in made.lines[2]
+    assert "{" not in made.text
+
+
+def test_a_full_card_has_no_problems() -> None:
+    assert card(state()).problems == ()
+
+
+def test_a_headline_looks_at_no_attributes() -> None:
+    assert fill("{count.__class__} {count!r} {count}", {"count": "7"}) == "{count.__class__} {count!r} 7"
+
+
+def test_times_are_the_hospitals_own_with_the_date_when_it_is_another_day() -> None:
+    assert NB.time(datetime(2031, 7, 1, 22, 30, tzinfo=UTC), datetime(2031, 7, 1, 23, 0, tzinfo=UTC)) == "kl. 00.30"
+    assert NB.time(T0, datetime(2031, 3, 3, 0, 0, tzinfo=UTC)) == "02.03. kl. 03.00"
+
+
+def test_the_hour_that_comes_twice_names_its_zone() -> None:
+    for hour, zone in ((0, "CEST"), (1, "CET")):
+        at = datetime(2031, 10, 26, hour, 30, tzinfo=UTC)
+        assert NB.time(at, at) == f"kl. 02.30 {zone}"
+    at = datetime(2031, 10, 26, 2, 30, tzinfo=UTC)
+    assert NB.time(at, at) == "kl. 03.30"
+
+
+def test_small_graphs_and_numbers() -> None:
+    assert sparkline((0, 5, 10)) == "▁▄█"
+    assert sparkline((0, 0)) == "▁▁"
+    assert len(sparkline(tuple(range(100)))) == 30
+    assert (NB.number(2.5), NB.number(10.0), EN.number(2.5)) == ("2,5", "10", "2.5")
+    assert one_line("a" * 9, 5) == "aaaa…"
+
+
+def test_both_languages_have_the_same_words_and_a_misspelt_one_is_found_at_start(tmp_path) -> None:
+    (tmp_path / "messages").mkdir()
+    good = (packaged_config() / "messages" / "nb.yaml").read_text(encoding="utf-8")
+    (tmp_path / "messages" / "nb.yaml").write_text(good.replace("{baseline}", "{base}"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"against must name \{baseline\}"):
+        load_messages(tmp_path, "nb")
+    (tmp_path / "messages" / "nb.yaml").write_text(good.replace("exercise:", "exercice:"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"nb\.yaml:\d+: exercise"):
+        load_messages(tmp_path, "nb")
+
+
+def test_every_text_with_braces_is_in_the_table() -> None:
+    for words in (NB, EN):
+        braced = {name for name, text in words.model_dump().items() if isinstance(text, str) and re.search(r"\{", text)}
+        assert braced == set(BRACES)

@@ -1,0 +1,307 @@
+"""What a mention may not hold. All accounts, numbers and addresses are made up."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from listener.masking import MaskReason
+from listener.privacy import Screen
+from listener.pseudonym import pseudonym, pseudonym_of_handle
+from listener.records import Author, AuthorClass, Mention, Origin, Post, Reach, encode
+
+KEY = bytes(range(32))
+NOW = datetime(2024, 3, 1, 3, 0, tzinfo=UTC)
+NAMED = {"@Fjordavisa": AuthorClass.MEDIA, "nordlegevakt": AuthorClass.PUBLIC_BODY, "kari": AuthorClass.PERSON}
+SCREEN = Screen(KEY, NAMED)
+
+
+def _post(**fields: Any) -> Post:
+    return Post(**{"source": "x", "id": "1", "at": NOW, "text": "", **fields})
+
+
+def _mention(screen: Screen = SCREEN, **fields: Any) -> Mention:
+    return screen.mention(
+        _post(**fields), incidents={"brann": ("ullevål",)}, origin=Origin.LIVE, captured_at=NOW, exercise=False
+    )
+
+
+def _text(text: str, **fields: Any) -> str:
+    return _mention(text=text, **fields).text
+
+
+OLA = pseudonym(KEY, "x", "1234567")
+UNKNOWN = pseudonym_of_handle(KEY, "x", "ola_n")
+
+
+def test_a_mention_carries_what_the_wiring_says_and_the_ids_of_posts() -> None:
+    post = _post(text="hei", repost_of="2", reply_to="3", quote_of="4", edits=("1", "5"), lang="nb")
+    mention = SCREEN.mention(
+        post,
+        incidents={"brann": ("ullevål",)},
+        origin=Origin.GAP_FILL,
+        captured_at=NOW,
+        exercise=True,
+        synthetic=True,
+    )
+    assert (mention.origin, mention.exercise, mention.synthetic) == (Origin.GAP_FILL, True, True)
+    assert mention.incidents == {"brann": ("ullevål",)}
+    assert (mention.repost_of, mention.reply_to, mention.quote_of, mention.edits) == ("2", "3", "4", ("1", "5"))
+    assert mention.lang == "nb"
+    assert mention.author is None
+
+
+def test_an_author_and_a_mention_of_them_have_one_pseudonym() -> None:
+    written = _mention(author=Author(id="1234567", handle="Ola_N"))
+    named = _mention(text="@OLA_N hjelp", handles={"ola_n": "1234567"})
+    assert written.author == OLA
+    assert named.text == f"@{OLA} hjelp"
+
+
+def test_a_handle_nobody_explained_has_the_same_pseudonym_everywhere() -> None:
+    assert _text("RT @Ola_N: hei") == f"RT @{UNKNOWN}: hei"
+    assert _text("@ola_n @Ola_N: svar") == f"@{UNKNOWN} @{UNKNOWN}: svar"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("RT @ola_n: hei", "RT @{}: hei"),
+        ("RT@ola_n: hei", "RT@{}: hei"),
+        (".@ola_n sier", ".@{} sier"),
+        ("(via @ola_n)", "(via @{})"),
+        ("＠ola_n sier", "＠{} sier"),
+        ("@o\u200bla\u2060_n sier", "@{} sier"),
+        ("@ｏｌａ_n sier", "@{} sier"),
+        ("hei…@ola_n!", "hei…@{}!"),
+        ("takk@ola_n", "takk@{}"),
+        ("slutt.@ola_n", "slutt.@{}"),
+        ("@ola_n's bilde, @ola_n.", "@{}'s bilde, @{}."),
+        ("@ola_n-saken", "@{}-saken"),
+        ("https://video.example/@ola_n/video/1", "https://video.example/@{}/video/1"),
+        ("https://x.com/ola_n", "https://x.com/{}"),
+        ("http://mobile.twitter.com/Ola_N/media", "http://mobile.twitter.com/{}/media"),
+        ("https://x.com/search?q=from%3Aola_n", "https://x.com/search?q=from%3A{}"),
+        ("https://x.com/intent/user?screen_name=ola_n", "https://x.com/intent/user?screen_name={}"),
+        ("t.me/s/ola_n/12", "t.me/s/{}/12"),
+        ("https://www.instagram.com/ola_n/?hl=no", "https://www.instagram.com/{}/?hl=no"),
+        ("https://nb-no.facebook.com/ola_n/posts/1", "https://nb-no.facebook.com/{}/posts/1"),
+        ("https://www.linkedin.com/in/ola_n/", "https://www.linkedin.com/in/{}/"),
+        ("https://bsky.app/profile/ola_n", "https://bsky.app/profile/{}"),
+        ("https://tut.example/users/ola_n/statuses/1", "https://tut.example/users/{}/statuses/1"),
+        ("https://eksempel.no/del?url=%40ola_n", "https://eksempel.no/del?url=%40{}"),
+    ],
+)
+def test_a_handle_is_replaced_wherever_it_stands(text: str, left: str) -> None:
+    assert _text(text) == left.replace("{}", UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "handle", ["ola.n.bsky.social", "ola-n.example.org", "ola@tut.example", "ola.nordmann", "ola_å"]
+)
+def test_handles_of_other_platforms_are_replaced_whole(handle: str) -> None:
+    assert _text(f"Takk @{handle}, bra") == f"Takk @{pseudonym_of_handle(KEY, 'x', handle)}, bra"
+
+
+def test_a_known_handle_ends_where_it_ends() -> None:
+    assert _text("@ola.Nå brenner det", handles={"ola": "1234567"}) == f"@{OLA}.Nå brenner det"
+    assert _text("@fjordavisa.Nå brenner det") == "@fjordavisa.Nå brenner det"
+
+
+def test_a_link_to_a_post_on_x_goes_on_working_without_the_name() -> None:
+    assert _text("se https://twitter.com/Ola_N/status/99/photo/1") == "se https://twitter.com/i/web/status/99/photo/1"
+    assert _mention(url="https://x.com/Ola_N/status/99").url == "https://x.com/i/web/status/99"
+    assert _mention(url="https://x.com/i/web/status/99").url == "https://x.com/i/web/status/99"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://x.com/i/web/status/99",
+        "https://x.com/search?q=brann",
+        "https://www.instagram.com/p/abc/",
+        "https://www.facebook.com/groups/123",
+        "https://netflix.com/ola_n https://first.me/ola_n",
+        "https://t.co/Ab3dEf9h1",
+        "kart: https://kart.example/@59.9139,10.7522,15z",
+        "møt oss @ huset",
+    ],
+)
+def test_what_names_no_account_stays(text: str) -> None:
+    assert _text(text) == text
+
+
+def test_named_media_and_public_bodies_keep_their_name_and_class() -> None:
+    text = "RT @FJORDAVISA: @NordLegevakt https://x.com/fjordavisa/status/7"
+    mention = _mention(
+        text=text, author=Author(id="55555", handle="FjordAvisa"), url="https://x.com/fjordavisa/status/7"
+    )
+    assert mention.text == text
+    assert mention.author == "@fjordavisa"
+    assert mention.author_class is AuthorClass.MEDIA
+    assert mention.url == "https://x.com/fjordavisa/status/7"
+
+
+def test_a_person_never_keeps_a_name_even_when_the_settings_name_them() -> None:
+    mention = _mention(text="@kari", author=Author(id="1234567", handle="Kari"))
+    assert mention.author == OLA
+    assert mention.author_class is AuthorClass.PERSON
+    assert mention.text == f"@{OLA}"
+
+
+def test_class_and_reach_are_taken_before_the_author_is_gone() -> None:
+    mention = _mention(author=Author(id="1234567", followers=5_000, author_class=AuthorClass.PUBLIC_BODY))
+    assert (mention.author_class, mention.reach) == (AuthorClass.PUBLIC_BODY, Reach.UNDER_10K)
+    assert _mention().reach is Reach.UNKNOWN
+
+
+def test_ids_and_names_that_came_with_the_post_are_gone_from_text_and_links() -> None:
+    author = Author(id="1234567", handle="ola")
+    assert _text("bruker 1234567 og did:1234567", author=author) == f"bruker {OLA} og did:{OLA}"
+    mention = _mention(links=("https://ola.example.no/1234567",), author=author)
+    assert mention.links == (f"https://{OLA}.example.no/{OLA}",)
+    assert _text("ola bor i oslo", handles={"oslo": "7654321"}, author=author) == "ola bor i oslo"
+    assert _text("OLA_N79 sa det", handles={"ola_n79": "1234567"}) == f"{OLA} sa det"
+
+
+def test_every_field_with_words_is_masked() -> None:
+    mention = _mention(
+        text="ring 91 23 45 67",
+        hashtags=("ring91234567", "brann"),
+        links=("https://eksempel.no/?tlf=91234567",),
+        place="Storgata 1, 91234567",
+        url="https://eksempel.no/?m=a@eksempel.no",
+        lang="91234567",
+    )
+    assert mention.text == "ring ‹tlf›"
+    assert mention.hashtags == ("ring‹tlf›", "brann")
+    assert mention.links == ("https://eksempel.no/?tlf=‹tlf›",)
+    assert mention.place == "Storgata 1, ‹tlf›"
+    assert mention.url == "https://eksempel.no/?m=‹e-post›"
+    assert mention.lang is None
+
+
+def test_masks_are_counted_by_reason_and_posts_without_any_are_not() -> None:
+    counted: Counter[MaskReason] = Counter()
+    screen = Screen(KEY, NAMED, count=lambda reason, n: counted.update({reason: n}))
+    _mention(screen, text="ikke noe her, @fjordavisa")
+    assert not counted
+    _mention(screen, text="@ola_n @per 91234567 a@eksempel.no", place="311299 12345")
+    assert counted == {
+        MaskReason.HANDLE: 2,
+        MaskReason.PHONE: 1,
+        MaskReason.EMAIL: 1,
+        MaskReason.NATIONAL_ID: 1,
+    }
+
+
+def test_hostile_texts_cost_no_more_than_their_length() -> None:
+    for hostile in (
+        "@a." * 6000,
+        "@a-" * 6000,
+        "x.com/" * 3000,
+        "facebook.com/profile.php?" + "&" * 9000,
+        "%40" * 6000,
+    ):
+        assert _text(hostile)
+
+
+# "zq" is in no word of a mention's own JSON.
+HANDLE = st.from_regex(r"[zZ][qQ][A-Za-z0-9_]{4,12}[a-z0-9]", fullmatch=True)
+IDENTITY = st.builds(
+    "{:02d}{:02d}{:02d}{:05d}".format,
+    st.integers(1, 31) | st.integers(41, 71),
+    st.integers(1, 12) | st.integers(41, 52) | st.integers(81, 92),
+    st.integers(0, 99),
+    st.integers(10_000, 99_999),
+)
+PHONE = st.builds("{}{:07d}".format, st.just(9), st.integers(0, 9_999_999)).filter(lambda n: n[1:3] not in ("00", "01"))
+EMAIL = st.builds("{}@{}.no".format, HANDLE, HANDLE.map(lambda h: h.replace("_", "x")))
+AUTHOR_ID = st.integers(10_000_000_000_000, 99_999_999_999_999).map(str)
+
+
+def _grouped(number: str, sizes: tuple[int, ...], sep: str) -> str:
+    parts, place = [], 0
+    for size in sizes:
+        parts.append(number[place : place + size])
+        place += size
+    return sep.join(parts)
+
+
+Shape = Callable[[str], str]
+SHAPES: dict[str, list[Shape]] = {
+    "handle": [
+        lambda h: f"@{h}",
+        lambda h: f"RT @{h}: hei",
+        lambda h: f"＠{h}",
+        lambda h: f"@{h.upper()}",
+        lambda h: f"@{h[:3]}\u200b{h[3:]}",
+        lambda h: f"https://x.com/{h}/status/99",
+        lambda h: f"https://twitter.com/{h}",
+        lambda h: f"https://t.me/{h}",
+        lambda h: f"instagram.com/{h}",
+        lambda h: f"@{h}.bsky.social",
+        lambda h: f"@{h}@tut.example",
+    ],
+    "identity": [
+        lambda n: n,
+        lambda n: _grouped(n, (6, 5), " "),
+        lambda n: _grouped(n, (6, 5), "-"),
+        lambda n: _grouped(n, (2, 2, 2, 5), "."),
+        lambda n: _grouped(n, (2, 2, 2, 5), "\u00a0"),
+        lambda n: "".join(chr(0xFF10 + int(digit)) for digit in n),
+        lambda n: "\u200b".join(n),
+    ],
+    "phone": [
+        lambda n: n,
+        lambda n: f"+47{n}",
+        lambda n: f"0047 {n}",
+        lambda n: f"tlf{n}",
+        lambda n: _grouped(n, (2, 2, 2, 2), " "),
+        lambda n: _grouped(n, (3, 2, 3), "\u00a0"),
+        lambda n: "00 47 " + _grouped(n, (2, 2, 2, 2), " "),
+        lambda n: "".join(chr(0x0660 + int(digit)) for digit in n),
+        lambda n: f"https://eksempel.no/?q={n}",
+        lambda n: f"https://wa.me/47{n}",
+    ],
+    "email": [
+        lambda e: e,
+        lambda e: f"mailto:{e}",
+        lambda e: e.replace("@", " (at) "),
+        lambda e: e.replace("@", "[at]"),
+        lambda e: f"https://eksempel.no/?m={e.replace('@', '%40')}",
+    ],
+}
+FIELDS = ("text", "hashtags", "links", "place", "url")
+
+
+def _plain(text: str) -> str:
+    """Letters and digits alone, as a reader would put them together again."""
+    digits = "".join(str(int(c)) if c.isdigit() else c for c in text)
+    return re.sub(r"[\W_]", "", digits).lower()
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data(), field=st.sampled_from(FIELDS), kind=st.sampled_from(sorted(SHAPES)))
+def test_nothing_that_names_a_person_is_left_in_a_mention(data: st.DataObject, field: str, kind: str) -> None:
+    made = {"handle": HANDLE, "identity": IDENTITY, "phone": PHONE, "email": EMAIL}[kind]
+    secret = data.draw(made)
+    author = Author(id=data.draw(AUTHOR_ID), handle=data.draw(HANDLE))
+    told = {secret.lower(): data.draw(AUTHOR_ID)} if kind == "handle" and data.draw(st.booleans()) else {}
+    shaped = data.draw(st.sampled_from(SHAPES[kind]))(secret)
+    before = data.draw(st.sampled_from(["", "Hei ", "Brann på Ullevål! ", "(", "«", "👩\u200d🚒 ", "Se: "]))
+    after = data.draw(st.sampled_from(["", " haster", ", svar", "!", ")", "…", "\nTakk", " 👍🏽"]))
+    words = f"{before}{shaped}{after} @{author.handle} {author.id} https://x.com/{author.handle}/status/1"
+    post = _post(author=author, handles=told, **{field: (words,) if field in ("hashtags", "links") else words})
+    mention = SCREEN.mention(post, incidents={"i": ("t",)}, origin=Origin.LIVE, captured_at=NOW, exercise=False)
+    assert Mention.model_validate_json(encode(mention)) == mention
+    written = _plain(encode(mention).decode())
+    for forbidden in (secret, author.id, author.handle or "", *told.values()):
+        assert _plain(forbidden) not in written

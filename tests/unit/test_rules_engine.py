@@ -1,0 +1,145 @@
+"""The engine: the watermark, failing rules, canaries, modes, ids, and the alert that a verdict becomes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from rules_support import INCIDENT, finding, gap, instant, judge, rule, said, tick
+
+from alerts.rules.engine import Engine, RuleFailed
+from alerts.rules.judge import IncidentInfo
+from alerts.rules.texts import spell
+from alerts.rules.verdict import REASONS, Reason, to_alert
+from alerts.rules.window import Window
+from listener.mode import Mode
+from listener.records import ALERTS, Finding, Gap, Tick, decode, encode
+
+ONE = rule("frequency", name="one", timeframe="60s", num_events=1, realert="0s")
+
+
+def mark(*records: Finding | Tick | Gap, **options: object) -> float | None:
+    engine = Engine((ONE,), **{"allowed_lateness": timedelta(seconds=10), **options})  # type: ignore[arg-type]
+    for offset, record in enumerate(records):
+        engine.feed(record, offset)
+    return None if engine.watermark is None else (engine.watermark - instant(0)).total_seconds()
+
+
+def test_the_watermark_is_the_least_tick_less_the_lateness() -> None:
+    assert mark() is None
+    assert mark(tick(90, "x", partition=1), tick(100, "x", partition=0), tick(95, "y", partition=0)) == 80
+
+
+def test_the_watermark_never_runs_back() -> None:
+    assert mark(tick(100), tick(50), tick(20, "y")) == 90
+
+
+def test_a_source_in_an_open_gap_does_not_hold_the_watermark() -> None:
+    assert mark(tick(50, "x"), tick(100, "y"), gap(50, None, "x")) == 90
+    assert mark(tick(50, "x"), gap(50, None, "x"), gap(50, 60, "x"), tick(100, "y")) == 40
+
+
+def test_a_gap_that_another_partition_tells_of_again_stays_closed() -> None:
+    assert mark(tick(50, "x"), gap(50, None, "x"), gap(50, 60, "x"), gap(50, None, "x"), tick(100, "y")) == 40
+
+
+def test_a_final_tick_no_longer_holds_the_watermark_and_the_last_one_ends_all_waiting() -> None:
+    assert mark(tick(50, "x", final=True), tick(100, "y")) == 90
+    assert mark(tick(50, "x", final=True), tick(100, "y", final=True)) == 100
+
+
+def test_a_source_is_heard_when_all_its_partitions_have_ticked() -> None:
+    assert mark(tick(50, partition=0), partitions=2) is None
+    assert mark(tick(50, partition=0), tick(60, partition=1), partitions=2) == 40
+    assert mark(tick(50), partitions=2) == 40
+
+
+def test_a_rule_that_raises_keeps_its_neighbours_running_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[RuleFailed] = []
+    bad = rule("frequency", name="bad", timeframe="60s", num_events=1, query_key="nummer", realert="0s")
+    engine = Engine((bad, ONE), allowed_lateness=timedelta(), on_failure=failures.append)
+
+    class Awkward:
+        def __str__(self) -> str:
+            raise RuntimeError("secret words")
+
+    awkward = finding(0).model_copy(update={"fields": {"nummer": Awkward()}})
+    assert engine.finding(awkward, 0) == []
+    assert [v.rule for v in engine.tick(tick(1), 1)] == ["one"]
+    assert failures == [RuleFailed("bad", "RuntimeError")]
+    engine.finding(finding(2, fields={"nummer": 7}), 2)
+    assert [(v.rule, v.key) for v in engine.tick(tick(3), 3)] == [("bad", "7")]
+
+
+def test_a_rule_that_raises_while_time_passes_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[RuleFailed] = []
+    engine = Engine((ONE,), allowed_lateness=timedelta(), on_failure=failures.append)
+    engine.finding(finding(0), 0)
+    assert said(engine.tick(tick(1), 1)) == [("fired", 0)]
+    with monkeypatch.context() as broken:
+        broken.setattr(Window, "expire", None)
+        assert engine.tick(tick(61), 2) == []
+    assert failures == [RuleFailed("one", "TypeError")]
+    assert said(engine.tick(tick(63), 3)) == [("resolved", 60)]
+
+
+def test_a_canary_is_judged_in_its_own_incident_only() -> None:
+    real, canary = finding(0), finding(1, synthetic=True)
+    assert [v.posts for v in judge(rule("any"), [real, canary])] == [1]
+    engine = Engine((rule("any"),), IncidentInfo("canary", synthetic=True))
+    assert [len(engine.finding(each, offset)) for offset, each in enumerate((real, canary))] == [0, 1]
+
+
+def test_a_rule_is_judged_in_its_modes_only() -> None:
+    calm = rule("any", modes=["calm"])
+    assert judge(calm, [finding(0)]) == []
+    assert len(judge(calm, [finding(0)], mode=Mode.CALM)) == 1
+
+
+def test_the_alert_id_is_made_of_the_record_that_completed_the_condition() -> None:
+    (verdict,) = judge(ONE, [finding(0, "77"), tick(1)])
+    parts = "\x1f".join(("brann-1", "one", "", "2026-03-29T00:30:00Z", "x:77"))
+    assert verdict.alert_id == hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def test_what_a_far_tick_reveals_is_told_in_the_order_in_which_it_happened() -> None:
+    spec = rule("frequency", timeframe="10s", num_events=1, query_key="story", realert="0s")
+    verdicts = judge(spec, [finding(0, story="a"), finding(30, story="b"), tick(100)])
+    assert said(verdicts) == [("fired", 0), ("resolved", 10), ("fired", 30), ("resolved", 40)]
+
+
+def test_an_alert_holds_headlines_in_both_languages_and_no_text_of_a_post() -> None:
+    spec = rule(
+        "frequency", timeframe="90m", num_events=2, count_by="authors", query_key="story", severity="critical",
+        to="press", tiltakskort="https://kort.example/7",
+        texts={"nb": "{count} av {authors} på {timeframe}: {key} {{x}}", "en": "{count} of {authors} in {timeframe}"},
+    )  # fmt: skip
+    (verdict,) = judge(spec, [finding(0, story="s"), finding(1, story="s"), tick(2)])
+    incident = IncidentInfo(INCIDENT.id, INCIDENT.name, exercise=True)
+    alert = to_alert(verdict, spec, incident)
+    assert alert.headline == {
+        "nb": "2 av ukjent antall på 90 minutter: s {x}",
+        "en": "2 of an unknown number of in 90 minutes",
+    }
+    assert (alert.severity, alert.to, alert.exercise, alert.timeframe_seconds) == ("critical", "press", True, 5400)
+    assert b"text of" not in encode(alert)
+    assert decode(ALERTS, encode(alert)) == alert
+
+
+def test_a_rule_without_texts_still_has_a_headline() -> None:
+    (verdict,) = judge(ONE, [finding(0), tick(1)])
+    assert to_alert(verdict, ONE, INCIDENT).headline == {"nb": "one: 1", "en": "one: 1"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nb", "en"),
+    [(60, "1 minutt", "1 minute"), (5400, "90 minutter", "90 minutes"), (7200, "2 timer", "2 hours"),
+     (45, "45 sekunder", "45 seconds"), (86400, "1 døgn", "1 day")],
+)  # fmt: skip
+def test_lengths_of_time_are_spelt(seconds: int, nb: str, en: str) -> None:
+    assert (spell(timedelta(seconds=seconds), "nb"), spell(timedelta(seconds=seconds), "en")) == (nb, en)
+
+
+def test_every_reason_can_be_looked_up() -> None:
+    assert set(REASONS) == set(Reason)

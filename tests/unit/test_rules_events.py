@@ -1,0 +1,94 @@
+"""`any` and `new_term`: events, told once, that resolve nothing."""
+
+from __future__ import annotations
+
+from rules_support import finding, instant, judge, lookback, rule, said, tick
+
+from alerts.rules.verdict import Reason
+from listener.records import Origin
+
+TAGS = rule("new_term", fields="hashtags", num_events=2, timeframe="60s", realert="0s")
+
+
+def test_any_fires_on_arrival_without_a_tick() -> None:
+    verdicts = judge(rule("any", filter={"kind": "eyewitness"}), [finding(5, kinds=["eyewitness"]), finding(6)])
+    assert said(verdicts) == [("fired", 5)]
+    assert verdicts[0].reason is Reason.MATCHED
+
+
+def test_any_resolves_nothing() -> None:
+    assert said(judge(rule("any"), [finding(0), tick(100_000, final=True)])) == [("fired", 0)]
+
+
+def test_realert_holds_each_key_by_itself_at_its_exact_edge() -> None:
+    spec = rule("any", query_key="author", realert="60s")
+    posts = [finding(0, author="a"), finding(1, author="b"), finding(59.9, author="a"), finding(60, author="a")]
+    assert said(judge(spec, posts)) == [("fired", 0), ("fired", 1), ("suppressed", 59.9), ("fired", 60)]
+
+
+def test_any_holds_a_post_from_shortly_before_the_last_alarm_too() -> None:
+    posts = [finding(100), finding(50), finding(39)]
+    assert said(judge(rule("any", realert="60s"), posts)) == [("fired", 100), ("suppressed", 50), ("fired", 39)]
+
+
+def test_any_never_fires_for_a_time_before_the_incident() -> None:
+    assert judge(rule("any"), [lookback(0)]) == []
+
+
+def test_any_tells_a_gap_filled_post_as_heard_late() -> None:
+    (verdict,) = judge(rule("any"), [tick(4000), finding(5, origin=Origin.GAP_FILL)])
+    assert (verdict.reason, verdict.posted_at, verdict.found_at) == (Reason.HEARD_LATE, instant(5), instant(6))
+
+
+def test_a_term_that_enough_persons_use_is_told_once() -> None:
+    posts = [finding(n, author=f"a{n}", hashtags=("Nytt",)) for n in range(5)]
+    verdicts = judge(TAGS, [*posts, tick(500), finding(600, author="z", hashtags=("nytt",)), tick(700)])
+    assert [(v.key, v.count, v.reason, v.key_fields) for v in verdicts] == [("nytt", 2, Reason.NEW_TERM, ("hashtags",))]
+
+
+def test_one_person_makes_no_new_term_and_nor_do_two_too_far_apart() -> None:
+    alone = [finding(n, author="a", hashtags=("nytt",)) for n in range(9)]
+    assert judge(TAGS, [*alone, tick(30)]) == []
+    apart = [finding(0, author="a", hashtags=("nytt",)), finding(60, author="b", hashtags=("nytt",))]
+    assert judge(TAGS, [*apart, tick(90)]) == []
+
+
+def test_a_term_is_new_again_when_terms_window_size_has_passed() -> None:
+    spec = rule("new_term", fields="hashtags", timeframe="10s", terms_window_size="60s", realert="0s")
+    posts = [finding(at, hashtags=("nytt",)) for at in (0, 59, 61)]
+    assert said(judge(spec, [*posts, tick(90)])) == [("fired", 0), ("fired", 61)]
+
+
+def test_terms_are_learnt_at_the_beginning_and_from_before_it() -> None:
+    spec = rule("new_term", fields="hashtags", timeframe="60s", learn="30s", realert="0s")
+    posts = [
+        lookback(-100, hashtags=("gammelt",)),
+        finding(0, hashtags=("fra-start",)),
+        finding(29, hashtags=("gammelt", "fra-start")),
+        finding(40, hashtags=("gammelt", "fra-start", "nytt")),
+        tick(50),
+    ]
+    verdicts = judge(spec, posts)
+    assert [(v.key, v.reason) for v in verdicts] == [
+        ("gammelt", Reason.LOOKBACK_ONLY),
+        ("fra-start", Reason.LEARNING),
+        ("nytt", Reason.NEW_TERM),
+    ]
+
+
+def test_realert_holds_the_whole_rule_and_the_held_term_is_known() -> None:
+    spec = rule("new_term", fields="hashtags", timeframe="60s", realert="60s")
+    posts = [finding(0, hashtags=("en",)), finding(10, hashtags=("to",)), finding(70, hashtags=("to",)), tick(90)]
+    assert said(judge(spec, posts)) == [("fired", 0), ("suppressed", 10)]
+
+
+def test_terms_of_several_fields_do_not_meet() -> None:
+    spec = rule("new_term", fields=["hashtags", "place"], timeframe="60s", realert="0s")
+    verdicts = judge(spec, [finding(0, hashtags=("fjellby",), place="fjellby"), tick(10)])
+    assert [v.key for v in verdicts] == ["hashtags: fjellby", "place: fjellby"]
+
+
+def test_a_late_post_completes_a_new_term_of_the_past() -> None:
+    posts = [finding(10, author="a", hashtags=("nytt",)), tick(75), finding(5, author="b", hashtags=("nytt",))]
+    (verdict,) = judge(TAGS, posts)
+    assert (said([verdict]), verdict.reason) == ([("fired", 10)], Reason.HEARD_LATE)

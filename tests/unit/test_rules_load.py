@@ -1,0 +1,133 @@
+"""Rule files: what is wrong is told with file, line and mend, all of it at once; examples are run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.rules import TYPES
+from alerts.rules.examples import judge_examples
+from alerts.rules.load import load_rules
+from listener.config import packaged_config
+from listener.errors import ConfigError
+
+HEAD = "name: a\ntype: frequency\nwhy: because a test wants it\n"
+GOOD = HEAD + "timeframe: 5m\nnum_events: 3\n"
+
+
+def load(folder: Path, text: str, **more: object) -> object:
+    path = folder / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_rules(path, **more)  # type: ignore[arg-type]
+
+
+def test_a_file_holds_one_rule_or_a_list(tmp_path: Path) -> None:
+    (one,) = load_rules_of(tmp_path, GOOD)
+    assert (one.name, one.realert) == ("a", timedelta(minutes=1))
+    indented = "- " + GOOD.strip().replace("\n", "\n  ")
+    two = load_rules_of(tmp_path, f"{indented}\n{indented.replace('name: a', 'name: b')}\n")
+    assert [spec.name for spec in two] == ["a", "b"]
+
+
+def load_rules_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
+    return load(folder, text)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (GOOD + "num_event: 4\n", 6, "num_event: no such setting"),
+        (HEAD + "timeframe: 5\nnum_events: 3\n", 4, "timeframe: is no duration; write it like"),
+        (HEAD + "timeframe: 0s\nnum_events: 3\n", 4, "timeframe: must be longer than nothing"),
+        (HEAD + "timeframe: {minutes: 5}\nnum_events: 3\n", 1, "not as a mapping"),
+        (HEAD + "timeframe: 5m\nnum_events: 0\n", 5, "num_events:"),
+        (HEAD + "timeframe: 5m\nnum_events: '3'\n", 5, "num_events:"),
+        (HEAD + "timeframe: 5m\n", 1, "num_events: must be set"),
+        (GOOD + "filter: {knid: wish}\n", 6, "no finding has a field 'knid'; did you mean 'kind'?"),
+        (GOOD + "filter:\n  source: x\n  kind: whish\n", 8, "can never be 'whish'; it is one of viewpoint, wish"),
+        (GOOD + "filter: {kind: {a: b}}\n", 6, "must be a value or a list of values"),
+        (GOOD + "query_key: text\n", 6, "'text' may not be used by a rule"),
+        (GOOD + "query_key: url\n", 6, "leads to a person"),
+        (GOOD + "query_key: [story, avdeling]\n", 6, "no finding has a field 'avdeling'"),
+        (GOOD + "texts: {nb: '{antall} innlegg'}\n", 6, "no such placeholder; known: {count}"),
+        (GOOD + "texts: {nb: '{count.__class__}'}\n", 6, "no such placeholder"),
+        (GOOD + "texts: {nb: '{count'}\n", 6, "a brace is not closed"),
+        (GOOD + "texts: {no: 'x'}\n", 6, "nb"),
+        (GOOD + "count_by: people\n", 6, "count_by:"),
+        (GOOD + "modes: []\n", 6, "modes:"),
+        (GOOD.replace("name: a", "name: A b"), 1, "name:"),
+        (GOOD.replace("frequency", "freqency"), 2, "no such type; did you mean 'frequency'?; known: any"),
+        ("name: a\nwhy: because a test wants it\n", 1, "type: must be set; known:"),
+        ("name: a\ntype: any\nwhy: because a test wants it\nnum_events: 3\n", 4, "num_events: no such setting"),
+        ("name: a\ntype: new_term\nwhy: because a test wants it\nfields: hashtags\nquery_key: story\n", 1, "query_key"),
+        ("name: a\ntype: new_term\nwhy: because a test wants it\n", 1, "fields: must be set"),
+        ("- 7\n", 1, "must be a rule: a mapping"),
+        ("", 1, "must be a rule or a list of rules"),
+        ("a: [\n", 2, "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}:{line}:"), str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_all_files_are_told_of_together(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD + "x: 1\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("name: b\ntype: nix\n", encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "d.yaml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_rules(tmp_path)
+    lines = str(caught.value).splitlines()
+    assert [line.removeprefix(f"{tmp_path}/")[:6] for line in lines] == ["a.yaml", "b.yaml", "d.yaml"]
+    assert "'a' stands at" in lines[2]
+
+
+def test_an_empty_folder_is_no_rule_set(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no rules"):
+        load_rules(tmp_path)
+
+
+def test_a_field_of_its_own_is_known_when_an_example_shows_it(tmp_path: Path) -> None:
+    example = "examples: [{name: e, findings: [{fields: {avdeling: A}}], alerts: []}]\n"
+    assert load(tmp_path, GOOD + "query_key: avdeling\n" + example)
+    assert load(tmp_path, GOOD + "query_key: avdeling\n", fields={"avdeling"})
+    assert load(tmp_path, GOOD + "query_key: avdeling\n", fields=None)
+
+
+def test_an_example_that_does_not_hold_says_what_came_instead(tmp_path: Path) -> None:
+    text = GOOD + (
+        "examples:\n"
+        "  - {name: never, findings: [{repeat: 3, every: 1s}], alerts: []}\n"
+        "  - {name: later, findings: [{repeat: 3, every: 1s}], alerts: [{at: 1m, count: 4}]}\n"
+    )
+    (spec,) = load_rules_of(tmp_path, text)
+    assert judge_examples(spec) == [
+        "a: example 'never': wants 0 alerts, gives 1: fired at 2s",
+        "a: example 'later': alert 1: wants at 1m, gives 2s",
+        "a: example 'later': alert 1: wants count 4, gives 3",
+    ]
+
+
+STARTER = load_rules(packaged_config() / "rules")
+
+
+@pytest.mark.parametrize("spec", STARTER, ids=lambda spec: spec.name)
+def test_a_ready_rule_holds_its_own_examples_and_speaks_both_languages(spec) -> None:  # type: ignore[no-untyped-def]
+    assert judge_examples(spec) == []
+    assert set(spec.texts) == {"nb", "en"}
+    assert any(not example.alerts for example in spec.examples) or any(
+        alert.event == "suppressed" for example in spec.examples for alert in example.alerts
+    )
+    assert spec.realert >= timedelta(minutes=30)
+
+
+def test_every_type_of_the_table_can_be_loaded() -> None:
+    from listener.plugins import load as plugin
+
+    for path in TYPES.values():
+        assert plugin(path).spec

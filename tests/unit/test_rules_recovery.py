@@ -1,0 +1,196 @@
+"""A worker that dies and comes back says exactly what it would have said: whatever came, wherever it was cut."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rules_support import INCIDENT, finding, gap, instant, rule, tick
+
+from alerts.rules.engine import Engine
+from alerts.rules.verdict import Verdict, to_alert
+from listener.errors import Corrupt
+from listener.records import ALERTS, Finding, Gap, Origin, Tick, decode, encode
+
+SPECS = (
+    rule("frequency", name="volume", timeframe="60s", num_events=4, realert="90s"),
+    rule("frequency", name="people", timeframe="40s", num_events=2, count_by="authors", query_key=["kind"]),
+    rule(
+        "frequency",
+        name="stories",
+        timeframe="30s",
+        num_events=2,
+        count_by="stories",
+        query_key="hashtag",
+        realert="10s",
+    ),
+    rule("any", name="every", realert="50s", query_key="author"),
+    rule("new_term", name="tags", fields="hashtag", num_events=2, timeframe="50s", realert="20s", learn="15s"),
+    rule("new_term", name="short", fields=["hashtag", "place"], timeframe="20s", terms_window_size="60s", realert="0s"),
+)
+LATENESS = timedelta(seconds=10)
+Records = list[Finding | Tick | Gap]
+
+
+def engine() -> Engine:
+    return Engine(SPECS, INCIDENT, allowed_lateness=LATENESS)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Records:
+    """Some minutes of a crisis: live posts roughly in order, late ones, lookback, repeats, gaps, two sources."""
+    random = Random(draw(st.integers(0, 2**32)))
+    density = draw(st.sampled_from([0.5, 1.5, 4.0]))
+    wild = draw(st.booleans())
+    records: Records = []
+    open_gap: tuple[float, str, str] | None = None
+    now = 0.0
+    made: list[Finding] = []
+    for number in range(draw(st.integers(20, 160))):
+        now += random.expovariate(density)
+        roll = random.random()
+        source = random.choice("xxxy")
+        if roll < 0.25:
+            records.append(tick(now, source, partition=random.choice([0, 0, 1]), final=roll < 0.002))
+        elif roll < 0.30:
+            if open_gap is None:
+                open_gap = (now, source, f"g{number}")
+                records.append(gap(now, None, source, open_gap[2]))
+            else:
+                records.append(gap(open_gap[0], now, open_gap[1], open_gap[2]))
+                open_gap = None
+        elif roll < 0.34 and made:
+            records.append(random.choice(made[-20:]))
+        else:
+            behind = random.choice([0, 0, 3, 9, 30, 80, 200]) if wild else random.choice([0, 0, 0, 2, 9])
+            # Whole seconds make posts fall on the very edges of windows.
+            at = round(max(0.0, now - behind)) if random.random() < 0.7 else max(0.0, now - behind)
+            origin = random.choice([Origin.LIVE] * 6 + [Origin.GAP_FILL, Origin.LOOKBACK])
+            made.append(
+                finding(
+                    at,
+                    f"p{number}",
+                    source=source,
+                    origin=origin,
+                    author=random.choice([None, "a", "b", "c", "d"]),
+                    kinds=random.choice([(), ("wish",), ("wish", "question")]),
+                    hashtags=random.choice([(), ("brann",), ("Brann", "røyk"), ("nytt",)]),
+                    place=random.choice([None, "Fjellby"]),
+                    story=random.choice(["s1", "s2", f"s{number}"]),
+                    repost_of=random.choice([None, None, "p0"]),
+                )
+            )
+            records.append(made[-1])
+    return records
+
+
+def run(engine: Engine, records: Records, start: int, stop: int) -> list[Verdict]:
+    return [v for offset in range(start, stop) for v in engine.feed(records[offset], offset)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(streams(), st.data())
+def test_a_restart_at_any_record_changes_no_verdict(records: Records, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(records)))
+    undisturbed = engine()
+    before = run(undisturbed, records, 0, cut)
+    needed, state = undisturbed.needed(), json.loads(json.dumps(undisturbed.watermarks()))
+    after = run(undisturbed, records, cut, len(records))
+
+    successor = engine()
+    successor.restore_watermarks(state, committed=cut)
+    for verdict in before:
+        spec = successor.specs[verdict.rule]
+        successor.remember(decode(ALERTS, encode(to_alert(verdict, spec, INCIDENT))))
+    seek = cut if needed is None else needed
+    assert seek <= cut
+    assert run(successor, records, seek, cut) == []
+    assert run(successor, records, cut, len(records)) == after
+
+
+@settings(max_examples=100, deadline=None)
+@given(streams(), st.data())
+def test_a_second_restart_is_as_good_as_the_first(records: Records, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(records)))
+    second = data.draw(st.integers(first, len(records)))
+    undisturbed = engine()
+    said = run(undisturbed, records, 0, len(records))
+
+    heard: list[Verdict] = []
+    worker = engine()
+    position = 0
+    for cut in (first, second, len(records)):
+        heard += run(worker, records, position, cut)
+        needed, state = worker.needed(), worker.watermarks()
+        worker = engine()
+        worker.restore_watermarks(state, committed=cut)
+        for verdict in heard:
+            worker.remember(to_alert(verdict, worker.specs[verdict.rule], INCIDENT))
+        run(worker, records, cut if needed is None else needed, cut)
+        position = cut
+    assert heard == said
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams(), st.integers(0, 2**32))
+def test_a_shuffle_within_the_lateness_changes_no_verdict(records: Records, seed: int) -> None:
+    specs = [spec for spec in SPECS if spec.type != "any"]
+    findings = {f.post_key: f for f in records if isinstance(f, Finding)}.values()
+    ordered = sorted(findings, key=lambda f: (f.at, f.post_key))
+    random = Random(seed)
+    shuffled = sorted(ordered, key=lambda f: f.at + timedelta(seconds=random.uniform(0, 9.9)))
+    end = max((f.at for f in ordered), default=instant(0)) + timedelta(minutes=10)
+
+    def judged(stream: list[Finding], ticks: bool) -> list[Verdict]:
+        made = Engine(specs, INCIDENT, allowed_lateness=LATENESS)
+        out: list[Verdict] = []
+        for offset, each in enumerate(stream):
+            out += made.finding(each, 2 * offset)
+            if ticks:
+                newest = max(f.at for f in stream[: offset + 1])
+                out += made.tick(Tick(source="x", until=newest), 2 * offset + 1)
+        return out + made.tick(Tick(source="x", until=end, final=True), 2 * len(stream))
+
+    assert judged(shuffled, ticks=True) == judged(ordered, ticks=True) == judged(ordered, ticks=False)
+
+
+def test_the_state_of_many_sources_and_partitions_fits_into_a_commit() -> None:
+    made = engine()
+    offset = 0
+    for source in ("x", "bluesky", "mastodon", "facebook", "instagram", "news", "youtube", "reddit"):
+        for partition in range(24):
+            made.tick(tick(1000 + partition / 7, source, partition=partition), offset)
+            offset += 1
+        made.gap(gap(900, None, source, id=f"{source}-gap-0001"), offset)
+        offset += 1
+    made.finding(finding(1500), offset)
+    assert len(json.dumps(made.watermarks())) < 4000
+
+
+def test_what_no_window_needs_is_not_read_again() -> None:
+    made = engine()
+    for offset in range(0, 4000, 2):
+        made.finding(finding(offset), offset)
+        made.tick(tick(offset), offset + 1)
+    needed = made.needed()
+    assert needed is not None
+    assert 4000 - 620 < needed < 4000
+
+
+def test_with_nothing_in_the_windows_nothing_is_needed() -> None:
+    made = engine()
+    made.finding(finding(1), 0)
+    made.tick(tick(100_000), 1)
+    assert made.needed() is None
+    assert made.watermarks()["n"] == 2
+
+
+def test_a_state_that_is_not_ours_is_our_own_corruption() -> None:
+    with pytest.raises(Corrupt):
+        engine().restore_watermarks({"v": 1, "n": "x"}, committed=3)
+    with pytest.raises(Corrupt):
+        engine().restore_watermarks({"v": 2}, committed=3)
