@@ -96,10 +96,12 @@ class Dispatcher:
 
     def close(self) -> None:
         """Wait a little for sends under way. What does not come back is repeated, marked."""
-        for _ in range(round(DRAIN_SECONDS / TURN_SECONDS)):
-            if not self._outbox.busy:
-                break
-            self._collect(TURN_SECONDS)
+        with suppress(BusError):
+            for _ in range(round(DRAIN_SECONDS / TURN_SECONDS)):
+                if not self._outbox.busy:
+                    break
+                self._collect(TURN_SECONDS)
+                self._write_outcomes()
         with suppress(BusError):
             self._write_outcomes()
             if self._leads:

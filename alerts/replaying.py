@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from listener.config import RawSettings
 from listener.control import Control
 from listener.mode import Action, Command, Incident
 from listener.records import ALERTS as ALERT_RECORDS
-from listener.records import Alert, Event, decode
+from listener.records import Alert, AuthorClass, Event, decode
 from listener.settings import Settings
 from listener.sources import Batch, Source
 from listener.sources.recording import RecordingSource
@@ -148,9 +148,7 @@ class Replay:
             summary.alerts[alert.rule] += 1
             summary.first_alert = min(summary.first_alert or alert.at, alert.at)
         texts = self.register.texts
-        made = card.build(
-            state, self.wits.people, self.wits.messages, now=self.clock.now(), in_house=True, texts=texts
-        )
+        made = card.build(state, self.wits.people, self.wits.messages, now=self.clock.now(), in_house=True, texts=texts)
         tell(Told(alert, made, dict(texts([sample.key for sample in alert.samples]))))
 
     def _sum_up(self, summary: Summary) -> None:
@@ -185,14 +183,18 @@ def replaying(
     speed: float | None,
     pace: Clock,
     rules: Path | None = None,
+    named: Mapping[str, AuthorClass] | None = None,
 ) -> Iterator[Replay]:
-    """A recording under an incident in a bus of its own. `speed` None is as fast as it goes; `pace` is the wall's clock."""
+    """A recording under an incident in a bus of its own. `pace` is the wall's clock.
+
+    `speed` None is as fast as it goes; `named` are accounts that keep their name, beside those of the settings.
+    """
     with tempfile.TemporaryDirectory(prefix="lyttepost-") as folder:
         clock = ManualClock(BEFORE)
         bus = open_bus("embedded:", Path(folder), clock, durable=False)
         house = make_house(settings, Path(folder), bus, clock, "replay")
         source = RecordingSource(path, speed, pace)
-        ears = make_ears(house, raw, [source], passing_key())
+        ears = make_ears(house, raw, [source], passing_key(), named or {})
         wits = make_wits(raw, settings, rules, tell=False)
         incident = open_incident(bus, name, tracks, clock)
         before = Ears(ears.sources, ears.screen, ears.standing, lambda batch: _follow(clock, batch))

@@ -25,6 +25,7 @@ from listener.health import Health
 from listener.metrics import Metrics
 from listener.privacy import Screen
 from listener.pseudonym import check_key_outside, load_key
+from listener.records import AuthorClass
 from listener.settings import Settings, parse_speed
 from listener.sources import Source
 from listener.sources.recording import RecordingSource
@@ -53,12 +54,18 @@ def process_name(role: str, folder: Path) -> str:
     return f"{role}@{socket.gethostname()}-{mark}"
 
 
-def make_ears(house: House, raw: RawSettings, sources: Sequence[Source], key: bytes) -> Ears:
+def make_ears(
+    house: House,
+    raw: RawSettings,
+    sources: Sequence[Source],
+    key: bytes,
+    named: Mapping[str, AuthorClass] | None = None,
+) -> Ears:
     """What hearing needs: sources, the privacy screen, the standing tracks."""
     masks = house.metrics.masks
     screen = Screen(
         key,
-        house.settings.privacy.named_accounts.classes(),
+        {**house.settings.privacy.named_accounts.classes(), **(named or {})},
         lambda kind, count: masks.labels(kind).inc(count),
     )
     return Ears(sources=sources, screen=screen, standing=load_standing(load_yaml(raw.folder / "tracks.yaml")))

@@ -29,11 +29,17 @@ RULE = "─" * 72
 
 @app.command()
 def replay(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Recorded posts, one JSON object a line; - is standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Recorded posts, one JSON object a line; - is standard input.")
+    ],
     track: Annotated[list[str], typer.Option("--track", metavar="PHRASE", help="Listen for it; may be repeated.")],
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="The incident's name; else the file's.")] = "",
-    speed: Annotated[str, typer.Option("--speed", metavar="max", help="1 as it happened, 60 a minute a second, max.")] = "max",
-    rules: Annotated[Path | None, typer.Option("--rules", metavar="FILE", help="Rules to try instead of those in force.")] = None,
+    speed: Annotated[
+        str, typer.Option("--speed", metavar="max", help="1 as it happened, 60 a minute a second, max.")
+    ] = "max",
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="FILE", help="Rules to try instead of those in force.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Play FILE under an incident in a bus of its own, never in the live one, and print each alert."""
@@ -45,9 +51,12 @@ def replay(
         raise typer.BadParameter(str(error)) from None
     title = name or ("standard input" if file == "-" else Path(file).name.split(".")[0])
     started = time.perf_counter()
-    with replaying(
-        raw, settings, file, name=title, tracks=tracks, speed=pace, pace=SystemClock(), rules=rules
-    ) as playing, progress(playing) as turned:
+    with (
+        replaying(
+            raw, settings, file, name=title, tracks=tracks, speed=pace, pace=SystemClock(), rules=rules
+        ) as playing,
+        progress(playing) as turned,
+    ):
         summary = playing.play(_json if json else show, turned)
     refuse_nothing(playing)
     sum_up(summary, time.perf_counter() - started)

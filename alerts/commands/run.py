@@ -34,7 +34,9 @@ class Role(StrEnum):
 @app.command()
 def run(
     role: Annotated[Role, typer.Option("--role", help="Which part runs in this process.")] = Role.ALL,
-    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="The web port; 0 is any free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="The web port; 0 is any free one.")
+    ] = None,
     data: Data = None,
 ) -> None:
     """Run the listener, the workers and the web port. SIGTERM stops them within five seconds, nothing lost."""
@@ -63,7 +65,9 @@ def run(
         forget=lambda: [register.forget() for register in registers] and None,
     )
     web = Web(house.metrics, house.health, settings.web.host, settings.web.port if port is None else port)
-    say(f"lyttepost {role} runs on {folder}; metrics and health at http://{settings.web.host}:{web.port} (pid {os.getpid()})")
+    say(
+        f"lyttepost {role} runs on {folder}; metrics and health at http://{settings.web.host}:{web.port} (pid {os.getpid()})"
+    )
     if ears is not None and not ears.sources:
         say("No source is set up: set sources.recording.path to play a recording under an exercise.")
     try:

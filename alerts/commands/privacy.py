@@ -1,0 +1,127 @@
+"""`lyttepost privacy`: make us forget a post, prove that nothing is kept too long, change the pseudonym key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alerts import ledger
+from alerts.register import Register
+from listener.bus.topics import topic_specs
+from listener.clock import SystemClock
+from listener.commands import Data, Json, Why, local, open_live_bus, out_json, out_table, reason, say
+from listener.config import data_dir
+from listener.errors import LyttepostError, Refused
+from listener.forget import forget_posts
+from listener.mode import Mode
+from listener.records import Decision, DecisionKind
+from listener.settings import load_settings
+from listener.units import format_duration, from_ms
+
+if TYPE_CHECKING:
+    from listener.bus import Bus
+
+app = typer.Typer(help="Make us forget a post; prove that nothing is kept too long.", no_args_is_help=True)
+
+Who = Annotated[str, typer.Option("--by", metavar="WHO", help="Who decides.")]
+SLACK = timedelta(hours=1)
+"""Retention runs each hour, so a record may be so much older than its limit."""
+
+
+@app.command()
+def purge(
+    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Post ids, bare or as source:id.")],
+    why: Why,
+    by: Who,
+    data: Data = None,
+) -> None:
+    """Remove posts, and reposts of them, from every store, down to the bytes."""
+    bus = _bus(data)
+    wanted = [i.strip() for i in ids if i.strip()]
+    gone = forget_posts(bus, wanted)
+    _view(bus, data).catch_up()
+    for i in wanted:
+        said = Decision(kind=DecisionKind.PURGE, id=i, at=SystemClock().now(), by=by, why=reason(why))
+        ledger.append(bus, "decisions", said)
+    say(f"{gone} records of {len(wanted)} posts removed from the bus; the register follows.")
+    if not gone:
+        say("None was held. It may have been removed before, or never captured.")
+
+
+@app.command()
+def retention(
+    check: Annotated[bool, typer.Option("--check", help="Only look: fail if anything is older than allowed.")] = False,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Drop what is older than the settings allow; with --check, prove that nothing is."""
+    bus, clock = _bus(data), SystemClock()
+    if not check:
+        for topic, count in bus.retain(clock.now()).items():
+            if count:
+                say(f"{topic}: {count} records dropped")
+    view = _view(bus, data)
+    view.catch_up()
+    view.forget()
+    settings = load_settings()
+    oldest = {info.name: info.oldest_ms for info in bus.topics()}
+    rows, late = [], []
+    for spec in topic_specs(settings.bus.partitions, settings.retention.keep()):
+        ms = oldest.get(spec.name)
+        at = None if ms is None else from_ms(ms)
+        over = at is not None and spec.keep is not None and clock.now() - at > spec.keep + SLACK
+        late += [spec.name] if over else []
+        rows.append((spec, at, over))
+    if json:
+        out_json(
+            [{"topic": s.name, "keep_seconds": _seconds(s.keep), "oldest": at, "ok": not over} for s, at, over in rows]
+        )
+    else:
+        head = ("TOPIC", "KEPT", "OLDEST", "")
+        body = [
+            (
+                s.name,
+                format_duration(s.keep) if s.keep else s.retention,
+                local(at) if at else "-",
+                "TOO OLD" if o else "ok",
+            )
+            for s, at, o in rows
+        ]
+        out_table([head, *body])
+    if late:
+        raise LyttepostError(
+            f"{', '.join(late)}: older than allowed; run `lyttepost privacy retention`, and see why `lyttepost run` did not"
+        )
+
+
+@app.command("rotate-key")
+def rotate_key(why: Why, by: Who, data: Data = None) -> None:
+    """Make a new pseudonym key; the old one is gone, and with it every way back to an author. Only in calm."""
+    from listener.control import Control
+    from listener.pseudonym import rotate_key as rotate
+
+    bus = _bus(data)
+    if Control(bus).refresh().mode is Mode.CRISIS:
+        raise Refused("an incident is open, and one person would become two; rotate the key in calm")
+    path = load_settings().privacy.key_path
+    rotate(path)
+    said = Decision(kind=DecisionKind.ROTATE_KEY, id="pseudonym.key", at=SystemClock().now(), by=by, why=reason(why))
+    ledger.append(bus, "decisions", said)
+    say(f"{path}: a new key. Restart `lyttepost run` so that it is used.")
+
+
+def _bus(data: str | None) -> Bus:
+    settings = load_settings()
+    bus = open_live_bus(data)
+    bus.ensure(topic_specs(settings.bus.partitions, settings.retention.keep()))
+    return bus
+
+
+def _view(bus: Bus, data: str | None) -> Register:
+    return Register(bus, data_dir(data) / "register.sqlite")
+
+
+def _seconds(keep: timedelta | None) -> float | None:
+    return None if keep is None else keep.total_seconds()

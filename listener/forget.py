@@ -1,0 +1,58 @@
+"""Forgetting a post: by its id, from every topic that holds what people wrote, down to the bytes on the disk.
+
+Reposts of the post hold its words too and go with it. What stays are ids and digests in alerts, deliveries and
+decisions: the archive, which holds nobody's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from listener.bus import Bus, TopicPartition
+from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode
+
+CONTENT = {"mentions": MENTIONS, "findings": FINDINGS}
+"""The topics that hold content."""
+
+
+def forget_posts(bus: Bus, ids: Collection[str]) -> int:
+    """Purge posts given as `source:id`, or as a bare id of any source. Returns how many records went.
+
+    Raises BusError when the bytes could not be overwritten: then it must be run once more.
+    """
+    found = list(_records_of(bus, frozenset(ids)))
+    return bus.purge(found) if found else 0
+
+
+def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition, str]]:
+    seen: set[tuple[TopicPartition, str]] = set()
+    for topic, adapter in CONTENT.items():
+        reader = bus.reader([topic])
+        while records := reader.poll(0.0, 5000):
+            for record in records:
+                if record.value is None or (record.tp, record.key) in seen:
+                    continue
+                if _is_meant(record.key, ids) or _holds(adapter, record.value, ids):
+                    seen.add((record.tp, record.key))
+                    yield record.tp, record.key
+        reader.close()
+
+
+def _is_meant(key: str, ids: frozenset[str]) -> bool:
+    """`source:id` or `incident:source:id`. An id may hold colons; a source and an incident do not."""
+    parts = key.split(":", 2)
+    ways = {":".join(parts[n:]) for n in range(len(parts))} | {key}
+    return not ids.isdisjoint(ways)
+
+
+def _holds(adapter: object, value: bytes, ids: frozenset[str]) -> bool:
+    """A repost of it."""
+    if b'"repost_of"' not in value:
+        return False
+    try:
+        found = decode(adapter, value)  # type: ignore[arg-type]
+    except BadRecord:
+        return False
+    if not isinstance(found, Mention | Finding) or found.repost_of is None:
+        return False
+    return found.repost_of in ids or f"{found.source}:{found.repost_of}" in ids
