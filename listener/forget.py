@@ -6,12 +6,15 @@ decisions: the archive, which holds nobody's text.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from listener.bus import Bus, TopicPartition
 from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode
 
-CONTENT = {"mentions": MENTIONS, "findings": FINDINGS}
+CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
 """The topics that hold content."""
 
 
@@ -45,12 +48,12 @@ def _is_meant(key: str, ids: frozenset[str]) -> bool:
     return not ids.isdisjoint(ways)
 
 
-def _holds(adapter: object, value: bytes, ids: frozenset[str]) -> bool:
+def _holds(adapter: TypeAdapter[Any], value: bytes, ids: frozenset[str]) -> bool:
     """A repost of it."""
     if b'"repost_of"' not in value:
         return False
     try:
-        found = decode(adapter, value)  # type: ignore[arg-type]
+        found = decode(adapter, value)
     except BadRecord:
         return False
     if not isinstance(found, Mention | Finding) or found.repost_of is None:

@@ -53,6 +53,11 @@ def run(
     wits = make_wits(raw, settings, None, tell=True) if ALERTS in roles else None
     turning = flow(house, roles, ears, wits)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
+
+    def forget() -> None:
+        for register in registers:
+            register.forget()
+
     part = house.health.part("keeping")
     keeping = Keeping(
         bus,
@@ -62,7 +67,7 @@ def run(
         metrics=house.metrics,
         part=part,
         folder=folder,
-        forget=lambda: [register.forget() for register in registers] and None,
+        forget=forget,
     )
     web = Web(house.metrics, house.health, settings.web.host, settings.web.port if port is None else port)
     say(
