@@ -10,9 +10,11 @@ import gc
 # Nothing that a switch imports is garbage, and looking for it takes a tenth of the switch's time.
 gc.disable()
 
+import io
 import os
 import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 import typer
@@ -20,7 +22,6 @@ from typer.core import TyperGroup
 
 from listener.errors import LyttepostError
 from listener.plugins import load
-
 
 COMMANDS: Mapping[str, str] = {
     "mode": "listener.commands.mode:app",
@@ -32,7 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "rules": "alerts.commands.rules:app",
     "privacy": "alerts.commands.privacy:app",
     "bus": "listener.commands.bus:app",
-    "config": "listener.commands.config:app",
+    "config": "alerts.commands.config:app",
 }
 """Command → where it lives."""
 
@@ -48,12 +49,31 @@ class FrontDoor(TyperGroup):
             return None
         if cmd_name != "mode":
             gc.enable()
-        command: Any = typer.main.get_command(load(COMMANDS[cmd_name]))
+        room = load(COMMANDS[cmd_name])
+        # As the front door itself: plain help, and no options for shells. Typer has no public way to say the latter.
+        room.rich_markup_mode, room._add_completion = None, False
+        command: Any = typer.main.get_command(room)
         command.name = cmd_name
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LyttepostError as error:
+            sys.stderr.write(f"lyttepost: {error}\n")
+            raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            _speak_to_nobody()
+            raise typer.Exit(0) from None
 
-app = typer.Typer(cls=FrontDoor, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+app = typer.Typer(
+    cls=FrontDoor,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
+)
 
 
 @app.callback()
@@ -63,15 +83,25 @@ def _front() -> None:
 
 def main() -> None:
     """Run a command; turn what went wrong into one message and the documented exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a letter must not make a switch that stands look failed.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
-    except LyttepostError as error:
-        sys.stderr.write(f"lyttepost: {error}\n")
-        sys.exit(error.exit_code)
+        app(prog_name="lyttepost")
+    except SystemExit as done:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _speak_to_nobody()
+        if not gc.isenabled() and isinstance(done.code, int) and _is_whole_program(sys._getframe(1)):
+            # A switch is on disk before it is reported. To take the interpreter down piece by piece, the log's file
+            # with it, would only make a hand wait at the keyboard; the next to open the log finds it as after a
+            # `kill -9`, which it is made for.
+            os._exit(done.code)
+        raise
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        os._exit(0)  # whoever read us has gone; there is nobody left to complain to
     except Exception as error:
         import traceback
 
@@ -80,6 +110,16 @@ def main() -> None:
         where = f"{os.path.basename(last.filename)}:{last.lineno}"
         sys.stderr.write(f"lyttepost: a fault of ours, {type(error).__name__} at {where}; please report it\n")
         sys.exit(1)
+
+
+def _is_whole_program(caller: FrameType) -> bool:
+    """Nothing comes after us: we were called by the script itself."""
+    return caller.f_back is None and caller.f_globals.get("__name__") == "__main__"
+
+
+def _speak_to_nobody() -> None:
+    """Whoever read us has gone; there is nobody left to complain to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

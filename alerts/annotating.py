@@ -1,4 +1,4 @@
-"""The annotating stage: `mentions` in, `findings` out. Scales over partitions; all findings of an incident meet again."""
+"""The annotating stage: `mentions` in, `findings` out. Scales over partitions; an incident's findings meet again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from listener.clock import Clock
 from listener.control import Control
 from listener.health import Part
 from listener.metrics import Metrics
-from listener.records import MENTIONS, Finding, Gap, Mention, Origin, Tick, decode, encode
+from listener.records import MENTIONS, Finding, Gap, Kind, Mention, Origin, Tick, decode, encode
 from listener.stage import Stage
 
 
@@ -26,8 +26,9 @@ class Annotating:
         self._metrics = metrics
         self._control = Control(bus)
         self._cues = cues
-        self._annotator = Annotator(cues, set())
+        self._annotator = self._make_annotator()
         self._epoch = -2
+        self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
         self._stage = Stage(self.name, bus, "mentions", self._handle, clock=clock, metrics=metrics, part=part)
 
     def step(self, timeout: float) -> bool:
@@ -38,6 +39,8 @@ class Annotating:
 
     def _handle(self, record: Record) -> Iterable[Message]:
         if record.value is None:
+            # A post was purged: what is remembered of texts goes with it.
+            self._annotator = self._make_annotator()
             return []
         found = decode(MENTIONS, record.value)
         if isinstance(found, Mention):
@@ -50,14 +53,17 @@ class Annotating:
             self._control.refresh()
         state = self._control.state
         if state.epoch != self._epoch:
-            self._annotator = Annotator(self._cues, {i.id for i in state.incidents.values() if i.exercise})
+            self._annotator = self._make_annotator()
             self._epoch = state.epoch
         return self._annotator
+
+    def _make_annotator(self) -> Annotator:
+        return Annotator(self._cues, {i.id for i in self._control.state.incidents.values() if i.exercise})
 
     def _message(self, finding: Finding) -> Message:
         if not finding.synthetic:
             for kind in finding.kinds:
-                self._metrics.findings.labels(kind).inc()
+                self._kinds[kind].inc()
         if finding.origin is Origin.LIVE:
             delay = self._clock.now() - finding.captured_at
             self._metrics.pipeline_delay.observe(max(0.0, delay.total_seconds()))

@@ -115,6 +115,8 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             p,
         )
         if wits.channels is not None:
+            for channel in wits.channels:
+                metrics.add_channel(channel)
             p = part("dispatch")
             add(
                 Dispatcher(

@@ -29,14 +29,16 @@ from listener.metrics import Metrics
 from listener.ops import ops_alert
 from listener.records import ALERTS, FINDINGS, Alert, BadRecord, Event, Finding, decode, encode
 from listener.stage import Stage
+from listener.units import from_ms
 
 log = logging.getLogger(__name__)
 
 KEEP_CLOSED = timedelta(minutes=10)
-"""A closed incident's engine is kept so long: posts may still be under way."""
+"""A closed incident's engine is kept so long, by the bus's time: posts may still be under way, however late it is."""
 CALM_AFTER = timedelta(minutes=10)
 """A rule that has not failed for so long works again."""
 METADATA_MOST = 4000
+FAILED = "lyttepost.rule_failed"
 RULES_TOPIC = "findings"
 
 
@@ -65,7 +67,10 @@ class Judging:
         self._mentions = bus.partitions("mentions")
         self._control = Control(bus)
         self._engines: dict[tuple[int, str], Engine] = {}
+        self._heard: dict[int, datetime] = {}
         self._failing: dict[str, tuple[datetime, datetime]] = {}
+        for rule in self._rules:
+            metrics.add_rule(rule.name)
         self._ops: list[Message] = []
         if following is not None:
             following.joins(self.name)
@@ -97,6 +102,7 @@ class Judging:
     # --- one record --------------------------------------------------------------------------------------------
 
     def _handle(self, record: Record) -> Iterable[Message]:
+        self._heard[record.partition] = from_ms(record.time_ms)
         if record.value is None:
             return []
         found = decode(FINDINGS, record.value)
@@ -141,13 +147,15 @@ class Judging:
     # --- going on after a restart ------------------------------------------------------------------------------
 
     def _metadata(self, tp: TopicPartition) -> str:
-        now = self._clock.now()
         states = {}
         for partition, incident in list(self._engines):
+            if partition != tp.partition:
+                continue
             known = self._control.state.incidents.get(incident)
-            if known is not None and known.closed_at is not None and now - known.closed_at > KEEP_CLOSED:
+            closed_at = known.closed_at if known is not None else None
+            if closed_at is not None and self._heard[partition] - closed_at > KEEP_CLOSED:
                 del self._engines[partition, incident]
-            elif partition == tp.partition:
+            else:
                 states[incident] = self._engines[partition, incident].watermarks()
         text = json.dumps(states, separators=(",", ":"))
         if len(text) > METADATA_MOST:
@@ -168,8 +176,7 @@ class Judging:
                 self._engines[tp.partition, incident] = engine
                 lowest = min(lowest, int(state["n"]))
             self._stage.consumer.seek(tp, max(lowest, self._bus.begin_offset(tp)))
-        if self._engines:
-            self._remember()
+        self._remember()
 
     @staticmethod
     def _states(metadata: str) -> dict[str, Any]:
@@ -182,7 +189,9 @@ class Judging:
         return states
 
     def _remember(self) -> None:
+        """What was said of these incidents, and which rules ops were told of."""
         said: dict[str, list[Alert]] = defaultdict(list)
+        failing: dict[str, datetime] = {}
         wanted = {incident for _, incident in self._engines}
         reader = self._bus.reader(["alerts"])
         for record in read_to_end(self._bus, reader, ["alerts"]):
@@ -192,7 +201,14 @@ class Judging:
                 continue
             if alert.incident in wanted:
                 said[alert.incident].append(alert)
+            elif alert.rule == FAILED:
+                failing.pop(alert.key, None)
+                if alert.event is Event.FIRED:
+                    failing[alert.key] = alert.first_seen
         reader.close()
+        now = self._clock.now()
+        for rule, since in failing.items():
+            self._failing.setdefault(rule, (since, now))
         for (_, incident), engine in self._engines.items():
             for alert in said[incident]:
                 engine.remember(alert)

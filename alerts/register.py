@@ -77,10 +77,8 @@ class Register:
         self._path = path
         self._part = part
         try:
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._db = _connect(path)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA secure_delete=ON")
-            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
         except sqlite3.OperationalError as error:
             raise ConfigError(f"{path}: the register cannot be written: {error}") from None
@@ -122,13 +120,14 @@ class Register:
         self.forget()
 
     def forget(self) -> None:
-        """Let go of what the bus has dropped."""
-        for tp in self._reader.assignment:
-            gone = (tp.partition, self._bus.begin_offset(tp))
-            self._db.execute(
-                "DELETE FROM kinds WHERE key IN (SELECT key FROM findings WHERE part=? AND offset<?)", gone
-            )
-            self._db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
+        """Let go of what the bus has dropped. May be called from any thread."""
+        with closing(_connect(self._path)) as db:
+            for tp in self._reader.assignment:
+                gone = (tp.partition, self._bus.begin_offset(tp))
+                old = "SELECT key FROM findings WHERE part=? AND offset<?"
+                if db.execute(f"{old} LIMIT 1", gone).fetchone() is not None:
+                    db.execute(f"DELETE FROM kinds WHERE key IN ({old})", gone)  # noqa: S608
+                    db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
 
     def _take(self, records: Sequence[Record]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -253,3 +252,10 @@ class Register:
                     return None
                 return found if isinstance(found, Finding) else None
         return None
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA secure_delete=ON")
+    db.execute("PRAGMA synchronous=NORMAL")
+    return db

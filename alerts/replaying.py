@@ -2,14 +2,19 @@
 
 The workers are those of `run`. Only two things differ: one thread turns them in order, with a clock that stands where
 the recording stands; and nobody is told: each alert is handed to the caller with the card that an officer would get.
+
+The same recording gives the same alerts, word for word, at whatever speed. So the key of its pseudonyms is made of the
+recording itself: whoever can make it has the recording, in which the authors stand by name. What comes through a pipe
+can be read only once; there the key is thrown away, and pseudonyms differ from one replay to the next.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
@@ -18,7 +23,7 @@ from typing import Any
 
 from alerts import card
 from alerts.alert import AlertBook
-from alerts.flow import ALERTS, LISTENER, Ears, House, Wits, flow
+from alerts.flow import ALERTS, LISTENER, Ears, House, Turning, Wits, flow
 from alerts.register import Register
 from alerts.wiring import make_ears, make_house, make_wits, passing_key
 from listener.bus import Bus, Record, open_bus
@@ -26,50 +31,30 @@ from listener.capture import Listen
 from listener.clock import Clock, ManualClock
 from listener.config import RawSettings
 from listener.control import Control
+from listener.errors import ConfigError, LyttepostError
+from listener.lines import LineReader
 from listener.mode import Action, Command, Incident
 from listener.records import ALERTS as ALERT_RECORDS
 from listener.records import Alert, AuthorClass, Event, decode
 from listener.settings import Settings
-from listener.sources import Batch, Source
+from listener.sources import Batch
 from listener.sources.recording import RecordingSource
-from listener.units import format_instant
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the clock stands until the first post tells the time."""
 PACE_SECONDS = 0.1
+PLACES = 3
+"""Of each reason, so many places in the recording are named."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """One thing an officer would have been told."""
+    """One thing an officer would have been told. `heard` is how many posts had been heard by then."""
 
     alert: Alert
     card: card.Card
-    texts: dict[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        a = self.alert
-        return {
-            "at": format_instant(a.at),
-            "event": a.event,
-            "rule": a.rule,
-            "severity": a.severity,
-            "key": a.key,
-            "count": a.count,
-            "baseline": a.baseline,
-            "reason": a.reason,
-            "alert_id": a.id,
-            "fired_at": format_instant(a.at),
-            "first_seen": format_instant(a.first_seen),
-            "authors": a.authors,
-            "posts": a.posts,
-            "reposts": a.reposts,
-            "kinds": {str(kind): count for kind, count in a.kinds.items()},
-            "incident": a.incident,
-            "exercise": a.exercise,
-            "headline": self.card.subject,
-            "samples": [{"id": s.key, "text": self.texts.get(s.key)} for s in a.samples],
-        }
+    texts: Mapping[str, str]
+    heard: int
 
 
 @dataclass
@@ -82,11 +67,43 @@ class Summary:
     mentions: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
+    """Reason → the first places of it, as `file:line`."""
     kinds: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
     suppressed: Counter[str] = field(default_factory=Counter)
     authors_known: bool = True
     first_alert: datetime | None = None
+
+
+class Ear:
+    """Notes what the source offers, on its way in: the time, how much by when, and where bad lines stand."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self._seconds: Counter[datetime] = Counter()
+        self._order: list[datetime] = []
+        self._heard = 0
+        self.places: dict[str, list[str]] = {}
+
+    def __call__(self, batch: Batch) -> None:
+        if batch.until is not None:
+            self._clock.advance_to(batch.until)
+        for post in batch.posts:
+            second = post.at.replace(microsecond=0)
+            if not self._seconds[second]:
+                heappush(self._order, second)
+            self._seconds[second] += 1
+        for bad in batch.bad:
+            places = self.places.setdefault(str(bad.reason), [])
+            if len(places) < PLACES:
+                places.append(bad.where)
+
+    def heard(self, until: datetime) -> int:
+        """Posts of that time and before, their ids seen twice left out. Asked in order of time."""
+        while self._order and self._order[0] <= until:
+            self._heard += self._seconds.pop(heappop(self._order))
+        return self._heard
 
 
 @dataclass
@@ -95,24 +112,30 @@ class Replay:
 
     house: House
     incident: Incident
-    source: Source
+    source: RecordingSource
     clock: ManualClock
     wits: Wits
-    workers: list[Any]
+    turning: list[Turning]
     listen: Listen
     register: Register
+    ear: Ear
     paced: bool
 
     def play(self, tell: Callable[[Told], None], turned: Callable[[], None] = lambda: None) -> Summary:
-        """To the end of the recording; `tell` gets what is fired or resolved, `turned` is called often."""
+        """To the end of the recording; `tell` gets what is fired or resolved, `turned` is called often.
+
+        Raises LyttepostError when it cannot go on.
+        """
         summary = Summary()
         book, reader = AlertBook(), self.house.bus.reader(["alerts"])
         waiting: list[tuple[datetime, int, Alert, Record]] = []
+        busy = True
         while True:
+            # At full speed nothing waits, but for a pipe that has no more yet.
+            pause = PACE_SECONDS if (self.paced or not busy) and not self.listen.ended else 0.0
             busy = False
-            for worker in self.workers:
-                waits = self.paced and worker is self.listen and not self.listen.ended
-                busy |= worker.step(PACE_SECONDS if waits else 0.0)
+            for worker, _ in self.turning:
+                busy |= worker.step(pause if worker is self.listen else 0.0)
             for record in reader.poll(0.0, 5000):
                 alert = decode(ALERT_RECORDS, record.value or b"")
                 heappush(waiting, (alert.at, record.offset, alert, record))
@@ -124,15 +147,23 @@ class Replay:
                 _, _, alert, record = heappop(waiting)
                 self._tell(alert, record, book, tell, summary)
             turned()
+            if not busy:
+                self._refuse_to_hang()
             if done:
                 break
         self._sum_up(summary)
         return summary
 
     def close(self) -> None:
-        for worker in self.workers:
+        for worker, _ in self.turning:
             worker.close()
-        self.house.bus.close()
+
+    def _refuse_to_hang(self) -> None:
+        """A live service waits until a person has mended what is wrong; here nobody will."""
+        for worker, part in self.turning:
+            if part.reason:
+                unopened = worker is self.listen and not self.source.counts.read
+                raise (ConfigError if unopened else LyttepostError)(part.reason)
 
     def _tell(
         self, alert: Alert, record: Record, book: AlertBook, tell: Callable[[Told], None], summary: Summary
@@ -147,15 +178,19 @@ class Replay:
         if alert.event is Event.FIRED:
             summary.alerts[alert.rule] += 1
             summary.first_alert = min(summary.first_alert or alert.at, alert.at)
-        texts = self.register.texts
-        made = card.build(state, self.wits.people, self.wits.messages, now=self.clock.now(), in_house=True, texts=texts)
-        tell(Told(alert, made, dict(texts([sample.key for sample in alert.samples]))))
+        texts = self.register.texts([sample.key for sample in alert.samples])
+        # As it was at that time: the clock may have run on by a whole batch.
+        made = card.build(
+            state, self.wits.people, self.wits.messages, now=alert.at, in_house=True, texts=self.register.texts
+        )
+        tell(Told(alert, made, texts, self.ear.heard(alert.at)))
 
     def _sum_up(self, summary: Summary) -> None:
         counts = self.source.counts
         metrics = self.house.metrics
         summary.read, summary.posts = counts.read, counts.posts
         summary.bad = Counter({str(reason): count for reason, count in counts.bad.items()})
+        summary.places = self.ear.places
         summary.dropped = _by_label(metrics.posts_dropped, "reason")
         summary.matched = sum(_by_label(metrics.posts_matched, "source").values())
         summary.mentions = sum(_by_label(metrics.mentions, "origin").values())
@@ -188,26 +223,32 @@ def replaying(
     """A recording under an incident in a bus of its own. `pace` is the wall's clock.
 
     `speed` None is as fast as it goes; `named` are accounts that keep their name, beside those of the settings.
+    Raises ConfigError when a rule or the recording is not what it should be.
     """
-    with tempfile.TemporaryDirectory(prefix="lyttepost-") as folder:
-        clock = ManualClock(BEFORE)
-        bus = open_bus("embedded:", Path(folder), clock, durable=False)
-        house = make_house(settings, Path(folder), bus, clock, "replay")
-        source = RecordingSource(path, speed, pace)
-        ears = make_ears(house, raw, [source], passing_key(), named or {})
-        wits = make_wits(raw, settings, rules, tell=False)
+    wits = make_wits(raw, settings, rules, tell=False)
+    source = RecordingSource(path, speed, pace)
+    key = passing_key()
+    if path != "-" and not Path(path).is_fifo():
+        source.open(None)  # what is no recording is refused here, before anything is set up
+        source.close()
+        key = recording_key(path)
+    clock = ManualClock(BEFORE)
+    with _passing_folder() as folder, closing(open_bus("embedded:", folder, clock, durable=False)) as bus:
+        house = make_house(settings, folder, bus, clock, "replay")
+        ears = make_ears(house, raw, [source], key, named or {})
         incident = open_incident(bus, name, tracks, clock)
-        before = Ears(ears.sources, ears.screen, ears.standing, lambda batch: _follow(clock, batch))
-        workers = [worker for worker, _ in flow(house, (LISTENER, ALERTS), before, wits)]
+        ear = Ear(clock)
+        turning = flow(house, (LISTENER, ALERTS), Ears(ears.sources, ears.screen, ears.standing, ear), wits)
         replay = Replay(
             house=house,
             incident=incident,
             source=source,
             clock=clock,
             wits=wits,
-            workers=workers,
-            listen=next(w for w in workers if isinstance(w, Listen)),
-            register=next(w for w in workers if isinstance(w, Register)),
+            turning=turning,
+            listen=next(w for w, _ in turning if isinstance(w, Listen)),
+            register=next(w for w, _ in turning if isinstance(w, Register)),
+            ear=ear,
             paced=speed is not None,
         )
         try:
@@ -216,9 +257,29 @@ def replaying(
             replay.close()
 
 
-def _follow(clock: ManualClock, batch: Batch) -> None:
-    if batch.until is not None:
-        clock.advance_to(batch.until)
+def recording_key(path: str) -> bytes:
+    """The key of a recording's pseudonyms: the digest of its lines, plain or gzip. Of a device, a passing one."""
+    digest = hashlib.sha256(b"lyttepost: pseudonyms of a recording\n")
+    with closing(LineReader(path)) as reader:
+        reader.open()
+        if not reader.seekable:
+            return passing_key()
+        for line in reader.lines():
+            if line is not None:
+                content = line[1]
+                digest.update(content.strip() + b"\n" if isinstance(content, bytes) else content.digest.encode())
+    return digest.digest()
+
+
+@contextmanager
+def _passing_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards. Raises ConfigError where there is no room for one."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="lyttepost-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigError(f"a replay needs a folder to work in, and none can be made ({error}); set TMPDIR") from None
+    with folder as path:
+        yield Path(path)
 
 
 def open_incident(bus: Bus, name: str, tracks: Sequence[str], clock: Clock) -> Incident:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -32,10 +32,20 @@ ENV_OWN = {"LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH"}
 ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_TEST_KAFKA"}
 
 
+SECTIONS = frozenset(
+    {"language", "bus", "mode", "sources", "x", "privacy", "retention", "rules", "web", "channels"}
+)
+"""The settings' first level, for those who must not wait for `listener.settings`."""
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.2's core schema on PyYAML: only true and false are booleans; no dates, no base-60 numbers."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
+    yaml_constructors: dict[Any, Any] = {  # noqa: RUF012
+        tag: yaml.SafeLoader.yaml_constructors[tag]
+        for tag in (None, "tag:yaml.org,2002:null", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq")
+    }
 
 
 def _resolve(tag: str, pattern: str, first: Iterable[str]) -> None:
@@ -59,17 +69,32 @@ def _mapping(loader: Any, node: yaml.MappingNode, deep: bool = False) -> dict[Ha
     return result
 
 
+def _plain_value(make: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
+    def construct(loader: Any, node: yaml.ScalarNode) -> Any:
+        text = loader.construct_scalar(node)
+        try:
+            return make(text)
+        except (KeyError, ValueError):
+            raise yaml.constructor.ConstructorError(None, None, "is not what its tag says", node.start_mark) from None
+
+    return construct
+
+
+_BOOLEANS = {"true": True, "false": False}
+
 _Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: _mapping(loader, node, deep=True))
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+_Loader.add_constructor("tag:yaml.org,2002:bool", _plain_value(lambda text: _BOOLEANS[text.lower()]))
+_Loader.add_constructor("tag:yaml.org,2002:int", _plain_value(int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _plain_value(float))
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """Parsed YAML that remembers where each thing stands."""
+    """Parsed YAML that remembers where each thing stands. Its `repr` holds no value: some are secrets."""
 
     path: Path
-    data: Any
-    lines: Mapping[Loc, int]
+    data: Any = field(repr=False)
+    lines: Mapping[Loc, int] = field(repr=False)
 
     def line(self, loc: Loc) -> int:
         """The line of the innermost part of `loc` that is written in the file; 1 for the whole."""
@@ -87,7 +112,7 @@ class YamlFile:
     def explain(self, error: ValidationError, prefix: Loc = ()) -> ConfigError:
         """What pydantic refused, each on its own line, with file and line. Values are not repeated."""
         problems = error.errors(include_input=False, include_url=False)
-        return ConfigError("\n".join(str(self.error(self._known(prefix + p["loc"]), _mend(p))) for p in problems))
+        return ConfigError("\n".join(str(self.error(self._known(prefix + p["loc"]), mend(p))) for p in problems))
 
     def _known(self, loc: Loc) -> Loc:
         """Without the union members' names that pydantic puts between, except a last one: a missing or unknown key."""
@@ -98,12 +123,19 @@ class YamlFile:
         return out
 
 
-def _mend(problem: Any) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "no such setting; remove it or mend the spelling"
-    if problem["type"] == "missing":
-        return "must be set"
-    return str(problem["msg"]).removeprefix("Value error, ")
+_MENDS = {
+    "extra_forbidden": "no such setting; remove it or mend the spelling",
+    "missing": "must be set",
+    "model_type": "must be a mapping of settings",
+    "dict_type": "must be a mapping",
+    "string_type": "must be text; put it in quotes",
+    "invalid_key": "a key must be text; put it in quotes",
+}
+
+
+def mend(problem: Any) -> str:
+    """What pydantic refused → what to do about it, without the value."""
+    return _MENDS.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
 
 
 def load_yaml(path: Path) -> YamlFile:
@@ -132,8 +164,11 @@ def parse_yaml(text: str, path: Path) -> YamlFile:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: not valid YAML: {error.reason}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid YAML: nested too deeply, or an alias stands in what it names") from None
     finally:
         loader.dispose()
     return YamlFile(path, data, lines)
@@ -143,6 +178,8 @@ def _note_lines(node: yaml.Node, loc: Loc, lines: dict[Loc, int]) -> None:
     lines.setdefault(loc, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
             inner = (*loc, key.value)
             lines[inner] = key.start_mark.line + 1
             _note_lines(value, inner, lines)
@@ -169,9 +206,13 @@ def config_dir(environ: Mapping[str, str] | None = None) -> Path:
     return folder
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """`LYTTEPOST_A__B=v` → {"a": {"b": v}}; values are read as YAML scalars or lists."""
+def environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[Loc, str]]:
+    """`LYTTEPOST_A__B=v` → {"a": {"b": v}} and {("a", "b"): its name}. Text stays as it is written.
+
+    Lists, mappings, true, false and null are read as YAML; an empty variable is null.
+    """
     tree: dict[str, Any] = {}
+    names: dict[Loc, str] = {}
     for name in sorted(environ):
         if not name.startswith(ENV_PREFIX) or name in ENV_OWN | ENV_TESTS:
             continue
@@ -182,11 +223,12 @@ def environment(environ: Mapping[str, str]) -> dict[str, Any]:
             if not isinstance(branch, dict):
                 raise ConfigError(f"{name}: a shorter variable of that name is set too; keep one of them")
         branch[last] = _scalar(environ[name])
-    return tree
+        names[(*parents, last)] = name
+    return tree, names
 
 
 def _scalar(text: str) -> Any:
-    if text[:1] not in "[{" and text.strip().lower() not in ("true", "false", "null", "~"):
+    if not text.startswith(("[", "{")) and text.strip().lower() not in ("", "true", "false", "null", "~"):
         return text
     try:
         return parse_yaml(text, Path("environment")).data
@@ -205,19 +247,54 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RawSettings:
-    """The settings before they are typed: the file's tree with the environment's over it."""
+    """The settings before they are typed: the file's tree with the environment's over it.
 
-    tree: Mapping[str, Any]
+    `names` tells which variable gave what. The `repr` holds no value: some are secrets.
+    """
+
+    tree: Mapping[str, Any] = field(repr=False)
     file: YamlFile
-    env: Mapping[str, Any]
+    env: Mapping[str, Any] = field(repr=False)
     folder: Path
+    names: Mapping[Loc, str] = field(default_factory=dict)
 
     def get(self, path: str, default: Any = None) -> Any:
-        """`bus.url` → its value, or the default."""
+        """`bus.url` → its value, or the default. Raises ConfigError where `bus` is there but is no mapping."""
         value: Any = self.tree
+        loc: Loc = ()
         for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return default if value is None else value
+            if not isinstance(value, Mapping):
+                raise self.error(loc, "must be a mapping of settings")
+            value, loc = value.get(part), (*loc, part)
+            if value is None:
+                return default
+        return value
+
+    def error(self, loc: Loc, message: str) -> ConfigError:
+        """What is wrong at `loc`, with the variable or else the file and line that it came from."""
+        variables = self._variables(loc)
+        if variables:
+            return ConfigError(f"{', '.join(variables)}: {message}")
+        return self.file.error(loc, message)
+
+    def strangers(self) -> list[str]:
+        """Settings of no known section, by variable or file and line: a mistyped `LYTTEPOST_BUSS__URL` is one."""
+        message = "no such setting; passed over"
+        return [str(self.error((name,), message)) for name in self.tree if name not in SECTIONS]
+
+    def _variables(self, loc: Loc) -> list[str]:
+        """The variables that gave what stands at `loc`: itself, else the whole it is in, else its parts."""
+        value: Any = self.env
+        for part in loc:
+            if not isinstance(value, Mapping):
+                break
+            if part not in value:
+                return []
+            value = value[part]
+        for length in range(len(loc), 0, -1):
+            if loc[:length] in self.names:
+                return [self.names[loc[:length]]]
+        return [name for where, name in self.names.items() if where[: len(loc)] == loc]
 
 
 @lru_cache(maxsize=1)
@@ -227,8 +304,8 @@ def raw_settings() -> RawSettings:
     file = load_yaml(folder / "settings.yaml")
     if not isinstance(file.data or {}, dict):
         raise ConfigError(f"{file.path}:1: must be a mapping of settings")
-    env = environment(os.environ)
-    return RawSettings(merge(file.data or {}, env), file, env, folder)
+    env, names = environment(os.environ)
+    return RawSettings(merge(file.data or {}, env), file, env, folder, names)
 
 
 def data_dir(flag: str | None = None) -> Path:

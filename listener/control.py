@@ -5,10 +5,9 @@ Every process follows `control` by itself, from its beginning, and says once a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 from listener.bus import Bus, Consumer, Message, Record
 from listener.bus.topics import TOPICS
@@ -18,16 +17,18 @@ from listener.mode import (
     Presence,
     State,
     Transition,
-    apply,
     decode_presence,
     encode_command,
     encode_presence,
+    fold,
     slug,
 )
-from listener.units import format_instant, from_ms
+from listener.units import format_instant
 
 FRESH = timedelta(seconds=3)
 FOLLOW_SECONDS = 2.0
+ROLES = ("listener", "alerts")
+"""What must follow a switch for it to have taken effect."""
 
 
 class Control:
@@ -42,8 +43,7 @@ class Control:
     def refresh(self, timeout: float = 0.0) -> State:
         """Fold what is new, waiting at most `timeout` seconds for it."""
         while records := self._reader.poll(timeout):
-            for record in records:
-                self.state = apply(self.state, record.offset, record.value or b"")
+            self.state = fold(self.state, ((record.offset, record.value or b"") for record in records))
             timeout = 0.0
         return self.state
 
@@ -56,68 +56,85 @@ class Control:
         return next(t for t in reversed(self.state.history) if t.offset == offset)
 
 
-@dataclass(frozen=True)
-class Follower:
+class Follower(NamedTuple):
     """A process that is there, and whether it has applied the epoch asked for."""
 
     presence: Presence
     follows: bool
 
     def to_json(self) -> dict[str, Any]:
-        said = asdict(self.presence)
-        kept = {name: said[name] for name in ("process", "roles", "host", "pid", "epoch")}
-        return {**kept, "at": format_instant(self.presence.at), "follows": self.follows}
+        p = self.presence
+        said = {"process": p.process, "roles": list(p.roles), "host": p.host, "pid": p.pid, "epoch": p.epoch}
+        return {**said, "at": format_instant(p.at), "follows": self.follows}
 
 
 class Presences:
-    """Who is there, by the newest word of each process. Who left, or was not heard for 3 s, is not."""
+    """Who is there, by the newest word of each process. Who left, or was not heard for 3 s, is not.
 
-    def __init__(self, bus: Bus) -> None:
+    A word that lay there before we began is as old as it says; one from the future too, written before a clock was
+    set back, is not fresh. A word that comes while we listen is fresh by our own monotonic clock.
+    """
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._clock = clock
         self._reader = bus.reader(["presence"])
-        self._latest: dict[str, tuple[datetime, Presence]] = {}
+        self._listening = False
+        self._latest: dict[str, tuple[Presence, float | None]] = {}
 
-    def refresh(self, now: datetime, timeout: float = 0.0) -> list[Presence]:
+    def refresh(self, timeout: float = 0.0) -> list[Presence]:
         while records := self._reader.poll(timeout):
             for record in records:
                 self._take(record)
             timeout = 0.0
-        return [p for heard, p in self._latest.values() if not p.leaving and now - heard <= FRESH]
+        self._listening = True
+        return [presence for presence, heard in self._latest.values() if self._is_there(presence, heard)]
+
+    def _is_there(self, presence: Presence, heard: float | None) -> bool:
+        if heard is None:
+            age = abs(self._clock.now() - presence.at)
+        else:
+            age = timedelta(seconds=self._clock.monotonic() - heard)
+        return not presence.leaving and age <= FRESH
 
     def _take(self, record: Record) -> None:
-        if record.value is None:
-            self._latest.pop(record.key, None)
-            return
         try:
-            self._latest[record.key] = (from_ms(record.time_ms), decode_presence(record.value))
+            said = decode_presence(record.value or b"")
         except ValueError:
             self._latest.pop(record.key, None)
+            return
+        self._latest[record.key] = (said, self._clock.monotonic() if self._listening else None)
 
 
 def say_presence(bus: Bus, presence: Presence) -> None:
     bus.publish([Message("presence", presence.process, encode_presence(presence))])
 
 
-def followers(presences: list[Presence], epoch: int) -> list[Follower]:
+def followers(presences: Iterable[Presence], epoch: int) -> list[Follower]:
     return [Follower(p, p.epoch >= epoch) for p in sorted(presences, key=lambda p: p.process)]
 
 
-def missing_roles(found: list[Follower]) -> list[str]:
+def missing_roles(found: Iterable[Follower]) -> list[str]:
     """The roles that nobody who follows has."""
     roles = {role for f in found if f.follows for role in f.presence.roles}
-    return [role for role in ("listener", "alerts") if role not in roles]
+    return [role for role in ROLES if role not in roles]
+
+
+def laggards(found: Iterable[Follower]) -> list[str]:
+    """The processes that are there and do not follow."""
+    return [f.presence.process for f in found if not f.follows]
 
 
 def wait_for_followers(bus: Bus, epoch: int, clock: Clock, seconds: float = FOLLOW_SECONDS) -> list[Follower]:
     """Until every process that is there has applied `epoch` and both roles are among them, at most `seconds`."""
-    presences = Presences(bus)
+    presences = Presences(bus, clock)
     deadline = clock.monotonic() + seconds
     while True:
-        found = followers(presences.refresh(clock.now(), 0.05), epoch)
-        settled = not missing_roles(found) and all(f.follows for f in found)
+        found = followers(presences.refresh(0.05), epoch)
+        settled = not missing_roles(found) and not laggards(found)
         if settled or clock.monotonic() >= deadline:
             return found
 
 
-def source_states(presences: list[Presence]) -> Mapping[str, Mapping[str, Any]]:
+def source_states(presences: Iterable[Presence]) -> Mapping[str, Mapping[str, Any]]:
     """Source → what its listener says of it."""
     return {name: state for p in presences for name, state in p.sources.items()}

@@ -7,24 +7,53 @@ decisions: the archive, which holds nobody's text.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from threading import Event
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from listener.bus import Bus, TopicPartition
+from listener.clock import Clock
 from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode
 
 CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
 """The topics that hold content."""
+WORKERS = "annotate"
+"""The group that makes findings of mentions."""
+MOST_SECONDS = 10.0
+IDLE_SECONDS = 1.0
 
 
-def forget_posts(bus: Bus, ids: Collection[str]) -> int:
+def forget_posts(bus: Bus, ids: Collection[str], clock: Clock) -> int:
     """Purge posts given as `source:id`, or as a bare id of any source. Returns how many records went.
 
+    Done twice: a worker may have had a mention in its hands, and put a finding of it on the bus meanwhile.
     Raises BusError when the bytes could not be overwritten: then it must be run once more.
     """
-    found = list(_records_of(bus, frozenset(ids)))
+    wanted = frozenset(ids)
+    gone = _forget(bus, wanted)
+    _let_workers_pass(bus, clock)
+    return gone + _forget(bus, wanted)
+
+
+def _forget(bus: Bus, ids: frozenset[str]) -> int:
+    found = list(_records_of(bus, ids))
     return bus.purge(found) if found else 0
+
+
+def _let_workers_pass(bus: Bus, clock: Clock) -> None:
+    """Until all mentions there are now have been annotated, or nobody is at it."""
+    tps = [TopicPartition("mentions", number) for number in range(bus.partitions("mentions"))]
+    ends = {tp: bus.end_offset(tp) for tp in tps}
+    never, started = Event(), clock.monotonic()
+    moved, before = started, None
+    while clock.monotonic() - started < MOST_SECONDS and clock.monotonic() - moved < IDLE_SECONDS:
+        at = {tp: bus.end_offset(tp) - behind for tp, behind in bus.lag(WORKERS).items() if tp in ends}
+        if all(at.get(tp, end) >= end for tp, end in ends.items()):
+            return
+        if at != before:
+            moved, before = clock.monotonic(), at
+        clock.wait(0.05, never)
 
 
 def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition, str]]:

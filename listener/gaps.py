@@ -3,16 +3,92 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from datetime import datetime
 from enum import StrEnum
 
-from listener.bus import Message
-from listener.records import Gap, encode
+from listener.bus import Bus, Message
+from listener.clock import Clock
+from listener.errors import BusError
+from listener.metrics import Metrics
+from listener.ops import ops_alert
+from listener.records import GAPS, BadRecord, Gap, decode, encode
 from listener.units import format_instant
+
+log = logging.getLogger(__name__)
 
 
 class Cause(StrEnum):
     DISK_FULL = "disk_full"
+
+
+class RoomGap:
+    """The gap that a full disk makes. `open` is None while there is room.
+
+    It outlives the process: one that a predecessor left open in `gaps` is taken over, and closed when there is room.
+    """
+
+    def __init__(self, bus: Bus, source: str, *, clock: Clock, metrics: Metrics) -> None:
+        self._bus = bus
+        self._source = source
+        self._clock = clock
+        self._metrics = metrics
+        self._said = True
+        self.open: Gap | None = None
+        self.restore()
+
+    def restore(self) -> None:
+        """Take over what `gaps` says is open."""
+        found: dict[str, Gap] = {}
+        reader = self._bus.reader(["gaps"])
+        while records := reader.poll(0.0, 5000):
+            for record in records:
+                try:
+                    gap = decode(GAPS, record.value or b"")
+                except BadRecord:
+                    continue
+                if gap.source == self._source and gap.cause == Cause.DISK_FULL:
+                    found[gap.id] = gap
+        reader.close()
+        self.open = next((gap for gap in found.values() if gap.end is None), None)
+        self._show()
+
+    def no_room(self, start: datetime, why: str) -> None:
+        """The disk is full: say so, in the ledger and to ops, into the room that is held for it.
+
+        When even that is gone, nothing is raised: it is said at the next call.
+        """
+        if self.open is None:
+            self.open, self._said = open_gap(self._source, start, Cause.DISK_FULL), False
+            self._show()
+            log.error("source %s: %s", self._source, why)
+        if self._said:
+            return
+        told = ops_alert(Cause.DISK_FULL, self._source, self.open.start, self._clock.now())
+        try:
+            self._bus.publish([to_ledger(self.open), told])
+        except BusError:
+            return
+        self._said = True
+
+    def closing(self, end: datetime, refilled: int, refilled_until: datetime | None) -> list[Message]:
+        """What to publish with the posts that there is room for again; then call `close`."""
+        if self.open is None:
+            return []
+        over = closed(self.open, max(end, self.open.start), refilled=refilled, refilled_until=refilled_until)
+        told = ops_alert(Cause.DISK_FULL, self._source, over.start, self._clock.now(), over=True)
+        return [to_ledger(over), *in_band(over, self._bus.partitions("mentions")), told]
+
+    def close(self, end: datetime) -> None:
+        """What `closing` gave is on the bus."""
+        if self.open is not None:
+            seconds = max(0.0, (end - self.open.start).total_seconds())
+            self._metrics.gap_seconds.labels(self._source, self.open.cause).inc(seconds)
+            self.open = None
+            self._show()
+
+    def _show(self) -> None:
+        self._metrics.gaps_open.labels(self._source).set(self.open is not None)
 
 
 def open_gap(source: str, start: datetime, cause: Cause) -> Gap:

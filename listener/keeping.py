@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from math import inf, nan
 from pathlib import Path
 
-from listener.bus import Bus
+from listener.bus import Bus, TopicPartition
 from listener.bus.topics import TopicSpec
 from listener.clock import Clock
 from listener.health import Part
@@ -47,9 +47,6 @@ class Keeping:
 
     def step(self, timeout: float) -> bool:
         self._part.beat()
-        problem = self._bus.healthy()
-        self._part.problem(problem)
-        self._metrics.bus_full.set(problem is not None)
         every = {self._gauges: GAUGES_SECONDS, self._retain: RETENTION_SECONDS, self._ages: AGES_SECONDS}
         for task, seconds in every.items():
             if self._clock.monotonic() >= self._due[task]:
@@ -65,15 +62,19 @@ class Keeping:
         self._forget()
 
     def _gauges(self) -> None:
+        problem = self._bus.healthy()
+        self._part.problem(problem)
+        self._metrics.bus_full.set(problem is not None)
         for group in self._groups:
             for tp, behind in self._bus.lag(group).items():
                 self._metrics.lag.labels(group, tp.topic).set(behind)
         self._metrics.bus_free.set(shutil.disk_usage(self._folder).free)
 
     def _ages(self) -> None:
-        oldest = {info.name: info.oldest_ms for info in self._bus.topics()}
         for spec in self._specs:
-            found = oldest.get(spec.name)
-            self._metrics.oldest_record.labels(spec.name).set(nan if found is None else found / 1000)
+            # Its first record and no count: a count would read the whole log each minute.
+            parts = [TopicPartition(spec.name, number) for number in range(self._bus.partitions(spec.name))]
+            first = [record.time_ms for tp in parts for record in self._bus.read(tp, 0, 1)]
+            self._metrics.oldest_record.labels(spec.name).set(min(first) / 1000 if first else nan)
             allowed = inf if spec.keep is None else spec.keep.total_seconds()
             self._metrics.retention_allowed.labels(spec.name).set(allowed)

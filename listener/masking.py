@@ -75,14 +75,14 @@ def _addresses(text: str) -> Iterator[tuple[int, int]]:
         if found:
             yield found
         at = text.find("@", at + 1)
-    for match in _BRACKETED.finditer(text):
+    for match in _BRACKETED.finditer(text) if any(map(text.__contains__, "([{<")) else ():
         domain = _DOMAIN.match(text, match.end())
         before = match.start() - (text[match.start() - 1 : match.start()] == " ")
         start = _local(text, before)
         if domain and start < before:
             yield start, domain.end()
     lower = text.lower()
-    if any(cue in lower for cue in _SPOKEN_CUES):
+    if any(map(lower.__contains__, _SPOKEN_CUES)):
         for match in _SPOKEN.finditer(text):
             # `at` is a Norwegian word: only with a spoken dot is it the sign.
             domain = (_DOMAIN if match[1] else _SPOKEN_DOMAIN).match(text, match.end())

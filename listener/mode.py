@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
-from listener.units import format_instant, parse_instant
-
-SCHEMA_VERSION = 1
+from listener.fields import flag, instant, reader, seconds, sources, text, texts, whole
+from listener.units import format_instant
 
 
 class Mode(StrEnum):
@@ -107,8 +107,7 @@ class Presence:
     v: Literal[1] = 1
 
 
-@dataclass(frozen=True)
-class Transition:
+class Transition(NamedTuple):
     """One line of the history: the command, where it stands, and what came of it."""
 
     offset: int
@@ -118,12 +117,11 @@ class Transition:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What all commands up to `epoch` amount to. `incidents` holds open and closed ones, in order of opening."""
 
     epoch: int = -1
-    incidents: Mapping[str, Incident] = field(default_factory=dict)
+    incidents: Mapping[str, Incident] = MappingProxyType({})
     since: datetime | None = None
     history: tuple[Transition, ...] = ()
 
@@ -143,27 +141,53 @@ class State:
 
 
 def fold(state: State, values: Iterable[tuple[int, bytes]]) -> State:
-    """(offset, value) pairs of `control` in offset order → the state after them."""
+    """(offset, value) pairs of `control` in offset order → the state after them.
+
+    Never raises on a bad record: it becomes history. An offset that the state has behind it changes nothing.
+    """
+    incidents, history = dict(state.incidents), list(state.history)
+    going = {i.id: i for i in state.listening}
+    epoch, since, crisis = state.epoch, state.since, _is_crisis(going)
     for offset, value in values:
-        state = apply(state, offset, value)
-    return state
+        if offset <= epoch:
+            continue
+        epoch = offset
+        try:
+            command = decode_command(value)
+        except ValueError as error:
+            history.append(Transition(offset, Result.UNREADABLE, (), None, str(error)))
+            continue
+        result, touched = _HANDLERS[command.action](going, offset, command)
+        if result is Result.REFUSED:
+            history.append(Transition(offset, result, (command.incident,), command, "not open"))
+            continue
+        history.append(Transition(offset, result, tuple(i.id for i in touched), command))
+        for incident in touched:
+            incidents[incident.id] = incident
+            if incident.open:
+                going[incident.id] = incident
+            else:
+                del going[incident.id]
+        if crisis is not (crisis := _is_crisis(going)):
+            since = command.at
+    return State(epoch, incidents, since, tuple(history))
 
 
 def apply(state: State, offset: int, value: bytes) -> State:
-    """One record of `control` → the next state. Never raises on a bad record: it becomes history."""
-    try:
-        command = decode_command(value)
-    except ValueError as error:
-        transition = Transition(offset, Result.UNREADABLE, (), None, str(error))
-        return replace(state, epoch=offset, history=(*state.history, transition))
-    before = state.mode
-    incidents, transition = _HANDLERS[command.action](state, offset, command)
-    after = replace(state, epoch=offset, incidents=incidents, history=(*state.history, transition))
-    return after if after.mode is before else replace(after, since=command.at)
+    """One record of `control` → the next state."""
+    return fold(state, [(offset, value)])
 
 
-def _open(state: State, offset: int, command: Command) -> tuple[Mapping[str, Incident], Transition]:
-    same = find_open(state, command.name, command.exercise)
+def _is_crisis(going: Mapping[str, Incident]) -> bool:
+    return any(not i.synthetic for i in going.values())
+
+
+Touched = tuple[Result, tuple[Incident, ...]]
+"""What came of a command, and the incidents it names as they are after it."""
+
+
+def _open(going: Mapping[str, Incident], offset: int, command: Command) -> Touched:
+    same = _same(going, command)
     if same is None:
         incident = Incident(
             id=f"{slug(command.name)}-{offset}",
@@ -177,54 +201,59 @@ def _open(state: State, offset: int, command: Command) -> tuple[Mapping[str, Inc
             exercise=command.exercise,
             synthetic=command.synthetic,
         )
-        return {**state.incidents, incident.id: incident}, Transition(offset, Result.OPENED, (incident.id,), command)
+        return Result.OPENED, (incident,)
     tracks = _merge(same.tracks, command.add)
     if tracks == same.tracks:
-        return state.incidents, Transition(offset, Result.UNCHANGED, (same.id,), command)
-    changed = {**state.incidents, same.id: replace(same, tracks=tracks)}
-    return changed, Transition(offset, Result.JOINED, (same.id,), command)
+        return Result.UNCHANGED, (same,)
+    return Result.JOINED, (replace(same, tracks=tracks),)
 
 
-def _change(state: State, offset: int, command: Command) -> tuple[Mapping[str, Incident], Transition]:
-    incident = state.incidents.get(command.incident)
-    if incident is None or not incident.open:
-        return state.incidents, Transition(offset, Result.REFUSED, (command.incident,), command, "not open")
+def _change(going: Mapping[str, Incident], offset: int, command: Command) -> Touched:
+    incident = going.get(command.incident)
+    if incident is None:
+        return Result.REFUSED, ()
     drop = {track.casefold() for track in command.drop}
     tracks = _merge(tuple(t for t in incident.tracks if t.casefold() not in drop), command.add)
     if tracks == incident.tracks:
-        return state.incidents, Transition(offset, Result.UNCHANGED, (incident.id,), command)
-    changed = {**state.incidents, incident.id: replace(incident, tracks=tracks)}
-    return changed, Transition(offset, Result.CHANGED, (incident.id,), command)
+        return Result.UNCHANGED, (incident,)
+    return Result.CHANGED, (replace(incident, tracks=tracks),)
 
 
-def _close(state: State, offset: int, command: Command) -> tuple[Mapping[str, Incident], Transition]:
+def _close(going: Mapping[str, Incident], offset: int, command: Command) -> Touched:
+    closing = tuple(i for i in going.values() if not i.synthetic)
     if command.incident:
-        named = state.incidents.get(command.incident)
-        if named is None or not named.open:
-            return state.incidents, Transition(offset, Result.REFUSED, (command.incident,), command, "not open")
-        closing: tuple[Incident, ...] = (named,)
-    else:
-        closing = state.open
+        if command.incident not in going:
+            return Result.REFUSED, ()
+        closing = (going[command.incident],)
     if not closing:
-        return state.incidents, Transition(offset, Result.UNCHANGED, (), command)
-    closed = {i.id: replace(i, closed_at=command.at, closed_by=command.by) for i in closing}
-    return {**state.incidents, **closed}, Transition(offset, Result.CLOSED, tuple(closed), command)
+        return Result.UNCHANGED, ()
+    # A clock that was set back must not close an incident before it was opened.
+    return Result.CLOSED, tuple(
+        replace(i, closed_at=max(command.at, i.opened_at), closed_by=command.by) for i in closing
+    )
 
 
 _HANDLERS = {Action.OPEN: _open, Action.CHANGE: _change, Action.CLOSE: _close}
 
 
-def find_open(state: State, name: str, exercise: bool) -> Incident | None:
-    """The open incident of that name. An exercise and a real crisis of one name are two: neither hides the other."""
-    wanted = name.strip().casefold()
+def _same(going: Mapping[str, Incident], command: Command) -> Incident | None:
+    """The open incident of that name. An exercise, a real crisis and a canary of one name are three: none hides
+    another."""
+    name = _spoken(command.name)
     return next(
         (
             i
-            for i in state.incidents.values()
-            if i.open and i.exercise == exercise and i.name.strip().casefold() == wanted
+            for i in going.values()
+            if i.exercise is command.exercise and i.synthetic is command.synthetic and _spoken(i.name) == name
         ),
         None,
     )
+
+
+def _spoken(name: str) -> str:
+    """A name as it sounds: without case, spare white space, and however its letters are composed."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join(folded.split())
 
 
 def _merge(tracks: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
@@ -239,9 +268,9 @@ def _merge(tracks: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
 
 def slug(name: str) -> str:
     """A name → what may stand in an id: `Brann, Ullevål` → `brann-ullevaal`."""
-    spelled = name.casefold().replace("å", "aa").replace("ø", "o").replace("æ", "ae")
+    spelled = unicodedata.normalize("NFC", name).casefold().replace("å", "aa").replace("ø", "o").replace("æ", "ae")
     plain = unicodedata.normalize("NFKD", spelled).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "incident"
+    return re.sub(r"[^a-z0-9]+", "-", plain)[:40].strip("-") or "incident"
 
 
 def encode_command(command: Command) -> bytes:
@@ -250,24 +279,24 @@ def encode_command(command: Command) -> bytes:
 
 def decode_command(value: bytes) -> Command:
     """Bytes → command. Raises ValueError, which names what is wrong and no value."""
-    raw = _decode(value, "command")
-    try:
-        return Command(
-            action=Action(raw["action"]),
-            at=parse_instant(raw["at"]),
-            by=str(raw["by"]),
-            why=str(raw["why"]),
-            name=str(raw.get("name", "")),
-            incident=str(raw.get("incident", "")),
-            add=tuple(map(str, raw.get("add", ()))),
-            drop=tuple(map(str, raw.get("drop", ()))),
-            lookback=float(raw.get("lookback", 0)),
-            review_after=float(raw.get("review_after", 0)),
-            exercise=raw.get("exercise") is True,
-            synthetic=raw.get("synthetic") is True,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"a command with a bad or missing field ({type(error).__name__})") from None
+    read = reader(value, "command")
+    command = Command(
+        action=read("action", Action),
+        at=read("at", instant),
+        by=read("by", text),
+        why=read("why", text),
+        name=read("name", text, ""),
+        incident=read("incident", text, ""),
+        add=read("add", texts, ()),
+        drop=read("drop", texts, ()),
+        lookback=read("lookback", seconds, 0.0),
+        review_after=read("review_after", seconds, 0.0),
+        exercise=read("exercise", flag, False),
+        synthetic=read("synthetic", flag, False),
+    )
+    if command.action is Action.OPEN and not command.name.strip():
+        raise ValueError("a command that opens an incident without a name")
+    return command
 
 
 def encode_presence(presence: Presence) -> bytes:
@@ -276,36 +305,21 @@ def encode_presence(presence: Presence) -> bytes:
 
 def decode_presence(value: bytes) -> Presence:
     """Bytes → presence. Raises ValueError."""
-    raw = _decode(value, "presence")
-    try:
-        return Presence(
-            process=str(raw["process"]),
-            roles=tuple(map(str, raw["roles"])),
-            host=str(raw["host"]),
-            pid=int(raw["pid"]),
-            epoch=int(raw["epoch"]),
-            at=parse_instant(raw["at"]),
-            sources=raw.get("sources", {}),
-            leaving=raw.get("leaving") is True,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"a presence with a bad or missing field ({type(error).__name__})") from None
+    read = reader(value, "presence")
+    return Presence(
+        process=read("process", text),
+        roles=read("roles", texts),
+        host=read("host", text),
+        pid=read("pid", whole),
+        epoch=read("epoch", whole),
+        at=read("at", instant),
+        sources=read("sources", sources, {}),
+        leaving=read("leaving", flag, False),
+    )
 
 
 def _encode(record: Command | Presence) -> bytes:
     return json.dumps(asdict(record), default=_plain, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _decode(value: bytes, kind: str) -> dict[str, Any]:
-    try:
-        raw = json.loads(value)
-    except ValueError:
-        raise ValueError("not JSON") from None
-    if not isinstance(raw, dict) or raw.get("type") != kind:
-        raise ValueError(f"not a {kind}")
-    if raw.get("v") != SCHEMA_VERSION:
-        raise ValueError(f"a {kind} of schema version {raw.get('v')!r}; this program knows {SCHEMA_VERSION}")
-    return raw
 
 
 def _plain(value: object) -> str:

@@ -14,6 +14,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -51,12 +52,15 @@ class RoleLock:
             raise Refused(
                 f"a process with the role {role} runs already on {folder} (process {pid}); stop it or choose --data"
             ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        # The lock holds without it: a full disk must not keep alerts from being told.
+        with suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
 
     def release(self) -> None:
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
 
 class Service:

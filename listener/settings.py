@@ -11,15 +11,24 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+)
 
 from listener.bus.topics import Retention
-from listener.config import ENV_PREFIX, Loc, RawSettings, raw_settings
+from listener.config import Loc, RawSettings, mend, raw_settings
 from listener.errors import ConfigError
 from listener.records import AuthorClass
-from listener.units import parse_duration
+from listener.units import format_duration, parse_duration
 
 
 def _duration(value: Any) -> Any:
@@ -30,7 +39,23 @@ def _duration(value: Any) -> Any:
     return parse_duration(value)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
+
+SHOWN = frozenset({"host", "encryption", "from", "sender", "user", "texts"})
+"""Words under `channels` that are no secret, beside `…_file`. Anything else may be one: an address with a key in it,
+a header, a misspelt `password`."""
+
+
+def _veil(value: Any, key: str = "") -> Any:
+    """Every text below becomes a secret, unless its key is known to be none."""
+    if isinstance(value, dict):
+        return {name: _veil(inner, str(name)) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_veil(inner, key) for inner in value]
+    return SecretStr(value) if isinstance(value, str) and key not in SHOWN and not key.endswith("_file") else value
+
+
+Channels = Annotated[dict[str, dict[str, Any]], AfterValidator(_veil)]
 
 
 def parse_speed(text: str) -> float | None:
@@ -44,6 +69,11 @@ def parse_speed(text: str) -> float | None:
     if not 0 < speed < float("inf"):
         raise ValueError(f"speed {text!r}: must be above 0")
     return speed
+
+
+def _known_speed(text: str) -> str:
+    parse_speed(text)
+    return text
 
 
 class Tree(BaseModel):
@@ -62,12 +92,7 @@ class ModeSettings(Tree):
 
 class RecordingSettings(Tree):
     path: Path | None = None
-    speed: str = "1"
-
-    @model_validator(mode="after")
-    def _known_speed(self) -> Self:
-        parse_speed(self.speed)
-        return self
+    speed: Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_known_speed)] = "1"
 
 
 class SourcesSettings(Tree):
@@ -128,7 +153,8 @@ class WebSettings(Tree):
 
 
 class Settings(Tree):
-    """The whole tree. `channels` is typed by the channels themselves, which live in the room next door."""
+    """The whole tree. `channels` is typed by the channels themselves, which live in the room next door and read the
+    raw settings; here it is only for show, its texts veiled."""
 
     language: Literal["nb", "en"] = "nb"
     bus: BusSettings = BusSettings()
@@ -139,7 +165,7 @@ class Settings(Tree):
     retention: RetentionSettings = RetentionSettings()
     rules: RulesSettings = RulesSettings()
     web: WebSettings = WebSettings()
-    channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    channels: Channels = Field(default_factory=dict)
 
 
 def load_settings(raw: RawSettings | None = None) -> Settings:
@@ -153,29 +179,8 @@ def load_settings(raw: RawSettings | None = None) -> Settings:
 
 def explain(raw: RawSettings, error: ValidationError, prefix: Loc = ()) -> ConfigError:
     """What pydantic refused of the settings → one line each, with the variable or the file and line it came from."""
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False):
-        loc = prefix + problem["loc"]
-        variable = _variable(raw.env, loc)
-        message = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
-        message = message.removeprefix("Value error, ")
-        if variable:
-            lines.append(f"{variable}: {message}; unset it or mend it")
-        else:
-            lines.append(str(raw.file.error(loc, message)))
-    return ConfigError("\n".join(lines))
-
-
-def _variable(env: Any, loc: Loc) -> str | None:
-    names: list[str] = []
-    for part in loc:
-        if not isinstance(env, dict) or part not in env:
-            break
-        names.append(str(part))
-        env = env[part]
-    if not names or (isinstance(env, dict) and len(names) < len(loc)):
-        return None
-    return ENV_PREFIX + "__".join(names).upper()
+    problems = error.errors(include_input=False, include_url=False)
+    return ConfigError("\n".join(str(raw.error(prefix + p["loc"], mend(p))) for p in problems))
 
 
 def read_secret(value: SecretStr | None, file: Path | None, name: str) -> SecretStr | None:

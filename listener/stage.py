@@ -4,6 +4,10 @@ What a record causes and the offset behind it become visible together, so a stag
 without loss or repeat. A bad record becomes a dead letter in that same transaction and never stops the stage. When
 the bus cannot take the batch (no room, away), the batch is kept and offered again; when another member took over, it
 is dropped, because it is now another's.
+
+Where the work on a batch itself breaks off (the bus is away), it is begun again from the commit. A stage whose
+`on_assign` seeks back reads what lies before the committed offset again, to remember: that was
+answered for, so it publishes nothing, and the commit never moves back.
 """
 
 from __future__ import annotations
@@ -57,24 +61,50 @@ class Stage:
         self._part = part
         self._metadata = metadata
         self._batch = batch
+        self._on_assign = on_assign
+        self._done: dict[TopicPartition, int] = {}
+        self._broken_off = False
         self._pending: tuple[list[Message], Mapping[TopicPartition, Commit], int] | None = None
-        self.consumer = bus.consumer([topic], group=name, member=name, on_assign=on_assign)
+        self.consumer = bus.consumer([topic], group=name, member=name, on_assign=self._assign)
 
     def step(self, timeout: float) -> bool:
         self._part.beat()
         if self._pending is None:
+            if self._broken_off:
+                self._begin_again()
             records = self.consumer.poll(timeout, self._batch)
             if not records:
                 self._part.problem(None)
                 return False
+            self._broken_off = True
             messages = [message for record in records for message in self._safely(record)]
             ends = {record.tp: record.offset + 1 for record in records}
-            commits = {tp: Commit(end, self._metadata(tp)) for tp, end in ends.items()}
-            self._pending = messages, commits, len(records)
+            commits = {tp: Commit(end, self._metadata(tp)) for tp, end in ends.items() if end > self._done.get(tp, 0)}
+            self._broken_off = False
+            if not commits:
+                return True
+            self._pending = messages, commits, sum(not self._is_done(record) for record in records)
         return self._publish(*self._pending)
 
     def close(self) -> None:
         self.consumer.close()
+
+    def _assign(self, assignment: frozenset[TopicPartition]) -> None:
+        commits = {tp: self.consumer.committed(tp) for tp in assignment}
+        self._done = {tp: commit.offset for tp, commit in commits.items() if commit is not None}
+        if self._on_assign is not None:
+            self._on_assign(assignment)
+
+    def _begin_again(self) -> None:
+        for tp in self.consumer.assignment:
+            commit = self.consumer.committed(tp)
+            self.consumer.seek(tp, self._bus.begin_offset(tp) if commit is None else commit.offset)
+        self._assign(self.consumer.assignment)
+        self._broken_off = False
+
+    def _is_done(self, record: Record) -> bool:
+        """It was committed before, and is read again."""
+        return record.offset < self._done.get(record.tp, 0)
 
     def _publish(self, messages: list[Message], commits: Mapping[TopicPartition, Commit], count: int) -> bool:
         point("stage.before_publish")
@@ -93,18 +123,19 @@ class Stage:
         self._pending = None
         self._part.problem(None)
         self._metrics.stage_records.labels(self.name).inc(count)
+        self._metrics.stage_batches.labels(self.name).inc()
         return True
 
     def _safely(self, record: Record) -> list[Message]:
         try:
-            return list(self._handle(record))
-        except Corrupt:
+            messages = list(self._handle(record))
+        except (Corrupt, BusError):
             raise
-        except BadRecord as error:
-            return [self._dead_letter(record, error.reason)]
         except Exception as error:
             # Whatever a record does to us, the next one must not wait for it.
-            return [self._dead_letter(record, f"failed_{type(error).__name__}")]
+            reason = error.reason if isinstance(error, BadRecord) else f"failed_{type(error).__name__}"
+            return [] if self._is_done(record) else [self._dead_letter(record, reason)]
+        return [] if self._is_done(record) else messages
 
     def _dead_letter(self, record: Record, reason: str) -> Message:
         self._metrics.deadletters.labels(self.name, reason).inc()

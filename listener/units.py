@@ -15,7 +15,10 @@ def parse_duration(text: str) -> timedelta:
     parts = _PART.findall(compact)
     if not parts or "".join(n + u for n, u in parts) != compact:
         raise ValueError(f"{text!r} is no duration; write it like 10s, 5m, 1h30m or 30d")
-    return timedelta(seconds=sum(float(n) * _SECONDS[u] for n, u in parts))
+    try:
+        return timedelta(seconds=sum(float(n) * _SECONDS[u] for n, u in parts))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long a duration; write it like 10s, 5m, 1h30m or 30d") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -36,7 +39,10 @@ def parse_instant(text: str) -> datetime:
     value = datetime.fromisoformat(text.strip())
     if value.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; end it with Z or an offset such as +01:00")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of range") from None
 
 
 def format_instant(value: datetime) -> str:

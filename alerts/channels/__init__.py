@@ -111,6 +111,9 @@ def open_channels(names: Iterable[str], settings: RawSettings) -> dict[str, Chan
     """The named channels, each with `channels.NAME` of the settings. Raises ConfigError that names the place."""
     from listener.settings import explain
 
+    for name in settings.get("channels", {}):
+        if name not in CHANNELS:
+            raise settings.error(("channels", name), f"no channel is called {name!r}; known: {', '.join(CHANNELS)}")
     out: dict[str, Channel] = {}
     for name in sorted(names):
         try:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alerts import card, ledger
 from alerts.alert import TOPICS as BOOK_TOPICS
 from alerts.alert import AlertBook, AlertState, Handling, acknowledge, read_book, read_to_end
-from alerts.register import Register
 from listener.bus.topics import TOPICS
 from listener.clock import SystemClock
 from listener.commands import By, Data, Json, local, open_live_bus, out, out_json, out_table, say, user
 from listener.config import data_dir
+from listener.errors import ConfigError
 
 if TYPE_CHECKING:
     from listener.bus import Bus
@@ -33,8 +35,8 @@ def alerts(
     """List the alerts that nobody has acknowledged."""
     if context.invoked_subcommand is not None:
         return
-    _, book = _open(data)
-    states = book.all() if everything else book.open()
+    with _open(data) as (_, book):
+        states = book.all() if everything else book.open()
     if json:
         out_json([state.as_json() for state in states])
         return
@@ -46,44 +48,33 @@ def alerts(
 
 
 @app.command()
-def show(id: Annotated[str, typer.Argument(metavar="ID")], json: Json = False, data: Data = None) -> None:
+def show(
+    context: typer.Context,
+    id: Annotated[str, typer.Argument(metavar="ID")],
+    json: Json = False,
+    data: Data = None,
+) -> None:
     """One alert in full, with its posts' texts. ID may be the beginning of one."""
-    from alerts.messages import load_messages
-    from alerts.people import load_people
-    from listener.config import raw_settings
-    from listener.settings import load_settings
-
-    bus, book = _open(data)
-    state = book.find(id)
-    if json:
-        out_json(state.as_json())
-        return
-    raw = raw_settings()
-    bus.ensure([TOPICS["findings"]])
-    view = Register(bus, data_dir(data) / "register.sqlite")
-    view.catch_up()
-    made = card.build(
-        state,
-        load_people(raw.folder / "people.yaml"),
-        load_messages(raw.folder, load_settings(raw).language),
-        now=SystemClock().now(),
-        in_house=True,
-        step=max(state.step, 0),
-        texts=view.texts,
-    )
-    out(made.text)
+    folder = _folder(context, data)
+    with _open(folder) as (bus, book):
+        state = book.find(id)
+        if json or _of_group(context, "json"):
+            out_json(state.as_json())
+        else:
+            out(_card(bus, state, folder))
 
 
 @app.command()
 def ack(
+    context: typer.Context,
     id: Annotated[str, typer.Argument(metavar="ID")],
     by: By = None,
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="A word for the record.")] = "",
     data: Data = None,
 ) -> None:
     """Say "I have it": the alert is told no more. ID may be the beginning of one."""
-    bus, book = _open(data)
-    done = acknowledge(bus, book, id, user(by), why, SystemClock().now())
+    with _open(_folder(context, data)) as (bus, book):
+        done = acknowledge(bus, book, id, user(by), why, SystemClock().now())
     handled = done.state.handled
     who = f"{handled.by}, {local(handled.at)}" if handled else "somebody"
     if done.already:
@@ -93,22 +84,51 @@ def ack(
 
 
 @app.command()
-def verify(data: Data = None) -> None:
+def verify(context: typer.Context, data: Data = None) -> None:
     """Prove that no decision and no delivery was changed or left out: follow both hash chains to their ends."""
-    bus, _ = _open(data)
-    for topic in CHAINED:
-        chain, count = ledger.Chain(), 0
-        reader = bus.reader([topic])
-        for record in read_to_end(bus, reader, [topic]):
-            chain.follow(record)
-            count += 1
-        out(f"{topic}: {count} records, chain unbroken")
+    with _open(_folder(context, data)) as (bus, _):
+        for topic in CHAINED:
+            chain, count = ledger.Chain(), 0
+            with closing(bus.reader([topic])) as reader:
+                for record in read_to_end(bus, reader, [topic]):
+                    chain.follow(record)
+                    count += 1
+            out(f"{topic}: {count} records, chain unbroken")
 
 
-def _open(data: str | None) -> tuple[Bus, AlertBook]:
-    bus = open_live_bus(data)
-    bus.ensure([TOPICS[name] for name in BOOK_TOPICS])
-    return bus, read_book(bus)
+@contextmanager
+def _open(data: str | None) -> Iterator[tuple[Bus, AlertBook]]:
+    with closing(open_live_bus(data)) as bus:
+        bus.ensure([TOPICS[name] for name in BOOK_TOPICS])
+        yield bus, read_book(bus)
+
+
+def _folder(context: typer.Context, data: str | None) -> str | None:
+    """`alerts --data DIR show ID` means what `alerts show ID --data DIR` means."""
+    return data or _of_group(context, "data")
+
+
+def _of_group(context: typer.Context, option: str) -> Any:
+    return context.parent.params.get(option) if context.parent else None
+
+
+def _card(bus: Bus, state: AlertState, data: str | None) -> str:
+    from alerts.commands.register import open_view
+    from alerts.messages import load_messages
+    from alerts.people import load_people
+    from listener.config import raw_settings
+    from listener.settings import load_settings
+
+    raw = raw_settings()
+    people = load_people(raw.folder / "people.yaml")
+    messages = load_messages(raw.folder, load_settings(raw).language)
+    now = SystemClock().now()
+    try:
+        with open_view(bus, data_dir(data) / "register.sqlite") as view:
+            return card.build(state, people, messages, now=now, in_house=True, texts=view.texts).text
+    except ConfigError as error:
+        say(f"The posts' texts cannot be shown: {error}")
+        return card.build(state, people, messages, now=now, in_house=True).text
 
 
 def _row(state: AlertState) -> tuple[str, ...]:

@@ -1,20 +1,30 @@
-"""`lyttepost demo`: the whole thing in under a minute, without any account."""
+"""`lyttepost demo`: the whole thing in under a minute, without any account.
+
+It is read by somebody who has never seen the product: what is printed is in English, what officers get stays in the
+language of the settings, and all of it goes to standard output, in the order in which it is to be read.
+"""
 
 from __future__ import annotations
 
-import time
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from alerts.commands.register import show as show_register
-from alerts.commands.replay import progress, show, sum_up
-from alerts.replaying import replaying
+from alerts.commands.register import people_of, title
+from alerts.commands.replay import ending_cleanly, heading, progress, speed_of, stamp
+from alerts.messages import one_line
+from alerts.register import Entry
+from alerts.replaying import Summary, Told, replaying
 from listener.clock import SystemClock
-from listener.commands import out, say
+from listener.commands import out
 from listener.config import packaged_config, raw_settings
-from listener.records import AuthorClass, Kind
-from listener.settings import load_settings, parse_speed
+from listener.records import AuthorClass, Event, Kind
+from listener.settings import load_settings
 
 app = typer.Typer(help="See the whole thing in under a minute, without any account.")
 
@@ -30,49 +40,122 @@ NAMED = {
     "wire_fjb": AuthorClass.MEDIA,
     "radiokyst_fjb": AuthorClass.MEDIA,
 }
+TOP = 5
+WIDTH = 110
 
 BEGIN = """\
-A fire breaks out at Fjordby universitetssykehus, on a Saturday night. Hospital, people and posts are made up.
-Three hours of posts are played through the real pipeline, under an incident marked as an exercise (ØVELSE).
-Each card below is what the duty officer would get.
-"""
+Lyttepost listens to what people say when a hospital is in crisis, and wakes the duty officer when it matters.
 
-NEXT = """\
-Try next:
-  lyttepost mode crisis --name "Brann, Ullevål" --track "ullevål brann" --exercise --why "to try it"
-      opens an incident in a log of your own; `lyttepost mode calm --why "tried it"` closes it
-  lyttepost run
-      listens, judges and tells until you stop it; http://127.0.0.1:9469/metrics shows how it is
-  lyttepost config init my-config
-      writes all settings, tracks, rules and people for you to change
-"""
+This is made up: on a Saturday night a fire breaks out at a hospital. Three hours of posts are played through the
+real pipeline, under an incident marked as an exercise (ØVELSE), so every alert says so. Alerts are in Norwegian;
+LYTTEPOST_LANGUAGE=en turns them into English."""
+
+FIRST = "\nThe first alert, as it reaches the officer:"
+OTHERS = "\nThe alerts after it, each by its first two lines and one of its posts (--full shows all):"
+
+REGISTER = "\nThe register: what people ask for and what they think, ranked by how many people say it."
+
+NEXT = """
+Try next, live on your machine, with the same posts a minute a second:
+  LYTTEPOST_SOURCES__RECORDING__PATH={recording} LYTTEPOST_SOURCES__RECORDING__SPEED=60 {us} run
+      listens, judges and tells until you stop it; all is calm until, in another terminal,
+  {us} mode crisis --name "Brann, Fjordby" --track "fjordby*" --exercise --why "to try it"
+      opens an incident; then `{us} alerts` and `{us} register` show what came
+  {us} mode calm --why "tried it"
+      closes it
+
+With posts of your own: `{us} replay FILE --track PHRASE`. To set it up: `{us} config init my-config`."""
 
 
 @app.command()
 def demo(
     speed: Annotated[
-        str, typer.Option("--speed", metavar="600", help="How many times as fast as it happened, or max.")
+        str, typer.Option("--speed", metavar="SPEED", help="How many times as fast as it happened, or max.")
     ] = "600",
+    full: Annotated[bool, typer.Option("--full", help="Show every alert in full.")] = False,
 ) -> None:
     """Play a made-up hospital crisis and show the alerts, the register and what to try next."""
     raw = raw_settings()
     settings = load_settings(raw)
-    try:
-        pace = parse_speed(speed)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--speed") from None
+    pace = speed_of(speed)
     recording = packaged_config() / "demo" / "crisis.jsonl"
-    say(BEGIN)
-    started = time.perf_counter()
-    with replaying(
-        raw, settings, str(recording), name=NAME, tracks=TRACKS, speed=pace, pace=SystemClock(), named=NAMED
-    ) as playing:
-        with progress(playing) as turned:
-            summary = playing.play(show, turned)
-        out("")
+    _print(BEGIN)
+    with (
+        ending_cleanly(),
+        replaying(
+            raw, settings, str(recording), name=NAME, tracks=TRACKS, speed=pace, pace=SystemClock(), named=NAMED
+        ) as playing,
+    ):
+        with progress(playing) as (bar, turned):
+            summary = playing.play(bar.around(_Teller(full)), turned)
+        _sum_up(summary)
+        _print(REGISTER)
         for kind in (Kind.WISH, Kind.VIEWPOINT):
-            show_register(kind, playing.register.top(kind, limit=5))
-            out("")
-    sum_up(summary, time.perf_counter() - started)
-    say("")
-    say(NEXT)
+            _show(kind, playing.register.top(kind, incident=playing.incident.id, limit=TOP))
+    _print(NEXT.format(recording=_typed(recording), us=_us()))
+
+
+class _Teller:
+    """The first alert in full; the others by what is read first."""
+
+    def __init__(self, full: bool) -> None:
+        self._full = full
+        self._told = 0
+
+    def __call__(self, told: Told) -> None:
+        passed = told.alert.event is Event.RESOLVED
+        if self._told == 0:
+            out(FIRST)
+        elif self._told == 1 and not self._full:
+            out(OTHERS)
+        self._told += 1
+        if passed:
+            out(f"{_clock(told)} │ {one_line(told.card.subject, WIDTH)}")
+        elif self._full or self._told == 1:
+            out(f"{heading(told)}\n{told.card.text}" + ("\n" if self._full else ""))
+        else:
+            _brief(told)
+        sys.stdout.flush()
+
+
+def _brief(told: Told) -> None:
+    subject, amount = told.card.lines[:2]
+    out(f"{_clock(told)} │ {one_line(subject, WIDTH)}")
+    out(f"{told.heard:>4} heard │ {amount}")
+    text = next(iter(told.texts.values()), "")
+    if text:
+        out(f"           │ «{one_line(text, WIDTH)}»")
+
+
+def _clock(told: Told) -> str:
+    return f"{stamp(told)[-8:]:>10}"
+
+
+def _sum_up(summary: Summary) -> None:
+    told = ", ".join(f"{count} {rule}" for rule, count in summary.alerts.most_common())
+    held = summary.suppressed.total()
+    out(f"\n{summary.read} posts heard in three hours → {summary.alerts.total()} alerts: {told}.")
+    out(f"{held} more were held back: the officer had been told of the same shortly before, or it was nothing new.")
+
+
+def _show(kind: Kind, entries: list[Entry]) -> None:
+    out(f"\n{title(kind, entries)}")
+    for entry in entries:
+        out(f"{people_of(entry):>11}  {'ØVELSE ' if entry.exercise else ''}«{one_line(entry.text or '', WIDTH)}»")
+
+
+def _typed(path: Path) -> str:
+    """As it can be typed in a shell, from any folder."""
+    return shlex.quote(os.path.abspath(path))
+
+
+def _us() -> str:
+    """This program as it can be typed here."""
+    if shutil.which("lyttepost") is None and os.access(sys.argv[0], os.X_OK):
+        return _typed(Path(sys.argv[0]))
+    return "lyttepost"
+
+
+def _print(text: str) -> None:
+    out(text)
+    sys.stdout.flush()

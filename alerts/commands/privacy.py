@@ -40,7 +40,7 @@ def purge(
     """Remove posts, and reposts of them, from every store, down to the bytes."""
     bus = _bus(data)
     wanted = [i.strip() for i in ids if i.strip()]
-    gone = forget_posts(bus, wanted)
+    gone = forget_posts(bus, wanted, SystemClock())
     _view(bus, data).catch_up()
     for i in wanted:
         said = Decision(kind=DecisionKind.PURGE, id=i, at=SystemClock().now(), by=by, why=reason(why))
@@ -92,7 +92,8 @@ def retention(
         out_table([head, *body])
     if late:
         raise LyttepostError(
-            f"{', '.join(late)}: older than allowed; run `lyttepost privacy retention`, and see why `lyttepost run` did not"
+            f"{', '.join(late)}: older than allowed; run `lyttepost privacy retention`, "
+            "and see why `lyttepost run` did not"
         )
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alerts.messages import one_line
 from alerts.register import Entry, Register
 from listener.bus.topics import TOPICS
 from listener.commands import Data, Json, local, open_live_bus, out, out_json, say
 from listener.config import data_dir
+from listener.errors import ConfigError
 from listener.records import Kind
 
+if TYPE_CHECKING:
+    from listener.bus import Bus
+
 app = typer.Typer(help="What people wish and think, ranked by people.")
+
+LENGTH = 160
+"""Characters of a text that are shown."""
 
 
 @app.command()
@@ -25,12 +37,9 @@ def register(
     data: Data = None,
 ) -> None:
     """The crisis team's register of viewpoints and wishes."""
-    bus = open_live_bus(data)
-    bus.ensure([TOPICS["findings"]])
-    view = Register(bus, data_dir(data) / "register.sqlite")
-    view.catch_up()
     kinds = [kind] if kind else [Kind.WISH, Kind.VIEWPOINT]
-    found = {k: view.top(k, incident=incident, limit=limit) for k in kinds}
+    with closing(open_live_bus(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
+        found = {k: view.top(k, incident=incident, limit=limit) for k in kinds}
     if json:
         out_json([asdict(entry) for entries in found.values() for entry in entries])
         return
@@ -40,14 +49,42 @@ def register(
         say("Nothing is registered" + (f" for {incident}." if incident else "."))
 
 
+@contextmanager
+def open_view(bus: Bus, path: Path) -> Iterator[Register]:
+    """The view, brought up to date. Raises ConfigError that names the mend when its file is damaged."""
+    bus.ensure([TOPICS["findings"]])
+    try:
+        with closing(Register(bus, path)) as view:
+            view.catch_up()
+            yield view
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise ConfigError(f"{path}: cannot be used now: {error}") from None
+        raise ConfigError(f"{path}: is damaged; remove it, it is rebuilt from the bus") from None
+
+
 def show(kind: Kind, entries: list[Entry]) -> None:
     """One kind's entries for a person."""
     if not entries:
         return
-    by = "people" if all(e.authors_known for e in entries) else "posts that are no reposts: no authors are known"
-    out(f"{kind.upper()} (ranked by {by})")
+    out(title(kind, entries))
     for entry in entries:
         mark = "ØVELSE " if entry.exercise else ""
-        text = "(removed)" if entry.text is None else " ".join(entry.text.split())
-        out(f"{entry.people:>5}  {mark}{text[:160]}")
-        out(f"       {entry.posts} posts, {entry.reposts} of them reposts, from {local(entry.first_at)}")
+        text = "(removed)" if entry.text is None else one_line(entry.text, LENGTH)
+        out(f"{people_of(entry):>11}  {mark}{text}")
+        out(f"{'':11}  {_number(entry.posts, 'post')}, {_number(entry.reposts, 'repost')}, {local(entry.first_at)}")
+
+
+def title(kind: Kind, entries: list[Entry]) -> str:
+    by = "people" if all(e.authors_known for e in entries) else "posts that are no reposts: no authors are known"
+    return f"{kind.upper()} (ranked by {by})"
+
+
+def people_of(entry: Entry) -> str:
+    if not entry.authors_known:
+        return _number(entry.people, "post")
+    return f"{entry.people} {'person' if entry.people == 1 else 'people'}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

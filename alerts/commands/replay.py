@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Any
 
 import typer
 
+from alerts.messages import OSLO
 from alerts.replaying import Replay, Summary, Told, replaying
 from listener.clock import SystemClock
 from listener.commands import Json, out, out_json, say
 from listener.config import raw_settings
-from listener.errors import LyttepostError
+from listener.records import Event
 from listener.settings import load_settings, parse_speed
 from listener.tracks import canonical
 from listener.units import format_instant
 
 app = typer.Typer(help="Play a recording and print the alerts it would have made.")
 
-RULE = "─" * 72
+WIDTH = 100
+BAR = 30
+"""Characters."""
+FRAMES = 10
+"""The bar is drawn so many times a second at most."""
 
 
 @app.command()
 def replay(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="Recorded posts, one JSON object a line; - is standard input.")
+        str, typer.Argument(metavar="FILE", help="Recorded posts, one JSON object a line, also gzip; - is stdin.")
     ],
     track: Annotated[list[str], typer.Option("--track", metavar="PHRASE", help="Listen for it; may be repeated.")],
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="The incident's name; else the file's.")] = "",
     speed: Annotated[
-        str, typer.Option("--speed", metavar="max", help="1 as it happened, 60 a minute a second, max.")
+        str, typer.Option("--speed", metavar="SPEED", help="1 as it happened, 60 a minute a second, max.")
     ] = "max",
     rules: Annotated[
         Path | None, typer.Option("--rules", metavar="FILE", help="Rules to try instead of those in force.")
@@ -46,70 +53,189 @@ def replay(
     raw = raw_settings()
     settings = load_settings(raw)
     try:
-        tracks, pace = [canonical(phrase) for phrase in track], parse_speed(speed)
+        tracks = [canonical(phrase) for phrase in track]
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint="--track") from None
+    pace = speed_of(speed)
     title = name or ("standard input" if file == "-" else Path(file).name.split(".")[0])
     started = time.perf_counter()
     with (
+        ending_cleanly(),
         replaying(
             raw, settings, file, name=title, tracks=tracks, speed=pace, pace=SystemClock(), rules=rules
         ) as playing,
-        progress(playing) as turned,
+        progress(playing) as (bar, turned),
     ):
-        summary = playing.play(_json if json else show, turned)
-    refuse_nothing(playing)
+        summary = playing.play(bar.around(tell_program if json else tell_person), turned)
     sum_up(summary, time.perf_counter() - started)
+    if summary.alerts and not json:
+        say("These alerts lie on no bus: there is nothing to acknowledge.")
 
 
-def _json(told: Told) -> None:
-    out_json(told.to_json())
-    sys.stdout.flush()
-
-
-def show(told: Told) -> None:
-    """A card, as an officer gets it."""
-    out(f"{RULE}\n{told.card.text}\n{RULE}")
-
-
-def refuse_nothing(playing: Replay) -> None:
-    """A source that could not be opened has said why to its health part."""
-    _, parts = playing.house.health.ready()
-    problem = parts.get(playing.listen.name)
-    if playing.source.counts.read == 0 and problem and problem != "starting":
-        raise LyttepostError(problem)
+def speed_of(text: str) -> float | None:
+    try:
+        return parse_speed(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--speed") from None
 
 
 @contextmanager
-def progress(playing: Replay) -> Iterator[Callable[[], None]]:
+def ending_cleanly() -> Iterator[None]:
+    """Told to end, we go the way of Ctrl-C: the passing bus, which holds posts, is taken away."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- an alert ----------------------------------------------------------------------------------------------------
+
+
+def tell_program(told: Told) -> None:
+    out_json(as_json(told))
+    sys.stdout.flush()
+
+
+def as_json(told: Told) -> dict[str, Any]:
+    """The contract. `fired_at` is `at`, in the recording's time; `authors` is null where none are known."""
+    a = told.alert
+    return {
+        "at": format_instant(a.at),
+        "event": a.event,
+        "rule": a.rule,
+        "severity": a.severity,
+        "key": a.key,
+        "count": a.count,
+        "baseline": a.baseline,
+        "reason": a.reason,
+        "alert_id": a.id,
+        "fired_at": format_instant(a.at),
+        "first_seen": format_instant(a.first_seen),
+        "authors": a.authors,
+        "posts": a.posts,
+        "reposts": a.reposts,
+        "kinds": {str(kind): count for kind, count in a.kinds.items()},
+        "incident": a.incident,
+        "exercise": a.exercise,
+        "headline": told.card.subject,
+        "samples": [{"id": s.key, "text": told.texts.get(s.key)} for s in a.samples],
+    }
+
+
+def tell_person(told: Told) -> None:
+    """The card as an officer gets it. Nobody is woken for what has passed: that is one line."""
+    if told.alert.event is Event.RESOLVED:
+        tell_passed(told)
+    else:
+        out(f"\n{heading(told)}\n{told.card.text}")
+        sys.stdout.flush()
+
+
+def tell_passed(told: Told) -> None:
+    out(f"\n{stamp(told)}  {told.card.subject}  ({told.alert.id})")
+    sys.stdout.flush()
+
+
+def heading(told: Told) -> str:
+    """When, and of how many posts."""
+    posts = "1 post" if told.heard == 1 else f"{told.heard} posts"
+    return f"── {stamp(told)} · {posts} heard ".ljust(WIDTH, "─")
+
+
+def stamp(told: Told) -> str:
+    """On the wall clock that the card shows."""
+    return told.alert.at.astimezone(OSLO).strftime("%Y-%m-%d %H:%M:%S")
+
+
+# --- progress ----------------------------------------------------------------------------------------------------
+
+
+class Bar:
+    """One line on standard error that gives way to what is printed."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._drawn = ""
+        self._at = float("-inf")
+
+    def draw(self, text: str) -> None:
+        now = time.monotonic()
+        if self._shown and text != self._drawn and now - self._at >= 1 / FRAMES:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+            self._drawn, self._at = text, now
+
+    def clear(self) -> None:
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._drawn, self._at = "", float("-inf")
+
+    def around(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
+        def told(what: Told) -> None:
+            self.clear()
+            tell(what)
+
+        return told
+
+
+@contextmanager
+def progress(playing: Replay) -> Iterator[tuple[Bar, Callable[[], None]]]:
     """A bar on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield lambda: None
-        return
-    with typer.progressbar(length=1000, label="playing", file=sys.stderr) as bar:
+    bar = Bar(sys.stderr.isatty() and os.environ.get("TERM") != "dumb")
+    try:
+        yield bar, lambda: bar.draw(_line(playing))
+    finally:
+        bar.clear()
 
-        def turned() -> None:
-            done = int(1000 * float(playing.source.state().get("progress") or 0))
-            if done > bar.pos:
-                bar.update(done - bar.pos)
 
-        yield turned
+def _line(playing: Replay) -> str:
+    state = playing.source.state()
+    read = f"{playing.source.counts.read} read"
+    if state.get("progress") is None:
+        return f"playing, {read}"
+    done = float(state["progress"])
+    return f"playing {'█' * round(BAR * done):░<{BAR}} {done:4.0%}, {read}"
+
+
+# --- the summary -------------------------------------------------------------------------------------------------
 
 
 def sum_up(summary: Summary, seconds: float) -> None:
     """On standard error: what became of everything that was read."""
-    pace = f"{summary.read / seconds:,.0f} posts/s" if seconds > 0 else ""
-    say(f"read      {summary.read} in {seconds:.1f} s ({pace})")
-    say(f"matched   {summary.matched}, of which {summary.mentions} are mentions")
+    pace = f" ({summary.read / seconds:,.0f} posts/s)" if seconds > 0 else ""
+    say(f"read      {summary.read} in {seconds:.1f} s{pace}")
+    again = f", of which {summary.mentions} are mentions" if summary.mentions != summary.matched else ""
+    say(f"matched   {summary.matched}{again}")
     say(f"dropped   {_listed(summary.dropped)}")
     say(f"bad       {_listed(summary.bad)}")
+    for reason, places in summary.places.items():
+        more = ", …" if summary.bad[reason] > len(places) else ""
+        say(f"          {reason}: {', '.join(places)}{more}")
     say(f"findings  {_listed(summary.kinds)}")
     say(f"alerts    {_listed(summary.alerts)}")
     say(f"held      {_listed(summary.suppressed)}")
     if summary.first_alert is not None:
         say(f"first alert at {format_instant(summary.first_alert)}")
+    for word in _remarks(summary):
+        say(word)
+
+
+def _remarks(summary: Summary) -> Iterator[str]:
+    if not summary.read:
+        yield "NOTHING WAS READ: the recording is empty."
+    elif not summary.posts:
+        yield "NO POST WAS READ: no line was a post. Is this the right file?"
+    elif not summary.matched:
+        yield "NO POST MATCHED. Try other words with --track; a word ending in * finds compounds too."
     if not summary.authors_known:
-        say("This recording names no authors: posts that are no reposts are counted in their place.")
+        yield "This recording names no authors: posts that are no reposts are counted in their place."
 
 
 def _listed(counts: Counter[str]) -> str:

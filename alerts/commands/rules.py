@@ -39,7 +39,11 @@ def check(rules: Rules = None) -> None:
     if problems:
         raise ConfigError("\n".join(problems))
     examples = sum(len(spec.examples) for spec in specs)
-    out(f"{len(specs)} rules, {examples} examples: all as they say")
+    out(f"{_number(len(specs), 'rule')}, {_number(examples, 'example')}: all as they say")
     for spec in specs:
         if not spec.examples:
             say(f"{spec.name} has no examples: nothing shows that it does what it is meant to")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -70,9 +70,8 @@ def run(
         forget=forget,
     )
     web = Web(house.metrics, house.health, settings.web.host, settings.web.port if port is None else port)
-    say(
-        f"lyttepost {role} runs on {folder}; metrics and health at http://{settings.web.host}:{web.port} (pid {os.getpid()})"
-    )
+    where = f"http://{settings.web.host}:{web.port}"
+    say(f"lyttepost {role} runs on {folder}; metrics and health at {where} (pid {os.getpid()})")
     if ears is not None and not ears.sources:
         say("No source is set up: set sources.recording.path to play a recording under an exercise.")
     try:

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from listener.errors import BusError, BusFull, ConfigError, Corrupt, LyttepostEr
 T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
+CLOSE_SECONDS = 1.0
 WAL_BYTES = 64 << 20
 """Readers that never pause keep the write-ahead log from beginning anew; above this size they are waited for."""
 WAL_WAIT_SECONDS = 0.25
@@ -67,11 +68,15 @@ _UNUSABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PE
 
 
 class Connection:
-    """One thread's connection; it closes when the thread is gone and with it the last hold on this."""
+    """One thread's connection; it closes when the thread is gone and with it the last hold on this.
+
+    `lock` is held while it is used: closing a connection under a running statement crashes the interpreter.
+    """
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
         self.full = False
+        self.lock = threading.RLock()
 
     def __del__(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -163,22 +168,35 @@ class Store:
         return raw
 
     def close(self) -> None:
-        """Threads that still use the bus get BusError."""
+        """Threads that still use the bus get BusError. One that is waiting for its turn keeps its connection."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            for connection in list(self._connections):
-                connection.raw.close()
-            self._local = threading.local()
+            connections = list(self._connections)
+        self._local = threading.local()
+        idle = [connection for connection in connections if connection.lock.acquire(timeout=CLOSE_SECONDS)]
+        for connection in idle:
+            connection.raw.close()
+            connection.lock.release()
+        if len(idle) == len(connections):
             self._gate.close()
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[Connection]:
+        mine = self._mine()
+        with mine.lock:
+            if self._closed:
+                raise BusError(f"{self.path}: the bus is closed")
+            yield mine
 
     # --- reading and writing -----------------------------------------------------------------------------------
 
     def rows(self, sql: str, args: Sequence[Any] = ()) -> list[Any]:
         """What one statement finds. Raises BusError or Corrupt."""
         try:
-            return self._mine().raw.execute(sql, args).fetchall()
+            with self._using() as mine:
+                return mine.raw.execute(sql, args).fetchall()
         except sqlite3.Error as error:
             raise explain(self.path, error) from None
 
@@ -208,26 +226,26 @@ class Store:
             raise explain(self.path, error) from None
 
     def _write(self, work: Callable[[sqlite3.Connection], T], full: bool) -> T:
-        mine = self._mine()
-        db = mine.raw
-        if self._durable and full != mine.full:
-            db.execute("PRAGMA synchronous=" + ("FULL" if full else "NORMAL"))
-            mine.full = full
-        with self._gate.turn():
-            db.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(db)
-            point("bus.before_commit")
-            db.execute("COMMIT")
-        except BaseException:
-            _roll_back(db)
-            raise
-        point("bus.after_commit")
-        with self._wake:
-            self.news += 1
-            self._wake.notify_all()
-        if not full:
-            self._bound_wal(db)
+        with self._using() as mine:
+            db = mine.raw
+            if self._durable and full != mine.full:
+                db.execute("PRAGMA synchronous=" + ("FULL" if full else "NORMAL"))
+                mine.full = full
+            with self._gate.turn():
+                db.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(db)
+                point("bus.before_commit")
+                db.execute("COMMIT")
+            except BaseException:
+                _roll_back(db)
+                raise
+            point("bus.after_commit")
+            with self._wake:
+                self.news += 1
+                self._wake.notify_all()
+            if not full:
+                self._bound_wal(db)
         return result
 
     def wait_for_news(self, seen: int, seconds: float) -> None:
@@ -254,13 +272,13 @@ class Store:
         """
         deadline = time.monotonic() + seconds
         try:
-            db = self._mine().raw
-            while not self._truncate_once(db, WAL_WAIT_SECONDS):
-                if time.monotonic() > deadline:
-                    raise BusError(
-                        f"{self.path}: a reader keeps old bytes in {self._wal.name}; end it and run once more"
-                    )
-                time.sleep(0.02)
+            with self._using() as mine:
+                while not self._truncate_once(mine.raw, WAL_WAIT_SECONDS):
+                    if time.monotonic() > deadline:
+                        raise BusError(
+                            f"{self.path}: a reader keeps old bytes in {self._wal.name}; end it and run once more"
+                        )
+                    time.sleep(0.02)
         except sqlite3.Error as error:
             raise explain(self.path, error) from None
 

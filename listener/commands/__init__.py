@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
+from typer.core import TyperGroup
 
 from listener.units import format_instant, parse_duration
 
@@ -23,8 +24,24 @@ Data = Annotated[
     str | None,
     typer.Option("--data", metavar="DIR", help="Folder of all state; else LYTTEPOST_DATA, else the platform's."),
 ]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; it is kept.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; it is kept in the history.")]
 By = Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who decides; else the operating system's user.")]
+
+
+class LazyGroup(TyperGroup):
+    """A command of commands that makes only the one that is called: each takes a millisecond or two."""
+
+    functions: ClassVar[Mapping[str, Callable[..., None]]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.functions)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.functions:
+            return None
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(cmd_name)(self.functions[cmd_name])
+        return typer.main.get_command(app)
 
 
 def out(text: str) -> None:
@@ -32,9 +49,21 @@ def out(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def flush() -> None:
+    """Whoever reads the data through a pipe gets it now."""
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """A line for the person."""
     sys.stderr.write(text + "\n")
+
+
+def one_line(text: str) -> str:
+    """What somebody wrote, so that it neither breaks the line nor steers the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def out_json(value: Any) -> None:
@@ -63,20 +92,28 @@ def local(instant: datetime) -> str:
 def user(by: str | None) -> str:
     """Who is at the keyboard."""
     if by and by.strip():
-        return by.strip()
-    import getpass
+        return storable(by, "--by")
+    import pwd
 
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 
 def reason(why: str) -> str:
     """A reason that says something."""
     if not why.strip():
-        raise typer.BadParameter("say why; it is kept", param_hint="--why")
-    return why.strip()
+        raise typer.BadParameter("say why; it is kept in the history", param_hint="--why")
+    return storable(why, "--why")
+
+
+def storable(text: str, name: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("is no UTF-8 text", param_hint=name) from None
+    return text.strip()
 
 
 def duration(text: str, name: str) -> timedelta:
@@ -84,12 +121,20 @@ def duration(text: str, name: str) -> timedelta:
         return parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=name) from None
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is longer than any time", param_hint=name) from None
 
 
 def open_live_bus(data: str | None) -> Bus:
-    """The bus of the running deployment, by the two settings that say where it is."""
+    """The bus of the running deployment, by the settings that say where it is.
+
+    A setting that is no setting is told and passed over: it must not stand between a crisis team and its switch.
+    """
     from listener.bus import open_bus
     from listener.clock import SystemClock
     from listener.config import data_dir, raw_settings
 
-    return open_bus(str(raw_settings().get("bus.url", "embedded:")), Path(data_dir(data)), SystemClock())
+    raw = raw_settings()
+    for stranger in raw.strangers():
+        say(f"lyttepost: {stranger}")
+    return open_bus(str(raw.get("bus.url", "embedded:")), Path(data_dir(data)), SystemClock())

@@ -6,12 +6,27 @@ settings must not stand between a crisis team and its switch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from listener.clock import SystemClock
-from listener.commands import By, Data, Json, Why, duration, local, open_live_bus, out, out_json, reason, say, user
+from listener.commands import (
+    By,
+    Data,
+    Json,
+    LazyGroup,
+    Why,
+    duration,
+    open_live_bus,
+    out,
+    out_json,
+    reason,
+    say,
+    storable,
+    user,
+)
+from listener.commands.mode_view import history_json, history_line, report, told
 from listener.config import raw_settings
 from listener.control import (
     FOLLOW_SECONDS,
@@ -19,102 +34,127 @@ from listener.control import (
     Follower,
     Presences,
     followers,
+    laggards,
     missing_roles,
-    source_states,
     wait_for_followers,
 )
 from listener.errors import NotFollowed, Refused
-from listener.mode import Action, Command, Incident, Mode, Result, State, Transition
+from listener.fields import LONGEST
+from listener.mode import Action, Command, Result, State
 from listener.tracks import account_track, canonical, place_track
-from listener.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from listener.bus import Bus
-
-app = typer.Typer(help="Calm or crisis: show it, switch it.", no_args_is_help=False)
-
-Tracks = Annotated[list[str] | None, typer.Option("--track", metavar="PHRASE", help="Listen for it; may be repeated.")]
-Accounts = Annotated[list[str] | None, typer.Option("--account", metavar="@X", help="Listen for an account.")]
-Places = Annotated[list[str] | None, typer.Option("--place", metavar="NAME", help="Listen for a place.")]
+Tracks = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="PHRASE", help="Listen for these words, a #hashtag or word*; may be repeated."),
+]
+Accounts = Annotated[
+    list[str] | None, typer.Option("--account", metavar="@X", help="Listen for an account; may be repeated.")
+]
+Places = Annotated[
+    list[str] | None, typer.Option("--place", metavar="NAME", help="Listen for a place; may be repeated.")
+]
+Lookback = Annotated[
+    str | None,
+    typer.Option("--lookback", metavar="6h", help="How far back to look; else as the settings say."),
+]
+ReviewAfter = Annotated[
+    str | None,
+    typer.Option("--review-after", metavar="4h", help="When to remind of a review; else as the settings say."),
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait to see who follows.")]
 
 
-@app.callback(invoke_without_command=True)
 def show(context: typer.Context, json: Json = False, data: Data = None) -> None:
-    """Show the mode, the open incidents and who follows."""
-    if context.invoked_subcommand is None:
-        bus = open_live_bus(data)
-        state = Control(bus).refresh()
-        _report(bus, state, json)
+    """Calm or crisis: show it, switch it. Without a command it shows the mode, the open incidents and who follows."""
+    if context.invoked_subcommand is not None:
+        # What stands before the command's name is meant for it.
+        context.default_map = {context.invoked_subcommand: {"json": json, "data": data}}
+        return
+    bus = open_live_bus(data)
+    state = Control(bus).refresh()
+    report(state, followers(Presences(bus, SystemClock()).refresh(), state.epoch), json)
 
 
-@app.command()
 def crisis(
+    context: typer.Context,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="What it is called, such as 'Brann, Ullevål'.")],
     why: Why,
     track: Tracks = None,
     account: Accounts = None,
     place: Places = None,
-    lookback: Annotated[str | None, typer.Option("--lookback", metavar="6h", help="How far back to look.")] = None,
-    review_after: Annotated[
-        str | None, typer.Option("--review-after", metavar="4h", help="When to remind of a review.")
-    ] = None,
+    lookback: Lookback = None,
+    review_after: ReviewAfter = None,
     exercise: Annotated[bool, typer.Option("--exercise", help="Mark it, and all it causes, ØVELSE.")] = False,
     by: By = None,
     no_wait: NoWait = False,
     json: Json = False,
     data: Data = None,
 ) -> None:
-    """Open an incident. The same name again adds its new tracks; another name is a second incident."""
-    if not name.strip():
+    """Open an incident. The same name again adds its new tracks; another name is a second incident.
+
+    \b
+    For example:
+      lyttepost mode crisis --name "Brann, Ullevål" --track "ullevål brann" --why "meldt av 110"
+    """
+    called = " ".join(storable(name, "--name").split())
+    if not called:
         raise typer.BadParameter("give the incident a name", param_hint="--name")
-    raw = raw_settings()
-    ago = lookback or str(raw.get("mode.lookback", "6h"))
-    later = review_after or str(raw.get("mode.review_after", "4h"))
     command = Command(
         action=Action.OPEN,
         at=SystemClock().now(),
         by=user(by),
         why=reason(why),
-        name=name.strip(),
-        add=_tracks(track, account, place),
-        lookback=duration(ago, "--lookback").total_seconds(),
-        review_after=duration(later, "--review-after").total_seconds(),
+        name=called,
+        add=(
+            *_tracks(canonical, track, "--track"),
+            *_tracks(account_track, account, "--account"),
+            *_tracks(place_track, place, "--place"),
+        ),
+        lookback=_seconds("lookback", lookback, "6h"),
+        review_after=_seconds("review_after", review_after, "4h"),
         exercise=exercise,
     )
-    _switch(command, no_wait, json, data)
+    _switch(context, command, no_wait, json, data)
 
 
-@app.command()
 def change(
-    incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Which incident.")],
+    context: typer.Context,
+    incident: Annotated[
+        str, typer.Option("--incident", metavar="ID", help="Which incident; `lyttepost mode` lists them.")
+    ],
     why: Why,
-    add_track: Annotated[list[str] | None, typer.Option("--add-track", metavar="PHRASE")] = None,
-    drop_track: Annotated[list[str] | None, typer.Option("--drop-track", metavar="PHRASE")] = None,
+    add_track: Annotated[
+        list[str] | None, typer.Option("--add-track", metavar="PHRASE", help="Listen for it too; may be repeated.")
+    ] = None,
+    drop_track: Annotated[
+        list[str] | None,
+        typer.Option("--drop-track", metavar="PHRASE", help="Listen for it no more; may be repeated."),
+    ] = None,
     by: By = None,
     no_wait: NoWait = False,
     json: Json = False,
     data: Data = None,
 ) -> None:
-    """Add tracks to an open incident or drop some."""
+    """Add tracks to an open incident, or drop some."""
     command = Command(
         action=Action.CHANGE,
         at=SystemClock().now(),
         by=user(by),
         why=reason(why),
-        incident=incident,
-        add=_tracks(add_track, None, None),
-        drop=_tracks(drop_track, None, None),
+        incident=storable(incident, "--incident"),
+        add=_tracks(canonical, add_track, "--add-track"),
+        drop=_tracks(canonical, drop_track, "--drop-track"),
     )
     if not command.add and not command.drop:
         raise typer.BadParameter("name at least one track", param_hint="--add-track or --drop-track")
-    _switch(command, no_wait, json, data)
+    _switch(context, command, no_wait, json, data)
 
 
-@app.command()
 def calm(
+    context: typer.Context,
     why: Why,
     incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Close only this one.")] = "",
     by: By = None,
@@ -122,59 +162,75 @@ def calm(
     json: Json = False,
     data: Data = None,
 ) -> None:
-    """Close all open incidents, or one."""
-    command = Command(action=Action.CLOSE, at=SystemClock().now(), by=user(by), why=reason(why), incident=incident)
-    _switch(command, no_wait, json, data)
+    """Close all open incidents, or one. Calm is when none is open."""
+    named = storable(incident, "--incident")
+    if incident and not named:
+        raise typer.BadParameter("which one? Without --incident all are closed", param_hint="--incident")
+    command = Command(action=Action.CLOSE, at=SystemClock().now(), by=user(by), why=reason(why), incident=named)
+    _switch(context, command, no_wait, json, data)
 
 
-@app.command()
 def history(json: Json = False, data: Data = None) -> None:
     """Every command there ever was, and what came of it."""
     state = Control(open_live_bus(data)).refresh()
     if json:
-        out_json([_transition(t) for t in state.history])
+        out_json([history_json(t, state) for t in state.history])
         return
     for t in state.history:
-        if t.command is None:
-            out(f"{t.offset:>4}  {t.result}: {t.detail}")
-            continue
-        c = t.command
-        what = ", ".join(t.incidents) or "no incident was open"
-        tracks = "".join([f" +{track}" for track in c.add] + [f" -{track}" for track in c.drop])
-        mark = "ØVELSE " if c.exercise else ""
-        out(f"{t.offset:>4}  {local(c.at)}  {mark}{t.result}: {what}{tracks}  by {c.by}: {c.why}")
+        out(history_line(t, state))
 
 
-def _tracks(
-    phrases: Iterable[str] | None, accounts: Iterable[str] | None, places: Iterable[str] | None
-) -> tuple[str, ...]:
+def _tracks(read: Callable[[str], str], written: Iterable[str] | None, flag: str) -> tuple[str, ...]:
     try:
-        return (
-            *map(canonical, phrases or ()),
-            *map(account_track, accounts or ()),
-            *map(place_track, places or ()),
-        )
+        return tuple(read(storable(one, flag)) for one in written or ())
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint=flag) from None
 
 
-def _switch(command: Command, no_wait: bool, json: bool, data: str | None) -> None:
-    bus = open_live_bus(data)
+def _seconds(setting: str, given: str | None, default: str) -> float:
+    """A duration by its flag, else by the setting. Raises ConfigError when the setting is the one that is wrong."""
+    flag = "--" + setting.replace("_", "-")
+    raw = raw_settings()
+    try:
+        seconds = duration(given or str(raw.get(f"mode.{setting}", default)), flag).total_seconds()
+        if seconds > LONGEST:
+            raise typer.BadParameter("is longer than ten years", param_hint=flag)
+    except typer.BadParameter as error:
+        if given:
+            raise
+        raise raw.error(("mode", setting), f"{error.message}; mend it, or give {flag}") from None
+    return seconds
+
+
+def _switch(context: typer.Context, command: Command, no_wait: bool, json: bool, data: str | None) -> None:
+    bus, clock = open_live_bus(data), SystemClock()
+    context.find_root().obj = bus  # open to the end: closing it takes longer than the switch (see `lyttepost.main`)
     control = Control(bus)
     if command.incident:
         _require_open(control.refresh(), command.incident)
     transition = control.append(command)
     if transition.result is Result.REFUSED:
         raise Refused(f"{command.incident} is not open any more; `lyttepost mode` lists what is")
-    clock = SystemClock()
-    found = None if no_wait else wait_for_followers(bus, transition.offset, clock)
-    say(_told(transition, control.state))
-    _report(bus, control.state, json, found)
-    if found is not None and (missing := missing_roles(found)):
-        raise NotFollowed(
-            f"NO {' AND NO '.join(role.upper() for role in missing)} FOLLOWED WITHIN {FOLLOW_SECONDS:.0f} SECONDS. "
-            "THE SWITCH STANDS. IS `lyttepost run` RUNNING?"
-        )
+    # Said before the wait: whoever interrupts that must know that the switch stands.
+    say(told(transition, control.state))
+    if no_wait:
+        there = Presences(bus, clock).refresh() if json else []
+        report(control.state, followers(there, transition.offset), json, waited=False)
+        return
+    found = wait_for_followers(bus, transition.offset, clock)
+    report(control.state, found, json)
+    _require_followed(found)
+
+
+def _require_followed(found: list[Follower]) -> None:
+    """Raises NotFollowed in capitals: whoever reads it at night must not take it for success."""
+    missing, behind = missing_roles(found), laggards(found)
+    if not missing and not behind:
+        return
+    who = " AND ".join(f"NO {role.upper()}" for role in missing)
+    said = [f"{who} FOLLOWED WITHIN {FOLLOW_SECONDS:.0f} SECONDS."] if missing else []
+    said += [f"THERE BUT NOT FOLLOWING: {', '.join(behind)}."] if behind else []
+    raise NotFollowed(" ".join([*said, "THE SWITCH STANDS. IS `lyttepost run` RUNNING, AND WELL?"]))
 
 
 def _require_open(state: State, incident: str) -> None:
@@ -184,73 +240,19 @@ def _require_open(state: State, incident: str) -> None:
         raise Refused(f"no open incident is called {incident!r}; open: {ids}")
 
 
-def _told(transition: Transition, state: State) -> str:
-    names = ", ".join(f"{state.incidents[i].name} ({i})" for i in transition.incidents)
-    return {
-        Result.OPENED: f"Opened: {names}",
-        Result.JOINED: f"Open already; its new tracks were added: {names}",
-        Result.UNCHANGED: f"Nothing to change: {names or 'no incident is open'}",
-        Result.CHANGED: f"Changed: {names}",
-        Result.CLOSED: f"Closed: {names}",
-    }[transition.result]
-
-
-def _report(bus: Bus, state: State, json: bool, found: list[Follower] | None = None) -> None:
-    presences = Presences(bus).refresh(SystemClock().now())
-    found = found if found is not None else followers(presences, state.epoch)
-    sources = source_states(presences)
-    if json:
-        out_json(
-            {
-                "mode": state.mode,
-                "since": state.since,
-                "incidents": [_incident(i) for i in state.open],
-                "followers": [f.to_json() for f in found],
-                "sources": sources,
-            }
-        )
-        return
-    since = f" since {local(state.since)}" if state.since else ""
-    out(f"{'CRISIS' if state.mode is Mode.CRISIS else 'calm'}{since}")
-    for i in state.open:
-        mark = "ØVELSE / EXERCISE " if i.exercise else ""
-        out(f"  {mark}{i.name}  ({i.id})  opened {local(i.opened_at)} by {i.opened_by}: {i.why}")
-        out(f"    tracks: {', '.join(i.tracks) or 'the standing ones only'}; review {local(i.review_at)}")
-    for f in found:
-        p = f.presence
-        out(f"  {'follows' if f.follows else 'DOES NOT FOLLOW'}: {p.process} ({', '.join(p.roles)} on {p.host})")
-    if not found:
-        out("  nobody follows: no `lyttepost run` is running")
-    for name, source in sources.items():
-        out(f"  source {name}: {source.get('state', 'unknown')}")
-
-
-def _incident(i: Incident) -> dict[str, Any]:
-    return {
-        "id": i.id,
-        "name": i.name,
-        "tracks": list(i.tracks),
-        "exercise": i.exercise,
-        "opened_at": i.opened_at,
-        "opened_by": i.opened_by,
-        "why": i.why,
-        "review_at": i.review_at,
+class Switches(LazyGroup):
+    functions: ClassVar[Mapping[str, Callable[..., None]]] = {
+        "crisis": crisis,
+        "change": change,
+        "calm": calm,
+        "history": history,
     }
 
 
-def _transition(t: Transition) -> Mapping[str, Any]:
-    base: dict[str, Any] = {"offset": t.offset, "result": t.result, "incidents": list(t.incidents)}
-    if t.command is None:
-        return {**base, "detail": t.detail}
-    c = t.command
-    return {
-        **base,
-        "at": format_instant(c.at),
-        "action": c.action,
-        "name": c.name,
-        "by": c.by,
-        "why": c.why,
-        "add": list(c.add),
-        "drop": list(c.drop),
-        "exercise": c.exercise,
-    }
+app = typer.Typer(
+    cls=Switches,
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 configuration, 5 done but not followed everywhere.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.callback(invoke_without_command=True)(show)

@@ -35,7 +35,7 @@ def stage(bus: Bus, member: str, total: str, hold_at: str = "0") -> None:
         try:
             with bus.transaction(f"stage-{member}") as transaction:
                 for record in records:
-                    transaction.publish(Message("findings", f"i:{record.key}", record.value))
+                    transaction.publish(Message("findings", f"{member}:{record.key}", record.value))
                 transaction.commit(consumer, {r.tp: Commit(r.offset + 1, f"from {member}") for r in records})
         except Fenced:
             print("fenced", flush=True)

@@ -1,75 +1,15 @@
-"""What every bus is held to. A further bus plugs in by one entry in `SITES`."""
+"""A bus of each kind, and processes beside it."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bus_support import SITES, Site
 
-from listener.bus import Bus, Consumer, Message, Record, open_bus
-from listener.bus.topics import Retention, topic_specs
-from listener.clock import Clock, SystemClock
-
-ROOT = Path(__file__).parents[2]
-PARTITIONS = 4
-KEEP = {Retention.PRIVACY: timedelta(days=30), Retention.BASELINE: timedelta(days=365)}
-PATIENCE = 30.0
-"""Seconds after which something that should happen never will."""
-
-
-class SetClock:
-    """Tells the time it was set to; the monotonic clock is the machine's."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2024, 3, 1, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wait(self, seconds: float, until: threading.Event) -> bool:
-        return until.wait(seconds)
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where one bus lives: what another process needs to open the same one."""
-
-    url: str
-    folder: Path
-
-    def open(self, clock: Clock | None = None) -> Bus:
-        bus = open_bus(self.url, self.folder, clock or SystemClock())
-        bus.ensure(topic_specs(PARTITIONS, KEEP))
-        return bus
-
-    def files(self) -> Iterator[Path]:
-        """All files that hold the bus's bytes."""
-        return (path for path in self.folder.rglob("*") if path.is_file())
-
-    def start(self, *args: object, crash: str = "") -> subprocess.Popen[str]:
-        """Run one of `child.py`'s parts in a process of its own."""
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "LYTTEPOST_CRASH": crash}
-        return subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("child.py")), self.url, str(self.folder), *map(str, args)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=env,
-        )
-
-
-SITES: Mapping[str, Callable[[Path], Site]] = {"embedded": lambda folder: Site("embedded:", folder / "data")}
+from listener.bus import Bus
 
 
 @pytest.fixture(params=SITES)
@@ -97,44 +37,3 @@ def processes(site: Site) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def mentions(count: int, start: int = 0, size: int = 0) -> list[Message]:
-    """Records for `mentions`, spread over its partitions by their keys."""
-    return [Message("mentions", f"x:{n}", f"{n} ".encode().ljust(size, b".")) for n in range(start, start + count)]
-
-
-def drain(consumer: Consumer, want: int, patience: float = PATIENCE) -> list[Record]:
-    """Poll until `want` records came, then once more for any that should not have."""
-    records: list[Record] = []
-    deadline = time.monotonic() + patience
-    while len(records) < want and time.monotonic() < deadline:
-        records += consumer.poll(0.2)
-    return records + consumer.poll(0)
-
-
-def everything(bus: Bus, topic: str) -> list[Record]:
-    """All that a reader from the beginning finds now."""
-    reader = bus.reader([topic])
-    records: list[Record] = []
-    while batch := reader.poll(0):
-        records += batch
-    reader.close()
-    return records
-
-
-def eventually(happened: Callable[[], bool], patience: float = PATIENCE) -> bool:
-    """Whether it happens in time."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if happened():
-            return True
-        time.sleep(0.02)
-    return happened()
-
-
-def finish(process: subprocess.Popen[str], text: str = "") -> str:
-    """Let a child run to its end; what it said. It must end well."""
-    out, _ = process.communicate(text, timeout=PATIENCE * 2)
-    assert process.returncode == 0, f"child ended with {process.returncode}"
-    return out

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from conftest import PARTITIONS, SetClock, Site, drain, eventually, everything, finish, mentions
+from bus_support import PARTITIONS, SetClock, Site, drain, eventually, everything, finish, mentions, said
 
 from listener.bus import Bus, Message, TopicPartition, partition_of
 from listener.bus.topics import topic_specs
@@ -227,7 +227,7 @@ def test_purging_reaches_the_bytes_while_others_read_and_write(site: Site, bus: 
     secret = b"Jeg er redd for bestemor"
     running = [processes("watch", 6), processes("press", 6)]
     for process in running:
-        assert process.stdout.readline()
+        said(process)
     bus.publish([Message("mentions", "x:secret", secret)])
     bus.publish(mentions(200, size=600))
     assert bus.purge([(TopicPartition("mentions", partition_of("x:secret", PARTITIONS)), "x:secret")]) == 1

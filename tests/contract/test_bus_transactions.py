@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 
 import pytest
-from conftest import drain, everything, finish, mentions
+from bus_support import PATIENCE, drain, everything, finish, killed, mentions
 
 from listener.bus import Commit, Message, TopicPartition
 
@@ -17,10 +17,15 @@ def test_a_transaction_that_fails_leaves_nothing(bus):
     bus.publish(mentions(10))
     consumer = bus.consumer(["mentions"], group="stage", member="a")
     records = drain(consumer, 10)
-    with pytest.raises(ZeroDivisionError), bus.transaction("stage-a") as transaction:
-        transaction.publish(Message("findings", "k", b"v"))
-        transaction.commit(consumer, {r.tp: Commit(r.offset + 1) for r in records})
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with bus.transaction("stage-a") as transaction:
+            transaction.publish(Message("findings", "k", b"v"))
+            transaction.commit(consumer, {r.tp: Commit(r.offset + 1) for r in records})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert everything(bus, "findings") == []
     assert all(consumer.committed(r.tp) is None for r in records)
 
@@ -49,19 +54,19 @@ def test_an_empty_transaction_does_nothing(bus):
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
-@pytest.mark.parametrize("where", ["bus.before_commit", "bus.after_commit", "stage.before_publish", "stage.after_publish"])
+@pytest.mark.parametrize(
+    "where", ["bus.before_commit", "bus.after_commit", "stage.before_publish", "stage.after_publish"]
+)
 def test_outputs_are_there_exactly_once_though_the_stage_was_killed(bus, processes, where, times):
     bus.publish(mentions(TOTAL))
-    killed = processes("stage", "a", TOTAL, crash=f"{where}:{times}")
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
+    killed(processes("stage", "a", TOTAL, crash=f"{where}:{times}"))
     halfway = everything(bus, "findings")
     committed = bus.lag("stage")
     if committed:
         assert len(halfway) == TOTAL - sum(committed.values())
     finish(processes("stage", "a", TOTAL))
     assert Counter((r.key, r.value) for r in everything(bus, "findings")) == Counter(
-        (f"i:{m.key}", m.value) for m in mentions(TOTAL)
+        (f"a:{m.key}", m.value) for m in mentions(TOTAL)
     )
 
 
@@ -69,7 +74,7 @@ def test_a_stage_killed_again_and_again_gets_there(bus, processes):
     bus.publish(mentions(TOTAL))
     for _ in range(10):
         child = processes("stage", "a", TOTAL, crash="bus.after_commit:5")
-        child.communicate()
+        child.communicate(timeout=PATIENCE)
         if child.returncode == 0:
             break
         assert child.returncode == -signal.SIGKILL
@@ -78,9 +83,7 @@ def test_a_stage_killed_again_and_again_gets_there(bus, processes):
 
 def test_effects_outside_the_bus_are_done_again_for_the_last_batch_only(bus, processes):
     bus.publish(mentions(TOTAL))
-    killed = processes("effects", "a", TOTAL, crash="dispatch.after_send:4")
-    before, _ = killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
+    before = killed(processes("effects", "a", TOTAL, crash="dispatch.after_send:4"))
     seen = Counter(before.split())
     seen.update(finish(processes("effects", "a", TOTAL)).split())
     assert len(seen) == TOTAL

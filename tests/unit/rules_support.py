@@ -12,7 +12,7 @@ from alerts.rules.judge import IncidentInfo
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
-from listener.records import Cue, Finding, Gap, Kind, Origin, Tick
+from listener.records import Cue, Finding, Gap, Kind, Origin, Recorded, Tick
 
 START = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 INCIDENT = IncidentInfo("brann-1", "Brann")
@@ -66,13 +66,18 @@ def rule(type: str, **options: Any) -> RuleSpec:
     return spec
 
 
-def judge(spec: RuleSpec | Iterable[RuleSpec], records: Iterable[Finding | Tick | Gap], **engine: Any) -> list[Verdict]:
+def judge(spec: RuleSpec | Iterable[RuleSpec], records: Iterable[Recorded], **engine: Any) -> list[Verdict]:
     """Everything the rules say of the records, without any lateness unless it is asked for."""
     specs = (spec,) if isinstance(spec, RuleSpec) else tuple(spec)
     made = Engine(specs, INCIDENT, **{"allowed_lateness": timedelta(), **engine})
-    return [verdict for offset, record in enumerate(records) for verdict in made.feed(record, offset)]
+    return [verdict for offset, record in enumerate(records) for verdict in feed(made, record, offset)]
 
 
 def said(verdicts: Iterable[Verdict]) -> list[tuple[str, float]]:
     """What was said and when, in seconds after START."""
     return [(verdict.event.value, (verdict.at - START).total_seconds()) for verdict in verdicts]
+
+
+def feed(engine: Engine, record: Recorded, offset: int) -> list[Verdict]:
+    assert isinstance(record, Finding | Tick | Gap)
+    return engine.feed(record, offset)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from rules_support import finding, gap, instant, judge, lookback, rule, said, tick
+from rules_support import feed, finding, gap, instant, judge, lookback, rule, said, tick
 
 from alerts.rules.engine import Engine
 from alerts.rules.verdict import Reason
@@ -44,7 +44,7 @@ def test_a_level_that_stays_high_fires_once() -> None:
 def test_nothing_is_judged_before_the_watermark_passes_it() -> None:
     records = [finding(0), finding(1), finding(2), tick(11), tick(12)]
     engine = Engine((THREE,))
-    counts = [len(engine.feed(record, offset)) for offset, record in enumerate(records)]
+    counts = [len(feed(engine, record, offset)) for offset, record in enumerate(records)]
     assert counts == [0, 0, 0, 0, 1]
 
 
@@ -177,3 +177,9 @@ def test_memory_is_bounded_by_windows_and_not_by_keys_ever_seen() -> None:
     (frequency,) = engine._judges.values()
     assert len(frequency._states) <= 182  # type: ignore[attr-defined]
     assert len(engine._seen) <= 601
+
+
+def test_a_level_that_falls_at_the_very_instant_of_a_post_is_told_at_once() -> None:
+    spec = rule("frequency", timeframe="60s", num_events=2, realert="0s")
+    posts = [finding(0, "a"), finding(0, "b"), finding(60, "c"), tick(61)]
+    assert said(judge(spec, posts)) == [("fired", 0), ("resolved", 60)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from listener.commands import out, out_json, say
-from listener.config import config_dir, packaged_config
-from listener.errors import Refused, UsageError
+from listener.config import config_dir, load_yaml, packaged_config, raw_settings
+from listener.errors import ConfigError, Refused, UsageError
 
 app = typer.Typer(help="Look at the configuration, check it, copy it.", no_args_is_help=True)
 
@@ -21,6 +23,44 @@ def show() -> None:
     from listener.settings import load_settings
 
     out_json(load_settings().model_dump(mode="json"))
+
+
+@app.command()
+def check() -> None:
+    """Read everything, channels included, and tell every mistake with file, line and mend."""
+    from alerts.channels import open_channels
+    from alerts.kinds import KindCues
+    from alerts.messages import load_messages
+    from alerts.people import load_people
+    from alerts.rules.examples import judge_examples
+    from alerts.rules.load import load_rules
+    from listener.settings import load_settings
+    from listener.tracks import load_standing
+
+    raw = raw_settings()
+    folder = raw.folder
+    problems: list[str] = []
+
+    def tried(read: Callable[[], object]) -> None:
+        try:
+            read()
+        except ConfigError as error:
+            problems.append(str(error))
+
+    def rules() -> None:
+        for spec in load_rules(folder / "rules"):
+            problems.extend(f"{spec.name}: {problem}" for problem in judge_examples(spec))
+
+    tried(lambda: load_settings(raw))
+    tried(lambda: load_standing(load_yaml(folder / "tracks.yaml")))
+    tried(lambda: open_channels(load_people(folder / "people.yaml").channels() | set(raw.get("channels", {})), raw))
+    tried(lambda: KindCues.load(folder / "cues"))
+    for language in ("nb", "en"):
+        tried(partial(load_messages, folder, language))
+    tried(rules)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    out(f"{folder}: all as it should be")
 
 
 @app.command()

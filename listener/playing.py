@@ -1,0 +1,63 @@
+"""Where a source goes on: which incidents a tick on the bus was for, and whether they are still the ones.
+
+A tick's cursor says how far the source was read and which incidents it was read for then. One that is open still goes
+on from there; a source that had ended begins anew for an incident that was not yet open. Names and no times: a clock
+that jumps back changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Set
+from dataclasses import dataclass
+
+from listener.bus import Bus, TopicPartition
+from listener.records import MENTIONS, BadRecord, Tick, decode
+
+CHUNK = 2_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a cursor on the bus says. `at` is the source's own word; None: it was left, and begins anew."""
+
+    at: str | None
+    played_for: frozenset[str]
+    final: bool
+
+
+def cursor(at: str | None, played_for: Set[str]) -> str | None:
+    """A tick's cursor."""
+    return None if at is None else json.dumps({"for": sorted(played_for), "at": at})
+
+
+def place(tick: Tick) -> Place:
+    """A tick's cursor, read. One that is none of ours counts as none."""
+    try:
+        saved = json.loads(tick.cursor or "null")
+        return Place(str(saved["at"]), frozenset(map(str, saved["for"])), tick.final)
+    except (ValueError, KeyError, TypeError):
+        return Place(None, frozenset(), tick.final)
+
+
+def goes_on(last: Place, wanted: Set[str]) -> bool:
+    """Whether a source that stood there goes on for these incidents, or begins anew."""
+    return bool(last.played_for & wanted) and (not last.final or wanted <= last.played_for)
+
+
+def last_tick(bus: Bus, source: str) -> Tick | None:
+    """The newest tick of a source. Ticks go to every partition of `mentions`, so one partition tells."""
+    tp = TopicPartition("mentions", 0)
+    end, begin = bus.end_offset(tp), bus.begin_offset(tp)
+    while end > begin:
+        start = max(begin, end - CHUNK)
+        for record in reversed(bus.read(tp, start, end - start)):
+            if record.key == f"{source}:tick" and record.value is not None and record.offset < end:
+                try:
+                    found = decode(MENTIONS, record.value)
+                except BadRecord:
+                    continue
+                if isinstance(found, Tick):
+                    return found
+        end = start
+    return None

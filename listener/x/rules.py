@@ -1,0 +1,141 @@
+"""Tracks → X's filter rules, and what must change at X so that ours are in force. Pure.
+
+A rule is at most 512 characters, so that the same text serves search too. Every rule of ours bears a tag that begins
+with `lyttepost`; rules with other tags, or none, are somebody else's and are never touched.
+
+Source: X API v2, "Build a rule for filtered stream": AND binds before OR, so alternatives are put in brackets; matching
+is by whole words, case does not matter, accents do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from listener.tracks import Track, TrackKind, parse
+
+LONGEST = 512
+TAG = "lyttepost"
+NO_REPOSTS = " -is:retweet"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule as it should be at X. `tracks` are those it listens for, for telling which of them X refused."""
+
+    value: str
+    tracks: tuple[str, ...]
+
+    @property
+    def tag(self) -> str:
+        return f"{TAG}:{hashlib.sha256(self.value.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class RuleAtX:
+    """A rule as X tells it."""
+
+    id: str
+    value: str
+    tag: str | None = None
+
+    @property
+    def ours(self) -> bool:
+        return self.tag is not None and self.tag.split(":")[0] == TAG
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What to add first, and then to delete: in between nothing goes unheard."""
+
+    add: tuple[Rule, ...]
+    delete: tuple[RuleAtX, ...]
+    keep: tuple[RuleAtX, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.delete)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Rules, and the tracks that X cannot listen for as we do, each with the reason."""
+
+    rules: tuple[Rule, ...]
+    refused: Mapping[str, str]
+    approximate: Mapping[str, str]
+
+
+def compile_rules(tracks: Iterable[str], *, reposts: bool = True) -> Compiled:
+    """Canonical tracks → as few rules as fit, the same for the same tracks in whatever order."""
+    suffix = "" if reposts else NO_REPOSTS
+    refused: dict[str, str] = {}
+    approximate: dict[str, str] = {}
+    clauses: list[tuple[str, str]] = []
+    apart: list[Rule] = []
+    for text in sorted(set(tracks)):
+        try:
+            track = parse(text)
+        except ValueError as error:
+            refused[text] = str(error)
+            continue
+        clause = clause_of(track)
+        if len(clause) + len(suffix) > LONGEST:
+            refused[text] = f"longer than X allows ({LONGEST} characters)"
+            continue
+        clauses.append((clause, text))
+        if track.prefix:
+            approximate[text] = "X matches whole words only: compounds are found where they are mentioned otherwise too"
+        if track.kind is TrackKind.PLACE:
+            # A rule of its own: an account whose plan lacks the operator loses this one and no other.
+            apart.append(Rule(f"place:{_quoted(track.text)}{suffix}", (text,)))
+    rules = [*_packed(clauses, suffix), *apart]
+    return Compiled(tuple(rules), refused, approximate)
+
+
+def clause_of(track: Track) -> str:
+    """One track as an operand of OR."""
+    if track.kind is TrackKind.HASHTAG:
+        return f"#{track.text}"
+    if track.kind is TrackKind.ACCOUNT:
+        name = track.text
+        return f"from:{name} OR @{name} OR retweets_of:{name}"
+    return _quoted(track.text)
+
+
+def reconcile(wanted: Sequence[Rule], at_x: Iterable[RuleAtX]) -> Changes:
+    """What must change so that ours at X are exactly `wanted`. Foreign rules are in neither list."""
+    ours = [rule for rule in at_x if rule.ours]
+    keep: dict[tuple[str, str | None], RuleAtX] = {}
+    delete = []
+    asked = {(rule.value, rule.tag) for rule in wanted}
+    for rule in ours:
+        name = (rule.value, rule.tag)
+        if name in asked and name not in keep:
+            keep[name] = rule
+        else:
+            delete.append(rule)
+    add = [rule for rule in wanted if (rule.value, rule.tag) not in keep]
+    return Changes(tuple(add), tuple(delete), tuple(keep.values()))
+
+
+def _packed(clauses: Sequence[tuple[str, str]], suffix: str) -> Iterator[Rule]:
+    """Clauses joined by OR, each rule as long as fits."""
+    held: list[tuple[str, str]] = []
+    for clause in clauses:
+        if held and len(_joined([*held, clause], suffix)) > LONGEST:
+            yield Rule(_joined(held, suffix), tuple(text for _, text in held))
+            held = []
+        held.append(clause)
+    if held:
+        yield Rule(_joined(held, suffix), tuple(text for _, text in held))
+
+
+def _joined(clauses: Sequence[tuple[str, str]], suffix: str) -> str:
+    text = " OR ".join(clause for clause, _ in clauses)
+    return f"({text}){suffix}" if suffix and " OR " in text else f"{text}{suffix}"
+
+
+def _quoted(text: str) -> str:
+    """A phrase, word for word. A quotation mark inside would end it: it separates words and nothing more."""
+    return '"' + " ".join(text.replace('"', " ").replace("\\", " ").split()) + '"'

@@ -1,0 +1,301 @@
+"""A deployment on this machine: real processes on one data folder, and what they left on the bus.
+
+Recordings are written here too: an invented crisis at an invented hospital, in which every post bears a word of its
+own, so that a search in the bytes of a file finds any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from listener.bus import Bus, Record, open_bus
+from listener.clock import SystemClock
+
+ROOT = Path(os.environ.get("SCENARIO_ROOT") or Path(__file__).parents[2])
+START = datetime(2031, 2, 3, 18, 0, tzinfo=UTC)
+TRACK = "granvik"
+UNMATCHED = 17
+"""Every so many posts one speaks of something else."""
+
+SAYINGS = (
+    "Det brenner i Granvik sykehus, jeg står utenfor og ser røyk fra taket",
+    "Kan sykehuset i Granvik sette opp en telefon for pårørende?",
+    "Visstnok er strømmen borte på operasjonsstua i Granvik, har hørt det fra en nabo",
+    "Noen som vet om legevakta i Granvik er åpen?",
+    "Granvik burde hatt bedre brannvern, dette er uforsvarlig",
+    "Tenker på alle i Granvik i kveld #granvikbrann",
+    "Vi trenger tepper og vann ved skolen i Granvik #granvikhjelp",
+    "Is the emergency room in Granvik open tonight?",
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file of recorded posts, and what a run must make of it."""
+
+    path: Path
+    ids: tuple[str, ...]
+    matching: tuple[str, ...]
+    duplicates: int
+    garbage: int
+
+    @property
+    def keys(self) -> list[str]:
+        return sorted(f"recording:{id_}" for id_ in self.matching)
+
+
+def word(number: int) -> str:
+    """The word that post `number` alone bears."""
+    return f"særord{number:06d}q"
+
+
+def post(number: int, at: datetime, text: str, **more: Any) -> dict[str, Any]:
+    author = number * 7919 % 900
+    return {
+        "id": str(10_000_000 + number),
+        "created_at": at.isoformat().replace("+00:00", "Z"),
+        "text": f"{text} {word(number)}",
+        "author_id": f"77{author:06d}",
+        "username": f"bruker_{author}",
+        "followers": 250_000 if author < 4 else author * 20,
+        **more,
+    }
+
+
+def write_recording(path: Path, posts: int = 4000, *, seed: int = 1, seconds: float = 10_800) -> Recording:
+    """So many posts over `seconds`, unevenly; with reposts, ids seen twice, and lines that are no posts."""
+    rng = random.Random(seed)
+    times = sorted(rng.betavariate(1.2, 1.8) * seconds for _ in range(posts))
+    lines: list[str] = []
+    ids: list[str] = []
+    matching: list[str] = []
+    duplicates = garbage = 0
+    for number, after in enumerate(times):
+        at = START + timedelta(milliseconds=round(after * 1000))
+        if number % UNMATCHED == UNMATCHED - 1:
+            said = post(number, at, "Fin tur på ski i dag")
+        elif number > 20 and rng.random() < 0.2:
+            first = rng.randrange(max(0, number - 200), number)
+            said = post(number, at, f"RT @bruker_{first % 900}: {rng.choice(SAYINGS)}", repost_of=str(10_000_000 + first))
+        else:
+            said = post(number, at, rng.choice(SAYINGS))
+        ids.append(said["id"])
+        if number % UNMATCHED != UNMATCHED - 1:
+            matching.append(said["id"])
+        lines.append(json.dumps(said, ensure_ascii=False))
+        if rng.random() < 0.02:
+            lines.append(json.dumps(said, ensure_ascii=False))
+            duplicates += 1
+        if rng.random() < 0.01:
+            lines.append(rng.choice(['{"id": "1", "text": ', "granvik ingen json", '{"id": "5", "text": "granvik"}']))
+            garbage += 1
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Recording(path, tuple(ids), tuple(matching), duplicates, garbage)
+
+
+@dataclass
+class Running:
+    """`lyttepost run`, started and ready to be asked."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    port: int
+
+    def get(self, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the series that bear these labels."""
+        total = 0.0
+        for line in self.get("/metrics")[1].splitlines():
+            series, _, value = line.rpartition(" ")
+            if series.partition("{")[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items()):
+                total += float(value)
+        return total
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self) -> tuple[int, float]:
+        """SIGTERM: the exit code, and the seconds it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(15)
+        return code, time.monotonic() - began
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+
+@dataclass
+class Deployment:
+    """One data folder with what belongs to it. `settings` are environment variables without their prefix."""
+
+    home: Path
+    recording: Path | None = None
+    speed: str = "720"
+    settings: dict[str, str] = field(default_factory=dict)
+    data: Path = Path()
+    key: Path = Path()
+    running: list[Running] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self.data == Path():
+            self.data = self.home / "data"
+        if self.key == Path():
+            self.key = self.home / "keys" / "pseudonym.key"
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        ours = {"PRIVACY__KEY_FILE": str(self.key), **self.settings}
+        if self.recording is not None:
+            ours |= {"SOURCES__RECORDING__PATH": str(self.recording), "SOURCES__RECORDING__SPEED": self.speed}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
+        named = {f"LYTTEPOST_{name}": value for name, value in ours.items()}
+        return {**clean, "PYTHONPATH": str(ROOT), **named, **(more or {})}
+
+    def command(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A command of the command line on this folder, to its end."""
+        return subprocess.run(
+            [*LYTTEPOST, *args, "--data", str(self.data)],
+            env=self.environment(env), capture_output=True, text=True, timeout=60, check=False, cwd=self.home,
+        )  # fmt: skip
+
+    def start(self, *args: str, env: Mapping[str, str] | None = None, wait: bool = True) -> Running:
+        """`lyttepost run`; with `wait`, until its web port answers."""
+        log = self.home / f"log-{len(self.running) + 1}.txt"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [*LYTTEPOST, "run", "--port", "0", "--data", str(self.data), *args],
+                env=self.environment(env), stdout=out, stderr=subprocess.STDOUT, cwd=self.home,
+            )  # fmt: skip
+        running = Running(process, log, 0)
+        self.running.append(running)
+        if wait:
+            until(lambda: "metrics and health at" in running.said or process.poll() is not None, 30, "it starts")
+            assert process.poll() is None, running.said
+            running.port = int(running.said.partition("metrics and health at http://127.0.0.1:")[2].partition(" ")[0])
+        return running
+
+    def exercise(self, name: str = "Øvelse Granvik", *more: str) -> None:
+        done = self.command("mode", "crisis", "--name", name, "--track", TRACK, "--exercise", "--why", "prøve",
+                            "--no-wait", *more)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    @contextmanager
+    def bus(self) -> Iterator[Bus]:
+        bus = open_bus("embedded:", self.data, SystemClock())
+        try:
+            yield bus
+        finally:
+            bus.close()
+
+    def records(self, topic: str) -> list[Record]:
+        with self.bus() as bus:
+            return read_all(bus, topic)
+
+    def values(self, topic: str, type_: str | None = None) -> list[dict[str, Any]]:
+        """The records of a topic that have a value, as JSON; of one type only, if it is named."""
+        values = [json.loads(record.value) for record in self.records(topic) if record.value is not None]
+        return [value for value in values if type_ is None or value.get("type") == type_]
+
+    def settled(self) -> bool:
+        """The recording was played to its end, and all that it caused is judged."""
+        with self.bus() as bus:
+            try:
+                ticks = [r for r in read_all(bus, "mentions") if r.key == "recording:tick"]
+                lags = {**bus.lag("annotate"), **bus.lag("judge")}
+            except Exception:
+                return False
+        return bool(ticks) and json.loads(ticks[-1].value or b"{}").get("final", False) and not any(lags.values())
+
+    def wait_until_settled(self, seconds: float = 50) -> None:
+        until(self.settled, seconds, "the recording is played and judged", every=0.25)
+
+
+LYTTEPOST = (sys.executable, "-c", "import lyttepost; lyttepost.main()")
+
+
+def until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.05) -> None:
+    """Wait for something that another process does. Fails by saying what did not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(every)
+
+
+def read_all(bus: Bus, topic: str) -> list[Record]:
+    reader = bus.reader([topic])
+    out: list[Record] = []
+    while records := reader.poll(0.0, 5000):
+        out += records
+    reader.close()
+    return out
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left on the bus, as far as it must not depend on how often it was interrupted."""
+
+    mentions: Counter[str]
+    findings: dict[str, str]
+    alerts: dict[str, list[str]]
+    """Rule → what it said, in order. Between rules the order is that of hearing."""
+    deadletters: Counter[str]
+    volumes: dict[str, int]
+
+
+def outcome(deployment: Deployment) -> Outcome:
+    findings = {}
+    times: Counter[str] = Counter()
+    for value in deployment.values("findings", "finding"):
+        key = f"{value['incident']}:{value['source']}:{value['id']}"
+        times[key] += 1
+        kept = {name: said for name, said in value.items() if name != "captured_at"}
+        findings[f"{key}#{times[key]}"] = json.dumps(kept, sort_keys=True)
+    volumes: Counter[str] = Counter()
+    for value in deployment.values("volumes"):
+        volumes[f"{value['track']}@{value['minute']}"] += value["count"]
+    alerts: dict[str, list[str]] = {}
+    for value in deployment.values("alerts"):
+        kept = {name: said for name, said in value.items() if name != "found_at"}
+        alerts.setdefault(value["rule"], []).append(json.dumps(kept, sort_keys=True, ensure_ascii=False))
+    return Outcome(
+        mentions=Counter(f"{v['source']}:{v['id']}" for v in deployment.values("mentions", "mention")),
+        findings=findings,
+        alerts=alerts,
+        deadletters=Counter(value["where"] for value in deployment.values("deadletters")),
+        volumes=dict(volumes),
+    )
+
+
+def files_with(folder: Path, needles: Sequence[str]) -> list[tuple[str, str]]:
+    """(file, needle) for each of the words that stands in the bytes of a file below `folder`."""
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        found += [(path.name, needle) for needle in needles if needle.encode() in content]
+    return found

@@ -1,0 +1,294 @@
+"""The house keeps its rooms: who may import whom, what a switch may cost, and what no file may hold."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from alerts.channels import CHANNELS
+from alerts.rules import TYPES
+from listener.bus import BUSES
+from listener.plugins import load
+from listener.sources import SOURCES
+from lyttepost import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST = 350
+LONGER = {
+    "listener/records.py": 420,  # every record in one place, on purpose
+}
+"""Modules that may be longer, up to where, and why."""
+
+SHARED = {"listener.sources.x_payload"}
+"""The shape of X's answers: no source, but shared by those that read them."""
+
+Sources = Mapping[str, ast.Module]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def paths() -> list[Path]:
+    return sorted([ROOT / "lyttepost.py", *ROOT.glob("listener/**/*.py"), *ROOT.glob("alerts/**/*.py")])
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every module that is named in an import, at whatever depth; of `from a import b` both `a` and `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            assert node.module
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+@pytest.fixture(scope="module")
+def modules() -> Sources:
+    return {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in paths()}
+
+
+def breaches(modules: Sources, inside: str, forbidden: str, but: frozenset[str] = frozenset()) -> list[str]:
+    """Imports of `forbidden` by modules of `inside`, itself and `but` excepted."""
+    return [
+        f"{name} imports {found}"
+        for name, tree in modules.items()
+        if within(name, inside)
+        for found in imported(tree)
+        if within(found, forbidden) and not any(within(found, each) for each in but | {name})
+    ]
+
+
+def plug_ins(table: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(path.partition(":")[0] for path in table.values())
+
+
+def test_the_rooms_are_found(modules: Sources) -> None:
+    assert {"lyttepost", "listener.mode", "listener.bus.embedded", "alerts.channels.email"} <= modules.keys()
+
+
+def test_listener_never_imports_alerts(modules: Sources) -> None:
+    assert breaches(modules, "listener", "alerts") == []
+
+
+@pytest.mark.parametrize("room", ["listener", "alerts"])
+def test_nobody_imports_the_front_door(modules: Sources, room: str) -> None:
+    assert breaches(modules, room, "lyttepost") == []
+
+
+@pytest.mark.parametrize("room", ["lyttepost", "listener", "alerts"])
+@pytest.mark.parametrize("package", ["config", "tests", "deploy"])
+def test_data_and_tests_are_no_packages_of_ours(modules: Sources, room: str, package: str) -> None:
+    assert breaches(modules, room, package) == []
+
+
+def test_config_is_data_only() -> None:
+    assert [path.name for path in (ROOT / "config").rglob("*.py*")] == []
+
+
+def folder_of_modules(package: str) -> frozenset[str]:
+    return frozenset(
+        module_name(path) for path in (ROOT / Path(*package.split("."))).glob("*.py") if path.name != "__init__.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("package", "neighbours"),
+    [
+        ("listener.sources", folder_of_modules("listener.sources") - SHARED),
+        ("alerts.channels", folder_of_modules("alerts.channels")),
+        ("alerts.rules", plug_ins(TYPES)),
+    ],
+)
+def test_plug_ins_import_nobody_beside_them(modules: Sources, package: str, neighbours: frozenset[str]) -> None:
+    assert neighbours
+    assert neighbours <= modules.keys()
+    # The package too: its table names them, and importing one would import it for all.
+    rooms = {name: modules[name] for name in neighbours | {package}}
+    assert [breach for other in sorted(neighbours) for breach in breaches(rooms, package, other)] == []
+
+
+@pytest.mark.parametrize("shared", sorted(SHARED))
+def test_what_is_shared_by_sources_imports_no_source(modules: Sources, shared: str) -> None:
+    sources = folder_of_modules("listener.sources") - SHARED
+    assert [line for source in sources for line in breaches(modules, shared, source)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("BUSES", BUSES), ("SOURCES", SOURCES), ("TYPES", TYPES), ("CHANNELS", CHANNELS), ("COMMANDS", COMMANDS)],
+)
+def test_what_a_table_of_plug_ins_names_is_there(name: str, table: Mapping[str, str]) -> None:
+    assert table, name
+    for path in table.values():
+        assert load(path) is not None, path
+
+
+def test_every_channel_rule_type_and_source_is_in_its_table() -> None:
+    assert plug_ins(CHANNELS) == folder_of_modules("alerts.channels")
+    assert plug_ins(SOURCES) == folder_of_modules("listener.sources") - SHARED
+    named = {name for name in folder_of_modules("alerts.rules") if hasattr(importlib.import_module(name), "TYPE")}
+    assert plug_ins(TYPES) == named
+
+
+def commands_of(package: str) -> set[str]:
+    found = (importlib.import_module(name) for name in folder_of_modules(package))
+    return {module.__name__ for module in found if hasattr(module, "app")}
+
+
+def test_every_command_is_in_the_table() -> None:
+    assert plug_ins(COMMANDS) == commands_of("listener.commands") | commands_of("alerts.commands")
+
+
+@pytest.mark.parametrize("path", paths(), ids=module_name)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not tree.body or ast.get_docstring(tree), f"{path.relative_to(ROOT)} has no docstring"
+
+
+def test_modules_are_short() -> None:
+    lengths = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines()) for p in paths()}
+    assert {name: n for name, n in lengths.items() if n > LONGER.get(name, LONGEST)} == {}
+    assert [name for name in LONGER if lengths.get(name, 0) <= LONGEST] == [], "no exception is needed any more"
+
+
+HEAVY = (
+    "pydantic",
+    "pydantic_core",
+    "prometheus_client",
+    "phonenumbers",
+    "stdnum",
+    "ahocorasick_rs",
+    "tweepy",
+    "kafka",
+    "alerts",
+    "listener.records",
+    "listener.settings",
+)
+
+RUN = """
+import os, sys
+listed = os.open(sys.argv.pop(1), os.O_WRONLY | os.O_CREAT)
+class Listing:
+    def find_spec(name, path=None, target=None):
+        os.write(listed, name.encode() + b"\\n")
+sys.meta_path.insert(0, Listing)
+import lyttepost
+lyttepost.main()
+"""
+"""Each import is written down at once: a command may leave without a goodbye."""
+
+
+def imported_by(tmp_path: Path, *words: str) -> set[str]:
+    """Every module that the command imports."""
+    listed = tmp_path / "modules"
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(listed), *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LYTTEPOST_DATA": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(listed.read_text(encoding="utf-8").splitlines())
+
+
+def heavy(names: set[str]) -> list[str]:
+    return sorted(name for name in names if any(within(name, each) for each in HEAVY))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("crisis", "--name", "Brann", "--track", "fjordby*", "--account", "@fjordbysyk", "--why", "røyk", "--no-wait"),
+        ("calm", "--why", "slukket", "--no-wait"),
+        ("history",),
+        (),
+    ],
+    ids=lambda words: words[0] if words else "show",
+)
+def test_a_mode_switch_imports_nothing_heavy(tmp_path: Path, words: tuple[str, ...]) -> None:
+    found = imported_by(tmp_path, "mode", *words)
+    assert {"listener.commands.mode", "listener.bus.embedded"} <= found
+    assert heavy(found) == []
+
+
+def test_what_is_heavy_would_be_seen(tmp_path: Path) -> None:
+    assert {"pydantic", "listener.settings"} <= set(heavy(imported_by(tmp_path, "config", "show")))
+
+
+def tracked() -> list[Path]:
+    """What the repository holds, or what it would; outside a repository, whatever is there."""
+    done = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("no git repository")
+    return [path for path in (ROOT / name for name in done.stdout.split("\0") if name) if path.is_file()]
+
+
+OF_A_MACHINE = re.compile(
+    r"""(?:^|[\s"'=(:`])/(?:wo[r]k|ro[o]t|ho[m]e/\w|Us[e]rs|m[n]t)/"""  # a path that is right on one machine only
+    r"|\b(?:py[p]i|files\.pyth[o]nhosted)\.org\b|index-u[r]l|artifa[c]tory|\bne[x]us\."  # a registry by its address
+)
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    found = []
+    for path in tracked():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if OF_A_MACHINE.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}")
+    assert found == []
+
+
+@pytest.mark.parametrize("line", ["see " + "/wo" + "rk/x", "'/ro" + "ot/.venv'", "--index" + "-url=x"])
+def test_a_machines_path_would_be_found(line: str) -> None:
+    assert OF_A_MACHINE.search(line)
+
+
+def readme_block(name: str) -> list[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(rf"^<!-- {name} -->\n```sh\n(.*?)```\n<!-- /{name} -->$", text, re.MULTILINE | re.DOTALL)
+    return str(block).splitlines()
+
+
+def test_the_readmes_second_command_sets_up_and_tests() -> None:
+    (line,) = readme_block("test")
+    first, *between, last = line.split(" && ")
+    assert first == "python3 -m venv .venv"
+    assert last == ".venv/bin/pytest"
+    assert any(re.fullmatch(r"\.venv/bin/pip install (-q )?-e '\.\[test\]'", step) for step in between)
+
+
+def test_ci_runs_the_readmes_command_and_none_of_its_own() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "<!-- test -->" in script
+    assert "pip install" not in script
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is bash")
+def test_the_ci_script_is_sound_bash() -> None:
+    done = subprocess.run(["bash", "-n", ".ci/run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
