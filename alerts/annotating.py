@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from alerts.annotate import Annotator
 from alerts.kinds import KindCues
@@ -13,17 +14,28 @@ from listener.health import Part
 from listener.metrics import Metrics
 from listener.records import MENTIONS, Finding, Gap, Kind, Mention, Origin, Tick, decode, encode
 from listener.stage import Stage
+from listener.units import from_ms
 
 
 class Annotating:
-    """The worker. Its group is `annotate`."""
+    """The worker. Its group is `annotate`. `keep`: a mention that is older is dropped, and lives on in no finding."""
 
     name = "annotate"
 
-    def __init__(self, bus: Bus, cues: KindCues, *, clock: Clock, metrics: Metrics, part: Part) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        cues: KindCues,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        part: Part,
+        keep: timedelta | None = None,
+    ) -> None:
         self._partitions = bus.partitions("findings")
         self._clock = clock
         self._metrics = metrics
+        self._keep = keep
         self._control = Control(bus)
         self._cues = cues
         self._annotator = self._make_annotator()
@@ -44,6 +56,9 @@ class Annotating:
             return []
         found = decode(MENTIONS, record.value)
         if isinstance(found, Mention):
+            if self._keep is not None and self._clock.now() - from_ms(record.time_ms) > self._keep:
+                self._metrics.posts_dropped.labels(found.source, "too_old").inc()
+                return []
             return [self._message(finding) for finding in self._annotator_for(found).findings(found)]
         return self._forward(found, record.partition)
 

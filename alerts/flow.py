@@ -102,7 +102,8 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
 
     if wits is not None:
         p = part("annotate")
-        add(Annotating(bus, wits.cues, part=p, clock=clock, metrics=metrics), p)
+        keep = house.settings.retention.content
+        add(Annotating(bus, wits.cues, part=p, clock=clock, metrics=metrics, keep=keep), p)
         p = part("register")
         register = Register(bus, house.folder / "register.sqlite", p)
         add(register, p)

@@ -19,7 +19,31 @@ log = logging.getLogger(__name__)
 
 
 class Cause(StrEnum):
+    """Why a source could not be heard."""
+
     DISK_FULL = "disk_full"
+    PROCESS_DOWN = "process_down"
+    """Nobody listened: a crash, a stop, an update."""
+    RULES_UNCONFIRMED = "rules_unconfirmed"
+    """The platform had not confirmed yet what we ask for."""
+    RULES_MISSING = "rules_missing"
+    """Rules of ours were gone at the platform."""
+    UNREACHABLE = "unreachable"
+    SILENCE = "silence"
+    RESET = "reset"
+    CLOSED = "closed"
+    HTTP_5XX = "http_5xx"
+    RATE_LIMITED = "rate_limited"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    OPERATIONAL_DISCONNECT = "operational_disconnect"
+    USAGE_CAPPED = "usage_capped"
+    REFUSED = "refused"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    QUEUE_FULL = "queue_full"
+    """Posts came faster than they could be taken in."""
+    GARBLED = "garbled"
+    """Bytes came that may have been a post and cannot be read."""
 
 
 class RoomGap:
@@ -100,6 +124,11 @@ def open_gap(source: str, start: datetime, cause: Cause) -> Gap:
 def closed(gap: Gap, end: datetime, *, refilled: int, refilled_until: datetime | None) -> Gap:
     """The gap, over. `refilled`: posts of that time that were found after all."""
     return gap.model_copy(update={"end": end, "refilled": refilled, "refilled_until": refilled_until})
+
+
+def is_whole(gap: Gap) -> bool:
+    """It is over, and all of it was found after all."""
+    return gap.end is not None and gap.refilled_until is not None and gap.refilled_until >= gap.end
 
 
 def to_ledger(gap: Gap) -> Message:

@@ -14,6 +14,22 @@ HEADLINES = {
         "nb": "Disken er full: nye innlegg blir ikke tatt imot. Rydd plass.",
         "en": "The disk is full: new posts are not taken in. Make room.",
     },
+    "x_unauthorized": {
+        "nb": "X godtar ikke nøkkelen vår: X blir ikke hørt. Sett en gyldig x.bearer_token og start på nytt.",
+        "en": "X does not accept our key: X is not heard. Set a valid x.bearer_token and restart.",
+    },
+    "x_forbidden": {
+        "nb": "X nekter kontoen vår dette: X blir ikke hørt. Se avtalen med X.",
+        "en": "X forbids our account this: X is not heard. See the plan with X.",
+    },
+    "x_track_refused": {
+        "nb": "X lytter ikke etter alle søkeordene. Se `lyttepost mode --json`.",
+        "en": "X does not listen for all tracks. See `lyttepost mode --json`.",
+    },
+    "x_silent": {
+        "nb": "X har ikke vært hørt på over ett minutt. Det prøves igjen.",
+        "en": "X has not been heard for more than a minute. It is tried again.",
+    },
     "rule_failed": {
         "nb": "En varslingsregel feiler. De andre virker; regelen prøves igjen.",
         "en": "An alert rule fails. The others work; it is tried again.",

@@ -12,15 +12,27 @@ raises `BadRecord`. Neither message holds a value of the record: values may be a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from listener.mode import Command, Incident, Presence
 
 SCHEMA_VERSION: Literal[1] = 1
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return at if at.tzinfo is UTC else at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no such instant in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""In Python's own UTC, whatever was written: those with pydantic's take ten times as long to compare."""
 
 
 class Origin(StrEnum):
@@ -103,7 +115,7 @@ class Post(Recorded):
     type: Literal["post"] = "post"
     source: str
     id: str
-    at: AwareDatetime
+    at: Instant
     text: str
     lang: str | None = None
     author: Author | None = None
@@ -123,8 +135,8 @@ class Captured(Recorded):
 
     source: str
     id: str
-    at: AwareDatetime
-    captured_at: AwareDatetime
+    at: Instant
+    captured_at: Instant
     origin: Origin = Origin.LIVE
     synthetic: bool = False
     exercise: bool = False
@@ -189,7 +201,7 @@ class Tick(Recorded):
 
     type: Literal["tick"] = "tick"
     source: str
-    until: AwareDatetime
+    until: Instant
     cursor: str | None = None
     final: bool = False
     partition: int | None = None
@@ -201,11 +213,11 @@ class Gap(Recorded):
     type: Literal["gap"] = "gap"
     id: str
     source: str
-    start: AwareDatetime = Field(alias="from")
-    end: AwareDatetime | None = Field(default=None, alias="to")
+    start: Instant = Field(alias="from")
+    end: Instant | None = Field(default=None, alias="to")
     cause: str
     refilled: int = 0
-    refilled_until: AwareDatetime | None = None
+    refilled_until: Instant | None = None
     partition: int | None = None
 
 
@@ -215,7 +227,7 @@ class Volume(Recorded):
     type: Literal["volume"] = "volume"
     source: str
     track: str
-    minute: AwareDatetime
+    minute: Instant
     count: int
 
 
@@ -232,7 +244,7 @@ class Alert(Recorded):
     type: Literal["alert"] = "alert"
     id: str
     event: Event
-    at: AwareDatetime
+    at: Instant
     incident: str
     incident_name: str
     exercise: bool = False
@@ -249,7 +261,7 @@ class Alert(Recorded):
     baseline: float | None = None
     timeframe_seconds: float | None = None
     reason: str
-    first_seen: AwareDatetime
+    first_seen: Instant
     authors: int | None = None
     posts: int = 0
     reposts: int = 0
@@ -257,8 +269,8 @@ class Alert(Recorded):
     spark: tuple[int, ...] = ()
     samples: tuple[Sample, ...] = ()
     heard_late: bool = False
-    posted_at: AwareDatetime | None = None
-    found_at: AwareDatetime | None = None
+    posted_at: Instant | None = None
+    found_at: Instant | None = None
     gaps: tuple[Gap, ...] = ()
 
 
@@ -287,7 +299,7 @@ class Delivery(Chained):
     type: Literal["delivery"] = "delivery"
     intent: str
     alert: str
-    at: AwareDatetime
+    at: Instant
     step: int
     channel: str
     target: str
@@ -312,7 +324,7 @@ class Decision(Chained):
     type: Literal["decision"] = "decision"
     kind: DecisionKind
     id: str
-    at: AwareDatetime
+    at: Instant
     by: str
     why: str = ""
 
@@ -321,7 +333,7 @@ class DeadLetter(Recorded):
     """A record or line that could not be used: why, how long, its digest and where it stands. Never its content."""
 
     type: Literal["deadletter"] = "deadletter"
-    at: AwareDatetime
+    at: Instant
     stage: str
     reason: str
     length: int

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alerts import card, ledger
-from alerts.alert import TOPICS as BOOK_TOPICS
 from alerts.alert import AlertBook, AlertState, Handling, acknowledge, read_book, read_to_end
-from listener.bus.topics import TOPICS
 from listener.clock import SystemClock
-from listener.commands import By, Data, Json, local, open_live_bus, out, out_json, out_table, say, user
+from listener.commands import By, Data, Json, local, open_live_topics, out, out_json, out_table, say, user
 from listener.config import data_dir
 from listener.errors import ConfigError
 
@@ -98,8 +96,7 @@ def verify(context: typer.Context, data: Data = None) -> None:
 
 @contextmanager
 def _open(data: str | None) -> Iterator[tuple[Bus, AlertBook]]:
-    with closing(open_live_bus(data)) as bus:
-        bus.ensure([TOPICS[name] for name in BOOK_TOPICS])
+    with closing(open_live_topics(data)) as bus:
         yield bus, read_book(bus)
 
 

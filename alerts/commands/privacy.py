@@ -11,7 +11,7 @@ from alerts import ledger
 from alerts.register import Register
 from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
-from listener.commands import Data, Json, Why, local, open_live_bus, out_json, out_table, reason, say
+from listener.commands import Data, Json, Why, local, open_live_topics, out_json, out_table, reason, say
 from listener.config import data_dir
 from listener.errors import LyttepostError, Refused
 from listener.forget import forget_posts
@@ -38,7 +38,7 @@ def purge(
     data: Data = None,
 ) -> None:
     """Remove posts, and reposts of them, from every store, down to the bytes."""
-    bus = _bus(data)
+    bus = open_live_topics(data)
     wanted = [i.strip() for i in ids if i.strip()]
     gone = forget_posts(bus, wanted, SystemClock())
     _view(bus, data).catch_up()
@@ -57,7 +57,7 @@ def retention(
     data: Data = None,
 ) -> None:
     """Drop what is older than the settings allow; with --check, prove that nothing is."""
-    bus, clock = _bus(data), SystemClock()
+    bus, clock = open_live_topics(data), SystemClock()
     if not check:
         for topic, count in bus.retain(clock.now()).items():
             if count:
@@ -103,7 +103,7 @@ def rotate_key(why: Why, by: Who, data: Data = None) -> None:
     from listener.control import Control
     from listener.pseudonym import rotate_key as rotate
 
-    bus = _bus(data)
+    bus = open_live_topics(data)
     if Control(bus).refresh().mode is Mode.CRISIS:
         raise Refused("an incident is open, and one person would become two; rotate the key in calm")
     path = load_settings().privacy.key_path
@@ -111,13 +111,6 @@ def rotate_key(why: Why, by: Who, data: Data = None) -> None:
     said = Decision(kind=DecisionKind.ROTATE_KEY, id="pseudonym.key", at=SystemClock().now(), by=by, why=reason(why))
     ledger.append(bus, "decisions", said)
     say(f"{path}: a new key. Restart `lyttepost run` so that it is used.")
-
-
-def _bus(data: str | None) -> Bus:
-    settings = load_settings()
-    bus = open_live_bus(data)
-    bus.ensure(topic_specs(settings.bus.partitions, settings.retention.keep()))
-    return bus
 
 
 def _view(bus: Bus, data: str | None) -> Register:

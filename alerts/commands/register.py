@@ -13,8 +13,7 @@ import typer
 
 from alerts.messages import one_line
 from alerts.register import Entry, Register
-from listener.bus.topics import TOPICS
-from listener.commands import Data, Json, local, open_live_bus, out, out_json, say
+from listener.commands import Data, Json, local, open_live_topics, out, out_json, say
 from listener.config import data_dir
 from listener.errors import ConfigError
 from listener.records import Kind
@@ -38,7 +37,7 @@ def register(
 ) -> None:
     """The crisis team's register of viewpoints and wishes."""
     kinds = [kind] if kind else [Kind.WISH, Kind.VIEWPOINT]
-    with closing(open_live_bus(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
+    with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
         found = {k: view.top(k, incident=incident, limit=limit) for k in kinds}
     if json:
         out_json([asdict(entry) for entries in found.values() for entry in entries])
@@ -52,7 +51,6 @@ def register(
 @contextmanager
 def open_view(bus: Bus, path: Path) -> Iterator[Register]:
     """The view, brought up to date. Raises ConfigError that names the mend when its file is damaged."""
-    bus.ensure([TOPICS["findings"]])
     try:
         with closing(Register(bus, path)) as view:
             view.catch_up()

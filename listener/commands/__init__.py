@@ -67,7 +67,8 @@ def one_line(text: str) -> str:
 
 
 def out_json(value: Any) -> None:
-    out(json.dumps(value, ensure_ascii=False, default=_plain))
+    ours = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    out(json.dumps(value, ensure_ascii=not ours, default=_plain))
 
 
 def _plain(value: Any) -> Any:
@@ -138,3 +139,14 @@ def open_live_bus(data: str | None) -> Bus:
     for stranger in raw.strangers():
         say(f"lyttepost: {stranger}")
     return open_bus(str(raw.get("bus.url", "embedded:")), Path(data_dir(data)), SystemClock())
+
+
+def open_live_topics(data: str | None) -> Bus:
+    """The same, with all its topics as the settings want them: a topic made with other retention would keep too long."""
+    from listener.bus.topics import topic_specs
+    from listener.settings import load_settings
+
+    settings = load_settings()
+    bus = open_live_bus(data)
+    bus.ensure(topic_specs(settings.bus.partitions, settings.retention.keep()))
+    return bus

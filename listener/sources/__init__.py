@@ -16,16 +16,20 @@ A source knows no bus, no mode and no matching. It belongs to one thread; only `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from listener.records import Post
+    from listener.mode import Incident
+    from listener.records import Gap, Origin, Post
 
-SOURCES: Mapping[str, str] = {"recording": "listener.sources.recording:RecordingSource"}
+SOURCES: Mapping[str, str] = {
+    "recording": "listener.sources.recording:RecordingSource",
+    "x": "listener.sources.x:XSource",
+}
 """Name → class."""
 
 
@@ -47,6 +51,8 @@ class Reason(StrEnum):
     """A line of more than a million bytes."""
     TRUNCATED_LINE = "truncated_line"
     """The file ends in the middle of its last line."""
+    BROKEN_LINE = "broken_line"
+    """A connection ended in the middle of a line."""
     TRUNCATED_GZIP = "truncated_gzip"
     CORRUPT_GZIP = "corrupt_gzip"
 
@@ -59,6 +65,15 @@ class BadLine:
     where: str
     length: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that ops must know of: `what` is a name of `listener.ops.HEADLINES`. `over`: not any more."""
+
+    what: str
+    since: datetime
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +90,17 @@ class Batch:
     cursor: str | None = None
     final: bool = False
     """Nothing more will come."""
+    origin: Origin | None = None
+    """How its posts came; None: as they were said."""
+    incident: str | None = None
+    """Its posts are for this incident alone; None: for every one that they match."""
+    gaps: tuple[Gap, ...] = ()
+    """Gaps as they are now. `refilled` counts what an earlier process found; what this one finds is added to it."""
+    fills: str | None = None
+    """Its posts are of the time of this gap."""
+    notices: tuple[Notice, ...] = ()
+    reconnects: tuple[str, ...] = ()
+    """Why connections were made anew, each once."""
 
     @property
     def read(self) -> int:
@@ -124,3 +150,18 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and sockets; a `read` that waits in another thread returns at once."""
+
+
+@runtime_checkable
+class Live(Protocol):
+    """A source of today, which is asked for what is wanted now. A recording has all it has.
+
+    Its `state` may hold `heard`, the time of the last byte; `queue`, the number of posts that wait; and `problem`,
+    which a person must mend and which makes the process unready.
+    """
+
+    def recall(self, gaps: Sequence[Gap]) -> None:
+        """Before `open`: gaps of this source that the ledger holds and that are not whole."""
+
+    def follow(self, incidents: Sequence[Incident], standing: Sequence[str]) -> None:
+        """What is open now, and the standing tracks. Returns at once; called after `open` and at every change."""

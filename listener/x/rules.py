@@ -10,6 +10,7 @@ is by whole words, case does not matter, accents do.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from listener.tracks import Track, TrackKind, parse
 LONGEST = 512
 TAG = "lyttepost"
 NO_REPOSTS = " -is:retweet"
+_NAME = re.compile(r"[a-z0-9_]{1,15}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ def compile_rules(tracks: Iterable[str], *, reposts: bool = True) -> Compiled:
             track = parse(text)
         except ValueError as error:
             refused[text] = str(error)
+            continue
+        if track.kind is TrackKind.ACCOUNT and not _NAME.fullmatch(track.text):
+            refused[text] = "no name that an X account can have (letters a to z, digits and _, at most 15)"
             continue
         clause = clause_of(track)
         if len(clause) + len(suffix) > LONGEST:

@@ -88,10 +88,8 @@ def test_what_it_says_to_try_next_works_as_it_stands(shown: str, tmp_path: Path)
     )
 
     def shell(line: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path / "work", env=machine.environ, timeout=30,
-            check=False,
-        )  # fmt: skip
+        where = {"cwd": tmp_path / "work", "env": machine.environ}
+        return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False, **where)
 
     service = subprocess.Popen(
         ["bash", "-c", f"exec env {run.strip().replace('SPEED=60', 'SPEED=max')}"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,12 +161,14 @@ class Deployment:
     settings: dict[str, str] = field(default_factory=dict)
     data: Path = Path()
     key: Path = Path()
+    entry: tuple[str, ...] = ()
     running: list[Running] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         if self.data == Path():
             self.data = self.home / "data"
+        self.entry = self.entry or LYTTEPOST
         if self.key == Path():
             self.key = self.home / "keys" / "pseudonym.key"
 
@@ -180,7 +183,7 @@ class Deployment:
     def command(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """A command of the command line on this folder, to its end."""
         return subprocess.run(
-            [*LYTTEPOST, *args, "--data", str(self.data)],
+            [*self.entry, *args, "--data", str(self.data)],
             env=self.environment(env), capture_output=True, text=True, timeout=60, check=False, cwd=self.home,
         )  # fmt: skip
 
@@ -189,7 +192,7 @@ class Deployment:
         log = self.home / f"log-{len(self.running) + 1}.txt"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [*LYTTEPOST, "run", "--port", "0", "--data", str(self.data), *args],
+                [*self.entry, "run", "--port", "0", "--data", str(self.data), *args],
                 env=self.environment(env), stdout=out, stderr=subprocess.STDOUT, cwd=self.home,
             )  # fmt: skip
         running = Running(process, log, 0)
@@ -199,6 +202,20 @@ class Deployment:
             assert process.poll() is None, running.said
             running.port = int(running.said.partition("metrics and health at http://127.0.0.1:")[2].partition(" ")[0])
         return running
+
+    def configure(self, **files: str) -> Path:
+        """A configuration of its own: a copy of ours, with some files instead of those there (`rules/x` → a new one)."""
+        folder = self.home / "config"
+        if not folder.exists():
+            shutil.copytree(ROOT / "config", folder)
+            self.settings["CONFIG"] = str(folder)
+        for name, content in files.items():
+            (folder / f"{name}.yaml").write_text(content, encoding="utf-8")
+        return folder
+
+    def mode(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.command("mode", "--json").stdout)
+        return said
 
     def exercise(self, name: str = "Øvelse Granvik", *more: str) -> None:
         done = self.command("mode", "crisis", "--name", name, "--track", TRACK, "--exercise", "--why", "prøve",

@@ -261,7 +261,7 @@ INSTANTS = st.integers(-10_000, 10_000).map(lambda s: T0 + timedelta(seconds=s))
 def sequences(draw: st.DrawFn) -> list[bytes]:
     """Commands that name incidents which are open, closed, or were never there; in between, records that are bad."""
     values: list[bytes] = []
-    for offset in range(draw(st.integers(0, 25))):
+    for offset in range(draw(st.integers(0, 15))):
         ids = st.sampled_from([f"{name}-{n}" for name in ("brann", "flom", "streik") for n in range(offset + 1)])
         one = st.builds(
             command,
@@ -278,8 +278,8 @@ def sequences(draw: st.DrawFn) -> list[bytes]:
     return values
 
 
-@given(sequences(), st.integers(0, 25))
-@settings(max_examples=150, deadline=None)
+@given(sequences(), st.integers(0, 15))
+@settings(max_examples=80, deadline=None)
 def test_folding_in_pieces_equals_folding_at_once(values: list[bytes], cut: int) -> None:
     numbered = list(enumerate(values))
     whole = fold(State(), numbered)
@@ -291,7 +291,7 @@ def test_folding_in_pieces_equals_folding_at_once(values: list[bytes], cut: int)
 
 
 @given(sequences())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_sequence_of_commands_gives_a_consistent_state(values: list[bytes]) -> None:
     state = State()
     for offset, value in enumerate(values):

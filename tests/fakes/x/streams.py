@@ -218,14 +218,21 @@ class Streams:
                 break
             chunks.append(_chunk(text + b"\r\n"))
             sent.append(line)
-        if chunks:
-            write(b"".join(chunks))
+        # On record first: a reader that asks what it was offered as soon as it has it must not be told "nothing".
         with self.world.lock:
             now = self._clock.now()
-            for line in sent:
-                rules = tuple(r.id for r in line.post.matched)
-                self.world.offers.append(Offer(c.id, line.post.id, rules, now, line.kind))
+            offers = [Offer(c.id, s.post.id, tuple(r.id for r in s.post.matched), now, s.kind) for s in sent]
+            self.world.offers.extend(offers)
             self.world.count_read(line.post.id for line in sent)
+        try:
+            if chunks:
+                write(b"".join(chunks))
+        except OSError:
+            with self.world.lock:
+                mine = set(map(id, offers))
+                self.world.offers[:] = [o for o in self.world.offers if id(o) not in mine]
+                self.world.cut.extend((c.id, line.post.id) for line in sent)
+            raise
         return ending
 
     def _render(self, c: Connection, line: _Line) -> bytes:

@@ -96,7 +96,7 @@ class World:
         self.pages: list[Page] = []
         self.requests: list[Request] = []
         self.cut: list[tuple[str, str]] = []
-        """(connection, post) of lines that were broken off in the middle."""
+        """(connection, post) of lines broken off in the middle, or of which nobody knows whether they arrived."""
         self.on_publish: Callable[[Post], None] = lambda post: None
         self._order: list[tuple[datetime, int, str]] = []
         self._numbers = itertools.count(1)

@@ -1,0 +1,537 @@
+"""`lyttepost mode` and `lyttepost bus` as a person at a terminal meets them: real processes, a real data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listener.bus import Message, open_bus
+from listener.clock import SystemClock
+
+ROOT = Path(__file__).parents[2]
+ENTRY = [sys.executable, "-c", "import lyttepost; lyttepost.main()"]
+PATIENCE = 30.0
+"""Seconds after which something that should happen never will."""
+
+
+@dataclass(frozen=True)
+class House:
+    """A deployment of its own: data folder, key, environment."""
+
+    folder: Path
+    env: dict[str, str]
+
+    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*ENTRY, *words],
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def says(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*words, **env) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def done(self, *words: str, code: int = 0, **env: str) -> str:
+        """Standard output of a command that must end with `code`."""
+        result = self.says(*words, **env)
+        assert result.returncode == code, result.stderr
+        assert "Traceback" not in result.stderr
+        return result.stdout
+
+    def mode(self) -> Any:
+        return json.loads(self.done("mode", "--json"))
+
+    def history(self) -> Any:
+        return json.loads(self.done("mode", "history", "--json"))
+
+    def crisis(self, *words: str, name: str = "Brann, Ullevål", code: int = 0, **env: str) -> Any:
+        text = self.done("mode", "crisis", "--name", name, "--why", "meldt", "--json", *words, code=code, **env)
+        return json.loads(text)
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """`lyttepost run`, from when it is there until the block is left."""
+        process = self.start("run", "--port", "0", *words)
+        try:
+            self.until(lambda: process.pid in [f["pid"] for f in self.mode()["followers"]])
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
+    folder = tmp_path / "data"
+    return House(
+        folder,
+        {
+            **ours,
+            "PYTHONPATH": str(ROOT),
+            "LYTTEPOST_DATA": str(folder),
+            "LYTTEPOST_PRIVACY__KEY_FILE": str(tmp_path / "keys" / "pseudonym.key"),
+        },
+    )
+
+
+# --- switching -------------------------------------------------------------------------------------------------------
+
+
+def test_mode_before_anything_happened_is_calm_and_followed_by_nobody(house: House) -> None:
+    assert house.mode() == {"mode": "calm", "since": None, "incidents": [], "followers": [], "sources": {}}
+    assert house.done("mode").startswith("calm\n")
+
+
+def test_a_crisis_has_all_that_was_said_of_it(house: House) -> None:
+    before = datetime.now(UTC)
+    words = "--track", "Ullevål  brann", "--track", "røyk*", "--account", "@FjordbyUnivsyk", "--place", "Ullevål"
+    said = house.crisis(*words, "--lookback", "2h", "--review-after", "1h30m", "--by", "kari", "--no-wait")
+    (incident,) = said["incidents"]
+    opened = datetime.fromisoformat(incident["opened_at"])
+    assert before <= opened <= datetime.now(UTC)
+    assert said["mode"] == "crisis"
+    assert said["since"] == incident["opened_at"]
+    assert datetime.fromisoformat(incident["review_at"]) - opened == timedelta(hours=1.5)
+    assert incident == {
+        "id": "brann-ullevaal-0",
+        "name": "Brann, Ullevål",
+        "tracks": ["ullevål brann", "røyk*", "@fjordbyunivsyk", "place:Ullevål"],
+        "exercise": False,
+        "opened_at": incident["opened_at"],
+        "opened_by": "kari",
+        "why": "meldt",
+        "review_at": incident["review_at"],
+    }
+    assert house.mode() == said
+
+
+def test_who_is_the_operating_system_s_user_where_nobody_is_named(house: House) -> None:
+    for words in ((), ("--by", " ")):
+        house.crisis(*words, "--no-wait", LOGNAME="another", USER="another")
+    assert {entry["by"] for entry in house.history()} == {pwd.getpwuid(os.getuid()).pw_name}
+
+
+USAGE = {
+    "no reason": "mode crisis --name Brann",
+    "a blank reason": "mode crisis --name Brann --why \xa0",
+    "no name": "mode crisis --why meldt",
+    "a blank name": "mode crisis --name \xa0 --why meldt",
+    "a track that matches everything": "mode crisis --name Brann --why meldt --track a",
+    "an account that cannot be": "mode crisis --name Brann --why meldt --account @ø",
+    "a duration without a unit": "mode crisis --name Brann --why meldt --lookback 6",
+    "a duration that never ends": "mode crisis --name Brann --why meldt --review-after 9999999999999d",
+    "a duration of a lifetime": "mode crisis --name Brann --why meldt --lookback 4000d",
+    "no incident to change": "mode change --why meldt --add-track brann",
+    "nothing to change": "mode change --why meldt --incident brann-0",
+    "no reason to change": "mode change --incident brann-0 --add-track brann",
+    "no reason to calm": "mode calm",
+    "a blank reason to calm": "mode calm --why \xa0",
+    "a blank incident to calm": "mode calm --why over --incident \xa0",
+    "an unknown flag": "mode --shout",
+    "an unknown switch": "mode panic",
+    "an unknown command": "panic",
+    "a beginning that is no instant": "bus read control --from yesterday",
+    "a beginning without a zone": "bus read control --from 2031-05-17T03:00:00",
+}
+
+
+@pytest.mark.parametrize("words", USAGE.values(), ids=USAGE)
+def test_wrong_words_are_refused_with_2_and_nothing_is_written(house: House, words: str) -> None:
+    result = house.says(*words.split(" "))
+    assert result.returncode == 2, result.stderr
+    assert result.stderr
+    assert not result.stdout
+    assert not house.folder.exists()
+
+
+def test_bytes_that_are_no_text_are_refused(house: House) -> None:
+    command = [*ENTRY, "mode", "crisis", "--name", b"Brann \xff", "--why", "meldt", "--no-wait"]
+    result = subprocess.run(command, env=house.env, capture_output=True, check=False)
+    assert result.returncode == 2
+    assert house.history() == []
+
+
+def test_the_same_name_adds_new_tracks_else_changes_nothing_and_says_so(house: House) -> None:
+    house.crisis("--track", "brann", "--no-wait")
+    first = house.says("mode", "crisis", "--name", "BRANN, ullevål", "--track", "røyk", "--why", "mer", "--no-wait")
+    again = house.says("mode", "crisis", "--name", "brann, ullevål", "--track", "Røyk", "--why", "mer", "--no-wait")
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert "new tracks were added" in first.stderr
+    assert "Nothing changed" in again.stderr
+    (incident,) = house.mode()["incidents"]
+    assert incident["tracks"] == ["brann", "røyk"]
+    assert [entry["result"] for entry in house.history()] == ["opened", "joined", "unchanged"]
+
+
+def test_another_name_or_an_exercise_is_a_second_incident(house: House) -> None:
+    house.crisis("--no-wait")
+    house.crisis("--no-wait", name="Flom")
+    house.crisis("--no-wait", "--exercise")
+    assert [(i["name"], i["exercise"]) for i in house.mode()["incidents"]] == [
+        ("Brann, Ullevål", False),
+        ("Flom", False),
+        ("Brann, Ullevål", True),
+    ]
+
+
+def test_an_exercise_is_marked_wherever_it_is_named(house: House) -> None:
+    opened = house.says("mode", "crisis", "--name", "Brann", "--why", "øving", "--exercise", "--no-wait")
+    shown = house.done("mode")
+    closed = house.says("mode", "calm", "--why", "over", "--no-wait")
+    assert all("ØVELSE / EXERCISE" in text for text in (opened.stdout, opened.stderr, shown, closed.stderr))
+    lines = house.done("mode", "history").splitlines()
+    assert len(lines) == 2
+    assert all("ØVELSE / EXERCISE" in line for line in lines)
+    assert [entry["exercise"] for entry in house.history()] == [True, True]
+
+
+def test_change_adds_and_drops_tracks(house: House) -> None:
+    house.crisis("--track", "brann", "--account", "@x", "--no-wait")
+    words = "--incident", "brann-ullevaal-0", "--add-track", "#røyk", "--drop-track", "@X", "--why", "støy"
+    said = json.loads(house.done("mode", "change", *words, "--no-wait", "--json"))
+    assert said["incidents"][0]["tracks"] == ["brann", "#røyk"]
+
+
+def test_calm_closes_all_and_lists_them(house: House) -> None:
+    house.crisis("--no-wait")
+    house.crisis("--no-wait", name="Flom")
+    result = house.says("mode", "calm", "--why", "over", "--no-wait", "--json")
+    assert result.returncode == 0
+    assert "Brann, Ullevål (brann-ullevaal-0), Flom (flom-1)" in result.stderr
+    assert json.loads(result.stdout)["mode"] == "calm"
+    assert house.mode()["incidents"] == []
+    assert house.done("mode", "calm", "--why", "igjen", "--no-wait")
+
+
+def test_calm_of_one_incident_leaves_the_other(house: House) -> None:
+    house.crisis("--no-wait")
+    house.crisis("--no-wait", name="Flom")
+    house.done("mode", "calm", "--why", "over", "--incident", "brann-ullevaal-0", "--no-wait")
+    said = house.mode()
+    assert (said["mode"], [i["id"] for i in said["incidents"]]) == ("crisis", ["flom-1"])
+
+
+@pytest.mark.parametrize("words", ["calm", "change --add-track røyk"])
+def test_an_incident_that_is_not_open_is_refused_with_3(house: House, words: str) -> None:
+    house.crisis("--no-wait")
+    house.done("mode", "calm", "--why", "over", "--no-wait")
+    for incident in ("brann-ullevaal-0", "flom-7"):
+        result = house.says("mode", *words.split(), "--why", "x", "--incident", incident, "--no-wait")
+        assert result.returncode == 3
+        assert incident in result.stderr
+    assert len(house.history()) == 2
+
+
+def test_history_tells_who_when_and_why(house: House) -> None:
+    house.crisis("--track", "brann", "--by", "kari", "--no-wait")
+    house.done("mode", "calm", "--why", "slukket", "--by", "ola", "--no-wait")
+    opened, closed = house.history()
+    assert (opened["action"], opened["by"], opened["why"], opened["add"]) == ("open", "kari", "meldt", ["brann"])
+    assert (closed["action"], closed["by"], closed["why"]) == ("close", "ola", "slukket")
+    assert closed["incidents"] == opened["incidents"] == ["brann-ullevaal-0"]
+    assert datetime.fromisoformat(opened["at"]) <= datetime.fromisoformat(closed["at"])
+
+
+def test_what_somebody_wrote_neither_breaks_a_line_nor_steers_the_terminal(house: House) -> None:
+    house.crisis("--by", "kari\n  99  calm", "--no-wait", name="Brann\x1b[2J")
+    shown, history = house.done("mode"), house.done("mode", "history")
+    assert "\x1b" not in shown + history
+    assert len(history.splitlines()) == 1
+
+
+def test_flags_before_the_switch_s_name_are_not_lost(house: House, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    words = "mode", "--data", str(elsewhere), "--json", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait"
+    assert json.loads(house.done(*words))["mode"] == "crisis"
+    assert house.mode()["mode"] == "calm"
+    assert json.loads(house.done("mode", "--data", str(elsewhere), "--json"))["mode"] == "crisis"
+
+
+# --- two at once -----------------------------------------------------------------------------------------------------
+
+
+def at_once(house: House, *switches: tuple[str, ...]) -> list[int]:
+    def switch(words: tuple[str, ...]) -> int:
+        return house.says("mode", *words, "--no-wait").returncode
+
+    with ThreadPoolExecutor(len(switches)) as pool:
+        return list(pool.map(switch, switches))
+
+
+def test_two_who_open_the_same_incident_at_the_same_instant_open_it_once(house: House) -> None:
+    for turn in range(6):
+        name = f"Brann {turn}"
+        kari = "crisis", "--name", name, "--why", "w", "--by", "kari", "--track", "brann"
+        ola = "crisis", "--name", name.upper(), "--why", "w", "--by", "ola", "--track", "røyk"
+        assert at_once(house, kari, ola) == [0, 0]
+        said, history = house.mode(), house.history()
+        assert len(said["incidents"]) == turn + 1
+        assert sorted(said["incidents"][-1]["tracks"]) == ["brann", "røyk"]
+        assert [entry["result"] for entry in history[-2:]] == ["opened", "joined"]
+        assert {entry["by"] for entry in history[-2:]} == {"kari", "ola"}
+
+
+def test_eight_at_once_on_a_new_folder_are_all_in_one_history(house: House) -> None:
+    switches = [("crisis", "--name", f"Brann {n % 3}", "--why", "w", "--by", f"p{n}") for n in range(7)]
+    assert at_once(house, *switches, ("calm", "--why", "w", "--by", "p7")) == [0] * 8
+    history = house.history()
+    assert sorted(entry["by"] for entry in history) == [f"p{n}" for n in range(8)]
+    opened = {i for entry in history if entry["result"] == "opened" for i in entry["incidents"]}
+    closed = {i for entry in history if entry["result"] == "closed" for i in entry["incidents"]}
+    assert {i["id"] for i in house.mode()["incidents"]} == opened - closed
+    assert house.mode() == house.mode()
+
+
+# --- bad weather -----------------------------------------------------------------------------------------------------
+
+
+def test_a_bad_or_newer_record_is_shown_and_breaks_nothing(house: House) -> None:
+    house.crisis("--no-wait")
+    bus = open_bus("embedded:", house.folder, SystemClock())
+    bus.publish([Message("control", "x", b"\xff\x00"), Message("control", "x", b'{"type":"command","v":2}')])
+    bus.close()
+    house.crisis("--no-wait", name="Flom")
+    assert [i["id"] for i in house.mode()["incidents"]] == ["brann-ullevaal-0", "flom-3"]
+    assert [entry["result"] for entry in house.history()] == ["opened", "unreadable", "unreadable", "opened"]
+    assert "schema version 2" in house.done("mode", "history")
+
+
+@pytest.mark.parametrize("mistake", ["colour: blue", "web: {port: red}", "x: [1, 2]", "retention: {content: soon}"])
+def test_an_error_elsewhere_in_the_settings_does_not_stop_a_switch(house: House, tmp_path: Path, mistake: str) -> None:
+    (tmp_path / "settings.yaml").write_text(f"{mistake}\nmode: {{review_after: 2h}}\n")
+    said = house.crisis("--no-wait", LYTTEPOST_CONFIG=str(tmp_path))
+    opened, review = (datetime.fromisoformat(said["incidents"][0][name]) for name in ("opened_at", "review_at"))
+    assert review - opened == timedelta(hours=2)
+
+
+def test_a_default_that_is_wrong_is_named_and_can_be_gone_round(house: House, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("mode:\n  review_after: soon\n")
+    words = "mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait"
+    result = house.says(*words, LYTTEPOST_CONFIG=str(tmp_path))
+    assert result.returncode == 4
+    assert f"{tmp_path / 'settings.yaml'}:2: mode.review_after" in result.stderr
+    assert "--review-after" in result.stderr
+    house.done(*words, "--review-after", "4h", LYTTEPOST_CONFIG=str(tmp_path))
+
+
+def test_a_data_folder_that_cannot_be_used_is_named_with_its_mend(house: House, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = house.says("mode", "--data", str(tmp_path / "file"))
+    assert result.returncode == 4
+    assert str(tmp_path / "file") in result.stderr
+    assert "--data or LYTTEPOST_DATA" in result.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to become a user who may not, one must be root")
+def test_a_data_folder_of_somebody_else_is_named_with_its_mend(house: House, tmp_path: Path) -> None:
+    house.crisis("--no-wait")
+    house.folder.chmod(0o500)
+    # Run once as root, so that all is imported that somebody else may not read.
+    script = (
+        "import os, sys, lyttepost\n"
+        f"lyttepost.app(['mode', '--data', {str(tmp_path / 'mine')!r}], standalone_mode=False)\n"
+        f"os.setuid(65534); sys.argv[1:] = ['mode', '--data', {str(house.folder)!r}]; lyttepost.main()"
+    )
+    result = subprocess.run([sys.executable, "-c", script], env=house.env, capture_output=True, text=True, check=False)
+    assert result.returncode == 4, result.stderr
+    assert str(house.folder) in result.stderr
+
+
+def test_a_clock_that_was_set_back_does_not_matter(house: House) -> None:
+    bus = open_bus("embedded:", house.folder, SystemClock())
+    future = "2099-01-01T00:00:00Z"
+    said = {"type": "command", "v": 1, "action": "open", "at": future, "by": "kari", "why": "w", "name": "Brann"}
+    there = {"type": "presence", "v": 1, "process": "all@x", "roles": ["listener", "alerts"], "host": "x", "pid": 1}
+    house.mode()
+    bus.publish([Message("control", "brann", json.dumps(said).encode())])
+    bus.publish([Message("presence", "all@x", json.dumps({**there, "epoch": 9, "at": future}).encode())])
+    bus.close()
+    closed = json.loads(house.done("mode", "calm", "--why", "over", "--no-wait", "--json"))
+    assert (closed["mode"], closed["followers"]) == ("calm", [])
+
+
+def test_a_terminal_without_our_letters_sees_the_switch_through(house: House) -> None:
+    env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    assert house.crisis("--no-wait", **env)["incidents"][0]["name"] == "Brann, Ullevål"
+    assert "Ullev\\xe5l" in house.done("mode", **env)
+
+
+def test_a_reader_that_has_gone_does_not_make_the_switch_fail(house: House) -> None:
+    with house.start("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 0
+    assert house.mode()["mode"] == "crisis"
+
+
+# --- who follows -----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_follows_is_said_in_capitals_with_5_and_the_switch_stands(house: House) -> None:
+    started = time.monotonic()
+    result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt")
+    assert time.monotonic() - started > 2
+    assert result.returncode == 5
+    assert "NO LISTENER AND NO ALERTS FOLLOWED" in result.stderr
+    assert house.mode()["mode"] == "crisis"
+
+
+def test_a_running_service_follows_within_a_second(house: House) -> None:
+    with house.running() as process:
+        for turn in range(3):
+            said = house.crisis(name=f"Brann {turn}")
+            (follower,) = said["followers"]
+            applied = datetime.fromisoformat(follower["at"]) - datetime.fromisoformat(
+                said["incidents"][-1]["opened_at"]
+            )
+            assert applied < timedelta(seconds=1)
+            assert (follower["follows"], follower["epoch"], follower["pid"]) == (True, turn, process.pid)
+            assert sorted(follower["roles"]) == ["alerts", "listener"]
+        assert "follows: all@" in house.done("mode", "calm", "--why", "over")
+    assert process.returncode == 0
+    assert house.mode()["followers"] == []
+
+
+def test_a_listener_alone_is_not_enough(house: House) -> None:
+    with house.running("--role", "listener"):
+        result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt", "--json")
+        assert result.returncode == 5
+        assert "NO ALERTS FOLLOWED" in result.stderr
+        assert "NO LISTENER" not in result.stderr
+        assert [f["roles"] for f in json.loads(result.stdout)["followers"]] == [["listener"]]
+        with house.running("--role", "alerts"):
+            assert len(house.crisis(name="Flom")["followers"]) == 2
+
+
+def test_a_killed_service_is_no_follower_after_three_seconds(house: House) -> None:
+    with house.running() as process:
+        process.kill()
+        process.wait(PATIENCE)
+        killed = time.monotonic()
+        house.crisis(code=5)
+        house.until(lambda: house.mode()["followers"] == [])
+        assert time.monotonic() - killed < 5
+
+
+def test_a_service_that_hangs_is_named(house: House) -> None:
+    with house.running() as process:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt")
+        finally:
+            process.send_signal(signal.SIGCONT)
+        assert result.returncode == 5
+        assert "THERE BUT NOT FOLLOWING: all@" in result.stderr
+
+
+def test_who_interrupts_the_wait_was_told_of_the_switch(house: House) -> None:
+    with house.start("mode", "crisis", "--name", "Brann", "--why", "meldt") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "Opened: Brann (brann-0)\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+    assert house.mode()["mode"] == "crisis"
+
+
+# --- the bus ---------------------------------------------------------------------------------------------------------
+
+
+def test_bus_topics_lists_what_is_there(house: House) -> None:
+    house.crisis("--no-wait")
+    (control,) = [t for t in json.loads(house.done("bus", "topics", "--json")) if t["topic"] == "control"]
+    assert (control["partitions"], control["records"]) == (1, 1)
+    assert control["oldest"] == control["newest"] is not None
+    assert any(line.split()[:3] == ["control", "1", "1"] for line in house.done("bus", "topics").splitlines())
+
+
+def test_bus_read_gives_one_record_a_line(house: House) -> None:
+    house.crisis("--no-wait")
+    house.crisis("--no-wait", name="Flom")
+    bus = open_bus("embedded:", house.folder, SystemClock())
+    bus.publish([Message("control", "x", b"two\nlines\x1b"), Message("control", "y", None)])
+    bus.close()
+    records = [json.loads(line) for line in house.done("bus", "read", "control", "--json").splitlines()]
+    assert [r["offset"] for r in records] == [0, 1, 2, 3]
+    assert [r["key"] for r in records] == ["brann-ullevaal", "flom", "x", "y"]
+    assert records[0]["value"]["name"] == "Brann, Ullevål"
+    assert records[2]["value"] == {"unreadable_bytes": 10}
+    assert records[3]["value"] is None
+    lines = house.done("bus", "read", "control").splitlines()
+    assert len(lines) == 4
+    assert all(line.split("  ")[0] == r["key"] for line, r in zip(lines, records, strict=True))
+    assert "\x1b" not in lines[2]
+
+
+def test_bus_read_begins_at_an_instant_in_any_zone(house: House) -> None:
+    house.crisis("--no-wait")
+    between = datetime.now(UTC)
+    house.crisis("--no-wait", name="Flom")
+    local = between.astimezone(datetime.fromisoformat("2031-01-01T00:00:00+02:00").tzinfo).isoformat()
+    for start in (between.isoformat().replace("+00:00", "Z"), local):
+        found = house.done("bus", "read", "control", "--from", start, "--json").splitlines()
+        assert [json.loads(line)["key"] for line in found] == ["flom"]
+    assert house.done("bus", "read", "control", "--from", "2099-01-01T00:00:00Z") == ""
+    assert len(house.done("bus", "read", "control", "--from", "start").splitlines()) == 2
+
+
+def test_bus_read_of_no_topic_of_ours_is_refused(house: House) -> None:
+    result = house.says("bus", "read", "rumours")
+    assert result.returncode == 2
+    assert "mentions" in result.stderr
+
+
+def test_bus_read_of_a_topic_that_nobody_wrote_to_is_empty(house: House) -> None:
+    result = house.says("bus", "read", "mentions")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "nothing was ever written" in result.stderr
+
+
+def test_bus_read_follows_until_it_is_interrupted(house: House) -> None:
+    with house.start("bus", "read", "control", "--follow", "--json") as process:
+        assert process.stdout is not None
+        for turn, name in enumerate(["Brann", "Flom"]):
+            house.crisis("--no-wait", name=name)
+            assert json.loads(process.stdout.readline())["offset"] == turn
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "")
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["", "mode", "mode crisis", "mode change", "mode calm", "mode history", "bus read"])
+def test_help_is_plain_and_complete(house: House, words: str) -> None:
+    text = house.done(*words.split(), "--help")
+    assert text.startswith(f"Usage: lyttepost {words}".rstrip() + " ")
+    assert "completion" not in text
+    flags = [line.split() for line in text.splitlines() if line.startswith("  --")]
+    assert flags
+    assert all(len(flag) > 2 for flag in flags), "a flag without a word of what it does"

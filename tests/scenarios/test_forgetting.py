@@ -1,0 +1,127 @@
+"""Purge and retention reach every byte, while the service runs and after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from harness import START, Deployment, Recording, files_with, until
+
+from listener.bus import Message, open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import ManualClock
+from listener.records import Mention, encode
+from listener.settings import Settings
+
+
+def purge(house: Deployment, *ids: str) -> str:
+    done = house.command("privacy", "purge", *ids, "--why", "krav fra forfatteren", "--by", "Personvernombud")
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def reposted(house: Deployment) -> tuple[str, list[str]]:
+    """A post that was reposted, and all ids of it."""
+    mentions = house.values("mentions", "mention")
+    by_first: dict[str, list[str]] = {}
+    for mention in mentions:
+        if mention.get("repost_of"):
+            by_first.setdefault(mention["repost_of"], []).append(mention["id"])
+    first = next(m["id"] for m in mentions if m["id"] in by_first)
+    return first, [first, *by_first[first]]
+
+
+def words_of(ids: list[str]) -> list[str]:
+    return [f"særord{int(id_) - 10_000_000:06d}q" for id_ in ids]
+
+
+def test_a_purge_while_the_service_runs_reaches_every_file(
+    deploy: Callable[..., Deployment], recording: Recording
+) -> None:
+    house = deploy(recording=recording.path, speed="1200")
+    running = house.start()
+    house.exercise()
+    until(lambda: running.metric("lyttepost_mentions_published_total") > 800, 20, "it plays")
+    first, ids = reposted(house)
+    words = words_of(ids)
+    assert files_with(house.data, words)
+    said = purge(house, f"recording:{first}")
+    assert f"{2 * len(ids)} records" in said
+    assert files_with(house.data, words) == []
+    assert running.get("/healthz")[0] == 200
+    until(lambda: running.get("/readyz")[0] == 200, 5, "all parts go on")
+    house.wait_until_settled()
+    assert files_with(house.data, words) == []
+    assert "None was held" in purge(house, "recording:99999999", "nosuch")
+
+    # It is gone for whoever begins anew, too.
+    running.kill()
+    running = house.start()
+    until(lambda: running.get("/readyz")[0] == 200, 10, "it is ready after the restart")
+    shown = house.command("register", "--kind", "wish", "--json").stdout
+    shown += house.command("register", "--kind", "eyewitness", "--json").stdout
+    assert not any(word in shown for word in words)
+    left = {m["id"] for m in house.values("mentions", "mention")}
+    assert left == set(recording.matching) - set(ids)
+    assert {f["id"] for f in house.values("findings", "finding")} == left
+    assert house.values("deadletters") and all("failed" not in d["reason"] for d in house.values("deadletters"))
+    running.terminate()
+    assert files_with(house.data, words) == []
+    assert {d["id"] for d in house.values("decisions")} == {f"recording:{first}", "recording:99999999", "nosuch"}
+
+
+def test_a_purge_of_what_is_under_way_reaches_it(deploy: Callable[..., Deployment], recording: Recording) -> None:
+    house = deploy(recording=recording.path, speed="max")
+    running = house.start()
+    house.exercise()
+    last = recording.matching[-1]
+    until(lambda: any(m["id"] == last for m in house.values("mentions", "mention")), 20, "it is captured", every=0.0)
+    ids = [id_ for id_ in recording.matching[-30:]]
+    purge(house, *ids)
+    house.wait_until_settled()
+    running.kill()
+    assert files_with(house.data, words_of(ids)) == []
+
+
+def test_the_key_is_not_changed_while_an_incident_is_open(deploy: Callable[..., Deployment]) -> None:
+    house = deploy()
+    house.exercise()
+    done = house.command("privacy", "rotate-key", "--why", "årlig", "--by", "Drift")
+    assert done.returncode == 3
+    assert "calm" in done.stderr
+
+
+def test_retention_drops_what_is_too_old_and_its_check_proves_it(deploy: Callable[..., Deployment]) -> None:
+    house = deploy()
+    house.data.mkdir()
+    long_ago = datetime.now(UTC) - timedelta(days=31)
+    bus = open_bus("embedded:", house.data, ManualClock(long_ago))
+    settings = Settings()
+    bus.ensure(topic_specs(1, settings.retention.keep()))
+    old = Mention(source="x", id="1", at=START, captured_at=START, text="gammel særordgammel", incidents={"a-0": ("a",)})
+    bus.publish([Message("mentions", old.post_key, encode(old))])
+    bus.close()
+    checked = house.command("privacy", "retention", "--check")
+    assert checked.returncode == 1
+    assert "mentions" in checked.stderr
+    assert "TOO OLD" in checked.stdout
+    assert house.command("privacy", "retention").returncode == 0
+    checked = house.command("privacy", "retention", "--check")
+    assert checked.returncode == 0, checked.stderr
+    assert files_with(house.data, ["særordgammel"]) == []
+
+
+def test_a_running_service_drops_what_is_too_old_by_itself(deploy: Callable[..., Deployment]) -> None:
+    house = deploy()
+    house.data.mkdir()
+    bus = open_bus("embedded:", house.data, ManualClock(datetime.now(UTC) - timedelta(days=31)))
+    bus.ensure(topic_specs(1, Settings().retention.keep()))
+    old = Mention(source="x", id="1", at=START, captured_at=START, text="gammel særordgammel", incidents={"a-0": ("a",)})
+    bus.publish([Message("mentions", old.post_key, encode(old))])
+    bus.close()
+    running = house.start()
+    until(lambda: house.command("privacy", "retention", "--check").returncode == 0, 10, "it is dropped", every=0.5)
+    time.sleep(0.5)
+    assert files_with(house.data, ["særordgammel"]) == []
+    assert running.get("/readyz")[0] == 200

@@ -1,0 +1,219 @@
+"""The register: what people wish and think, ranked by people; a view that can be thrown away at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from alerts.register import Entry, Register
+from alerts.story import story
+from listener.bus import Bus, Message, TopicPartition, open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import ManualClock
+from listener.errors import ConfigError
+from listener.records import Cue, Finding, Kind, Tick, encode
+
+START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
+
+
+def make_bus(folder: Path, partitions: int = 1) -> Bus:
+    folder.mkdir(exist_ok=True)
+    bus = open_bus("embedded:", folder, ManualClock(START), durable=False)
+    bus.ensure(topic_specs(partitions, {}))
+    return bus
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Bus]:
+    with closing(make_bus(tmp_path / "bus")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def view(bus: Bus, tmp_path: Path) -> Iterator[Register]:
+    with closing(Register(bus, tmp_path / "register.sqlite")) as opened:
+        yield opened
+
+
+def finding(number: int, text: str, author: str | None, *kinds: Kind, **more: Any) -> Finding:
+    at = START + timedelta(seconds=number)
+    repost_of = more.get("repost_of")
+    return Finding(
+        source="x",
+        id=f"p{number}",
+        at=at,
+        captured_at=at,
+        text=text,
+        author=author,
+        incident=more.pop("incident", "brann-0"),
+        story=more.pop("story", story(text, repost_of)),
+        cues=tuple(Cue(kind=kind) for kind in kinds or (Kind.WISH,)),
+        **more,
+    )
+
+
+def publish(bus: Bus, *findings: Finding | Tick, partition: int | None = None) -> None:
+    bus.publish(
+        [Message("findings", f.key if isinstance(f, Finding) else "tick", encode(f), partition) for f in findings]
+    )
+
+
+def top(view: Register, kind: Kind = Kind.WISH, **more: Any) -> list[Entry]:
+    view.catch_up()
+    return view.top(kind, **more)
+
+
+def ranks(entries: list[Entry]) -> list[tuple[str | None, int, int, int]]:
+    return [(entry.text, entry.people, entry.posts, entry.reposts) for entry in entries]
+
+
+WATER = "Kan noen komme med vann til skolen i Nordvik"
+COATS = "Vi trenger ytterklær til barna ved Nordvik sykehus"
+
+
+def test_one_who_asks_ten_times_is_one_person(bus: Bus, view: Register) -> None:
+    publish(bus, *(finding(n, WATER, "p_a") for n in range(10)))
+    publish(bus, *(finding(20 + n, COATS, f"p_{n}") for n in range(2)))
+    assert ranks(top(view)) == [(COATS, 2, 2, 0), (WATER, 1, 10, 0)]
+
+
+def test_reposts_and_copies_are_one_entry_in_the_words_of_who_said_it_first(bus: Bus, view: Register) -> None:
+    publish(
+        bus,
+        finding(1, f"RT @p_a: {WATER}", "p_b", repost_of="p2"),
+        finding(2, WATER, "p_a"),
+        finding(3, f"{WATER.upper()}!", "p_c"),
+    )
+    (entry,) = top(view)
+    assert ranks([entry]) == [(WATER, 3, 3, 1)]
+    assert (entry.first_at, entry.last_at) == (START + timedelta(seconds=1), START + timedelta(seconds=3))
+
+
+def test_a_kind_an_incident_and_a_limit_narrow_it(bus: Bus, view: Register) -> None:
+    publish(
+        bus,
+        finding(1, WATER, "p_a"),
+        finding(2, "Sykehuset burde sagt fra før", "p_b", Kind.VIEWPOINT),
+        finding(3, COATS, "p_c", Kind.WISH, Kind.VIEWPOINT),
+        finding(4, "Kan dere åpne parkeringen", "p_d", incident="flom-7", exercise=True),
+    )
+    assert {entry.text for entry in top(view, Kind.VIEWPOINT)} == {"Sykehuset burde sagt fra før", COATS}
+    assert len(top(view)) == 3
+    assert len(top(view, limit=1)) == 1
+    (other,) = top(view, incident="flom-7")
+    assert (other.incident, other.exercise) == ("flom-7", True)
+
+
+def test_the_same_words_in_two_incidents_are_two_entries(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a"), finding(2, WATER, "p_b", incident="flom-7"))
+    assert sorted(entry.incident for entry in top(view)) == ["brann-0", "flom-7"]
+
+
+def test_a_canary_is_in_no_register_and_no_count(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a", synthetic=True), Tick(source="x", until=START))
+    assert top(view) == []
+    assert view.counts() == {}
+
+
+def test_without_authors_posts_that_are_no_reposts_are_counted_and_it_says_so(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, None), finding(2, WATER, None), finding(3, f"RT @p_a: {WATER}", None))
+    (entry,) = top(view)
+    assert (entry.people, entry.posts, entry.reposts) == (2, 3, 1)
+    assert entry.authors_known is False
+    assert view.authors_known() is False
+
+
+def test_a_finding_that_comes_again_counts_once(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a"))
+    view.catch_up()
+    publish(bus, finding(1, WATER, "p_a"))
+    assert ranks(top(view)) == [(WATER, 1, 1, 0)]
+
+
+def test_what_is_purged_is_gone_from_the_entry_and_the_next_words_stand_for_it(bus: Bus, view: Register) -> None:
+    one, two = finding(1, WATER, "p_a"), finding(2, f"{WATER}!", "p_b")
+    publish(bus, one, two)
+    assert top(view)[0].text == WATER
+    bus.purge([(TopicPartition("findings", 0), one.key)])
+    assert view.top(Kind.WISH)[0].text is None, "before the view has heard of it, the text is gone already"
+    assert ranks(top(view)) == [(f"{WATER}!", 1, 1, 0)]
+    assert view.texts(["x:p1", "x:p2"]) == {"x:p2": f"{WATER}!"}
+    bus.purge([(TopicPartition("findings", 0), two.key)])
+    assert top(view) == []
+
+
+def test_no_text_is_in_its_file(bus: Bus, view: Register, tmp_path: Path) -> None:
+    publish(bus, finding(1, WATER, "p_a"))
+    assert top(view)[0].text == WATER
+    for path in tmp_path.glob("register.sqlite*"):
+        assert WATER.encode() not in path.read_bytes()
+
+
+def test_a_view_that_was_removed_is_built_again(bus: Bus, tmp_path: Path) -> None:
+    publish(bus, *(finding(n, WATER, f"p_{n}") for n in range(3)))
+    path = tmp_path / "register.sqlite"
+    for _ in range(2):
+        with closing(Register(bus, path)) as view:
+            assert ranks(top(view)) == [(WATER, 3, 3, 0)]
+        for part in tmp_path.glob("register.sqlite*"):
+            part.unlink()
+
+
+def test_a_view_that_is_further_on_than_its_bus_is_built_again(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "register.sqlite"
+    with closing(make_bus(tmp_path / "other")) as other, closing(Register(other, path)) as view:
+        publish(other, *(finding(n, COATS, f"p_{n}") for n in range(9)))
+        assert len(top(view)) == 1
+    publish(bus, *(finding(n, WATER, f"p_{n}") for n in range(3)))
+    with closing(Register(bus, path)) as view:
+        assert ranks(top(view)) == [(WATER, 3, 3, 0)]
+
+
+def test_two_that_bring_it_up_to_date_at_once_end_with_right_counts(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "register.sqlite"
+    views = [Register(bus, path) for _ in range(2)]
+    failures: list[BaseException] = []
+
+    def keep_up(view: Register) -> None:
+        try:
+            for _ in range(60):
+                view.catch_up()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [Thread(target=keep_up, args=(view,)) for view in views]
+    for thread in threads:
+        thread.start()
+    for n in range(600):
+        publish(bus, finding(n, WATER if n % 2 else COATS, f"p_{n % 30}"))
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    for view in views:
+        assert set(ranks(top(view))) == {(WATER, 15, 300, 0), (COATS, 15, 300, 0)}
+        view.close()
+
+
+def test_partitions_are_kept_apart(tmp_path: Path) -> None:
+    with closing(make_bus(tmp_path / "bus", 3)) as bus, closing(Register(bus, tmp_path / "register.sqlite")) as view:
+        for number in range(3):
+            publish(bus, finding(number, WATER, f"p_{number}", incident=f"i-{number}"), partition=number)
+        assert {(entry.incident, entry.people) for entry in top(view)} == {(f"i-{n}", 1) for n in range(3)}
+
+
+def test_a_file_that_is_no_register_is_named_with_the_mend(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "register.sqlite"
+    path.write_bytes(b"this is a shopping list and no database at all" * 30)
+    with pytest.raises(ConfigError, match=r"register\.sqlite: .*remove it, it is rebuilt from the bus"):
+        Register(bus, path)
+
+
+def test_a_folder_that_is_not_there_is_named(bus: Bus, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Register(bus, tmp_path / "nowhere" / "register.sqlite")
