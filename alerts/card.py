@@ -173,7 +173,7 @@ class _Writer:
         if not self.may_show_key:
             return self.messages.one_topic
         if alert.key in set(Kind) and set(alert.key_fields) <= {"kind", "kinds"}:
-            return self.messages.kind[Kind(alert.key)]
+            return self.messages.kind[Kind(alert.key)][1]
         return alert.key or self.messages.one_topic
 
     @property
@@ -211,7 +211,7 @@ class _Writer:
         yield self.crowd()
         if alert.kinds:
             counted = sorted(alert.kinds.items(), key=lambda item: -item[1])
-            yield self.say("kinds", kinds=", ".join(f"{count} {self.messages.kind[kind]}" for kind, count in counted))
+            yield self.say("kinds", kinds=", ".join(self.messages.kinds_counted(kind, count) for kind, count in counted))
         if alert.key and self.may_show_key:
             yield self.say("about", key=self.key)
         gaps = "; ".join(self.gap(gap) for gap in alert.gaps)
@@ -245,7 +245,7 @@ class _Writer:
         """What stays in the house."""
         if not self.in_house:
             return
-        yield self.say("reason", reason=self.alert.reason)
+        yield self.say("reason", reason=self.messages.reason_of(self.alert.reason))
         keys = [sample.key for sample in self.alert.samples[:SAMPLES]]
         kept = self.joined(keys)
         for key in keys:

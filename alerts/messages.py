@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from alerts.rules.verdict import Reason
 from listener.config import load_yaml
 from listener.errors import ConfigError
 from listener.records import Kind, Severity
@@ -122,15 +123,17 @@ class Messages(BaseModel):
     decimal: str
     clock: str
     date: str
-    kind: Mapping[Kind, str]
+    kind: Mapping[Kind, tuple[str, str]]
+    reasons: Mapping[Reason, str]
 
     @model_validator(mode="after")
     def _complete(self) -> Messages:
         for name, allowed in BRACES.items():
             if set(re.findall(r"\{(\w*)\}", getattr(self, name))) != allowed:
                 raise ValueError(f"{name} must name {', '.join(f'{{{a}}}' for a in sorted(allowed))} and nothing else")
-        if set(self.severity) != set(Severity) or set(self.kind) != set(Kind):
-            raise ValueError("severity and kind must have a word for each of their members")
+        words = ((self.severity, Severity), (self.kind, Kind), (self.reasons, Reason))
+        if any(set(have) != set(want) for have, want in words):
+            raise ValueError("severity, kind and reasons must have a word for each of their members")
         return self
 
     def say(self, message: str, /, **values: object) -> str:
@@ -143,6 +146,15 @@ class Messages(BaseModel):
         text = local.strftime(self.clock if local.date() == today else self.date)
         twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
         return f"{text} {local.tzname()}" if twice or OSLO is UTC else text
+
+    def kinds_counted(self, kind: Kind, count: int) -> str:
+        """`1 øyenvitne`, `14 spørsmål`."""
+        one, many = self.kind[kind]
+        return f"{count} {one if count == 1 else many}"
+
+    def reason_of(self, word: str) -> str:
+        """A rule's reason in words for people; ops alerts bear words of their own."""
+        return self.reasons[Reason(word)] if word in set(Reason) else word
 
     def number(self, value: float) -> str:
         return f"{value:.1f}".removesuffix(".0").replace(".", self.decimal)

@@ -5,11 +5,13 @@ finding lies; texts stay on the bus alone and are joined when shown, so that pur
 position in each partition is kept in the same transaction as the rows: whoever brings it up to date, the running
 service or the command that reads it, nothing is counted twice.
 
-Where a recording has no authors, posts that are no reposts stand in for people, and each row says so.
+It is what *people* voice: what hospitals, police and newsrooms ask of the public is left out of the ranking, and so are
+reposts of it. Where a recording has no authors, posts that are no reposts stand in for people, and each row says so.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -21,25 +23,32 @@ from alerts.story import is_repost
 from listener.bus import Bus, Record, TopicPartition
 from listener.errors import ConfigError
 from listener.health import Part
-from listener.records import FINDINGS, BadRecord, Finding, Kind, decode
+from listener.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
 from listener.units import from_ms, to_ms
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS findings(
     key TEXT PRIMARY KEY, part INTEGER NOT NULL, offset INTEGER NOT NULL, incident TEXT NOT NULL, post TEXT NOT NULL,
-    at INTEGER NOT NULL, author TEXT, repost INTEGER NOT NULL, story TEXT NOT NULL, exercise INTEGER NOT NULL
+    at INTEGER NOT NULL, author TEXT, repost INTEGER NOT NULL, story TEXT NOT NULL, exercise INTEGER NOT NULL,
+    official INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_post ON findings(post);
 CREATE TABLE IF NOT EXISTS kinds(kind TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS positions(part INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS positions(part INTEGER PRIMARY KEY, next INTEGER NOT NULL, last TEXT NOT NULL);
 """
+VERSION = 2
+"""Of the view. Another version is dropped and built anew."""
+DROP = "DROP TABLE IF EXISTS findings; DROP TABLE IF EXISTS kinds; DROP TABLE IF EXISTS positions;"
+
+OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY})
+NAMED_REPOST = re.compile(r"RT @(?!p_)\w")
 
 RANKED = """
 SELECT f.incident, f.story, max(f.exercise),
        count(DISTINCT coalesce(f.author, CASE WHEN f.repost THEN NULL ELSE f.post END)) AS people,
        count(*) AS posts, sum(f.repost), min(f.at), max(f.at), count(f.author)
 FROM kinds k JOIN findings f ON f.key = k.key
-WHERE k.kind = ? AND (? = '' OR f.incident = ?)
+WHERE k.kind = ? AND (? = '' OR f.incident = ?) AND (k.kind = 'media' OR NOT f.official)
 GROUP BY f.incident, f.story ORDER BY people DESC, posts DESC, min(f.at) LIMIT ?
 """
 
@@ -79,12 +88,13 @@ class Register:
         try:
             self._db = _connect(path)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.executescript(SCHEMA)
+            _make(self._db)
         except sqlite3.OperationalError as error:
             raise ConfigError(f"{path}: the register cannot be written: {error}") from None
         except sqlite3.DatabaseError:
             raise ConfigError(f"{path}: is no register of ours; remove it, it is rebuilt from the bus") from None
         self._reader = bus.reader(["findings"])
+        self._taken: dict[int, int] = {}
         self._seek()
 
     # --- keeping up --------------------------------------------------------------------------------------------
@@ -108,16 +118,24 @@ class Register:
         self._db.close()
 
     def _seek(self) -> None:
-        """To where the view is. A view that is ahead of its bus is of another bus, and begins anew."""
-        positions = dict(self._db.execute("SELECT part, next FROM positions"))
+        """To where the view is. A view of another bus begins anew."""
+        positions = {part: (offset, last) for part, offset, last in self._db.execute("SELECT * FROM positions")}
         for tp in self._reader.assignment:
-            position = positions.get(tp.partition, 0)
-            if position > self._bus.end_offset(tp):
+            position, last = positions.get(tp.partition, (0, ""))
+            if not self._is_of_this_bus(tp, position, last):
                 self._db.executescript("DELETE FROM findings; DELETE FROM kinds; DELETE FROM positions;")
                 self._seek()
                 return
             self._reader.seek(tp, position)
+            self._taken[tp.partition] = position
         self.forget()
+
+    def _is_of_this_bus(self, tp: TopicPartition, position: int, last: str) -> bool:
+        """The last record taken is where it was. One that was purged or dropped since cannot tell."""
+        if position > self._bus.end_offset(tp):
+            return False
+        found = self._bus.read(tp, position - 1, 1) if position else []
+        return not found or found[0].offset != position - 1 or _mark(found[0]) == last
 
     def forget(self) -> None:
         """Let go of what the bus has dropped. May be called from any thread."""
@@ -139,10 +157,14 @@ class Register:
             for record in records:
                 self._row(record)
             self._db.executemany(
-                "INSERT OR REPLACE INTO positions VALUES(?,?)",
-                {record.partition: record.offset + 1 for record in records}.items(),
+                "INSERT OR REPLACE INTO positions VALUES(?,?,?)",
+                [
+                    (part, record.offset + 1, _mark(record))
+                    for part, record in {record.partition: record for record in records}.items()
+                ],
             )
             self._db.execute("COMMIT")
+            self._taken.update({record.partition: record.offset + 1 for record in records})
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -150,12 +172,10 @@ class Register:
             raise
 
     def _is_ours(self, records: Sequence[Record]) -> bool:
-        """Nobody else has moved the view on since these were read."""
+        """Nobody else has moved the view on, or begun it anew, since these were read."""
         stored = dict(self._db.execute("SELECT part, next FROM positions"))
-        first: dict[int, int] = {}
-        for record in records:
-            first.setdefault(record.partition, record.offset)
-        return all(stored.get(part, 0) <= offset for part, offset in first.items())
+        parts = {record.partition for record in records}
+        return all(stored.get(part, 0) == self._taken.get(part, 0) for part in parts)
 
     def _row(self, record: Record) -> None:
         if record.value is None:
@@ -169,7 +189,7 @@ class Register:
         if not isinstance(finding, Finding) or finding.synthetic:
             return
         inserted = self._db.execute(
-            "INSERT OR IGNORE INTO findings VALUES(?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR IGNORE INTO findings VALUES(?,?,?,?,?,?,?,?,?,?,?)",
             (
                 finding.key,
                 record.partition,
@@ -181,6 +201,7 @@ class Register:
                 is_repost(finding.text, finding.repost_of),
                 finding.story,
                 finding.exercise,
+                is_official(finding),
             ),
         ).rowcount
         if inserted:
@@ -259,3 +280,23 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     db.execute("PRAGMA secure_delete=ON")
     db.execute("PRAGMA synchronous=NORMAL")
     return db
+
+
+def _make(db: sqlite3.Connection) -> None:
+    """The tables, once; those of another version are dropped."""
+    db.execute("BEGIN EXCLUSIVE")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for statement in (SCHEMA if version == VERSION else DROP + SCHEMA).split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version={VERSION}")
+    db.execute("COMMIT")
+
+
+def is_official(finding: Finding) -> bool:
+    """Said by a newsroom or a public body, or the repost of one: only such accounts keep their name in a text."""
+    return finding.author_class in OFFICIAL or NAMED_REPOST.match(finding.text) is not None
+
+
+def _mark(record: Record) -> str:
+    """What tells a record from one at the same place of another bus."""
+    return f"{record.time_ms}:{record.key}"

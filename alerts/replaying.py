@@ -38,7 +38,7 @@ from listener.records import ALERTS as ALERT_RECORDS
 from listener.records import Alert, AuthorClass, Event, decode
 from listener.settings import Settings
 from listener.sources import Batch
-from listener.sources.recording import RecordingSource
+from listener.sources.recording import Cursor, RecordingSource
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the clock stands until the first post tells the time."""
@@ -84,11 +84,14 @@ class Ear:
         self._seconds: Counter[datetime] = Counter()
         self._order: list[datetime] = []
         self._heard = 0
+        self.lines = 0
         self.places: dict[str, list[str]] = {}
 
     def __call__(self, batch: Batch) -> None:
         if batch.until is not None:
             self._clock.advance_to(batch.until)
+        if batch.cursor is not None:
+            self.lines = Cursor.parse(batch.cursor).lines
         for post in batch.posts:
             second = post.at.replace(microsecond=0)
             if not self._seconds[second]:
@@ -120,6 +123,13 @@ class Replay:
     register: Register
     ear: Ear
     paced: bool
+    lines: int | None
+    """In the whole recording; None where they are not known."""
+
+    @property
+    def progress(self) -> float | None:
+        """How much has been played, 0 to 1."""
+        return min(1.0, self.ear.lines / self.lines) if self.lines else None
 
     def play(self, tell: Callable[[Told], None], turned: Callable[[], None] = lambda: None) -> Summary:
         """To the end of the recording; `tell` gets what is fired or resolved, `turned` is called often.
@@ -227,11 +237,11 @@ def replaying(
     """
     wits = make_wits(raw, settings, rules, tell=False)
     source = RecordingSource(path, speed, pace)
-    key = passing_key()
+    key, lines = passing_key(), None
     if path != "-" and not Path(path).is_fifo():
         source.open(None)  # what is no recording is refused here, before anything is set up
         source.close()
-        key = recording_key(path)
+        key, lines = survey(path)
     clock = ManualClock(BEFORE)
     with _passing_folder() as folder, closing(open_bus("embedded:", folder, clock, durable=False)) as bus:
         house = make_house(settings, folder, bus, clock, "replay")
@@ -250,6 +260,7 @@ def replaying(
             register=next(w for w, _ in turning if isinstance(w, Register)),
             ear=ear,
             paced=speed is not None,
+            lines=lines,
         )
         try:
             yield replay
@@ -257,18 +268,21 @@ def replaying(
             replay.close()
 
 
-def recording_key(path: str) -> bytes:
-    """The key of a recording's pseudonyms: the digest of its lines, plain or gzip. Of a device, a passing one."""
-    digest = hashlib.sha256(b"lyttepost: pseudonyms of a recording\n")
+def survey(path: str) -> tuple[bytes, int | None]:
+    """The key of a recording's pseudonyms, which is the digest of its lines, plain or gzip; and how many there are.
+
+    Of a device, which may be read only once, a passing key.
+    """
+    digest, number = hashlib.sha256(b"lyttepost: pseudonyms of a recording\n"), 0
     with closing(LineReader(path)) as reader:
         reader.open()
         if not reader.seekable:
-            return passing_key()
+            return passing_key(), None
         for line in reader.lines():
             if line is not None:
-                content = line[1]
+                number, content = line
                 digest.update(content.strip() + b"\n" if isinstance(content, bytes) else content.digest.encode())
-    return digest.digest()
+    return digest.digest(), number
 
 
 @contextmanager

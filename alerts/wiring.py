@@ -23,13 +23,15 @@ from listener.clock import Clock
 from listener.config import RawSettings, load_yaml
 from listener.health import Health
 from listener.metrics import Metrics
+from listener.plugins import load
 from listener.privacy import Screen
 from listener.pseudonym import check_key_outside, load_key
 from listener.records import AuthorClass
 from listener.settings import Settings, parse_speed
-from listener.sources import Source
+from listener.sources import SOURCES, Source
 from listener.sources.recording import RecordingSource
 from listener.tracks import load_standing
+from listener.x.access import x_access
 
 
 def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str) -> House:
@@ -84,10 +86,14 @@ def passing_key() -> bytes:
 
 
 def live_sources(settings: Settings, clock: Clock) -> list[Source]:
+    sources: list[Source] = []
     recording = settings.sources.recording
-    if recording.path is None:
-        return []
-    return [RecordingSource(str(recording.path.expanduser()), parse_speed(recording.speed), clock)]
+    if recording.path is not None:
+        sources.append(RecordingSource(str(recording.path.expanduser()), parse_speed(recording.speed), clock))
+    if (access := x_access(settings)) is not None:
+        # tweepy takes a third of a second to import: only who uses X pays for it.
+        sources.append(load(SOURCES["x"])(access, clock, reposts=settings.x.reposts))
+    return sources
 
 
 def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell: bool) -> Wits:

@@ -7,23 +7,26 @@ that says how far the source is heard and where to go on reading. In calm a post
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from listener import playing
-from listener.bus import Bus, Lease
+from listener.bus import Bus, Lease, Message
 from listener.clock import Clock
 from listener.crash import point
-from listener.errors import BusError, BusFull, Corrupt, LyttepostError
+from listener.errors import BusError, BusFull, Corrupt, Fenced, LyttepostError
 from listener.follow import Following
-from listener.gaps import RoomGap
+from listener.gaps import RoomGap, SourceGaps
 from listener.health import Part
 from listener.hearing import Hearing, Pending
 from listener.metrics import Metrics, SourceState
 from listener.mode import State
+from listener.ops import ops_alert
 from listener.privacy import Screen
-from listener.records import MENTIONS, BadRecord, Mention, Origin, Tick, decode
-from listener.sources import Batch, Source
+from listener.records import MENTIONS, BadRecord, Gap, Mention, Origin, Tick, decode
+from listener.sources import Batch, Live, Source
+from listener.units import parse_instant
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +68,12 @@ class Listen:
         self._ended = False
         self._tidy = False
         self._retry_at = float("-inf")
+        self._standing = tuple(standing)
+        self._asked = -2
         self._pending: Pending | None = None
+        self._states: list[Gap] = []
         self._gap = RoomGap(bus, source.name, clock=clock, metrics=metrics)
+        self._gaps = SourceGaps(bus, source.name, metrics)
         self._renewed = float("-inf")
         self._hearing = Hearing(
             source.name, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics
@@ -100,6 +107,9 @@ class Listen:
         if self._ended:
             self._show(SourceState.FINISHED)
             return False
+        if isinstance(self.source, Live) and self._asked != self._epoch:
+            self.source.follow(self._hearing.incidents, self._standing)
+            self._asked = self._epoch
         self._show(SourceState.LISTENING)
         batch = self._read(timeout)
         if batch is None:
@@ -126,6 +136,7 @@ class Listen:
             self.source.close()
         self._playing, self._pending, self._tidy = None, None, False
         self._hearing.seen.clear()
+        self._hearing.until = None
 
     def _apply(self, state: State) -> None:
         if state.epoch == self._epoch:
@@ -154,13 +165,27 @@ class Listen:
         return True
 
     def _show(self, state: SourceState) -> None:
+        told = dict(self.source.state())
+        if isinstance(self.source, Live):
+            state = self._show_live(told, state)
         self._metrics.set_source_state(self.source.name, state)
-        told = {**self.source.state(), "state": state}
+        told["state"] = state
         if self._gap.open is not None:
             told["gap"] = self._gap.open.cause
         if self.source.only_exercise and not self._wanted():
             told["why"] = "played only under an exercise"
         self._following.source(self.source.name, told)
+
+    def _show_live(self, told: Mapping[str, Any], state: SourceState) -> SourceState:
+        """What a source of today says of itself: it knows better than we whether it is heard."""
+        self._metrics.source_queue.labels(self.source.name).set(told.get("queue", 0))
+        if told.get("heard"):
+            self._metrics.source_heard.labels(self.source.name).set(parse_instant(told["heard"]).timestamp())
+        if state is not SourceState.LISTENING:
+            return state
+        if self._gap.open is None:
+            self._part.problem(told.get("problem"))
+        return SourceState(told["state"])
 
     # --- beginning and ending ----------------------------------------------------------------------------------
 
@@ -171,7 +196,11 @@ class Listen:
         self._gap.restore()
         served = self._served()
         resume = self._reload(served)
+        self._asked = -2
         try:
+            if isinstance(self.source, Live):
+                self.source.recall(self._gaps.restore(self._clock.now() - RELOAD))
+                self._gap.beside(self._gaps.open)
             self.source.open(resume)
         except Corrupt:
             raise
@@ -251,7 +280,10 @@ class Listen:
         point("capture.before_publish")
         try:
             with self._bus.transaction(self.name) as transaction:
+                transaction.hold(self._lease)
                 for message in pending.messages:
+                    transaction.publish(message)
+                for message in self._beside(pending):
                     transaction.publish(message)
                 if end is not None:
                     for message in self._gap.closing(end, pending.mentions, pending.batch.until):
@@ -263,15 +295,34 @@ class Listen:
             self._gap.no_room(min((p.at for p in pending.batch.posts), default=self._hearing.until or now), str(error))
             self._show(SourceState.CONNECTING)
             return False
+        except Fenced:
+            self._renewed = float("-inf")
+            self._let_go()
+            return False
         except BusError as error:
             self._part.problem(str(error))
             return False
         if end is not None:
             self._gap.close(end)
-        self._part.problem(None)
+        if pending.batch.gaps:
+            self._gaps.published(self._states)
+            self._gap.beside(self._gaps.open)
+        if not isinstance(self.source, Live):
+            self._part.problem(None)
+            self._metrics.source_heard.labels(self.source.name).set(self._clock.now().timestamp())
+        for cause in pending.batch.reconnects:
+            self._metrics.reconnects.labels(self.source.name, cause).inc()
         self._pending = None
         self._hearing.seen.update(pending.seen)
         self._ended = self._ended or pending.batch.final
-        self._metrics.mentions.labels(self.source.name, Origin.LIVE).inc(pending.mentions)
-        self._metrics.source_heard.labels(self.source.name).set(self._clock.now().timestamp())
+        self._metrics.mentions.labels(self.source.name, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
         return True
+
+    def _beside(self, pending: Pending) -> list[Message]:
+        """What the source tells of itself: its gaps, and what ops must know."""
+        batch, now = pending.batch, self._clock.now()
+        self._states = self._gaps.states(batch.gaps, batch.fills, pending.mentions)
+        return [
+            *self._gaps.messages(self._states),
+            *(ops_alert(n.what, self.source.name, n.since, now, over=n.over) for n in batch.notices),
+        ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -58,23 +59,14 @@ class RoomGap:
         self._clock = clock
         self._metrics = metrics
         self._said = True
+        self._beside = 0
         self.open: Gap | None = None
         self.restore()
 
     def restore(self) -> None:
         """Take over what `gaps` says is open."""
-        found: dict[str, Gap] = {}
-        reader = self._bus.reader(["gaps"])
-        while records := reader.poll(0.0, 5000):
-            for record in records:
-                try:
-                    gap = decode(GAPS, record.value or b"")
-                except BadRecord:
-                    continue
-                if gap.source == self._source and gap.cause == Cause.DISK_FULL:
-                    found[gap.id] = gap
-        reader.close()
-        self.open = next((gap for gap in found.values() if gap.end is None), None)
+        full = [gap for gap in ledger(self._bus) if gap.source == self._source and gap.cause == Cause.DISK_FULL]
+        self.open = next((gap for gap in full if gap.end is None), None)
         self._show()
 
     def no_room(self, start: datetime, why: str) -> None:
@@ -111,8 +103,81 @@ class RoomGap:
             self.open = None
             self._show()
 
+    def beside(self, others: int) -> None:
+        """So many gaps of other causes are open."""
+        self._beside = others
+        self._show()
+
     def _show(self) -> None:
-        self._metrics.gaps_open.labels(self._source).set(self.open is not None)
+        self._metrics.gaps_open.labels(self._source).set((self.open is not None) + self._beside)
+
+
+class SourceGaps:
+    """The gaps that a source itself tells of: in the ledger, in-band, and counted. A state is counted once it is on
+    the bus."""
+
+    def __init__(self, bus: Bus, source: str, metrics: Metrics) -> None:
+        self._bus = bus
+        self._source = source
+        self._metrics = metrics
+        self._known: dict[str, Gap] = {}
+
+    def restore(self, since: datetime) -> tuple[Gap, ...]:
+        """What `gaps` holds of those that ended after `since`, or last: the ones that are not whole."""
+        self._known = {gap.id: gap for gap in ledger(self._bus) if gap.source == self._source}
+        for gap in list(self._known.values()):
+            if gap.cause == Cause.DISK_FULL or is_whole(gap) or (gap.end is not None and gap.end < since):
+                del self._known[gap.id]
+        return tuple(self._known.values())
+
+    @property
+    def open(self) -> int:
+        return sum(not is_whole(gap) for gap in self._known.values())
+
+    def states(self, gaps: Iterable[Gap], fills: str | None, found: int) -> list[Gap]:
+        """The gaps as they are to be written: `found` posts of the gap `fills` are new."""
+        out = []
+        for gap in gaps:
+            before = self._known.get(gap.id, gap).refilled
+            out.append(gap.model_copy(update={"refilled": before + (found if gap.id == fills else 0)}))
+        return out
+
+    def messages(self, states: Iterable[Gap]) -> list[Message]:
+        """In-band only what changes anything for the rules: beginnings, ends, and that one is whole."""
+        out = []
+        for gap in states:
+            out.append(to_ledger(gap))
+            known = self._known.get(gap.id)
+            if known is None or known.end != gap.end or is_whole(gap):
+                out += in_band(gap, self._bus.partitions("mentions"))
+        return out
+
+    def published(self, states: Iterable[Gap]) -> None:
+        for gap in states:
+            known = self._known.get(gap.id)
+            if gap.end is not None and (known is None or known.end != gap.end):
+                counted = known.end if known is not None and known.end is not None else gap.start
+                seconds = max(0.0, (gap.end - counted).total_seconds())
+                self._metrics.gap_seconds.labels(self._source, gap.cause).inc(seconds)
+            self._known[gap.id] = gap
+            if is_whole(gap):
+                # Of what is over and filled nothing more is needed.
+                del self._known[gap.id]
+
+
+def ledger(bus: Bus) -> list[Gap]:
+    """Every gap there is on `gaps`, as it was last told of, oldest first."""
+    found: dict[str, Gap] = {}
+    reader = bus.reader(["gaps"])
+    while records := reader.poll(0.0, 5000):
+        for record in records:
+            try:
+                gap = decode(GAPS, record.value or b"")
+            except BadRecord:
+                continue
+            found[gap.id] = gap
+    reader.close()
+    return sorted(found.values(), key=lambda gap: (gap.start, gap.id))
 
 
 def open_gap(source: str, start: datetime, cause: Cause) -> Gap:

@@ -60,7 +60,8 @@ class Hearing:
 
     def remember(self, mention: Mention) -> None:
         """It is on the bus."""
-        self.seen.update(_fingerprint(incident, mention.post_key) for incident in mention.incidents)
+        for key in _versions(mention):
+            self.seen.update(_fingerprint(incident, key) for incident in (*mention.incidents, STANDING))
 
     def capture(self, batch: Batch, cursor: str | None) -> Pending:
         """A batch → all that goes to the bus in its transaction; `cursor` is the tick's."""
@@ -71,13 +72,17 @@ class Hearing:
         taken: set[int] = set()
         for post in batch.posts:
             matched = self._matcher.match(post)
-            minute = post.at.replace(second=0, microsecond=0)
-            volumes.update((track, minute) for track in {t for tracks in matched.values() for t in tracks})
+            if batch.origin is not Origin.LOOKBACK and self._is_new(STANDING, post, taken):
+                # What came before the incident was counted in calm.
+                minute = post.at.replace(second=0, microsecond=0)
+                volumes.update((track, minute) for track in {t for tracks in matched.values() for t in tracks})
+            if batch.incident is not None:
+                matched = {i: tracks for i, tracks in matched.items() if i == batch.incident}
             fresh, dropped = self._fresh(post, matched, taken)
             if dropped:
                 drops[dropped] += 1
                 continue
-            mention = self._mention(post, fresh, now)
+            mention = self._mention(post, fresh, now, batch.origin or Origin.LIVE)
             pending.messages.append(Message("mentions", mention.post_key, encode(mention)))
             pending.mentions += 1
         pending.seen += taken
@@ -108,21 +113,23 @@ class Hearing:
         wanted = {incident: tracks for incident, tracks in matched.items() if incident != STANDING}
         if not wanted:
             return {}, "no_match"
-        key = f"{post.source}:{post.id}"
-        fresh = {}
-        for incident, tracks in wanted.items():
-            fingerprint = _fingerprint(incident, key)
-            if fingerprint not in self.seen and fingerprint not in taken:
-                fresh[incident] = tracks
-                taken.add(fingerprint)
+        fresh = {incident: tracks for incident, tracks in wanted.items() if self._is_new(incident, post, taken)}
         return fresh, "" if fresh else "duplicate"
 
-    def _mention(self, post: Post, fresh: dict[str, tuple[str, ...]], now: datetime) -> Mention:
+    def _is_new(self, incident: str, post: Post, taken: set[int]) -> bool:
+        """No version of it was met before; they are from now on."""
+        fingerprints = {_fingerprint(incident, key) for key in _versions(post)}
+        if not (fingerprints.isdisjoint(self.seen) and fingerprints.isdisjoint(taken)):
+            return False
+        taken |= fingerprints
+        return True
+
+    def _mention(self, post: Post, fresh: dict[str, tuple[str, ...]], now: datetime, origin: Origin) -> Mention:
         incidents = [i for i in self.incidents if i.id in fresh]
         return self._screen.mention(
             post,
             incidents=fresh,
-            origin=Origin.LIVE,
+            origin=origin,
             captured_at=now,
             exercise=all(i.exercise for i in incidents),
             synthetic=all(i.synthetic for i in incidents),
@@ -150,6 +157,11 @@ class Hearing:
         for reason, count in drops.items():
             if count:
                 self._metrics.posts_dropped.labels(name, reason).inc(count)
+
+
+def _versions(post: Post | Mention) -> tuple[str, ...]:
+    """The keys of a post and of what it was before it was edited."""
+    return tuple(f"{post.source}:{each}" for each in (post.id, *post.edits))
 
 
 def _fingerprint(incident: str, key: str) -> int:

@@ -83,6 +83,9 @@ class Metrics:
         self.gaps_open = g("gaps_open", "Gaps that last or are not refilled.", "source")
         self.gap_seconds = c("gap_seconds", "Time in which a source could not be heard.", "source", "cause")
 
+        self.reconnects = c("reconnects", "Connections made anew, by why the last one ended.", "source", "cause")
+        self.source_queue = g("source_queue_posts", "Posts heard that wait to be taken in.", "source")
+
         self.deadletters = c("deadletters", "Records and lines that could not be used.", "stage", "reason")
         self.stage_records = c("stage_records", "Records that a stage has taken in and committed.", "stage")
         self.stage_batches = c("stage_batches", "Batches that a stage has committed.", "stage")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -99,10 +100,18 @@ class SourcesSettings(Tree):
     recording: RecordingSettings = RecordingSettings()
 
 
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an address such as https://api.x.com")
+    return text.rstrip("/")
+
+
 class XSettings(Tree):
-    base_url: str = "https://api.x.com"
+    base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.x.com"
     bearer_token: SecretStr | None = None
     bearer_token_file: Path | None = None
+    reposts: bool = True
 
 
 class NamedAccounts(Tree):

@@ -49,7 +49,7 @@ def check() -> None:
 
     def rules() -> None:
         for spec in load_rules(folder / "rules"):
-            problems.extend(f"{spec.name}: {problem}" for problem in judge_examples(spec))
+            problems.extend(judge_examples(spec))
 
     tried(lambda: load_settings(raw))
     tried(lambda: load_standing(load_yaml(folder / "tracks.yaml")))

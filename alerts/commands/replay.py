@@ -196,11 +196,10 @@ def progress(playing: Replay) -> Iterator[tuple[Bar, Callable[[], None]]]:
 
 
 def _line(playing: Replay) -> str:
-    state = playing.source.state()
     read = f"{playing.source.counts.read} read"
-    if state.get("progress") is None:
+    done = playing.progress
+    if done is None:
         return f"playing, {read}"
-    done = float(state["progress"])
     return f"playing {'█' * round(BAR * done):░<{BAR}} {done:4.0%}, {read}"
 
 

@@ -109,6 +109,9 @@ class Transaction(Protocol):
     def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
         """The consumer's group goes on from these offsets, once this transaction is done."""
 
+    def hold(self, lease: Lease) -> None:
+        """Only while we hold this lease: else leaving raises Fenced and writes nothing."""
+
 
 class Lease(Protocol):
     """One holder at a time. A holder that did not renew in time has lost it."""

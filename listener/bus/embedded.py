@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from listener.bus import Commit, Consumer, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, partition_of
 from listener.bus.log import Log
 from listener.bus.members import GroupConsumer, PlainReader, RowLease
 from listener.bus.room import RESERVE_BYTES, Room
@@ -139,16 +139,21 @@ class EmbeddedBus:
         transaction = EmbeddedTransaction()
         yield transaction
         if transaction.messages or transaction.commits:
-            self._commit(transaction.messages, transaction.commits)
+            self._commit(transaction.messages, transaction.commits, transaction.leases)
 
     def _commit(
-        self, messages: Sequence[Message], commits: list[tuple[GroupConsumer, Mapping[TopicPartition, Commit]]]
+        self,
+        messages: Sequence[Message],
+        commits: list[tuple[GroupConsumer, Mapping[TopicPartition, Commit]]],
+        leases: Sequence[RowLease] = (),
     ) -> list[int]:
         topics = {message.topic for message in messages}
         essential = all(topic not in TOPICS or TOPICS[topic].essential for topic in topics)
         grouped, places = self._group(messages)
 
         def work(db: sqlite3.Connection) -> list[int]:
+            for lease in leases:
+                lease.check_in(db)
             for consumer, offsets in commits:
                 consumer.commit_in(db, offsets)
             now_ms = to_ms(self.clock.now())
@@ -286,6 +291,7 @@ class EmbeddedTransaction:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.commits: list[tuple[GroupConsumer, Mapping[TopicPartition, Commit]]] = []
+        self.leases: list[RowLease] = []
 
     def publish(self, message: Message) -> None:
         self.messages.append(message)
@@ -297,6 +303,11 @@ class EmbeddedTransaction:
         if long > METADATA_CHARS:
             raise BusError(f"{long} characters beside a commit; {METADATA_CHARS} is the most")
         self.commits.append((consumer, dict(commits)))
+
+    def hold(self, lease: Lease) -> None:
+        if not isinstance(lease, RowLease):
+            raise BusError("only a lease of this bus can be held in its transaction")
+        self.leases.append(lease)
 
 
 def _as_made(spec: TopicSpec) -> Topic:

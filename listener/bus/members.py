@@ -255,6 +255,13 @@ class RowLease:
         db.execute("INSERT OR REPLACE INTO leases VALUES(?,?,?,?)", (self._name, self._holder, now, self._ttl))
         return True
 
+    def check_in(self, db: sqlite3.Connection) -> None:
+        """Inside a write: raises Fenced when another holds it, or nobody. A holder that is late is one all the same
+        until another came."""
+        row = db.execute("SELECT holder FROM leases WHERE name=?", (self._name,)).fetchone()
+        if row is None or row[0] != self._holder:
+            raise Fenced(f"{self._holder} lost the lease {self._name}")
+
     def release(self) -> None:
         mine = (self._name, self._holder)
         self._bus.store.write(lambda db: db.execute("DELETE FROM leases WHERE name=? AND holder=?", mine))

@@ -12,9 +12,10 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,6 +24,7 @@ import tweepy
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
+from listener.x.access import Access
 from listener.x.rules import Rule, RuleAtX
 
 # At DEBUG tweepy writes the bearer token and whole answers to the log.
@@ -72,6 +74,14 @@ FATAL: Final = frozenset({Trouble.UNAUTHORIZED, Trouble.FORBIDDEN})
 """Only a person can mend these: never tried again by ourselves."""
 
 
+_BY_STATUS: Final = {
+    401: Trouble.UNAUTHORIZED,
+    403: Trouble.FORBIDDEN,
+    420: Trouble.RATE_LIMITED,
+    429: Trouble.RATE_LIMITED,
+}
+
+
 class XError(Exception):
     """`reset` is when X says to come back, in Unix seconds; `body` the JSON of its answer, if there was any."""
 
@@ -81,14 +91,6 @@ class XError(Exception):
         self.status = status
         self.reset = reset
         self.body = body
-
-
-@dataclass(frozen=True)
-class Access:
-    """Where X is and with what we may enter. The token is in no `repr`."""
-
-    base_url: str
-    token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Road(HTTPAdapter):
             request.url = urlunsplit((*self._base[:2], self._base.path + url.path, url.query, ""))
             # What the environment says of proxies was looked up for the address that tweepy wrote.
             proxies = get_environ_proxies(request.url)
-        return super().send(request, stream, timeout or (CONNECT_SECONDS, self._seconds), verify, cert, proxies)
+        timeout = timeout or (CONNECT_SECONDS, self._seconds)
+        return super().send(request, stream, timeout, verify, cert, dict(proxies or {}))
 
 
 def lead(session: requests.Session, base_url: str, seconds: float = REST_SECONDS) -> requests.Session:
@@ -142,9 +145,10 @@ class Api:
     def rules(self) -> list[RuleAtX]:
         """All rules at X, foreign ones too."""
         found: list[RuleAtX] = []
-        token = None
+        token: str | None = None
         while True:
-            answer = self._call(lambda c: c.request("GET", RULES, params={"pagination_token": token} if token else {}))
+            params: dict[str, str] = {"pagination_token": token} if token else {}
+            answer = self._call(partial(_get_rules, params=params))
             found += [
                 RuleAtX(str(raw["id"]), str(raw["value"]), raw.get("tag"))
                 for raw in answer.get("data") or ()
@@ -207,6 +211,11 @@ class Api:
         return _json(came)
 
 
+def _get_rules(client: Any, params: Mapping[str, str]) -> Any:
+    # tweepy's `get_rules` cannot ask for a second page.
+    return client.request("GET", RULES, params=params)
+
+
 def as_x_error(error: Exception) -> XError:
     """What tweepy or requests raised → what follows from it."""
     if isinstance(error, XError):
@@ -237,8 +246,7 @@ def _trouble(status: int, said: Mapping[str, Any]) -> Trouble:
         return Trouble.NO_RULES
     if "usage-capped" in str(said.get("type", "")) or said.get("title") == "UsageCapExceeded":
         return Trouble.CAPPED
-    by_status = {401: Trouble.UNAUTHORIZED, 403: Trouble.FORBIDDEN, 420: Trouble.RATE_LIMITED, 429: Trouble.RATE_LIMITED}
-    return by_status.get(status) or (Trouble.SERVER if status >= 500 else Trouble.REFUSED)
+    return _BY_STATUS.get(status) or (Trouble.SERVER if status >= 500 else Trouble.REFUSED)
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:

@@ -39,7 +39,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """X has these rules in force. `missing`: some had gone though nobody asked for it; since `checked` at the latest."""
+    """X has these rules in force. `missing`: some had gone unasked, since `checked` at the earliest."""
 
     version: int
     at: datetime

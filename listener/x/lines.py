@@ -22,7 +22,7 @@ class Lines:
     longest: int = LONGEST
     _rest: bytes = b""
     _skipped: int = 0
-    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def feed(self, chunk: bytes) -> list[bytes | TooLong]:
         """The lines that end in `chunk`; an empty one is a keep-alive."""

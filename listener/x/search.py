@@ -2,8 +2,8 @@
 
 A **job** is a stretch of time for some queries, cut into slices: a gap's from the oldest on, so that it is known up to
 when it is filled; a lookback's from the newest on, so that what matters most comes first. Each page is given away as
-it comes. Jobs share one thread and one budget of calls, gaps before lookbacks. What X refuses now is tried again later, and
-given up when the time is out of search's reach.
+it comes. Jobs share one thread and one budget of calls, gaps before lookbacks. What X refuses now is tried again later,
+and given up when the time is out of search's reach.
 
 Source: X API v2, recent search: seven days back, nothing of the last ten seconds, 450 calls in 15 minutes, 100 posts a
 page. Posts of the last half minute may not be found yet (X's own default leaves them out), so a job waits for them.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final

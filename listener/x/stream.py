@@ -20,8 +20,9 @@ import tweepy
 
 from listener.clock import Clock
 from listener.gaps import Cause
+from listener.x.access import Access
 from listener.x.backoff import Backoff, Budget, Schedule
-from listener.x.client import CONNECT_SECONDS, FATAL, FIELDS, Access, Api, Trouble, XError, error_of, lead
+from listener.x.client import CONNECT_SECONDS, FATAL, FIELDS, Api, Trouble, XError, error_of, lead
 from listener.x.intake import Down, Intake, Unreadable, Up
 from listener.x.lines import Lines, TooLong
 
@@ -61,7 +62,7 @@ class End:
         return Schedule.LIMITED if self.trouble in (Trouble.RATE_LIMITED, Trouble.CAPPED) else Schedule.HTTP
 
 
-class Wire(tweepy.StreamingClient):
+class Wire(tweepy.StreamingClient):  # type: ignore[misc]
     """One connection, from its making to its end."""
 
     def __init__(self, access: Access, intake: Intake, clock: Clock, silence: float) -> None:

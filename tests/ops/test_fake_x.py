@@ -275,7 +275,7 @@ def test_search_keeps_to_the_times_and_ids_asked_for(fake: FakeX) -> None:
     def ids(**params: Any) -> list[str]:
         return [p["id"] for p in call(fake, SEARCH, query="brann", **params).json.get("data", [])][::-1]
 
-    span = {"start_time": rfc3339(made[1].created_at), "end_time": rfc3339(made[3].created_at)}
+    span: dict[str, Any] = {"start_time": rfc3339(made[1].created_at), "end_time": rfc3339(made[3].created_at)}
     # X writes milliseconds; what a post has beyond them falls into the next.
     assert ids(**span) == [made[1].id, made[2].id]
     assert ids(since_id=made[3].id) == [made[4].id, made[5].id]
@@ -323,7 +323,7 @@ def test_counts_are_by_minute_hour_or_day_and_sum_up(fake: FakeX) -> None:
     start = end - timedelta(minutes=5, seconds=30)
     for ago in (10, 70, 80, 310):
         fake.world.publish({"text": "brann"}, end - timedelta(seconds=ago), live=False)
-    span = {"query": "brann", "start_time": rfc3339(start), "end_time": rfc3339(end)}
+    span: dict[str, Any] = {"query": "brann", "start_time": rfc3339(start), "end_time": rfc3339(end)}
     answer = call(fake, COUNTS, granularity="minute", **span).json
     assert [b["tweet_count"] for b in answer["data"]] == [1, 0, 0, 0, 2, 1]
     assert answer["data"][0] == {
@@ -341,8 +341,9 @@ def test_counts_are_by_minute_hour_or_day_and_sum_up(fake: FakeX) -> None:
 
 def test_counts_come_in_pages_when_there_are_many(fake: FakeX) -> None:
     fake.api.search.count_page = 100
-    pages, token = [], {}
-    span = {"start_time": rfc3339(START - timedelta(hours=160, minutes=30)), "end_time": rfc3339(START)}
+    pages: list[list[dict[str, Any]]] = []
+    token: dict[str, Any] = {}
+    span: dict[str, Any] = {"start_time": rfc3339(START - timedelta(hours=160, minutes=30)), "end_time": rfc3339(START)}
     time.sleep(0.2)  # until the end lies ten seconds back
     for _ in range(3):
         page = call(fake, COUNTS, query="brann", granularity="hour", **span, **token).json
@@ -739,7 +740,7 @@ def test_it_stops_at_once_whatever_is_going_on() -> None:
         assert time.monotonic() - began < 1
     for thread in waiting:
         thread.join(2)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     assert fake.errors == []
 
 

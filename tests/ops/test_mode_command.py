@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ from listener.clock import SystemClock
 
 ROOT = Path(__file__).parents[2]
 ENTRY = [sys.executable, "-c", "import lyttepost; lyttepost.main()"]
+Env = Mapping[str, str]
+NO_MORE: Env = {}
 PATIENCE = 30.0
 """Seconds after which something that should happen never will."""
 
@@ -35,7 +37,7 @@ class House:
     folder: Path
     env: dict[str, str]
 
-    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, env: Env = NO_MORE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*ENTRY, *words],
             env={**self.env, **env},
@@ -46,14 +48,14 @@ class House:
             encoding="utf-8",
         )
 
-    def says(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        with self.start(*words, **env) as process:
+    def says(self, *words: str, env: Env = NO_MORE) -> subprocess.CompletedProcess[str]:
+        with self.start(*words, env=env) as process:
             out, err = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
-    def done(self, *words: str, code: int = 0, **env: str) -> str:
+    def done(self, *words: str, code: int = 0, env: Env = NO_MORE) -> str:
         """Standard output of a command that must end with `code`."""
-        result = self.says(*words, **env)
+        result = self.says(*words, env=env)
         assert result.returncode == code, result.stderr
         assert "Traceback" not in result.stderr
         return result.stdout
@@ -64,9 +66,9 @@ class House:
     def history(self) -> Any:
         return json.loads(self.done("mode", "history", "--json"))
 
-    def crisis(self, *words: str, name: str = "Brann, Ullevål", code: int = 0, **env: str) -> Any:
-        text = self.done("mode", "crisis", "--name", name, "--why", "meldt", "--json", *words, code=code, **env)
-        return json.loads(text)
+    def crisis(self, *words: str, name: str = "Brann, Ullevål", code: int = 0, env: Env = NO_MORE) -> Any:
+        said = "mode", "crisis", "--name", name, "--why", "meldt", "--json"
+        return json.loads(self.done(*said, *words, code=code, env=env))
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
@@ -89,6 +91,7 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
+    ours.pop("PYTHONUNBUFFERED", None)  # a person's shell has no such thing
     folder = tmp_path / "data"
     return House(
         folder,
@@ -134,7 +137,7 @@ def test_a_crisis_has_all_that_was_said_of_it(house: House) -> None:
 
 def test_who_is_the_operating_system_s_user_where_nobody_is_named(house: House) -> None:
     for words in ((), ("--by", " ")):
-        house.crisis(*words, "--no-wait", LOGNAME="another", USER="another")
+        house.crisis(*words, "--no-wait", env={"LOGNAME": "another", "USER": "another"})
     assert {entry["by"] for entry in house.history()} == {pwd.getpwuid(os.getuid()).pw_name}
 
 
@@ -172,7 +175,7 @@ def test_wrong_words_are_refused_with_2_and_nothing_is_written(house: House, wor
 
 
 def test_bytes_that_are_no_text_are_refused(house: House) -> None:
-    command = [*ENTRY, "mode", "crisis", "--name", b"Brann \xff", "--why", "meldt", "--no-wait"]
+    command: list[str | bytes] = [*ENTRY, "mode", "crisis", "--name", b"Brann \xff", "--why", "meldt", "--no-wait"]
     result = subprocess.run(command, env=house.env, capture_output=True, check=False)
     assert result.returncode == 2
     assert house.history() == []
@@ -326,7 +329,7 @@ def test_a_bad_or_newer_record_is_shown_and_breaks_nothing(house: House) -> None
 @pytest.mark.parametrize("mistake", ["colour: blue", "web: {port: red}", "x: [1, 2]", "retention: {content: soon}"])
 def test_an_error_elsewhere_in_the_settings_does_not_stop_a_switch(house: House, tmp_path: Path, mistake: str) -> None:
     (tmp_path / "settings.yaml").write_text(f"{mistake}\nmode: {{review_after: 2h}}\n")
-    said = house.crisis("--no-wait", LYTTEPOST_CONFIG=str(tmp_path))
+    said = house.crisis("--no-wait", env={"LYTTEPOST_CONFIG": str(tmp_path)})
     opened, review = (datetime.fromisoformat(said["incidents"][0][name]) for name in ("opened_at", "review_at"))
     assert review - opened == timedelta(hours=2)
 
@@ -334,11 +337,11 @@ def test_an_error_elsewhere_in_the_settings_does_not_stop_a_switch(house: House,
 def test_a_default_that_is_wrong_is_named_and_can_be_gone_round(house: House, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("mode:\n  review_after: soon\n")
     words = "mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait"
-    result = house.says(*words, LYTTEPOST_CONFIG=str(tmp_path))
+    result = house.says(*words, env={"LYTTEPOST_CONFIG": str(tmp_path)})
     assert result.returncode == 4
     assert f"{tmp_path / 'settings.yaml'}:2: mode.review_after" in result.stderr
     assert "--review-after" in result.stderr
-    house.done(*words, "--review-after", "4h", LYTTEPOST_CONFIG=str(tmp_path))
+    house.done(*words, "--review-after", "4h", env={"LYTTEPOST_CONFIG": str(tmp_path)})
 
 
 def test_a_data_folder_that_cannot_be_used_is_named_with_its_mend(house: House, tmp_path: Path) -> None:
@@ -379,8 +382,8 @@ def test_a_clock_that_was_set_back_does_not_matter(house: House) -> None:
 
 def test_a_terminal_without_our_letters_sees_the_switch_through(house: House) -> None:
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    assert house.crisis("--no-wait", **env)["incidents"][0]["name"] == "Brann, Ullevål"
-    assert "Ullev\\xe5l" in house.done("mode", **env)
+    assert house.crisis("--no-wait", env=env)["incidents"][0]["name"] == "Brann, Ullevål"
+    assert "Ullev\\xe5l" in house.done("mode", env=env)
 
 
 def test_a_reader_that_has_gone_does_not_make_the_switch_fail(house: House) -> None:

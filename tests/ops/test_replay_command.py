@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from datetime import datetime
@@ -229,7 +230,9 @@ def test_the_bar_is_drawn_on_a_terminal_and_gives_way_to_alerts(machine: Machine
     os.close(ours)
     assert process.wait(10) == 0
     text = shown.decode()
-    assert "playing █" in text
+    shares = [int(share) for share in re.findall(r"playing [█░]{30} +(\d+)%, \d+ read", text)]
+    assert shares == sorted(shares)
+    assert shares[0] < 40 < 60 < shares[-1]
     assert "playing" not in text.rsplit("\x1b[K", 1)[1], "the bar is taken away at the end"
     for line in text.splitlines():
         assert "ØVELSE" not in line or line.rsplit("\x1b[K", 1)[-1].find("playing") < 0

@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,7 +71,7 @@ def post(number: int, at: datetime, text: str, **more: Any) -> dict[str, Any]:
         "id": str(10_000_000 + number),
         "created_at": at.isoformat().replace("+00:00", "Z"),
         "text": f"{text} {word(number)}",
-        "author_id": f"77{author:06d}",
+        "author_id": f"990077{author:06d}",
         "username": f"bruker_{author}",
         "followers": 250_000 if author < 4 else author * 20,
         **more,
@@ -92,7 +92,8 @@ def write_recording(path: Path, posts: int = 4000, *, seed: int = 1, seconds: fl
             said = post(number, at, "Fin tur på ski i dag")
         elif number > 20 and rng.random() < 0.2:
             first = rng.randrange(max(0, number - 200), number)
-            said = post(number, at, f"RT @bruker_{first % 900}: {rng.choice(SAYINGS)}", repost_of=str(10_000_000 + first))
+            text = f"RT @bruker_{first % 900}: {rng.choice(SAYINGS)}"
+            said = post(number, at, text, repost_of=str(10_000_000 + first))
         else:
             said = post(number, at, rng.choice(SAYINGS))
         ids.append(said["id"])
@@ -204,7 +205,7 @@ class Deployment:
         return running
 
     def configure(self, **files: str) -> Path:
-        """A configuration of its own: a copy of ours, with some files instead of those there (`rules/x` → a new one)."""
+        """A configuration of its own: a copy of ours, with some files instead of those that are there."""
         folder = self.home / "config"
         if not folder.exists():
             shutil.copytree(ROOT / "config", folder)
@@ -215,6 +216,11 @@ class Deployment:
 
     def mode(self) -> dict[str, Any]:
         said: dict[str, Any] = json.loads(self.command("mode", "--json").stdout)
+        return said
+
+    def source(self) -> dict[str, Any]:
+        """What the listener says of its recording."""
+        said: dict[str, Any] = self.mode()["sources"].get("recording", {})
         return said
 
     def exercise(self, name: str = "Øvelse Granvik", *more: str) -> None:
@@ -236,8 +242,7 @@ class Deployment:
 
     def values(self, topic: str, type_: str | None = None) -> list[dict[str, Any]]:
         """The records of a topic that have a value, as JSON; of one type only, if it is named."""
-        values = [json.loads(record.value) for record in self.records(topic) if record.value is not None]
-        return [value for value in values if type_ is None or value.get("type") == type_]
+        return _values(self.records(topic), type_)
 
     def settled(self) -> bool:
         """The recording was played to its end, and all that it caused is judged."""
@@ -273,6 +278,15 @@ def read_all(bus: Bus, topic: str) -> list[Record]:
     return out
 
 
+def _values(records: list[Record], type_: str | None) -> list[dict[str, Any]]:
+    values = []
+    for record in records:
+        with suppress(ValueError):
+            values.append(json.loads(record.value or b""))
+    values = [value for value in values if isinstance(value, dict)]
+    return [value for value in values if type_ is None or value.get("type") == type_]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run left on the bus, as far as it must not depend on how often it was interrupted."""
@@ -286,25 +300,34 @@ class Outcome:
 
 
 def outcome(deployment: Deployment) -> Outcome:
+    return outcome_of(deployment.records)
+
+
+def outcome_of(records: Callable[[str], list[Record]]) -> Outcome:
+    """`records` gives those of a topic."""
+
+    def values(topic: str, type_: str | None = None) -> list[dict[str, Any]]:
+        return _values(records(topic), type_)
+
     findings = {}
     times: Counter[str] = Counter()
-    for value in deployment.values("findings", "finding"):
+    for value in values("findings", "finding"):
         key = f"{value['incident']}:{value['source']}:{value['id']}"
         times[key] += 1
         kept = {name: said for name, said in value.items() if name != "captured_at"}
         findings[f"{key}#{times[key]}"] = json.dumps(kept, sort_keys=True)
     volumes: Counter[str] = Counter()
-    for value in deployment.values("volumes"):
+    for value in values("volumes"):
         volumes[f"{value['track']}@{value['minute']}"] += value["count"]
     alerts: dict[str, list[str]] = {}
-    for value in deployment.values("alerts"):
+    for value in values("alerts"):
         kept = {name: said for name, said in value.items() if name != "found_at"}
         alerts.setdefault(value["rule"], []).append(json.dumps(kept, sort_keys=True, ensure_ascii=False))
     return Outcome(
-        mentions=Counter(f"{v['source']}:{v['id']}" for v in deployment.values("mentions", "mention")),
+        mentions=Counter(f"{v['source']}:{v['id']}" for v in values("mentions", "mention")),
         findings=findings,
         alerts=alerts,
-        deadletters=Counter(value["where"] for value in deployment.values("deadletters")),
+        deadletters=Counter(value["where"] for value in values("deadletters")),
         volumes=dict(volumes),
     )
 

@@ -70,9 +70,8 @@ def test_a_mail_server_that_hangs_holds_nothing_up(deploy: Callable[..., Deploym
         played = deploy(recording=short.path, speed="max")
         folder = played.configure(people=PEOPLE)
         settings = (folder / "settings.yaml").read_text(encoding="utf-8")
-        settings = settings.partition("\nchannels:")[0] + (
-            f"\nchannels: {{email: {{host: 127.0.0.1, port: {mail.port}, encryption: none, from: l@sykehus.example}}}}\n"
-        )
+        email = f"{{host: 127.0.0.1, port: {mail.port}, encryption: none, from: l@sykehus.example}}"
+        settings = settings.partition("\nchannels:")[0] + f"\nchannels: {{email: {email}}}\n"
         (folder / "settings.yaml").write_text(settings, encoding="utf-8")
         running = played.start()
         played.exercise()

@@ -15,9 +15,9 @@ from alerts.register import Entry, Register
 from alerts.story import story
 from listener.bus import Bus, Message, TopicPartition, open_bus
 from listener.bus.topics import topic_specs
-from listener.clock import ManualClock
+from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError
-from listener.records import Cue, Finding, Kind, Tick, encode
+from listener.records import AuthorClass, Cue, Finding, Kind, Tick, encode
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 
@@ -93,6 +93,33 @@ def test_reposts_and_copies_are_one_entry_in_the_words_of_who_said_it_first(bus:
     (entry,) = top(view)
     assert ranks([entry]) == [(WATER, 3, 3, 1)]
     assert (entry.first_at, entry.last_at) == (START + timedelta(seconds=1), START + timedelta(seconds=3))
+
+
+def test_what_officials_ask_of_the_public_is_no_wish_of_the_people(bus: Bus, view: Register) -> None:
+    stay = "Hold avstand til Nordvik sykehus"
+    publish(
+        bus,
+        finding(1, stay, "@politi_nv", author_class=AuthorClass.PUBLIC_BODY),
+        *(finding(2 + n, f"RT @politi_nv: {stay}", f"p_{n}") for n in range(4)),
+        finding(9, WATER, "p_a"),
+        finding(10, "Nordvik sykehus er åpent", "@nordvikposten", Kind.MEDIA, author_class=AuthorClass.MEDIA),
+    )
+    assert ranks(top(view)) == [(WATER, 1, 1, 0)]
+    assert [entry.text for entry in top(view, Kind.MEDIA)] == ["Nordvik sykehus er åpent"]
+
+
+def test_a_view_of_another_bus_begins_anew_though_that_bus_is_longer(tmp_path: Path) -> None:
+    clock = SystemClock()
+    counted = []
+    for name, said in (("one", 3), ("two", 5)):
+        bus = open_bus("embedded:", tmp_path / name, clock)
+        bus.ensure(topic_specs(1, {}))
+        publish(bus, *(finding(n, f"{WATER} {name} {n}", f"p_{name}{n}", story=name) for n in range(said)))
+        view = Register(bus, tmp_path / "register.sqlite")
+        counted.append([(entry.story, entry.people) for entry in top(view)])
+        view.close()
+        bus.close()
+    assert counted == [[("one", 3)], [("two", 5)]]
 
 
 def test_a_kind_an_incident_and_a_limit_narrow_it(bus: Bus, view: Register) -> None:

@@ -151,7 +151,7 @@ class Streams:
 
         OSError of `write` goes up: the reader left.
         """
-        written = self._clock.now()
+        written = connection.opened_at
         while not stopping.is_set():
             now = self._clock.now()
             silent = connection.silent_until is not None and now < connection.silent_until

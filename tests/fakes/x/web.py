@@ -95,8 +95,9 @@ class Web:
         thread = threading.Thread(target=self._serve, args=(connection, client), daemon=True, name="fake-x")
         with self._lock:
             self._sockets.add(connection)
-            self._threads.add(thread)
-        thread.start()
+            thread.start()
+            # A thread is forgotten when it has ended, not before: `stop` waits for the others.
+            self._threads = {t for t in self._threads if t.is_alive()} | {thread}
 
     def _serve(self, connection: socket.socket, client: Any) -> None:
         try:
@@ -109,7 +110,6 @@ class Web:
         finally:
             with self._lock:
                 self._sockets.discard(connection)
-                self._threads.discard(threading.current_thread())
             connection.close()
 
 

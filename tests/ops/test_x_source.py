@@ -1,0 +1,419 @@
+"""X against a fake X on a real socket: each thing that stock tweepy does wrong ends well here.
+
+A minute of the listener's and the fake's time passes in each second of the test's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from x_support import SPEED, TOKEN, House, Town, town
+
+from listener.clock import SystemClock
+from listener.mode import Action
+from tests.fakes.x import ScaledClock
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Town]:
+    with town(tmp_path, ScaledClock(SPEED)) as here:
+        yield here
+
+
+@pytest.fixture
+def crisis(fast: Town) -> House:
+    """Listening for `granvik`."""
+    house = fast.house()
+    house.open("granvik")
+    house.turn_until(house.hears)
+    return house
+
+
+def hear(town: Town, house: House, said: str = "det brenner i granvik") -> str:
+    """A post, heard live."""
+    post = town.fake.post(said)
+    house.turn_until(lambda: house.captured()[post.id] == 1)
+    return post.id
+
+
+def settle(house: House, seconds: float = 10.0) -> None:
+    """Heard again, and all that was missed is searched."""
+    house.turn_until(lambda: house.hears() and not house.state["unfilled"], seconds)
+
+
+def connects(town: Town) -> int:
+    return len(town.fake.requests("/search/stream", "GET"))
+
+
+# --- calm, crisis, calm ----------------------------------------------------------------------------------------------
+
+
+def test_in_calm_no_stream_is_open_and_left_over_rules_go(fast: Town) -> None:
+    fast.fake.do("foreign_rule", value="katt", tag="another app")
+    fast.fake.do("foreign_rule", value="gammel", tag="lyttepost:left-over")
+    house = fast.house()
+    house.turn_until(lambda: [r.value for r in fast.fake.world.rules.values()] == ["katt"])
+    house.turn_for(0.3)
+    assert connects(fast) == 0
+    assert house.state["state"] == "idle"
+    assert house.values("mentions") == []
+
+
+def test_an_incident_opens_the_stream_and_its_end_closes_it(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    crisis.switch(Action.CLOSE)
+    crisis.turn_until(lambda: not fast.fake.streams.open and not fast.fake.world.rules)
+    fast.fake.post("granvik, etterpå")
+    crisis.turn_for(0.3)
+    assert len(crisis.captured()) == 1
+    assert crisis.state["state"] == "idle"
+
+
+def test_the_time_until_x_has_confirmed_is_a_gap_and_filled(fast: Town) -> None:
+    house = fast.house()
+    house.turn_for(0.1)
+    fast.fake.do("refuse", on="rules.post", seconds=20)
+    house.open("granvik")
+    house.turn_for(0.1)
+    post = fast.fake.post("brann i granvik")
+    house.turn_until(lambda: house.captured()[post.id] == 1)
+    settle(house)
+    assert house.origins() == {post.id: "gap_fill"}
+    assert house.causes() == ["rules_unconfirmed"]
+    assert fast.lost(house) == []
+
+
+def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisis: House) -> None:
+    fast.fake.do("foreign_rule", value="katt", tag=None)
+    crisis.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
+    crisis.turn_until(lambda: any("sandnesbrua" in r.value for r in fast.fake.world.rules.values()))
+    settle(crisis)
+    hear(fast, crisis, "kø ved sandnesbrua")
+    assert sorted(r.value for r in fast.fake.world.rules.values()) == ['"granvik" OR "sandnesbrua"', "katt"]
+
+
+def test_lookback_brings_the_hours_before_newest_first(tmp_path: Path) -> None:
+    clock = ScaledClock(SPEED)
+    with town(tmp_path, clock) as here:
+        now = clock.now()
+        before = [
+            here.fake.world.publish({"text": f"granvik {n}", "created_at": (now - timedelta(minutes=n)).isoformat()})
+            for n in (10, 100, 200, 400)
+        ]
+        house = here.house()
+        house.open("granvik", lookback=6 * 3600)
+        house.turn_until(lambda: sum(house.captured().values()) == 3)
+        settle(house)
+        found = [v["id"] for v in house.values("mentions", "mention")]
+        assert found == [post.id for post in before[:3]]
+        assert set(house.origins().values()) == {"lookback"}
+
+
+# --- how a connection ends ---------------------------------------------------------------------------------------------
+
+ENDS: list[tuple[str, Callable[[Town], Any], str]] = [
+    ("a reset", lambda t: t.fake.do("reset"), "reset"),
+    ("an abrupt close", lambda t: t.fake.do("abort"), "reset"),
+    ("a clean close", lambda t: t.fake.do("close"), "closed"),
+    ("silence", lambda t: t.fake.do("silence", seconds=300, loses=True), "silence"),
+    ("half a line", lambda t: t.fake.do("half_line", now=True), "closed"),
+    ("a notice and a close", lambda t: t.fake.do("notice"), "operational_disconnect"),
+    ("a notice and nothing more", lambda t: t.fake.do("notice", close=False), "operational_disconnect"),
+]
+
+
+@pytest.mark.parametrize(("how", "cause"), [pytest.param(how, cause, id=name) for name, how, cause in ENDS])
+def test_after_an_end_it_connects_again_and_fills_the_gap(
+    fast: Town, crisis: House, how: Callable[[Town], Any], cause: str
+) -> None:
+    hear(fast, crisis)
+    how(fast)
+    missed = fast.fake.post("granvik, mens ingen hørte", live=False)
+    crisis.turn_until(lambda: crisis.captured()[missed.id] == 1)
+    settle(crisis)
+    later = hear(fast, crisis, "granvik igjen")
+    assert crisis.origins()[missed.id] == "gap_fill"
+    assert crisis.origins()[later] == "live"
+    gap = crisis.gaps()[-1]
+    assert gap.cause == cause
+    assert gap.refilled == 1
+    assert gap.refilled_until == gap.end
+    assert set(crisis.captured().values()) == {1}
+    assert fast.lost(crisis) == []
+
+
+@pytest.mark.parametrize("line", ["garbage", "bad_utf8", "huge_line"])
+def test_a_line_that_cannot_be_read_ends_nothing_and_is_searched_for(fast: Town, crisis: House, line: str) -> None:
+    hear(fast, crisis)
+    before = connects(fast)
+    fast.fake.do(line)
+    hear(fast, crisis, "granvik etter søppel")
+    settle(crisis)
+    assert connects(fast) == before
+    assert crisis.causes()[-1] == "garbled"
+    assert len(crisis.values("deadletters")) == 1
+
+
+@pytest.mark.parametrize("oddity", ["untagged", "unmatched"])
+def test_a_post_without_its_rules_tag_is_a_post(fast: Town, crisis: House, oddity: str) -> None:
+    fast.fake.do(oddity)
+    hear(fast, crisis)
+    hear(fast, crisis)
+
+
+def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: House) -> None:
+    fast.fake.do("twice", count=2)
+    first, second = hear(fast, crisis), hear(fast, crisis)
+    fast.fake.do("again", last=2)
+    last = hear(fast, crisis)
+    assert crisis.captured() == {first: 1, second: 1, last: 1}
+
+
+def test_an_edit_is_the_same_post(fast: Town, crisis: House) -> None:
+    first = hear(fast, crisis)
+    fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
+    last = hear(fast, crisis)
+    assert crisis.captured() == {first: 1, last: 1}
+
+
+def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, crisis: House) -> None:
+    """Stock tweepy connects 450 times a second."""
+    began = fast.clock.now()
+    fast.fake.do("close_at_connect", times=1000)
+    fast.fake.do("reset")
+    crisis.turn_for(15 * 60 / SPEED)
+    times = [r.at for r in fast.fake.requests("/search/stream", "GET") if r.at >= began]
+    assert 20 < len(times) <= 50
+    assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) < timedelta(minutes=3)
+    assert all(r.status == 200 for r in fast.fake.requests("/search/stream", "GET"))
+    assert ("x_silent", "fired") in crisis.alerts()
+    fast.fake.do("heal")
+    fast.fake.do("close_at_connect", times=0)
+    settle(crisis, 15)
+    assert ("x_silent", "resolved") in crisis.alerts()
+    assert fast.lost(crisis) == []
+
+
+def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: House) -> None:
+    fast.fake.do("refuse", status=503, on="stream", seconds=60)
+    fast.fake.do("reset")
+    settle(crisis)
+    tries = [r.at for r in fast.fake.requests("/search/stream", "GET") if r.status == 503]
+    waits = [(b - a).total_seconds() for a, b in zip(tries, tries[1:], strict=False)]
+    assert waits[0] >= 5
+    assert all(later > 1.5 * earlier for earlier, later in zip(waits, waits[1:], strict=False))
+
+
+def test_429_waits_until_x_says(fast: Town, crisis: House) -> None:
+    fast.fake.do("limit", on="stream", seconds=150)
+    fast.fake.do("reset")
+    settle(crisis)
+    tries = [r for r in fast.fake.requests("/search/stream", "GET") if r.status == 429]
+    assert len(tries) == 1
+    gap = crisis.gaps()[-1]
+    assert gap.end is not None
+    assert 140 < (gap.end - gap.start).total_seconds() < 200
+
+
+def test_429_without_a_time_waits_a_minute_at_first(fast: Town, crisis: House) -> None:
+    fast.fake.do("limit", on="stream", seconds=100, reset=False)
+    fast.fake.do("reset")
+    settle(crisis)
+    tries = [r.at for r in fast.fake.requests("/search/stream", "GET") if r.status == 429]
+    assert len(tries) == 2
+    assert (tries[1] - tries[0]).total_seconds() >= 60
+
+
+def test_too_many_connections_are_cleared(fast: Town, crisis: House) -> None:
+    fast.fake.do("stuck")
+    fast.fake.do("reset")
+    settle(crisis)
+    assert fast.fake.requests("/connections/all", "DELETE")
+    assert crisis.metrics.reconnects.labels("x", "too_many_connections")._value.get() == 1
+
+
+@pytest.mark.parametrize(("status", "what"), [(401, "x_unauthorized"), (403, "x_forbidden")])
+def test_a_key_that_is_refused_is_not_tried_again(fast: Town, crisis: House, status: int, what: str) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", status=status, on="stream")
+    before = connects(fast)
+    fast.fake.do("reset")
+    crisis.turn_until(lambda: (what, "fired") in crisis.alerts())
+    crisis.turn_for(5)
+    assert connects(fast) == before + 1
+    assert crisis.part.unready() is not None
+    assert crisis.state["state"] == "stopped"
+    assert crisis.gaps()[-1].end is None
+    fast.fake.do("heal")
+    crisis.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
+    settle(crisis)
+    assert crisis.part.unready() is None
+    assert fast.lost(crisis) == []
+
+
+def test_a_key_that_is_refused_for_rules_is_told_in_calm_already(fast: Town) -> None:
+    fast.fake.do("refuse", status=401, on="rules.get")
+    house = fast.house()
+    house.turn_until(lambda: ("x_unauthorized", "fired") in house.alerts())
+    house.turn_until(lambda: house.part.unready() is not None)
+    assert TOKEN not in str(house.records("alerts"))
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_refused_track_makes_no_other_unheard(fast: Town) -> None:
+    house = fast.house()
+    house.open("granvik", "sandnesbrua", "via", "#brann")
+    house.turn_until(house.hears)
+    assert list(house.state["refused"]) == ["via"]
+    for said in ("i granvik", "på sandnesbrua", "se #brann"):
+        hear(fast, house, said)
+    assert ("x_track_refused", "fired") in house.alerts()
+
+
+def test_rules_that_x_lost_are_put_back_and_the_time_is_a_gap(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("drop_rules")
+    missed = fast.fake.post("granvik uten regel")
+    crisis.turn_until(lambda: crisis.captured()[missed.id] == 1, 15)
+    assert crisis.causes()[-1] == "rules_missing"
+    assert fast.lost(crisis) == []
+
+
+def test_an_answer_that_drips_or_never_comes_holds_up_nobody(tmp_path: Path) -> None:
+    with town(tmp_path, ScaledClock(SPEED)) as here:
+        here.fake.do("hang", on="rules.get", hold=3600, times=1)
+        here.fake.do("slow", on="rules.get", hold=3600, times=1)
+        house = here.house(rest_seconds=0.4)
+        house.open("granvik")
+        longest = 0.0
+        began = time.monotonic()
+        while not house.hears():
+            turn = time.monotonic()
+            house.turn()
+            longest = max(longest, time.monotonic() - turn)
+            assert time.monotonic() - began < 10
+        assert longest < 0.3
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", status=503, on="search", seconds=120)
+    fast.fake.do("reset")
+    missed = fast.fake.post("granvik i gapet", live=False)
+    crisis.turn_until(lambda: crisis.hears() and bool(crisis.state["unfilled"]))
+    crisis.turn_for(1.0)
+    gap = crisis.gaps()[-1]
+    assert gap.end is not None
+    assert gap.refilled_until is None
+    assert crisis.metrics.gaps_open.labels("x")._value.get() == 1
+    crisis.turn_until(lambda: crisis.captured()[missed.id] == 1, 15)
+    settle(crisis)
+    assert crisis.metrics.gaps_open.labels("x")._value.get() == 0
+
+
+def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("reset")
+    missed = [fast.fake.post(f"granvik nummer {n}", live=False).id for n in range(350)]
+    crisis.turn_until(lambda: crisis.captured().keys() >= set(missed), 20)
+    settle(crisis)
+    assert set(crisis.captured().values()) == {1}
+    assert crisis.gaps()[-1].refilled == 350
+
+
+# --- crashes, stops, successors ------------------------------------------------------------------------------------------
+
+
+def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: House) -> None:
+    heard = hear(fast, crisis)
+    crisis.turn_for(0.2)
+    last = crisis.ticks()[-1]
+    crisis.die()
+    missed = fast.fake.post("granvik mens ingen kjørte")
+    time.sleep(0.5)
+    again = fast.house()
+    again.turn_until(lambda: again.captured()[missed.id] == 1)
+    settle(again)
+    gap = again.gaps()[-1]
+    assert (gap.cause, gap.start) == ("process_down", last)
+    assert again.captured() == {heard: 1, missed: 1}
+    assert fast.lost(again) == []
+
+
+def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", status=503, on="stream")
+    fast.fake.do("reset")
+    crisis.turn_until(lambda: crisis.gaps()[-1].end is None)
+    crisis.turn_for(0.2)
+    crisis.die()
+    fast.fake.do("heal")
+    missed = fast.fake.post("granvik, ennå i gapet")
+    again = fast.house()
+    settle(again)
+    assert again.captured()[missed.id] == 1
+    assert again.causes() == ["rules_unconfirmed", "reset"]
+
+
+def test_a_successor_takes_over_and_a_zombie_publishes_nothing(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    crisis.turn_for(0.2)
+    time.sleep(0.2)  # longer than the lease, in their time
+    second = fast.house(holder="another@test")
+    post = fast.fake.post("granvik til begge")
+    time.sleep(0.1)
+    second.turn_until(second.hears)
+    for _ in range(5):
+        crisis.listen.step(0.0)
+    second.turn_until(lambda: second.captured()[post.id] == 1)
+    settle(second)
+    assert set(second.captured().values()) == {1}
+    assert crisis.state["connected"] is False
+
+
+def test_close_shuts_the_socket_at_once(tmp_path: Path) -> None:
+    """Stock tweepy waits for the next byte: up to 20 s."""
+    with town(tmp_path, SystemClock()) as here:
+        house = here.house()
+        house.open("granvik")
+        house.turn_until(lambda: house.state["connected"])
+        began = time.monotonic()
+        house.listen.close()
+        assert time.monotonic() - began < 1
+        deadline = time.monotonic() + 2
+        while here.fake.streams.open:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_full_queue_is_a_gap_and_filled(tmp_path: Path) -> None:
+    with town(tmp_path, ScaledClock(SPEED)) as here:
+        house = here.house(most_lines=20)
+        house.open("granvik")
+        house.turn_until(house.hears)
+        posts = [here.fake.post(f"granvik {n}").id for n in range(100)]
+        time.sleep(0.3)
+        house.turn_until(lambda: house.captured().keys() >= set(posts), 15)
+        settle(house)
+        assert "queue_full" in house.causes()
+        assert set(house.captured().values()) == {1}
+
+
+def test_ticks_stand_still_in_a_gap(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", on="stream")
+    fast.fake.do("reset")
+    crisis.turn_until(lambda: crisis.gaps()[-1].end is None)
+    gap = crisis.gaps()[-1]
+    crisis.turn_for(1.0)
+    assert max(crisis.ticks()) <= gap.start

@@ -1,0 +1,171 @@
+"""The real listener on a bus of its own, against a fake X: what was offered, what was captured, what was missed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from listener.bus import Bus, Record, open_bus
+from listener.bus.topics import topic_specs
+from listener.capture import LEASE_SECONDS, Listen
+from listener.clock import Clock, SystemClock
+from listener.control import Control
+from listener.follow import Following
+from listener.gaps import ledger
+from listener.health import Health, Part
+from listener.metrics import Metrics
+from listener.mode import Action, Command
+from listener.privacy import Screen
+from listener.records import Gap
+from listener.sources.x import XSource
+from listener.units import parse_instant
+from listener.x.access import Access
+from tests.fakes.x import FakeX
+
+TOKEN = "a-token-of-no-account"
+SPEED = 60.0
+"""The fake and the listener live so much faster than the test."""
+
+
+@dataclass
+class House:
+    """One listener process's parts, in the test's thread."""
+
+    bus: Bus
+    clock: Clock
+    source: XSource
+    following: Following
+    listen: Listen
+    part: Part
+    metrics: Metrics
+
+    def turn(self) -> None:
+        self.following.step(0.0)
+        self.listen.step(0.01)
+
+    def turn_for(self, seconds: float) -> None:
+        """Real seconds."""
+        self.turn_until(lambda: False, seconds, required=False)
+
+    def turn_until(self, condition: Callable[[], bool], seconds: float = 10.0, *, required: bool = True) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                assert not required, f"not within {seconds} s; {dict(self.source.state())}"
+                return
+            self.turn()
+
+    def switch(self, action: Action, *tracks: str, name: str = "Brann", **more: Any) -> str:
+        """Opens or changes an incident; its id."""
+        command = Command(
+            action=action, at=self.clock.now(), by="vakt", why="prøve", name=name, add=tracks, review_after=3600, **more
+        )
+        return "".join(Control(self.bus).append(command).incidents)
+
+    def open(self, *tracks: str, name: str = "Brann", lookback: float = 0.0) -> str:
+        return self.switch(Action.OPEN, *tracks, name=name, lookback=lookback)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        return self.source.state()
+
+    def hears(self) -> bool:
+        return self.state["state"] == "listening"
+
+    def die(self) -> None:
+        """As after a kill: nothing more is said or published, and the socket is gone."""
+        self.source.close()
+
+    def records(self, topic: str) -> list[Record]:
+        reader = self.bus.reader([topic])
+        out = list(itertools.chain.from_iterable(iter(lambda: reader.poll(0.0, 5000), [])))
+        reader.close()
+        return out
+
+    def values(self, topic: str, type_: str | None = None) -> list[dict[str, Any]]:
+        values = [json.loads(r.value) for r in self.records(topic) if r.value is not None]
+        return [v for v in values if type_ is None or v["type"] == type_]
+
+    def captured(self) -> Counter[str]:
+        return Counter(v["id"] for v in self.values("mentions", "mention"))
+
+    def origins(self) -> dict[str, str]:
+        return {v["id"]: v["origin"] for v in self.values("mentions", "mention")}
+
+    def gaps(self) -> list[Gap]:
+        return ledger(self.bus)
+
+    def causes(self) -> list[str]:
+        return [gap.cause for gap in self.gaps()]
+
+    def alerts(self) -> list[tuple[str, str]]:
+        return [(v["reason"], v["event"]) for v in self.values("alerts")]
+
+    def ticks(self) -> list[datetime]:
+        return [parse_instant(v["until"]) for v in self.values("mentions", "tick")]
+
+
+@dataclass
+class Town:
+    """A fake X, a folder, and the listeners that came and went on it."""
+
+    fake: FakeX
+    folder: Path
+    clock: Clock
+    houses: list[House] = field(default_factory=list)
+
+    def house(self, holder: str = "listener@test", **more: Any) -> House:
+        bus = open_bus("embedded:", self.folder, self.clock, durable=False)
+        bus.ensure(topic_specs(1, {}))
+        metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
+        part = health.part("listen-x")
+        following = Following(
+            bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow")
+        )
+        source = XSource(Access(self.fake.url, TOKEN), self.clock, chance=random.Random(1).random, **more)
+        listen = Listen(
+            source, bus, following, Screen(b"k" * 32, {}), (), lease=bus.lease("source:x", holder, LEASE_SECONDS),
+            clock=self.clock, metrics=metrics, part=part,
+        )  # fmt: skip
+        house = House(bus, self.clock, source, following, listen, part, metrics)
+        self.houses.append(house)
+        return house
+
+    def lost(self, house: House) -> list[str]:
+        """Posts that matched a rule or not, were published while the incident was open, and are neither captured nor
+        inside a recorded gap."""
+        captured, gaps = house.captured(), house.gaps()
+        return [
+            post.id
+            for post in self.fake.world.posts.values()
+            if captured[post.id] == 0 and not any(inside(post.published_at, gap) for gap in gaps)
+        ]
+
+
+def inside(at: datetime, gap: Gap) -> bool:
+    slack = timedelta(seconds=1)
+    return gap.start - slack <= at and (gap.end is None or at <= gap.end + slack)
+
+
+@contextmanager
+def town(folder: Path, clock: Clock | None = None, **more: Any) -> Iterator[Town]:
+    clock = clock or SystemClock()
+    with FakeX(clock=clock, bearer=TOKEN, **more) as fake:
+        here = Town(fake, folder, clock)
+        try:
+            yield here
+        finally:
+            for house in here.houses:
+                house.source.close()
+                house.bus.close()

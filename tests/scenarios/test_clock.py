@@ -1,0 +1,85 @@
+"""A clock that jumps back stops nothing, and changes no order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from harness import Outcome, Recording, outcome_of, read_all
+
+from alerts.flow import ALERTS, LISTENER, Ears, flow
+from alerts.wiring import make_ears, make_house, make_wits
+from listener.bus import Bus, open_bus
+from listener.clock import SystemClock
+from listener.config import raw_settings
+from listener.control import Control, Presences, followers, missing_roles
+from listener.keeping import Keeping
+from listener.mode import Action, Command
+from listener.settings import Settings
+from listener.sources.recording import RecordingSource
+
+
+class Jumping(SystemClock):
+    """The wall clock, as far off as it was set."""
+
+    off = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.off
+
+
+HOUR = timedelta(hours=1)
+
+
+def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tuple[Bus, Outcome, list[str]]:
+    clock = Jumping()
+    folder.mkdir()
+    bus = open_bus("embedded:", folder, clock, durable=False)
+    settings, raw = Settings(), raw_settings()
+    house = make_house(settings, folder, bus, clock, "all")
+    source = RecordingSource(str(recording.path), None, clock)
+    made = make_ears(house, raw, [source], b"k" * 32)
+    turning = flow(
+        house, (LISTENER, ALERTS), Ears([source], made.screen, made.standing), make_wits(raw, settings, None, tell=True)
+    )
+    part = house.health.part("keeping")
+    keeping = Keeping(bus, house.specs, ("judge",), clock=clock, metrics=house.metrics, part=part, folder=folder)
+    Control(bus).append(
+        Command(action=Action.OPEN, at=clock.now(), by="p", why="p", name="Øvelse", add=("granvik",), exercise=True)
+    )
+    left = list(jumps)
+    quiet = 0
+    # Long enough for each process to say once more that it is there.
+    until = clock.monotonic() + 1.5
+    while quiet < 5 or clock.monotonic() < until:
+        busy = [worker.step(0.0) for worker, _ in [*turning, (keeping, part)]]
+        quiet = 0 if any(busy) else quiet + 1
+        if left:
+            clock.off = left.pop(0)
+    state = Control(bus).refresh()
+    present = followers(Presences(bus, clock).refresh(), state.epoch)
+    problems = [reason for _, reason in house.health.ready()[1].items() if reason]
+    for worker, _ in turning:
+        worker.close()
+    return bus, outcome_of(lambda topic: read_all(bus, topic)), [*problems, *missing_roles(present)]
+
+
+@pytest.mark.parametrize(
+    "jumps", [[-HOUR], [HOUR, -HOUR], [HOUR, -24 * HOUR, timedelta(), -HOUR]], ids=["back", "forth and back", "about"]
+)
+def test_a_clock_that_jumps_stops_nothing_and_changes_no_order(
+    tmp_path: Path, recording: Recording, jumps: list[timedelta]
+) -> None:
+    steady, expected, _ = play(tmp_path / "steady", recording, [])
+    bus, found, problems = play(tmp_path / "jumping", recording, jumps)
+    assert found == expected
+    assert problems == []
+    for topic in ("mentions", "findings", "alerts", "deliveries"):
+        times = [record.time_ms for record in read_all(bus, topic)]
+        assert times == sorted(times)
+    fired = {record.key for record in read_all(bus, "alerts") if b'"fired"' in (record.value or b"")}
+    assert {record.key for record in read_all(bus, "deliveries")} == fired
+    bus.close()
+    steady.close()

@@ -1,0 +1,141 @@
+"""The disk fills up in the middle of a crisis: posts wait in a recorded gap, and people are told all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import Deployment, Outcome, Recording, outcome, until
+
+MIB = 1 << 20
+PEOPLE = """
+people:
+  vakt:
+    name: Vakt Vaktesen
+    contacts: [{channel: console}]
+routes: {duty: [vakt], ops: [vakt], fallback: [vakt]}
+repeat_every: {critical: 2s, warning: 2s, info: 4h}
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 120 MiB, of which the reserve takes 32."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("a disk that can be filled needs the right to mount one")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all room that is left."""
+    other = disk / "other-program.bin"
+    with other.open("wb", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            try:
+                while True:
+                    file.write(b"\1" * size)
+            except OSError:
+                continue
+    assert os.statvfs(disk).f_bavail == 0
+    return other
+
+
+def undisturbed(deploy: Callable[..., Deployment], recording: Recording, key: Path) -> Outcome:
+    calm = deploy("undisturbed", recording=recording.path, speed="max", key=key)
+    running = calm.start()
+    calm.exercise()
+    calm.wait_until_settled()
+    running.kill()
+    return outcome(calm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True], ids=["it goes on", "it is killed meanwhile"])
+def test_a_full_disk_is_a_gap_and_people_are_told_all_the_same(
+    deploy: Callable[..., Deployment], recording: Recording, small_disk: Path, killed: bool
+) -> None:
+    house = deploy("full", recording=recording.path, speed="900", data=small_disk / "data")
+    house.configure(people=PEOPLE)
+    running = house.start()
+    house.exercise()
+    until(lambda: running.metric("lyttepost_deliveries_total", outcome="sent") > 0, 20, "somebody is told")
+    other = fill(small_disk)
+
+    until(lambda: running.metric("lyttepost_gaps_open", source="recording") == 1, 15, "the gap is seen")
+    until(lambda: running.get("/readyz")[0] == 503, 5, "it is not ready")
+    assert "make room" in running.get("/readyz")[1]
+    assert running.get("/healthz")[0] == 200
+    (gap,) = house.values("gaps")
+    assert gap["cause"] == "disk_full"
+    assert "to" not in gap
+    ops = [a for a in house.values("alerts") if a["rule"] == "lyttepost.disk_full"]
+    assert [a["event"] for a in ops] == ["fired"]
+    until(
+        lambda: {"listener", "alerts"} <= {r for f in house.mode()["followers"] for r in f["roles"]}, 5, "it is there"
+    )
+    until(lambda: house.source().get("gap") == "disk_full", 5, "the listener says so")
+
+    heard = running.metric("lyttepost_mentions_published_total")
+    if killed:
+        running.kill()
+        running = house.start()
+        until(lambda: running.metric("lyttepost_gaps_open", source="recording") == 1, 15, "the gap is taken over")
+        heard = 0.0
+
+    def sends() -> int:
+        return sum(d.get("outcome") == "sent" for d in house.values("deliveries"))
+
+    before = sends()
+    until(lambda: sends() > before + 2, 15, "open alerts go on being told", every=0.3)
+    assert {d["alert"] for d in house.values("deliveries") if d.get("outcome") == "sent"} >= {ops[0]["id"]}
+    first = ops[0]["id"]
+    done = house.command("alerts", "ack", first, "--by", "Vakt")
+    assert done.returncode == 0, done.stderr
+    assert first not in {a["id"] for a in _open(house)}
+    assert running.metric("lyttepost_mentions_published_total") == heard
+    assert len(house.values("gaps")) == 1
+    assert [a["event"] for a in house.values("alerts") if a["id"] == first] == ["fired"]
+
+    other.unlink()
+    house.wait_until_settled()
+    until(lambda: running.get("/readyz")[0] == 200, 10, "it is ready again")
+    assert running.metric("lyttepost_gaps_open") == 0
+    assert 0 < running.metric("lyttepost_gap_seconds_total", cause="disk_full") < 10_800
+    gaps = house.values("gaps")
+    assert [g["id"] for g in gaps] == [gap["id"]] * 2
+    assert gaps[-1]["to"] == gaps[-1]["refilled_until"]
+    assert gaps[-1]["refilled"] > 0
+    assert [g["id"] for g in house.values("mentions", "gap")] == [gap["id"]]
+    assert [g["id"] for g in house.values("findings", "gap")] == [gap["id"]]
+    assert [a["event"] for a in house.values("alerts") if a["id"] == first] == ["fired", "resolved"]
+
+    found, expected = outcome(house), undisturbed(deploy, recording, house.key)
+    assert found.mentions == expected.mentions
+    assert found.findings == expected.findings
+    assert found.volumes == expected.volumes
+    assert found.deadletters == expected.deadletters
+    assert ids(found) - {first} == ids(expected)
+    running.terminate()
+    verified = house.command("alerts", "verify")
+    assert verified.returncode == 0, verified.stderr
+
+
+def ids(found: Outcome) -> set[str]:
+    return {json.loads(alert)["id"] for alerts in found.alerts.values() for alert in alerts}
+
+
+def _open(house: Deployment) -> list[dict[str, str]]:
+    opened: list[dict[str, str]] = json.loads(house.command("alerts", "--json").stdout)
+    return opened
