@@ -32,6 +32,8 @@ COMMANDS: Mapping[str, str] = {
     "register": "alerts.commands.register:app",
     "rules": "alerts.commands.rules:app",
     "privacy": "alerts.commands.privacy:app",
+    "gaps": "listener.commands.gaps:app",
+    "x": "listener.commands.x:app",
     "bus": "listener.commands.bus:app",
     "config": "alerts.commands.config:app",
 }

@@ -15,7 +15,7 @@ from listener.records import AuthorClass, Captured, Cue, Finding, Mention
 REMEMBERED = 2000
 """Texts whose meaning is kept at hand: in a crisis most reposts say, word for word, what was said minutes ago."""
 
-_CARRIED = tuple(Captured.model_fields)
+_OWN = Mention.model_fields.keys() - Captured.model_fields.keys()
 
 
 class Annotator:
@@ -39,8 +39,9 @@ class Annotator:
     def findings(self, mention: Mention) -> list[Finding]:
         """One finding an incident, in the order in which the mention names them."""
         cues, named = self._understand(mention.text, mention.author_class, mention.repost_of)
-        said = vars(mention)
-        found = {name: said[name] for name in _CARRIED} | {"cues": cues, "story": named}
+        found = vars(mention) | {"cues": cues, "story": named}
+        for name in _OWN:
+            del found[name]
         findings = []
         for incident, tracks in mention.incidents.items():
             found |= {"incident": incident, "tracks": tracks}

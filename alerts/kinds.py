@@ -75,13 +75,12 @@ _ANYWHERE, _START, _CLAUSE, _HEAD_SITE = At.ANYWHERE, At.START, At.CLAUSE, At.HE
 class _Layout:
     """Where sentences, clauses and the head of one post begin and end. Places are those of the post itself."""
 
-    __slots__ = ("_bare", "_bounds", "_breaks", "_clauses", "_folded", "_head", "_starts", "_text", "asking")
+    __slots__ = ("_bare", "_bounds", "_breaks", "_clauses", "_folded", "_starts", "_text", "asking")
 
     def __init__(self, text: str, bare: str, folded: str) -> None:
         self._text = text
         self._bare = bare
         self._folded = folded
-        self._head: int | None = None
         self._starts: set[int] | None = None
         self._clauses: set[int] | None = None
         self._bounds = bounds = [0]
@@ -96,16 +95,16 @@ class _Layout:
             else:
                 breaks.append(match.end())
 
+    def head(self) -> int:
+        """Where the name before a colon ends; 0 where there is none."""
+        match = _HEAD.match(self._text) if any(map(self._text.__contains__, ":–—|")) else None
+        return match.end() if match else 0
+
     def sentence(self, place: int) -> int:
         return bisect_right(self._bounds, place) - 1
 
     def stands(self, site: At, start: int, end: int) -> bool:
         """`start` and `end` are those of a phrase with its spaces, in the folded text."""
-        if site is _HEAD_SITE:
-            if self._head is None:
-                match = _HEAD.match(self._text)
-                self._head = match.end() if match else 0
-            return end - 1 <= self._head
         if site is _START or site is _CLAUSE:
             if self._starts is None:
                 self._starts = {_LEAD.match(self._bare, bound).end() for bound in self._bounds}  # type: ignore[union-attr]
@@ -148,10 +147,7 @@ class KindCues:
         self._groups = tuple(map(tuple, phrases.values()))
         """Of each pattern: group, where it must stand (None: anywhere), whether it is an opener."""
         self._asking = tuple(numbers[name] for name, group in groups.items() if ASKS in group.phrases)
-        self._rules = {}
-        for name, group in groups.items():
-            if group.kind is not None:
-                self._rules[numbers[name]] = _rule(group, group.kind, families[name], numbers)
+        self._rules = tuple(_rule(group, families[name], numbers) for name, group in groups.items())
 
     @classmethod
     def load(cls, folder: Path) -> KindCues:
@@ -190,11 +186,12 @@ class KindCues:
         for index in layout.asking:
             sentences.setdefault(index, {}).update(dict.fromkeys(self._asking, (-1, -1)))
         post = {group for here in sentences.values() for group in here}
-        rules, given, held = self._rules, set(), []
+        rules, held = self._rules, []
+        given: set[int] = set()
         for index, here in sentences.items():
             asks = index in layout.asking
             for group, (start, end) in here.items():
-                rule = rules.get(group)
+                rule = rules[group]
                 if rule is not None and group not in given and rule.holds(here, post, asks):
                     given.add(group)
                     held.append((rule, layout.words(start, end) if end > 0 else ASKS))
@@ -203,10 +200,16 @@ class KindCues:
     def _groups_in(self, folded: str, layout: _Layout) -> dict[int, dict[int, tuple[int, int]]]:
         """Sentence → group → where its first phrase stands, if it stands where it must."""
         sentences: dict[int, dict[int, tuple[int, int]]] = {}
+        groups, head = self._groups, None
         for found, start, end in self._machine.find_matches_as_indexes(folded, overlapping=True):
             here = None
-            for group, site, opens in self._groups[found]:
-                if site is not None and not layout.stands(site, start, end):
+            for group, site, opens in groups[found]:
+                if site is _HEAD_SITE:  # the most frequent: names of outlets and public bodies
+                    if head is None:
+                        head = layout.head()
+                    if end - 1 > head:
+                        continue
+                elif site is not None and not layout.stands(site, start, end):
                     continue
                 if opens:
                     layout.open_after(end)
@@ -221,12 +224,15 @@ def _cue(kind: int, words: set[str]) -> Cue:
     return Cue(kind=KINDS[kind], words=tuple(sorted(words))[:MAX_WORDS])
 
 
-def _rule(group: Group, kind: Kind, family: str, numbers: Mapping[str, int]) -> _Rule:
+def _rule(group: Group, family: str, numbers: Mapping[str, int]) -> _Rule | None:
+    if group.kind is None:
+        return None
+
     def number(names: tuple[str, ...]) -> frozenset[int]:
         return frozenset(numbers[full_name(family, name)] for name in names)
 
     return _Rule(
-        kind=KINDS.index(kind),
+        kind=KINDS.index(group.kind),
         asks=None if group.within is In.ANY else group.within is In.QUESTION,
         near=number(group.near),
         unless=number(group.unless),

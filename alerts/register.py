@@ -198,15 +198,16 @@ class Register:
                 finding.post_key,
                 to_ms(finding.at),
                 finding.author,
-                is_repost(finding.text, finding.repost_of),
+                # As numbers: for each bool, and each enumeration below, sqlite3 would go and look for an adapter.
+                int(is_repost(finding.text, finding.repost_of)),
                 finding.story,
-                finding.exercise,
-                is_official(finding),
+                int(finding.exercise),
+                int(is_official(finding)),
             ),
         ).rowcount
         if inserted:
             self._db.executemany(
-                "INSERT OR IGNORE INTO kinds VALUES(?,?)", [(cue.kind, finding.key) for cue in finding.cues]
+                "INSERT OR IGNORE INTO kinds VALUES(?,?)", [(cue.kind.value, finding.key) for cue in finding.cues]
             )
 
     # --- reading -----------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Screen:
             "text": cleaner.words(post.text),
             "lang": post.lang if post.lang and _LANGUAGE.fullmatch(post.lang) else None,
             "author": cleaner.author(),
-            "author_class": self._class(post),
+            "author_class": self._named.get(cleaner.handle, author.author_class) if author else AuthorClass.UNKNOWN,
             "reach": reach_of(author.followers if author else None),
             "repost_of": post.repost_of,
             "reply_to": post.reply_to,
@@ -78,11 +78,6 @@ class Screen:
                 self._count(MaskReason(reason), cleaner.masked.count(reason))
         return mention
 
-    def _class(self, post: Post) -> AuthorClass:
-        if post.author is None:
-            return AuthorClass.UNKNOWN
-        return self._named.get(_bare(post.author.handle or ""), post.author.author_class)
-
 
 class _Cleaner:
     """One post being made safe: its author's and its mentions' ids are at hand."""
@@ -93,21 +88,22 @@ class _Cleaner:
         self._source = post.source
         self._post = post
         self.masked: list[str] = []
+        self.handle = _bare(post.author.handle) if post.author and post.author.handle else ""
+        """The author's own."""
         self._ids = {_bare(handle): author_id for handle, author_id in post.handles.items()} if post.handles else {}
-        if post.author and post.author.handle:
-            self._ids.setdefault(_bare(post.author.handle), post.author.id)
+        if post.author and self.handle:
+            self._ids.setdefault(self.handle, post.author.id)
         self._secrets = self._known_secrets()
 
     def author(self) -> str | None:
         author = self._post.author
         if author is None:
             return None
-        handle = _bare(author.handle or "")
-        if self._keeps_name(handle):
-            return "@" + handle
+        if self._keeps_name(self.handle):
+            return "@" + self.handle
         if author.id:
             return pseudonym(self._key, self._source, author.id)
-        return self._new_name(handle) if handle else None
+        return self._new_name(self.handle) if self.handle else None
 
     def words(self, text: str) -> str:
         return self._clean(text, link=False)
@@ -149,7 +145,7 @@ class _Cleaner:
                 # A name such as `oslo` is a word of the language: outside a link it stands for the town.
                 found.append((handle, author_id, len(handle) < 5 or not _TELLING.search(handle)))
         author = self._post.author
-        if author and not self._keeps_name(_bare(author.handle or "")):
+        if author and not self._keeps_name(self.handle):
             ids.add(author.id)
         found += [(author_id.lower(), author_id, False) for author_id in ids if len(author_id) >= 5]
         return found

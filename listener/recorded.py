@@ -57,7 +57,7 @@ def plain_post(raw: Any, source: str) -> Post:
     """One plain post. Raises x_payload.Unusable."""
     if not isinstance(raw, dict):
         raise x.Unusable(Reason.WRONG_TYPE, "line")
-    if not _OF_A_POST & raw.keys() or ("text" not in raw and "action" in raw):
+    if _OF_A_POST.isdisjoint(raw) or ("text" not in raw and "action" in raw):
         raise x.Unusable(Reason.NOT_A_POST)
     if not _OF_X.isdisjoint(raw):
         said = raw.get("author")
@@ -84,15 +84,15 @@ def plain_post(raw: Any, source: str) -> Post:
 
 def _author(raw: dict[str, Any]) -> Author | None:
     said = raw.get("author")
-    user = said if isinstance(said, dict) else {"username": said if isinstance(said, str) else None}
-    handle = x.as_text(user.get("username") or user.get("handle") or raw.get("username") or raw.get("handle"))
+    user: dict[str, Any] = said if isinstance(said, dict) else {}
+    name = said if isinstance(said, str) else user.get("username") or user.get("handle")
+    handle = x.as_text(name or raw.get("username") or raw.get("handle"))
     # Without an id the handle serves, written as privacy writes one: so author and mentions get the same pseudonym.
     author_id = _id(raw.get("author_id") or user.get("id")) or (f"@{handle.casefold()}" if handle else None)
     if author_id is None:
         return None
-    followers = user.get("followers", raw.get("followers"))
-    metrics = user.get("public_metrics") or {"followers_count": followers}
-    return x.make_author(author_id, {**user, "username": handle, "public_metrics": metrics})
+    metrics = user.get("public_metrics") or {"followers_count": user.get("followers", raw.get("followers"))}
+    return x.make_author(author_id, user | {"username": handle, "public_metrics": metrics})
 
 
 def _id(raw: Any) -> str | None:
@@ -124,24 +124,19 @@ def _judge(number: int, content: bytes | Broken, reader: LineReader, source: str
     if isinstance(content, Broken):
         bad = BadLine(content.reason, f"{reader.path}:{number}", content.length, content.digest)
         return Offered(number, content, bad=(bad,))
-    posts, reasons, duplicates = [], [], 0
+    line = Offered(number, content)
     for item in _items(content, source, reader):
         if isinstance(item, Reason):
-            reasons.append(item)
+            line.bad += (_bad(item, reader.path, number, content),)
         elif seen.add(item.id):
-            posts.append(item)
-            for version in _earlier(item):
-                seen.add(version)
+            line.posts += (item,)
+            line.at = item.at if line.at is None else max(line.at, item.at)
+            for version in item.edits:
+                if _is_earlier(version, item):
+                    seen.add(version)
         else:
-            duplicates += 1
-    return Offered(
-        number,
-        content,
-        tuple(posts),
-        tuple(_bad(reason, reader.path, number, content) for reason in reasons),
-        duplicates,
-        max((post.at for post in posts), default=None),
-    )
+            line.duplicates += 1
+    return line
 
 
 def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | Reason]:
@@ -157,11 +152,9 @@ def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | R
         return (refused.reason,)
 
 
-def _earlier(post: Post) -> Iterator[str]:
-    """The versions that an edited post replaces. X's ids grow with time; a version yet to come must not be lost."""
-    for version in post.edits:
-        if version.isdecimal() and post.id.isdecimal() and int(version) < int(post.id):
-            yield version
+def _is_earlier(version: str, post: Post) -> bool:
+    """Does an edited post replace this one? X's ids grow with time; a version yet to come must not be lost."""
+    return version.isdecimal() and post.id.isdecimal() and int(version) < int(post.id)
 
 
 def _bad(reason: Reason, path: str, number: int, content: bytes) -> BadLine:

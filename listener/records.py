@@ -11,6 +11,7 @@ raises `BadRecord`. Neither message holds a value of the record: values may be a
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -409,9 +410,10 @@ def _why(value: bytes, error: ValidationError) -> BadRecord:
     return BadRecord("; ".join(f"{'.'.join(map(str, p['loc'])) or 'record'}: {p['type']}" for p in problems[:3]))
 
 
+_BOUNDS = (100, 1_000, 10_000, 100_000)
+_BANDS = (Reach.UNDER_100, Reach.UNDER_1K, Reach.UNDER_10K, Reach.UNDER_100K, Reach.LARGE)
+
+
 def reach_of(followers: int | None) -> Reach:
     """Follower count → band."""
-    if followers is None:
-        return Reach.UNKNOWN
-    bands = ((100, Reach.UNDER_100), (1_000, Reach.UNDER_1K), (10_000, Reach.UNDER_10K), (100_000, Reach.UNDER_100K))
-    return next((band for bound, band in bands if followers < bound), Reach.LARGE)
+    return Reach.UNKNOWN if followers is None else _BANDS[bisect_right(_BOUNDS, followers)]

@@ -22,15 +22,13 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest exact writing, largest unit first: 5400 s → `1h30m`."""
-    rest = value.total_seconds()
+    """The shortest writing to the millisecond, largest unit first: 5400 s → `1h30m`."""
+    rest = round(value / timedelta(milliseconds=1))
     out = []
-    for unit in ("d", "h", "m", "s"):
-        count, rest = divmod(rest, _SECONDS[unit])
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, rest = divmod(rest, round(_SECONDS[unit] * 1000))
         if count:
-            out.append(f"{int(count)}{unit}")
-    if rest >= 0.001:
-        out.append(f"{round(rest * 1000)}ms")
+            out.append(f"{count}{unit}")
     return "".join(out) or "0s"
 
 

@@ -142,7 +142,7 @@ def open_live_bus(data: str | None) -> Bus:
 
 
 def open_live_topics(data: str | None) -> Bus:
-    """The same, with all its topics as the settings want them: a topic made with other retention would keep too long."""
+    """The same, with all its topics as the settings want them: made with other retention, one would keep too long."""
     from listener.bus.topics import topic_specs
     from listener.settings import load_settings
 

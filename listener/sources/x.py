@@ -19,31 +19,26 @@ from typing import Any, Final
 from listener.clock import Clock
 from listener.gaps import Cause
 from listener.mode import Incident
-from listener.records import Gap, Origin
-from listener.sources import BadLine, Batch, Counts, Notice, Reason
+from listener.records import Gap
+from listener.sources import BadLine, Batch, Counts, Reason
 from listener.units import format_instant
 from listener.x.access import Access
 from listener.x.client import REST_SECONDS, Api, Trouble
-from listener.x.gapbook import AFTER, BEFORE, GapBook
+from listener.x.gapbook import BEFORE, GapBook
 from listener.x.intake import MOST_LINES, Down, Intake, Item, Line, Lost, Unreadable, Up
 from listener.x.keeper import Confirmed, Failed, RuleKeeper, Told, Wanted
 from listener.x.memory import Memory
-from listener.x.reading import Read, read_line, read_page
-from listener.x.rules import Rule, compile_rules
-from listener.x.search import Found, Job, Searcher, slices_of
+from listener.x.reading import Read, read_line
+from listener.x.refill import Refill
+from listener.x.search import Searcher
 from listener.x.stream import SILENCE, Stream
+from listener.x.telling import FATAL_NOTICES, MENDS, REFUSED, SILENT, Notices
 
 AT_ONCE: Final = 1000
 """Items of the stream in one batch."""
 TICK_SECONDS: Final = 1.0
 SILENT_AFTER: Final = timedelta(seconds=60)
 """So long may a gap last before ops are told."""
-
-_FATAL: Final = {Trouble.UNAUTHORIZED: "x_unauthorized", Trouble.FORBIDDEN: "x_forbidden"}
-_TOLD: Final = {
-    "x_unauthorized": "X does not accept x.bearer_token (HTTP 401): set a valid one and restart",
-    "x_forbidden": "X forbids our account this (HTTP 403): see the plan with X",
-}
 
 
 class XSource:
@@ -77,9 +72,7 @@ class XSource:
     def _reset(self) -> None:
         self.counts = Counts()
         self._book = GapBook(self.name)
-        self._memory = Memory()
         self._incidents: dict[str, Incident] = {}
-        self._standing: tuple[str, ...] = ()
         self._wanted = Wanted(0, ())
         self._followed = False
         self._confirmed: Confirmed | None = None
@@ -89,7 +82,7 @@ class XSource:
         self._announced: Cause | None = None
         self._leaving = False
         self._fatal: str | None = None
-        self._notices: list[Notice] = []
+        self._prepare(Memory())
         self._reconnects: list[str] = []
         self._given: datetime | None = None
         self._given_at = float("-inf")
@@ -103,8 +96,13 @@ class XSource:
 
     def open(self, resume: str | None) -> None:
         """Ready to follow. Raises Corrupt when the cursor is none of ours."""
-        self._memory = Memory.parse(resume) if resume else Memory()
+        self._prepare(Memory.parse(resume) if resume else Memory())
         self._given = self._memory.heard
+
+    def _prepare(self, memory: Memory) -> None:
+        self._memory = memory
+        self._notices = Notices(memory)
+        self._refill = Refill(self.name, self._searcher, self._book, memory, reposts=self._reposts)
 
     def follow(self, incidents: Sequence[Incident], standing: Sequence[str]) -> None:
         real = {incident.id: incident for incident in incidents if not incident.synthetic}
@@ -113,13 +111,16 @@ class XSource:
             return
         before, first = self._incidents, not self._followed
         grew = bool(set(tracks) - set(self._wanted.tracks))
-        self._incidents, self._standing, self._followed = real, tuple(standing), True
+        self._incidents, self._followed = real, True
         self._fatal = None
         if first or tracks != self._wanted.tracks:
             self._wanted = Wanted(self._wanted.version + 1, tracks, self._reposts)
             self._keeper.want(self._wanted)
         if not real:
+            self._book.end(self._clock.now())
             self._fall_calm()
+        self._refill.follow(real, standing)
+        if not real:
             return
         if first:
             self._begin_after(self._memory.heard)
@@ -129,13 +130,6 @@ class XSource:
             self._deaf(min([*new, self._clock.now() - timedelta(seconds=1)]), Cause.RULES_UNCONFIRMED)
         if grew:
             self._confirmed = None
-        for incident in real.values():
-            if incident.id not in before:
-                self._look_back(incident)
-        for gone in before.keys() - real.keys():
-            self._searcher.drop(f"back:{gone}")
-            self._memory.back.pop(gone, None)
-        self._searcher.retry()
 
     def read(self, timeout: float) -> Batch | None:
         deadline = self._clock.monotonic() + timeout
@@ -158,24 +152,23 @@ class XSource:
         unfilled = self._book.unfilled
         told: dict[str, Any] = {
             "state": self._word(),
-            "connected": self._up_at is not None,
+            "connected": self._up_at is not None and not self._leaving,
             "heard": None if heard is None else format_instant(heard),
             "rules": 0 if rules is None else len(rules.rules),
             "queue": len(self._intake),
             "unfilled": len(unfilled),
-            "looking_back": sorted(job.name[5:] for job in self._searcher.jobs() if job.lookback),
+            "looking_back": self._refill.looking_back(),
         }
         if self._up_at is not None:
             told["connected_since"] = format_instant(self._up_at)
-        if rules is not None and rules.refused:
-            told["refused"] = dict(rules.refused)
-        if rules is not None and rules.approximate:
-            told["approximate"] = dict(rules.approximate)
+        for name in ("refused", "approximate"):
+            if rules is not None and (tracks := getattr(rules, name)):
+                told[name] = dict(tracks)
         if (lasting := self._book.lasting) is not None:
             told["gap"] = lasting.cause
             told["gap_since"] = format_instant(lasting.start)
         if self._fatal is not None:
-            told["problem"] = _TOLD[self._fatal]
+            told["problem"] = MENDS[self._fatal]
         return told
 
     def close(self) -> None:
@@ -195,9 +188,7 @@ class XSource:
         while self._told:
             self._hear(self._told.popleft())
         self._search_turn = not self._search_turn
-        if self._search_turn and (found := self._searcher.take()) is not None:
-            return self._found(found)
-        return self._live()
+        return (self._search_turn and self._refill.take()) or self._live()
 
     def _live(self) -> Batch | None:
         items, heard = self._intake.take(AT_ONCE)
@@ -213,10 +204,10 @@ class XSource:
             until = None
         now = self._clock.monotonic()
         due = until is not None and now - self._given_at >= TICK_SECONDS
-        gaps, notices, reconnects = self._book.take(), tuple(self._notices), tuple(self._reconnects)
+        gaps, notices, reconnects = self._book.take(), self._notices.take(), tuple(self._reconnects)
         if not (read.posts or read.bad or gaps or notices or reconnects or due):
             return None
-        self._notices, self._reconnects = [], []
+        self._reconnects = []
         if until is not None:
             self._given = self._memory.heard = until
             self._given_at = now
@@ -279,45 +270,31 @@ class XSource:
     def _begin_after(self, heard: datetime | None) -> None:
         """Nobody listened since the last word on the bus; or ever, for an incident that is newer."""
         opened = min(i.opened_at for i in self._incidents.values())
-        for gap in self._book.unfilled:
-            # Of another crisis, which is over: nobody may search for its posts any more.
-            if gap.end is not None and gap.end <= opened:
-                self._book.forget(gap.id)
         if heard is not None and heard >= opened:
             self._book.begin(heard, Cause.PROCESS_DOWN)
         else:
             self._book.begin(opened, Cause.RULES_UNCONFIRMED)
-        for gap in self._book.unfilled:
-            self._fill(gap)
+        self._refill.resume()
 
     def _hear_again(self) -> None:
         """Bytes flow and X has confirmed: the gap is over since the later of the two."""
         if self._book.lasting is None or not self._flowing or self._confirmed is None or self._up_at is None:
             return
         at = max(self._up_at, self._confirmed_at or self._up_at)
-        gap = self._book.end(at)
-        if gap is not None:
-            self._fill(gap)
-        self._settle("x_silent")
+        self._refill.fill(self._book.end(at))
+        self._notices.over(SILENT)
 
     def _missed(self, start: datetime, end: datetime, cause: Cause) -> None:
         """A stretch that is over already. One that lasts holds it in itself."""
         if self._book.lasting is None:
-            self._fill(self._book.between(start, end, cause))
+            self._refill.fill(self._book.between(start, end, cause))
 
     def _fall_calm(self) -> None:
         """Nothing is listened for: no stream, no search, no gap."""
         self._stream.stop()
         self._intake.clear()
         self._up_at, self._flowing, self._confirmed = None, False, None
-        for job in self._searcher.jobs():
-            self._searcher.drop(job.name)
-        self._book.end(self._clock.now())
-        for gap in self._book.unfilled:
-            self._book.forget(gap.id)
-        self._memory.back.clear()
-        self._settle("x_silent")
-        self._settle("x_track_refused")
+        self._notices.over(SILENT, REFUSED)
 
     # --- rules ---------------------------------------------------------------------------------------------------
 
@@ -335,86 +312,38 @@ class XSource:
                 # Rules of ours may be there from before: better to hear by those than not at all.
                 self._stream.start()
             return
-        self._settle("x_unauthorized")
-        self._settle("x_forbidden")
+        self._notices.over(*FATAL_NOTICES.values())
         if told.missing and told.checked is not None and self._incidents:
-            self._missed(max(told.checked, self._given or told.checked), told.at, Cause.RULES_MISSING)
+            # Bytes flowed meanwhile, and ticks with them; but nothing that was said could be among them.
+            self._missed(told.checked, told.at, Cause.RULES_MISSING)
         if self._confirmed is None:
             self._confirmed_at = told.at
         self._confirmed = told
         if not self._incidents:
             return
         if told.refused:
-            self._raise("x_track_refused")
+            self._notices.begin(REFUSED, self._clock.now())
         else:
-            self._settle("x_track_refused")
+            self._notices.over(REFUSED)
         if told.rules:
             self._stream.start()
 
     def _stop_for(self, trouble: Trouble) -> None:
         """Only a person can mend this."""
-        self._fatal = _FATAL[trouble]
+        self._fatal = FATAL_NOTICES[trouble]
         self._stream.stop()
         if self._incidents:
             heard = self._intake.heard if self._flowing else None
             self._deaf(heard or self._clock.now(), Cause(trouble))
         self._up_at, self._flowing = None, False
-        self._raise(self._fatal)
+        self._notices.begin(self._fatal, self._clock.now())
 
-    # --- search --------------------------------------------------------------------------------------------------
-
-    def _found(self, found: Found) -> Batch:
-        read = read_page(found.answer, self.name)
-        incident = found.name.removeprefix("back:") if found.lookback else None
-        if incident is None:
-            self._book.filled(found.name, found.reached, done=found.done)
-        elif incident in self._incidents and (found.reached is not None or found.done):
-            opened = self._incidents[incident]
-            self._memory.back[incident] = _back_to(opened) if found.done else found.reached or opened.opened_at
-        return Batch(
-            posts=tuple(read.posts),
-            bad=tuple(read.bad),
-            cursor=str(self._memory),
-            origin=Origin.LOOKBACK if found.lookback else Origin.GAP_FILL,
-            incident=incident,
-            gaps=self._book.take(),
-            fills=None if found.lookback else found.name,
-        )
-
-    def _fill(self, gap: Gap) -> None:
-        if gap.end is None or not self._incidents:
-            return
-        opened = min(i.opened_at for i in self._incidents.values())
-        start = max((gap.refilled_until or gap.start - BEFORE), opened)
-        tracks = {t for i in self._incidents.values() for t in (*i.tracks, *self._standing)}
-        self._searcher.search(
-            Job(gap.id, False, _queries(tracks, self._reposts), slices_of(start, gap.end + AFTER)),
-        )
-
-    def _look_back(self, incident: Incident) -> None:
-        end = self._memory.back.get(incident.id, incident.opened_at)
-        start = _back_to(incident)
-        if start >= end:
-            return
-        queries = _queries((*incident.tracks, *self._standing), self._reposts)
-        slices = slices_of(start, end, newest_first=True)
-        self._searcher.search(Job(f"back:{incident.id}", True, queries, slices))
-
-    # --- what ops are told ---------------------------------------------------------------------------------------
+    # --- how it is -----------------------------------------------------------------------------------------------
 
     def _mind_silence(self) -> None:
         gap = self._book.lasting
         if gap is not None and self._incidents and self._clock.now() - gap.start > SILENT_AFTER:
-            self._raise("x_silent", gap.start)
-
-    def _raise(self, what: str, since: datetime | None = None) -> None:
-        if what not in self._memory.notices:
-            self._memory.notices[what] = at = since or self._clock.now()
-            self._notices.append(Notice(what, at))
-
-    def _settle(self, what: str) -> None:
-        if (since := self._memory.notices.pop(what, None)) is not None:
-            self._notices.append(Notice(what, since, over=True))
+            self._notices.begin(SILENT, gap.start)
 
     def _word(self) -> str:
         """In the words of `listener.metrics.SourceState`."""
@@ -423,13 +352,3 @@ class XSource:
         if not self._incidents:
             return "idle"
         return "listening" if self._book.lasting is None else "connecting"
-
-
-def _back_to(incident: Incident) -> datetime:
-    return incident.opened_at - timedelta(seconds=incident.lookback)
-
-
-def _queries(tracks: Sequence[str] | set[str], reposts: bool) -> tuple[str, ...]:
-    """Rules are short enough to be queries too."""
-    rules: tuple[Rule, ...] = compile_rules(tracks, reposts=reposts).rules
-    return tuple(rule.value for rule in rules)

@@ -69,9 +69,9 @@ class GapBook:
         if gap is None or gap.end is None:
             return None
         if until is not None:
-            gap = self._over[gap_id] = self._tell(
-                gap.model_copy(update={"refilled_until": min(max(until, gap.start), gap.end)})
-            )
+            gap = gap.model_copy(update={"refilled_until": min(max(until, gap.start), gap.end)})
+        # Told even where it is no further: what was found is counted with it.
+        self._over[gap_id] = self._tell(gap)
         if done:
             del self._over[gap_id]
         return gap

@@ -168,9 +168,7 @@ class Keeping:
             # Refused tracks stay refused until the tracks change: asking again would cut all rules apart again.
             changes = reconcile(known.rules, at_x)
             if not changes:
-                return Confirmed(
-                    known.version, known.at, known.rules, known.refused, known.approximate, checked=began
-                )
+                return Confirmed(known.version, known.at, known.rules, known.refused, known.approximate, checked=began)
             self._refused, self._approximate = dict(known.refused), dict(known.approximate)
         else:
             self._approximate = dict(compiled.approximate)
@@ -193,7 +191,7 @@ class Keeping:
             self._refused,
             {track: how for track, how in self._approximate.items() if track not in self._refused},
             missing=known is not None and bool(changes.add),
-            checked=known.checked if known is not None else None,
+            checked=known.checked or known.at if known is not None else None,
         )
 
     def _add(self, rules: Sequence[Rule]) -> list[Rule]:

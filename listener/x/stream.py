@@ -32,6 +32,8 @@ SILENCE: Final = 21.0
 """Seconds without a byte: X sends one at least every 20."""
 CHUNK: Final = 64 * 1024
 STOP_SECONDS: Final = 0.5
+UNWATCHED: Final = 10.0
+"""Seconds without `watch` after which nobody takes what is read: another process may listen by then."""
 
 _CAUSES: Final[Mapping[Trouble, Cause]] = {
     Trouble.NETWORK: Cause.RESET,
@@ -196,6 +198,7 @@ class Stream:
         self._stop = threading.Event()
         self._wire: Wire | None = None
         self._thread: threading.Thread | None = None
+        self._watched = clock.monotonic()
         self.next_at: float | None = None
         """Monotonic time of the next try; None while none is waited for."""
 
@@ -206,6 +209,7 @@ class Stream:
     def start(self) -> None:
         if self.running:
             return
+        self._watched = self._clock.monotonic()
         # A new event: a former thread that still waits for an answer must stay stopped.
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(self._stop,), name="x-stream", daemon=True)
@@ -229,6 +233,7 @@ class Stream:
 
     def watch(self) -> None:
         """To be called now and then: a connection that has fallen silent is ended."""
+        self._watched = self._clock.monotonic()
         wire = self._wire
         if wire is None or not self.running or wire.silent_for() <= self._silence:
             return
@@ -245,6 +250,9 @@ class Stream:
         while not self._pause(wait, stop):
             if self._pause(self._budget.wait(self._clock.monotonic()), stop):
                 return
+            while self._clock.monotonic() - self._watched > UNWATCHED:
+                if self._pause(1.0, stop):
+                    return
             self._budget.spend(self._clock.monotonic())
             end = self._once(stop)
             if end is None or stop.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import select
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -37,8 +38,10 @@ class House:
     folder: Path
     env: dict[str, str]
 
-    def start(self, *words: str, env: Env = NO_MORE) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, *words: str, env: Env = NO_MORE) -> Iterator[subprocess.Popen[str]]:
+        """A command that runs; killed when the block is left, should it be there still."""
+        process = subprocess.Popen(
             [*ENTRY, *words],
             env={**self.env, **env},
             stdin=subprocess.DEVNULL,
@@ -47,9 +50,14 @@ class House:
             text=True,
             encoding="utf-8",
         )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def says(self, *words: str, env: Env = NO_MORE) -> subprocess.CompletedProcess[str]:
-        with self.start(*words, env=env) as process:
+        with self.started(*words, env=env) as process:
             out, err = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
@@ -73,11 +81,9 @@ class House:
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """`lyttepost run`, from when it is there until the block is left."""
-        process = self.start("run", "--port", "0", *words)
-        try:
+        with self.started("run", "--port", "0", *words) as process:
             self.until(lambda: process.pid in [f["pid"] for f in self.mode()["followers"]])
             yield process
-        finally:
             process.terminate()
             process.communicate(timeout=PATIENCE)
 
@@ -102,6 +108,13 @@ def house(tmp_path: Path) -> House:
             "LYTTEPOST_PRIVACY__KEY_FILE": str(tmp_path / "keys" / "pseudonym.key"),
         },
     )
+
+
+def next_line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    readable, _, _ = select.select([stream], [], [], PATIENCE)
+    assert readable, "nothing was said"
+    return stream.readline()
 
 
 # --- switching -------------------------------------------------------------------------------------------------------
@@ -387,7 +400,7 @@ def test_a_terminal_without_our_letters_sees_the_switch_through(house: House) ->
 
 
 def test_a_reader_that_has_gone_does_not_make_the_switch_fail(house: House) -> None:
-    with house.start("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait") as process:
+    with house.started("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait") as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(PATIENCE) == 0
@@ -455,9 +468,8 @@ def test_a_service_that_hangs_is_named(house: House) -> None:
 
 
 def test_who_interrupts_the_wait_was_told_of_the_switch(house: House) -> None:
-    with house.start("mode", "crisis", "--name", "Brann", "--why", "meldt") as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "Opened: Brann (brann-0)\n"
+    with house.started("mode", "crisis", "--name", "Brann", "--why", "meldt") as process:
+        assert next_line(process.stderr) == "Opened: Brann (brann-0)\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130
     assert house.mode()["mode"] == "crisis"
@@ -517,11 +529,10 @@ def test_bus_read_of_a_topic_that_nobody_wrote_to_is_empty(house: House) -> None
 
 
 def test_bus_read_follows_until_it_is_interrupted(house: House) -> None:
-    with house.start("bus", "read", "control", "--follow", "--json") as process:
-        assert process.stdout is not None
+    with house.started("bus", "read", "control", "--follow", "--json") as process:
         for turn, name in enumerate(["Brann", "Flom"]):
             house.crisis("--no-wait", name=name)
-            assert json.loads(process.stdout.readline())["offset"] == turn
+            assert json.loads(next_line(process.stdout))["offset"] == turn
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")

@@ -130,9 +130,7 @@ class Town:
         bus.ensure(topic_specs(1, {}))
         metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
         part = health.part("listen-x")
-        following = Following(
-            bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow")
-        )
+        following = Following(bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow"))
         source = XSource(Access(self.fake.url, TOKEN), self.clock, chance=random.Random(1).random, **more)
         listen = Listen(
             source, bus, following, Screen(b"k" * 32, {}), (), lease=bus.lease("source:x", holder, LEASE_SECONDS),
@@ -161,7 +159,8 @@ def inside(at: datetime, gap: Gap) -> bool:
 @contextmanager
 def town(folder: Path, clock: Clock | None = None, **more: Any) -> Iterator[Town]:
     clock = clock or SystemClock()
-    with FakeX(clock=clock, bearer=TOKEN, **more) as fake:
+    # Keep-alives often: a test machine that is busy for a moment must not look like a silent X.
+    with FakeX(clock=clock, bearer=TOKEN, keep_alive=5.0, **more) as fake:
         here = Town(fake, folder, clock)
         try:
             yield here

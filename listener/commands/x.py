@@ -1,0 +1,97 @@
+"""`lyttepost x`: ask X by hand, and a fake X to try the real listener on without an account."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from importlib.resources import files
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from listener.commands import Json, out, out_json, out_table, say
+from listener.errors import ConfigError, LyttepostError, Refused
+
+app = typer.Typer(help="X by hand: check tracks against it, or run a fake one to try things on.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    track: Annotated[
+        list[str], typer.Option("--track", metavar="PHRASE", help="As for `mode crisis`; may be repeated.")
+    ],
+    json: Json = False,
+) -> None:
+    """Ask X whether it can listen for these tracks. Changes nothing there. Exit code 3: at least one it cannot."""
+    from listener.settings import load_settings
+    from listener.tracks import canonical
+    from listener.x.access import x_access
+    from listener.x.client import Api, XError
+    from listener.x.keeper import check_rules
+    from listener.x.rules import compile_rules
+
+    access = x_access(load_settings())
+    if access is None:
+        raise ConfigError("x.bearer_token is not set: without it X answers nothing")
+    try:
+        tracks = [canonical(one) for one in track]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--track") from None
+    try:
+        found = check_rules(Api(access), tracks)
+    except XError as error:
+        raise LyttepostError(f"X did not answer: {error}") from None
+    compiled = compile_rules(tracks)
+    if json:
+        out_json(
+            {
+                "tracks": [{"track": t, "accepted": why is None, "why": why} for t, why in found.items()],
+                "approximate": dict(compiled.approximate),
+                "rules": [rule.value for rule in compiled.rules],
+            }
+        )
+    else:
+        out_table([("TRACK", "X SAYS"), *((t, why or "accepted") for t, why in found.items())])
+        for each, how in compiled.approximate.items():
+            out(f"{each}: {how}")
+    if any(found.values()):
+        raise Refused("X does not listen for all of them")
+
+
+@app.command()
+def fake(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0 is any free port.")] = 0,
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", metavar="FILE", help="What happens, and when, as JSON lines.")
+    ] = None,
+) -> None:
+    """Run a fake X on this machine until interrupted. Point x.base_url at the address that it prints."""
+    made: Any = _fake()
+    try:
+        server = made.FakeX(port=port, scenario=scenario)
+    except (OSError, made.BadScenario) as error:
+        raise ConfigError(f"the fake X cannot start: {error}") from None
+    with server:
+        out(server.url)
+        sys.stdout.flush()
+        say("A fake X. Try: LYTTEPOST_X__BASE_URL=<that address> LYTTEPOST_X__BEARER_TOKEN=anything lyttepost run")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return
+
+
+def _fake() -> ModuleType:
+    """It came with the program: inside the wheel, or among the tests of a checkout."""
+    package = Path(str(files("listener")))
+    inside = package / "_fake_x"
+    folder = inside if inside.is_dir() else package.parent / "tests" / "fakes" / "x"
+    spec = spec_from_file_location("lyttepost_fake_x", folder / "__init__.py", submodule_search_locations=[str(folder)])
+    if spec is None or spec.loader is None or not folder.is_dir():
+        raise ConfigError("the fake X is not part of this installation")
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,220 @@
+"""The small parts of the X source: lines, intake, gaps, memory, reading."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener.errors import Corrupt
+from listener.gaps import Cause, is_whole
+from listener.sources import Reason
+from listener.x.gapbook import GapBook
+from listener.x.intake import Down, Intake, Line, Lost
+from listener.x.lines import Lines, TooLong
+from listener.x.memory import Memory
+from listener.x.reading import read_line, read_page
+from listener.x.search import SLICE, slices_of
+
+NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=20).filter(lambda b: not set(b) & {10, 13}), max_size=20), st.randoms())
+def test_lines_are_the_same_however_the_bytes_come(lines: list[bytes], chance: object) -> None:
+    data = b"".join(line + b"\r\n" for line in lines)
+    cutter, out = Lines(), []
+    while data:
+        size = chance.randint(1, 9)  # type: ignore[attr-defined]
+        out += cutter.feed(data[:size])
+        data = data[size:]
+    assert out == lines
+    assert cutter.left() is None
+
+
+def test_a_line_that_is_far_too_long_is_measured_and_not_kept() -> None:
+    cutter = Lines(longest=100)
+    out = [each for chunk in (b"a" * 60, b"a" * 60, b"a" * 60, b"\nnext\n") for each in cutter.feed(chunk)]
+    (long, after) = out
+    assert isinstance(long, TooLong)
+    assert long.length == 180
+    assert after == b"next"
+
+
+def test_half_a_line_is_told_at_the_end() -> None:
+    cutter = Lines()
+    cutter.feed(b'whole\r\n{"data":')
+    left = cutter.left()
+    assert left is not None
+    assert left.length == 8
+
+
+# --- intake ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_finds_no_room_is_told_in_its_place_and_never_silently_dropped() -> None:
+    intake = Intake(most_lines=2)
+    for second in range(5):
+        intake.line(at(second), b"x")
+    taken, until = intake.take(10)
+    assert [item.at for item in taken if isinstance(item, Line)] == [at(0), at(1)]
+    assert taken[-1] == Lost(at(1), at(4), 3)
+    assert until == at(4)
+    intake.line(at(9), b"y")
+    assert intake.take(10) == ([Line(at(9), b"y")], at(9))
+
+
+def test_it_is_heard_only_up_to_what_was_taken() -> None:
+    intake = Intake()
+    for second in range(3):
+        intake.line(at(second), b"x")
+    intake.touch(at(20))
+    assert intake.take(2)[1] == at(1)
+    assert intake.take(2)[1] == at(20)
+
+
+def test_the_end_of_a_connection_always_finds_room() -> None:
+    intake = Intake(most_lines=1)
+    intake.line(at(0), b"x")
+    intake.line(at(1), b"y")
+    intake.say(Down(at(1), Cause.RESET))
+    assert [type(item) for item in intake.take(10)[0]] == [Line, Lost, Down]
+
+
+# --- gaps ------------------------------------------------------------------------------------------------------------
+
+
+def test_while_a_gap_lasts_it_is_one_and_keeps_its_first_cause() -> None:
+    book = GapBook("x")
+    first = book.begin(at(0), Cause.RESET)
+    assert book.begin(at(5), Cause.HTTP_5XX) == first
+    assert [gap.end for gap in book.take()] == [None]
+
+
+def test_a_gap_is_whole_when_it_is_filled_to_its_end() -> None:
+    book = GapBook("x")
+    book.begin(at(0), Cause.RESET)
+    gap = book.end(at(60))
+    assert gap is not None
+    half = book.filled(gap.id, at(30), done=False)
+    assert half is not None
+    assert not is_whole(half)
+    whole = book.filled(gap.id, at(65), done=True)
+    assert whole is not None
+    assert is_whole(whole)
+    assert whole.refilled_until == whole.end
+    assert book.unfilled == ()
+
+
+def test_a_gap_out_of_searchs_reach_stays_open_in_the_ledger() -> None:
+    book = GapBook("x")
+    book.begin(at(0), Cause.PROCESS_DOWN)
+    gap = book.end(at(60))
+    assert gap is not None
+    left = book.filled(gap.id, None, done=True)
+    assert left is not None
+    assert not is_whole(left)
+
+
+def test_a_clock_set_back_makes_no_gap_end_before_it_began() -> None:
+    book = GapBook("x")
+    book.begin(at(60), Cause.RESET)
+    gap = book.end(at(0))
+    assert gap is not None
+    assert gap.end == gap.start
+
+
+def test_garbage_in_a_row_is_one_gap() -> None:
+    book = GapBook("x")
+    for second in range(10):
+        book.between(at(second - 10), at(second), Cause.GARBLED)
+    assert len(book.unfilled) == 1
+    assert book.unfilled[0].end == at(9)
+
+
+def test_what_the_ledger_holds_is_gone_on_with() -> None:
+    book = GapBook("x")
+    lasting = book.begin(at(0), Cause.RESET)
+    again = GapBook("x")
+    again.recall([lasting])
+    assert again.begin(at(99), Cause.PROCESS_DOWN) == lasting
+
+
+# --- search ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_slices_cover_the_time_once(newest_first: bool) -> None:
+    slices = list(slices_of(at(0), at(4000), newest_first=newest_first))
+    ordered = list(reversed(slices)) if newest_first else slices
+    assert ordered[0][0] == at(0)
+    assert ordered[-1][1] == at(4000)
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(ordered))
+    assert all(end - start <= SLICE for start, end in slices)
+
+
+def test_no_time_has_no_slices() -> None:
+    assert not slices_of(at(5), at(5))
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_cursor_says_all_again() -> None:
+    memory = Memory(at(1), {"brann-0": at(-60)}, {"x_silent": at(-5)})
+    assert Memory.parse(str(memory)) == memory
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"heard": "yesterday", "back": {}, "notices": {}}', "[]"])
+def test_a_cursor_that_is_none_of_ours_stops_us(text: str) -> None:
+    with pytest.raises(Corrupt):
+        Memory.parse(text)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+POST = {"id": "17", "text": "brann", "created_at": "2031-02-03T12:00:00.000Z", "edit_history_tweet_ids": ["17"]}
+
+
+def test_a_line_is_a_post_with_or_without_its_rules() -> None:
+    for more in ({}, {"matching_rules": [{"id": "1"}]}, {"errors": [{"title": "Not Found Error"}]}):
+        read = read_line(json.dumps({"data": POST, **more}).encode(), "x")
+        assert [post.id for post in read.posts] == ["17"]
+        assert not read.disconnect
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason", "garbled"),
+    [
+        (b'{"data": {"id": "17", ', Reason.BAD_JSON, True),
+        (b"<html>", Reason.BAD_JSON, True),
+        (b'{"data":{"id":"1","text":"\xff"}}', Reason.BAD_JSON, True),
+        (b'{"data": {"id": "17", "text": "a"}}', Reason.MISSING_FIELD, False),
+        (b"[]", Reason.WRONG_TYPE, False),
+        (b'{"tick": 1}', Reason.NOT_A_POST, False),
+    ],
+)
+def test_what_is_no_post_has_its_reason_and_raises_nothing(raw: bytes, reason: Reason, garbled: bool) -> None:
+    read = read_line(raw, "x")
+    assert [line.reason for line in read.bad] == [reason]
+    assert read.garbled is garbled
+
+
+def test_the_notice_of_a_disconnect_is_understood() -> None:
+    notice = {"errors": [{"title": "operational-disconnect", "disconnect_type": "UpstreamOperationalDisconnect"}]}
+    assert read_line(json.dumps(notice).encode(), "x").disconnect
+
+
+def test_an_empty_page_of_search_is_no_fault() -> None:
+    read = read_page({"meta": {"result_count": 0}}, "x")
+    assert (read.posts, read.bad) == ([], [])
