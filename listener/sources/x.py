@@ -20,7 +20,7 @@ from listener.clock import Clock
 from listener.gaps import Cause
 from listener.mode import Incident
 from listener.records import Gap
-from listener.sources import BadLine, Batch, Counts, Reason
+from listener.sources import Batch, Counts
 from listener.units import format_instant
 from listener.x.access import Access
 from listener.x.client import REST_SECONDS, Api, Trouble
@@ -28,7 +28,7 @@ from listener.x.gapbook import BEFORE, GapBook
 from listener.x.intake import MOST_LINES, Down, Intake, Item, Line, Lost, Unreadable, Up
 from listener.x.keeper import Confirmed, Failed, RuleKeeper, Told, Wanted
 from listener.x.memory import Memory
-from listener.x.reading import Read, read_line
+from listener.x.reading import Read, read_broken, read_line
 from listener.x.refill import Refill
 from listener.x.search import Searcher
 from listener.x.stream import SILENCE, Stream
@@ -224,20 +224,15 @@ class XSource:
     def _meet(self, item: Item, read: Read) -> None:
         """One thing that the reader said, in its order."""
         match item:
-            case Line():
+            case Line() | Unreadable():
                 self._flowing = self._flowing or self._up_at is not None
-                this = read_line(item.raw, self.name)
+                this = read_line(item.raw, self.name) if isinstance(item, Line) else read_broken(item, self.name)
                 read.posts += this.posts
                 read.bad += this.bad
                 if this.disconnect:
                     self._announced = Cause.OPERATIONAL_DISCONNECT
                     self._stream.again(self._announced)
                 if this.garbled and self._incidents:
-                    self._missed(item.at - BEFORE / 3, item.at, Cause.GARBLED)
-            case Unreadable():
-                reason = Reason.BROKEN_LINE if item.half else Reason.TOO_LONG
-                read.bad.append(BadLine(reason, f"{self.name}:stream", item.length, item.digest))
-                if not item.half and self._incidents:
                     self._missed(item.at - BEFORE / 3, item.at, Cause.GARBLED)
             case Lost():
                 self._missed(item.start, item.end, Cause.QUEUE_FULL)
@@ -259,7 +254,6 @@ class XSource:
         if down.fatal:
             self._stop_for(Trouble(down.cause))
         else:
-            # Whoever cut us off may have taken our rules with it.
             self._keeper.check()
 
     def _deaf(self, start: datetime, cause: Cause) -> None:
@@ -282,12 +276,11 @@ class XSource:
             return
         at = max(self._up_at, self._confirmed_at or self._up_at)
         self._refill.fill(self._book.end(at))
-        self._notices.over(SILENT)
+        self._notices.over(SILENT, *FATAL_NOTICES.values())
 
     def _missed(self, start: datetime, end: datetime, cause: Cause) -> None:
-        """A stretch that is over already. One that lasts holds it in itself."""
-        if self._book.lasting is None:
-            self._refill.fill(self._book.between(start, end, cause))
+        """A stretch that is over already."""
+        self._refill.fill(self._book.between(start, end, cause))
 
     def _fall_calm(self) -> None:
         """Nothing is listened for: no stream, no search, no gap."""
@@ -308,25 +301,33 @@ class XSource:
         if isinstance(told, Failed):
             if told.fatal:
                 self._stop_for(told.trouble)
-            elif self._incidents:
+            elif self._incidents and self._fatal is None:
                 # Rules of ours may be there from before: better to hear by those than not at all.
                 self._stream.start()
             return
-        self._notices.over(*FATAL_NOTICES.values())
-        if told.missing and told.checked is not None and self._incidents:
+        if self._incidents and (since := self._rules_gone_since(told)) is not None:
             # Bytes flowed meanwhile, and ticks with them; but nothing that was said could be among them.
-            self._missed(told.checked, told.at, Cause.RULES_MISSING)
+            self._missed(since, told.at, Cause.RULES_MISSING)
         if self._confirmed is None:
             self._confirmed_at = told.at
         self._confirmed = told
+        self._memory.checked = (told.at if told.added else told.checked or told.at) if self._incidents else None
         if not self._incidents:
+            # X answers to our key. In crisis it must answer the stream too.
+            self._notices.over(*FATAL_NOTICES.values())
             return
         if told.refused:
             self._notices.begin(REFUSED, self._clock.now())
         else:
             self._notices.over(REFUSED)
-        if told.rules:
+        if told.rules and self._fatal is None:
             self._stream.start()
+
+    def _rules_gone_since(self, told: Confirmed) -> datetime | None:
+        """When ours were last there, if X had lost some: here, or while nobody ran."""
+        if self._confirmed_at is None and told.added:
+            return self._memory.checked
+        return told.checked if told.missing else None
 
     def _stop_for(self, trouble: Trouble) -> None:
         """Only a person can mend this."""

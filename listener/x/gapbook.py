@@ -52,8 +52,13 @@ class GapBook:
         self.lasting = None
         return gap
 
-    def between(self, start: datetime, end: datetime, cause: Cause) -> Gap:
-        """A gap that is over already. One of that cause that was not yet filled and ends just there grows."""
+    def between(self, start: datetime, end: datetime, cause: Cause) -> Gap | None:
+        """A gap that is over already; None when it lies within the one that lasts. One of that cause that was not yet
+        filled and ends just there grows."""
+        if self.lasting is not None:
+            end = min(end, self.lasting.start)
+            if start >= end:
+                return None
         for gap in self._over.values():
             if gap.cause == cause and gap.refilled_until is None and gap.end is not None and start <= gap.end + AFTER:
                 if end > gap.end:

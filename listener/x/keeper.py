@@ -39,13 +39,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """X has these rules in force. `missing`: some had gone unasked, since `checked` at the earliest."""
+    """X has these rules in force. `added`: some were not there before. `missing`: some had gone unasked, since
+    `checked` at the earliest."""
 
     version: int
     at: datetime
     rules: tuple[Rule, ...]
     refused: Mapping[str, str]
     approximate: Mapping[str, str]
+    added: bool = False
     missing: bool = False
     checked: datetime | None = None
 
@@ -113,8 +115,7 @@ class RuleKeeper:
             if wanted is None:
                 return
             try:
-                known = done if done is not None and done.version == wanted.version else None
-                done = Keeping(self._api, wanted, self._clock).put_in_force(known)
+                done = Keeping(self._api, wanted, self._clock).put_in_force(done)
             except XError as error:
                 told = Failed(wanted.version, error.trouble)
                 self._say(stop, told)
@@ -158,10 +159,12 @@ class Keeping:
         self._refused: dict[str, str] = {}
         self._approximate: dict[str, str] = {}
 
-    def put_in_force(self, known: Confirmed | None = None) -> Confirmed:
-        """Until ours at X are as wanted. Raises XError. `known`: what was in force when last looked."""
+    def put_in_force(self, before: Confirmed | None = None) -> Confirmed:
+        """Until ours at X are as wanted. Raises XError. `before`: what was in force when last looked."""
         began = self._clock.now()
         at_x = self._api.rules()
+        known = before if before is not None and before.version == self._wanted.version else None
+        missing = before is not None and bool(reconcile(before.rules, at_x).add)
         compiled = compile_rules(self._wanted.tracks, reposts=self._wanted.reposts)
         self._refused = dict(compiled.refused)
         if known is not None:
@@ -190,8 +193,9 @@ class Keeping:
             tuple(rules),
             self._refused,
             {track: how for track, how in self._approximate.items() if track not in self._refused},
-            missing=known is not None and bool(changes.add),
-            checked=known.checked or known.at if known is not None else None,
+            added=bool(changes.add),
+            missing=missing,
+            checked=before.checked or before.at if before is not None else None,
         )
 
     def _add(self, rules: Sequence[Rule]) -> list[Rule]:

@@ -19,11 +19,14 @@ class Memory:
     heard: datetime | None = None
     back: dict[str, datetime] = field(default_factory=dict)
     notices: dict[str, datetime] = field(default_factory=dict)
+    checked: datetime | None = None
+    """When X last said that our rules are in force."""
 
     def __str__(self) -> str:
         return json.dumps(
             {
-                "heard": None if self.heard is None else format_instant(self.heard),
+                "heard": _maybe(self.heard),
+                "checked": _maybe(self.checked),
                 "back": _written(self.back),
                 "notices": _written(self.notices),
             },
@@ -35,10 +38,14 @@ class Memory:
         """Raises Corrupt: it is our own word, from the bus."""
         try:
             raw = json.loads(text)
-            heard = raw["heard"]
-            return cls(None if heard is None else parse_instant(heard), _read(raw["back"]), _read(raw["notices"]))
+            heard, checked = (None if raw[n] is None else parse_instant(raw[n]) for n in ("heard", "checked"))
+            return cls(heard, _read(raw["back"]), _read(raw["notices"]), checked)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("X's cursor on the bus is unreadable; was it written by another version?") from None
+
+
+def _maybe(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)
 
 
 def _written(times: Mapping[str, datetime]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from listener.records import Post
 from listener.sources import BadLine, Reason
 from listener.sources.x_payload import Unusable, parse_answer
+from listener.x.intake import Unreadable
 
 _OPERATIONAL: Final = ("operational-disconnect", "OperationalDisconnect", "UpstreamOperationalDisconnect")
 
@@ -41,6 +42,12 @@ def read_line(raw: bytes, source: str) -> Read:
         return read
     _take(answer, source, raw, read)
     return read
+
+
+def read_broken(item: Unreadable, source: str) -> Read:
+    """Bytes that became no line. Half a line at a connection's end is of a gap that begins there anyway."""
+    reason = Reason.BROKEN_LINE if item.half else Reason.TOO_LONG
+    return Read(bad=[BadLine(reason, f"{source}:stream", item.length, item.digest)], garbled=not item.half)
 
 
 def read_page(answer: Mapping[str, Any], source: str) -> Read:

@@ -82,7 +82,7 @@ def test_an_exercise_that_opens_after_the_end_hears_it_all(deploy: Callable[...,
     house.start()
     house.exercise("Første")
     house.wait_until_settled()
-    assert state(house) == "finished"
+    until(lambda: state(house) == "finished", 5, "it says that it is at its end")
     house.exercise("Andre")
     two = incident(house, "Andre")
     until(lambda: len(ids_of(house, two)) == len(short.matching), 10, "the second hears it all")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from harness import Deployment, Outcome, Recording, Running, outcome
+from harness import Deployment, Outcome, Recording, Running, outcome, until
 
 from listener.crash import POINTS
 
@@ -50,15 +50,9 @@ def assert_told_once(deployment: Deployment) -> None:
     assert set(intents.values()) <= {1}
 
 
-def wait_for_deliveries(deployment: Deployment, running: Running) -> None:
-    deadline = time.monotonic() + 20
-    while running.metric("lyttepost_alerts_undelivered") or deployment_open(running) == 0:
-        assert time.monotonic() < deadline, "the alerts are told"
-        time.sleep(0.1)
-
-
-def deployment_open(running: Running) -> float:
-    return running.metric("lyttepost_alerts_open")
+def all_told(deployment: Deployment) -> bool:
+    fired = {a["id"] for a in deployment.values("alerts") if a["event"] == "fired"}
+    return fired <= {d["alert"] for d in deployment.values("deliveries") if d.get("outcome") == "sent"}
 
 
 @pytest.mark.slow
@@ -76,7 +70,7 @@ def test_twenty_kills_at_any_moment_leave_what_an_undisturbed_run_leaves(
         running = played.start(wait=rng.random() < 0.8)
     running = running if running.port else restart(played, running)
     played.wait_until_settled()
-    wait_for_deliveries(played, running)
+    until(lambda: all_told(played), 20, "the alerts are told", every=0.3)
     running.kill()
     assert_as_undisturbed(played, expected, recording)
 
@@ -106,7 +100,7 @@ def test_a_kill_at_a_named_point_leaves_what_an_undisturbed_run_leaves(
             crashing.kill()
     running = played.start()
     played.wait_until_settled()
-    wait_for_deliveries(played, running)
+    until(lambda: all_told(played), 20, "the alerts are told", every=0.3)
     running.kill()
     assert died
     assert_as_undisturbed(played, expected, recording)

@@ -175,7 +175,7 @@ def test_the_cursor_says_all_again() -> None:
     assert Memory.parse(str(memory)) == memory
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"heard": "yesterday", "back": {}, "notices": {}}', "[]"])
+@pytest.mark.parametrize("text", ["", "{}", '{"heard": "yesterday", "checked": null, "back": {}, "notices": {}}', "[]"])
 def test_a_cursor_that_is_none_of_ours_stops_us(text: str) -> None:
     with pytest.raises(Corrupt):
         Memory.parse(text)
