@@ -1,6 +1,6 @@
 """Forgetting a post: by its id, from every topic that holds what people wrote, down to the bytes on the disk.
 
-Reposts of the post hold its words too and go with it. What stays are ids and digests in alerts, deliveries and
+Reposts of the post hold its words too and go with it, those included that name no post but tell the same story. What stays are ids and digests in alerts, deliveries and
 decisions: the archive, which holds nobody's text.
 """
 
@@ -30,7 +30,7 @@ def forget_posts(bus: Bus, ids: Collection[str], clock: Clock) -> int:
     Done twice: a worker may have had a mention in its hands, and put a finding of it on the bus meanwhile.
     Raises BusError when the bytes could not be overwritten: then it must be run once more.
     """
-    wanted = frozenset(ids)
+    wanted = frozenset(ids) | _copies(bus, frozenset(ids))
     gone = _forget(bus, wanted)
     _let_workers_pass(bus, clock)
     return gone + _forget(bus, wanted)
@@ -39,6 +39,29 @@ def forget_posts(bus: Bus, ids: Collection[str], clock: Clock) -> int:
 def _forget(bus: Bus, ids: frozenset[str]) -> int:
     found = list(_records_of(bus, ids))
     return bus.purge(found) if found else 0
+
+
+def _copies(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
+    """Reposts that name no post, as people write them (`RT @…`): those that tell the same story."""
+    stories: set[str] = set()
+    copies: list[tuple[str, str]] = []
+    reader = bus.reader(["findings"])
+    while records := reader.poll(0.0, 5000):
+        for record in records:
+            if record.value is None or not (_is_meant(record.key, ids) or b'"RT @' in record.value):
+                continue
+            try:
+                found = decode(FINDINGS, record.value)
+            except BadRecord:
+                continue
+            if not isinstance(found, Finding):
+                continue
+            if _is_meant(record.key, ids):
+                stories.add(found.story)
+            else:
+                copies.append((found.story, found.post_key))
+    reader.close()
+    return frozenset(post for story, post in copies if story in stories)
 
 
 def _let_workers_pass(bus: Bus, clock: Clock) -> None:
