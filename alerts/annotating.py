@@ -38,7 +38,7 @@ class Annotating:
         self._keep = keep
         self._control = Control(bus)
         self._cues = cues
-        self._annotator = self._make_annotator()
+        self._annotator = Annotator(cues, set())
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
         self._stage = Stage(self.name, bus, "mentions", self._handle, clock=clock, metrics=metrics, part=part)
@@ -51,8 +51,6 @@ class Annotating:
 
     def _handle(self, record: Record) -> Iterable[Message]:
         if record.value is None:
-            # A post was purged: what is remembered of texts goes with it.
-            self._annotator = self._make_annotator()
             return []
         found = decode(MENTIONS, record.value)
         if isinstance(found, Mention):
@@ -68,12 +66,9 @@ class Annotating:
             self._control.refresh()
         state = self._control.state
         if state.epoch != self._epoch:
-            self._annotator = self._make_annotator()
+            self._annotator = Annotator(self._cues, {i.id for i in state.incidents.values() if i.exercise})
             self._epoch = state.epoch
         return self._annotator
-
-    def _make_annotator(self) -> Annotator:
-        return Annotator(self._cues, {i.id for i in self._control.state.incidents.values() if i.exercise})
 
     def _message(self, finding: Finding) -> Message:
         if not finding.synthetic:

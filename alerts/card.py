@@ -211,7 +211,8 @@ class _Writer:
         yield self.crowd()
         if alert.kinds:
             counted = sorted(alert.kinds.items(), key=lambda item: -item[1])
-            yield self.say("kinds", kinds=", ".join(self.messages.kinds_counted(kind, count) for kind, count in counted))
+            words = (self.messages.kinds_counted(kind, count) for kind, count in counted)
+            yield self.say("kinds", kinds=", ".join(words))
         if alert.key and self.may_show_key:
             yield self.say("about", key=self.key)
         gaps = "; ".join(self.gap(gap) for gap in alert.gaps)

@@ -1,7 +1,7 @@
 """Forgetting a post: by its id, from every topic that holds what people wrote, down to the bytes on the disk.
 
-Reposts of the post hold its words too and go with it, those included that name no post but tell the same story. What stays are ids and digests in alerts, deliveries and
-decisions: the archive, which holds nobody's text.
+Reposts of the post hold its words too and go with it, those included that name no post but tell the same story. What
+stays are ids and digests in alerts, deliveries and decisions: the archive, which holds nobody's text.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -75,20 +75,28 @@ def _addresses(text: str) -> Iterator[tuple[int, int]]:
         if found:
             yield found
         at = text.find("@", at + 1)
-    for match in _BRACKETED.finditer(text) if any(map(text.__contains__, "([{<")) else ():
+    for match in _BRACKETED.finditer(text) if _holds_any(text, "([{<") else ():
         domain = _DOMAIN.match(text, match.end())
         before = match.start() - (text[match.start() - 1 : match.start()] == " ")
         start = _local(text, before)
         if domain and start < before:
             yield start, domain.end()
     lower = text.lower()
-    if any(map(lower.__contains__, _SPOKEN_CUES)):
+    if _holds_any(lower, _SPOKEN_CUES):
         for match in _SPOKEN.finditer(text):
             # `at` is a Norwegian word: only with a spoken dot is it the sign.
             domain = (_DOMAIN if match[1] else _SPOKEN_DOMAIN).match(text, match.end())
             start = _local(text, match.start())
             if domain and start < match.start():
                 yield start, domain.end()
+
+
+def _holds_any(text: str, parts: Iterable[str]) -> bool:
+    # Nearly every post holds none, and a loop tells so in a quarter of the time that `any` takes.
+    for part in parts:  # noqa: SIM110
+        if part in text:
+            return True
+    return False
 
 
 def _plain_address(text: str, at: int) -> tuple[int, int] | None:

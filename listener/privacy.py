@@ -72,7 +72,7 @@ class Screen:
             "place": cleaner.words(post.place) if post.place else None,
             "url": cleaner.link(post.url) if post.url else None,
         }
-        mention = Mention.model_validate(safe)  # `Mention(**safe)` takes twice the time for the same checks
+        mention = Mention.model_validate(safe)  # the same checks as `Mention(**safe)`, faster
         if self._count and cleaner.masked:
             for reason in set(cleaner.masked):
                 self._count(MaskReason(reason), cleaner.masked.count(reason))

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from listener.mode import Command, Incident, Presence
 
@@ -387,7 +387,7 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
 
 def encode(record: BaseModel) -> bytes:
     """One record → one line of JSON, unset fields left out."""
-    return record.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return to_json(record, by_alias=True, exclude_none=True)
 
 
 def decode(adapter: TypeAdapter[T], value: bytes) -> T:

@@ -88,8 +88,6 @@ class XSource:
         self._given_at = float("-inf")
         self._search_turn = False
 
-    # --- the contract --------------------------------------------------------------------------------------------
-
     def recall(self, gaps: Sequence[Gap]) -> None:
         self._reset()
         self._book.recall(gap for gap in gaps if gap.cause != Cause.DISK_FULL)
@@ -289,8 +287,6 @@ class XSource:
         self._up_at, self._flowing, self._confirmed = None, False, None
         self._notices.over(SILENT, REFUSED)
 
-    # --- rules ---------------------------------------------------------------------------------------------------
-
     def _hear_from_keeper(self, told: Told) -> None:
         self._told.append(told)
         self._intake.bell.set()
@@ -338,8 +334,6 @@ class XSource:
             self._deaf(heard or self._clock.now(), Cause(trouble))
         self._up_at, self._flowing = None, False
         self._notices.begin(self._fatal, self._clock.now())
-
-    # --- how it is -----------------------------------------------------------------------------------------------
 
     def _mind_silence(self) -> None:
         gap = self._book.lasting

@@ -16,8 +16,8 @@ import yaml
 from pydantic import SecretStr
 
 from listener.config import (
-    SECTIONS,
     ENV_PREFIX,
+    SECTIONS,
     RawSettings,
     config_dir,
     data_dir,
