@@ -74,9 +74,9 @@ def _said(body: str) -> str:
     """The first letters of the words that copies share."""
     if len(body) > HEAD:
         head = _fold(body[:HEAD])
-        whole = _words(head)[:-1]  # the last may be cut
-        said = "".join(whole)
-        if len(said) >= LETTERS and len(whole) >= ENOUGH_WORDS and "#" not in head:
+        words = _words(head)
+        said = "".join(words)
+        if len(said) >= LETTERS and len(words) >= ENOUGH_WORDS and "#" not in head:
             return said[:LETTERS]
     folded = _fold(body)
     words = _words(_HASHTAG.sub(" ", folded)) if "#" in folded else []

@@ -1,11 +1,12 @@
 """Forgetting a post: by its id, from every topic that holds what people wrote, down to the bytes on the disk.
 
-Reposts of the post hold its words too and go with it, those included that name no post but tell the same story. What
+Reposts of the post hold its words too and go with it, those included that name no post but repeat its words. What
 stays are ids and digests in alerts, deliveries and decisions: the archive, which holds nobody's text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from threading import Event
 from typing import Any
@@ -18,6 +19,7 @@ from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, de
 
 CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
 """The topics that hold content."""
+OLD_REPOST = re.compile(r"(?:RT @\S+ )+(.*)", re.DOTALL)
 WORKERS = "annotate"
 """The group that makes findings of mentions."""
 MOST_SECONDS = 10.0
@@ -42,26 +44,27 @@ def _forget(bus: Bus, ids: frozenset[str]) -> int:
 
 
 def _copies(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
-    """Reposts that name no post, as people write them (`RT @…`): those that tell the same story."""
-    stories: set[str] = set()
+    """Reposts that name no post, as people write them: `RT @…: ` and its words, or the beginning of them."""
+    texts: list[str] = []
     copies: list[tuple[str, str]] = []
-    reader = bus.reader(["findings"])
+    reader = bus.reader(["mentions"])
     while records := reader.poll(0.0, 5000):
         for record in records:
             if record.value is None or not (_is_meant(record.key, ids) or b'"RT @' in record.value):
                 continue
             try:
-                found = decode(FINDINGS, record.value)
+                found = decode(MENTIONS, record.value)
             except BadRecord:
                 continue
-            if not isinstance(found, Finding):
+            if not isinstance(found, Mention):
                 continue
+            body = OLD_REPOST.match(found.text)
             if _is_meant(record.key, ids):
-                stories.add(found.story)
-            else:
-                copies.append((found.story, found.post_key))
+                texts.append(found.text)
+            elif body is not None and found.repost_of is None:
+                copies.append((body[1].rstrip(" .…"), found.post_key))
     reader.close()
-    return frozenset(post for story, post in copies if story in stories)
+    return frozenset(post for words, post in copies if words and any(text.startswith(words) for text in texts))
 
 
 def _let_workers_pass(bus: Bus, clock: Clock) -> None:

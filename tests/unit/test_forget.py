@@ -51,9 +51,11 @@ def test_a_post_goes_with_its_reposts_those_included_that_name_no_post(bus: Bus,
     say(bus, "1", SAID)
     say(bus, "2", f"RT @p_aaaaaaaaaaaaaaaa: {SAID}", repost_of="1")
     say(bus, "3", f"RT @p_aaaaaaaaaaaaaaaa: {SAID}")
+    say(bus, "5", f"RT @p_aaaaaaaaaaaaaaaa: {SAID[:50]}…")
+    say(bus, "6", f"RT @p_cccccccccccccccc: {SAID[:40]} men noe annet", repost_of="99")
     say(bus, "4", "RT @p_bbbbbbbbbbbbbbbb: Noe helt annet som ingen har bedt oss om å glemme i kveld")
-    assert forget_posts(bus, [id_], SystemClock()) == 6
-    assert left(bus) == {"x:4", "brann-0:x:4"}
+    assert forget_posts(bus, [id_], SystemClock()) == 8
+    assert left(bus) == {"x:4", "brann-0:x:4", "x:6", "brann-0:x:6"}
 
 
 def test_an_id_that_only_looks_alike_stays(bus: Bus) -> None:

@@ -177,6 +177,18 @@ def test_an_instant_without_a_zone_is_refused(name: str, field: str) -> None:
         decode(adapter(name), as_bytes({**EXAMPLES[name], field: "2031-02-03T04:05:06"}))
 
 
+def test_an_instant_is_in_pythons_own_utc_whatever_was_written() -> None:
+    tick = decode(MENTIONS, b'{"type":"tick","source":"x","until":"2031-02-03T05:05:06+01:00"}')
+    assert isinstance(tick, Tick)
+    assert tick.until.tzinfo is UTC
+    assert b'"until":"2031-02-03T04:05:06Z"' in encode(tick)
+
+
+def test_an_instant_that_utc_cannot_tell_is_a_bad_record() -> None:
+    with pytest.raises(BadRecord, match="until"):
+        decode(MENTIONS, b'{"type":"tick","source":"x","until":"0001-01-01T00:00:00+05:00"}')
+
+
 def test_unset_fields_are_left_out() -> None:
     tick = Tick(source="x", until=datetime(2031, 2, 3, tzinfo=UTC))
     assert json.loads(encode(tick)).keys() == {"v", "type", "source", "until", "final"}

@@ -71,3 +71,11 @@ def test_reposts_are_told_from_posts() -> None:
     assert is_repost('"@p_0123456789abcdef: hei"')
     assert not is_repost("Kan dere RT dette?")
     assert not is_repost("@p_0123456789abcdef hei")
+
+
+@given(st.text(st.sampled_from("aåéİΣß1９ ,.#@:/…ﬁ½\u0301"), min_size=60, max_size=160))
+def test_a_long_text_has_the_name_that_a_look_at_all_of_it_gives(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        named = story(text)
+        patch.setattr("alerts.story.HEAD", len(text) * 20)
+        assert story(text) == named
