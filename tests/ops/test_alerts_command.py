@@ -77,7 +77,7 @@ def test_one_alert_is_shown_with_its_posts_when_nothing_runs(machine: Machine) -
     alert = the(machine, "eyewitness")
     shown = machine.run("alerts", "show", alert["id"][:6])
     assert shown.returncode == 0
-    assert shown.stdout.startswith("ØVELSE · KRITISK: 2 øyenvitner skriver fra stedet\n")
+    assert shown.stdout.startswith("ØVELSE · HAR GÅTT OVER · KRITISK: 2 øyenvitner skriver fra stedet\n")
     assert "«Jeg står utenfor Nordvik sykehus og ser flammer fra taket»" in shown.stdout
     assert "Varslet: Konsoll (console)" in shown.stdout
     assert machine.json("alerts", "show", alert["id"]) == alert

@@ -47,6 +47,7 @@ def test_closing_the_exercise_stops_the_recording_and_a_new_one_plays_it_from_th
     house.speed = "max"
     house.start()
     house.exercise("Andre")
+    until(lambda: bool(ids_of(house, incident(house, "Andre"))), 20, "it plays again")
     house.wait_until_settled()
     assert sorted(ids_of(house, incident(house, "Andre"))) == sorted(short.matching)
     assert len(ids_of(house, first)) == heard

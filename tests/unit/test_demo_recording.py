@@ -235,9 +235,7 @@ def test_nobody_can_be_led_to() -> None:
 
 def test_identity_numbers_look_real_and_are_nobodys() -> None:
     numbers = {
-        number.replace(" ", "")
-        for text in full_texts()
-        for number in re.findall(r"(?<!\d)\d{6} ?\d{5}(?!\d)", text)
+        number.replace(" ", "") for text in full_texts() for number in re.findall(r"(?<!\d)\d{6} ?\d{5}(?!\d)", text)
     }
     valid = {number for number in numbers if fodselsnummer.is_valid(number)}
     assert len(valid) >= 3
