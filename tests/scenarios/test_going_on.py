@@ -134,3 +134,17 @@ def test_an_incident_that_closed_long_ago_is_judged_to_its_end(tmp_path: Path, u
     bus.close()
     drain(stand.start())
     assert stand.said() == undisturbed.said()
+
+
+def test_more_incidents_than_fit_beside_an_offset_do_not_stop_the_judging(tmp_path: Path) -> None:
+    stand = Stand(tmp_path / "many")
+    control = Control(stand.bus)
+    for number in range(60):
+        name = f"En hendelse med et langt navn, nummer {number}"
+        command = Command(action=Action.OPEN, at=START, by="p", why="p", name=name, exercise=True)
+        (incident,) = control.append(command).incidents
+        stand.bus.publish(list(findings(incident))[:205])
+        drain(stand.start())
+    fired = [alert for alert in map(json.loads, stand.said()) if alert["event"] == "fired"]
+    assert len({alert["incident"] for alert in fired}) == 60
+    assert len({alert["id"] for alert in fired}) == len(fired)
