@@ -75,7 +75,8 @@ class Hearing:
             if batch.origin is not Origin.LOOKBACK and self._is_new(STANDING, post, taken):
                 # What came before the incident was counted in calm.
                 minute = post.at.replace(second=0, microsecond=0)
-                volumes.update((track, minute) for track in {t for tracks in matched.values() for t in tracks})
+                said = dict.fromkeys(track for tracks in matched.values() for track in tracks)
+                volumes.update((track, minute) for track in said)
             if batch.incident is not None:
                 matched = {i: tracks for i, tracks in matched.items() if i == batch.incident}
             fresh, dropped = self._fresh(post, matched, taken)

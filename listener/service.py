@@ -8,6 +8,7 @@ the process.
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -29,6 +30,13 @@ TURN_SECONDS = 0.2
 STOP_SECONDS = 4.0
 REST_SECONDS = 0.05
 RETRY_SECONDS = 1.0
+
+
+def settle_memory() -> None:
+    """What is wired stays to the end, and what posts make is seldom in circles: looking for garbage costs a tenth."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5000, 20, 20)
 
 
 class RoleLock:

@@ -24,6 +24,7 @@ from listener.clock import SystemClock
 from listener.commands import out
 from listener.config import packaged_config, raw_settings
 from listener.records import AuthorClass, Event, Kind
+from listener.service import settle_memory
 from listener.settings import load_settings
 
 app = typer.Typer(help="See the whole thing in under a minute, without any account.")
@@ -87,6 +88,7 @@ def demo(
         ) as playing,
     ):
         with progress(playing) as (bar, turned):
+            settle_memory()
             summary = playing.play(bar.around(_Teller(full)), turned)
         _sum_up(summary)
         _print(REGISTER)

@@ -21,6 +21,7 @@ from listener.clock import SystemClock
 from listener.commands import Json, out, out_json, say
 from listener.config import raw_settings
 from listener.records import Event
+from listener.service import settle_memory
 from listener.settings import load_settings, parse_speed
 from listener.tracks import canonical
 from listener.units import format_instant
@@ -66,6 +67,7 @@ def replay(
         ) as playing,
         progress(playing) as (bar, turned),
     ):
+        settle_memory()
         summary = playing.play(bar.around(tell_program if json else tell_person), turned)
     sum_up(summary, time.perf_counter() - started)
     if summary.alerts and not json:

@@ -18,7 +18,7 @@ from listener.clock import SystemClock
 from listener.commands import Data, say
 from listener.config import data_dir, raw_settings
 from listener.keeping import Keeping
-from listener.service import RoleLock, Service
+from listener.service import RoleLock, Service, settle_memory
 from listener.settings import load_settings
 from listener.web import Web
 
@@ -75,6 +75,7 @@ def run(
     if ears is not None and not ears.sources:
         say("No source is set up: set sources.recording.path to play a recording under an exercise.")
     try:
+        settle_memory()
         Service([*turning, (keeping, part)], clock).run()
     finally:
         web.stop()
