@@ -11,6 +11,7 @@ from itertools import product
 from operator import attrgetter
 from typing import Any
 
+from alerts.story import is_repost
 from listener.records import AuthorClass, Finding, Kind, Origin, Reach
 
 Reader = Callable[[Finding], tuple[str, ...]]
@@ -43,6 +44,11 @@ def _flag(name: str) -> Reader:
     return lambda finding: ("true" if getattr(finding, name) else "false",)
 
 
+def _repost(finding: Finding) -> tuple[str, ...]:
+    """Also one that names no post, as people write them: `RT @…`."""
+    return ("true" if is_repost(finding.text, finding.repost_of) else "false",)
+
+
 def _hashtags(finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag.casefold() for tag in finding.hashtags))
 
@@ -66,7 +72,7 @@ PROPERTIES: Mapping[str, Reader] = {
     "links": _many("links"),
     "id": _one("id"),
     "url": _one("url"),
-    "repost": _flag("repost_of"),
+    "repost": _repost,
     "repost_of": _one("repost_of"),
     "reply_to": _one("reply_to"),
     "quote_of": _one("quote_of"),

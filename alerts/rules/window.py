@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from alerts.rules.spec import CountBy
+from alerts.story import is_repost
 from listener.records import Finding, Kind, Origin
 
 KEEP = 2
@@ -52,7 +53,7 @@ def entry_of(finding: Finding) -> Entry:
         finding.origin,
         finding.author,
         finding.story,
-        finding.repost_of is not None,
+        is_repost(finding.text, finding.repost_of),
         finding.count,
         finding.kinds,
         hashlib.sha256(finding.text.encode("utf-8", "surrogatepass")).hexdigest()[:16],

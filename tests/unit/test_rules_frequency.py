@@ -183,3 +183,11 @@ def test_a_level_that_falls_at_the_very_instant_of_a_post_is_told_at_once() -> N
     spec = rule("frequency", timeframe="60s", num_events=2, realert="0s")
     posts = [finding(0, "a"), finding(0, "b"), finding(60, "c"), tick(61)]
     assert said(judge(spec, posts)) == [("fired", 0), ("resolved", 60)]
+
+
+def test_a_repost_that_names_no_post_is_no_person() -> None:
+    spec = rule("frequency", num_events=2, timeframe="5m", count_by="authors")
+    posts = [finding(0), finding(30, text="RT @p_aaaaaaaaaaaaaaaa: røyk ved inngangen"), finding(60), tick(100)]
+    (fired,) = judge(spec, posts)
+    assert fired.event is Event.FIRED
+    assert (fired.at, fired.count, fired.posts, fired.reposts) == (instant(60), 2, 3, 1)
