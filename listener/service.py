@@ -80,10 +80,13 @@ class Service:
         self._stop = threading.Event()
         self._fatal: LyttepostError | None = None
 
-    def run(self) -> None:
-        """Until SIGTERM or SIGINT. Raises what made a worker unable to go on."""
+    def obey_signals(self) -> None:
+        """From now on SIGTERM and SIGINT stop it in order. To be said before the process shows itself to anybody."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+
+    def run(self) -> None:
+        """Until it is told to stop. Raises what made a worker unable to go on."""
         threads = [
             threading.Thread(target=self._turn, args=pair, name=pair[0].name, daemon=True) for pair in self._workers
         ]

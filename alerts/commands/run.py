@@ -69,14 +69,16 @@ def run(
         folder=folder,
         forget=forget,
     )
+    service = Service([*turning, (keeping, part)], clock)
+    settle_memory()
+    service.obey_signals()
     web = Web(house.metrics, house.health, settings.web.host, settings.web.port if port is None else port)
     where = f"http://{settings.web.host}:{web.port}"
     say(f"lyttepost {role} runs on {folder}; metrics and health at {where} (pid {os.getpid()})")
     if ears is not None and not ears.sources:
         say("No source is set up: set sources.recording.path to play a recording under an exercise.")
     try:
-        settle_memory()
-        Service([*turning, (keeping, part)], clock).run()
+        service.run()
     finally:
         web.stop()
         bus.close()
