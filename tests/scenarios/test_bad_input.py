@@ -92,7 +92,7 @@ def test_a_recording_that_is_none_is_told_and_played_once_it_is_mended(
         path.write_text('[{"id": "1"}]\n')
     house = deploy(recording=path, speed="max")
     running = house.start()
-    assert running.get("/readyz")[0] == 200 or "starting" in running.get("/readyz")[1]
+    until(lambda: running.get("/readyz")[0] == 200, 10, "all parts have begun")
     house.exercise()
     until(lambda: running.get("/readyz")[0] == 503, 5, "it is told")
     parts = json.loads(running.get("/readyz")[1])["parts"]
