@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from alerts.rules.repeats import quiet_until
 from listener.records import Alert, Event
 
 
@@ -45,9 +46,20 @@ class Episodes:
         """The one that fired and has not passed."""
         return next((episode for episode in self.fired.values() if episode.end is None), None)
 
-    def recent(self, at: datetime, realert: timedelta) -> bool:
-        """Whether it fired less than `realert` away from `at`."""
-        return any(abs(at - episode.at) < realert for episode in self.fired.values())
+    def holding(self) -> datetime | None:
+        """When it last held its tongue, if it has said nothing since."""
+        last = max(self.held, default=None)
+        return None if last is None or any(max(e.at, e.end or last) > last for e in self.fired.values()) else last
+
+    def quiet_until(self, at: datetime, realert: timedelta, most: timedelta | None) -> datetime | None:
+        """Until when no second alarm may come, seen from `at`; None when one may."""
+        if not realert or not self.fired:
+            return None
+        return quiet_until(sorted(episode.at for episode in self.fired.values()), at, realert, most)
+
+    def recent(self, at: datetime, realert: timedelta, most: timedelta | None = None) -> bool:
+        """Whether it fired so shortly before or after `at` that it must be held; `most`: `exponential_realert`."""
+        return self.quiet_until(at, realert, most) is not None
 
     def covers(self, at: datetime, timeframe: timedelta) -> bool:
         """Whether a window ending at `at` was spoken of: it overlaps one that fired, or one that was held."""
@@ -55,9 +67,16 @@ class Episodes:
             episode.at - timeframe < at and (episode.end is None or at < episode.end) for episode in self.fired.values()
         ) or any(abs(at - held) < timeframe for held in self.held)
 
-    def prune(self, edge: datetime) -> None:
-        """Forget what passed before `edge`."""
-        self.fired = {i: e for i, e in self.fired.items() if e.end is None or max(e.at, e.end) > edge}
+    def prune(self, edge: datetime, chain: timedelta = timedelta()) -> None:
+        """Forget what passed before `edge`, save what led within `chain` to something that is kept."""
+        kept: dict[str, Episode] = {}
+        after: datetime | None = None
+        for id, episode in sorted(self.fired.items(), key=lambda item: item[1].at, reverse=True):
+            last = episode.at if episode.end is None else max(episode.at, episode.end)
+            if episode.end is None or last > edge or (after is not None and after - episode.at < chain):
+                kept[id] = episode
+                after = episode.at
+        self.fired = dict(reversed(kept.items()))
         self.held = [at for at in self.held if at > edge]
 
     @property

@@ -102,8 +102,16 @@ UNSPEAKABLE = frozenset({"links", "url"})
 
 
 def reader(name: str) -> Reader:
-    """The reader of a property or, when there is none of that name, of an entry of `fields`."""
-    return PROPERTIES.get(name) or (lambda finding: _texts(finding.fields.get(name)))
+    """The reader of a property or, where there is none of that name, of an entry of `fields`; `a.b`: one in another."""
+    return PROPERTIES.get(name) or (lambda finding: _texts(entry(finding.fields, name)))
+
+
+def entry(fields: Mapping[str, Any], name: str) -> Any:
+    if name in fields or "." not in name:
+        return fields.get(name)
+    outer, _, inner = name.partition(".")
+    within = fields.get(outer)
+    return entry(within, inner) if isinstance(within, Mapping) else None
 
 
 def test_of(wanted: Mapping[str, Iterable[str]]) -> Test:

@@ -14,6 +14,7 @@ from alerts.rules.episodes import Episode, Episodes
 from alerts.rules.fields import keys_of, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.keyed import Keyed
+from alerts.rules.repeats import memory
 from alerts.rules.spec import CountBy, RuleType, WindowSpec
 from alerts.rules.verdict import Reason, Verdict, resolved, spoken
 from alerts.rules.window import KEEP, ORDER, Entry, Window
@@ -45,7 +46,7 @@ class Frequency:
         self._scene = scene
         self._passes = test_of(spec.filter)
         self._keys = keys_of(spec.query_key)
-        self._memory = KEEP * spec.timeframe + spec.realert
+        self._memory = KEEP * spec.timeframe + memory(spec)
         self._states: Keyed[_State] = Keyed(lambda: _State(Window(spec.timeframe, spec.count_by)))
 
     def keys(self, finding: Finding) -> tuple[str, ...]:
@@ -58,6 +59,7 @@ class Frequency:
         if window.next_expiry is not None and window.next_expiry <= entry.at:
             window.expire(entry.at)
             state.moved = entry.at
+        window.forget(entry.at)
         window.add(entry)
         reached = window.count >= self._spec.num_events
         # A level that falls at this very instant may be lifted by its next post: look again when the instant is over.
@@ -98,7 +100,7 @@ class Frequency:
             state.window.forget(now)
             due = state.window.next_due
             if due is None:
-                state.episodes.prune(now - self._memory)
+                state.episodes.prune(now - self._memory, memory(self._spec))
                 newest = state.episodes.newest
                 due = newest + self._memory if newest else None
             self._states.wake_at(key, due)
@@ -131,7 +133,7 @@ class Frequency:
         held = None
         if by.lookback and (late is None or late.lookback):
             held = Reason.LOOKBACK_ONLY
-        elif state.episodes.recent(by.at, self._spec.realert):
+        elif state.episodes.recent(by.at, self._spec.realert, self._spec.exponential_realert):
             held = Reason.REALERT
         if held is None:
             verdict = self._speak(state, key, by, window, count, Event.FIRED, None, late)
@@ -155,7 +157,7 @@ class Frequency:
         if fell is None or now is None or fell.at > now:
             return  # it joins the level that stands, of which somebody knows
         window = self._until(state, by)
-        if state.episodes.recent(by.at, self._spec.realert):
+        if state.episodes.recent(by.at, self._spec.realert, self._spec.exponential_realert):
             yield self._speak(state, key, by, window, count, Event.SUPPRESSED, Reason.REALERT, late)
             return
         fired = self._speak(state, key, by, window, count, Event.FIRED, None, late)

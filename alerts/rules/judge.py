@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -29,14 +29,24 @@ class Scene:
     """How things stand in an engine; its judges read it and never write.
 
     `watermark`: everything up to it was heard and judged. `start`: when the incident began, for types that learn.
+    `heard`: since when this engine hears; set before any judge is asked that waits for the watermark.
     `muted`: a replay fills windows; nothing may fire, resolve or be counted as fired.
     """
 
     incident: IncidentInfo
     watermark: datetime | None = None
     start: datetime | None = None
+    heard: datetime | None = None
     muted: bool = False
     gaps: dict[str, Gap] = field(default_factory=dict)
+
+    def unheard(self, start: datetime, end: datetime, sources: Collection[str] = ()) -> tuple[Gap, ...]:
+        """The gaps that meet (start, end], of these sources or of any: what was not heard there is not silence."""
+        return tuple(
+            gap
+            for gap in self.gaps.values()
+            if gap.start < end and (gap.end is None or gap.end > start) and (not sources or gap.source in sources)
+        )
 
 
 class Judge(Protocol):

@@ -27,6 +27,9 @@ class Keyed(Generic[S]):
             state = self._states[key] = self._make()
         return state
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._states
+
     def __len__(self) -> int:
         return len(self._states)
 

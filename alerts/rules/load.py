@@ -106,7 +106,7 @@ def _check(spec: RuleSpec, fields: Set[str] | None) -> Iterator[tuple[Loc, str]]
 def _name(name: str, known: Set[str] | None) -> str | None:
     if name in UNUSABLE:
         return f"{name!r} may not be used by a rule{_meant(name, PROPERTIES)}"
-    if name in PROPERTIES or known is None or name in known:
+    if name in PROPERTIES or known is None or name in known or name.partition(".")[0] in known:
         return None
     meant = _meant(name, [*PROPERTIES, *known])
     return f"no finding has a field {name!r}{meant}; a field of your own must stand in one of the rule's examples"

@@ -10,6 +10,7 @@ finds it in the published alerts.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from pydantic import Field, model_validator
 from alerts.rules.fields import Reader, keys_of, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.keyed import Keyed
+from alerts.rules.repeats import memory, quiet_until
 from alerts.rules.spec import CountBy, Duration, Names, Positive, RuleType, Span, WindowSpec
 from alerts.rules.verdict import Reason, Verdict, spoken
 from alerts.rules.window import KEEP, ORDER, Entry, Window
@@ -78,6 +80,7 @@ class NewTerm:
             return
         window = self._windows[key]
         window.expire(entry.at)
+        window.forget(entry.at)
         window.add(entry)
         self._windows.wake_at(key, window.next_due)
         if window.count >= self._spec.num_events and not self._scene.muted:
@@ -110,7 +113,7 @@ class NewTerm:
             window.forget(now)
             self._windows.wake_at(key, window.next_due)
         late = KEEP * self._spec.timeframe
-        self._fired = [at for at in self._fired if at > now - late - self._spec.realert]
+        self._fired = [at for at in self._fired if at > now - late - memory(self._spec)]
         while self._order and self._order[0][0] <= now - late - self._spec.terms_window_size:
             at, key = self._order.popleft()
             self._known[key].remove(at)
@@ -131,7 +134,7 @@ class NewTerm:
         self._known.setdefault(key, []).append(at)
         self._order.append((at, key))
         if event is Event.FIRED:
-            self._fired.append(at)
+            insort(self._fired, at)
 
     def _report(self, key: str, by: Entry, window: list[Entry], count: int, late: Entry | None) -> Verdict:
         reason = self._held(by, late)
@@ -152,9 +155,10 @@ class NewTerm:
             return Reason.LOOKBACK_ONLY
         if start is not None and by.at < start + self._spec.learn:
             return Reason.LEARNING
-        if any(abs(by.at - fired) < self._spec.realert for fired in self._fired):
+        fired = [at for at in self._fired if at > by.at - memory(self._spec)]
+        if quiet_until(fired, by.at, self._spec.realert, self._spec.exponential_realert) is not None:
             return Reason.REALERT
         return None
 
 
-TYPE = RuleType(NewTermSpec, NewTerm)
+TYPE = RuleType(NewTermSpec, NewTerm, resolves=False)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from listener.mode import Mode
-from listener.records import AuthorClass, Event, Kind, Model, Origin, Reach, Severity
+from listener.records import AuthorClass, Event, Finding, Kind, Model, Origin, Reach, Severity
 from listener.units import parse_duration
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ class Example(Model):
 
 
 class RuleSpec(Model):
-    """One rule. `realert` is ElastAlert's, one minute by default: no second alarm of a key within it."""
+    """One rule. All lengths of time are event time.
+
+    `realert` is ElastAlert's, one minute by default: no second alarm of a key within it. `exponential_realert` doubles
+    it with each alarm that comes soon after, up to this length. `aggregation`: what fires within this length after an
+    alarm of the rule, under whatever key, joins that alarm.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
     type: str
@@ -131,9 +136,19 @@ class RuleSpec(Model):
     filter: Mapping[str, Values] = Field(default_factory=dict)
     query_key: Names = ()
     realert: Duration = timedelta(minutes=1)
+    exponential_realert: Span | None = None
+    aggregation: Span | None = None
     tiltakskort: str | None = None
     texts: Mapping[Literal["nb", "en"], Headline] = Field(default_factory=dict)
     examples: tuple[Example, ...] = ()
+
+    @model_validator(mode="after")
+    def _doubles(self) -> Self:
+        if self.exponential_realert is not None and not timedelta() < self.realert <= self.exponential_realert:
+            raise ValueError(
+                "exponential_realert: must be at least as long as realert, and realert longer than nothing"
+            )
+        return self
 
     @property
     def window(self) -> timedelta | None:
@@ -141,16 +156,20 @@ class RuleSpec(Model):
         return None
 
     @property
+    def span(self) -> timedelta | None:
+        """How far back one judgement looks: longer than the window for a type that compares it with earlier ones."""
+        return self.window
+
+    @property
     def names(self) -> Mapping[str, tuple[str, ...]]:
         """Option → the field names that it puts into an alert's key."""
         return {"query_key": self.query_key}
 
 
-class WindowSpec(RuleSpec):
+class TimeframeSpec(RuleSpec):
     """A rule that counts within a timeframe."""
 
     timeframe: Span
-    num_events: Positive
     count_by: CountBy = CountBy.POSTS
 
     @model_validator(mode="before")
@@ -166,8 +185,20 @@ class WindowSpec(RuleSpec):
         return self.timeframe
 
 
+class WindowSpec(TimeframeSpec):
+    """A rule that asks for so many within a timeframe."""
+
+    num_events: Positive
+
+
 class RuleType(NamedTuple):
-    """What a type's module offers: its options, and what judges by them."""
+    """What a type's module offers: its options, and what judges by them.
+
+    `value` makes of a spec what reads a finding's term, number or mark; the engine puts it into `Entry.value`.
+    `resolves`: false for types that are events and no states.
+    """
 
     spec: type[RuleSpec]
     judge: Callable[[Any, Scene], Judge]
+    value: Callable[[Any], Callable[[Finding], Any]] | None = None
+    resolves: bool = True

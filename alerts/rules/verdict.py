@@ -30,24 +30,56 @@ class Reason(StrEnum):
     """Why a rule fired, resolved or held its tongue. `REASONS` explains each."""
 
     MATCHED = "matched"
+    BLACKLISTED = "blacklisted"
+    NOT_WHITELISTED = "not_whitelisted"
+    CHANGED = "changed"
     NUM_EVENTS = "num_events"
     NUM_EVENTS_NO_AUTHORS = "num_events_no_authors"
     NEW_TERM = "new_term"
+    MAX_PASSED = "max_passed"
+    MIN_PASSED = "min_passed"
+    WITHIN_BOUNDS = "within_bounds"
+    KEY_FORGOTTEN = "key_forgotten"
     HEARD_LATE = "heard_late"
     BELOW_NUM_EVENTS = "below_num_events"
+    SPIKE_UP = "spike_up"
+    SPIKE_DOWN = "spike_down"
+    SPIKE_OVER = "spike_over"
+    FLATLINE = "flatline"
+    FLATLINE_OVER = "flatline_over"
+    BURST = "burst"
     REALERT = "realert"
+    AGGREGATED = "aggregated"
+    AGGREGATED_OVER = "aggregated_over"
+    GAP = "gap"
     LOOKBACK_ONLY = "lookback_only"
     LEARNING = "learning"
 
 
 REASONS: Mapping[Reason, str] = {
     Reason.MATCHED: "a finding passed the rule's filter",
+    Reason.BLACKLISTED: "a finding has a value of the rule's blacklist",
+    Reason.NOT_WHITELISTED: "a finding has a value that is not on the rule's whitelist",
+    Reason.CHANGED: "a key's findings said one thing, and now another",
     Reason.NUM_EVENTS: "num_events was reached within the timeframe",
     Reason.NUM_EVENTS_NO_AUTHORS: "num_events was reached; no author is known, so posts without reposts were counted",
     Reason.NEW_TERM: "enough persons used a term that nobody had used before",
+    Reason.MAX_PASSED: "what is measured within the timeframe rose above the rule's maximum",
+    Reason.MIN_PASSED: "what is measured within the timeframe fell below the rule's minimum, and all of it was heard",
+    Reason.WITHIN_BOUNDS: "what is measured is within the rule's bounds again, or is no longer enough to judge by",
+    Reason.KEY_FORGOTTEN: "nothing was heard under this key for two timeframes, and it is no longer watched",
     Reason.HEARD_LATE: "a post that was found late completed the condition at the time it was posted",
     Reason.BELOW_NUM_EVENTS: "fewer than num_events are left within the timeframe",
+    Reason.SPIKE_UP: "spike_height times as many as in the timeframe before, or more",
+    Reason.SPIKE_DOWN: "spike_height times fewer than in the timeframe before, or less",
+    Reason.SPIKE_OVER: "no longer so many, or so few, as against the timeframe before",
+    Reason.FLATLINE: "fewer than the threshold within the timeframe, all of which we heard",
+    Reason.FLATLINE_OVER: "the threshold is reached again",
+    Reason.BURST: "louder than is to be expected of this track at this hour",
     Reason.REALERT: "held: the last alarm is less than `realert` ago",
+    Reason.AGGREGATED: "held: it joins the alarm of this rule that came less than `aggregation` before",
+    Reason.AGGREGATED_OVER: "held: a condition has passed in an aggregated alarm, in which others still stand",
+    Reason.GAP: "held: we could not hear all of that time, and what we did not hear is not silence",
     Reason.LOOKBACK_ONLY: "held: only posts from before the incident completed the condition; a live one will fire it",
     Reason.LEARNING: "held: the incident is young, and what is said now is learnt as known",
 }
@@ -101,6 +133,7 @@ def spoken(
     count: int,
     late: Entry | None = None,
     key_fields: tuple[str, ...] = (),
+    baseline: float | None = None,
 ) -> Verdict:
     """A verdict on the window that the finding `by` completed; `late` is the one that was found late, if any."""
     if late is None and by.origin is Origin.GAP_FILL:
@@ -112,6 +145,30 @@ def spoken(
         first_seen=window[0].at,
         key_fields=key_fields or spec.query_key,
         late=late,
+        baseline=baseline,
+    )  # fmt: skip
+
+
+def noticed(
+    scene: Scene,
+    spec: RuleSpec,
+    key: str,
+    at: datetime,
+    window: Sequence[Entry],
+    *,
+    event: Event,
+    reason: Reason,
+    count: int,
+    since: datetime,
+    baseline: float | None = None,
+    late: Entry | None = None,
+) -> Verdict:
+    """A verdict that no post completed but time that went by: it began at `since`, and its window may be empty."""
+    return _verdict(
+        scene, spec, key, at, window,
+        event=event, reason=reason, count=count,
+        alert_id=alert_id(scene.incident.id, spec.name, key, at, ""),
+        first_seen=since, key_fields=spec.query_key, late=late, baseline=baseline,
     )  # fmt: skip
 
 
@@ -125,19 +182,21 @@ def resolved(
     count: int,
     alert: str,
     first: datetime,
+    reason: Reason = Reason.BELOW_NUM_EVENTS,
+    baseline: float | None = None,
 ) -> Verdict:
     """The word that a condition has passed."""
     return _verdict(
         scene, spec, key, at, window,
-        event=Event.RESOLVED, reason=Reason.BELOW_NUM_EVENTS, count=count,
-        alert_id=alert, first_seen=first, key_fields=spec.query_key, late=None,
+        event=Event.RESOLVED, reason=reason, count=count,
+        alert_id=alert, first_seen=first, key_fields=spec.query_key, late=None, baseline=baseline,
     )  # fmt: skip
 
 
 def _verdict(
     scene: Scene, spec: RuleSpec, key: str, at: datetime, window: Sequence[Entry], *,
     event: Event, reason: Reason, count: int, alert_id: str, first_seen: datetime,
-    key_fields: tuple[str, ...], late: Entry | None,
+    key_fields: tuple[str, ...], late: Entry | None, baseline: float | None,
 ) -> Verdict:  # fmt: skip
     authors = {entry.author for entry in window if entry.author}
     start = at - spec.window if spec.window else at
@@ -148,6 +207,7 @@ def _verdict(
         key=key,
         key_fields=key_fields,
         count=count,
+        baseline=baseline,
         reason=reason,
         alert_id=alert_id,
         first_seen=first_seen,

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from alerts.rules.spec import CountBy
 from alerts.story import is_repost
@@ -36,6 +36,8 @@ class Entry(NamedTuple):
     weight: int
     kinds: tuple[Kind, ...]
     digest: str
+    value: Any = None
+    """What the rule's type reads of the finding, where it reads anything: a term, a number, a mark."""
 
     @property
     def lookback(self) -> bool:

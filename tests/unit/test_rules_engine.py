@@ -84,6 +84,39 @@ def test_a_rule_that_raises_while_time_passes_is_tried_again(monkeypatch: pytest
     assert said(engine.tick(tick(63), 3)) == [("resolved", 60)]
 
 
+THREE = rule("frequency", name="three", timeframe="60s", num_events=3, realert="0s")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
+def test_a_post_and_its_edits_count_once_however_they_come(order: tuple[int, ...], late: bool) -> None:
+    versions = (finding(1, "a"), finding(5, "b", edits=("a",)), finding(9, "c", edits=("a", "b")))
+    first = [tick(20)] if late else []
+    came = [*first, *(versions[n] for n in order), tick(30), finding(31, "d"), tick(35)]
+    assert judge(THREE, came) == []
+    (verdict,) = judge(THREE, [*came, finding(36, "e"), tick(40)])
+    assert (verdict.count, verdict.posts) == (3, 3)
+
+
+def test_of_versions_that_come_in_any_order_the_first_one_counts_while_there_is_time() -> None:
+    edit, post = finding(5, "b", edits=("a",)), finding(1, "a")
+    at_the_first = [("fired", 1.0), ("resolved", 61.0)]
+    assert said(judge(ONE, [edit, post, tick(70)])) == said(judge(ONE, [post, edit, tick(70)])) == at_the_first
+
+
+def test_an_edit_counts_for_a_rule_that_did_not_want_the_post_before() -> None:
+    threats = rule("any", name="threats", filter={"kind": "rumour"}, realert="0s")
+    records = [finding(1, "a"), tick(2), finding(3, "b", edits=("a",), kinds=["rumour"]), tick(4)]
+    assert [(v.rule, v.at) for v in judge((ONE, threats), records)] == [("one", instant(1)), ("threats", instant(3))]
+    again = [*records, finding(5, "c", edits=("a", "b"), kinds=["rumour"]), tick(6)]
+    assert len(judge((ONE, threats), again)) == 2
+
+
+def test_an_edit_long_after_the_post_has_left_all_windows_is_said_anew() -> None:
+    verdicts = judge(ONE, [finding(0, "a"), tick(1000), finding(1001, "b", edits=("a",)), tick(1010)])
+    assert said(verdicts) == [("fired", 0), ("resolved", 60), ("fired", 1001)]
+
+
 def test_a_canary_is_judged_in_its_own_incident_only() -> None:
     real, canary = finding(0), finding(1, synthetic=True)
     assert [v.posts for v in judge(rule("any"), [real, canary])] == [1]

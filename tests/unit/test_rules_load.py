@@ -96,6 +96,7 @@ def test_a_field_of_its_own_is_known_when_an_example_shows_it(tmp_path: Path) ->
     example = "examples: [{name: e, findings: [{fields: {avdeling: A}}], alerts: []}]\n"
     assert load(tmp_path, GOOD + "query_key: avdeling\n" + example)
     assert load(tmp_path, GOOD + "query_key: avdeling\n", fields={"avdeling"})
+    assert load(tmp_path, GOOD + "query_key: avdeling.post\n", fields={"avdeling"})
     assert load(tmp_path, GOOD + "query_key: avdeling\n", fields=None)
 
 

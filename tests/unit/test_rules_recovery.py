@@ -9,12 +9,13 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rules_streams import LATENESS, Records, run, streams
 from rules_support import INCIDENT, finding, gap, instant, rule, said, tick
 
 from alerts.rules.engine import Engine
 from alerts.rules.verdict import Verdict, to_alert
 from listener.errors import Corrupt
-from listener.records import ALERTS, Finding, Gap, Origin, Tick, decode, encode
+from listener.records import ALERTS, Finding, Tick, decode, encode
 
 SPECS = (
     rule("frequency", name="volume", timeframe="60s", num_events=4, realert="90s"),
@@ -32,64 +33,10 @@ SPECS = (
     rule("new_term", name="tags", fields="hashtag", num_events=2, timeframe="50s", realert="20s", learn="15s"),
     rule("new_term", name="short", fields=["hashtag", "place"], timeframe="20s", terms_window_size="60s", realert="0s"),
 )
-LATENESS = timedelta(seconds=10)
-Records = list[Finding | Tick | Gap]
 
 
 def engine() -> Engine:
     return Engine(SPECS, INCIDENT, allowed_lateness=LATENESS)
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> Records:
-    """Some minutes of a crisis: live posts roughly in order, late ones, lookback, repeats, gaps, two sources."""
-    random = Random(draw(st.integers(0, 2**32)))
-    density = draw(st.sampled_from([0.05, 0.1, 0.3, 1.5]))
-    wild = draw(st.booleans())
-    records: Records = []
-    open_gap: tuple[float, str, str] | None = None
-    now = 0.0
-    made: list[Finding] = []
-    for number in range(draw(st.integers(20, 160))):
-        now += random.expovariate(density)
-        roll = random.random()
-        source = random.choice("xxxy")
-        if roll < 0.25:
-            records.append(tick(now, source, partition=random.choice([0, 0, 1]), final=roll < 0.002))
-        elif roll < 0.30:
-            if open_gap is None:
-                open_gap = (now, source, f"g{number}")
-                records.append(gap(now, None, source, open_gap[2]))
-            else:
-                records.append(gap(open_gap[0], now, open_gap[1], open_gap[2]))
-                open_gap = None
-        elif roll < 0.34 and made:
-            records.append(random.choice(made[-20:]))
-        else:
-            behind = random.choice([0, 0, 3, 9, 30, 80, 200]) if wild else random.choice([0, 0, 0, 2, 9])
-            # Whole seconds make posts fall on the very edges of windows.
-            at = round(max(0.0, now - behind)) if random.random() < 0.7 else max(0.0, now - behind)
-            origin = random.choice([Origin.LIVE] * 6 + [Origin.GAP_FILL, Origin.LOOKBACK])
-            made.append(
-                finding(
-                    at,
-                    f"p{number}",
-                    source=source,
-                    origin=origin,
-                    author=random.choice([None, "a", "b", "c", "d"]),
-                    kinds=random.choice([(), ("wish",), ("wish", "question")]),
-                    hashtags=random.choice([(), ("brann",), ("Brann", "røyk"), ("nytt",)]),
-                    place=random.choice([None, "Fjellby"]),
-                    story=random.choice(["s1", "s2", f"s{number}"]),
-                    repost_of=random.choice([None, None, "p0"]),
-                )
-            )
-            records.append(made[-1])
-    return records
-
-
-def run(engine: Engine, records: Records, start: int, stop: int) -> list[Verdict]:
-    return [v for offset in range(start, stop) for v in engine.feed(records[offset], offset)]
 
 
 @settings(max_examples=400, deadline=None)

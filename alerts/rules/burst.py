@@ -1,0 +1,96 @@
+"""`burst`: in calm, a track is loud for its hour; the crisis team is asked whether this is a crisis.
+
+It looks at the counts in `volumes` and at nobody's words, so it has no findings to filter: `alerts.calm` judges it. It
+is an event and no state, so it resolves nothing. `realert` holds the rule for all tracks of a source: what is said of
+one thing is said under many tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from alerts.burst import Burst, Tuning
+from alerts.rules.judge import Scene
+from alerts.rules.spec import Duration, Positive, RuleSpec, RuleType, Span
+from alerts.rules.verdict import Reason, Verdict, noticed
+from alerts.rules.window import Entry
+from listener.mode import Mode
+from listener.records import Alert, Event, Finding
+
+MINUTE = timedelta(minutes=1)
+
+
+class BurstSpec(RuleSpec):
+    """`once_in`: how rare by the track's own tail a moment must be; less is more sensitive. `min_count`: fewer posts in
+    an hour are no crowd."""
+
+    modes: tuple[Literal[Mode.CALM], ...] = (Mode.CALM,)
+    to: str = "crisis_team"
+    realert: Duration = timedelta(hours=6)
+    once_in: Span = Tuning.once_in
+    min_count: Positive = Tuning.least
+
+    @field_validator("filter", "query_key")
+    @classmethod
+    def _nothing(cls, value: Any) -> Any:
+        if value:
+            raise ValueError("burst counts posts in calm, when nobody's words are kept: it takes none")
+        return value
+
+    @property
+    def tuning(self) -> Tuning:
+        return Tuning(once_in=self.once_in, least=self.min_count)
+
+
+class Minutes:
+    """The rule on an example's findings: their counts, minute by minute. Live, `alerts.calm` counts."""
+
+    at_once = False
+
+    def __init__(self, spec: BurstSpec, scene: Scene) -> None:
+        self._spec = spec
+        self._scene = scene
+        self._burst = Burst(MINUTE, tuning=spec.tuning)
+        self._minute: datetime | None = None
+        self._count = 0
+
+    def keys(self, finding: Finding) -> tuple[str, ...]:
+        return ("",)
+
+    def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
+        yield from self._until(entry.at)
+        self._count += entry.weight
+
+    def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
+        return iter(())
+
+    def advance(self) -> Iterator[Verdict]:
+        if self._minute is not None and self._scene.watermark is not None:
+            yield from self._until(self._scene.watermark)
+
+    def remember(self, alert: Alert) -> None:
+        """Nothing: an example has no past."""
+
+    def unmute(self) -> None:
+        """Nothing to make up one's mind about."""
+
+    def _until(self, at: datetime) -> Iterator[Verdict]:
+        """Judge the minutes that are over at `at`; all of them were heard."""
+        minute = at.replace(second=0, microsecond=0)
+        self._minute = self._minute or minute
+        while self._minute < minute:
+            reading = self._burst.step(self._minute, self._count)
+            if reading.alarm:
+                yield noticed(
+                    self._scene, self._spec, "", self._minute, (),
+                    event=Event.FIRED, reason=Reason.BURST, count=round(reading.count),
+                    since=reading.since or self._minute, baseline=reading.expected,
+                )  # fmt: skip
+            self._minute, self._count = self._minute + MINUTE, 0
+
+
+TYPE = RuleType(BurstSpec, Minutes, resolves=False)

@@ -1,0 +1,76 @@
+"""`percentage_match`: the share of posts that pass `match_bucket_filter` is above `max_percentage` or below
+`min_percentage`; of those that pass `filter`, within `timeframe`, and only when they are at least `min_denominator`.
+
+As in ElastAlert what is exactly at a bound is within, and a share of nothing is no share. Otherwise than there
+`match_bucket_filter` is written like `filter`, the share is judged at every post and not once a run, and it can be one
+of people or stories (`count_by`). An alert counts the posts that match; its baseline is how many the bound allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from alerts.rules.bounds import Bounded, Bounds, BufferSpec, ordered
+from alerts.rules.fields import Test, test_of
+from alerts.rules.judge import Scene
+from alerts.rules.listed import possible
+from alerts.rules.spec import CountBy, Positive, RuleType, Values
+from alerts.rules.stages import Reading
+from alerts.rules.window import Entry, Tally
+
+Percentage = Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)]
+
+
+class PercentageSpec(BufferSpec):
+    match_bucket_filter: Annotated[Mapping[str, Values], Field(min_length=1)]
+    max_percentage: Percentage | None = None
+    min_percentage: Percentage | None = None
+    min_denominator: Positive = 1
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        ordered(self, "max_percentage", "min_percentage")
+        for name, values in self.match_bucket_filter.items():
+            possible("match_bucket_filter", name, values)
+        return self
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        return {"query_key": self.query_key, "match_bucket_filter": tuple(self.match_bucket_filter)}
+
+
+class Share:
+    """Those that match, of all in a window; the value of a post says whether it does."""
+
+    def __init__(self, by: CountBy, bounds: Bounds, least: int) -> None:
+        self._bounds = bounds
+        self._least = least
+        self._match = Tally(by)
+        self._all = Tally(by)
+
+    def move(self, entry: Entry, stage: int) -> None:
+        for tally in (self._all, self._match) if entry.value else (self._all,):
+            if stage == 0:
+                tally.add(entry)
+            else:
+                tally.drop(entry)
+
+    def read(self, known: bool) -> Reading:
+        match, total = self._match.count, self._all.count
+        percentage = 100 * match / total if total >= self._least else None
+        return self._bounds.reading(percentage, known, match, scale=total / 100)
+
+
+def value_of(spec: PercentageSpec) -> Test:
+    return test_of(spec.match_bucket_filter)
+
+
+def judge(spec: PercentageSpec, scene: Scene) -> Bounded:
+    bounds = Bounds(spec.max_percentage, spec.min_percentage)
+    return Bounded(spec, scene, lambda: Share(spec.count_by, bounds, spec.min_denominator))
+
+
+TYPE = RuleType(PercentageSpec, judge, value_of)
