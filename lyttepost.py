@@ -31,9 +31,11 @@ COMMANDS: Mapping[str, str] = {
     "alerts": "alerts.commands.alerts:app",
     "register": "alerts.commands.register:app",
     "rules": "alerts.commands.rules:app",
+    "volumes": "alerts.commands.volumes:app",
     "privacy": "alerts.commands.privacy:app",
     "gaps": "listener.commands.gaps:app",
     "x": "listener.commands.x:app",
+    "doctor": "listener.commands.doctor:app",
     "bus": "listener.commands.bus:app",
     "config": "alerts.commands.config:app",
 }

@@ -24,12 +24,12 @@ from alerts.plan import Due, due
 from alerts.steady import SteadyClock
 from listener.bus import Bus, Record
 from listener.clock import Clock
+from listener.deadletters import dead_letter
 from listener.crash import point
 from listener.errors import BusError
 from listener.health import Part
 from listener.metrics import Metrics
 from listener.records import BadRecord, Delivery, Outcome, Severity
-from listener.stage import dead_letter
 from listener.units import from_ms
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ position in each partition is kept in the same transaction as the rows: whoever 
 service or the command that reads it, nothing is counted twice.
 
 It is what *people* voice: what hospitals, police and newsrooms ask of the public is left out of the ranking, and so are
-reposts of it. Where a recording has no authors, posts that are no reposts stand in for people, and each row says so.
+reposts of it. Of a post that was edited the newest version counts, in whatever order they came. Where a recording has
+no authors, posts that are no reposts stand in for people, and each row says so.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ CREATE TABLE IF NOT EXISTS findings(
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_post ON findings(post);
 CREATE TABLE IF NOT EXISTS kinds(kind TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS edited(key TEXT NOT NULL, newer TEXT NOT NULL, PRIMARY KEY(key, newer)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions(part INTEGER PRIMARY KEY, next INTEGER NOT NULL, last TEXT NOT NULL);
 """
-VERSION = 2
+VERSION = 3
 """Of the view. Another version is dropped and built anew."""
-DROP = "DROP TABLE IF EXISTS findings; DROP TABLE IF EXISTS kinds; DROP TABLE IF EXISTS positions;"
+TABLES = ("findings", "kinds", "edited", "positions")
+DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES)
+EMPTY = "".join(f"DELETE FROM {table};" for table in TABLES)  # noqa: S608 -- names of our own
 
 OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY})
 NAMED_REPOST = re.compile(r"RT @(?!p_)\w")
@@ -49,12 +53,14 @@ SELECT f.incident, f.story, max(f.exercise),
        count(*) AS posts, sum(f.repost), min(f.at), max(f.at), count(f.author)
 FROM kinds k JOIN findings f ON f.key = k.key
 WHERE k.kind = ? AND (? = '' OR f.incident = ?) AND (k.kind = 'media' OR NOT f.official)
+AND f.key NOT IN (SELECT key FROM edited)
 GROUP BY f.incident, f.story ORDER BY people DESC, posts DESC, min(f.at) LIMIT ?
 """
 
 FIRST = """
 SELECT f.key, f.part, f.offset FROM kinds k JOIN findings f ON f.key = k.key
-WHERE k.kind = ? AND f.incident = ? AND f.story = ? ORDER BY f.repost, f.at LIMIT 1
+WHERE k.kind = ? AND f.incident = ? AND f.story = ? AND f.key NOT IN (SELECT key FROM edited)
+ORDER BY f.repost, f.at LIMIT 1
 """
 
 
@@ -123,7 +129,7 @@ class Register:
         for tp in self._reader.assignment:
             position, last = positions.get(tp.partition, (0, ""))
             if not self._is_of_this_bus(tp, position, last):
-                self._db.executescript("DELETE FROM findings; DELETE FROM kinds; DELETE FROM positions;")
+                self._db.executescript(EMPTY)
                 self._seek()
                 return
             self._reader.seek(tp, position)
@@ -145,6 +151,7 @@ class Register:
                 old = "SELECT key FROM findings WHERE part=? AND offset<?"
                 if db.execute(f"{old} LIMIT 1", gone).fetchone() is not None:
                     db.execute(f"DELETE FROM kinds WHERE key IN ({old})", gone)  # noqa: S608
+                    db.execute(f"DELETE FROM edited WHERE newer IN ({old})", gone)  # noqa: S608
                     db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
 
     def _take(self, records: Sequence[Record]) -> None:
@@ -180,6 +187,7 @@ class Register:
     def _row(self, record: Record) -> None:
         if record.value is None:
             self._db.execute("DELETE FROM kinds WHERE key=?", (record.key,))
+            self._db.execute("DELETE FROM edited WHERE newer=?", (record.key,))
             self._db.execute("DELETE FROM findings WHERE key=?", (record.key,))
             return
         try:
@@ -209,6 +217,8 @@ class Register:
             self._db.executemany(
                 "INSERT OR IGNORE INTO kinds VALUES(?,?)", [(cue.kind.value, finding.key) for cue in finding.cues]
             )
+            earlier = [f"{finding.incident}:{finding.source}:{each}" for each in finding.edits]
+            self._db.executemany("INSERT OR IGNORE INTO edited VALUES(?,?)", [(key, finding.key) for key in earlier])
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -237,7 +247,8 @@ class Register:
     def counts(self, incident: str = "") -> Mapping[str, int]:
         """Kind → findings."""
         rows = self._db.execute(
-            "SELECT k.kind, count(*) FROM kinds k JOIN findings f ON f.key=k.key WHERE ?='' OR f.incident=? GROUP BY 1",
+            "SELECT k.kind, count(*) FROM kinds k JOIN findings f ON f.key=k.key WHERE (?='' OR f.incident=?) "
+            "AND f.key NOT IN (SELECT key FROM edited) GROUP BY 1",
             (incident, incident),
         )
         return dict(rows.fetchall())

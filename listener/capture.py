@@ -24,9 +24,11 @@ from listener.metrics import Metrics, SourceState
 from listener.mode import State
 from listener.ops import ops_alert
 from listener.privacy import Screen
-from listener.records import MENTIONS, BadRecord, Gap, Mention, Origin, Tick, decode
-from listener.sources import Batch, Live, Source
+from listener.purse import Purse
+from listener.records import Gap, Mention, Origin, Tick
+from listener.sources import Batch, Counting, Live, Source
 from listener.units import parse_instant
+from listener.volumes import volumes_since
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class Listen:
         self._states: list[Gap] = []
         self._gap = RoomGap(bus, source.name, clock=clock, metrics=metrics)
         self._gaps = SourceGaps(bus, source.name, metrics)
+        self._purse = Purse(source, bus, clock=clock, metrics=metrics)
         self._renewed = float("-inf")
         self._hearing = Hearing(
             source.name, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics
@@ -96,6 +99,7 @@ class Listen:
             return False
         self._apply(self._following.state)
         if self._pending is not None:
+            self._tend()
             return self._publish(self._pending)
         if not self._goes_on():
             return self._stop_playing()
@@ -107,19 +111,36 @@ class Listen:
         if self._ended:
             self._show(SourceState.FINISHED)
             return False
-        if isinstance(self.source, Live) and self._asked != self._epoch:
-            self.source.follow(self._hearing.incidents, self._standing)
-            self._asked = self._epoch
+        if self._purse.turn(self._hearing.open):
+            self._pending = Pending([], Batch())
+            return self._publish(self._pending)
+        self._ask()
         self._show(SourceState.LISTENING)
         batch = self._read(timeout)
         if batch is None:
             return False
         self._before(batch)
         self._pending = self._hearing.capture(batch, playing.cursor(batch.cursor, self._playing or frozenset()))
+        self._purse.charge(batch, self._pending.matched, self._hearing.open)
+        if isinstance(self.source, Counting):
+            self.source.learn_counts(self._pending.volumes)
         return self._publish(self._pending)
+
+    def _ask(self) -> None:
+        """Let a source of today know what is wanted now."""
+        if isinstance(self.source, Live) and self._asked != self._epoch:
+            self.source.follow(self._hearing.incidents, self._standing, self._hearing.over)
+            self._asked = self._epoch
+
+    def _tend(self) -> None:
+        """The bus does not take what was read. A source of today must not be lost meanwhile."""
+        if isinstance(self.source, Live) and self._playing is not None:
+            self._ask()
+            self.source.tend()
 
     def close(self) -> None:
         self.source.close()
+        self._purse.close()
         self._lease.release()
 
     def _holds_lease(self) -> bool:
@@ -135,14 +156,17 @@ class Listen:
         if self._playing is not None or self._pending is not None:
             self.source.close()
         self._playing, self._pending, self._tidy = None, None, False
+        self._purse.close()
         self._hearing.seen.clear()
         self._hearing.until = None
 
     def _apply(self, state: State) -> None:
         if state.epoch == self._epoch:
             return
+        since = self._clock.now() - RELOAD
+        its = tuple(i for i in state.incidents.values() if i.exercise or not self.source.only_exercise)
         self._hearing.listen_for(
-            tuple(i for i in state.listening if i.exercise or not self.source.only_exercise),
+            tuple(i for i in its if i.open), tuple(i for i in its if i.closed_at is not None and i.closed_at > since)
         )
         self._epoch = state.epoch
         self._following.applied(self.name, state.epoch)
@@ -181,6 +205,7 @@ class Listen:
         self._metrics.source_queue.labels(self.source.name).set(told.get("queue", 0))
         if told.get("heard"):
             self._metrics.source_heard.labels(self.source.name).set(parse_instant(told["heard"]).timestamp())
+        self._metrics.set_counted(self.source.name, told.get("counted"))
         if state is not SourceState.LISTENING:
             return state
         if self._gap.open is None:
@@ -194,6 +219,7 @@ class Listen:
         if self._clock.monotonic() < self._retry_at:
             return False
         self._gap.restore()
+        self._purse.open()
         served = self._served()
         resume = self._reload(served)
         self._asked = -2
@@ -201,6 +227,9 @@ class Listen:
             if isinstance(self.source, Live):
                 self.source.recall(self._gaps.restore(self._clock.now() - RELOAD))
                 self._gap.beside(self._gaps.open)
+            if isinstance(self.source, Counting):
+                since = self._clock.now() - RELOAD
+                self.source.learn_counts(volumes_since(self._bus, self.source.name, since, self._part.beat))
             self.source.open(resume)
         except Corrupt:
             raise
@@ -249,22 +278,12 @@ class Listen:
     def _reload(self, served: frozenset[str]) -> str | None:
         """Ids that are on the bus already, and the cursor of the last tick."""
         last: Tick | None = None
-        prefix = f"{self.source.name}:"
-        reader = self._bus.reader(["mentions"], start=self._clock.now() - RELOAD)
-        while records := reader.poll(0.0, 5000):
-            self._part.beat()
-            for record in records:
-                if record.value is None or not record.key.startswith(prefix):
-                    continue
-                try:
-                    found = decode(MENTIONS, record.value)
-                except BadRecord:
-                    continue
-                if isinstance(found, Mention):
-                    self._hearing.remember(found)
-                elif isinstance(found, Tick):
-                    last = found
-        reader.close()
+        for found in playing.heard_since(self._bus, self.source.name, self._clock.now() - RELOAD, self._part.beat):
+            if isinstance(found, Mention):
+                self._hearing.remember(found)
+                self._purse.remember(found)
+            else:
+                last = found
         place = playing.place(last) if last is not None else None
         if last is None or place is None or not playing.goes_on(place, served):
             self._hearing.until = None
@@ -286,13 +305,13 @@ class Listen:
                 for message in self._beside(pending):
                     transaction.publish(message)
                 if end is not None:
-                    for message in self._gap.closing(end, pending.mentions, pending.batch.until):
+                    whole = end if pending.batch.volumes else pending.batch.until
+                    for message in self._gap.closing(end, pending.mentions, whole):
                         transaction.publish(message)
         except BusFull as error:
             # Reading stops. What was read is kept, so that the gap can close refilled.
             self._part.problem(str(error))
-            now = self._clock.now()
-            self._gap.no_room(min((p.at for p in pending.batch.posts), default=self._hearing.until or now), str(error))
+            self._gap.no_room(pending.since(self._hearing.until, self._clock.now()), str(error))
             self._show(SourceState.CONNECTING)
             return False
         except Fenced:
@@ -313,6 +332,7 @@ class Listen:
         for cause in pending.batch.reconnects:
             self._metrics.reconnects.labels(self.source.name, cause).inc()
         self._pending = None
+        self._purse.published()
         self._hearing.seen.update(pending.seen)
         self._ended = self._ended or pending.batch.final
         self._metrics.mentions.labels(self.source.name, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
@@ -324,5 +344,6 @@ class Listen:
         self._states = self._gaps.states(batch.gaps, batch.fills, pending.mentions)
         return [
             *self._gaps.messages(self._states),
+            *self._purse.messages(),
             *(ops_alert(n.what, self.source.name, n.since, now, over=n.over) for n in batch.notices),
         ]

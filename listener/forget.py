@@ -1,13 +1,15 @@
 """Forgetting a post: by its id, from every topic that holds what people wrote, down to the bytes on the disk.
 
-Reposts of the post hold its words too and go with it, those included that name no post but repeat its words. What
-stays are ids and digests in alerts, deliveries and decisions: the archive, which holds nobody's text.
+All versions of a post that was edited are one post and go together. Reposts hold its words too and go with it, those
+included that name no post but repeat its words. What stays are ids and digests in alerts, deliveries and decisions: the
+archive, which holds nobody's text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
@@ -15,7 +17,7 @@ from pydantic import TypeAdapter
 
 from listener.bus import Bus, TopicPartition
 from listener.clock import Clock
-from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode
+from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode, first_key
 
 CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
 """The topics that hold content."""
@@ -32,7 +34,8 @@ def forget_posts(bus: Bus, ids: Collection[str], clock: Clock) -> int:
     Done twice: a worker may have had a mention in its hands, and put a finding of it on the bus meanwhile.
     Raises BusError when the bytes could not be overwritten: then it must be run once more.
     """
-    wanted = frozenset(ids) | _copies(bus, frozenset(ids))
+    wanted = _versions(bus, frozenset(ids))
+    wanted |= _copies(bus, wanted)
     gone = _forget(bus, wanted)
     _let_workers_pass(bus, clock)
     return gone + _forget(bus, wanted)
@@ -41,6 +44,23 @@ def forget_posts(bus: Bus, ids: Collection[str], clock: Clock) -> int:
 def _forget(bus: Bus, ids: frozenset[str]) -> int:
     found = list(_records_of(bus, ids))
     return bus.purge(found) if found else 0
+
+
+def _versions(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
+    """These, and what each of them was before it was edited and became by it."""
+    posts: dict[str, set[str]] = {}
+    reader = bus.reader(["mentions"])
+    while records := reader.poll(0.0, 5000):
+        for record in records:
+            if record.value is None or b'"edits":["' not in record.value:
+                continue
+            with suppress(BadRecord):
+                found = decode(MENTIONS, record.value)
+                if isinstance(found, Mention):
+                    versions = (f"{found.source}:{each}" for each in (found.id, *found.edits))
+                    posts.setdefault(first_key(found), set()).update(versions)
+    reader.close()
+    return ids.union(*(its for its in posts.values() if any(_is_meant(key, ids) for key in its)))
 
 
 def _copies(bus: Bus, ids: frozenset[str]) -> frozenset[str]:

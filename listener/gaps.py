@@ -18,6 +18,9 @@ from listener.units import format_instant
 
 log = logging.getLogger(__name__)
 
+MOST_WHOLE = 1000
+"""So many of the newest gaps are known though they are filled: more may be found of them."""
+
 
 class Cause(StrEnum):
     """Why a source could not be heard."""
@@ -38,6 +41,8 @@ class Cause(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     OPERATIONAL_DISCONNECT = "operational_disconnect"
     USAGE_CAPPED = "usage_capped"
+    BUDGET_CEILING = "budget_ceiling"
+    """The month has cost as much as it may at most: we stopped, and a person is asked."""
     REFUSED = "refused"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
@@ -123,10 +128,10 @@ class SourceGaps:
         self._known: dict[str, Gap] = {}
 
     def restore(self, since: datetime) -> tuple[Gap, ...]:
-        """What `gaps` holds of those that ended after `since`, or last: the ones that are not whole."""
+        """What `gaps` holds of those that ended after `since`, or last."""
         self._known = {gap.id: gap for gap in ledger(self._bus) if gap.source == self._source}
         for gap in list(self._known.values()):
-            if gap.cause == Cause.DISK_FULL or is_whole(gap) or (gap.end is not None and gap.end < since):
+            if gap.cause == Cause.DISK_FULL or (gap.end is not None and gap.end < since):
                 del self._known[gap.id]
         return tuple(self._known.values())
 
@@ -135,11 +140,13 @@ class SourceGaps:
         return sum(not is_whole(gap) for gap in self._known.values())
 
     def states(self, gaps: Iterable[Gap], fills: str | None, found: int) -> list[Gap]:
-        """The gaps as they are to be written: `found` posts of the gap `fills` are new."""
+        """The gaps as they are to be written, where they changed: `found` posts of the gap `fills` are new."""
         out = []
         for gap in gaps:
             before = self._known.get(gap.id, gap).refilled
-            out.append(gap.model_copy(update={"refilled": before + (found if gap.id == fills else 0)}))
+            state = gap.model_copy(update={"refilled": before + (found if gap.id == fills else 0)})
+            if state != self._known.get(gap.id):
+                out.append(state)
         return out
 
     def messages(self, states: Iterable[Gap]) -> list[Message]:
@@ -148,7 +155,7 @@ class SourceGaps:
         for gap in states:
             out.append(to_ledger(gap))
             known = self._known.get(gap.id)
-            if known is None or known.end != gap.end or is_whole(gap):
+            if known is None or (known.start, known.end) != (gap.start, gap.end) or is_whole(gap):
                 out += in_band(gap, self._bus.partitions("mentions"))
         return out
 
@@ -159,9 +166,11 @@ class SourceGaps:
                 counted = known.end if known is not None and known.end is not None else gap.start
                 seconds = max(0.0, (gap.end - counted).total_seconds())
                 self._metrics.gap_seconds.labels(self._source, gap.cause).inc(seconds)
+            # The newest last; of old ones that are whole nothing more is needed.
+            self._known.pop(gap.id, None)
             self._known[gap.id] = gap
+        for gap in list(self._known.values())[:-MOST_WHOLE]:
             if is_whole(gap):
-                # Of what is over and filled nothing more is needed.
                 del self._known[gap.id]
 
 

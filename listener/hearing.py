@@ -13,11 +13,12 @@ from datetime import datetime
 
 from listener.bus import Message
 from listener.clock import Clock
+from listener.deadletters import dead_letter, measured
 from listener.match import Matcher
 from listener.metrics import Metrics
 from listener.mode import Incident
 from listener.privacy import Screen
-from listener.records import DeadLetter, Mention, Origin, Post, Tick, Volume, encode
+from listener.records import Mention, Origin, Post, Tick, Volume, encode, first_key
 from listener.sources import BadLine, Batch
 
 STANDING = ""
@@ -26,12 +27,29 @@ STANDING = ""
 
 @dataclass
 class Pending:
-    """A batch made ready for the bus. Kept until the bus has taken it. `seen`: fingerprints of its mentions."""
+    """A batch made ready for the bus. Kept until the bus has taken it. `seen`: fingerprints of its mentions; `matched`:
+    post id → the incidents that it matched."""
 
     messages: list[Message]
     batch: Batch
     seen: list[int] = field(default_factory=list)
     mentions: int = 0
+    volumes: list[Volume] = field(default_factory=list)
+    """What its posts add to the counts."""
+
+    def since(self, until: datetime | None, now: datetime) -> datetime:
+        """From when on nothing is taken in, if the bus does not take it. Counts alone can be had again."""
+        return min((post.at for post in self.batch.posts), default=now if self.batch.volumes else until or now)
+    matched: dict[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass
+class _Heard:
+    """What comes of a batch beside its mentions. `taken`: fingerprints of what was new."""
+
+    volumes: Counter[tuple[str, datetime]] = field(default_factory=Counter)
+    drops: Counter[str] = field(default_factory=Counter)
+    taken: set[int] = field(default_factory=set)
 
 
 class Hearing:
@@ -47,56 +65,72 @@ class Hearing:
         self._clock = clock
         self._metrics = metrics
         self._matcher = Matcher({})
+        self._late = Matcher({})
         self.incidents: tuple[Incident, ...] = ()
+        self.over: tuple[Incident, ...] = ()
+        """Closed lately: what was said while they were open may yet be found."""
         self.seen: set[int] = set()
         self.until: datetime | None = None
         """Event time up to which the source is heard."""
 
-    def listen_for(self, incidents: tuple[Incident, ...]) -> None:
+    def listen_for(self, incidents: tuple[Incident, ...], over: tuple[Incident, ...] = ()) -> None:
         tracks: dict[str, Sequence[str]] = {i.id: (*i.tracks, *self._standing) for i in incidents}
         tracks[STANDING] = self._standing
         self._matcher = Matcher(tracks)
-        self.incidents = incidents
+        self._late = Matcher({i.id: (*i.tracks, *self._standing) for i in over})
+        self.incidents, self.over = incidents, over
+
+    @property
+    def open(self) -> frozenset[str]:
+        """The ids of the open incidents."""
+        return frozenset(incident.id for incident in self.incidents)
 
     def remember(self, mention: Mention) -> None:
         """It is on the bus."""
-        for key in _versions(mention):
-            self.seen.update(_fingerprint(incident, key) for incident in (*mention.incidents, STANDING))
+        self.seen.update(_fingerprint(incident, mention.post_key) for incident in mention.incidents)
+        self.seen.add(_fingerprint(STANDING, first_key(mention)))
 
     def capture(self, batch: Batch, cursor: str | None) -> Pending:
         """A batch → all that goes to the bus in its transaction; `cursor` is the tick's."""
-        pending = Pending([], batch)
-        volumes: Counter[tuple[str, datetime]] = Counter()
-        drops: Counter[str] = Counter()
-        now = self._clock.now()
-        taken: set[int] = set()
+        pending, heard = Pending([], batch), _Heard()
         for post in batch.posts:
-            matched = self._matcher.match(post)
-            if batch.origin is not Origin.LOOKBACK and self._is_new(STANDING, post, taken):
-                # What came before the incident was counted in calm.
-                minute = post.at.replace(second=0, microsecond=0)
-                said = dict.fromkeys(track for tracks in matched.values() for track in tracks)
-                volumes.update((track, minute) for track in said)
-            if batch.incident is not None:
-                matched = {i: tracks for i, tracks in matched.items() if i == batch.incident}
-            fresh, dropped = self._fresh(post, matched, taken)
-            if dropped:
-                drops[dropped] += 1
-                continue
-            mention = self._mention(post, fresh, now, batch.origin or Origin.LIVE)
-            pending.messages.append(Message("mentions", mention.post_key, encode(mention)))
-            pending.mentions += 1
-        pending.seen += taken
-        for (track, minute), count in volumes.items():
-            volume = Volume(source=self._source, track=track, minute=minute, count=count)
-            pending.messages.append(Message("volumes", f"{self._source}:{track}", encode(volume)))
+            try:
+                self._hear(post, pending, heard)
+            except Exception as error:
+                # Whatever one post does to us, those beside it are heard.
+                pending.messages.append(self._failed(post, error))
+                heard.drops["failed"] += 1
+        pending.seen += heard.taken
+        for (track, minute), count in heard.volumes.items():
+            pending.volumes.append(Volume(source=self._source, track=track, minute=minute, count=count))
+        pending.messages += map(_volume, (*pending.volumes, *batch.volumes))
         pending.messages += map(self._dead_letter, batch.bad)
         if batch.until is not None:
             self.until = batch.until
         if self.until is not None:
             pending.messages += self.tick(cursor, final=batch.final)
-        self._count(batch, drops)
+        self._count(batch, heard.drops)
         return pending
+
+    def _hear(self, post: Post, pending: Pending, heard: _Heard) -> None:
+        batch, matched = pending.batch, self._matcher.match(post)
+        if batch.origin is Origin.GAP_FILL:
+            matched = {**matched, **self._match_late(post)}
+        if batch.origin is not Origin.LOOKBACK and self._is_new(STANDING, first_key(post), heard.taken):
+            # What came before the incident was counted in calm. An edit is no other post.
+            minute = post.at.replace(second=0, microsecond=0)
+            said = dict.fromkeys(track for tracks in matched.values() for track in tracks)
+            heard.volumes.update((track, minute) for track in said)
+        if batch.incident is not None:
+            matched = {i: tracks for i, tracks in matched.items() if i == batch.incident}
+        pending.matched[post.id] = frozenset(matched) - {STANDING}
+        fresh, dropped = self._fresh(post, matched, heard.taken)
+        if dropped:
+            heard.drops[dropped] += 1
+            return
+        mention = self._mention(post, fresh, self._clock.now(), batch.origin or Origin.LIVE)
+        pending.messages.append(Message("mentions", mention.post_key, encode(mention)))
+        pending.mentions += 1
 
     def tick(self, cursor: str | None, *, final: bool) -> list[Message]:
         """The source is heard until now: one message for every partition. Nothing, while it was not heard at all."""
@@ -105,28 +139,33 @@ class Hearing:
         value = encode(Tick(source=self._source, until=self.until, cursor=cursor, final=final))
         return [Message("mentions", f"{self._source}:tick", value, number) for number in range(self._partitions)]
 
+    def _match_late(self, post: Post) -> dict[str, tuple[str, ...]]:
+        """The closed incidents that it matches and that were open when it was said: it is of their crisis."""
+        their = {i.id for i in self.over if i.closed_at is not None and i.opened_at <= post.at <= i.closed_at}
+        return {incident: tracks for incident, tracks in self._late.match(post).items() if incident in their}
+
     def _fresh(
         self, post: Post, matched: Mapping[str, tuple[str, ...]], taken: set[int]
     ) -> tuple[dict[str, tuple[str, ...]], str]:
         """The incidents that the post is new to, with its tracks; or none, and why."""
-        if not self.incidents:
-            return {}, "calm"
         wanted = {incident: tracks for incident, tracks in matched.items() if incident != STANDING}
         if not wanted:
-            return {}, "no_match"
-        fresh = {incident: tracks for incident, tracks in wanted.items() if self._is_new(incident, post, taken)}
+            return {}, "no_match" if self.incidents else "calm"
+        # An edit says something else: it is captured, and whoever counts persons knows it by its `edits`.
+        key = f"{post.source}:{post.id}"
+        fresh = {incident: tracks for incident, tracks in wanted.items() if self._is_new(incident, key, taken)}
         return fresh, "" if fresh else "duplicate"
 
-    def _is_new(self, incident: str, post: Post, taken: set[int]) -> bool:
-        """No version of it was met before; they are from now on."""
-        fingerprints = {_fingerprint(incident, key) for key in _versions(post)}
-        if not (fingerprints.isdisjoint(self.seen) and fingerprints.isdisjoint(taken)):
+    def _is_new(self, incident: str, key: str, taken: set[int]) -> bool:
+        """It was not met before; it is from now on."""
+        fingerprint = _fingerprint(incident, key)
+        if fingerprint in self.seen or fingerprint in taken:
             return False
-        taken |= fingerprints
+        taken.add(fingerprint)
         return True
 
     def _mention(self, post: Post, fresh: dict[str, tuple[str, ...]], now: datetime, origin: Origin) -> Mention:
-        incidents = [i for i in self.incidents if i.id in fresh]
+        incidents = [i for i in (*self.incidents, *self.over) if i.id in fresh]
         return self._screen.mention(
             post,
             incidents=fresh,
@@ -136,18 +175,15 @@ class Hearing:
             synthetic=all(i.synthetic for i in incidents),
         )
 
+    def _failed(self, post: Post, error: Exception) -> Message:
+        stage, reason = f"listen-{self._source}", f"failed_{type(error).__name__}"
+        self._metrics.deadletters.labels(stage, reason).inc()
+        return dead_letter(stage, reason, post.text.encode("utf-8", "replace"), f"{self._source}:post", self._clock)
+
     def _dead_letter(self, line: BadLine) -> Message:
         stage = f"listen-{self._source}"
-        letter = DeadLetter(
-            at=self._clock.now(),
-            stage=stage,
-            reason=line.reason,
-            length=line.length,
-            digest=line.digest,
-            where=line.where,
-        )
         self._metrics.deadletters.labels(stage, line.reason).inc()
-        return Message("deadletters", line.where, encode(letter))
+        return measured(stage, line.reason, line.where, self._clock, length=line.length, digest=line.digest)
 
     def _count(self, batch: Batch, drops: Counter[str]) -> None:
         name = self._source
@@ -160,9 +196,8 @@ class Hearing:
                 self._metrics.posts_dropped.labels(name, reason).inc(count)
 
 
-def _versions(post: Post | Mention) -> tuple[str, ...]:
-    """The keys of a post and of what it was before it was edited."""
-    return tuple(f"{post.source}:{each}" for each in (post.id, *post.edits))
+def _volume(volume: Volume) -> Message:
+    return Message("volumes", f"{volume.source}:{volume.track}", encode(volume))
 
 
 def _fingerprint(incident: str, key: str) -> int:

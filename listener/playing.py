@@ -8,11 +8,13 @@ that jumps back changes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 
 from listener.bus import Bus, TopicPartition
-from listener.records import MENTIONS, BadRecord, Tick, decode
+from listener.records import MENTIONS, BadRecord, Mention, Tick, decode
 
 CHUNK = 2_000
 
@@ -43,6 +45,23 @@ def place(tick: Tick) -> Place:
 def goes_on(last: Place, wanted: Set[str]) -> bool:
     """Whether a source that stood there goes on for these incidents, or begins anew."""
     return bool(last.played_for & wanted) and (not last.final or wanted <= last.played_for)
+
+
+def heard_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Mention | Tick]:
+    """What is on `mentions` of a source, in order. `beat` is called now and then: there may be a week of it."""
+    prefix = f"{source}:"
+    with closing(bus.reader(["mentions"], start=since)) as reader:
+        while records := reader.poll(0.0, 5000):
+            beat()
+            for record in records:
+                if record.value is None or not record.key.startswith(prefix):
+                    continue
+                try:
+                    found = decode(MENTIONS, record.value)
+                except BadRecord:
+                    continue
+                if isinstance(found, Mention | Tick):
+                    yield found
 
 
 def last_tick(bus: Bus, source: str) -> Tick | None:

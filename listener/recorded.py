@@ -131,9 +131,6 @@ def _judge(number: int, content: bytes | Broken, reader: LineReader, source: str
         elif seen.add(item.id):
             line.posts += (item,)
             line.at = item.at if line.at is None else max(line.at, item.at)
-            for version in item.edits:
-                if _is_earlier(version, item):
-                    seen.add(version)
         else:
             line.duplicates += 1
     return line
@@ -150,11 +147,6 @@ def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | R
         return (plain_post(raw, source),)
     except x.Unusable as refused:
         return (refused.reason,)
-
-
-def _is_earlier(version: str, post: Post) -> bool:
-    """Does an edited post replace this one? X's ids grow with time; a version yet to come must not be lost."""
-    return version.isdecimal() and post.id.isdecimal() and int(version) < int(post.id)
 
 
 def _bad(reason: Reason, path: str, number: int, content: bytes) -> BadLine:

@@ -110,7 +110,8 @@ class Author(Model):
 class Post(Recorded):
     """One thing somebody published on one platform, in one shape whatever the platform. Not yet safe to store.
 
-    `handles` maps the handles that the text names, lower case and without @, to author ids where known.
+    `handles` maps the handles that the text names, lower case and without @, to author ids where known. `edits` are the
+    ids it had before it was edited, the first one first.
     """
 
     type: Literal["post"] = "post"
@@ -158,6 +159,11 @@ class Captured(Recorded):
     @property
     def post_key(self) -> str:
         return f"{self.source}:{self.id}"
+
+
+def first_key(post: Post | Captured) -> str:
+    """The key of what it was before any edit: the same for all versions of a post."""
+    return f"{post.source}:{post.edits[0] if post.edits else post.id}"
 
 
 class Mention(Captured):
@@ -230,6 +236,37 @@ class Volume(Recorded):
     track: str
     minute: Instant
     count: int
+
+
+class Tally(Model):
+    """Posts read for the first time on their day, and US dollars."""
+
+    posts: int = 0
+    usd: float = 0.0
+
+
+class Recent(Model):
+    """Dollars that one minute cost."""
+
+    minute: Instant
+    usd: float
+
+
+class Spending(Recorded):
+    """What a source has cost up to `at`: in the month and the day (UTC) of `at`, and for each incident since it opened.
+
+    `calls` are the month's, by endpoint. `crossed`: caps of the budget that are reached, since when. No ids of posts.
+    """
+
+    type: Literal["spending"] = "spending"
+    source: str
+    at: Instant
+    month: Tally = Tally()
+    day: Tally = Tally()
+    incidents: Mapping[str, Tally] = Field(default_factory=dict)
+    calls: Mapping[str, int] = Field(default_factory=dict)
+    recent: tuple[Recent, ...] = ()
+    crossed: Mapping[str, Instant] = Field(default_factory=dict)
 
 
 class Sample(Model):
@@ -317,6 +354,10 @@ class DecisionKind(StrEnum):
     NOTE = "note"
     PURGE = "purge"
     ROTATE_KEY = "rotate_key"
+    BUDGET = "budget"
+    """The month's hard cap of the source `id` becomes `usd`."""
+    RULES_CHANGED = "rules_changed"
+    """Alert rules were edited while they were at work; `id` names what they say now, `why` which of them changed."""
 
 
 class Decision(Chained):
@@ -328,6 +369,7 @@ class Decision(Chained):
     at: Instant
     by: str
     why: str = ""
+    usd: float | None = None
 
 
 class DeadLetter(Recorded):
@@ -365,6 +407,7 @@ ALERTS = TypeAdapter(Alert)
 DELIVERIES = TypeAdapter(Delivery)
 DECISIONS = TypeAdapter(Decision)
 VOLUMES = TypeAdapter(Volume)
+SPENDING = TypeAdapter(Spending)
 GAPS = TypeAdapter(Gap)
 DEADLETTERS = TypeAdapter(DeadLetter)
 
@@ -375,6 +418,7 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "gap": GAPS,
     "finding": TypeAdapter(Finding),
     "volume": VOLUMES,
+    "spending": SPENDING,
     "incident": TypeAdapter(Incident),
     "command": TypeAdapter(Command),
     "presence": TypeAdapter(Presence),

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ SHORTEST_PREFIX = 3
 """Letters and digits before a `*`: with fewer, half of everything said would match."""
 
 _PLACE = "place:"
+_TOTAL = "*"
 _ACCOUNT = r"[a-z0-9_]+(?:[.-][a-z0-9_]+)*(?:@[a-z0-9-]+(?:\.[a-z0-9-]+)+)?"
 """`name` (X), `name.example.no` (Bluesky) or `name@example.no` (Mastodon), in lower case. Compiled when first used."""
 
@@ -95,6 +97,17 @@ def phrase_track(text: str) -> str:
     if track.kind is not TrackKind.PHRASE:
         raise ValueError(f"{text!r} is no phrase but a track of the kind {track.kind}")
     return str(track)
+
+
+def total_of(tracks: Iterable[str]) -> str:
+    """The name in `volumes` of these tracks counted together: `*` and eight digits that tell which tracks they were,
+    because the counts of others compare with nothing. No track can be written so."""
+    return f"{_TOTAL}{zlib.crc32('|'.join(sorted(set(tracks))).encode()):08x}"
+
+
+def is_total(track: str) -> bool:
+    """Whether a name in `volumes` is of several tracks counted together."""
+    return track.startswith(_TOTAL)
 
 
 def _tidy(text: str) -> str:

@@ -138,7 +138,12 @@ def open_live_bus(data: str | None) -> Bus:
     raw = raw_settings()
     for stranger in raw.strangers():
         say(f"lyttepost: {stranger}")
-    return open_bus(str(raw.get("bus.url", "embedded:")), Path(data_dir(data)), SystemClock())
+    url, kafka = str(raw.get("bus.url", "embedded:")), None
+    if url.startswith("kafka:"):
+        from listener.settings import kafka_settings
+
+        kafka = kafka_settings(raw)
+    return open_bus(url, Path(data_dir(data)), SystemClock(), kafka=kafka)
 
 
 def open_live_topics(data: str | None) -> Bus:

@@ -12,10 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
-from listener.commands import Json, out, out_json, out_table, say
+from listener.commands import Json, budget, out, out_json, out_table, say
 from listener.errors import ConfigError, LyttepostError, Refused
 
-app = typer.Typer(help="X by hand: check tracks against it, or run a fake one to try things on.", no_args_is_help=True)
+app = typer.Typer(
+    help="X by hand: what it costs, tracks checked against it, or a fake one to try things on.", no_args_is_help=True
+)
+app.add_typer(budget.group, name="budget")
 
 
 @app.command()

@@ -16,15 +16,16 @@ A source knows no bus, no mode and no matching. It belongs to one thread; only `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from listener.mode import Incident
-    from listener.records import Gap, Origin, Post
+    from listener.records import Gap, Origin, Post, Volume
+    from listener.tariff import Tariff
 
 SOURCES: Mapping[str, str] = {
     "recording": "listener.sources.recording:RecordingSource",
@@ -76,6 +77,13 @@ class Notice:
     over: bool = False
 
 
+class Call(NamedTuple):
+    """A request to the platform: to which endpoint, and whether it was answered with success."""
+
+    endpoint: str
+    answered: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What to publish in one transaction. `read` = posts + bad + duplicates: everything offered is accounted for.
@@ -101,6 +109,10 @@ class Batch:
     notices: tuple[Notice, ...] = ()
     reconnects: tuple[str, ...] = ()
     """Why connections were made anew, each once."""
+    calls: Mapping[Call, int] = field(default_factory=dict)
+    """Requests made since the last batch."""
+    volumes: tuple[Volume, ...] = ()
+    """Posts counted by the platform, of minutes and tracks that are not on `volumes` yet."""
 
     @property
     def read(self) -> int:
@@ -161,7 +173,34 @@ class Live(Protocol):
     """
 
     def recall(self, gaps: Sequence[Gap]) -> None:
-        """Before `open`: gaps of this source that the ledger holds and that are not whole."""
+        """Before `open`: gaps of this source that the ledger holds, older ones than it can search left out."""
 
-    def follow(self, incidents: Sequence[Incident], standing: Sequence[str]) -> None:
-        """What is open now, and the standing tracks. Returns at once; called after `open` and at every change."""
+    def follow(self, incidents: Sequence[Incident], standing: Sequence[str], over: Sequence[Incident] = ()) -> None:
+        """What is open now, the standing tracks, and what was closed lately: of that a gap may be left to fill.
+
+        Returns at once; called after `open` and at every change.
+        """
+
+    def tend(self) -> None:
+        """Called where nothing can be taken from it: stay connected, and hold what comes, within bounds."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A source whose platform counts posts for us. Its `state` may hold `counted`, up to when they are counted."""
+
+    def learn_counts(self, volumes: Iterable[Volume]) -> None:
+        """What others have counted: before `open` all that `volumes` holds of this source, from further back than the
+        platform counts; later what its own posts add. A minute of a track that has a record is never given again."""
+
+
+@runtime_checkable
+class Paid(Protocol):
+    """A source that costs money. Its batches tell the calls that it made."""
+
+    @property
+    def tariff(self) -> Tariff:
+        """Its prices, and what a month may cost."""
+
+    def halt(self, halted: bool) -> None:
+        """Do nothing that costs, from now on, and have it be a gap; or go on. Called before `follow`, and between."""

@@ -104,7 +104,7 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
         repost_of=refs.get("retweeted"),
         reply_to=refs.get("replied_to"),
         quote_of=refs.get("quoted"),
-        edits=tuple(e for e in texts(raw.get("edit_history_tweet_ids")) if e != post_id),
+        edits=_earlier(texts(raw.get("edit_history_tweet_ids")), post_id),
         hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text),
         links=tuple(_links(entities)),
         handles=handles,
@@ -202,6 +202,11 @@ def _references(raw: Raw) -> Iterator[tuple[str, str]]:
         kind, post_id = ref.get("type"), ref.get("id")
         if isinstance(kind, str) and isinstance(post_id, str):
             yield kind, post_id
+
+
+def _earlier(history: tuple[str, ...], post_id: str) -> tuple[str, ...]:
+    """The ids before this one. X tells all versions in their order, of an older one the newer ones too."""
+    return history[: history.index(post_id)] if post_id in history else history
 
 
 def _mentions(entities: Any) -> Iterator[tuple[str, str]]:

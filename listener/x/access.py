@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from listener.settings import Settings, read_secret
+from listener.settings import Settings
+from listener.tree import read_secret
 
 
 @dataclass(frozen=True)

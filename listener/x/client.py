@@ -26,12 +26,14 @@ from requests.utils import get_environ_proxies
 
 from listener.x.access import Access
 from listener.x.rules import Rule, RuleAtX
+from listener.x.tolls import Tolls
 
 # At DEBUG tweepy writes the bearer token and whole answers to the log.
 logging.getLogger("tweepy").setLevel(logging.WARNING)
 
 HOSTS: Final = ("https://api.twitter.com", "https://api.x.com")
 RULES: Final = "/2/tweets/search/stream/rules"
+COUNTS: Final = "/2/tweets/counts/recent"
 CONNECTIONS: Final = "/2/connections/all"
 CONNECT_SECONDS: Final = 5.0
 REST_SECONDS: Final = 15.0
@@ -64,6 +66,8 @@ class Trouble(StrEnum):
     NO_RULES = "no_rules"
     CAPPED = "capped"
     """The month's posts are used up."""
+    OVER_BUDGET = "over_budget"
+    """We have spent what we may, and have not asked."""
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     REFUSED = "refused"
@@ -94,6 +98,14 @@ class XError(Exception):
 
 
 @dataclass(frozen=True)
+class Look:
+    """An answer with its headers, for whoever examines X rather than uses it."""
+
+    answer: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class SearchPage:
     """One page of search: the whole answer, and where the next one begins."""
 
@@ -102,11 +114,12 @@ class SearchPage:
 
 
 class Road(HTTPAdapter):
-    """Leads requests for X's hosts to `base_url`, and gives those a timeout that have none."""
+    """Leads requests for X's hosts to `base_url`, past the toll booth, and gives those a timeout that have none."""
 
-    def __init__(self, base_url: str, seconds: float) -> None:
+    def __init__(self, base_url: str, seconds: float, tolls: Tolls) -> None:
         self._base = urlsplit(base_url.rstrip("/"))
         self._seconds = seconds
+        self._tolls = tolls
         super().__init__()
 
     def send(
@@ -124,12 +137,22 @@ class Road(HTTPAdapter):
             # What the environment says of proxies was looked up for the address that tweepy wrote.
             proxies = get_environ_proxies(request.url)
         timeout = timeout or (CONNECT_SECONDS, self._seconds)
-        return super().send(request, stream, timeout, verify, cert, dict(proxies or {}))
+        if not self._tolls.may_pass(url.path):
+            raise XError(Trouble.OVER_BUDGET)
+        answered = False
+        try:
+            response = super().send(request, stream, timeout, verify, cert, dict(proxies or {}))
+            answered = response.ok
+        finally:
+            self._tolls.passed(url.path, answered=answered)
+        return response
 
 
-def lead(session: requests.Session, base_url: str, seconds: float = REST_SECONDS) -> requests.Session:
+def lead(
+    session: requests.Session, base_url: str, seconds: float = REST_SECONDS, tolls: Tolls | None = None
+) -> requests.Session:
     """A session of tweepy's, led to `base_url`."""
-    road = Road(base_url, seconds)
+    road = Road(base_url, seconds, tolls or Tolls())
     for host in HOSTS:
         session.mount(host, road)
     return session
@@ -141,6 +164,7 @@ class Api:
     def __init__(self, access: Access, seconds: float = REST_SECONDS) -> None:
         self._access = access
         self._seconds = seconds
+        self.tolls = Tolls()
 
     def rules(self) -> list[RuleAtX]:
         """All rules at X, foreign ones too."""
@@ -185,18 +209,33 @@ class Api:
         )
         return SearchPage(answer, (answer.get("meta") or {}).get("next_token"))
 
+    def counts(self, query: str, start: datetime, end: datetime, token: str | None = None) -> SearchPage:
+        """A page of how many posts each minute of [start, end) had, and nothing of what they say."""
+        span = {"start_time": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end_time": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+        params = {"query": query, "granularity": "minute", **span, **({"next_token": token} if token else {})}
+        answer = self._call(partial(_get_counts, params=params), tweepy.Client)
+        return SearchPage(answer, (answer.get("meta") or {}).get("next_token"))
+
     def drop_connections(self) -> None:
         """Clear all stream connections of our application, those that only X still knows among them."""
         self._call(lambda c: c.request("DELETE", CONNECTIONS))
 
+    def look(self, path: str) -> Look:
+        """GET a path of X's that answers for nothing and changes nothing."""
+        response = self._answer(lambda c: c.request("GET", path), tweepy.StreamingClient)
+        return Look(_json(response), response.headers)
+
     def _call(self, call: Callable[[Any], requests.Response], make: Any = tweepy.StreamingClient) -> dict[str, Any]:
+        return _json(self._answer(call, make))
+
+    def _answer(self, call: Callable[[Any], requests.Response], make: Any) -> requests.Response:
         """In a thread of its own: a socket's timeout begins anew with each byte, so it ends no dripping answer."""
         done: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
 
         def run() -> None:
             try:
                 client = make(self._access.token, return_type=requests.Response)
-                with lead(client.session, self._access.base_url, self._seconds):
+                with lead(client.session, self._access.base_url, self._seconds, self.tolls):
                     done.put(call(client))
             except Exception as error:
                 done.put(error)
@@ -208,12 +247,17 @@ class Api:
             raise XError(Trouble.NETWORK) from None
         if isinstance(came, Exception):
             raise as_x_error(came) from None
-        return _json(came)
+        return came
 
 
 def _get_rules(client: Any, params: Mapping[str, str]) -> Any:
     # tweepy's `get_rules` cannot ask for a second page.
     return client.request("GET", RULES, params=params)
+
+
+def _get_counts(client: Any, params: Mapping[str, str]) -> Any:
+    # tweepy's `get_recent_tweets_count` cannot ask for a second page either.
+    return client.request("GET", COUNTS, params=params)
 
 
 def as_x_error(error: Exception) -> XError:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from listener.gaps import Cause, closed, open_gap
+from listener.gaps import Cause, closed, is_whole, open_gap
 from listener.records import Gap
 
 BEFORE: Final = timedelta(seconds=30)
@@ -19,14 +19,19 @@ class GapBook:
 
     def __init__(self, source: str) -> None:
         self._source = source
+        self.because: Cause | None = None
+        """Why nothing is heard, whatever else goes wrong meanwhile."""
         self.lasting: Gap | None = None
         self._over: dict[str, Gap] = {}
+        self._whole: dict[str, Gap] = {}
         self._changed: dict[str, Gap] = {}
 
     def recall(self, gaps: Iterable[Gap]) -> None:
         """What the ledger holds from before."""
         for gap in sorted(gaps, key=lambda gap: gap.start):
-            if gap.end is not None:
+            if is_whole(gap):
+                self._whole[gap.id] = gap
+            elif gap.end is not None:
                 self._over[gap.id] = gap
             elif self.lasting is None:
                 self.lasting = gap
@@ -39,9 +44,11 @@ class GapBook:
         return tuple(self._over.values())
 
     def begin(self, start: datetime, cause: Cause) -> Gap:
-        """From then on nothing is heard. While one lasts it is the same gap, which may have begun earlier."""
-        if self.lasting is None:
-            self.lasting = self._tell(open_gap(self._source, start, cause))
+        """From then on nothing is heard. While one lasts it is the same gap; it began with the earlier of the two."""
+        if self.lasting is not None and start < self.lasting.start:
+            self.lasting = self._tell(self.lasting.model_copy(update={"start": start}))
+        elif self.lasting is None:
+            self.lasting = self._tell(open_gap(self._source, start, self.because or cause))
         return self.lasting
 
     def end(self, at: datetime) -> Gap | None:
@@ -79,11 +86,25 @@ class GapBook:
         self._over[gap_id] = self._tell(gap)
         if done:
             del self._over[gap_id]
+            if is_whole(gap):
+                self._whole[gap_id] = gap
         return gap
 
+    def whole(self, gap_id: str) -> Gap | None:
+        """One that is filled and may be searched once more."""
+        return self._whole.get(gap_id)
+
+    def topped_up(self, gap_id: str, *, done: bool) -> None:
+        """More was found of one that is filled, which is counted with it."""
+        if (gap := self._whole.get(gap_id)) is not None:
+            self._tell(gap)
+            if done:
+                del self._whole[gap_id]
+
     def forget(self, gap_id: str) -> None:
-        """Nobody will fill it: it stays open in the ledger."""
+        """Nobody will fill it: if it is not whole, it stays open in the ledger."""
         self._over.pop(gap_id, None)
+        self._whole.pop(gap_id, None)
 
     def take(self) -> tuple[Gap, ...]:
         """What has changed since the last call."""

@@ -51,6 +51,12 @@ class Confirmed:
     missing: bool = False
     checked: datetime | None = None
 
+    def gone_since(self, checked: datetime | None, *, first: bool) -> datetime | None:
+        """When ours were last there, if X had lost some: lately, or (`first`) while nobody ran after `checked`."""
+        if first and self.added:
+            return checked
+        return self.checked if self.missing else None
+
 
 @dataclass(frozen=True)
 class Failed:

@@ -14,13 +14,14 @@ from listener.units import format_instant, parse_instant
 @dataclass
 class Memory:
     """`heard`: the last byte whose posts are on the bus. `back`: incident → looked back to. `notices`: what ops were
-    told and is not over → since when."""
+    told and is not over → since when. `again`: gap that is filled and will be searched once more → its end."""
 
     heard: datetime | None = None
     back: dict[str, datetime] = field(default_factory=dict)
     notices: dict[str, datetime] = field(default_factory=dict)
     checked: datetime | None = None
     """When X last said that our rules are in force."""
+    again: dict[str, datetime] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return json.dumps(
@@ -29,6 +30,7 @@ class Memory:
                 "checked": _maybe(self.checked),
                 "back": _written(self.back),
                 "notices": _written(self.notices),
+                "again": _written(self.again),
             },
             separators=(",", ":"),
         )
@@ -39,7 +41,7 @@ class Memory:
         try:
             raw = json.loads(text)
             heard, checked = (None if raw[n] is None else parse_instant(raw[n]) for n in ("heard", "checked"))
-            return cls(heard, _read(raw["back"]), _read(raw["notices"]), checked)
+            return cls(heard, _read(raw["back"]), _read(raw["notices"]), checked, _read(raw.get("again", {})))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("X's cursor on the bus is unreadable; was it written by another version?") from None
 

@@ -26,6 +26,10 @@ class Read:
     disconnect: bool = False
     garbled: bool = False
 
+    def add(self, other: Read) -> None:
+        self.posts += other.posts
+        self.bad += other.bad
+
 
 def read_line(raw: bytes, source: str) -> Read:
     """One line of the stream."""
@@ -69,6 +73,8 @@ def _take(answer: Any, source: str, raw: bytes, read: Read) -> None:
         if raw or refused.reason is not Reason.NOT_A_POST:
             read.bad.append(bad_line(refused.reason, raw, source))
         return
+    if raw and not found:
+        read.bad.append(bad_line(Reason.NOT_A_POST, raw, source))
     for each in found:
         if isinstance(each, Post):
             read.posts.append(each)

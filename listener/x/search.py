@@ -7,6 +7,7 @@ and given up when the time is out of search's reach.
 
 Source: X API v2, recent search: seven days back, nothing of the last ten seconds, 450 calls in 15 minutes, 100 posts a
 page. Posts of the last half minute may not be found yet (X's own default leaves them out), so a job waits for them.
+And since nothing says that a post is found even then, a gap is searched again after `SWEEP`, and topped up.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 REACH: Final = timedelta(days=7) - timedelta(minutes=1)
 SETTLE: Final = timedelta(seconds=31)
 """So far must a slice's end lie back before it is searched."""
+SWEEP: Final = timedelta(minutes=5)
+"""So long after its end is a gap searched once more: longer than any delay that is told of, and short enough for what
+is found to still matter."""
 SLICE: Final = timedelta(minutes=30)
 CALLS: Final = 400
 """Calls in 15 minutes, of X's 450: `doctor` and people by hand need some too."""
@@ -48,6 +52,7 @@ class Job:
     lookback: bool
     queries: tuple[str, ...]
     slices: deque[tuple[datetime, datetime]]
+    settle: timedelta = SETTLE
     query: int = 0
     token: str | None = None
     due: float = 0.0
@@ -61,16 +66,23 @@ class Job:
     def order(self) -> tuple[bool, float]:
         return self.lookback, self.due
 
+    @property
+    def refused(self) -> bool:
+        """X will not answer this, however often it is asked; once, it may have been the token of a page."""
+        return self.trouble in FATAL or (self.trouble is Trouble.REFUSED and self.failures > 1)
+
 
 @dataclass(frozen=True)
 class Found:
-    """A page of a job. `reached`: everything of the job is found up to there (gap), or back to there (lookback)."""
+    """A page of a job, asked for `at`. `reached`: everything of the job is found up to there (gap), or back to there
+    (lookback)."""
 
     name: str
     lookback: bool
     answer: Mapping[str, Any] = field(repr=False)
     reached: datetime | None
     done: bool
+    at: datetime
 
 
 def slices_of(start: datetime, end: datetime, *, newest_first: bool = False) -> deque[tuple[datetime, datetime]]:
@@ -98,6 +110,7 @@ class Searcher:
         self._thread: threading.Thread | None = None
         self._calls = Budget(CALLS)
         self._lookback_calls = Budget(CALLS_FOR_LOOKBACK)
+        self._answered = False
 
     def search(self, job: Job) -> None:
         """Do this job; one of the same name is replaced."""
@@ -112,6 +125,11 @@ class Searcher:
     def jobs(self) -> list[Job]:
         with self._lock:
             return list(self._jobs.values())
+
+    @property
+    def refused(self) -> bool | None:
+        """Whether X refuses to search for something; None: it was not asked yet."""
+        return any(job.refused for job in self.jobs()) or (False if self._answered else None)
 
     def drop(self, name: str) -> None:
         with self._lock:
@@ -177,7 +195,7 @@ class Searcher:
         """Seconds until its next slice can be searched."""
         wait = job.due - self._clock.monotonic()
         if job.slices:
-            settled = job.slices[0][1] + SETTLE - self._clock.now()
+            settled = job.slices[0][1] + job.settle - self._clock.now()
             wait = max(wait, settled.total_seconds())
         return wait
 
@@ -190,15 +208,15 @@ class Searcher:
                 job.slices.appendleft((earliest + timedelta(minutes=1), end))
                 break
         if not job.slices or not job.queries:
-            self._give(job, Found(job.name, job.lookback, {}, None, done=True), stop)
+            self._give(job, Found(job.name, job.lookback, {}, None, done=True, at=self._clock.now()), stop)
             return
         start, end = job.slices[0]
-        now = self._clock.monotonic()
+        now, at = self._clock.monotonic(), self._clock.now()
         self._calls.spend(now)
         if job.lookback:
             self._lookback_calls.spend(now)
         page = self._api.search(job.queries[job.query], start, end, job.token)
-        job.pages, job.failures, job.trouble = job.pages + 1, 0, None
+        job.pages, job.failures, job.trouble, self._answered = job.pages + 1, 0, None, True
         reached = None
         job.token = page.next_token
         if job.token is None:
@@ -209,7 +227,7 @@ class Searcher:
                 if not job.cut:
                     reached = start if job.lookback else end
         done = not job.slices or (job.lookback and job.pages >= MOST_PAGES)
-        self._give(job, Found(job.name, job.lookback, page.answer, reached, done), stop)
+        self._give(job, Found(job.name, job.lookback, page.answer, reached, done, at), stop)
 
     def _give(self, job: Job, found: Found, stop: threading.Event) -> None:
         with self._lock:
@@ -222,9 +240,10 @@ class Searcher:
 
     def _failed(self, job: Job, error: XError) -> None:
         wait = TRIES[min(job.failures, len(TRIES) - 1)]
-        if error.reset is not None:
+        if error.reset is not None and error.trouble is Trouble.RATE_LIMITED:
+            # X sends a reset with every answer; it means something only with this one.
             wait = min(max(error.reset - self._clock.now().timestamp() + 1, 1.0), 900.0)
-        if error.trouble in FATAL or error.trouble is Trouble.CAPPED:
+        if error.trouble in FATAL or error.trouble in (Trouble.CAPPED, Trouble.OVER_BUDGET):
             wait = TRIES[-1]
         if error.trouble is Trouble.REFUSED:
             # A page's token may have grown too old.

@@ -25,6 +25,7 @@ from listener.x.backoff import Backoff, Budget, Schedule
 from listener.x.client import CONNECT_SECONDS, FATAL, FIELDS, Api, Trouble, XError, error_of, lead
 from listener.x.intake import Down, Intake, Unreadable, Up
 from listener.x.lines import Lines, TooLong
+from listener.x.tolls import Tolls
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ SILENCE: Final = 21.0
 """Seconds without a byte: X sends one at least every 20."""
 CHUNK: Final = 64 * 1024
 STOP_SECONDS: Final = 0.5
+FAILED_SECONDS: Final = 5.0
 UNWATCHED: Final = 10.0
 """Seconds without `watch` after which nobody takes what is read: another process may listen by then."""
 
@@ -42,6 +44,7 @@ _CAUSES: Final[Mapping[Trouble, Cause]] = {
     Trouble.TOO_MANY_CONNECTIONS: Cause.TOO_MANY_CONNECTIONS,
     Trouble.NO_RULES: Cause.RULES_UNCONFIRMED,
     Trouble.CAPPED: Cause.USAGE_CAPPED,
+    Trouble.OVER_BUDGET: Cause.BUDGET_CEILING,
     Trouble.UNAUTHORIZED: Cause.UNAUTHORIZED,
     Trouble.FORBIDDEN: Cause.FORBIDDEN,
     Trouble.REFUSED: Cause.REFUSED,
@@ -67,9 +70,9 @@ class End:
 class Wire(tweepy.StreamingClient):  # type: ignore[misc]
     """One connection, from its making to its end."""
 
-    def __init__(self, access: Access, intake: Intake, clock: Clock, silence: float) -> None:
+    def __init__(self, access: Access, tolls: Tolls, intake: Intake, clock: Clock, silence: float) -> None:
         super().__init__(access.token, chunk_size=CHUNK)
-        lead(self.session, access.base_url)
+        lead(self.session, access.base_url, tolls=tolls)
         self._intake = intake
         self._clock = clock
         self._silence = silence
@@ -199,6 +202,7 @@ class Stream:
         self._wire: Wire | None = None
         self._thread: threading.Thread | None = None
         self._watched = clock.monotonic()
+        self._forbidden = False
         self.next_at: float | None = None
         """Monotonic time of the next try; None while none is waited for."""
 
@@ -207,7 +211,7 @@ class Stream:
         return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
 
     def start(self) -> None:
-        if self.running:
+        if self.running or self._forbidden:
             return
         self._watched = self._clock.monotonic()
         # A new event: a former thread that still waits for an answer must stay stopped.
@@ -224,6 +228,7 @@ class Stream:
         if thread is not None and thread is not threading.current_thread():
             thread.join(STOP_SECONDS)
         self._wire, self._thread, self.next_at = None, None, None
+        self._forbidden = False
 
     def again(self, why: Cause) -> None:
         """End this connection and make another."""
@@ -245,6 +250,18 @@ class Stream:
             self.start()
 
     def _run(self, stop: threading.Event) -> None:
+        while True:
+            try:
+                self._keep_open(stop)
+                return
+            except Exception as error:
+                # Whatever it is, it must not make us deaf without a word.
+                log.error("x: the stream's thread failed: %s; it goes on", type(error).__name__)
+                self._intake.say(Down(self._intake.heard, Cause.RESET))
+                if self._pause(FAILED_SECONDS, stop):
+                    return
+
+    def _keep_open(self, stop: threading.Event) -> None:
         backoff = Backoff(self._chance)
         wait = 0.0
         while not self._pause(wait, stop):
@@ -259,6 +276,8 @@ class Stream:
                 return
             fatal = end.trouble in FATAL
             heard = self._intake.heard if end.lived is not None else None
+            # Whoever has not heard of it yet must not try again.
+            self._forbidden = fatal
             self._intake.say(Down(heard, end.cause, fatal))
             if fatal:
                 return
@@ -269,7 +288,7 @@ class Stream:
             log.warning("x: %s; connecting again in %.1f s", end.cause, wait)
 
     def _once(self, stop: threading.Event) -> End | None:
-        wire = Wire(self._access, self._intake, self._clock, self._silence)
+        wire = Wire(self._access, self._api.tolls, self._intake, self._clock, self._silence)
         if stop.is_set():
             return None
         self._wire = wire

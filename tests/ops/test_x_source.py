@@ -166,6 +166,67 @@ def test_a_line_that_cannot_be_read_ends_nothing_and_is_searched_for(fast: Town,
     assert len(crisis.values("deadletters")) == 1
 
 
+STRANGE = (
+    "[]", "0", "null", '"granvik"', "{}", '{"data": null}', '{"data": []}', '{"data": 5}', '{"data": {"id": {}}}',
+    '{"data": {"id": "5", "text": ["granvik"], "created_at": "2031-02-03T12:00:00Z"}}', '{"errors": {}}',
+    '{"errors": [null, 5, {"title": 7}]}', '{"data": {"id": "6", "text": "granvik", "created_at": "snart"}}',
+    '{"data": {"id": "7", "text": "granvik"}, "includes": [], "matching_rules": "alle"}', "[" * 5000, "NaN",
+)  # fmt: skip
+
+
+def test_no_line_of_whatever_shape_ends_the_stream_or_is_passed_over_in_silence(fast: Town, crisis: House) -> None:
+    """Stock tweepy ends for good, without a word, when its handler meets one it did not expect."""
+    hear(fast, crisis)
+    before = connects(fast)
+    for line in STRANGE:
+        fast.fake.do("garbage", line=line)
+    hear(fast, crisis)
+    settle(crisis)
+    assert connects(fast) == before
+    assert len(crisis.values("deadletters")) == len(STRANGE)
+
+
+@pytest.mark.parametrize("then", ["close", "abort", "reset"])
+def test_a_post_whose_line_is_cut_in_half_is_found_by_search(fast: Town, crisis: House, then: str) -> None:
+    hear(fast, crisis)
+    fast.fake.do("half_line", then=then)
+    cut_off = fast.fake.post("granvik, midt i et ord")
+    settle(crisis)
+    crisis.turn_until(lambda: crisis.captured()[cut_off.id] == 1)
+    settle(crisis)
+    assert crisis.origins()[cut_off.id] == "gap_fill"
+    assert set(crisis.captured().values()) == {1}
+    assert [v["reason"] for v in crisis.values("deadletters")] == ["broken_line"]
+
+
+def test_whatever_fails_in_the_streams_thread_ends_no_stream_for_good(fast: Town) -> None:
+    luck = iter([ZeroDivisionError("chance"), 0.5])
+
+    def chance() -> float:
+        value = next(luck, 0.5) if house.captured() else 0.5
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    house = fast.house(chance=chance)
+    house.open("granvik")
+    settle(house)
+    hear(fast, house)
+    fast.fake.do("reset")
+    missed = fast.fake.post("granvik, mens ingen hørte", live=False)
+    house.turn_until(lambda: house.captured()[missed.id] == 1)
+    settle(house)
+    hear(fast, house)
+    assert next(luck) == 0.5
+    assert fast.lost(house) == []
+
+
+def test_a_long_post_is_heard_whole(fast: Town, crisis: House) -> None:
+    said = "granvik " + "og så en lang historie " * 30 + "slutt"
+    first = hear(fast, crisis, said)
+    assert [v["text"] for v in crisis.values("mentions", "mention") if v["id"] == first] == [said]
+
+
 @pytest.mark.parametrize("oddity", ["untagged", "unmatched"])
 def test_a_post_without_its_rules_tag_is_a_post(fast: Town, crisis: House, oddity: str) -> None:
     fast.fake.do(oddity)
@@ -181,11 +242,35 @@ def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: House) -> None:
     assert crisis.captured() == {first: 1, second: 1, last: 1}
 
 
-def test_an_edit_is_the_same_post(fast: Town, crisis: House) -> None:
+def test_an_edit_is_captured_with_the_ids_it_had_before_and_counted_as_one_post(fast: Town, crisis: House) -> None:
     first = hear(fast, crisis)
-    fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
+    edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
+    again = fast.fake.do("edit", id=edit, text="det brenner litt i granvik")
+    fast.fake.do("again", last=3)
     last = hear(fast, crisis)
-    assert crisis.captured() == {first: 1, last: 1}
+    mentions = {v["id"]: v for v in crisis.values("mentions", "mention")}
+    assert crisis.captured() == {first: 1, edit: 1, again: 1, last: 1}
+    assert [mentions[i].get("edits") for i in (first, edit, again)] == [[], [first], [first, edit]]
+    assert mentions[again]["text"] == "det brenner litt i granvik"
+    assert sum(v["count"] for v in crisis.values("volumes") if v["track"] == "granvik") == 2
+
+
+def test_an_edit_that_comes_before_its_post_ends_the_same(fast: Town, crisis: House) -> None:
+    fast.fake.do("unordered", count=2)
+    first = fast.fake.post("det brenner i granvik").id
+    edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
+    crisis.turn_until(lambda: sum(crisis.captured().values()) == 2)
+    assert [v["id"] for v in crisis.values("mentions", "mention")] == [edit, first]
+    assert sum(v["count"] for v in crisis.values("volumes") if v["track"] == "granvik") == 1
+
+
+def test_what_search_brings_of_an_edited_post_is_captured_once(fast: Town, crisis: House) -> None:
+    first = hear(fast, crisis)
+    cut(fast, crisis)
+    edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
+    settle(crisis)
+    crisis.turn_until(lambda: crisis.captured()[edit] == 1)
+    assert crisis.captured() == {first: 1, edit: 1}
 
 
 def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, crisis: House) -> None:

@@ -211,6 +211,10 @@ class Commands:
         """Search does not find these posts."""
         self._faults.lacks.update(map(str, ids))
 
+    def refuse_queries(self, words: Sequence[str]) -> None:
+        """Search and counts refuse queries that hold one of these words, as X does what it cannot read."""
+        self._faults.refused_words.update(map(str, words))
+
     def search_lag(self, seconds: float) -> None:
         """Search finds a post only so long after it came."""
         self._faults.search_lag = seconds

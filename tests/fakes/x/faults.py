@@ -60,6 +60,8 @@ class Faults:
     """Connections that nobody holds but X counts: until when; None: until they are deleted."""
     lacks: set[str] = field(default_factory=set)
     """Ids that search does not know."""
+    refused_words: set[str] = field(default_factory=set)
+    """Search and counts refuse queries that hold one of these."""
     search_lag: float = 0.0
     """Seconds from a post's publication until search knows it."""
 

@@ -132,6 +132,8 @@ class SearchApi:
             raise _bad(params, "query", f"length is not between 1 and {limit}")
         try:
             matches = compile_rule(query, Dialect.SEARCH, limit)
+            if any(word in query for word in self._faults.refused_words):
+                raise InvalidRule("no viable alternative (at position 1)")
         except InvalidRule as wrong:
             message = f"There were errors processing your request: {', '.join(wrong.details)}"
             raise Refusal(invalid_request([{"parameters": {"query": [query]}, "message": message}])) from None

@@ -1,0 +1,266 @@
+"""What X costs, against a fake X on a real socket: caps in their order, never a silent stop, and a meter that survives.
+
+A minute of the listener's and the fake's time passes in each second of the test's. A post costs a dollar here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from x_support import SPEED, House, Town, town
+
+from listener.chain import append, verify
+from listener.records import Decision, DecisionKind
+from listener.tariff import Budget, Prices, Tariff
+from tests.fakes.x import ScaledClock
+
+DOLLAR = Prices(post=1, counts=0)
+TARIFF = Tariff(DOLLAR, Budget(soft=3, hard=6, ceiling=10))
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Town]:
+    # In the middle of a month and a day: none ends within a test.
+    with town(tmp_path, ScaledClock(SPEED, start=datetime(2031, 5, 14, 12, tzinfo=UTC))) as here:
+        yield here
+
+
+def listening(town: Town, tariff: Tariff = TARIFF, **more: Any) -> House:
+    house = town.house(tariff=tariff, **more)
+    house.open("granvik")
+    house.turn_until(house.hears)
+    return house
+
+
+def hear(town: Town, house: House, count: int = 1) -> list[str]:
+    """Posts, heard live."""
+    ids = [town.fake.post(f"granvik nummer {n}").id for n in range(count)]
+    house.turn_until(lambda: house.captured().keys() >= set(ids))
+    return ids
+
+
+def spent(house: House) -> float:
+    return float(house.values("spending")[-1]["month"]["usd"])
+
+
+def told(house: House) -> list[tuple[str, str]]:
+    return [(what, event) for what, event in house.alerts() if what.startswith("budget")]
+
+
+def raise_to(house: House, usd: float) -> None:
+    said = Decision(
+        kind=DecisionKind.BUDGET, id="x", at=house.clock.now(), by="kari", why="brannen er ikke slukket", usd=usd
+    )
+    append(house.bus, "decisions", said)
+
+
+def stopped(town: Town, house: House) -> None:
+    """Listened until the ceiling."""
+    hear(town, house, 10)
+    house.turn_until(lambda: house.state["state"] == "stopped")
+
+
+def test_caps_are_crossed_in_order_each_told_once_and_listening_goes_on_at_the_hard_one(fast: Town) -> None:
+    house = listening(fast)
+    hear(fast, house, 2)
+    assert told(house) == []
+    hear(fast, house)
+    assert told(house) == [("budget_soft", "fired")]
+    hear(fast, house, 3)
+    assert told(house) == [("budget_soft", "fired"), ("budget_hard", "fired")]
+    hear(fast, house, 3)
+    assert house.hears()
+    assert house.gaps()[-1].cause == "rules_unconfirmed"
+    assert len(told(house)) == 2
+    assert house.part.unready() is None
+    hear(fast, house)
+    house.turn_until(lambda: house.state["state"] == "stopped")
+    assert told(house)[2:] == [("budget_ceiling", "fired")]
+
+
+def test_the_ceiling_stops_as_a_gap_that_is_told(fast: Town) -> None:
+    house = listening(fast)
+    stopped(fast, house)
+    house.turn_until(lambda: not fast.fake.streams.open and house.causes()[-1] == "budget_ceiling")
+    missed = fast.fake.post("granvik, ikke hørt")
+    house.turn_for(1.5)
+    assert missed.id not in house.captured()
+    assert house.gaps()[-1].end is None
+    assert "x budget raise" in str(house.part.unready())
+    assert ("x_silent", "fired") not in house.alerts()
+    assert fast.lost(house) == []
+    assert spent(house) == 10
+
+
+def test_who_is_asked_about_money_is_on_duty_and_who_is_warned_is_ops(fast: Town) -> None:
+    house = listening(fast)
+    stopped(fast, house)
+    house.turn_until(lambda: len(told(house)) == 3)
+    routes = {v["reason"]: (v["to"], v["severity"]) for v in house.values("alerts")}
+    assert routes["budget_soft"] == ("ops", "warning")
+    assert routes["budget_hard"] == routes["budget_ceiling"] == ("duty", "critical")
+    for alert in house.values("alerts"):
+        for headline in alert["headline"].values():
+            assert len(headline) <= 160
+            assert "{" not in headline
+            if alert["to"] == "duty":
+                assert "lyttepost x budget raise --to 100 --why " in headline
+
+
+def test_a_raise_resumes_and_the_gap_is_filled(fast: Town) -> None:
+    house = listening(fast)
+    stopped(fast, house)
+    missed = fast.fake.post("granvik mens ingen betalte")
+    house.turn_for(0.5)
+    raise_to(house, 20)
+    asked = fast.clock.monotonic()
+    house.turn_until(lambda: bool(fast.fake.streams.open))
+    assert fast.clock.monotonic() - asked < 60  # a second of the test's
+    house.turn_until(lambda: house.captured()[missed.id] == 1)
+    house.turn_until(lambda: house.hears() and not house.state["unfilled"])
+    gap = next(gap for gap in house.gaps() if gap.cause == "budget_ceiling")
+    assert gap.refilled == 1
+    assert house.origins()[missed.id] == "gap_fill"
+    assert told(house)[3:] == [("budget_hard", "resolved"), ("budget_ceiling", "resolved")]
+    assert ("x_silent", "fired") not in house.alerts()
+    assert house.part.unready() is None
+    assert spent(house) == 11
+    assert set(house.captured().values()) == {1}
+    verify(house.records("decisions"))
+
+
+def test_a_raised_cap_is_crossed_and_told_anew(fast: Town) -> None:
+    house = listening(fast)
+    hear(fast, house, 6)
+    raise_to(house, 8)
+    house.turn_until(lambda: ("budget_hard", "resolved") in told(house))
+    hear(fast, house, 2)
+    assert [event for what, event in told(house) if what == "budget_hard"] == ["fired", "resolved", "fired"]
+    ids = {v["id"] for v in house.values("alerts") if v["reason"] == "budget_hard"}
+    assert len(ids) == 2
+
+
+def test_nothing_that_costs_passes_at_the_ceiling_and_rules_do(fast: Town) -> None:
+    house = listening(fast)
+    stopped(fast, house)
+    house.turn_for(0.2)
+    before = len(fast.fake.requests("/search/recent")), len(fast.fake.requests("/search/stream", "GET"))
+    house.open("sandnesbrua", name="Ras", lookback=3600)
+    house.turn_until(lambda: any("sandnesbrua" in rule.value for rule in fast.fake.world.rules.values()))
+    house.turn_for(1.0)
+    assert (len(fast.fake.requests("/search/recent")), len(fast.fake.requests("/search/stream", "GET"))) == before
+    assert house.causes()[-1] == "budget_ceiling"
+
+
+def test_a_killed_listener_leaves_its_meter_to_the_next(fast: Town) -> None:
+    house = listening(fast)
+    ids = hear(fast, house, 4)
+    house.die()
+    again = fast.house(tariff=TARIFF)
+    again.turn_until(lambda: again.hears() and not again.state["unfilled"])
+    hear(fast, again)
+    # Its search for the time in between found the four again: they are paid for.
+    assert spent(again) == 5
+    assert again.captured().keys() > set(ids)
+    assert told(again) == [("budget_soft", "fired")]
+
+
+def test_a_restart_at_the_ceiling_reads_nothing_and_pages_nobody_again(fast: Town) -> None:
+    house = listening(fast)
+    stopped(fast, house)
+    house.turn_until(lambda: house.causes()[-1] == "budget_ceiling")
+    connects, before = len(fast.fake.requests("/search/stream", "GET")), told(house)
+    house.die()
+    again = fast.house(tariff=TARIFF)
+    again.turn_for(1.0)
+    assert again.state["state"] == "stopped"
+    assert len(fast.fake.requests("/search/stream", "GET")) == connects
+    assert told(again) == before
+    assert [gap.cause for gap in again.gaps() if gap.end is None] == ["budget_ceiling"]
+    raise_to(again, 20)
+    again.turn_until(again.hears)
+
+
+def test_a_standby_takes_the_meter_over_with_the_lease(fast: Town) -> None:
+    house = listening(fast)
+    hear(fast, house, 2)
+    time.sleep(0.2)  # longer than the lease, in their time
+    second = fast.house(holder="another@test", tariff=TARIFF)
+    second.turn_until(second.hears)
+    hear(fast, second)
+    assert spent(second) == 3
+    for _ in range(5):
+        house.listen.step(0.0)
+    assert spent(second) == 3
+
+
+def test_money_is_counted_for_the_incident_that_it_was_for(fast: Town) -> None:
+    house = listening(fast)
+    house.open("sandnesbrua", name="Ras")
+    house.turn_until(lambda: any("sandnesbrua" in rule.value for rule in fast.fake.world.rules.values()))
+    house.turn_until(house.hears)
+    hear(fast, house, 2)
+    post = fast.fake.post("kø ved sandnesbrua")
+    house.turn_until(lambda: house.captured()[post.id] == 1)
+    incidents = house.values("spending")[-1]["incidents"]
+    assert {key: tally["posts"] for key, tally in incidents.items()} == {"brann-0": 2, "ras-1": 1}
+    assert house.metrics.spent.labels("x", "month", "")._value.get() <= spent(house)
+
+
+def test_calls_are_counted_by_endpoint_and_failed_ones_cost_nothing(fast: Town) -> None:
+    prices = Prices(post=0, other=0, search=1)
+    house = listening(fast, Tariff(prices, Budget(soft=100, hard=100, ceiling=100)))
+    house.turn_until(lambda: not house.state["unfilled"])
+    house.turn_for(0.2)
+    answered = len(fast.fake.requests("/search/recent"))
+    assert spent(house) == answered > 0
+    fast.fake.do("refuse", status=503, on="search", seconds=90)
+    fast.fake.do("reset")
+    house.turn_until(lambda: not house.hears())
+    house.turn_until(lambda: any(r.status == 503 for r in fast.fake.requests("/search/recent")))
+    house.turn_until(lambda: house.hears() and not house.state["unfilled"])
+    house.turn_for(0.2)
+    tries = fast.fake.requests("/search/recent")
+    assert house.values("spending")[-1]["calls"]["search"] == len(tries)
+    assert spent(house) == sum(r.status == 200 for r in tries) < len(tries)
+    assert house.metrics.calls.labels("x", "search", "failed")._value.get() >= 1
+
+
+def test_a_month_that_begins_lets_x_be_heard_again(tmp_path: Path) -> None:
+    start = datetime(2031, 5, 31, 23, 59, tzinfo=UTC) - timedelta(minutes=3)
+    with town(tmp_path, ScaledClock(SPEED, start=start)) as here:
+        house = listening(here)
+        raise_to(house, 7)
+        hear(here, house, 6)
+        house.turn_for(0.8)
+        hear(here, house, 5)
+        house.turn_until(lambda: house.state["state"] == "stopped")
+        house.turn_until(house.hears, 15)
+        assert house.clock.now().month == 6
+        hear(here, house)
+        last = house.values("spending")[-1]
+        # The gap over the month's end is searched from shortly before it: what X bills again in June is counted again.
+        assert last["month"]["usd"] <= 7
+        assert [event for what, event in told(house) if what == "budget_ceiling"] == ["fired", "resolved"]
+        assert house.metrics.budget.labels("x", "hard")._value.get() == 6
+
+
+def test_only_the_one_that_listens_shows_what_it_costs(fast: Town) -> None:
+    house = listening(fast)
+    hear(fast, house)
+    house.turn_for(0.1)
+
+    def shown(house: House) -> float | None:
+        labels = {"source": "x", "scope": "incident", "incident": "brann-0"}
+        return house.metrics.registry.get_sample_value("lyttepost_spent_dollars", labels)
+
+    assert shown(house) == 1
+    time.sleep(0.2)  # longer than the lease, in their time
+    second = fast.house(holder="another@test", tariff=TARIFF)
+    second.turn_until(lambda: shown(second) == 1)
+    house.turn_until(lambda: shown(house) is None)

@@ -1,0 +1,252 @@
+"""Gaps of X that end in an odd way: nobody was there when the crisis ended, search knows late, search refuses, the
+disk is full. A minute of the listener's and the fake's time passes in each second of the test's."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from x_support import SPEED, House, Town, town
+
+from listener.gaps import is_whole
+from listener.mode import Action
+from listener.units import format_instant
+from tests.fakes.x import ScaledClock
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Town]:
+    with town(tmp_path, ScaledClock(SPEED)) as here:
+        yield here
+
+
+@pytest.fixture
+def crisis(fast: Town) -> House:
+    """Listening for `granvik`, and has heard of it."""
+    return begun(fast.house())
+
+
+def begun(house: House) -> House:
+    house.open("granvik")
+    house.turn_until(lambda: house.hears() and not house.state["unfilled"])
+    house.turn_for(0.1)
+    return house
+
+
+def hear(town: Town, house: House) -> str:
+    post = town.fake.post("det brenner i granvik")
+    house.turn_until(lambda: house.captured()[post.id] == 1)
+    return post.id
+
+
+def connects(town: Town) -> int:
+    return len(town.fake.requests("/search/stream", "GET"))
+
+
+# --- the end of a crisis in which nobody ran --------------------------------------------------------------------------
+
+
+def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fast: Town, crisis: House) -> None:
+    heard = hear(fast, crisis)
+    crisis.turn_for(0.2)
+    last = crisis.ticks()[-1]
+    crisis.die()
+    missed = fast.fake.post("granvik mens ingen kjørte")
+    time.sleep(0.3)
+    crisis.switch(Action.CLOSE)
+    later = fast.fake.post("granvik etter at det var over", live=False)
+    again = fast.house()
+    again.turn_until(lambda: bool(again.gaps()) and again.gaps()[-1].cause == "process_down")
+    gap = again.gaps()[-1]
+    closed_at = next(iter(again.following.state.incidents.values())).closed_at
+    assert (gap.start, gap.end) == (last, closed_at)
+    again.turn_until(lambda: is_whole(again.gaps()[-1]))
+    assert again.captured() == {heard: 1, missed.id: 1}
+    assert later.id not in again.captured()
+    assert again.gaps()[-1].refilled == 1
+    assert not fast.fake.streams.open
+
+
+def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", on="stream")
+    fast.fake.do("reset")
+    crisis.turn_until(lambda: crisis.gaps()[-1].end is None)
+    crisis.turn_for(0.1)
+    crisis.die()
+    crisis.switch(Action.CLOSE)
+    time.sleep(0.2)
+    again = fast.house()
+    again.turn_until(lambda: all(gap.end is not None for gap in again.gaps()))
+    assert again.causes() == ["rules_unconfirmed", "reset"]
+    assert again.gaps()[-1].end == next(iter(again.following.state.incidents.values())).closed_at
+
+
+def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    crisis.switch(Action.CLOSE)
+    crisis.turn_until(lambda: not fast.fake.world.rules)
+    crisis.turn_for(0.3)
+    crisis.die()
+    time.sleep(0.3)
+    again = fast.house()
+    again.turn_for(0.5)
+    assert again.causes() == ["rules_unconfirmed"]
+
+
+def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_same(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", on="search", seconds=120)
+    fast.fake.do("reset")
+    missed = fast.fake.post("granvik i gapet", live=False)
+    crisis.turn_until(lambda: crisis.hears() and bool(crisis.state["unfilled"]))
+    crisis.switch(Action.CLOSE)
+    crisis.turn_until(lambda: crisis.captured()[missed.id] == 1, 15)
+    assert all(map(is_whole, crisis.gaps()))
+
+
+# --- search that knows late -------------------------------------------------------------------------------------------
+
+
+def cut_and_missed(town: Town, house: House) -> str:
+    """A gap, and a post in it that search knows only two minutes later."""
+    town.fake.do("search_lag", seconds=120)
+    town.fake.do("reset")
+    missed = town.fake.post("granvik i gapet", live=False)
+    house.turn_until(lambda: not house.hears())
+    house.turn_until(lambda: house.hears() and not house.state["unfilled"])
+    assert is_whole(house.gaps()[-1])
+    assert house.gaps()[-1].refilled == 0
+    assert missed.id not in house.captured()
+    return missed.id
+
+
+def test_what_search_knew_too_late_is_found_by_a_second_sweep(fast: Town, crisis: House) -> None:
+    missed = cut_and_missed(fast, crisis)
+    crisis.turn_until(lambda: crisis.captured()[missed] == 1)
+    crisis.turn_for(0.2)
+    gap = crisis.gaps()[-1]
+    assert (gap.refilled, is_whole(gap)) == (1, True)
+    assert crisis.origins()[missed] == "gap_fill"
+    searches = [r for r in fast.fake.requests("/search/recent") if gap.end and r.at > gap.end]
+    assert len([r for r in searches if r.params["start_time"] <= format_instant(gap.end or gap.start)]) <= 4
+    assert all(r.status == 200 for r in searches)
+
+
+def test_a_second_sweep_outlives_the_process(fast: Town, crisis: House) -> None:
+    missed = cut_and_missed(fast, crisis)
+    swept = crisis.gaps()[-1]
+    crisis.turn_for(0.1)
+    crisis.die()
+    again = fast.house()
+    again.turn_until(lambda: again.captured()[missed] == 1, 15)
+    again.turn_for(0.2)
+    assert {gap.id: gap.refilled for gap in again.gaps()}[swept.id] == 1
+    assert set(again.captured().values()) == {1}
+
+
+# --- search that refuses ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_search_that_x_refuses_is_told_to_ops_until_it_answers(fast: Town, crisis: House, status: int) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", status=status, on="search")
+    fast.fake.do("reset")
+    crisis.turn_until(lambda: ("x_search_refused", "fired") in crisis.alerts())
+    assert crisis.hears()
+    assert crisis.alerts().count(("x_search_refused", "fired")) == 1
+    assert not is_whole(crisis.gaps()[-1])
+    fast.fake.do("heal")
+    crisis.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
+    crisis.turn_until(lambda: ("x_search_refused", "resolved") in crisis.alerts())
+
+
+def test_a_search_that_only_fails_is_no_refusal(fast: Town, crisis: House) -> None:
+    hear(fast, crisis)
+    fast.fake.do("refuse", status=503, on="search", seconds=90)
+    fast.fake.do("reset")
+    crisis.turn_until(lambda: not crisis.hears())
+    crisis.turn_until(lambda: crisis.hears() and not crisis.state["unfilled"], 15)
+    assert all(what != "x_search_refused" for what, _ in crisis.alerts())
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 120 MiB, of which the reserve takes 32."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk that can be filled needs the right to mount one")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    other = disk / "other-program.bin"
+    with other.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(b"\1" * size)
+            except OSError:
+                continue
+    return other
+
+
+@pytest.fixture
+def full(small_disk: Path) -> Iterator[tuple[Town, House, Path]]:
+    """Listening, with a queue of 20 lines, on a disk that has filled up."""
+    with town(small_disk / "data", ScaledClock(SPEED)) as here:
+        house = begun(here.house(durable=True, most_lines=20))
+        hear(here, house)
+        other = fill(small_disk)
+        for _ in range(4):
+            here.fake.post("det brenner i granvik")
+        house.turn_until(lambda: "disk_full" in house.causes())
+        yield here, house, other
+
+
+def all_found(here: Town, house: House) -> None:
+    house.turn_until(lambda: house.captured().keys() == here.fake.world.posts.keys(), 20)
+    house.turn_until(lambda: house.hears() and not house.state["unfilled"], 15)
+    assert set(house.captured().values()) == {1}
+    assert all(map(is_whole, house.gaps()))
+
+
+def test_while_the_disk_is_full_the_stream_is_kept_and_what_is_too_much_is_a_gap(
+    full: tuple[Town, House, Path],
+) -> None:
+    here, house, other = full
+    before, known = connects(here), len(house.captured())
+    here.fake.do("reset")
+    house.turn_until(lambda: connects(here) > before and bool(here.fake.streams.open))
+    here.fake.do("silence", seconds=300, loses=True)
+    house.turn_until(lambda: connects(here) > before + 1 and bool(here.fake.streams.open))
+    for number in range(60):
+        here.fake.post(f"granvik {number}")
+    house.turn_for(0.5)
+    assert len(house.captured()) == known
+    other.unlink()
+    all_found(here, house)
+    assert {"disk_full", "reset", "queue_full"} <= set(house.causes())
+
+
+def test_while_the_disk_is_full_the_tracks_follow_the_mode(full: tuple[Town, House, Path]) -> None:
+    here, house, other = full
+    here.fake.do("reset")
+    house.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
+    house.turn_until(lambda: any("sandnesbrua" in rule.value for rule in here.fake.world.rules.values()))
+    here.fake.post("kø på sandnesbrua")
+    house.turn_for(0.3)
+    other.unlink()
+    all_found(here, house)
