@@ -14,33 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 
+from listener.bus.kafka_settings import KafkaSettings
 from listener.bus.topics import Retention
 from listener.config import Loc, RawSettings, mend, raw_settings
 from listener.errors import ConfigError
 from listener.records import AuthorClass
-from listener.units import format_duration, parse_duration
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("write a duration like 10s, 5m, 6h or 30d")
-    return parse_duration(value)
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
+from listener.tariff import Budget, Prices, Tariff
+from listener.tree import Duration, Tree
 
 SHOWN = frozenset({"host", "encryption", "from", "sender", "user", "texts"})
 """Words under `channels` that are no secret, beside `…_file`. Anything else may be one: an address with a key in it,
@@ -77,13 +59,10 @@ def _known_speed(text: str) -> str:
     return text
 
 
-class Tree(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class BusSettings(Tree):
     url: str = "embedded:"
     partitions: int = Field(default=1, ge=1, le=256)
+    kafka: KafkaSettings = KafkaSettings()
 
 
 class ModeSettings(Tree):
@@ -107,11 +86,22 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+class XCountsSettings(Tree):
+    every: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=1))] = timedelta(minutes=5)
+
+
 class XSettings(Tree):
     base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.x.com"
     bearer_token: SecretStr | None = None
     bearer_token_file: Path | None = None
     reposts: bool = True
+    counts: XCountsSettings = XCountsSettings()
+    prices: Prices = Prices()
+    budget: Budget = Budget()
+
+    @property
+    def tariff(self) -> Tariff:
+        return Tariff(self.prices, self.budget)
 
 
 class NamedAccounts(Tree):
@@ -186,22 +176,15 @@ def load_settings(raw: RawSettings | None = None) -> Settings:
         raise explain(raw, error) from None
 
 
+def kafka_settings(raw: RawSettings) -> KafkaSettings:
+    """These alone, for a command that must not stumble over what else the settings hold. Raises ConfigError."""
+    try:
+        return KafkaSettings.model_validate(raw.get("bus.kafka", {}))
+    except ValidationError as error:
+        raise explain(raw, error, ("bus", "kafka")) from None
+
+
 def explain(raw: RawSettings, error: ValidationError, prefix: Loc = ()) -> ConfigError:
     """What pydantic refused of the settings → one line each, with the variable or the file and line it came from."""
     problems = error.errors(include_input=False, include_url=False)
     return ConfigError("\n".join(str(raw.error(prefix + p["loc"], mend(p))) for p in problems))
-
-
-def read_secret(value: SecretStr | None, file: Path | None, name: str) -> SecretStr | None:
-    """The secret, from the setting or else from its file. Raises ConfigError when both are set or the file is unfit."""
-    if file is None:
-        return value
-    if value is not None:
-        raise ConfigError(f"{name} and {name}_file are both set; keep one of them")
-    try:
-        text = file.expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}_file: {file} cannot be read ({type(error).__name__})") from None
-    if not text:
-        raise ConfigError(f"{name}_file: {file} is empty")
-    return SecretStr(text)

@@ -26,10 +26,14 @@ from listener.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from listener.bus.kafka_settings import KafkaSettings
     from listener.bus.topics import TopicSpec
     from listener.clock import Clock
 
-BUSES: Mapping[str, str] = {"embedded": "listener.bus.embedded:EmbeddedBus"}
+BUSES: Mapping[str, str] = {
+    "embedded": "listener.bus.embedded:EmbeddedBus",
+    "kafka": "listener.bus.kafka:KafkaBus",
+}
 """URL scheme → class."""
 
 
@@ -117,7 +121,10 @@ class Lease(Protocol):
     """One holder at a time. A holder that did not renew in time has lost it."""
 
     def renew(self) -> bool:
-        """True while we hold it, having got it just now included."""
+        """True while we hold it, having got it just now included.
+
+        False at least once when another held it meanwhile, free or not: what we know is out of date.
+        """
 
     def release(self) -> None: ...
 
@@ -194,12 +201,20 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode()) % partitions
 
 
-def open_bus(url: str, folder: Path, clock: Clock, *, durable: bool = True) -> Bus:
-    """`embedded:` → a log in `folder`. `durable=False` is faster and unsafe: for replays, whose bus is thrown away."""
+def open_bus(url: str, folder: Path, clock: Clock, *, durable: bool = True, kafka: KafkaSettings | None = None) -> Bus:
+    """`embedded:` → a log in `folder`; `kafka://host:9092,host2:9092` → a cluster, reached as `kafka` says.
+
+    `durable=False` is faster and unsafe: for replays, whose bus is thrown away. Raises ConfigError.
+    """
     from listener.plugins import load
 
     scheme, _, rest = url.partition(":")
     if scheme not in BUSES:
         raise ConfigError(f"bus.url: no bus is called {scheme!r}; known: {', '.join(BUSES)}")
-    bus: Bus = load(BUSES[scheme])(rest, folder, clock, durable=durable)
+    further: dict[str, object] = {}
+    if scheme == "kafka":
+        from listener.bus.kafka_settings import KafkaSettings
+
+        further = {"settings": kafka or KafkaSettings()}
+    bus: Bus = load(BUSES[scheme])(rest, folder, clock, durable=durable, **further)
     return bus

@@ -243,13 +243,17 @@ class RowLease:
         self._name = name
         self._holder = holder
         self._ttl = ttl
+        self._held = False
 
     def renew(self) -> bool:
-        return self._bus.store.write(self._renew)
+        self._held = self._bus.store.write(self._renew)
+        return self._held
 
     def _renew(self, db: sqlite3.Connection) -> bool:
         now = self._bus.clock.monotonic()
         row = db.execute("SELECT holder, beat, ttl FROM leases WHERE name=?", (self._name,)).fetchone()
+        if self._held and (row is None or row[0] != self._holder):
+            return False
         if row is not None and row[0] != self._holder and 0 <= now - row[1] < row[2]:
             return False
         db.execute("INSERT OR REPLACE INTO leases VALUES(?,?,?,?)", (self._name, self._holder, now, self._ttl))
@@ -263,5 +267,6 @@ class RowLease:
             raise Fenced(f"{self._holder} lost the lease {self._name}")
 
     def release(self) -> None:
+        self._held = False
         mine = (self._name, self._holder)
         self._bus.store.write(lambda db: db.execute("DELETE FROM leases WHERE name=? AND holder=?", mine))

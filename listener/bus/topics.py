@@ -47,8 +47,11 @@ TOPICS: Mapping[str, TopicSpec] = {
         TopicSpec(
             "findings", "mentions understood, one for each incident", "incident:source:post id", Retention.PRIVACY
         ),
-        TopicSpec("volumes", "counts per minute, no content", "source:track", Retention.BASELINE),
+        TopicSpec(
+            "volumes", "counts per minute, no content; *… is several together", "source:track", Retention.BASELINE
+        ),
         TopicSpec("gaps", "from, to, cause, refilled how far", "source", Retention.BASELINE),
+        TopicSpec("spending", "what a source has cost, month by month", "source:month", Retention.COMPACTED),
         TopicSpec("alerts", "every state of an alert: ids and digests", "alert id", Retention.ARCHIVE, durable=True),
         TopicSpec("deliveries", "intents and outcomes, hash-chained", "alert id", Retention.ARCHIVE, durable=True),
         TopicSpec("decisions", "every human word, hash-chained", "id of the thing", Retention.ARCHIVE, durable=True),

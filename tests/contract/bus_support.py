@@ -1,7 +1,8 @@
-"""What the contract suite shares. A further bus plugs in by one entry in `SITES`."""
+"""What the contract suite shares. A further bus plugs in by one entry in `SITES` (see `conftest.site`)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -9,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from listener.bus import Bus, Consumer, Message, Record, open_bus
-from listener.bus.topics import Retention, topic_specs
+from listener.bus.topics import TOPICS, Retention, topic_specs
 from listener.clock import Clock, SystemClock
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +31,8 @@ class SetClock:
     """Tells the time it was set to; the monotonic clock is the machine's."""
 
     def __init__(self) -> None:
-        self.time = datetime(2024, 3, 1, 12, tzinfo=UTC)
+        # Today: a broker drops by its own clock what is older than the retention.
+        self.time = datetime.now(UTC).replace(microsecond=0)
 
     def now(self) -> datetime:
         return self.time
@@ -43,10 +46,11 @@ class SetClock:
 
 @dataclass(frozen=True)
 class Site:
-    """Where one bus lives: what another process needs to open the same one."""
+    """Where one bus lives: what another process needs to open the same one. `disk`: where its bytes lie, if known."""
 
     url: str
     folder: Path
+    disk: Path | None
 
     def open(self, clock: Clock | None = None) -> Bus:
         bus = open_bus(self.url, self.folder, clock or SystemClock())
@@ -55,7 +59,19 @@ class Site:
 
     def files(self) -> Iterator[Path]:
         """All files that hold the bus's bytes."""
-        return (path for path in self.folder.rglob("*") if path.is_file())
+        assert self.disk
+        return (path for path in self.disk.rglob("*") if path.is_file())
+
+    def holds(self, text: bytes) -> bool:
+        """Whether the bytes are in any file. A broker's files come and go."""
+        for path in self.files():
+            with contextlib.suppress(FileNotFoundError):
+                if text in path.read_bytes():
+                    return True
+        return False
+
+    def settle(self, bus: Bus, topic: str) -> None:
+        """Do what must happen for a compacted topic to be compacted now."""
 
     def start(self, *args: object, crash: str = "") -> subprocess.Popen[str]:
         """Run one of `child.py`'s parts in a process of its own."""
@@ -69,7 +85,43 @@ class Site:
         )
 
 
-SITES: Mapping[str, Callable[[Path], Site]] = {"embedded": lambda folder: Site("embedded:", folder / "data")}
+class KafkaSite(Site):
+    """A deployment of its own on a cluster that all tests share."""
+
+    def open(self, clock: Clock | None = None) -> Bus:
+        bus = super().open(clock)
+        if isinstance(clock, SetClock):
+            self._alter(bus, TOPICS, {"message.timestamp.after.max.ms": str((1 << 63) - 1)})
+        return bus
+
+    def files(self) -> Iterator[Path]:
+        """Those of its own topics. What was removed waits under a name of its own to be deleted."""
+        prefix = self.url.partition("prefix=")[2]
+        return (path for path in super().files() if path.parent.name.startswith(f"{prefix}."))
+
+    def settle(self, bus: Bus, topic: str) -> None:
+        self._alter(bus, [topic], {"segment.ms": "1", "max.compaction.lag.ms": "1", "min.cleanable.dirty.ratio": "0"})
+        time.sleep(0.05)
+        bus.publish([Message(topic, "settled", None)])
+
+    def _alter(self, bus: Bus, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        from listener.bus.kafka import KafkaBus
+        from listener.bus.kafka.topics import alter
+
+        assert isinstance(bus, KafkaBus)
+        alter(bus.cluster, {bus.cluster.name(topic): config for topic in topics})
+
+
+def embedded(folder: Path) -> Site:
+    return Site("embedded:", folder / "data", folder / "data")
+
+
+def on_kafka(cluster: str, folder: Path, disk: Path | None) -> Site:
+    return KafkaSite(f"{cluster}?prefix=t{uuid4().hex[:12]}", folder / "data", disk)
+
+
+SITES: Mapping[str, str | None] = {"embedded": None, "kafka": "kafka_url"}
+"""Bus → the fixture that tells where it can be reached, if it must be started."""
 
 
 def mentions(count: int, start: int = 0, size: int = 0) -> list[Message]:

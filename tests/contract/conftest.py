@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jars
 import pytest
-from bus_support import SITES, Site
+import stand_in
+from broker import Cluster
+from bus_support import SITES, Site, embedded, on_kafka
+from choice import Kind, choose
+from topics import drop_topics
 
 from listener.bus import Bus
 
 
 @pytest.fixture(params=SITES)
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
-    return SITES[request.param](tmp_path)
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    server = SITES[request.param]
+    if server is None:
+        yield embedded(tmp_path)
+        return
+    monkeypatch.setattr("listener.bus.kafka.members.REBALANCE_SECONDS", 3.0)
+    url = request.getfixturevalue(server)
+    made = on_kafka(url, tmp_path, request.getfixturevalue("kafka_disk"))
+    yield made
+    drop_topics(made.url)
+
+
+@pytest.fixture(scope="session")
+def kafka_disk(request: pytest.FixtureRequest, kafka_url: str) -> Path | None:
+    """Where the broker's files are, when it is ours."""
+    if choose(os.environ, jars.lacking(), stand_in.program() is not None).kind is not Kind.APACHE:
+        return None
+    cluster: Cluster = request.getfixturevalue("kafka_cluster")
+    return cluster.folder(1)
 
 
 @pytest.fixture

@@ -18,17 +18,30 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bus_support import ROOT, SITES, SetClock, Site, drain, eventually, everything, finish, mentions, said
+from bus_support import (
+    PARTITIONS,
+    ROOT,
+    SetClock,
+    Site,
+    drain,
+    embedded,
+    eventually,
+    everything,
+    finish,
+    mentions,
+    said,
+)
 
 from listener.bus import Message, TopicPartition, log, open_bus
 from listener.bus.embedded import EmbeddedBus
+from listener.bus.topics import TOPICS, topic_specs
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError, Corrupt
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return SITES["embedded"](tmp_path)
+    return embedded(tmp_path)
 
 
 @contextlib.contextmanager
@@ -84,7 +97,7 @@ def test_processes_may_begin_a_log_together(site: Site, processes):
     for thread in threads:
         thread.join()
     opened = site.open()
-    assert len(opened.topics()) == 10
+    assert len(opened.topics()) == len(TOPICS)
     opened.close()
 
 
@@ -114,6 +127,13 @@ def test_a_purge_that_a_reader_holds_up_is_not_called_done(site: Site, bus):
             bus.purge([(TopicPartition("mentions", 0), "x:1")])
         db.execute("ROLLBACK")
     bus.purge([(TopicPartition("mentions", 0), "x:1")])
+
+
+def test_a_topic_that_is_there_keeps_its_partitions(site: Site, bus):
+    other = site.open()
+    other.ensure(topic_specs(PARTITIONS * 2, {}))
+    assert other.partitions("mentions") == bus.partitions("mentions") == PARTITIONS
+    other.close()
 
 
 def marked(rng: random.Random, number: int) -> bytes:

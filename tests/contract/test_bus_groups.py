@@ -154,12 +154,18 @@ def test_a_member_too_many_waits_in_reserve(bus):
     assert sorted(len(c.assignment) for c in consumers) == [0, *[1] * PARTITIONS]
 
 
-def test_a_rebalance_between_poll_and_commit_fences(bus):
+def replace(bus: Bus, member: str):
+    """Another member, which got partitions though the one before it had not come back for more."""
+    other = join(bus, member)
+    assert eventually(lambda: other.poll(0.1) is not None and bool(other.assignment))
+    return other
+
+
+def test_who_was_replaced_between_poll_and_commit_writes_nothing(bus):
     bus.publish(mentions(40))
     one = join(bus, "a")
     records = drain(one, 40)
-    two = join(bus, "b")
-    two.poll(0)
+    two = replace(bus, "b")
     with pytest.raises(Fenced):
         copy(bus, one, records)
     assert everything(bus, "findings") == []
@@ -178,8 +184,7 @@ def test_who_was_fenced_begins_again_where_the_group_is(bus):
     bus.publish(mentions(40))
     one = join(bus, "a")
     records = drain(one, 40)
-    two = join(bus, "b")
-    two.close()
+    replace(bus, "b").close()
     with pytest.raises(Fenced):
         commit(bus, one, records)
     again = drain(one, 40)
@@ -277,7 +282,7 @@ def test_members_that_come_and_go_lose_nothing_and_double_nothing(bus):
     join(bus, "first").close()
     with bus.transaction("first") as transaction:
         consumer = join(bus, "first")
-        consumer.poll(0, 1)
+        settle([consumer])
         transaction.commit(consumer, {tp: Commit(0) for tp in ALL})
     consumer.close()
     threads = [threading.Thread(target=work, args=(f"m{n}", 5 + 6 * n)) for n in range(4)]
@@ -308,6 +313,15 @@ def test_a_lease_that_is_not_renewed_is_lost(bus):
     assert not two.renew()
     assert eventually(two.renew, patience=5)
     assert not one.renew()
+
+
+def test_who_lost_a_lease_is_told_so_before_it_is_theirs_again(bus):
+    one, two = bus.lease("listener:x", "one", 0.3), bus.lease("listener:x", "two", 30)
+    assert one.renew()
+    assert eventually(two.renew)
+    two.release()
+    assert not one.renew()
+    assert eventually(one.renew)
 
 
 def test_a_lease_outlives_its_killed_holder_no_longer_than_its_time(bus, processes):

@@ -1,0 +1,226 @@
+"""One Kafka cluster as one deployment sees it: its address and names, its answers in time, its errors in our words.
+
+Several deployments may share a cluster: `kafka://host:9092?prefix=north` puts `north.` before the names of its topics,
+groups and transactional ids. Every question has a time limit: a broker that is away is told of, never waited for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl
+
+from kafka import TopicPartition as KafkaPartition
+from kafka import errors
+from kafka.admin import KafkaAdminClient
+from kafka.protocol.consumer.offsets import IsolationLevel, OffsetSpec
+
+from listener.bus import TopicPartition
+from listener.bus.kafka.overheard import overhearing, tls_refusal
+from listener.errors import BusError, ConfigError, LyttepostError
+
+if TYPE_CHECKING:
+    from listener.bus.kafka_settings import KafkaSettings
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 4.0
+"""A cluster that has not answered in this time counts as away."""
+ADMIN_SECONDS = 2.0
+"""So long an answer of one broker is waited for before another is asked."""
+RETRY_SECONDS = 0.05
+NAME_CHARS = 249
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
+_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_PASSING = (errors.UnknownBrokerIdError, errors.BrokerNotAvailableError)
+"""A client that was cut off knows no brokers for a moment; kafka-python does not call this retriable."""
+_ERROR = re.compile(r"\w+Error\b")
+_AWAY = frozenset({"KafkaTimeoutError", "RequestTimedOutError", "KafkaConnectionError", "NodeNotReadyError"})
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+_DENIED = (
+    errors.SaslAuthenticationFailedError,
+    errors.AuthorizationError,
+    errors.UnsupportedSaslMechanismError,
+    errors.IllegalSaslStateError,
+)
+_WORDS: Mapping[type[BaseException], str] = {
+    errors.NotEnoughReplicasError: "too few copies are in sync; are enough brokers up?",
+    errors.NotEnoughReplicasAfterAppendError: "too few copies are in sync; are enough brokers up?",
+    errors.InvalidTimestampError: "this machine's clock is far from the broker's; set the clock",
+    errors.MessageSizeTooLargeError: "a record is larger than the topic's max.message.bytes allows",
+    errors.RecordListTooLargeError: "a record is larger than the topic's max.message.bytes allows",
+    errors.OffsetMetadataTooLargeError: "the broker's offset.metadata.max.bytes is below 4096; raise it",
+    errors.KafkaStorageError: "the broker's disk has failed",
+    errors.CoordinatorNotAvailableError: "no coordinator; are enough brokers up?",
+    errors.LeaderNotAvailableError: "a partition has no leader; are enough brokers up?",
+    errors.UnstableOffsetCommitError: "a member that is gone left a transaction open, which soon ends by itself",
+    errors.GroupMaxSizeReachedError: "the group is full; raise the broker's group.max.size",
+    errors.InvalidSessionTimeoutError: "the broker's group.min.session.timeout.ms is above 6000; lower it",
+    errors.IllegalStateError: "the bus is closed",
+}
+
+
+@dataclass
+class Counts:
+    """What went on underneath since the start, for the metrics."""
+
+    rebalances: Counter[str] = field(default_factory=Counter)
+    """Assignments that a group's members here were given, by group."""
+    producer_errors: Counter[str] = field(default_factory=Counter)
+    """Writes that failed, by Kafka's name of the error."""
+    retries: Counter[str] = field(default_factory=Counter)
+    """Writes that were tried again, by Kafka's name of the error."""
+
+
+class Cluster:
+    """`rest` is what stands behind `kafka:`. Thread-safe; connects when first asked something."""
+
+    def __init__(self, rest: str, settings: KafkaSettings) -> None:
+        self.hosts, self.prefix = _parse(rest)
+        self.settings = settings
+        self.counts = Counts()
+        self.closed = threading.Event()
+        self._security = settings.client()
+        self._lock = threading.Lock()
+        self._admin: KafkaAdminClient | None = None
+
+    # --- names -------------------------------------------------------------------------------------------------
+
+    def name(self, ours: str) -> str:
+        """A topic's, group's or transaction's name on the cluster."""
+        return self.prefix + ours
+
+    def at(self, tp: TopicPartition) -> KafkaPartition:
+        return KafkaPartition(self.prefix + tp.topic, tp.partition)
+
+    def back(self, tp: KafkaPartition) -> TopicPartition:
+        return TopicPartition(tp.topic.removeprefix(self.prefix), tp.partition)
+
+    # --- asking ------------------------------------------------------------------------------------------------
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        """Arguments that every client of kafka-python gets."""
+        return {
+            "bootstrap_servers": self.hosts,
+            "client_id": "lyttepost",
+            "bootstrap_timeout_ms": round(ANSWER_SECONDS * 1000),
+            "request_timeout_ms": round(ANSWER_SECONDS * 1000),
+            "retry_backoff_ms": 20,
+            "reconnect_backoff_max_ms": 1000,
+            **self._security,
+            **more,
+        }
+
+    def make(self, what: str, factory: Callable[..., T], **options: Any) -> T:
+        """A client, connected. Raises ConfigError when the cluster refuses us, BusError when it is away."""
+        self.check_open()
+        with overhearing() as heard:
+            try:
+                return factory(**self.options(**options))
+            except (errors.KafkaError, OSError) as error:
+                raise self.explain(heard.reason(error), what) from None
+
+    def admin(self) -> KafkaAdminClient:
+        with self._lock:
+            if self._admin is None:
+                self._admin = self.make("connect", KafkaAdminClient, request_timeout_ms=round(ADMIN_SECONDS * 1000))
+            return self._admin
+
+    def ask(self, what: str, question: Callable[[KafkaAdminClient], T], seconds: float = ANSWER_SECONDS) -> T:
+        """The admin client's answer; what passes by itself is tried again. Raises BusError or ConfigError."""
+        deadline = time.monotonic() + seconds
+        while True:
+            admin = self.admin()
+            self.check_open()
+            try:
+                return question(admin)
+            except errors.KafkaError as error:
+                if not (error.retriable or isinstance(error, _PASSING)) or time.monotonic() > deadline:
+                    raise self.explain(error, what) from None
+            except (OSError, RuntimeError) as error:
+                raise self.explain(error, what) from None
+            self.closed.wait(RETRY_SECONDS)
+
+    def offsets(
+        self, tps: Iterable[TopicPartition], spec: int, *, committed: bool = True, seconds: float = ANSWER_SECONDS
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """Offset and time (ms, or -1) that `spec` names in each partition; `committed`: up to the last stable one."""
+        wanted = {self.at(tp): spec for tp in tps}
+        if not wanted:
+            return {}
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        found = self.ask(
+            "ask for offsets",
+            lambda admin: admin.list_partition_offsets(wanted, isolation_level=level, timeout_ms=round(seconds * 1000)),
+            seconds,
+        )
+        return {self.back(tp): (place.offset, place.timestamp) for tp, place in found.items()}
+
+    def ends(self, tps: Iterable[TopicPartition], *, committed: bool = True) -> dict[TopicPartition, int]:
+        found = self.offsets(tps, OffsetSpec.LATEST, committed=committed)
+        return {tp: offset for tp, (offset, _) in found.items()}
+
+    def begins(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: offset for tp, (offset, _) in self.offsets(tps, OffsetSpec.EARLIEST).items()}
+
+    def commits(self, group: str) -> dict[TopicPartition, int]:
+        """Where a group goes on, as far as that is settled."""
+        name = self.name(group)
+        found: Any = self.ask("ask for commits", methodcaller("list_group_offsets", name))
+        return {self.back(tp): place.offset for tp, place in found[name].items() if place.offset >= 0}
+
+    # --- telling -----------------------------------------------------------------------------------------------
+
+    def explain(self, error: BaseException, what: str) -> LyttepostError:
+        """Kafka's error → ours, with the mend."""
+        name, where = type(error).__name__, f"kafka {self.hosts}"
+        if isinstance(error, _DENIED):
+            return ConfigError(f"{where}: may not {what} ({name}); see bus.kafka.sasl, bus.kafka.tls and the ACLs")
+        if words := tls_refusal(error):
+            return ConfigError(f"{where}: cannot {what}: TLS: {words}; see bus.kafka.tls")
+        if words := _WORDS.get(type(error)):
+            return BusError(f"{where}: cannot {what}: {words} ({name})")
+        inner = set(_ERROR.findall(str(error)))
+        if isinstance(error, (errors.RetriableError, OSError, *_PASSING)) or not _AWAY.isdisjoint(inner):
+            return BusError(f"{where}: cannot {what}: no answer ({name}); are the brokers up and reachable from here?")
+        return BusError(f"{where}: cannot {what} ({name})")
+
+    def check_open(self) -> None:
+        if self.closed.is_set():
+            raise BusError(f"kafka {self.hosts}: the bus is closed")
+
+    def close(self) -> None:
+        self.closed.set()
+        with self._lock:
+            if self._admin is not None:
+                self._admin.close()
+
+
+def safe(name: str) -> str:
+    """A name with only what Kafka allows in a member's name; different ones stay different."""
+    changed = _UNSAFE.sub(lambda found: f".{ord(found[0]):x}.", name)
+    return changed if len(changed) <= NAME_CHARS else hashlib.sha256(name.encode()).hexdigest()
+
+
+def _parse(rest: str) -> tuple[str, str]:
+    hosts, _, query = rest.removeprefix("//").strip("/").partition("?")
+    hosts = hosts.strip("/")
+    wrong = [host for host in hosts.split(",") if not _HOST.fullmatch(host)]
+    if wrong:
+        raise ConfigError(f"bus.url: {wrong[0]!r} is no host:port; write kafka://host:9092,host2:9092")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    prefix = given.pop("prefix", None)
+    if given:
+        raise ConfigError(f"bus.url: {next(iter(given))!r} is not known; only ?prefix=… is, the rest is bus.kafka.…")
+    if prefix is not None and not _PREFIX.fullmatch(prefix):
+        raise ConfigError(f"bus.url: prefix {prefix!r}: use 1 to 40 letters, digits, - or _")
+    return hosts, f"{prefix}." if prefix else ""

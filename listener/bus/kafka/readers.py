@@ -1,0 +1,204 @@
+"""Reading from Kafka, by oneself. Only what was committed is seen.
+
+kafka-python's `poll` says nothing when the brokers are gone, so whoever hears nothing asks from time to time whether
+anybody is there. And an empty answer does not mean the end, so a poll that may not wait looks where the end is.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaConsumer, errors
+
+from listener.bus import Commit, Record, TopicPartition
+from listener.bus.kafka.cluster import ANSWER_SECONDS, Cluster
+from listener.bus.kafka.keys import plain
+from listener.errors import BusError, Fenced
+
+if TYPE_CHECKING:
+    from kafka import TopicPartition as KafkaPartition
+
+SLICE_SECONDS = 0.1
+FETCH_WAIT_MS = 200
+"""How long a broker may hold back an answer until there is news. Who changes partitions waits for the last answer."""
+FIRST_SECONDS = 0.01
+"""A poll that may not wait gives the network this long all the same."""
+QUIET_SECONDS = 2.0
+"""Who heard nothing for so long asks whether the cluster is there."""
+STALL_SECONDS = 10.0
+
+
+class Reader:
+    """Reads partitions by itself. One thread; close it."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        positions: Mapping[TopicPartition, int],
+        *,
+        key: Callable[[str, str], str] = plain,
+        **options: Any,
+    ) -> None:
+        self._cluster = cluster
+        self._key = key
+        self._consumer: Any = _consumer(cluster, **options)
+        self._closing = weakref.finalize(self, _close, self._consumer)
+        self._newest: dict[TopicPartition, int] = {}
+        self._heard = time.monotonic()
+        if positions:
+            self._consumer.assign([cluster.at(tp) for tp in positions])
+            for tp, offset in positions.items():
+                self.seek(tp, offset)
+
+    @property
+    def assignment(self) -> frozenset[TopicPartition]:
+        self._check_open()
+        return frozenset(self._cluster.back(tp) for tp in self._consumer.assignment())
+
+    def committed(self, tp: TopicPartition) -> Commit | None:
+        return None
+
+    def position(self, tp: TopicPartition) -> int:
+        found = self._ask("find its place", lambda c: c.position(self._cluster.at(tp), timeout_ms=ms(ANSWER_SECONDS)))
+        if found is None:
+            raise BusError(
+                f"kafka {self._cluster.hosts}: cannot tell the place in {tp.topic}/{tp.partition}: no answer"
+            )
+        return int(found)
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        if tp not in self.assignment:
+            raise BusError(f"{tp.topic}/{tp.partition} is not read here")
+        self._ask("seek", lambda c: c.seek(self._cluster.at(tp), offset))
+        self._newest.pop(tp, None)
+
+    def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
+        deadline = time.monotonic() + timeout
+        while True:
+            records = self._slice(deadline, limit)
+            if records:
+                return records
+            if time.monotonic() >= deadline:
+                break
+        return [] if timeout > 0 else self._rest(limit)
+
+    def each(self, tp: TopicPartition, start: int, end: int, limit: int = 1000) -> Iterator[Record]:
+        """What stands in one partition from `start` to before `end`, whatever this reader read before."""
+        self._ask("read", lambda c: c.assign([self._cluster.at(tp)]))
+        self.seek(tp, start)
+        stalled = time.monotonic() + STALL_SECONDS
+        while self.position(tp) < end:
+            records = self._slice(0.0, limit)
+            yield from (record for record in records if record.offset < end)
+            if records:
+                stalled = time.monotonic() + STALL_SECONDS
+            elif time.monotonic() > stalled:
+                raise self._stalled()
+
+    def count(self, ranges: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, int]:
+        """Records from the first to before the second offset, in each partition."""
+        counted = dict.fromkeys(ranges, 0)
+        if not ranges:
+            return counted
+        self._ask("read", lambda c: c.assign([self._cluster.at(tp) for tp in ranges]))
+        for tp, (start, _) in ranges.items():
+            self.seek(tp, start)
+        stalled = time.monotonic() + STALL_SECONDS
+        while any(self.position(tp) < end for tp, (_, end) in ranges.items()):
+            for record in self._slice(0.0, 1000):
+                counted[record.tp] += record.offset < ranges[record.tp][1]
+            if time.monotonic() > stalled:
+                raise self._stalled()
+        return counted
+
+    def close(self) -> None:
+        self._closing()
+
+    def _stalled(self) -> BusError:
+        return BusError(f"kafka {self._cluster.hosts}: there is more to read, and the brokers do not give it")
+
+    def _slice(self, deadline: float, limit: int) -> list[Record]:
+        """What comes within a moment."""
+        wait = min(max(deadline - time.monotonic(), FIRST_SECONDS), SLICE_SECONDS)
+        found = self._ask("read", lambda c: c.poll(timeout_ms=ms(wait), max_records=limit))
+        now = time.monotonic()
+        if found:
+            self._heard = now
+        elif now - self._heard > QUIET_SECONDS:
+            self._check_alive()
+            self._heard = now
+        return self._records(found)
+
+    def _rest(self, limit: int) -> list[Record]:
+        """Nothing is at hand; nothing is there only if this stands at the ends."""
+        ends = self._ends()
+        stalled = time.monotonic() + STALL_SECONDS
+        while any(self.position(tp) < end for tp, end in ends.items()):
+            if records := self._slice(0.0, limit):
+                return records
+            if time.monotonic() > stalled:
+                raise self._stalled()
+        return []
+
+    def _ends(self) -> dict[TopicPartition, int]:
+        """Asked on a line of its own: behind a fetch that waits for news, a broker answers nothing else."""
+        committed = self._consumer.config["isolation_level"] == "read_committed"
+        return self._cluster.ends(self.assignment, committed=committed)
+
+    def _check_alive(self) -> None:
+        self._ends()
+
+    def _records(self, found: Mapping[KafkaPartition, list[Any]]) -> list[Record]:
+        out: list[Record] = []
+        for kafka_tp, raws in found.items():
+            tp = self._cluster.back(kafka_tp)
+            topic, partition = tp
+            newest = self._newest.get(tp, 0)
+            for raw in raws:
+                # Writers on several machines may differ by a little; a reader's time never runs back.
+                newest = max(newest, raw.timestamp)
+                key = (raw.key or b"").decode(errors="replace")
+                out.append(Record(topic, partition, raw.offset, self._key(topic, key), raw.value, newest))
+            self._newest[tp] = newest
+        return out
+
+    def _ask(self, what: str, question: Callable[[KafkaConsumer], Any]) -> Any:
+        self._check_open()
+        try:
+            return question(self._consumer)
+        except errors.FencedInstanceIdError as error:
+            raise Fenced(f"another process took this member's name ({type(error).__name__})") from None
+        except (errors.KafkaError, OSError, RuntimeError) as error:
+            raise self._cluster.explain(error, what) from None
+
+    def _check_open(self) -> None:
+        self._cluster.check_open()
+        if not self._closing.alive:
+            raise BusError("this reader is closed")
+
+
+def _consumer(cluster: Cluster, **options: Any) -> KafkaConsumer:
+    return cluster.make(
+        "read",
+        KafkaConsumer,
+        **{
+            "isolation_level": "read_committed",
+            "auto_offset_reset": "earliest",
+            "enable_auto_commit": False,
+            "allow_auto_create_topics": False,
+            "fetch_max_wait_ms": FETCH_WAIT_MS,
+            "metrics_enabled": False,
+            **options,
+        },
+    )
+
+
+def _close(consumer: KafkaConsumer) -> None:
+    consumer.close(autocommit=False, timeout_ms=1000)
+
+
+def ms(seconds: float) -> int:
+    return round(seconds * 1000)

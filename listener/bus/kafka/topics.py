@@ -1,0 +1,199 @@
+"""Topics on Kafka: made as the table asks, or checked; a wrong one stops the start, with the command that mends it.
+
+What a setting may change at any time, retention, is applied. What would lose records or break an order is not ours
+to change on a running cluster: partitions, copies, clean-up, and how long purged content may stay in a segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from kafka import errors
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from listener.bus.kafka.cluster import Cluster
+from listener.bus.topics import TOPICS, Retention, TopicSpec
+from listener.errors import ConfigError
+
+LEASES = TopicSpec("leases", "who holds what only one may do", "lease", Retention.COMPACTED)
+"""Beside the table: the bus's own."""
+TOMBSTONES = timedelta(days=7)
+"""A reader that was away for less than this still learns what was purged."""
+FILES = timedelta(seconds=1)
+"""How long the broker keeps a file that it has compacted away; its own default is a minute."""
+SMALL_SEGMENT = timedelta(minutes=10)
+MAKE_SECONDS = 15.0
+POLICIES = {Retention.PRIVACY: "compact,delete", Retention.COMPACTED: "compact"}
+
+AT_MOST = ("max.compaction.lag.ms", "segment.ms")
+AT_LEAST = ("min.insync.replicas", "delete.retention.ms")
+EXACTLY = ("cleanup.policy", "message.timestamp.type", "unclean.leader.election.enable", "retention.bytes")
+
+
+def ensure(cluster: Cluster, specs: Iterable[TopicSpec]) -> dict[str, int]:
+    """Make what is missing, check what is there. Topic → partitions. Raises ConfigError with the mend."""
+    wanted = {cluster.name(spec.name): spec for spec in (*specs, LEASES)}
+    there = _describe(cluster, list(wanted))
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        _make(cluster, {name: wanted[name] for name in missing})
+        there |= _describe(cluster, missing)
+    configs = configs_of(cluster, [name for name in wanted if name not in missing])
+    problems: list[str] = []
+    for name, config in configs.items():
+        problems += _partition_problems(cluster, name, wanted[name], there[name])
+        problems += _config_problems(cluster, name, wanted[name], config)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    _keep_as_long_as_asked(cluster, wanted, configs)
+    return {spec.name: len(there[name]["partitions"]) for name, spec in wanted.items()}
+
+
+def found(cluster: Cluster) -> dict[str, int]:
+    """Our topics on the cluster, the bus's own left out, and their partitions."""
+    names = cluster.ask("list topics", lambda admin: admin.list_topics())
+    ours = [name for name in names if name.removeprefix(cluster.prefix) in TOPICS and name.startswith(cluster.prefix)]
+    described = _describe(cluster, ours) if ours else {}
+    return {name.removeprefix(cluster.prefix): len(topic["partitions"]) for name, topic in described.items()}
+
+
+def config_of(cluster: Cluster, spec: TopicSpec) -> dict[str, str]:
+    """A topic's configuration. Nothing that decides over loss is left to the cluster's defaults."""
+    settings = cluster.settings
+    config = {
+        "cleanup.policy": POLICIES.get(spec.retention, "delete"),
+        "message.timestamp.type": "CreateTime",
+        "min.insync.replicas": str(settings.in_sync),
+        "unclean.leader.election.enable": "false",
+        "retention.bytes": "-1",
+        "retention.ms": "-1" if spec.keep is None else _ms(spec.keep),
+    }
+    if spec.retention is Retention.PRIVACY:
+        config |= {
+            "max.compaction.lag.ms": _ms(settings.purge_lag),
+            "segment.ms": _ms(settings.segment),
+            "delete.retention.ms": _ms(TOMBSTONES),
+            "file.delete.delay.ms": _ms(FILES),
+        }
+    elif spec.retention is Retention.COMPACTED:
+        config |= {"segment.ms": _ms(SMALL_SEGMENT), "max.compaction.lag.ms": _ms(SMALL_SEGMENT)}
+    return config
+
+
+def alter(cluster: Cluster, changes: Mapping[str, Mapping[str, str]]) -> None:
+    """Cluster's topic name → what to set. Raises ConfigError when we may not, BusError."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict(config)) for name, config in changes.items()]
+    cluster.ask("alter topics", lambda admin: admin.alter_configs(resources, raise_on_unknown=False))
+
+
+def _ms(time: timedelta) -> str:
+    return str(round(time.total_seconds() * 1000))
+
+
+def _describe(cluster: Cluster, names: list[str]) -> dict[str, Any]:
+    found = cluster.ask("describe topics", lambda admin: admin.describe_topics(names))
+    return {topic["name"]: topic for topic in found if topic["error_code"] == 0}
+
+
+def configs_of(cluster: Cluster, names: list[str]) -> dict[str, dict[str, str]]:
+    """Topics by their names on the cluster, as they are now."""
+    if not names:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found = cluster.ask(
+        "describe topics", lambda admin: admin.describe_configs(resources, config_filter="all").get("topic", {})
+    )
+    return {name: {key: str(entry["value"]) for key, entry in config.items()} for name, config in found.items()}
+
+
+def _make(cluster: Cluster, specs: Mapping[str, TopicSpec]) -> None:
+    """Another process may make them at the same moment."""
+    topics = {
+        name: {
+            "num_partitions": spec.partitions,
+            "replication_factor": cluster.settings.replication,
+            "configs": config_of(cluster, spec),
+        }
+        for name, spec in specs.items()
+    }
+    made = cluster.ask("make topics", lambda admin: admin.create_topics(topics, raise_errors=False))
+    problems = []
+    for topic in made["topics"]:
+        error: type[Exception] = errors.for_code(topic["error_code"])  # type: ignore[no-untyped-call]
+        if error not in (errors.NoError, errors.TopicAlreadyExistsError):
+            command = _create_command(cluster, topic["name"], specs[topic["name"]])
+            problems.append(f"bus: topic {topic['name']} cannot be made ({error.__name__}); mend with: {command}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    cluster.ask(
+        "make topics", lambda admin: admin.wait_for_topics(list(specs), timeout_ms=round(MAKE_SECONDS * 1000)), 0.0
+    )
+
+
+def _partition_problems(cluster: Cluster, name: str, spec: TopicSpec, found: Mapping[str, Any]) -> list[str]:
+    parts = found["partitions"]
+    problems = []
+    if len(parts) != spec.partitions:
+        problems.append(
+            f"bus: topic {name} has {len(parts)} partitions where {spec.partitions} is asked for; its records are "
+            f"spread by their number: "
+            + (
+                f"set bus.partitions to {len(parts)}"
+                if spec.retention is Retention.PRIVACY
+                else f"move it away and make it anew: {_create_command(cluster, name, spec)}"
+            )
+        )
+    copies = min(len(part["replica_nodes"]) for part in parts)
+    if copies < cluster.settings.replication:
+        problems.append(
+            f"bus: topic {name} has {copies} copies, bus.kafka.replication asks for {cluster.settings.replication}; "
+            f"mend with: kafka-reassign-partitions.sh --bootstrap-server {cluster.hosts} --execute "
+            f"--reassignment-json-file … (or lower bus.kafka.replication)"
+        )
+    return problems
+
+
+def _config_problems(cluster: Cluster, name: str, spec: TopicSpec, found: Mapping[str, str]) -> list[str]:
+    wrong = {}
+    for key, wanted in config_of(cluster, spec).items():
+        has = found.get(key, "")
+        if (
+            (key in EXACTLY and _words(has) != _words(wanted))
+            or (key in AT_MOST and int(has) > int(wanted))
+            or (key in AT_LEAST and int(has) < int(wanted))
+        ):
+            wrong[key] = (has, wanted)
+    if not wrong:
+        return []
+    said = ", ".join(f"{key} is {has} instead of {wanted}" for key, (has, wanted) in wrong.items())
+    config = ",".join(f"{key}=[{v}]" if "," in v else f"{key}={v}" for key, (_, v) in wrong.items())
+    return [
+        f"bus: topic {name}: {said}; mend with: kafka-configs.sh --bootstrap-server {cluster.hosts} --alter "
+        f"--entity-type topics --entity-name {name} --add-config '{config}'"
+    ]
+
+
+def _words(value: str) -> set[str]:
+    return {word.strip() for word in value.split(",")}
+
+
+def _keep_as_long_as_asked(
+    cluster: Cluster, wanted: Mapping[str, TopicSpec], configs: Mapping[str, Mapping[str, str]]
+) -> None:
+    changes = {}
+    for name, found in configs.items():
+        keep = config_of(cluster, wanted[name])["retention.ms"]
+        if found["retention.ms"] != keep:
+            changes[name] = {"retention.ms": keep}
+    if changes:
+        alter(cluster, changes)
+
+
+def _create_command(cluster: Cluster, name: str, spec: TopicSpec) -> str:
+    config = " ".join(f"--config {key}={value}" for key, value in config_of(cluster, spec).items())
+    return (
+        f"kafka-topics.sh --bootstrap-server {cluster.hosts} --create --topic {name} --partitions {spec.partitions} "
+        f"--replication-factor {cluster.settings.replication} {config}"
+    )

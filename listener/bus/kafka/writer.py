@@ -1,0 +1,316 @@
+"""Writing: one record at a time, or many with offsets in a transaction, each with a time limit and a certain outcome.
+
+kafka-python's own `commit_transaction`, `abort_transaction` and `send_offsets_to_transaction` wait for ever when the
+cluster is away, so what they wait for is waited for here, with a limit.
+
+A write that failed throws its producer away; the next one takes a new producer, which first settles what the old one
+left open. Where it cannot be known whether a commit took effect, `Unsure` says so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+from kafka import KafkaProducer, errors
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
+
+from listener.bus import Commit, TopicPartition
+from listener.bus.kafka.cluster import Cluster
+from listener.crash import point
+from listener.errors import BusError, Fenced, LyttepostError
+
+DELIVERY_SECONDS = 8.0
+"""A record that no broker has taken by then has failed."""
+TRANSACTION_SECONDS = 10.0
+"""The broker ends a transaction that its writer left open after so long; until then nobody reads past it."""
+MARGIN_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
+VISIBLE_SECONDS = 1.0
+RETRY_WITHIN_SECONDS = 2.0
+"""A write that failed faster than this failed for what its producer was, not because the cluster is away."""
+CHUNK_BYTES = 4 << 20
+"""So much is in flight at most: the producer itself would take any amount."""
+
+FENCED = (
+    errors.ProducerFencedError,
+    errors.InvalidProducerEpochError,
+    errors.FencedInstanceIdError,
+    errors.CommitFailedError,
+    errors.IllegalGenerationError,
+    errors.UnknownMemberIdError,
+)
+
+
+class Put(NamedTuple):
+    """One record to be written, its partition and time chosen."""
+
+    tp: TopicPartition
+    key: str
+    value: bytes | None
+    time_ms: int
+
+
+class GroupCommit(NamedTuple):
+    """Offsets to go with a transaction, and how to wait until they are told to whoever asks."""
+
+    metadata: ConsumerGroupMetadata
+    commits: Mapping[TopicPartition, Commit]
+    await_settled: Callable[[TopicPartition], None]
+
+
+class Unsure(BusError):
+    """The cluster went away in the middle of a commit: it took effect or it did not."""
+
+
+class Taken(Fenced):
+    """Another took over. `by_namesake`: under the very name of this member."""
+
+    by_namesake = False
+
+
+class Single:
+    """Writes one record, durably, outside any transaction. Thread-safe."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._lock = threading.Lock()
+        self._producer: Any = None
+
+    def put(self, put: Put) -> int:
+        """The offset. Raises BusError; the record may have been written all the same when the cluster went away."""
+        producer = self._ready()
+        try:
+            future = _send(self._cluster, producer, put)
+            return int(future.get(DELIVERY_SECONDS + MARGIN_SECONDS).offset)
+        except (errors.KafkaError, ValueError) as error:
+            self._cluster.counts.producer_errors[type(error).__name__] += 1
+            with self._lock:
+                if self._producer is producer:
+                    self._producer = None
+            _discard(producer)
+            raise self._cluster.explain(error, f"write to {put.tp.topic}") from None
+
+    def _ready(self) -> Any:
+        with self._lock:
+            if self._producer is None:
+                self._producer = _producer(self._cluster, linger_ms=0)
+            return self._producer
+
+    def close(self) -> None:
+        with self._lock:
+            if self._producer is not None:
+                _close(self._producer)
+                self._producer = None
+
+
+class Writer:
+    """One transactional id. Who begins to write under it fences whoever wrote under it before. Thread-safe."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.name = name
+        self.lock = threading.RLock()
+        self._cluster = cluster
+        self._producer: Any = None
+
+    @property
+    def began(self) -> bool:
+        """Nobody else has begun to write under this name since, as far as we know."""
+        return self._producer is not None
+
+    def begin(self) -> None:
+        """Fence the others and settle what they or we left open. Raises BusError."""
+        with self.lock:
+            if self._producer is not None:
+                return
+            producer = _producer(
+                self._cluster,
+                linger_ms=20,
+                transactional_id=self._cluster.name(self.name),
+                transaction_timeout_ms=round(TRANSACTION_SECONDS * 1000),
+            )
+            try:
+                producer.init_transactions()
+            except errors.KafkaError as error:
+                _discard(producer)
+                self._cluster.counts.producer_errors[type(error).__name__] += 1
+                raise self._cluster.explain(error, f"begin to write as {self.name}") from None
+            self._producer = producer
+
+    def write(self, puts: Sequence[Put], groups: Sequence[GroupCommit] = (), *, insist: bool = False) -> list[int]:
+        """All of it or nothing, and readable when this returns. The offsets, in order.
+
+        `insist`: begin anew once where the producer went out of date. Not for whom a new beginning could rob another.
+        Raises Taken (nothing written), Unsure, or BusError (nothing written).
+        """
+        with self.lock:
+            fresh, started = not self.began, time.monotonic()
+            try:
+                self.begin()
+                return self._write(puts, groups)
+            except (Fenced, Unsure):
+                raise
+            except BusError:
+                # What a producer knows goes out of date: its id expires after a week's silence, brokers change.
+                if fresh or not insist or time.monotonic() - started > RETRY_WITHIN_SECONDS:
+                    raise
+                self._cluster.counts.retries[self.name] += 1
+                self.begin()
+                return self._write(puts, groups)
+
+    def _write(self, puts: Sequence[Put], groups: Sequence[GroupCommit]) -> list[int]:
+        producer = self._producer
+        manager = producer._transaction_manager
+        committing = False
+        try:
+            producer.begin_transaction()
+            offsets = _send_all(self._cluster, producer, puts)
+            for group in groups:
+                places = {self._cluster.at(tp): _place(commit) for tp, commit in group.commits.items()}
+                _await(producer, partial(manager.send_offsets_to_transaction, places, group.metadata))
+            point("bus.before_commit")
+            committing = True
+            _await(producer, manager.begin_commit)
+        except (errors.KafkaError, ValueError) as error:
+            raise self._failed(error, committing) from None
+        except BaseException:
+            self.drop()
+            raise
+        self._await_visible(puts, offsets)
+        for group in groups:
+            group.await_settled(next(iter(group.commits)))
+        point("bus.after_commit")
+        return offsets
+
+    def abort(self, puts: Sequence[Put]) -> None:
+        """Write what nobody reads. Raises BusError."""
+        with self.lock:
+            self.begin()
+            producer = self._producer
+            try:
+                producer.begin_transaction()
+                _send_all(self._cluster, producer, puts)
+                _await(producer, producer._transaction_manager.begin_abort)
+            except (errors.KafkaError, ValueError) as error:
+                raise self._failed(error, False) from None
+
+    def _failed(self, error: Exception, committing: bool) -> LyttepostError:
+        producer = self._producer
+        manager = producer._transaction_manager
+        causes = (error, manager.last_error)
+        self._cluster.counts.producer_errors[type(error).__name__] += 1
+        fenced = next((cause for cause in causes if isinstance(cause, FENCED)), None)
+        aborted = False
+        away = any(isinstance(cause, errors.KafkaTimeoutError) for cause in causes)
+        if not away and (manager.has_abortable_error() or not committing):
+            try:
+                _await(producer, manager.begin_abort)
+                aborted = True
+            except errors.KafkaError:
+                pass
+        if not aborted:
+            self.drop()
+        if fenced is not None:
+            taken = Taken(f"{self.name}: another took over ({type(fenced).__name__})")
+            taken.by_namesake = isinstance(fenced, errors.FencedInstanceIdError)
+            return taken
+        if committing and not aborted:
+            return Unsure(f"kafka {self._cluster.hosts}: away while {self.name} committed; what it wrote may be there")
+        return self._cluster.explain(manager.last_error or error, f"write as {self.name}")
+
+    def _await_visible(self, puts: Sequence[Put], offsets: Sequence[int]) -> None:
+        """A commit is certain before it is readable; and who begins anew before that is made to wait longer."""
+        last: dict[TopicPartition, int] = {}
+        for put, offset in zip(puts, offsets, strict=True):
+            last[put.tp] = max(offset, last.get(put.tp, -1))
+        deadline = time.monotonic() + VISIBLE_SECONDS
+        while last and time.monotonic() < deadline:
+            try:
+                ends = self._cluster.ends(last)
+            except LyttepostError:
+                return
+            last = {tp: offset for tp, offset in last.items() if ends[tp] <= offset}
+
+    def drop(self) -> None:
+        """Forget the producer: the next write begins anew, and what this one left open ends then, or by itself."""
+        with self.lock:
+            if self._producer is not None:
+                _discard(self._producer)
+                self._producer = None
+
+    def close(self) -> None:
+        with self.lock:
+            if self._producer is not None:
+                _close(self._producer)
+                self._producer = None
+
+
+def _producer(cluster: Cluster, **options: Any) -> Any:
+    """A KafkaProducer; no type of it, for its parts that wait without a limit are gone round."""
+    return cluster.make(
+        "write",
+        KafkaProducer,
+        acks="all",
+        enable_idempotence=True,
+        batch_size=256 << 10,
+        compression_type="lz4",
+        max_block_ms=round(DELIVERY_SECONDS * 1000),
+        delivery_timeout_ms=round(DELIVERY_SECONDS * 1000),
+        metrics_enabled=False,
+        **options,
+    )
+
+
+def _send(cluster: Cluster, producer: Any, put: Put) -> Any:
+    topic, partition = cluster.at(put.tp)
+    return producer.send(topic, put.value, put.key.encode(), partition=partition, timestamp_ms=put.time_ms)
+
+
+def _send_all(cluster: Cluster, producer: Any, puts: Sequence[Put]) -> list[int]:
+    """Their offsets, once all are taken."""
+    offsets: list[int] = []
+    waiting: list[Any] = []
+    size = 0
+    for put in puts:
+        waiting.append(_send(cluster, producer, put))
+        size += len(put.value or b"") + len(put.key)
+        if size > CHUNK_BYTES:
+            offsets += _taken(producer, waiting)
+            waiting, size = [], 0
+    return offsets + _taken(producer, waiting)
+
+
+def _taken(producer: Any, waiting: Sequence[Any]) -> list[int]:
+    if waiting:
+        producer.flush(DELIVERY_SECONDS + MARGIN_SECONDS)
+    return [int(future.get(MARGIN_SECONDS).offset) for future in waiting]
+
+
+def _close(producer: Any) -> None:
+    with suppress(errors.KafkaError):
+        producer.close(CLOSE_SECONDS)
+        return
+    _discard(producer)
+
+
+def _discard(producer: Any) -> None:
+    """Its own `close` gives up while records wait, and leaves its thread running: so the thread is ended first."""
+    producer._sender.force_close()
+    with suppress(errors.KafkaError):
+        producer.close(CLOSE_SECONDS)
+
+
+def _await(producer: Any, begin: Callable[[], Any]) -> None:
+    """Begin a step of the transaction and wait for its end. Raises KafkaTimeoutError when none comes."""
+    result = begin()
+    producer._sender.wakeup()
+    if not result.wait(timeout_ms=round(DELIVERY_SECONDS * 1000)):
+        raise errors.KafkaTimeoutError("no answer")
+
+
+def _place(commit: Commit) -> OffsetAndMetadata:
+    return OffsetAndMetadata(commit.offset, commit.metadata, -1)

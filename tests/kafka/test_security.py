@@ -1,0 +1,159 @@
+"""TLS, SCRAM and client certificates, against a broker that insists on them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from broker import Cluster, brokers
+from certificates import authority, signed
+
+from listener.bus import Message, TopicPartition, open_bus
+from listener.bus.kafka_settings import KafkaSettings
+from listener.bus.topics import TOPICS
+from listener.clock import SystemClock
+from listener.errors import LyttepostError
+
+ROOT = Path(__file__).parents[2]
+USER = "lyttepost"
+PASSWORD = "right-and-secret"
+WRONG = "wrong-but-secret"
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed .ssl.SSLSocket:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """kafka-python leaves the socket of a handshake that failed to the garbage collector: let it come here."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ca, its `listener` and `broker`; and `stranger`, whom nobody trusts."""
+    folder = tmp_path_factory.mktemp("vault")
+    ca = authority(folder)
+    signed(ca, "listener")
+    certificate, key = signed(ca, "broker")
+    (folder / "keystore.pem").write_text(key.read_text() + certificate.read_text())
+    signed(authority(folder, "strangers"), "stranger")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guarded(apache_kafka: None, vault: Path) -> Iterator[Cluster]:
+    """A broker that wants a password at one port and a certificate at another."""
+    login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    settings: Mapping[str, object] = {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": vault / "keystore.pem",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": vault / "ca.pem",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+        "listener.name.scram.scram-sha-256.sasl.jaas.config": login,
+        "listener.name.scram.scram-sha-512.sasl.jaas.config": login,
+        "listener.name.mtls.ssl.client.auth": "required",
+    }
+    listeners = {"SCRAM": "SASL_SSL", "MTLS": "SSL"}
+    with brokers(1, settings, listeners=listeners, users={USER: PASSWORD}) as cluster:
+        yield cluster
+
+
+def settings(**tree: Any) -> KafkaSettings:
+    return KafkaSettings.model_validate(tree)
+
+
+def sasl(password: str = PASSWORD, mechanism: str = "SCRAM-SHA-512") -> dict[str, str]:
+    return {"mechanism": mechanism, "username": USER, "password": password}
+
+
+def there_and_back(hosts: str, kafka: KafkaSettings, folder: Path) -> None:
+    """A record through the bus; the topic stays for the next one."""
+    with closing(open_bus(f"kafka://{hosts}", folder, SystemClock(), kafka=kafka)) as bus:
+        bus.ensure([TOPICS["control"]])
+        (offset,) = bus.publish([Message("control", "brann", b"{}")])
+        assert bus.read(TopicPartition("control", 0), offset, 1)[0].key == "brann"
+        assert bus.healthy() is None
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_a_password_opens_under_tls(guarded: Cluster, vault: Path, tmp_path: Path, mechanism: str) -> None:
+    kafka = settings(tls={"ca_file": vault / "ca.pem"}, sasl=sasl(mechanism=mechanism))
+    there_and_back(guarded.addresses("SCRAM"), kafka, tmp_path)
+
+
+def test_a_certificate_opens(guarded: Cluster, vault: Path, tmp_path: Path) -> None:
+    own = {"cert_file": vault / "listener.pem", "key_file": vault / "listener.key"}
+    there_and_back(guarded.addresses("MTLS"), settings(tls={"ca_file": vault / "ca.pem", **own}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listener", "trusted", "shown", "login", "told"),
+    [
+        ("SCRAM", "ca", None, sasl(WRONG), "bus.kafka.sasl"),
+        ("SCRAM", "strangers", None, sasl(), "bus.kafka.tls"),
+        ("MTLS", "ca", None, None, "bus.kafka.tls"),
+        ("MTLS", "ca", "stranger", None, "bus.kafka.tls"),
+    ],
+    ids=["wrong-password", "unknown-authority", "no-certificate", "strangers-certificate"],
+)
+def test_who_is_not_let_in_is_told_why_and_no_secret_with_it(
+    guarded: Cluster,
+    vault: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    listener: str,
+    trusted: str,
+    shown: str | None,
+    login: dict[str, str] | None,
+    told: str,
+) -> None:
+    tls: dict[str, object] = {"ca_file": vault / f"{trusted}.pem"}
+    if shown:
+        tls |= {"cert_file": vault / f"{shown}.pem", "key_file": vault / f"{shown}.key"}
+    kafka = settings(tls=tls, **({"sasl": login} if login else {}))
+    with caplog.at_level(logging.DEBUG), pytest.raises(LyttepostError) as caught:
+        there_and_back(guarded.addresses(listener), kafka, tmp_path)
+    assert told in str(caught.value)
+    assert caught.value.exit_code == 4
+    for secret in (WRONG, PASSWORD):
+        assert secret not in str(caught.value) + caplog.text
+
+
+def test_a_wrong_password_ends_a_command_with_the_code_for_configuration(
+    guarded: Cluster, vault: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text(WRONG)
+    variables = {
+        "URL": f"kafka://{guarded.addresses('SCRAM')}",
+        "KAFKA__TLS__CA_FILE": str(vault / "ca.pem"),
+        "KAFKA__SASL__USERNAME": USER,
+        "KAFKA__SASL__PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "lyttepost", "mode"],
+        env={
+            **os.environ,
+            **{f"LYTTEPOST_BUS__{name}": value for name, value in variables.items()},
+            "LYTTEPOST_DATA": str(tmp_path / "data"),
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "bus.kafka.sasl" in done.stderr
+    assert WRONG not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
