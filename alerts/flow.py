@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alerts.annotating import Annotating
+from alerts.calm import Calm
 from alerts.channels import Channel
 from alerts.dispatch import Dispatcher
 from alerts.judging import Judging
@@ -24,6 +25,7 @@ from alerts.kinds import KindCues
 from alerts.messages import Messages
 from alerts.people import People
 from alerts.register import Register
+from alerts.rulebook import Rulebook
 from alerts.rules.spec import RuleSpec
 from listener.bus import Bus
 from listener.bus.topics import TopicSpec
@@ -74,6 +76,8 @@ class Wits:
     people: People
     messages: Messages
     channels: Mapping[str, Channel] | None
+    rulebook: Rulebook | None = None
+    """Where the rules come from, if edits are to come into force."""
 
 
 def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | None) -> list[Turning]:
@@ -111,10 +115,13 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
         lateness = house.settings.rules.allowed_lateness
         add(
             Judging(
-                bus, wits.rules, following=following, allowed_lateness=lateness, part=p, clock=clock, metrics=metrics
+                bus, wits.rules, following=following, allowed_lateness=lateness, rulebook=wits.rulebook, part=p,
+                clock=clock, metrics=metrics,
             ),
             p,
-        )
+        )  # fmt: skip
+        p = part("calm")
+        add(Calm(bus, wits.rules, following=following, part=p, clock=clock, metrics=metrics), p)
         if wits.channels is not None:
             for channel in wits.channels:
                 metrics.add_channel(channel)

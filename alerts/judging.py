@@ -3,6 +3,9 @@
 After a restart each engine goes on exactly where it was: the commit's metadata says how the ticks stood before the
 lowest offset that a window still needs, `alerts` says what was fired, and what lies between that offset and the
 committed one is read again in silence.
+
+Rules that are edited while it runs come into force in the same way, without a restart: a rule that stayed as it was
+loses nothing and says nothing twice, and a new one knows its window's past without firing for it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.alert import read_to_end
+from alerts.history import KEPT, kept_by, reach_back
+from alerts.rulebook import Edit, Rulebook, record_edit
 from alerts.rules.engine import LATENESS, Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
@@ -39,6 +44,7 @@ CALM_AFTER = timedelta(minutes=10)
 """A rule that has not failed for so long works again."""
 METADATA_MOST = 4000
 FAILED = "lyttepost.rule_failed"
+BAD = "lyttepost.rules_bad"
 RULES_TOPIC = "findings"
 
 
@@ -57,7 +63,9 @@ class Judging:
         part: Part,
         following: Following | None = None,
         allowed_lateness: timedelta = LATENESS,
+        rulebook: Rulebook | None = None,
     ) -> None:
+        """`rulebook`: where these rules come from, if edits of it are to come into force."""
         self._bus = bus
         self._rules = tuple(rules)
         self._clock = clock
@@ -72,6 +80,11 @@ class Judging:
         for rule in self._rules:
             metrics.add_rule(rule.name)
         self._ops: list[Message] = []
+        self._rulebook = rulebook
+        self._edit: Edit | None = None
+        self._bad_since: datetime | None = None
+        if rulebook is not None:
+            metrics.rules_reloaded.set(1)
         if following is not None:
             following.joins(self.name)
         self._stage = Stage(
@@ -91,6 +104,7 @@ class Judging:
         if self._following is not None:
             self._following.applied(self.name, state.epoch)
         self._recovered()
+        self._look()
         if self._ops:
             self._bus.publish(self._ops)
             self._ops = []
@@ -98,6 +112,37 @@ class Judging:
 
     def close(self) -> None:
         self._stage.close()
+
+    # --- rules that are edited ---------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        if self._rulebook is None:
+            return
+        if self._edit is None:
+            self._edit = self._rulebook.look(self._clock.monotonic())
+        if self._edit is not None:
+            self._obey(self._edit, self._rulebook)
+            self._edit = None
+
+    def _obey(self, edit: Edit, rulebook: Rulebook) -> None:
+        now = self._clock.now()
+        self._metrics.rules_reloaded.set(0 if edit.rules is None else 1)
+        if edit.rules is None:
+            log.error("the rules as %s edited them are refused, the old ones hold: %s", edit.by, edit.problem)
+            if self._bad_since is None:
+                self._bad_since = now
+                self._ops.append(ops_alert("rules_bad", "rules", now, now))
+            return
+        if self._bad_since is not None:
+            self._ops.append(ops_alert("rules_bad", "rules", self._bad_since, now, over=True))
+            self._bad_since = None
+        if edit.news:
+            record_edit(self._bus, edit, now)
+            log.info("the rules as %s edited them are in force: %s (%s)", edit.by, edit.news, edit.digest)
+            self._rules = rulebook.rules = edit.rules
+            for rule in edit.rules:
+                self._metrics.add_rule(rule.name)
+            self._stage.begin_again()
 
     # --- one record --------------------------------------------------------------------------------------------
 
@@ -142,6 +187,7 @@ class Judging:
             allowed_lateness=self._lateness,
             partitions=self._mentions,
             on_failure=self._failed,
+            monotonic=self._clock.monotonic,
         )
 
     # --- going on after a restart ------------------------------------------------------------------------------
@@ -156,7 +202,7 @@ class Judging:
             if closed_at is not None and self._heard[partition] - closed_at > KEEP_CLOSED:
                 del self._engines[partition, incident]
             else:
-                states[incident] = self._engines[partition, incident].watermarks()
+                states[incident] = {**self._engines[partition, incident].watermarks(), KEPT: kept_by(self._rules)}
         text = json.dumps(states, separators=(",", ":"))
         if len(text) > METADATA_MOST:
             log.error("the state of %d open incidents does not fit beside an offset; close some", len(states))
@@ -174,8 +220,9 @@ class Judging:
             if commit is None or not commit.metadata:
                 continue
             lowest = commit.offset
-            for incident, state in self._states(commit.metadata).items():
+            for incident, committed in self._states(commit.metadata).items():
                 engine = self._engine(incident)
+                state = reach_back(self._bus, tp, committed, self._rules)
                 engine.restore_watermarks(state, commit.offset)
                 self._engines[tp.partition, incident] = engine
                 lowest = min(lowest, int(state["n"]))
@@ -193,9 +240,10 @@ class Judging:
         return states
 
     def _remember(self) -> None:
-        """What was said of these incidents, and which rules ops were told of."""
+        """What was said of these incidents, and what ops were told of."""
         said: dict[str, list[Alert]] = defaultdict(list)
         failing: dict[str, datetime] = {}
+        bad: datetime | None = None
         wanted = {incident for _, incident in self._engines}
         reader = self._bus.reader(["alerts"])
         for record in read_to_end(self._bus, reader, ["alerts"]):
@@ -209,10 +257,15 @@ class Judging:
                 failing.pop(alert.key, None)
                 if alert.event is Event.FIRED:
                     failing[alert.key] = alert.first_seen
+            elif alert.rule == BAD:
+                bad = alert.first_seen if alert.event is Event.FIRED else None
         reader.close()
         now = self._clock.now()
         for rule, since in failing.items():
             self._failing.setdefault(rule, (since, now))
+        if bad is not None and self._bad_since is None and self._rulebook is not None:
+            # A process before us was given bad rules; those that we began with are good.
+            self._ops.append(ops_alert("rules_bad", "rules", bad, now, over=True))
         for (_, incident), engine in self._engines.items():
             for alert in said[incident]:
                 engine.remember(alert)

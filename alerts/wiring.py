@@ -15,7 +15,7 @@ from alerts.flow import Ears, House, Wits
 from alerts.kinds import KindCues
 from alerts.messages import load_messages
 from alerts.people import load_people
-from alerts.rules.load import load_rules
+from alerts.rulebook import Rulebook
 from listener import __version__
 from listener.bus import Bus
 from listener.bus.topics import topic_specs
@@ -92,7 +92,8 @@ def live_sources(settings: Settings, clock: Clock) -> list[Source]:
         sources.append(RecordingSource(str(recording.path.expanduser()), parse_speed(recording.speed), clock))
     if (access := x_access(settings)) is not None:
         # tweepy takes a third of a second to import: only who uses X pays for it.
-        sources.append(load(SOURCES["x"])(access, clock, reposts=settings.x.reposts))
+        x, every = load(SOURCES["x"]), settings.x.counts.every
+        sources.append(x(access, clock, reposts=settings.x.reposts, tariff=settings.x.tariff, count_every=every))
     return sources
 
 
@@ -100,10 +101,13 @@ def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell:
     """What judging and telling need. Without `tell` nobody is told. Raises ConfigError for any file that is wrong."""
     people = load_people(raw.folder / "people.yaml")
     channels: Mapping[str, Channel] | None = open_channels(people.channels(), raw) if tell else None
+    rulebook = Rulebook(rules or raw.folder / "rules")
     return Wits(
-        rules=load_rules(rules or raw.folder / "rules"),
+        rules=rulebook.rules,
         cues=KindCues.load(raw.folder / "cues"),
         people=people,
         messages=load_messages(raw.folder, settings.language),
         channels=channels,
+        # Edits count where somebody is told; a replay is of one piece.
+        rulebook=rulebook if tell else None,
     )

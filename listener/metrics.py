@@ -16,6 +16,7 @@ from math import nan
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
 from listener.records import Kind, Origin, Outcome, Severity
+from listener.units import parse_instant
 
 NAMESPACE = "lyttepost"
 BUCKETS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
@@ -74,6 +75,11 @@ class Metrics:
             "When the source last sent a byte, a keep-alive included.",
             "source",
         )
+        self.source_counted = g(
+            "source_counted_timestamp_seconds",
+            "Up to when a source's posts are counted in calm; NaN where they are not.",
+            "source",
+        )
         self.source_state = g("source_state", "1 for the state that the source is in, else 0.", "source", "state")
         self.posts_heard = c("posts_heard", "Posts that a source offered.", "source")
         self.posts_matched = c("posts_matched", "Posts that matched a track of an open incident.", "source")
@@ -86,6 +92,22 @@ class Metrics:
         self.reconnects = c("reconnects", "Connections made anew, by why the last one ended.", "source", "cause")
         self.source_queue = g("source_queue_posts", "Posts heard that wait to be taken in.", "source")
 
+        self.posts_charged = c("posts_charged", "Posts read that are paid for, each once a UTC day.", "source")
+        self.calls = c("source_calls", "Requests to a platform.", "source", "endpoint", "outcome")
+        self.spent = g(
+            "spent_dollars",
+            "What a source has cost in US dollars: `day` and `month` (UTC), and each `incident` since it opened.",
+            "source",
+            "scope",
+            "incident",
+        )
+        self.spending_rate = g(
+            "spending_dollars_per_hour", "What a source costs an hour, by its last ten minutes.", "source"
+        )
+        self.budget = g(
+            "budget_dollars", "What a month may cost: `soft` warns, `hard` pages, `ceiling` stops.", "source", "cap"
+        )
+
         self.deadletters = c("deadletters", "Records and lines that could not be used.", "stage", "reason")
         self.stage_records = c("stage_records", "Records that a stage has taken in and committed.", "stage")
         self.stage_batches = c("stage_batches", "Batches that a stage has committed.", "stage")
@@ -96,6 +118,10 @@ class Metrics:
             "rules_watermark_timestamp_seconds", "Event time up to which the rules have judged; NaN at first."
         )
         self.rule_failures = c("rule_failures", "Times that a rule raised; it is tried again.", "rule")
+        self.rules_reloaded = g(
+            "rules_last_reload_successful",
+            "1 while the rules' files are what is at work, 0 while they are refused and the old rules hold.",
+        )
         self.alerts = c("alerts", "Verdicts of the rules.", "rule", "event", "severity")
         self.suppressed = c("alerts_suppressed", "Verdicts that were not passed on, by reason.", "reason")
         self.alerts_open = g(
@@ -124,6 +150,7 @@ class Metrics:
         """Series whose labels are known are there from the start: a rate needs a zero to rise from."""
         self.control_epoch.set(-1)
         self.rules_watermark.set(nan)
+        self.rules_reloaded.set(nan)
         self.bus_free.set(nan)
         for exercise in ("true", "false"):
             self.incidents_open.labels(exercise)
@@ -140,6 +167,7 @@ class Metrics:
         for origin in Origin:
             self.mentions.labels(source, origin)
         self.source_heard.labels(source).set(nan)
+        self.source_counted.labels(source).set(nan)
         self.set_source_state(source, SourceState.IDLE)
 
     def add_rule(self, rule: str) -> None:
@@ -150,6 +178,10 @@ class Metrics:
         """Show a channel before it has been used."""
         for outcome in Outcome:
             self.deliveries.labels(channel, outcome)
+
+    def set_counted(self, source: str, until: str | None) -> None:
+        """`until`: an instant as presence has it; None where another process counts, or nobody."""
+        self.source_counted.labels(source).set(nan if until is None else parse_instant(until).timestamp())
 
     def set_source_state(self, source: str, state: SourceState) -> None:
         """One state is 1, all others are 0."""

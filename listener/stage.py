@@ -12,17 +12,17 @@ answered for, so it publishes nothing, and the commit never moves back.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from listener.bus import Bus, Commit, Message, Record, TopicPartition
 from listener.clock import Clock
 from listener.crash import point
+from listener.deadletters import dead_letter
 from listener.errors import BusError, Corrupt, Fenced
 from listener.health import Part
 from listener.metrics import Metrics
-from listener.records import BadRecord, DeadLetter, encode
+from listener.records import BadRecord
 
 
 class Worker(Protocol):
@@ -86,6 +86,10 @@ class Stage:
             self._pending = messages, commits, sum(not self._is_done(record) for record in records)
         return self._publish(*self._pending)
 
+    def begin_again(self) -> None:
+        """Go on from the commit, as after a restart: what is worked on and not committed is worked on anew."""
+        self._pending, self._broken_off = None, True
+
     def close(self) -> None:
         self.consumer.close()
 
@@ -140,16 +144,3 @@ class Stage:
     def _dead_letter(self, record: Record, reason: str) -> Message:
         self._metrics.deadletters.labels(self.name, reason).inc()
         return dead_letter(self.name, reason, record.value or b"", record.where, self._clock)
-
-
-def dead_letter(stage: str, reason: str, value: bytes, where: str, clock: Clock) -> Message:
-    """Why, how long, its digest, where it stands: never the content."""
-    letter = DeadLetter(
-        at=clock.now(),
-        stage=stage,
-        reason=reason,
-        length=len(value),
-        digest=hashlib.sha256(value).hexdigest(),
-        where=where,
-    )
-    return Message("deadletters", where, encode(letter))

@@ -1,19 +1,30 @@
-"""`lyttepost rules`: what rules there are, and whether they do what their own examples say."""
+"""`lyttepost rules`: what rules there are, whether they do what their own examples say, and what they say of data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from alerts.commands import rules_trying
+from alerts.people import load_people
+from alerts.rules.burst import BurstSpec
 from alerts.rules.examples import judge_examples
 from alerts.rules.load import load_rules
+from alerts.rules.spec import RuleSpec
+from alerts.rules.verdict import REASONS
 from listener.commands import Json, out, out_json, out_table, say
 from listener.config import raw_settings
 from listener.errors import ConfigError
 
 app = typer.Typer(help="What rules there are, and whether they keep their promises.", no_args_is_help=True)
+app.command("run")(rules_trying.run)
+app.command("backtest")(rules_trying.try_on_bus)
+app.command("export")(rules_trying.export)
 
 Rules = Annotated[
     Path | None, typer.Option("--rules", metavar="FILE", help="A file or folder instead of those in force.")
@@ -32,17 +43,44 @@ def list_(rules: Rules = None, json: Json = False) -> None:
 
 
 @app.command()
+def reasons(json: Json = False) -> None:
+    """Why a rule fires, resolves or holds its tongue: every word that may stand as the reason of an alert."""
+    if json:
+        out_json([{"reason": reason.value, "means": means} for reason, means in REASONS.items()])
+        return
+    out_table([("REASON", "MEANS"), *((reason.value, means) for reason, means in REASONS.items())])
+
+
+@app.command()
 def check(rules: Rules = None) -> None:
-    """Read the rules and run each one's own examples: findings in, alerts out."""
-    specs = load_rules(rules or raw_settings().folder / "rules")
-    problems = [f"{spec.name}: {problem}" for spec in specs for problem in judge_examples(spec)]
+    """Read the rules, see that what they refer to is there, and run each one's own examples: findings in, alerts out.
+
+    Refers to: fields of findings in filters and keys, routes of people.yaml in `to`, an address in `tiltakskort`.
+    """
+    folder = raw_settings().folder
+    specs = load_rules(rules or folder / "rules")
+    problems = [*_references(specs, folder / "people.yaml")]
+    problems += [problem for spec in specs for problem in judge_examples(spec)]
     if problems:
         raise ConfigError("\n".join(problems))
     examples = sum(len(spec.examples) for spec in specs)
     out(f"{_number(len(specs), 'rule')}, {_number(examples, 'example')}: all as they say")
     for spec in specs:
-        if not spec.examples:
+        if not spec.examples and not isinstance(spec, BurstSpec):
             say(f"{spec.name} has no examples: nothing shows that it does what it is meant to")
+
+
+def _references(specs: Sequence[RuleSpec], people: Path) -> Iterator[str]:
+    routes = load_people(people).routes
+    for spec in specs:
+        if spec.to not in routes:
+            close = get_close_matches(spec.to, routes, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            yield f"{spec.name}: to: {people} has no route {spec.to!r}{meant}; known: {', '.join(routes)}"
+        if spec.tiltakskort is not None:
+            parts = urlsplit(spec.tiltakskort)
+            if parts.scheme not in ("https", "http") or not parts.netloc:
+                yield f"{spec.name}: tiltakskort: must be an address such as https://tiltak.example/brann"
 
 
 def _number(count: int, what: str) -> str:

@@ -45,7 +45,7 @@ def run(
     settings = load_settings(raw)
     roles = (LISTENER, ALERTS) if role is Role.ALL else (role.value,)
     locks = [RoleLock(folder, each) for each in roles]
-    bus = open_bus(settings.bus.url, folder, clock)
+    bus = open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka)
     house = make_house(settings, folder, bus, clock, role)
     ears = None
     if LISTENER in roles:
@@ -62,7 +62,7 @@ def run(
     keeping = Keeping(
         bus,
         house.specs,
-        ("annotate", "judge"),
+        ("annotate", "judge", "calm"),
         clock=clock,
         metrics=house.metrics,
         part=part,

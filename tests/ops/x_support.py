@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -125,15 +125,17 @@ class Town:
     clock: Clock
     houses: list[House] = field(default_factory=list)
 
-    def house(self, holder: str = "listener@test", **more: Any) -> House:
-        bus = open_bus("embedded:", self.folder, self.clock, durable=False)
+    def house(
+        self, holder: str = "listener@test", standing: Sequence[str] = (), *, durable: bool = False, **more: Any
+    ) -> House:
+        bus = open_bus("embedded:", self.folder, self.clock, durable=durable)
         bus.ensure(topic_specs(1, {}))
         metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
         part = health.part("listen-x")
         following = Following(bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow"))
-        source = XSource(Access(self.fake.url, TOKEN), self.clock, chance=random.Random(1).random, **more)
+        source = XSource(Access(self.fake.url, TOKEN), self.clock, **{"chance": random.Random(1).random, **more})
         listen = Listen(
-            source, bus, following, Screen(b"k" * 32, {}), (), lease=bus.lease("source:x", holder, LEASE_SECONDS),
+            source, bus, following, Screen(b"k" * 32, {}), standing, lease=bus.lease("source:x", holder, LEASE_SECONDS),
             clock=self.clock, metrics=metrics, part=part,
         )  # fmt: skip
         house = House(bus, self.clock, source, following, listen, part, metrics)

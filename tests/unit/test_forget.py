@@ -29,11 +29,12 @@ def bus(tmp_path: Path) -> Iterator[Bus]:
     made.close()
 
 
-def say(bus: Bus, id_: str, text: str, repost_of: str | None = None) -> None:
+def say(bus: Bus, id_: str, text: str, repost_of: str | None = None, edits: tuple[str, ...] = ()) -> None:
     at = START + timedelta(seconds=int(id_))
     mention = Mention(
-        source="x", id=id_, at=at, captured_at=at, text=text, repost_of=repost_of, incidents={"brann-0": ("kari",)}
-    )
+        source="x", id=id_, at=at, captured_at=at, text=text, repost_of=repost_of, edits=edits,
+        incidents={"brann-0": ("kari",)},
+    )  # fmt: skip
     bus.publish([Message("mentions", mention.post_key, encode(mention))])
     for finding in Annotator(KindCues.load(packaged_config() / "cues")).findings(mention):
         bus.publish([Message("findings", finding.key, encode(finding))])
@@ -56,6 +57,16 @@ def test_a_post_goes_with_its_reposts_those_included_that_name_no_post(bus: Bus,
     say(bus, "4", "RT @p_bbbbbbbbbbbbbbbb: Noe helt annet som ingen har bedt oss om å glemme i kveld")
     assert forget_posts(bus, [id_], SystemClock()) == 8
     assert left(bus) == {"x:4", "brann-0:x:4", "x:6", "brann-0:x:6"}
+
+
+@pytest.mark.parametrize("id_", ["1", "x:2", "3"])
+def test_all_versions_of_a_post_go_together(bus: Bus, id_: str) -> None:
+    say(bus, "1", SAID)
+    say(bus, "2", f"{SAID}, sies det", edits=("1",))
+    say(bus, "3", "Jeg tok feil", edits=("1", "2"))
+    say(bus, "4", "Noe helt annet", edits=("9",))
+    forget_posts(bus, [id_], SystemClock())
+    assert left(bus) == {"x:4", "brann-0:x:4"}
 
 
 def test_an_id_that_only_looks_alike_stays(bus: Bus) -> None:

@@ -70,7 +70,7 @@ def test_a_record_of_a_newer_schema_still_holds_its_place() -> None:
     first = json.loads(encode(seal(decision("én"), None)))
     newer = {**first, "v": 2, "mood": "calm", "digest": ""}
     # What a newer program would have sealed: the same rule over whatever fields it has.
-    from alerts.ledger import _digest_of
+    from listener.chain import _digest_of
 
     newer["digest"] = _digest_of(newer)
     second = seal(decision("to"), decision("").model_copy(update={"digest": newer["digest"]}))

@@ -258,12 +258,12 @@ def test_a_line_that_will_not_do_is_named_and_the_rest_is_heard(tmp_path: Path, 
     assert batch.until == START
 
 
-def test_an_id_seen_twice_is_counted_and_a_newer_version_is_given(tmp_path: Path) -> None:
+def test_an_id_seen_twice_is_counted_and_every_version_of_a_post_is_given(tmp_path: Path) -> None:
     edited = {**answer(id="20", edit_history_tweet_ids=["15", "20"])}
     path = write(tmp_path / "r", plain(1), plain(1, 5), edited, answer(id="15"), answer(id="30"))
     batch = one(path)
-    assert [post.id for post in batch.posts] == ["1", "20", "30"]
-    assert batch.duplicates == 2
+    assert [post.id for post in batch.posts] == ["1", "20", "15", "30"]
+    assert batch.duplicates == 1
     assert batch.read == 5
 
 

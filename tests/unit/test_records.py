@@ -70,6 +70,16 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "samples": [{"key": "x:1", "digest": "d"}],
     },
     "delivery": {**CHAINED, "intent": "i", "alert": "a", "step": 0, "channel": "email", "target": "kari@example.org"},
+    "spending": {
+        "source": "x",
+        "at": AT,
+        "month": {"posts": 3, "usd": 0.015},
+        "day": {"posts": 1, "usd": 0.005},
+        "incidents": {"brann-0": {"posts": 2, "usd": 0.01}},
+        "calls": {"search": 2},
+        "recent": [{"minute": AT, "usd": 0.005}],
+        "crossed": {"soft": AT},
+    },
     "decision": {**CHAINED, "kind": "acknowledge", "id": "a", "by": "kari"},
     "deadletter": {"at": AT, "stage": "s", "reason": "bad_json", "length": 3, "digest": "d", "where": "f:1"},
 }
@@ -220,7 +230,7 @@ def test_keys_are_those_of_the_topics() -> None:
 
 
 def test_no_record_that_is_archived_has_a_place_for_text() -> None:
-    for name in ("alert", "delivery", "decision", "deadletter", "volume"):
+    for name in ("alert", "delivery", "decision", "deadletter", "volume", "spending"):
         assert "text" not in json.dumps(adapter(name).json_schema(by_alias=True)["properties"]).casefold(), name
 
 

@@ -244,3 +244,25 @@ def test_a_file_that_is_no_register_is_named_with_the_mend(bus: Bus, tmp_path: P
 def test_a_folder_that_is_not_there_is_named(bus: Bus, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         Register(bus, tmp_path / "nowhere" / "register.sqlite")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_of_an_edited_post_the_newest_version_stands_however_they_come(
+    bus: Bus, view: Register, order: tuple[int, ...]
+) -> None:
+    versions = (
+        finding(1, WATER, "p_a"),
+        finding(2, f"{COATS} og vann", "p_a", edits=("p1",)),
+        finding(3, COATS, "p_a", Kind.WISH, Kind.VIEWPOINT, edits=("p1", "p2")),
+    )
+    publish(bus, *(versions[n] for n in order), finding(4, WATER, "p_b"))
+    assert ranks(top(view)) == [(COATS, 1, 1, 0), (WATER, 1, 1, 0)]
+    assert view.counts() == {"wish": 2, "viewpoint": 1}
+    assert view.texts(["x:p1"]) == {"x:p1": WATER}
+
+
+def test_when_the_newest_version_is_forgotten_the_one_before_it_stands(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a"), finding(2, COATS, "p_a", edits=("p1",)))
+    assert ranks(top(view)) == [(COATS, 1, 1, 0)]
+    bus.purge([(TopicPartition("findings", 0), "brann-0:x:p2")])
+    assert ranks(top(view)) == [(WATER, 1, 1, 0)]

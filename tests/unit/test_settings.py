@@ -30,7 +30,8 @@ from listener.config import (
 )
 from listener.errors import ConfigError
 from listener.records import SCHEMAS, AuthorClass
-from listener.settings import Settings, load_settings, parse_speed, read_secret
+from listener.settings import Settings, load_settings, parse_speed
+from listener.tree import read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "uleseleg-7f3a"

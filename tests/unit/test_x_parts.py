@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from listener.errors import Corrupt
 from listener.gaps import Cause, is_whole
+from listener.mode import Incident
 from listener.sources import Reason
 from listener.x.gapbook import GapBook
 from listener.x.intake import Down, Intake, Line, Lost
@@ -19,6 +20,7 @@ from listener.x.lines import Lines, TooLong
 from listener.x.memory import Memory
 from listener.x.reading import read_line, read_page
 from listener.x.search import SLICE, slices_of
+from listener.x.unheard import unheard
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 
@@ -101,6 +103,15 @@ def test_while_a_gap_lasts_it_is_one_and_keeps_its_first_cause() -> None:
     assert [gap.end for gap in book.take()] == [None]
 
 
+def test_what_ended_before_a_gap_that_lasts_is_told_of_later_and_lengthens_it() -> None:
+    """A queue that is read late: its connection was gone before the tracks changed."""
+    book = GapBook("x")
+    first = book.begin(at(60), Cause.RULES_UNCONFIRMED)
+    book.take()
+    assert book.begin(at(0), Cause.RESET).id == first.id
+    assert [(gap.id, gap.start) for gap in book.take()] == [(first.id, at(0))]
+
+
 def test_a_gap_is_whole_when_it_is_filled_to_its_end() -> None:
     book = GapBook("x")
     book.begin(at(0), Cause.RESET)
@@ -171,8 +182,12 @@ def test_no_time_has_no_slices() -> None:
 
 
 def test_the_cursor_says_all_again() -> None:
-    memory = Memory(at(1), {"brann-0": at(-60)}, {"x_silent": at(-5)})
+    memory = Memory(at(1), {"brann-0": at(-60)}, {"x_silent": at(-5)}, again={"a1": at(3)})
     assert Memory.parse(str(memory)) == memory
+
+
+def test_a_cursor_of_before_the_second_sweep_is_read() -> None:
+    assert Memory.parse('{"heard": null, "checked": null, "back": {}, "notices": {}}') == Memory()
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"heard": "yesterday", "checked": null, "back": {}, "notices": {}}', "[]"])
@@ -218,3 +233,33 @@ def test_the_notice_of_a_disconnect_is_understood() -> None:
 def test_an_empty_page_of_search_is_no_fault() -> None:
     read = read_page({"meta": {"result_count": 0}}, "x")
     assert (read.posts, read.bad) == ([], [])
+
+
+# --- unheard ---------------------------------------------------------------------------------------------------------
+
+
+def incident(opened: float, closed: float | None = None) -> Incident:
+    return Incident(
+        id=f"brann-{opened}", name="Brann", tracks=("granvik",), opened_at=at(opened), opened_by="vakt", why="prøve",
+        review_at=at(9999), closed_at=None if closed is None else at(closed),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("heard", "incidents", "stretches"),
+    [
+        (None, [incident(10)], [(10, None)]),
+        (None, [incident(10, 20)], []),
+        (15, [incident(10)], [(15, None)]),
+        (15, [incident(10, 20)], [(15, 20)]),
+        (25, [incident(10, 20)], []),
+        (5, [incident(10, 20), incident(30)], [(10, 20), (30, None)]),
+        (15, [incident(10, 20), incident(18, 40)], [(15, 40)]),
+        (15, [incident(30), incident(10, 20), incident(12)], [(15, None)]),
+    ],
+)
+def test_unheard_is_what_was_open_since_the_last_word(
+    heard: float | None, incidents: list[Incident], stretches: list[tuple[float, float | None]]
+) -> None:
+    expected = [(at(start), None if end is None else at(end)) for start, end in stretches]
+    assert unheard(None if heard is None else at(heard), incidents) == expected

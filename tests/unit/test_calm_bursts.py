@@ -1,0 +1,165 @@
+"""The calm stage on a real bus: one alert for a burst, none of what is old, in crisis, or told before a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from burst_series import town
+
+from alerts.calm import Calm
+from alerts.proposal import command
+from alerts.rules.load import load_rules
+from alerts.wiring import make_house
+from listener.bus import Message, open_bus
+from listener.clock import ManualClock
+from listener.config import packaged_config
+from listener.control import Control
+from listener.mode import Action, Command
+from listener.records import ALERTS, Alert, Event, Volume, decode, encode
+from listener.settings import Settings
+from listener.tracks import total_of
+
+START = datetime(2031, 1, 13, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+BURST = START + timedelta(days=3, hours=12)
+TRACK = "nordvik sykehus"
+
+
+class House:
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock(START)
+        self.bus = open_bus("embedded:", folder, self.clock, durable=False)
+        self.parts = make_house(Settings(), folder, self.bus, self.clock, "alerts")
+        self.rules = load_rules(packaged_config() / "rules" / "burst.yaml")
+
+    def calm(self) -> Calm:
+        return Calm(
+            self.bus, self.rules, clock=self.clock, metrics=self.parts.metrics, part=self.parts.health.part("calm")
+        )
+
+    def count(self, start: datetime, minutes: int, *, track: str = TRACK, loud: datetime | None = BURST) -> None:
+        """Minutes as X counts them, each published five minutes after it began."""
+        began = round((start - START) / MINUTE)
+        counts = list(town(1.0, (began + minutes) / 1440, interval=MINUTE, start=START))[began:]
+        for first in range(0, len(counts), 60):
+            messages = []
+            for at, count in counts[first : first + 60]:
+                n = count + 40 if loud is not None and loud <= at < loud + timedelta(minutes=40) else count
+                messages.append(
+                    Message("volumes", f"x:{track}", encode(Volume(source="x", track=track, minute=at, count=n)))
+                )
+                self.clock.advance(at + 5 * MINUTE - self.clock.now())
+            self.bus.publish(messages)
+
+    def mode(self, action: Action, at: datetime) -> None:
+        Control(self.bus).append(Command(action=action, at=at, by="kari", why="prøve", name="Brann, Nordvik"))
+
+    def said(self) -> list[Alert]:
+        reader = self.bus.reader(["alerts"])
+        records = []
+        while got := reader.poll(0.0):
+            records += got
+        reader.close()
+        return [decode(ALERTS, record.value or b"") for record in records]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.bus.close()
+
+
+def drain(calm: Calm) -> None:
+    while calm.step(0.0):
+        pass
+
+
+def fired(house: House) -> list[Alert]:
+    return [alert for alert in house.said() if alert.event is Event.FIRED and alert.at >= START + timedelta(days=2)]
+
+
+def run(house: House, minutes: int = 4 * 1440) -> None:
+    calm = house.calm()
+    for first in range(0, minutes, 60):
+        house.count(START + first * MINUTE, min(60, minutes - first))
+        drain(calm)
+    calm.close()
+
+
+def test_a_burst_in_calm_is_one_alert_that_proposes_crisis_mode(house: House) -> None:
+    run(house)
+    (alert,) = fired(house)
+    assert BURST <= alert.at <= BURST + 2 * MINUTE
+    assert (alert.incident, alert.rule_type, alert.to, alert.key) == ("calm", "burst", "crisis_team", f"x:{TRACK}")
+    assert alert.headline["nb"].endswith(f"lyttepost mode crisis --name NAVN --track '{TRACK}' --why GRUNN")
+    assert alert.headline["en"].endswith(f"lyttepost mode crisis --name NAME --track '{TRACK}' --why REASON")
+    assert alert.baseline is not None
+    assert alert.count > alert.baseline
+    assert abs(alert.first_seen - BURST) <= 5 * MINUTE
+
+
+def test_a_restart_anywhere_says_the_same_once(house: House, tmp_path: Path) -> None:
+    run(house)
+    whole = house.said()
+    other = House(tmp_path / "other")
+    for first in range(0, 4 * 1440, 60):
+        other.count(START + first * MINUTE, 60)
+        if first % 720 == 0 or abs(START + first * MINUTE - BURST) < timedelta(hours=3):
+            calm = other.calm()
+            drain(calm)
+            calm.close()
+    calm = other.calm()
+    drain(calm)
+    calm.close()
+    told = other.said()
+    other.bus.close()
+    assert told == whole
+
+
+def test_in_crisis_nothing_is_proposed(house: House) -> None:
+    house.mode(Action.OPEN, BURST - timedelta(minutes=30))
+    run(house)
+    assert fired(house) == []
+
+
+def test_a_past_that_is_asked_for_wakes_nobody(house: House) -> None:
+    house.count(START, 4 * 1440)
+    house.clock.advance(timedelta(hours=12))
+    calm = house.calm()
+    drain(calm)
+    calm.close()
+    assert house.said() == []
+
+
+def test_minutes_that_came_in_parts_are_added_up(house: House) -> None:
+    calm = house.calm()
+    for first in range(0, 3 * 1440 + 720, 60):
+        house.count(START + first * MINUTE, 60)
+        drain(calm)
+    at = BURST
+    house.clock.advance(at - house.clock.now())
+    for n in range(40):
+        part = Volume(source="y", track=TRACK, minute=at + n // 10 * MINUTE, count=1)
+        house.bus.publish([Message("volumes", f"y:{TRACK}", encode(part))])
+    drain(calm)
+    (series,) = [its for (_, source, _), its in calm._series.items() if source == "y"]
+    assert (series.minute, series.count, series.judged) == (at + 3 * MINUTE, 10, at + 2 * MINUTE)
+    calm.close()
+
+
+@pytest.mark.parametrize(
+    ("track", "option"),
+    [
+        ("nordvik brann*", " --track 'nordvik brann*'"),
+        ("#nordvik", " --track '#nordvik'"),
+        ("@nordviksykehus", " --account @nordviksykehus"),
+        ("place:nordvik", " --place nordvik"),
+        (total_of(["nordvik", "#nordvik"]), ""),
+    ],
+)
+def test_the_command_can_be_typed_as_it_stands(track: str, option: str) -> None:
+    assert command(track, "en") == f"lyttepost mode crisis --name NAME{option} --why REASON"

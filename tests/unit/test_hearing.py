@@ -1,0 +1,114 @@
+"""What becomes of a batch: captured, counted, dropped with a reason; in crisis, in calm, and after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from listener.clock import ManualClock
+from listener.hearing import Hearing, Pending
+from listener.metrics import Metrics
+from listener.mode import Incident
+from listener.privacy import Screen
+from listener.records import MENTIONS, Mention, Origin, Post, decode
+from listener.sources import Batch
+
+NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def post(id_: str, text: str = "det brenner i granvik", *, minutes: float = 1, edits: Sequence[str] = ()) -> Post:
+    return Post(source="x", id=id_, at=at(minutes), text=text, edits=tuple(edits))
+
+
+def incident(id_: str = "brann-0", closed: float | None = None) -> Incident:
+    return Incident(
+        id=id_, name="Brann", tracks=("granvik",), opened_at=NOON, opened_by="vakt", why="prøve", review_at=at(600),
+        closed_at=None if closed is None else at(closed),
+    )  # fmt: skip
+
+
+def hearing(screen: Screen | None = None) -> Hearing:
+    clock, metrics = ManualClock(at(30)), Metrics(CollectorRegistry(), "0")
+    return Hearing("x", screen or Screen(b"k" * 32, {}), (), partitions=1, clock=clock, metrics=metrics)
+
+
+def capture(ears: Hearing, *posts: Post, **more: Any) -> Pending:
+    pending = ears.capture(Batch(posts=posts, **more), None)
+    ears.seen.update(pending.seen)
+    return pending
+
+
+def mentions(pending: Pending) -> list[Mention]:
+    found = [decode(MENTIONS, m.value or b"") for m in pending.messages if m.topic == "mentions"]
+    return [each for each in found if isinstance(each, Mention)]
+
+
+def ids(pending: Pending) -> list[str]:
+    return [mention.id for mention in mentions(pending)]
+
+
+def counted(pending: Pending) -> int:
+    return sum(json.loads(m.value or b"")["count"] for m in pending.messages if m.topic == "volumes")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_every_version_of_a_post_is_captured_once_and_counted_as_one_post(
+    order: tuple[int, ...], at_once: bool
+) -> None:
+    versions = [post("1"), post("2", "granvik, nå", edits=["1"]), post("3", "granvik, straks", edits=["1", "2"])]
+    came = [versions[n] for n in order]
+    ears = hearing()
+    ears.listen_for((incident(),))
+    batches = [came] if at_once else [[each] for each in came]
+    taken = [capture(ears, *batch) for batch in batches]
+    assert sorted(id_ for pending in taken for id_ in ids(pending)) == ["1", "2", "3"]
+    assert sum(map(counted, taken)) == 1
+    assert ids(capture(ears, *versions)) == []
+
+
+def test_what_a_predecessor_captured_is_known_version_by_version() -> None:
+    first = hearing()
+    first.listen_for((incident(),))
+    (known,) = mentions(capture(first, post("2", edits=["1"])))
+    ears = hearing()
+    ears.listen_for((incident(),))
+    ears.remember(known)
+    pending = capture(ears, post("1"), post("2", edits=["1"]), post("3", edits=["1", "2"]))
+    assert ids(pending) == ["1", "3"]
+    assert counted(pending) == 0
+
+
+def test_a_post_that_makes_us_stumble_is_a_dead_letter_and_its_neighbours_are_heard() -> None:
+    def stumble(kind: str, count: int) -> None:
+        raise RuntimeError("words of a post")
+
+    ears = hearing(Screen(b"k" * 32, {}, stumble))
+    ears.listen_for((incident(),))
+    pending = capture(ears, post("1"), post("2", "granvik, ring 22 33 44 55"), post("3"))
+    assert ids(pending) == ["1", "3"]
+    (letter,) = [json.loads(m.value or b"") for m in pending.messages if m.topic == "deadletters"]
+    assert letter["reason"] == "failed_RuntimeError"
+    assert "granvik" not in str(letter)
+    assert "words" not in str(letter)
+
+
+def test_of_a_closed_incident_only_what_was_said_while_it_was_open_is_taken_and_only_from_search() -> None:
+    ears = hearing()
+    ears.listen_for((), (incident(closed=10),))
+    posts = post("1", minutes=-1), post("2", minutes=5), post("3", minutes=11)
+    assert ids(capture(ears, *posts)) == []
+    pending = capture(ears, *posts, origin=Origin.GAP_FILL)
+    assert [(m.id, dict(m.incidents), m.exercise) for m in mentions(pending)] == [
+        ("2", {"brann-0": ("granvik",)}, False)
+    ]
+    assert ids(capture(ears, *posts, origin=Origin.LOOKBACK)) == []
