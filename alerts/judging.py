@@ -193,7 +193,7 @@ class Judging:
     # --- going on after a restart ------------------------------------------------------------------------------
 
     def _metadata(self, tp: TopicPartition) -> str:
-        states = {}
+        states, kept = {}, kept_by(self._rules)
         for partition, incident in list(self._engines):
             if partition != tp.partition:
                 continue
@@ -202,7 +202,7 @@ class Judging:
             if closed_at is not None and self._heard[partition] - closed_at > KEEP_CLOSED:
                 del self._engines[partition, incident]
             else:
-                states[incident] = {**self._engines[partition, incident].watermarks(), KEPT: kept_by(self._rules)}
+                states[incident] = {**self._engines[partition, incident].watermarks(), KEPT: kept}
         text = json.dumps(states, separators=(",", ":"))
         if len(text) > METADATA_MOST:
             log.error("the state of %d open incidents does not fit beside an offset; close some", len(states))

@@ -176,6 +176,15 @@ class Bus(Protocol):
     def offset_at(self, tp: TopicPartition, time: datetime) -> int:
         """The first offset whose time is at or after `time`; the end when there is none."""
 
+    def groups(self) -> list[str]:
+        """Those that have committed anything."""
+
+    def commits(self, group: str) -> Mapping[TopicPartition, Commit]:
+        """Where a group goes on, seen from outside it."""
+
+    def put_commits(self, group: str, commits: Mapping[TopicPartition, Commit]) -> None:
+        """The group goes on from there. Raises BusError while it has members, who would not know."""
+
     def lag(self, group: str) -> Mapping[TopicPartition, int]:
         """Records that a group has not committed yet."""
 
@@ -192,6 +201,9 @@ class Bus(Protocol):
 
     def healthy(self) -> str | None:
         """None, or the reason why the bus cannot be used now."""
+
+    def full(self) -> str | None:
+        """None, or the reason why what can wait is refused for want of room."""
 
     def close(self) -> None: ...
 

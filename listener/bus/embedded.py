@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, partition_of
 from listener.bus.log import Log
-from listener.bus.members import GroupConsumer, PlainReader, RowLease
+from listener.bus.members import GroupConsumer, PlainReader, RowLease, store_commits
 from listener.bus.room import RESERVE_BYTES, Room
 from listener.bus.store import Store
 from listener.bus.topics import TOPICS, Retention, TopicSpec
@@ -222,6 +222,24 @@ class EmbeddedBus:
         row = self.store.row("SELECT next, metadata FROM offsets WHERE grp=? AND part=?", (group, self.log(tp).number))
         return None if row is None else Commit(*row)
 
+    def groups(self) -> list[str]:
+        return [name for (name,) in self.store.rows("SELECT DISTINCT grp FROM offsets ORDER BY grp")]
+
+    def commits(self, group: str) -> Mapping[TopicPartition, Commit]:
+        rows = self.store.rows(
+            "SELECT p.topic, p.partition, o.next, o.metadata FROM offsets o JOIN parts p ON p.id=o.part WHERE o.grp=?",
+            (group,),
+        )
+        return {TopicPartition(topic, number): Commit(offset, said) for topic, number, offset, said in rows}
+
+    def put_commits(self, group: str, commits: Mapping[TopicPartition, Commit]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            if db.execute("SELECT 1 FROM members WHERE grp=?", (group,)).fetchone():
+                raise BusError(f"group {group} cannot be placed; it is at work")
+            store_commits(db, group, {self.log(tp).number: commit for tp, commit in commits.items()})
+
+        self.store.write(work, full=True)
+
     def lag(self, group: str) -> Mapping[TopicPartition, int]:
         read = self.store.rows("SELECT topics FROM members WHERE grp=?", (group,))
         read += self.store.rows("SELECT p.topic FROM offsets o JOIN parts p ON p.id=o.part WHERE o.grp=?", (group,))
@@ -279,6 +297,9 @@ class EmbeddedBus:
             self.store.write(lambda db: None)
         except LyttepostError as error:
             return str(error)
+        return self.full()
+
+    def full(self) -> str | None:
         return self.room.problem() if self.room else None
 
     def close(self) -> None:

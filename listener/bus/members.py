@@ -118,11 +118,7 @@ class GroupConsumer:
         if row != (self._epoch, self._generation) or not commits.keys() <= self._positions.keys():
             self._generation = STALE
             raise Fenced(f"{self.member} lost its place in group {self.group}")
-        db.executemany(
-            "INSERT INTO offsets VALUES(?,?,?,?) ON CONFLICT(grp, part) DO UPDATE SET "
-            "next=excluded.next, metadata=excluded.metadata",
-            [(self.group, self._bus.log(tp).number, commit.offset, commit.metadata) for tp, commit in commits.items()],
-        )
+        store_commits(db, self.group, {self._bus.log(tp).number: commit for tp, commit in commits.items()})
         now = self._bus.clock.monotonic()
         db.execute("UPDATE members SET beat=? WHERE grp=? AND member=?", (now, self.group, self.member))
 
@@ -196,6 +192,15 @@ class GroupConsumer:
             self._on_assign(frozenset(mine))
         # Last, so that an assignment whose handling failed is made again.
         self._generation = rows[0][0] if rows else STALE
+
+
+def store_commits(db: sqlite3.Connection, group: str, commits: Mapping[int, Commit]) -> None:
+    """Inside a write; by the partitions' numbers in the file."""
+    db.executemany(
+        "INSERT INTO offsets VALUES(?,?,?,?) ON CONFLICT(grp, part) DO UPDATE SET "
+        "next=excluded.next, metadata=excluded.metadata",
+        [(group, number, commit.offset, commit.metadata) for number, commit in commits.items()],
+    )
 
 
 def _share(bus: EmbeddedBus, members: list[tuple[str, list[str]]], me: str) -> list[TopicPartition]:

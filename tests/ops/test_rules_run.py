@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_support import ROOT, Machine, crisis, wait_for
+from command_support import ROOT, Machine, crisis, post, wait_for
 
 from alerts.backtest import exported, night_of
 from alerts.finding_lines import write_finding, write_gap, write_tick
 from alerts.replaying import replaying
 from alerts.rules.verdict import alert_id
+from listener.bus import TopicPartition
 from listener.clock import SystemClock
 from listener.config import raw_settings
 from listener.records import ALERTS, Finding, Gap, decode
@@ -119,29 +120,12 @@ def test_the_incident_is_part_of_the_alerts_id(machine: Machine) -> None:
     assert ours["alert_id"] == alert_id("brann-1", "mange", "", START, "input:1")
 
 
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ('{"id": "1"', "is no JSON"),
-        ("[]", "must be an object"),
-        ({"at": at(0)}, "id: must be set"),
-        ({"id": "1"}, "at: must be set"),
-        ({"id": "1", "at": "2031-01-31T19:00:00"}, "at: has no time zone; end it with Z"),
-        ({"id": "1", "at": "hemmelig"}, "at: must be an instant like 2031-01-31T19:00:00Z"),
-        ({"id": "1", "at": 1_900_000_000}, "at: must be an instant"),
-        ({"id": "1", "at": at(0), "kinds": ["hemmelig"]}, "kinds.0: Input should be 'viewpoint', 'wish'"),
-        ({"id": "1", "at": at(0), "autor": "hemmelig"}, "autor: no such key; remove it or put it into `fields`"),
-        ({"id": "1", "at": at(0), "count": 0}, "count: Input should be greater than or equal to 1"),
-        ({"tick": at(0), "source": "x"}, "source: no such key"),
-        ({"gap": [at(5), at(0)]}, "gap: ends before it begins"),
-        ({"gap": at(5)}, "gap: "),
-    ],
-)
-def test_a_line_that_cannot_be_used_is_named_and_the_others_are_judged(machine: Machine, line: Any, says: str) -> None:
+def test_a_line_that_cannot_be_used_is_named_and_the_others_are_judged(machine: Machine) -> None:
+    line = {"id": "1", "at": at(0), "autor": "hemmelig"}
     file = machine.write("funn.jsonl", [{"id": "0", "at": at(0), "count": 3}, "", line, {"tick": at(20)}])
     done = machine.run("rules", "run", "--rules", "regler.yaml", "--findings", file, "--json")
     assert done.returncode == 1
-    assert f"funn.jsonl:3: {says}" in done.stderr
+    assert "funn.jsonl:3: autor: no such key; remove it or put it into `fields`" in done.stderr
     assert "1 of 4 lines could not be used" in done.stderr
     assert "hemmelig" not in done.stderr
     assert len(done.stdout.splitlines()) == 1
@@ -203,9 +187,11 @@ def test_through_a_pipe_each_thing_is_told_once_a_tick_has_passed_it(machine: Ma
 def test_what_a_live_run_said_is_what_rules_run_says_of_its_findings(machine: Machine, tmp_path: Path) -> None:
     """The whole flow on a recording, from the source to the bus; then its findings as lines, through the command."""
     posts = crisis()
-    for post, late in ((posts[3], 4), (posts[12], 9)):
-        posts.remove(post)
-        posts.insert(posts.index(next(p for p in posts if p["id"] > post["id"])) + late, post)
+    again = [post(25 + 0.1 * n, n, f"Nordvik sykehus igjen, sier gate {n}") for n in range(12)]
+    posts = sorted([*posts, *again], key=lambda raw: str(raw["created_at"]))
+    for moved, late in ((posts[3], 4), (posts[12], 9)):
+        posts.remove(moved)
+        posts.insert(posts.index(next(p for p in posts if p["id"] > moved["id"])) + late, moved)
     file = machine.folder / "work" / machine.write("opptak.jsonl", posts)
     raw = raw_settings()
     live: list[dict[str, Any]] = []
@@ -214,7 +200,7 @@ def test_what_a_live_run_said_is_what_rules_run_says_of_its_findings(machine: Ma
     ) as playing:
         playing.play(lambda told: None)
         bus, incident = playing.house.bus, playing.incident.id
-        records = bus.read(next(iter({_tp("alerts")})), 0, 10_000)
+        records = bus.read(TopicPartition("alerts", 0), 0, 10_000)
         for record in records:
             alert = decode(ALERTS, record.value or b"")
             live.append({**{name: getattr(alert, name) for name in KEYS[1:-1]}, "at": alert.at, "alert_id": alert.id})
@@ -232,12 +218,6 @@ def test_what_a_live_run_said_is_what_rules_run_says_of_its_findings(machine: Ma
     assert ran == live
 
 
-def _tp(topic: str) -> Any:
-    from listener.bus import TopicPartition
-
-    return TopicPartition(topic, 0)
-
-
 def _line(record: Any) -> bytes:
     if isinstance(record, Finding):
         return write_finding(record)
@@ -247,10 +227,12 @@ def _line(record: Any) -> bytes:
 # --- what lies on the bus --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def heard(machine: Machine) -> Iterator[Machine]:
-    """A deployment that has heard a crisis."""
-    file = machine.write("opptak.jsonl", crisis())
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A deployment that has heard a crisis, late in the evening."""
+    machine = Machine(tmp_path_factory.mktemp("heard"))
+    (machine.folder / "work" / "regler.yaml").write_text(RULES, encoding="utf-8")
+    file = machine.write("opptak.jsonl", [_later(post, hours=3) for post in crisis()])
     more = {
         "LYTTEPOST_SOURCES__RECORDING__PATH": str(machine.folder / "work" / file),
         "LYTTEPOST_SOURCES__RECORDING__SPEED": "max",
@@ -270,6 +252,11 @@ def heard(machine: Machine) -> Iterator[Machine]:
     yield heard
 
 
+def _later(post: dict[str, Any], hours: int) -> dict[str, Any]:
+    moved = datetime.fromisoformat(post["created_at"]) + timedelta(hours=hours)
+    return {**post, "created_at": format_instant(moved)}
+
+
 def _settled(machine: Machine) -> bool:
     sources = machine.json("mode")["sources"]
     return any(source.get("state") == "finished" for source in sources.values())
@@ -286,7 +273,7 @@ def test_a_backtest_says_what_would_have_fired_and_writes_nothing(heard: Machine
     assert tried["incidents"] == ["brann-0"]
     assert tried["nights"] == 1
     volume = next(rule for rule in tried["rules"] if rule["rule"] == "volume")
-    assert volume["per_night"]["max"] == 0, "it was loud at eight in the evening"
+    assert volume["per_night"] == {"max": volume["fired"], "mean": volume["fired"]}
 
 
 def test_a_backtest_is_a_table_for_people_and_says_when_there_is_nothing(heard: Machine, machine: Machine) -> None:

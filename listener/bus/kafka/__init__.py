@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 from kafka.protocol.consumer.offsets import OffsetSpec
 
 from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus.kafka import groups
 from listener.bus.kafka import topics as making
 from listener.bus.kafka.chain import Chain
 from listener.bus.kafka.cluster import Cluster, Counts
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Reader)
 
 METADATA_CHARS = 4_000
-COUNTED = 2_000
-"""Offsets that a group is behind are counted record by record up to so many; beyond, markers count too."""
 LOOK_MS = 10
 HEALTH_SECONDS = 2.0
 
@@ -257,15 +256,19 @@ class KafkaBus:
         late = self.cluster.ends([tp for tp in tps if found[tp][0] < 0])
         return {tp: late.get(tp, found[tp][0]) for tp in tps}
 
+    def groups(self) -> list[str]:
+        return groups.names(self.cluster)
+
+    def commits(self, group: str) -> Mapping[TopicPartition, Commit]:
+        return groups.commits(self.cluster, group)
+
+    def put_commits(self, group: str, commits: Mapping[TopicPartition, Commit]) -> None:
+        groups.put(self.cluster, group, commits)
+
     def lag(self, group: str) -> Mapping[TopicPartition, int]:
-        commits = self.cluster.commits(group)
-        tps = self._tps(sorted({tp.topic for tp in commits} | self._groups.get(group, set())))
-        begins, ends = self.cluster.begins(tps), self.cluster.ends(tps)
-        starts = {tp: max(begins[tp], commits.get(tp, 0)) for tp in tps}
-        behind = {tp: max(0, ends[tp] - starts[tp]) for tp in tps}
-        few = {tp: (starts[tp], ends[tp]) for tp, count in behind.items() if 0 < count <= COUNTED}
+        topics = {tp.topic for tp in self.commits(group)} | self._groups.get(group, set())
         with self._looking:
-            return behind | self._look().count(few)
+            return groups.lag(self.cluster, group, self._tps(sorted(topics)), self._look())
 
     # --- forgetting --------------------------------------------------------------------------------------------
 

@@ -172,12 +172,6 @@ class Cluster:
     def begins(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: offset for tp, (offset, _) in self.offsets(tps, OffsetSpec.EARLIEST).items()}
 
-    def commits(self, group: str) -> dict[TopicPartition, int]:
-        """Where a group goes on, as far as that is settled."""
-        name = self.name(group)
-        found: Any = self.ask("ask for commits", methodcaller("list_group_offsets", name))
-        return {self.back(tp): place.offset for tp, place in found[name].items() if place.offset >= 0}
-
     # --- telling -----------------------------------------------------------------------------------------------
 
     def explain(self, error: BaseException, what: str) -> LyttepostError:

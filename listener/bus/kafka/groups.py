@@ -1,0 +1,55 @@
+"""Consumer groups on Kafka as seen from outside: which there are, where they stand, and putting them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import methodcaller
+from typing import Any
+
+from kafka import errors
+from kafka.structs import OffsetAndMetadata
+
+from listener.bus import Commit, TopicPartition
+from listener.bus.kafka.cluster import Cluster
+from listener.bus.kafka.readers import Reader
+from listener.bus.topics import TOPICS
+from listener.errors import BusError
+
+COUNTED = 2_000
+"""Offsets that a group is behind are counted record by record up to so many; beyond, markers count too."""
+
+
+def names(cluster: Cluster) -> list[str]:
+    """Groups that have committed in topics of ours. Others may share the cluster."""
+    found: Any = cluster.ask("list groups", methodcaller("list_groups"))
+    ours = [group["group_id"] for group in found if group["group_id"].startswith(cluster.prefix)]
+    plain = sorted(name.removeprefix(cluster.prefix) for name in ours)
+    return [name for name in plain if commits(cluster, name)]
+
+
+def commits(cluster: Cluster, group: str) -> dict[TopicPartition, Commit]:
+    """Where a group goes on in topics of ours, as far as that is settled."""
+    name = cluster.name(group)
+    found: Any = cluster.ask("ask for commits", methodcaller("list_group_offsets", name))
+    places = {cluster.back(tp): place for tp, place in found[name].items() if place.offset >= 0}
+    return {tp: Commit(place.offset, place.metadata or "") for tp, place in places.items() if tp.topic in TOPICS}
+
+
+def put(cluster: Cluster, group: str, wanted: Mapping[TopicPartition, Commit]) -> None:
+    """The group goes on from there. Raises BusError while it has members, who would not know."""
+    places = {cluster.at(tp): OffsetAndMetadata(commit.offset, commit.metadata, -1) for tp, commit in wanted.items()}
+    found: Any = cluster.ask("place a group", methodcaller("alter_group_offsets", cluster.name(group), places))
+    failed = sorted({error.__name__ for error in found.values() if error is not errors.NoError})
+    if failed:
+        raise BusError(f"kafka {cluster.hosts}: group {group} cannot be placed ({', '.join(failed)}); is it at work?")
+
+
+def lag(cluster: Cluster, group: str, tps: Iterable[TopicPartition], look: Reader) -> dict[TopicPartition, int]:
+    """Records that the group has not committed; `tps` beside those that it has committed in."""
+    places = commits(cluster, group)
+    tps = list(tps)
+    begins, ends = cluster.begins(tps), cluster.ends(tps)
+    starts = {tp: max(begins[tp], places[tp].offset if tp in places else 0) for tp in tps}
+    behind = {tp: max(0, ends[tp] - starts[tp]) for tp in tps}
+    few = {tp: (starts[tp], ends[tp]) for tp, count in behind.items() if 0 < count <= COUNTED}
+    return behind | look.count(few)
