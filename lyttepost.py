@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "volumes": "alerts.commands.volumes:app",
     "privacy": "alerts.commands.privacy:app",
     "gaps": "listener.commands.gaps:app",
+    "deadletters": "alerts.commands.deadletters:app",
     "x": "listener.commands.x:app",
     "doctor": "listener.commands.doctor:app",
     "bus": "listener.commands.bus:app",

@@ -31,6 +31,7 @@ class Annotating:
         metrics: Metrics,
         part: Part,
         keep: timedelta | None = None,
+        member: str = "",
     ) -> None:
         self._partitions = bus.partitions("findings")
         self._clock = clock
@@ -41,7 +42,9 @@ class Annotating:
         self._annotator = Annotator(cues, set())
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
-        self._stage = Stage(self.name, bus, "mentions", self._handle, clock=clock, metrics=metrics, part=part)
+        self._stage = Stage(
+            self.name, bus, "mentions", self._handle, clock=clock, metrics=metrics, part=part, member=member
+        )
 
     def step(self, timeout: float) -> bool:
         return self._stage.step(timeout)

@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from alerts.alert import read_to_end
 from alerts.judging import KEEP_CLOSED
 from alerts.messages import OSLO
+from alerts.rules.burst import on_findings
 from alerts.rules.engine import Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
@@ -100,7 +101,7 @@ def backtest(
             if (partition, record.incident) not in engines:
                 info = IncidentInfo(record.incident, known.name if known else record.incident, record.exercise)
                 engines[partition, record.incident] = Engine(
-                    specs, info, allowed_lateness=allowed_lateness, partitions=bus.partitions("mentions"),
+                    on_findings(specs), info, allowed_lateness=allowed_lateness, partitions=bus.partitions("mentions"),
                     on_failure=on_failure, monotonic=monotonic,
                 )  # fmt: skip
             heeding = [(record.incident, engines[partition, record.incident])]

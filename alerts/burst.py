@@ -138,6 +138,11 @@ class Burst:
         self._loud: datetime | None = None
         self._since: datetime | None = None
 
+    @property
+    def warm(self) -> bool:
+        """It has heard enough to say anything."""
+        return self._known >= self._warm
+
     def step(self, at: datetime, count: float | None, *, learn: bool = True) -> Reading:
         """The count of the interval that starts at `at`; None: not known, which is not zero.
 
@@ -234,9 +239,8 @@ class Burst:
         t = self.tuning
         score = self._score(rarity)
         if score:
-            heard_enough = self._known >= self._warm
             crowd = sum(h.count for h in self._last_heard(self._windows[-1])) >= t.least
-            score = min(score, self._score(self._by_chance())) if heard_enough and crowd else 0.0
+            score = min(score, self._score(self._by_chance())) if self.warm and crowd else 0.0
         if self._loud is not None and at - self._loud > t.quiet:
             self._told, self._loud, self._since = 0.0, None, None
         if score and (self._loud is None or score >= ALARM > self._told):

@@ -201,6 +201,8 @@ class _Writer:
 
     def details(self) -> Iterable[str]:
         alert, resolved = self.alert, self.state.resolved
+        if command := alert.command.get(self.messages.language):
+            yield self.say("command", command=command)
         if resolved is not None and self.state.handling is Handling.OPEN:
             yield self.say("has_passed", time=self.time(resolved.at))
         if alert.heard_late and alert.posted_at and alert.found_at:
@@ -299,6 +301,7 @@ class _Writer:
                 {"source": g.source, "from": _stamp(g.start), "to": _stamp(g.end) if g.end else None}
                 for g in alert.gaps
             ],
+            "command": alert.command.get(self.messages.language),
             "tiltakskort": alert.tiltakskort,
             "board_url": self.people.board_url,
         }

@@ -137,7 +137,7 @@ def _told(problem: Any) -> str:
 
 
 _WRITTEN = [name for name in FindingLine.model_fields if name not in ("id", "at", "kinds", "captured_at")]
-_DEFAULT = FindingLine(id="", at="1970-01-01T00:00:00Z")  # type: ignore[arg-type]
+_DEFAULT = FindingLine(id="", at="1970-01-01T00:00:00Z")
 
 
 def write_finding(finding: Finding) -> bytes:

@@ -4,7 +4,8 @@
                                                         └──▶ register
 
 Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
-clock of the recording's own; the workers are the same.
+clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules and
+calm) and `dispatch` (with the register, whose texts it sends); each may have processes of its own, as many as it needs.
 
 Why here and not in the front door: commands live in both rooms and must wire the same parts, and nothing may import
 the front door.
@@ -31,6 +32,7 @@ from listener.bus import Bus
 from listener.bus.topics import TopicSpec
 from listener.capture import LEASE_SECONDS, Listen
 from listener.clock import Clock
+from listener.control import with_parts
 from listener.follow import Following
 from listener.health import Health, Part
 from listener.metrics import Metrics
@@ -40,6 +42,7 @@ from listener.sources import Batch, Source
 from listener.stage import Worker
 
 LISTENER, ALERTS = "listener", "alerts"
+ANNOTATE, JUDGE, DISPATCH = "annotate", "judge", "dispatch"
 Turning = tuple[Worker, Part]
 
 
@@ -78,24 +81,27 @@ class Wits:
     channels: Mapping[str, Channel] | None
     rulebook: Rulebook | None = None
     """Where the rules come from, if edits are to come into force."""
+    standing: Sequence[str] = ()
+    """The tracks that are counted in calm, all together."""
 
 
 def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | None) -> list[Turning]:
     """The workers of these roles, in the order of the flow."""
     bus, clock, metrics, part = house.bus, house.clock, house.metrics, house.health.part
+    me, its_roles = house.process, with_parts(roles)
     turning: list[Turning] = []
 
     def add(worker: Worker, its: Part) -> None:
         turning.append((worker, its))
 
     p = part("follow")
-    following = Following(bus, house.process, sorted(roles), part=p, clock=clock, metrics=metrics)
+    following = Following(bus, me, sorted(roles), part=p, clock=clock, metrics=metrics)
     add(following, p)
 
     if ears is not None:
         for source in ears.sources:
             p = part(f"listen-{source.name}")
-            lease = bus.lease(f"source:{source.name}", house.process, LEASE_SECONDS)
+            lease = bus.lease(f"source:{source.name}", me, LEASE_SECONDS)
             add(
                 Listen(
                     source, bus, following, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
@@ -104,31 +110,39 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
                 p,
             )  # fmt: skip
 
-    if wits is not None:
+    if wits is not None and ANNOTATE in its_roles:
         p = part("annotate")
         keep = house.settings.retention.content
-        add(Annotating(bus, wits.cues, part=p, clock=clock, metrics=metrics, keep=keep), p)
-        p = part("register")
-        register = Register(bus, house.folder / "register.sqlite", p)
-        add(register, p)
+        add(Annotating(bus, wits.cues, part=p, clock=clock, metrics=metrics, keep=keep, member=me), p)
+    if wits is not None and JUDGE in its_roles:
         p = part("judge")
         lateness = house.settings.rules.allowed_lateness
         add(
             Judging(
                 bus, wits.rules, following=following, allowed_lateness=lateness, rulebook=wits.rulebook, part=p,
-                clock=clock, metrics=metrics,
+                clock=clock, metrics=metrics, member=me,
             ),
             p,
         )  # fmt: skip
         p = part("calm")
-        add(Calm(bus, wits.rules, following=following, part=p, clock=clock, metrics=metrics), p)
+        add(
+            Calm(
+                bus, wits.rules, following=following, rulebook=wits.rulebook, standing=wits.standing, part=p,
+                clock=clock, metrics=metrics, member=me,
+            ),
+            p,
+        )  # fmt: skip
+    if wits is not None and DISPATCH in its_roles:
+        p = part("register")
+        register = Register(bus, house.folder / "register.sqlite", p)
+        add(register, p)
         if wits.channels is not None:
             for channel in wits.channels:
                 metrics.add_channel(channel)
             p = part("dispatch")
             add(
                 Dispatcher(
-                    bus, wits.people, wits.messages, wits.channels, holder=house.process, texts=register.texts, part=p,
+                    bus, wits.people, wits.messages, wits.channels, holder=me, texts=register.texts, part=p,
                     clock=clock, metrics=metrics,
                 ),
                 p,

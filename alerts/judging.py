@@ -20,6 +20,7 @@ from typing import Any
 from alerts.alert import read_to_end
 from alerts.history import KEPT, kept_by, reach_back
 from alerts.rulebook import Edit, Rulebook, record_edit
+from alerts.rules.burst import on_findings
 from alerts.rules.engine import LATENESS, Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
@@ -64,6 +65,7 @@ class Judging:
         following: Following | None = None,
         allowed_lateness: timedelta = LATENESS,
         rulebook: Rulebook | None = None,
+        member: str = "",
     ) -> None:
         """`rulebook`: where these rules come from, if edits of it are to come into force."""
         self._bus = bus
@@ -81,6 +83,7 @@ class Judging:
             metrics.add_rule(rule.name)
         self._ops: list[Message] = []
         self._rulebook = rulebook
+        self._begun = False
         self._edit: Edit | None = None
         self._bad_since: datetime | None = None
         if rulebook is not None:
@@ -97,6 +100,7 @@ class Judging:
             part=part,
             on_assign=self._assign,
             metadata=self._metadata,
+            member=member,
         )
 
     def step(self, timeout: float) -> bool:
@@ -118,6 +122,9 @@ class Judging:
     def _look(self) -> None:
         if self._rulebook is None:
             return
+        if not self._begun:
+            record_edit(self._bus, self._rulebook.found(), self._clock.now())
+            self._begun = True
         if self._edit is None:
             self._edit = self._rulebook.look(self._clock.monotonic())
         if self._edit is not None:
@@ -182,7 +189,7 @@ class Judging:
             synthetic=known.synthetic if known else False,
         )
         return Engine(
-            self._rules,
+            on_findings(self._rules),
             info,
             allowed_lateness=self._lateness,
             partitions=self._mentions,

@@ -45,6 +45,7 @@ BRACES: Mapping[str, frozenset[str]] = {
         "acknowledge": "id",
         "acknowledged": "name time",
         "closed": "name time",
+        "command": "command",
         "spark": "spark",
         "people": "authors posts reposts",
         "people_unknown": "posts reposts",
@@ -94,6 +95,7 @@ class Messages(BaseModel):
     acknowledge: str
     acknowledged: str
     closed: str
+    command: str
     spark: str
     people: str
     people_unknown: str

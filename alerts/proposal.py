@@ -1,63 +1,95 @@
-"""The alert that proposes crisis mode: how loud, since when, and the command that opens an incident."""
+"""The alert that a burst makes: how loud, against what, since when; in calm, with the command that opens an incident."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
 from alerts.burst import Reading
 from alerts.rules.burst import BurstSpec
+from alerts.rules.judge import IncidentInfo
 from alerts.rules.texts import spell
 from alerts.rules.verdict import BINS, Reason, alert_id
-from listener.records import Alert, Event, Volume
-from listener.tracks import TrackKind, is_total, parse
+from alerts.series import MINUTE, Judged
+from listener.records import Alert, Event, Gap
+from listener.tracks import TrackKind, is_total, parse, total_of
 
-CALM = "calm"
+CALM = IncidentInfo("calm", "Lyttepost")
 OPTIONS = {TrackKind.ACCOUNT: "--account", TrackKind.PLACE: "--place"}
 """Kind of track → the option of `lyttepost mode crisis` that takes it; words and hashtags are `--track`."""
-TEXTS: Mapping[str, tuple[str, str, str]] = {
-    "nb": (
-        "{count} innlegg på {timeframe} om {what}, mot ventet {expected}. Er det en krise?",
+MOST_NAMED = 3
+"""Tracks of a total that are named; of the others it is told how many there are."""
+
+
+class Words(NamedTuple):
+    loud: str
+    question: str
+    standing: str
+    command: str
+
+
+WORDS: Mapping[str, Words] = {
+    "nb": Words(
+        "{count} innlegg på {timeframe} om {key}, mot ventet {expected}.",
+        "Er det en krise?",
         "det vi alltid lytter etter",
-        "lyttepost mode crisis --name NAVN{track} --why GRUNN",
+        "lyttepost mode crisis --name NAVN{tracks} --why GRUNN",
     ),
-    "en": (
-        "{count} posts in {timeframe} about {what}, against {expected} expected. Is it a crisis?",
+    "en": Words(
+        "{count} posts in {timeframe} about {key}, against {expected} expected.",
+        "Is it a crisis?",
         "what we always listen for",
-        "lyttepost mode crisis --name NAME{track} --why REASON",
+        "lyttepost mode crisis --name NAME{tracks} --why REASON",
     ),
 }
-"""Language → the question, what the total is called, and the command."""
 
 
-def propose(
-    rule: BurstSpec, volume: Volume, at: datetime, reading: Reading, last_hour: Sequence[float], *, held: bool
+def alert_of(
+    rule: BurstSpec,
+    source: str,
+    track: str,
+    judged: Judged,
+    *,
+    incident: IncidentInfo = CALM,
+    standing: Sequence[str] = (),
+    held: bool = False,
+    gaps: Iterable[Gap] = (),
 ) -> Alert:
-    """`at`: the minute that was loud. `held`: another was told within the rule's `realert`."""
-    key = f"{volume.source}:{volume.track}"
-    count = round(reading.count)
+    """`incident`: in whose crisis it is loud. `held`: another was told within the rule's `realert`. `standing`: the
+    tracks that a total counts. `gaps`: those that are known."""
+    reading, at = judged.readings[rule.tuning], judged.minute
+    key, count, first = f"{source}:{track}", round(reading.count), reading.since or judged.minute
     return Alert(
-        id=alert_id(CALM, rule.name, key, at, ""),
+        id=alert_id(incident.id, rule.name, key, at, ""),
         event=Event.SUPPRESSED if held else Event.FIRED,
         at=at,
-        incident=CALM,
-        incident_name="Lyttepost",
+        incident=incident.id,
+        incident_name=incident.name,
+        exercise=incident.exercise,
+        synthetic=incident.synthetic,
         rule=rule.name,
         rule_type=rule.type,
         severity=rule.severity,
         to=rule.to,
-        key=key,
+        key=f"{source}:{_named(track, standing) or '*'}",
         key_fields=("source", "track"),
-        headline={language: _headline(rule, volume.track, reading, language) for language in TEXTS},
+        headline={each: _headline(rule, track, reading, standing, each, incident) for each in WORDS},
         tiltakskort=rule.tiltakskort,
         count=count,
         baseline=round(reading.expected, 1),
         timeframe_seconds=reading.window.total_seconds(),
         reason=(Reason.REALERT if held else Reason.BURST).value,
-        first_seen=reading.since or at,
+        first_seen=first,
         posts=count,
-        spark=_spark(last_hour),
+        spark=_spark(judged.last_hour),
+        gaps=tuple(
+            gap
+            for gap in gaps
+            if gap.source == source and gap.start < at + MINUTE and (gap.end is None or gap.end > at - reading.window)
+        ),
+        command={each: command(track, each) for each in WORDS} if incident is CALM else {},
     )
 
 
@@ -70,23 +102,34 @@ def command(track: str, language: str) -> str:
         name = f"@{parsed.text}" if parsed.kind is TrackKind.ACCOUNT else parsed.text
         word = name if parsed.kind in OPTIONS else track
         option = f" {OPTIONS.get(parsed.kind, '--track')} {shlex.quote(word)}"
-    return TEXTS[language][2].format(track=option)
+    return WORDS[language].command.format(tracks=option)
 
 
-def _headline(rule: BurstSpec, track: str, reading: Reading, language: str) -> str:
-    question, total, _ = TEXTS[language]
-    what = total if is_total(track) else f"«{track}»"
-    window = spell(reading.window, language)
+def _named(track: str, standing: Sequence[str]) -> str:
+    """A track as people know it: a total by the tracks that it counts, or nothing if those are standing no more."""
+    if not is_total(track):
+        return track
+    if track != total_of(standing):
+        return ""
+    named, more = ", ".join(standing[:MOST_NAMED]), len(standing) - MOST_NAMED
+    return f"{named} + {more}" if more > 0 else named
+
+
+def _headline(
+    rule: BurstSpec, track: str, reading: Reading, standing: Sequence[str], language: str, incident: IncidentInfo
+) -> str:
+    words, named = WORDS[language], _named(track, standing)
     own = rule.texts.get(language)  # type: ignore[call-overload]
-    if own is not None:
-        words = own.format(
-            count=round(reading.count), posts=round(reading.count), authors="?", timeframe=window, key=what
+    text = own or (f"{words.loud} {words.question}" if incident is CALM else words.loud)
+    values = {"count": round(reading.count), "posts": round(reading.count), "authors": "?"}
+    return str(
+        text.format(
+            **values,
+            timeframe=spell(reading.window, language),
+            key=f"«{named}»" if named else words.standing,
+            expected=round(reading.expected),
         )
-    else:
-        words = question.format(
-            count=round(reading.count), timeframe=window, what=what, expected=round(reading.expected)
-        )
-    return f"{words} {command(track, language)}"
+    )
 
 
 def _spark(last_hour: Sequence[float]) -> tuple[int, ...]:

@@ -40,12 +40,19 @@ class Edit(NamedTuple):
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+    """Rules that stood there at the start, edited or not while nothing was at work."""
     digest: str = ""
 
     @property
     def news(self) -> str:
         """What changed, by name; empty when no rule says anything else than before."""
-        parts = {"added": self.added, "changed": self.changed, "removed": self.removed}
+        parts = {
+            "found at the start": self.found,
+            "added": self.added,
+            "changed": self.changed,
+            "removed": self.removed,
+        }
         return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)
 
 
@@ -59,6 +66,11 @@ class Rulebook:
         self._read = self._seen = marks(path)
         self._next = float("-inf")
         self.rules = load_rules(path)
+
+    def found(self) -> Edit:
+        """What there was to begin with, as if it had just been edited."""
+        names = tuple(rule.name for rule in self.rules)
+        return Edit(self.rules, None, owners(self.path, {}, self._read), found=names, digest=digest_of(self.rules))
 
     def look(self, now: float) -> Edit | None:
         """`now`: monotonic seconds. What was edited, told once; None most of the time. Does not obey it."""

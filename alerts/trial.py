@@ -12,8 +12,9 @@ from heapq import heappop, heappush
 from typing import Any
 
 from alerts.finding_lines import ALL_SOURCES
+from alerts.rules.burst import on_findings
 from alerts.rules.engine import Engine, RuleFailed
-from alerts.rules.judge import IncidentInfo
+from alerts.rules.judge import CALM, IncidentInfo
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
 from listener.mode import Mode
@@ -22,7 +23,7 @@ from listener.units import format_instant
 
 
 class Trial:
-    """`incident` is part of each alert's id. Rules for calm are judged too: whoever tries a rule means it."""
+    """`incident` is part of each alert's id. Without one all rules are judged; in one, those of crisis, as live."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class Trial:
         monotonic: Callable[[], float],
     ) -> None:
         self._engine = Engine(
-            [_judged(spec) for spec in specs],
+            [_in_any_mode(spec) for spec in specs] if incident.id == CALM else on_findings(specs),
             incident,
             allowed_lateness=allowed_lateness,
             on_failure=on_failure,
@@ -73,7 +74,7 @@ class Trial:
             yield heappop(self._waiting)[2]
 
 
-def _judged(spec: RuleSpec) -> RuleSpec:
+def _in_any_mode(spec: RuleSpec) -> RuleSpec:
     return spec if Mode.CRISIS in spec.modes else spec.model_copy(update={"modes": tuple(Mode)})
 
 

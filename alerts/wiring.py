@@ -34,7 +34,7 @@ from listener.tracks import load_standing
 from listener.x.access import x_access
 
 
-def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str) -> House:
+def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> House:
     """The bus with all its topics, metrics and health of one process."""
     specs = topic_specs(settings.bus.partitions, settings.retention.keep())
     bus.ensure(specs)
@@ -46,14 +46,14 @@ def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: s
         clock=clock,
         metrics=Metrics(CollectorRegistry(), __version__),
         health=Health(clock),
-        process=process_name(role, folder),
+        process=process_name(role, folder, name),
     )
 
 
-def process_name(role: str, folder: Path) -> str:
+def process_name(role: str, folder: Path, name: str = "") -> str:
     """The same after a restart, so that the new process takes its predecessor's place at once."""
     mark = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:6]
-    return f"{role}@{socket.gethostname()}-{mark}"
+    return f"{role}{f'-{name}' if name else ''}@{socket.gethostname()}-{mark}"
 
 
 def make_ears(
@@ -110,4 +110,5 @@ def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell:
         channels=channels,
         # Edits count where somebody is told; a replay is of one piece.
         rulebook=rulebook if tell else None,
+        standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
     )

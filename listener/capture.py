@@ -225,7 +225,8 @@ class Listen:
         self._asked = -2
         try:
             if isinstance(self.source, Live):
-                self.source.recall(self._gaps.restore(self._clock.now() - RELOAD))
+                self.source.recall(known := self._gaps.restore(self._clock.now() - RELOAD))
+                self._hearing.minutes.recall(known)
                 self._gap.beside(self._gaps.open)
             if isinstance(self.source, Counting):
                 since = self._clock.now() - RELOAD

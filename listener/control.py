@@ -5,7 +5,7 @@ Every process follows `control` by itself, from its beginning, and says once a s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -29,6 +29,8 @@ FRESH = timedelta(seconds=3)
 FOLLOW_SECONDS = 2.0
 ROLES = ("listener", "alerts")
 """What must follow a switch for it to have taken effect."""
+PARTS: Mapping[str, tuple[str, ...]] = {"alerts": ("annotate", "judge", "dispatch")}
+"""Role → the roles that several processes may share it by."""
 
 
 class Control:
@@ -116,7 +118,20 @@ def followers(presences: Iterable[Presence], epoch: int) -> list[Follower]:
 def missing_roles(found: Iterable[Follower]) -> list[str]:
     """The roles that nobody who follows has."""
     roles = {role for f in found if f.follows for role in f.presence.roles}
-    return [role for role in ROLES if role not in roles]
+    return [lacking for role in ROLES for lacking in lacking_of(role, roles)]
+
+
+def with_parts(roles: Iterable[str]) -> set[str]:
+    """These roles and those that they are made of."""
+    roles = set(roles)
+    return roles.union(*(PARTS.get(role, ()) for role in roles))
+
+
+def lacking_of(role: str, roles: Collection[str]) -> list[str]:
+    """What nobody with these roles does of `role`: nothing, all of it, or some of its parts."""
+    had, parts = with_parts(roles), PARTS.get(role, (role,))
+    lacking = [part for part in parts if part not in had]
+    return [role] if len(lacking) == len(parts) else lacking
 
 
 def laggards(found: Iterable[Follower]) -> list[str]:

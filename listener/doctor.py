@@ -14,7 +14,7 @@ from typing import Any
 
 from listener.bus import Bus
 from listener.clock import Clock
-from listener.control import ROLES, Presences
+from listener.control import ROLES, Presences, lacking_of
 from listener.errors import ConfigError
 from listener.pseudonym import check_key_outside, load_key
 from listener.settings import Settings
@@ -68,11 +68,12 @@ def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> I
     yield _key(settings, folder)
     running = {role for presence in Presences(bus, clock).refresh() for role in presence.roles}
     for role in ROLES:
-        if role in running:
+        lacking = lacking_of(role, running)
+        if not lacking:
             yield well(f"run.{role}", f"a process with the role {role} runs")
-        else:
+        for each in lacking:
             yield warning(
-                f"run.{role}", f"no process with the role {role} runs", f"start `lyttepost run --role {role}`"
+                f"run.{each}", f"no process with the role {each} runs", f"start `lyttepost run --role {each}`"
             )
 
 

@@ -1,7 +1,8 @@
 """Post ▶ match ▶ privacy ▶ mention: what becomes of a batch that a source offered.
 
 In crisis a post that matches an open incident becomes a mention, and a tick goes with it that says how far the source
-is heard and where to go on reading. In calm a post is counted and dropped.
+is heard and where to go on reading. In calm a post is counted and dropped. With the counts goes which
+minutes were heard throughout.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from listener.clock import Clock
 from listener.deadletters import dead_letter, measured
 from listener.match import Matcher
 from listener.metrics import Metrics
+from listener.minutes import Minutes
 from listener.mode import Incident
 from listener.privacy import Screen
 from listener.records import Mention, Origin, Post, Tick, Volume, encode, first_key
@@ -72,9 +74,13 @@ class Hearing:
         self.seen: set[int] = set()
         self.until: datetime | None = None
         """Event time up to which the source is heard."""
+        self.minutes = Minutes(source)
 
     def listen_for(self, incidents: tuple[Incident, ...], over: tuple[Incident, ...] = ()) -> None:
         tracks: dict[str, Sequence[str]] = {i.id: (*i.tracks, *self._standing) for i in incidents}
+        opened = min((i.opened_at for i in incidents), default=None)
+        wanted = tracks or {STANDING: self._standing}
+        self.minutes.listen_for({id_: tuple(its) for id_, its in wanted.items()}, opened, self.until)
         tracks[STANDING] = self._standing
         self._matcher = Matcher(tracks)
         self._late = Matcher({i.id: (*i.tracks, *self._standing) for i in over})
@@ -105,7 +111,11 @@ class Hearing:
             pending.volumes.append(Volume(source=self._source, track=track, minute=minute, count=count))
         pending.messages += map(_volume, (*pending.volumes, *batch.volumes))
         pending.messages += map(self._dead_letter, batch.bad)
+        self.minutes.miss(batch.gaps)
         if batch.until is not None:
+            heard_whole = self.minutes.heard(self.until, batch.until, final=batch.final)
+            key = f"{self._source}:heard"
+            pending.messages += [Message("volumes", key, encode(heard)) for heard in heard_whole]
             self.until = batch.until
         if self.until is not None:
             pending.messages += self.tick(cursor, final=batch.final)

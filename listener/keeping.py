@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from math import inf, nan
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 from listener.bus import Bus, TopicPartition
 from listener.bus.topics import TopicSpec
 from listener.clock import Clock
+from listener.errors import BusError
 from listener.health import Part
+from listener.lag import lags
 from listener.metrics import Metrics
 
 GAUGES_SECONDS = 1.0
@@ -43,6 +46,8 @@ class Keeping:
         self._part = part
         self._folder = folder
         self._forget = forget
+        self._shown: set[tuple[str, str]] = set()
+        self._counted: Counter[tuple[str, str]] = Counter()
         self._due = {self._gauges: 0.0, self._retain: 0.0, self._ages: 0.0}
 
     def step(self, timeout: float) -> bool:
@@ -63,12 +68,38 @@ class Keeping:
 
     def _gauges(self) -> None:
         problem = self._bus.healthy()
-        self._part.problem(problem)
-        self._metrics.bus_full.set(problem is not None)
-        for group in self._groups:
-            for tp, behind in self._bus.lag(group).items():
-                self._metrics.lag.labels(group, tp.topic).set(behind)
+        full = self._bus.full() if problem else None
+        away = problem is not None and full is None
+        self._metrics.bus_up.set(not away)
+        self._metrics.bus_full.set(full is not None)
         self._metrics.bus_free.set(shutil.disk_usage(self._folder).free)
+        self._count()
+        try:
+            self._show_lag(away)
+        except BusError as error:
+            problem = problem or str(error)
+        self._part.problem(problem)
+
+    def _show_lag(self, away: bool) -> None:
+        """What cannot be asked for is not known: neither nothing to do nor what it was before."""
+        for group, topic in self._shown if away else ():
+            self._metrics.lag.labels(group, topic).set(nan)
+            self._metrics.lag_seconds.labels(group, topic).set(nan)
+        for lag in () if away else lags(self._bus, self._groups, self._clock.now()):
+            self._shown.add((lag.group, lag.topic))
+            self._metrics.lag.labels(lag.group, lag.topic).set(lag.records)
+            self._metrics.lag_seconds.labels(lag.group, lag.topic).set(lag.seconds)
+
+    def _count(self) -> None:
+        """What the bus has counted since the last time."""
+        counts, metrics = self._bus.counts, self._metrics
+        for of, counted in (("rebalances", counts.rebalances), ("producer_errors", counts.producer_errors)):
+            for name, count in dict(counted).items():
+                getattr(metrics, of).labels(name).inc(count - self._counted[of, name])
+                self._counted[of, name] = count
+        retries = sum(dict(counts.retries).values())
+        metrics.bus_retries.inc(retries - self._counted["retries", ""])
+        self._counted["retries", ""] = retries
 
     def _ages(self) -> None:
         for spec in self._specs:

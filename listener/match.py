@@ -150,9 +150,16 @@ class Matcher:
 
     def match(self, post: Post) -> Mapping[str, tuple[str, ...]]:
         """Incident → the canonical tracks that the post matches, both in the order given; empty when there is none."""
+        return self._found(self._haystack(post)) if self._automaton is not None else NO_MATCH
+
+    def match_text(self, text: str) -> Mapping[str, tuple[str, ...]]:
+        """The same where the text is all there is: phrases, and places by their words."""
+        return self._found(f" {fold(text)} ")
+
+    def _found(self, haystack: str) -> Mapping[str, tuple[str, ...]]:
         if self._automaton is None:
             return NO_MATCH
-        found = self._automaton.find_matches_as_indexes(self._haystack(post), overlapping=True)
+        found = self._automaton.find_matches_as_indexes(haystack, overlapping=True)
         if not found:
             return NO_MATCH
         hits = sorted({owner for pattern, _, _ in found for owner in self._owners[pattern]})

@@ -134,6 +134,16 @@ class Metrics:
         )
 
         self.lag = g("consumer_lag_records", "Records that a group has not committed yet.", "group", "topic")
+        self.lag_seconds = g(
+            "consumer_lag_seconds",
+            "How long the oldest record that a group has not committed has been on the bus; 0 with none.",
+            "group",
+            "topic",
+        )
+        self.rebalances = c("bus_rebalances", "Assignments of partitions to a group's members here.", "group")
+        self.producer_errors = c("bus_producer_errors", "Writes to the bus that failed, by the error's name.", "reason")
+        self.bus_retries = c("bus_retries", "Writes to the bus that were tried again.")
+        self.bus_up = g("bus_up", "1 while the bus answers, else 0; `/readyz` tells why.")
         self.bus_free = g("bus_free_bytes", "Room left where the bus writes; NaN where it cannot be known.")
         self.bus_full = g("bus_full", "1 while posts are refused for want of room, else 0.")
         self.oldest_record = g(

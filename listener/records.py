@@ -238,6 +238,19 @@ class Volume(Recorded):
     count: int
 
 
+class Heard(Recorded):
+    """The minutes of `[start, end)`, in which a source was heard throughout; one that no `Volume` tells of had no post.
+
+    `incidents` maps each incident that was open to the tracks that were listened for; in calm `""` to the standing ones.
+    """
+
+    type: Literal["heard"] = "heard"
+    source: str
+    start: Instant = Field(alias="from")
+    end: Instant = Field(alias="to")
+    incidents: Mapping[str, tuple[str, ...]]
+
+
 class Tally(Model):
     """Posts read for the first time on their day, and US dollars."""
 
@@ -310,6 +323,8 @@ class Alert(Recorded):
     posted_at: Instant | None = None
     found_at: Instant | None = None
     gaps: tuple[Gap, ...] = ()
+    command: Mapping[str, str] = Field(default_factory=dict)
+    """Language → what a person may type now, if the alert proposes anything."""
 
 
 class Outcome(StrEnum):
@@ -356,6 +371,8 @@ class DecisionKind(StrEnum):
     ROTATE_KEY = "rotate_key"
     BUDGET = "budget"
     """The month's hard cap of the source `id` becomes `usd`."""
+    REDRIVE = "redrive"
+    """Dead letters were put through their stage once more; `id` says which."""
     RULES_CHANGED = "rules_changed"
     """Alert rules were edited while they were at work; `id` names what they say now, `why` which of them changed."""
 
@@ -398,6 +415,7 @@ class NewerSchema(BadRecord):
 
 MentionsRecord = Annotated[Mention | Tick | Gap, Field(discriminator="type")]
 FindingsRecord = Annotated[Finding | Tick | Gap, Field(discriminator="type")]
+VolumesRecord = Annotated[Volume | Heard, Field(discriminator="type")]
 
 T = TypeVar("T")
 
@@ -406,7 +424,7 @@ FINDINGS: TypeAdapter[Finding | Tick | Gap] = TypeAdapter(FindingsRecord)
 ALERTS = TypeAdapter(Alert)
 DELIVERIES = TypeAdapter(Delivery)
 DECISIONS = TypeAdapter(Decision)
-VOLUMES = TypeAdapter(Volume)
+VOLUMES: TypeAdapter[Volume | Heard] = TypeAdapter(VolumesRecord)
 SPENDING = TypeAdapter(Spending)
 GAPS = TypeAdapter(Gap)
 DEADLETTERS = TypeAdapter(DeadLetter)
@@ -417,7 +435,8 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "tick": TypeAdapter(Tick),
     "gap": GAPS,
     "finding": TypeAdapter(Finding),
-    "volume": VOLUMES,
+    "volume": TypeAdapter(Volume),
+    "heard": TypeAdapter(Heard),
     "spending": SPENDING,
     "incident": TypeAdapter(Incident),
     "command": TypeAdapter(Command),

@@ -79,6 +79,7 @@ class Service:
         self._clock = clock
         self._stop = threading.Event()
         self._fatal: LyttepostError | None = None
+        self._failing: dict[str, str] = {}
 
     def obey_signals(self) -> None:
         """From now on SIGTERM and SIGINT stop it in order. To be said before the process shows itself to anybody."""
@@ -130,11 +131,22 @@ class Service:
         except (Corrupt, Fenced):
             raise
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+            reason = _reason(error)
+            if self._failing.get(worker.name) != reason:
+                log.error("%s failed: %s; it is tried again", worker.name, reason)
+            self._failing[worker.name] = reason
             part.problem(f"failed: {reason}; it is tried again")
-            log.error("%s failed: %s; it is tried again", worker.name, reason)
             self._clock.wait(RETRY_SECONDS, self._stop)
             return
+        if self._failing.pop(worker.name, None) is not None and (part.reason or "").startswith("failed: "):
+            part.problem(None)
         if not busy and self._clock.monotonic() - started < REST_SECONDS:
             self._clock.wait(REST_SECONDS, self._stop)
+
+
+def _reason(error: Exception) -> str:
+    """What may be told: our own errors hold no word of a post; of others only the class and place are safe."""
+    if isinstance(error, LyttepostError):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"

@@ -52,7 +52,9 @@ class Stage:
         on_assign: Callable[[frozenset[TopicPartition]], None] | None = None,
         metadata: Callable[[TopicPartition], str] = lambda tp: "",
         batch: int = 1000,
+        member: str = "",
     ) -> None:
+        """`member`: who this is in the group `name`; the same name again takes the place of who had it."""
         self.name = name
         self._bus = bus
         self._handle = handle
@@ -65,7 +67,7 @@ class Stage:
         self._done: dict[TopicPartition, int] = {}
         self._broken_off = False
         self._pending: tuple[list[Message], Mapping[TopicPartition, Commit], int] | None = None
-        self.consumer = bus.consumer([topic], group=name, member=name, on_assign=self._assign)
+        self.consumer = bus.consumer([topic], group=name, member=member or name, on_assign=self._assign)
 
     def step(self, timeout: float) -> bool:
         self._part.beat()

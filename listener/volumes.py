@@ -20,8 +20,10 @@ def volumes_since(bus: Bus, source: str, since: datetime, beat: Callable[[], Non
                 if record.value is None or not record.key.startswith(prefix):
                     continue
                 try:
-                    yield decode(VOLUMES, record.value)
+                    found = decode(VOLUMES, record.value)
                 except BadRecord:
                     continue
+                if isinstance(found, Volume):
+                    yield found
     finally:
         reader.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,6 @@ import typer
 
 from alerts.backtest import Backtest, backtest, exported
 from alerts.finding_lines import BadLine, read_line, write_finding, write_gap, write_tick
-from alerts.rules.burst import BurstSpec
 from alerts.rules.engine import RuleFailed
 from alerts.rules.judge import CALM, IncidentInfo
 from alerts.rules.load import load_rules
@@ -25,6 +24,7 @@ from listener.config import raw_settings
 from listener.control import Control
 from listener.errors import LyttepostError, UsageError
 from listener.lines import Broken, LineReader
+from listener.mode import Mode
 from listener.records import Finding, Gap, Tick
 from listener.settings import load_settings
 from listener.units import format_instant
@@ -42,7 +42,7 @@ def run(
     findings: Annotated[
         str, typer.Option("--findings", metavar="FILE", help="Findings, one JSON object a line; - is standard input.")
     ],
-    incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Part of each alert's id.")] = CALM,
+    incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Judge as in this incident.")] = CALM,
     json: Json = False,
 ) -> None:
     """Run rules on findings of your own and print what happens, in order of time. Nobody is told.
@@ -53,49 +53,67 @@ def run(
     Lines may be out of order. Without ticks all is judged at the end, as if it had come in order; behind a tick, a line
     is a post that was found late. A line that cannot be used is left out, and the exit code is 1; so it is
     when a rule fails. Rules that cannot be read are 4.
+
+    Without --incident all rules are judged and their alerts' ids are those of calm; with it those of crisis, as live,
+    and what `rules export` gave of that incident gives the alerts that it gave.
     """
     specs = load_rules(rules, fields=None)
-    _point_out(specs)
+    if incident != CALM:
+        _point_out(specs)
     lateness, clock = load_settings(raw_settings()).rules.allowed_lateness, SystemClock()
     failures: Counter[str] = Counter()
     info = IncidentInfo(incident, incident)
-    trial = Trial(
-        specs, info, allowed_lateness=lateness, on_failure=_counting(failures), monotonic=clock.monotonic
-    )  # fmt: skip
+    trial = Trial(specs, info, allowed_lateness=lateness, on_failure=_counting(failures), monotonic=clock.monotonic)
     tell = _teller(specs, json)
-    bad = 0
-    with closing(LineReader(findings)) as reader:
-        reader.open()
-        number = 0
-        for line in reader.lines():
-            if line is None:
-                flush()
-                reader.ready(WAIT_SECONDS)
-                continue
-            number, content = line
-            try:
-                record = _record(content, incident)
-            except BadLine as error:
-                bad += 1
-                if bad <= SHOWN:
-                    say(f"{'standard input' if findings == '-' else findings}:{number}: {error}")
-                continue
-            if record is not None:
-                _each(tell, trial.take(record))
-        _each(tell, trial.end())
+    lines = Lines(findings, incident)
+    for record in lines:
+        if record is None:
+            flush()
+        else:
+            _each(tell, trial.take(record))
+    _each(tell, trial.end())
     flush()
-    if not number:
+    if not lines.read:
         say("Nothing was read: there are no findings.")
     if trial.duplicates:
         say(f"{trial.duplicates} findings had the source and id of an earlier one and were left out")
-    _raise([f"{bad} of {number} lines could not be used and were left out"] if bad else [], failures)
+    left_out = f"{lines.bad} of {lines.read} lines could not be used and were left out"
+    _raise([left_out] if lines.bad else [], failures)
 
 
-def _record(content: bytes | Broken, incident: str) -> Finding | Tick | Gap | None:
-    """None: an empty line. Raises BadLine."""
-    if isinstance(content, Broken):
-        raise BadLine(f"cannot be read: {content.reason}")
-    return read_line(content, incident) if content.strip() else None
+class Lines:
+    """The records of a file or of standard input; None while there is nothing to read. Tells of the first bad lines."""
+
+    def __init__(self, path: str, incident: str) -> None:
+        self.read = 0
+        self.bad = 0
+        self._path = path
+        self._incident = incident
+
+    def __iter__(self) -> Iterator[Finding | Tick | Gap | None]:
+        """Raises ConfigError when there is no such file."""
+        with closing(LineReader(self._path)) as reader:
+            reader.open()
+            for line in reader.lines():
+                if line is None:
+                    yield None
+                    reader.ready(WAIT_SECONDS)
+                    continue
+                self.read, content = line
+                try:
+                    if isinstance(content, Broken):
+                        raise BadLine(f"cannot be read: {content.reason}")
+                    record = read_line(content, self._incident) if content.strip() else None
+                except BadLine as error:
+                    self._tell(str(error))
+                    continue
+                if record is not None:
+                    yield record
+
+    def _tell(self, problem: str) -> None:
+        self.bad += 1
+        if self.bad <= SHOWN:
+            say(f"{'standard input' if self._path == '-' else self._path}:{self.read}: {problem}")
 
 
 def _each(tell: Callable[[Verdict], None], verdicts: Iterable[Verdict]) -> None:
@@ -228,5 +246,5 @@ def _raise(problems: list[str], failures: Counter[str]) -> None:
 
 def _point_out(specs: Sequence[RuleSpec]) -> None:
     for spec in specs:
-        if isinstance(spec, BurstSpec):
-            say(f"{spec.name} judges counts and no findings: try it with `lyttepost volumes score`")
+        if Mode.CRISIS not in spec.modes:
+            say(f"{spec.name} is a rule for calm and says nothing in an incident")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from alerts.flow import ALERTS, LISTENER, flow
+from alerts.flow import ALERTS, ANNOTATE, DISPATCH, JUDGE, LISTENER, flow
 from alerts.register import Register
 from alerts.wiring import live_key, live_sources, make_ears, make_house, make_wits
 from listener.bus import open_bus
@@ -26,14 +27,33 @@ app = typer.Typer(help="Listen, judge and tell, until told to stop.")
 
 
 class Role(StrEnum):
-    LISTENER = "listener"
-    ALERTS = "alerts"
+    LISTENER = LISTENER
+    ALERTS = ALERTS
+    ANNOTATE = ANNOTATE
+    JUDGE = JUDGE
+    DISPATCH = DISPATCH
     ALL = "all"
+
+
+NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
+
+
+def _name(text: str) -> str:
+    if text and not NAME.fullmatch(text):
+        raise typer.BadParameter("use 1 to 40 letters without accents, digits, - or _")
+    return text
 
 
 @app.command()
 def run(
-    role: Annotated[Role, typer.Option("--role", help="Which part runs in this process.")] = Role.ALL,
+    role: Annotated[
+        Role,
+        typer.Option("--role", help="Which part runs in this process; alerts is annotate, judge and dispatch in one."),
+    ] = Role.ALL,
+    name: Annotated[
+        str,
+        typer.Option("--name", metavar="NAME", callback=_name, help="Tells it from others of its role on this folder."),
+    ] = "",
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="The web port; 0 is any free one.")
     ] = None,
@@ -44,13 +64,13 @@ def run(
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
     settings = load_settings(raw)
     roles = (LISTENER, ALERTS) if role is Role.ALL else (role.value,)
-    locks = [RoleLock(folder, each) for each in roles]
+    locks = [RoleLock(folder, f"{each}-{name}" if name else each) for each in roles]
     bus = open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka)
-    house = make_house(settings, folder, bus, clock, role)
+    house = make_house(settings, folder, bus, clock, role, name)
     ears = None
     if LISTENER in roles:
         ears = make_ears(house, raw, live_sources(settings, clock), live_key(settings, folder))
-    wits = make_wits(raw, settings, None, tell=True) if ALERTS in roles else None
+    wits = make_wits(raw, settings, None, tell=True) if role is not Role.LISTENER else None
     turning = flow(house, roles, ears, wits)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
 

@@ -1,17 +1,18 @@
-"""`burst`: in calm, a track is loud for its hour; the crisis team is asked whether this is a crisis.
+"""`burst`: a track is loud for its hour. In calm the crisis team is asked whether it is a crisis; in crisis each track of
+each incident is guarded.
 
 It looks at the counts in `volumes` and at nobody's words, so it has no findings to filter: `alerts.calm` judges it. It
-is an event and no state, so it resolves nothing. `realert` holds the rule for all tracks of a source: what is said of
-one thing is said under many tracks.
+is an event and no state, so it resolves nothing. In calm `realert` holds the rule for all tracks of a source, because
+what is said of one thing is said under many tracks; in crisis it holds it for each incident and track.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from alerts.burst import Burst, Tuning
 from alerts.rules.judge import Scene
@@ -28,17 +29,17 @@ class BurstSpec(RuleSpec):
     """`once_in`: how rare by the track's own tail a moment must be; less is more sensitive. `min_count`: fewer posts in
     an hour are no crowd."""
 
-    modes: tuple[Literal[Mode.CALM], ...] = (Mode.CALM,)
+    modes: tuple[Mode, ...] = Field(default=(Mode.CALM,), min_length=1)
     to: str = "crisis_team"
     realert: Duration = timedelta(hours=6)
     once_in: Span = Tuning.once_in
     min_count: Positive = Tuning.least
 
-    @field_validator("filter", "query_key")
+    @field_validator("filter", "query_key", "aggregation")
     @classmethod
     def _nothing(cls, value: Any) -> Any:
         if value:
-            raise ValueError("burst counts posts in calm, when nobody's words are kept: it takes none")
+            raise ValueError("burst judges counts of each track, and no findings: it takes none")
         return value
 
     @property
@@ -46,8 +47,13 @@ class BurstSpec(RuleSpec):
         return Tuning(once_in=self.once_in, least=self.min_count)
 
 
+def on_findings(rules: Iterable[RuleSpec]) -> tuple[RuleSpec, ...]:
+    """The rules that are judged on findings: all but these, which are judged on counts."""
+    return tuple(rule for rule in rules if not isinstance(rule, BurstSpec))
+
+
 class Minutes:
-    """The rule on an example's findings: their counts, minute by minute. Live, `alerts.calm` counts."""
+    """The rule on findings, as its examples give them: their counts, minute by minute. Live, `alerts.calm` judges."""
 
     at_once = False
 

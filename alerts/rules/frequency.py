@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from alerts.rules.episodes import Episode, Episodes
 from alerts.rules.fields import keys_of, test_of
 from alerts.rules.judge import Scene
-from alerts.rules.keyed import Keyed
+from alerts.rules.keyed import RETRY, Keyed
 from alerts.rules.repeats import memory
 from alerts.rules.spec import CountBy, RuleType, WindowSpec
 from alerts.rules.verdict import Reason, Verdict, resolved, spoken
@@ -102,7 +102,8 @@ class Frequency:
             if due is None:
                 state.episodes.prune(now - self._memory, memory(self._spec))
                 newest = state.episodes.newest
-                due = newest + self._memory if newest else None
+                # One that has stood for long is kept, and in a muted replay its posts are still to be read again.
+                due = max(newest + self._memory, now + RETRY) if newest else None
             self._states.wake_at(key, due)
 
     def remember(self, alert: Alert) -> None:

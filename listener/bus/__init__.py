@@ -1,7 +1,8 @@
 """The bus: the only thing that stages share. One small protocol, several implementations.
 
 The unit is a **record**: topic, partition, offset, key, value (bytes; None is a tombstone), time in milliseconds
-since the epoch. Within a partition offsets grow and times never run back.
+since the epoch. Within a partition offsets grow, not always by one, and times never run back (writers on machines whose
+clocks differ may write times that differ by as much; who reads them in order sees none before the last).
 
 The heart is a **transaction**: the records a stage publishes and the offsets it commits become visible together
 or not at all. A member of a consumer group that was replaced or timed out is *fenced*: its transaction raises
@@ -26,6 +27,7 @@ from listener.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from listener.bus.counts import Counts
     from listener.bus.kafka_settings import KafkaSettings
     from listener.bus.topics import TopicSpec
     from listener.clock import Clock
@@ -82,6 +84,7 @@ class TopicInfo:
     name: str
     partitions: int
     records: int
+    """On Kafka at most so many: the offsets between its ends, which compaction and transactions' markers took too."""
     oldest_ms: int | None
     newest_ms: int | None
 
@@ -90,7 +93,11 @@ class Consumer(Protocol):
     """Reads records in partition order; with a group it shares the topics' partitions with the other members."""
 
     def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
-        """Up to `limit` records, waiting at most `timeout` seconds for the first. Assignments change only in here."""
+        """Up to `limit` records, waiting at most `timeout` seconds for the first. Assignments change only in here.
+
+        A reader by itself that gets nothing with a `timeout` of 0 has read all that is there, what this process wrote
+        included. A cluster that is away raises BusError within seconds.
+        """
 
     @property
     def assignment(self) -> frozenset[TopicPartition]: ...
@@ -118,7 +125,7 @@ class Transaction(Protocol):
 
 
 class Lease(Protocol):
-    """One holder at a time. A holder that did not renew in time has lost it."""
+    """One holder at a time. A holder that did not renew in time has lost it to the next who asks."""
 
     def renew(self) -> bool:
         """True while we hold it, having got it just now included.
@@ -129,11 +136,22 @@ class Lease(Protocol):
     def release(self) -> None: ...
 
 
+class Placer(Protocol):
+    """Puts records where they stood on another bus, into partitions that nobody writes to meanwhile."""
+
+    def place(self, tp: TopicPartition, records: Sequence[Record], end: int) -> None:
+        """Append these at their own offsets and times; the next one is to stand at `end`. Raises BusError."""
+
+
 class Bus(Protocol):
     """Safe to use from several threads; consumers and transactions belong to one thread each."""
 
+    @property
+    def counts(self) -> Counts:
+        """What went on underneath in this process, for the metrics."""
+
     def ensure(self, specs: Iterable[TopicSpec]) -> None:
-        """Make the topics that are missing."""
+        """Make the topics that are missing. Raises ConfigError with the mend when one there is not as it must be."""
 
     def partitions(self, topic: str) -> int: ...
 
@@ -143,10 +161,20 @@ class Bus(Protocol):
         """All or nothing, durable as the topics ask. The offsets, in order."""
 
     def transaction(self, writer: str) -> AbstractContextManager[Transaction]:
-        """`writer` is the transactional id: one stage instance. Leaving with an exception writes nothing."""
+        """`writer` is the transactional id: one stage instance. Leaving with an exception writes nothing.
+
+        Where a cluster went away in the middle of a commit, so that nobody knows whether it took effect, a transaction
+        that commits offsets or holds a lease raises Fenced: to begin again from what the bus says is right either way.
+        """
 
     def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
-        """Append one record made from the topic's last one, none in between: for hash chains. One partition."""
+        """Append one record made from the topic's last one, none in between: for hash chains. One partition.
+
+        `make` may be called more than once, when another appended first. Nothing else may write to such a topic.
+        """
+
+    def placing(self) -> AbstractContextManager[Placer]:
+        """For copying a bus."""
 
     def consumer(
         self,
@@ -171,7 +199,7 @@ class Bus(Protocol):
     def begin_offset(self, tp: TopicPartition) -> int: ...
 
     def end_offset(self, tp: TopicPartition) -> int:
-        """The offset that the next record will have."""
+        """No record that can be read now stands there or behind; the next one will."""
 
     def offset_at(self, tp: TopicPartition, time: datetime) -> int:
         """The first offset whose time is at or after `time`; the end when there is none."""
@@ -191,11 +219,12 @@ class Bus(Protocol):
     def purge(self, records: Iterable[tuple[TopicPartition, str]]) -> int:
         """Remove every record of these keys, from the bytes on disk too, and leave a tombstone for caches.
 
-        Returns how many records went. Raises BusError when the bytes could not be overwritten.
+        Returns how many records went. Raises BusError when the bytes could not be overwritten. On Kafka they go when
+        the brokers delete the files they have compacted, a second after this returned; followers' within `purge_lag`.
         """
 
     def retain(self, now: datetime) -> Mapping[str, int]:
-        """Drop what is older than each topic's retention; topic → records dropped."""
+        """Drop what is older than each topic's retention; topic → records dropped (on Kafka at most: offsets)."""
 
     def lease(self, name: str, holder: str, ttl: float) -> Lease: ...
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus.counts import Counts
 from listener.bus.log import Log
 from listener.bus.members import GroupConsumer, PlainReader, RowLease, store_commits
 from listener.bus.room import RESERVE_BYTES, Room
@@ -62,6 +63,10 @@ class EmbeddedBus:
         if self.room:
             # Taken at the start: when it is needed it is too late to take it.
             self.room.problem()
+
+    @property
+    def counts(self) -> Counts:
+        return self.store.counts
 
     # --- topics ------------------------------------------------------------------------------------------------
 
@@ -190,6 +195,13 @@ class EmbeddedBus:
             return Record(topic, 0, offset, key, value, stamp)
 
         return self.store.write(work, full=self._any_durable([topic]))
+
+    def placing(self) -> AbstractContextManager[EmbeddedBus]:
+        return nullcontext(self)
+
+    def place(self, tp: TopicPartition, records: Sequence[Record], end: int) -> None:
+        log = self.log(tp)
+        self.store.write(lambda db: log.place(db, records, end), essential=False)
 
     # --- reading -----------------------------------------------------------------------------------------------
 

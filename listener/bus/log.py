@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 
 from listener.bus import Message, Record, TopicPartition
 from listener.bus.store import Store
+from listener.errors import BusError
 from listener.units import to_ms
 
 MARGIN = 2_000
@@ -105,6 +106,16 @@ class Log:
         db.executemany(f"INSERT INTO {self._table} VALUES(?,?,?,?)", rows)
         db.execute("UPDATE parts SET next=?, last_ms=? WHERE id=?", (start + len(messages), stamp, self.number))
         return start, stamp
+
+    def place(self, db: sqlite3.Connection, records: Sequence[Record], end: int) -> None:
+        """Inside a write: append these at their own offsets and times; the next one is to stand at `end`."""
+        (start, last_ms) = db.execute("SELECT next, last_ms FROM parts WHERE id=?", (self.number,)).fetchone()
+        if records and records[0].offset < start:
+            raise BusError(f"{self.tp.topic}/{self.tp.partition}: is at {start} already; does another write to it?")
+        rows = [(record.offset, record.time_ms, record.key, record.value) for record in records]
+        db.executemany(f"INSERT INTO {self._table} VALUES(?,?,?,?)", rows)
+        stamp = max(last_ms, rows[-1][1]) if rows else last_ms
+        db.execute("UPDATE parts SET next=?, last_ms=? WHERE id=?", (end, stamp, self.number))
 
     # --- forgetting --------------------------------------------------------------------------------------------
 

@@ -190,6 +190,7 @@ class GroupConsumer:
         self._positions = positions
         if self._on_assign:
             self._on_assign(frozenset(mine))
+        self._bus.counts.rebalances[self.group] += 1
         # Last, so that an assignment whose handling failed is made again.
         self._generation = rows[0][0] if rows else STALE
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from listener.bus.counts import Counts
 from listener.bus.gate import Gate
 from listener.bus.room import Room
 from listener.crash import point
@@ -90,6 +91,7 @@ class Store:
         self.path = path
         self.room = room
         self.news = 0
+        self.counts = Counts()
         self._durable = durable
         self._local = threading.local()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -217,13 +219,19 @@ class Store:
             return self._write(work, full)
         except sqlite3.Error as error:
             if not (_is_full(error) and essential and self.room):
-                raise explain(self.path, error) from None
+                raise self._failed(error) from None
+        self.counts.retries["store"] += 1
         # Another process may have given the reserve a moment ago: there is room all the same.
         self.room.give()
         try:
             return self._write(work, full)
         except sqlite3.Error as error:
-            raise explain(self.path, error) from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: sqlite3.Error) -> LyttepostError:
+        told = explain(self.path, error)
+        self.counts.producer_errors[type(told).__name__] += 1
+        return told
 
     def _write(self, work: Callable[[sqlite3.Connection], T], full: bool) -> T:
         with self._using() as mine:

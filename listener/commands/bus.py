@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json as json_
+import sys
 import threading
+from contextlib import closing
+from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +16,10 @@ from listener.bus.topics import TOPICS
 from listener.clock import SystemClock
 from listener.commands import Data, Json, flush, local, one_line, open_live_bus, out, out_json, out_table, say
 from listener.errors import UsageError
-from listener.units import format_instant, from_ms, parse_instant
+from listener.units import format_duration, format_instant, from_ms, parse_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from listener.bus import Bus, Record
@@ -76,6 +81,78 @@ def read(
             flush()
     except KeyboardInterrupt:
         return
+
+
+@app.command()
+def lag(json: Json = False, data: Data = None) -> None:
+    """How far each group is behind: records, and how long the oldest of them has waited. Asked of the bus itself."""
+    from listener.lag import lags
+
+    with closing(open_live_bus(data)) as bus:
+        found = lags(bus, bus.groups(), SystemClock().now())
+    if json:
+        out_json([each._asdict() for each in found])
+        return
+    if not found:
+        say("No group has committed anything yet.")
+        return
+    rows = [("GROUP", "TOPIC", "RECORDS", "OLDEST WAITS")]
+    rows += [
+        (each.group, each.topic, str(each.records), format_duration(timedelta(seconds=round(each.seconds))))
+        for each in found
+    ]
+    out_table(rows)
+
+
+@app.command("copy")
+def copy_(
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="As bus.url: embedded:, kafka://host:9092.")],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="An empty one; embedded: is in the data folder.")],
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Copy all topics and groups onto an empty bus: every record at its own offset, proven by counts and digests.
+
+    Stop all processes first. `bus.kafka` of the settings is how a cluster is reached. Afterwards set bus.url, and
+    bus.partitions as told, and start the processes: they go on where they were.
+    """
+    from listener.bus import open_bus
+    from listener.bus.topics import topic_specs
+    from listener.config import data_dir
+    from listener.copying import copy
+    from listener.settings import load_settings
+
+    settings, clock, folder = load_settings(), SystemClock(), data_dir(data)
+    if source.rstrip("/") == target.rstrip("/"):
+        raise UsageError("--from and --to name the same bus")
+    specs = {spec.name: spec for spec in topic_specs(settings.bus.partitions, settings.retention.keep())}
+    with (
+        closing(open_bus(source, folder, clock, kafka=settings.bus.kafka)) as old,
+        closing(open_bus(target, folder, clock, kafka=settings.bus.kafka)) as new,
+    ):
+        proofs, groups = copy(old, new, specs, clock, _progress())
+        parts = new.partitions("mentions") if any(proof.topic == "mentions" for proof in proofs) else None
+    if json:
+        said = {name: {f"{tp.topic}/{tp.partition}": c.offset for tp, c in its.items()} for name, its in groups.items()}
+        out_json({"topics": [asdict(proof) for proof in proofs], "groups": said, "partitions": parts})
+        return
+    out_table(
+        [("TOPIC", "RECORDS", "SHA-256, THE SAME ON BOTH"), *((p.topic, str(p.records), p.digest) for p in proofs)]
+    )
+    say(f"Copied and compared; the groups {', '.join(groups) or '(none)'} go on where they were.")
+    say(f"Now set bus.url to {target}" + (f" and bus.partitions to {parts}." if parts else "."))
+
+
+def _progress() -> Callable[[str, int], None]:
+    """On a terminal only."""
+    if not sys.stderr.isatty():
+        return lambda topic, count: None
+
+    def show(topic: str, count: int) -> None:
+        sys.stderr.write(f"\r{topic}: {count}\x1b[K\r")
+        sys.stderr.flush()
+
+    return show
 
 
 def _is_made(bus: Bus, topic: str) -> bool:

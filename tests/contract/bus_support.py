@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from listener.bus import Bus, Consumer, Message, Record, open_bus
 from listener.bus.topics import TOPICS, Retention, topic_specs
 from listener.clock import Clock, SystemClock
@@ -46,11 +48,19 @@ class SetClock:
 
 @dataclass(frozen=True)
 class Site:
-    """Where one bus lives: what another process needs to open the same one. `disk`: where its bytes lie, if known."""
+    """Where one bus lives: what another process needs to open the same one.
+
+    `disk`: where its bytes lie, if known. `compacts`: false of a server that only stands in for Kafka.
+    """
 
     url: str
     folder: Path
     disk: Path | None
+    compacts: bool = True
+
+    def needs_compaction(self) -> None:
+        if not self.compacts:
+            pytest.skip("what stands in for Kafka compacts nothing")
 
     def open(self, clock: Clock | None = None) -> Bus:
         bus = open_bus(self.url, self.folder, clock or SystemClock())
@@ -116,8 +126,8 @@ def embedded(folder: Path) -> Site:
     return Site("embedded:", folder / "data", folder / "data")
 
 
-def on_kafka(cluster: str, folder: Path, disk: Path | None) -> Site:
-    return KafkaSite(f"{cluster}?prefix=t{uuid4().hex[:12]}", folder / "data", disk)
+def on_kafka(cluster: str, folder: Path, disk: Path | None, *, compacts: bool = True) -> Site:
+    return KafkaSite(f"{cluster}?prefix=t{uuid4().hex[:12]}", folder / "data", disk, compacts)
 
 
 SITES: Mapping[str, str | None] = {"embedded": None, "kafka": "kafka_url"}

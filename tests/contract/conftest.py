@@ -12,7 +12,7 @@ import pytest
 import stand_in
 from broker import Cluster
 from bus_support import SITES, Site, embedded, on_kafka
-from choice import Kind, choose
+from choice import Choice, Kind, choose
 from topics import drop_topics
 
 from listener.bus import Bus
@@ -26,15 +26,20 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return
     monkeypatch.setattr("listener.bus.kafka.members.REBALANCE_SECONDS", 3.0)
     url = request.getfixturevalue(server)
-    made = on_kafka(url, tmp_path, request.getfixturevalue("kafka_disk"))
+    disk = request.getfixturevalue("kafka_disk")
+    made = on_kafka(url, tmp_path, disk, compacts=_choice().kind is not Kind.STAND_IN)
     yield made
     drop_topics(made.url)
+
+
+def _choice() -> Choice:
+    return choose(os.environ, jars.lacking(), stand_in.program() is not None)
 
 
 @pytest.fixture(scope="session")
 def kafka_disk(request: pytest.FixtureRequest, kafka_url: str) -> Path | None:
     """Where the broker's files are, when it is ours."""
-    if choose(os.environ, jars.lacking(), stand_in.program() is not None).kind is not Kind.APACHE:
+    if _choice().kind is not Kind.APACHE:
         return None
     cluster: Cluster = request.getfixturevalue("kafka_cluster")
     return cluster.folder(1)

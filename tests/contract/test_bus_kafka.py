@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -295,32 +296,42 @@ def test_a_cluster_that_goes_away_is_told_soon_and_what_comes_back_goes_on(frail
                 transaction.publish(Message("findings", record.key, record.value))
             transaction.commit(consumer, {r.tp: Commit(r.offset + 1) for r in records})
 
+    def copied() -> bool:
+        """What a stage does: it offers its batch again, unless that is another's by now."""
+        nonlocal records
+        try:
+            copy()
+        except Fenced:
+            records = drain(consumer, 40, 5)
+            return False
+        except BusError:
+            return False
+        return True
+
     getattr(frail, how)(1)
-    assert "reachable" in str(within(SOON, bus.healthy))
-    for question in (
-        lambda: reader.poll(0),
-        lambda: reader.poll(3),
-        lambda: consumer.poll(3),
-        lambda: bus.publish([Message("control", "i", b"lost")]),
-        lambda: bus.publish(mentions(2, 100)),
-        copy,
-        lambda: bus.append_after("decisions", "a", lambda last: b"lost"),
-        lease.renew,
-        lambda: bus.lag("stage"),
-    ):
-        assert isinstance(within(SOON, question), BusError)
+    assert "reachable" in str(within(3, bus.healthy))
+    asked = (
+        lambda: [within(SOON, lambda: reader.poll(0)), within(SOON, lambda: reader.poll(3))],
+        lambda: [within(SOON, lambda: consumer.poll(3)), within(SOON, copy)],
+        lambda: [within(SOON, lambda: bus.publish([Message("control", "i", b"lost")]))],
+        lambda: [within(SOON, lambda: bus.publish(mentions(2, 100)))],
+        lambda: [within(SOON, lambda: bus.append_after("decisions", "a", lambda last: b"lost"))],
+        lambda: [within(SOON, lease.renew), within(SOON, lambda: bus.lag("stage"))],
+    )
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = [answer for told in pool.map(lambda ask: ask(), asked) for answer in told]
+    assert [type(answer) for answer in answers if not isinstance(answer, BusError)] == []
     assert bus.counts.producer_errors.total() > 0
     frail.restart(1) if how == "kill" else frail.resume(1)
     assert eventually(lambda: bus.healthy() is None)
     bus.publish([Message("control", "i", b"after")])
-    assert [r.value for r in drain(reader, 1)][-1] == b"after"
-    assert eventually(lambda: within(SOON, copy) is None)
+    assert eventually(lambda: [r.value for r in everything(bus, "control")][-1] == b"after")
+    assert eventually(copied)
     assert len(everything(bus, "findings")) == 40
-    assert eventually(lambda: not isinstance(within(SOON, lease.renew), BusError) and lease.renew())
-    bus.append_after("decisions", "a", lambda last: b"second")
+    assert eventually(lambda: within(SOON, lease.renew) is True)
+    bus.append_after("decisions", "a", lambda last: b"second after " + (last.value if last else b""))
     chain = [record.value for record in everything(bus, "decisions")]
-    assert chain[0] == b"first"
-    assert chain[-1] == b"second"
+    assert chain in ([b"first", b"second after first"], [b"first", b"lost", b"second after lost"])
     bus.close()
 
 

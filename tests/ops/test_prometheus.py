@@ -119,6 +119,13 @@ HEALTHY = {
     'lyttepost_deliveries_total{instance="a",channel="email",outcome="temporary_failure"}': "0+1x120",
     'lyttepost_deliveries_total{instance="a",channel="sms",outcome="sent"}': "0+0x120",
     'lyttepost_deliveries_total{instance="a",channel="sms",outcome="permanent_failure"}': "0+0x120",
+    'lyttepost_bus_up{instance="a"}': "1+0x120",
+    'lyttepost_consumer_lag_seconds{instance="a",group="judge",topic="findings"}': "0+0x120",
+    'lyttepost_spent_dollars{instance="a",source="x",scope="month",incident=""}': "10+1x120",
+    'lyttepost_spent_dollars{instance="a",source="x",scope="incident",incident="brann"}': "5000+1x120",
+    'lyttepost_budget_dollars{instance="a",source="x",cap="soft"}': "500+0x120",
+    'lyttepost_budget_dollars{instance="a",source="x",cap="hard"}': "1000+0x120",
+    'lyttepost_budget_dollars{instance="a",source="x",cap="ceiling"}': "2000+0x120",
     'lyttepost_bus_full{instance="a"}': "0+0x120",
     'lyttepost_bus_free_bytes{instance="a"}': "9e10+0x120",
     'lyttepost_retention_oldest_record_timestamp_seconds{instance="a",topic="mentions"}': "0+60x120",
@@ -138,6 +145,11 @@ EXERCISE = {
 }
 LONG_AGO = {'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="x"}': "1+0x120"}
 OLD_WATERMARK = {'lyttepost_rules_watermark_timestamp_seconds{instance="a"}': "1+0x120"}
+
+
+def _spent(usd: int) -> dict[str, str | None]:
+    return {'lyttepost_spent_dollars{instance="a",source="x",scope="month",incident=""}': f"{usd}+0x120"}
+
 
 TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
     "all is well in calm": ({}, set()),
@@ -196,6 +208,35 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
         {'lyttepost_deliveries_total{instance="a",channel="sms",outcome="permanent_failure"}': "0+1x120"},
         {"LyttepostChannelFailing"},
     ),
+    "the bus is away": ({'lyttepost_bus_up{instance="a"}': "0+0x120"}, {"LyttepostBusAway"}),
+    "the bus is away for one look": ({'lyttepost_bus_up{instance="a"}': "1+0x59 0 1+0x59"}, set()),
+    "a stage stands still": (
+        {'lyttepost_consumer_lag_seconds{instance="a",group="judge",topic="findings"}': "0+60x120"},
+        {"LyttepostFallingBehind"},
+    ),
+    "a stage that catches up is no alarm": (
+        {'lyttepost_consumer_lag_seconds{instance="a",group="judge",topic="findings"}': "8000-60x120"},
+        set(),
+    ),
+    "how far behind is not known while the bus is away": (
+        {
+            'lyttepost_consumer_lag_seconds{instance="a",group="judge",topic="findings"}': "NaN+0x120",
+            'lyttepost_bus_up{instance="a"}': "0+0x120",
+        },
+        {"LyttepostBusAway"},
+    ),
+    "a month at its soft cap": (_spent(600), {"LyttepostSpendingSoftCap"}),
+    "a month at its hard cap": (_spent(1000), {"LyttepostSpendingHardCap"}),
+    "a month at its ceiling": (_spent(2000), {"LyttepostSpendingCeiling"}),
+    "a raise lifts the caps": (
+        {
+            **_spent(2000),
+            'lyttepost_budget_dollars{instance="a",source="x",cap="soft"}': "2500+0x120",
+            'lyttepost_budget_dollars{instance="a",source="x",cap="hard"}': "3000+0x120",
+            'lyttepost_budget_dollars{instance="a",source="x",cap="ceiling"}': "4000+0x120",
+        },
+        set(),
+    ),
     "the disk is full": ({'lyttepost_bus_full{instance="a"}': "1+0x120"}, {"LyttepostBusFull"}),
     "the disk fills up": ({'lyttepost_bus_free_bytes{instance="a"}': "1e9+0x120"}, {"LyttepostBusFillingUp"}),
     "room not known yet is no alarm": ({'lyttepost_bus_free_bytes{instance="a"}': "NaN+0x120"}, set()),
@@ -210,6 +251,7 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
 """What is otherwise than healthy (None: the series is missing) → the alerts that fire `AT` or after 90 minutes."""
 AT = {
     "a scrape that fails once is no alarm": "60m",
+    "the bus is away for one look": "60m",
     "a rule fails now": "60m",
     "a rule failed before its first scrape": "61m",
 }

@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def machine(tmp_path: Path) -> Machine:
     return made
 
 
-def run(machine: Machine, *lines: Mapping[str, Any] | str, code: int = 0, more: tuple[str, ...] = ()) -> list[Any]:
+def run(machine: Machine, *lines: Any, code: int = 0, more: tuple[str, ...] = ()) -> list[Any]:
     file = machine.write("funn.jsonl", lines)
     done = machine.run("rules", "run", "--rules", "regler.yaml", "--findings", file, "--json", *more)
     assert done.returncode == code, done.stderr
@@ -57,7 +56,9 @@ def said(happened: list[Any], *rules: str) -> list[tuple[str, str, str]]:
 
 
 def test_each_thing_that_happens_is_one_line_with_every_key_in_order_of_time(machine: Machine) -> None:
-    lines = [{"id": n, "at": at(10 * n), "fields": {"by": "Fjordby"} if n == 1 else {}} for n in range(4)]
+    lines: list[dict[str, Any]] = [
+        {"id": n, "at": at(10 * n), "fields": {"by": "Fjordby"} if n == 1 else {}} for n in range(4)
+    ]
     happened = run(machine, *lines, {"tick": at(600)})
     assert all(list(each) == KEYS for each in happened)
     assert said(happened) == [
@@ -139,7 +140,9 @@ def test_of_many_bad_lines_the_first_are_named_and_all_are_counted(machine: Mach
     assert "300 of 300 lines" in done.stderr
 
 
-@pytest.mark.parametrize(("rules", "findings", "names"), [("borte.yaml", "-", "borte.yaml"), ("regler.yaml", "nei", "nei")])
+@pytest.mark.parametrize(
+    ("rules", "findings", "names"), [("borte.yaml", "-", "borte.yaml"), ("regler.yaml", "nei", "nei")]
+)
 def test_files_that_are_not_there_are_named(machine: Machine, rules: str, findings: str, names: str) -> None:
     done = machine.run("rules", "run", "--rules", rules, "--findings", findings)
     assert done.returncode == 4
@@ -166,6 +169,8 @@ def test_through_a_pipe_each_thing_is_told_once_a_tick_has_passed_it(machine: Ma
         "rules", "run", "--rules", "regler.yaml", "--findings", "-", "--json",
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
     try:
         for line in ({"id": "1", "at": at(0), "count": 3}, {"tick": at(30)}):
             process.stdin.write(json.dumps(line).encode() + b"\n")
@@ -228,7 +233,7 @@ def _line(record: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A deployment that has heard a crisis, late in the evening."""
     machine = Machine(tmp_path_factory.mktemp("heard"))
     (machine.folder / "work" / "regler.yaml").write_text(RULES, encoding="utf-8")
@@ -249,7 +254,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     finally:
         process.terminate()
         process.wait(15)
-    yield heard
+    return heard
 
 
 def _later(post: dict[str, Any], hours: int) -> dict[str, Any]:
@@ -352,3 +357,13 @@ def test_check_knows_the_routes_of_the_deployment(machine: Machine, tmp_path: Pa
     own = Machine(tmp_path, {"LYTTEPOST_CONFIG": str(config)})
     assert own.run("rules", "check", "--rules", "egen.yaml").returncode == 0
     assert machine.run("rules", "check", "--rules", "egen.yaml").returncode == 4
+
+
+CALM_RULE = "{name: ro, type: any, modes: [calm], why: bare når det er rolig, realert: 0s}"
+
+
+def test_rules_for_calm_are_tried_too_and_say_nothing_in_an_incident(machine: Machine) -> None:
+    (machine.folder / "work" / "regler.yaml").write_text(CALM_RULE, encoding="utf-8")
+    line = {"id": "1", "at": at(0)}
+    assert said(run(machine, line)) == [("ro", "fired", at(0))]
+    assert run(machine, line, more=("--incident", "brann-1")) == []

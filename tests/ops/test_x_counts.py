@@ -19,7 +19,7 @@ from x_support import SPEED, House, Town, town
 from listener.bus import Bus, TopicPartition
 from listener.capture import LEASE_SECONDS
 from listener.mode import Action
-from listener.records import VOLUMES, decode
+from listener.records import VOLUMES, Volume, decode
 from listener.tracks import is_total, total_of
 from listener.units import parse_instant
 from listener.x.counts import WEEK
@@ -68,6 +68,8 @@ class Kept:
         while records := self._bus.read(TopicPartition("volumes", 0), self._offset, 5000):
             for record in records:
                 volume = decode(VOLUMES, record.value or b"")
+                if not isinstance(volume, Volume):
+                    continue
                 counts = self.counts[volume.track]
                 if volume.minute in counts:
                     self.twice.add((volume.track, volume.minute))

@@ -317,7 +317,7 @@ def outcome_of(records: Callable[[str], list[Record]]) -> Outcome:
         kept = {name: said for name, said in value.items() if name != "captured_at"}
         findings[f"{key}#{times[key]}"] = json.dumps(kept, sort_keys=True)
     volumes: Counter[str] = Counter()
-    for value in values("volumes"):
+    for value in values("volumes", "volume"):
         volumes[f"{value['track']}@{value['minute']}"] += value["count"]
     alerts: dict[str, list[str]] = {}
     for value in values("alerts"):

@@ -19,7 +19,7 @@ from listener.config import raw_settings
 from listener.control import Control
 from listener.mode import Action, Command
 from listener.recorded import plain_post
-from listener.records import VOLUMES, decode
+from listener.records import VOLUMES, Volume, decode
 from listener.settings import PrivacySettings, Settings
 from listener.sources import Batch, Counts
 
@@ -103,7 +103,8 @@ def test_posts_offered_in_calm_are_counted_and_leave_no_word_in_any_file(tmp_pat
             worker.step(0.0)
         clock.advance(timedelta(seconds=1))
     assert source.given == 200
-    counted = sum(decode(VOLUMES, record.value or b"").count for record in read_all(bus, "volumes"))
+    volumes = [decode(VOLUMES, record.value or b"") for record in read_all(bus, "volumes")]
+    counted = sum(volume.count for volume in volumes if isinstance(volume, Volume))
     assert counted == 200
     words = [word(number) for number in range(210)]
     assert files_with(tmp_path, [*words, "22 33 44 55", "22334455", "brenner", "bruker_", "990077"]) == []

@@ -37,7 +37,7 @@ def fake() -> Iterator[FakeX]:
 def counted(house: Deployment) -> dict[str, Counter[datetime]]:
     """Track → minute → count. Fails on a minute that stands twice."""
     out: dict[str, Counter[datetime]] = {track: Counter() for track in SERIES}
-    for value in house.values("volumes"):
+    for value in house.values("volumes", "volume"):
         minute = parse_instant(value["minute"])
         assert minute not in out[value["track"]], (value["track"], minute)
         out[value["track"]][minute] = value["count"]

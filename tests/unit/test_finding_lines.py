@@ -37,7 +37,9 @@ def test_ids_that_are_numbers_are_taken() -> None:
     assert found(id=7).id == "7"
 
 
-@pytest.mark.parametrize("at", ["2031-01-31T20:00:00+01:00", "2031-01-31T19:00:00.000000+00:00", "2031-01-31 19:00:00Z"])
+@pytest.mark.parametrize(
+    "at", ["2031-01-31T20:00:00+01:00", "2031-01-31T19:00:00.000000+00:00", "2031-01-31 19:00:00Z"]
+)
 def test_instants_are_taken_in_any_zone(at: str) -> None:
     assert found(at=at).at == AT
 
@@ -58,7 +60,10 @@ def test_a_tick_is_for_all_sources_and_a_gap_is_the_same_when_it_ends() -> None:
     tick = read({"tick": NOW})
     assert isinstance(tick, Tick)
     assert (tick.source, tick.until, tick.final) == (ALL_SOURCES, AT, False)
-    begun, ended = read({"gap": [NOW, None], "source": "x"}), read({"gap": [NOW, "2031-01-31T19:01:00Z"], "source": "x"})
+    begun, ended = (
+        read({"gap": [NOW, None], "source": "x"}),
+        read({"gap": [NOW, "2031-01-31T19:01:00Z"], "source": "x"}),
+    )
     assert isinstance(begun, Gap)
     assert isinstance(ended, Gap)
     assert begun.id == ended.id
@@ -99,8 +104,8 @@ def test_what_is_written_is_read_again() -> None:
         source="x", id="1", at=AT, captured_at=AT + timedelta(seconds=2), origin=Origin.GAP_FILL, text="Vi fryser, æøå",
         lang="no", author="a1", author_class=AuthorClass.MEDIA, reach=Reach.LARGE, repost_of="0", reply_to="00",
         quote_of="000", edits=("e",), hashtags=("brann",), links=("https://a.example",), place="Fjordby",
-        url="https://x.example/1", incident="brann", tracks=("brann*",), cues=(Cue(kind=Kind.WISH),), story="s", count=3,
-        fields={"by": ["a", 1]}, exercise=True,
+        url="https://x.example/1", incident="brann", tracks=("brann*",), cues=(Cue(kind=Kind.WISH),), story="s",
+        count=3, fields={"by": ["a", 1]}, exercise=True,
     )  # fmt: skip
     assert read_line(write_finding(whole), "brann") == whole
     bare = found()

@@ -57,7 +57,8 @@ def ids(pending: Pending) -> list[str]:
 
 
 def counted(pending: Pending) -> int:
-    return sum(json.loads(m.value or b"")["count"] for m in pending.messages if m.topic == "volumes")
+    values = [json.loads(m.value or b"") for m in pending.messages if m.topic == "volumes"]
+    return sum(value["count"] for value in values if value["type"] == "volume")
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])

@@ -45,6 +45,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "gap": {"id": "g", "source": "x", "from": AT, "to": AT, "cause": "stream closed"},
     "finding": {**CAPTURED, "incident": "brann-0", "story": "s", "cues": [{"kind": "wish", "words": ["håper"]}]},
     "volume": {"source": "x", "track": "fjordby*", "minute": AT, "count": 3},
+    "heard": {"source": "x", "from": AT, "to": AT, "incidents": {"brann-0": ["fjordby*"]}},
     "incident": {
         "id": "brann-0",
         "name": "Brann",

@@ -24,17 +24,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kafka.protocol.consumer.offsets import OffsetSpec
 
-from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus import Commit, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus.counts import Counts
 from listener.bus.kafka import groups
 from listener.bus.kafka import topics as making
 from listener.bus.kafka.chain import Chain
-from listener.bus.kafka.cluster import Cluster, Counts
+from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.keys import stored
 from listener.bus.kafka.lease import KafkaLease
 from listener.bus.kafka.members import Member
+from listener.bus.kafka.placing import Placer
 from listener.bus.kafka.purge import purge
 from listener.bus.kafka.readers import Reader
 from listener.bus.kafka.stamps import Stamps
+from listener.bus.kafka.transaction import KafkaTransaction
 from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
 from listener.bus.topics import TopicSpec
 from listener.clock import Clock
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Reader)
 
-METADATA_CHARS = 4_000
 LOOK_MS = 10
 HEALTH_SECONDS = 2.0
 
@@ -120,7 +122,13 @@ class KafkaBus:
         puts = self._puts(messages)
         if not puts:
             return []
-        return [self._single.put(puts[0])] if len(puts) == 1 else self._many.write(puts, insist=True)
+        if len(puts) == 1:
+            return [self._single.put(puts[0])]
+        try:
+            return self._many.write(puts, insist=True)
+        except Taken as error:
+            # Nobody else writes under this name: the broker's patience was over, and nothing was written.
+            raise BusError(str(error)) from None
 
     @contextmanager
     def transaction(self, writer: str) -> Iterator[KafkaTransaction]:
@@ -182,6 +190,9 @@ class KafkaBus:
         with self._lock:
             chain = self._chains.get(topic) or self._chains.setdefault(topic, Chain(self.cluster, self._stamps, tp))
         return chain.append(key, make, self.last)
+
+    def placing(self) -> Placer:
+        return Placer(self.cluster)
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -320,6 +331,10 @@ class KafkaBus:
         else:
             probe.set_result(None)
 
+    def full(self) -> str | None:
+        """Its room is its administrators' care."""
+        return None
+
     def close(self) -> None:
         if self.cluster.closed.is_set():
             return
@@ -332,30 +347,3 @@ class KafkaBus:
         for writer in (*writing, self._many, self._single):
             writer.close()
         self.cluster.close()
-
-
-class KafkaTransaction:
-    """Collects; the bus writes it all when the block is left without an exception."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.commits: list[tuple[Member, Mapping[TopicPartition, Commit]]] = []
-        self.lease: KafkaLease | None = None
-
-    def publish(self, message: Message) -> None:
-        self.messages.append(message)
-
-    def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
-        if not isinstance(consumer, Member):
-            raise BusError("only a member of a group commits; this reader reads by itself")
-        long = max((len(commit.metadata) for commit in commits.values()), default=0)
-        if long > METADATA_CHARS:
-            raise BusError(f"{long} characters beside a commit; {METADATA_CHARS} is the most")
-        self.commits.append((consumer, dict(commits)))
-
-    def hold(self, lease: Lease) -> None:
-        if not isinstance(lease, KafkaLease):
-            raise BusError("only a lease of this bus can be held in its transaction")
-        if self.lease not in (None, lease):
-            raise BusError("a transaction holds one lease: it is written under that lease's transactional id")
-        self.lease = lease

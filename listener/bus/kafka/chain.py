@@ -17,9 +17,11 @@ from listener.bus.kafka.stamps import Stamps
 from listener.bus.kafka.writer import TRANSACTION_SECONDS, Put, Taken, Unsure, Writer
 from listener.errors import BusError
 
-APPEND_SECONDS = 20.0
-BACKOFF_SECONDS = 0.05
-LONGEST_BACKOFF_SECONDS = 1.0
+APPEND_SECONDS = 30.0
+BACKOFF_SECONDS = 0.15
+"""Longer than it takes to begin and append once: who was fenced lets the one who did it finish."""
+LONGEST_BACKOFF_SECONDS = 2.0
+SETTLE_SECONDS = 0.02
 
 
 class Chain:
@@ -45,7 +47,8 @@ class Chain:
         tried: Record | None = None
         with self._lock:
             while True:
-                if not self._writer.began:
+                fresh = not self._writer.began
+                if fresh:
                     self._writer.begin()
                     self._await_settled()
                     self._last = find_last(self._tp)
@@ -53,18 +56,15 @@ class Chain:
                         return self._last
                 tried = self._made(key, make(self._last))
                 try:
-                    put = Put(self._tp, key, tried.value, tried.time_ms)
-                    (offset,) = self._writer.write([put])
-                except (Taken, Unsure) as error:
+                    (offset,) = self._writer.write([Put(self._tp, key, tried.value, tried.time_ms)])
+                except BusError as error:
                     self._writer.drop()
-                    if time.monotonic() > deadline:
-                        raise BusError(f"{self._tp.topic}: others append to it all the time ({error})") from None
+                    # Fenced, or what the producer knew went out of date: in both cases to be begun anew.
+                    if time.monotonic() > deadline or (fresh and not isinstance(error, Taken | Unsure)):
+                        raise
                     self._cluster.counts.retries[self._tp.topic] += 1
-                    self._cluster.closed.wait(random.uniform(0, backoff))  # noqa: S311
+                    self._cluster.closed.wait(backoff * random.uniform(0.5, 1.5))  # noqa: S311
                     backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
-                except BusError:
-                    self._writer.drop()
-                    raise
                 else:
                     self._last = Record(*self._tp, offset, key, tried.value, tried.time_ms)
                     return self._last
@@ -78,7 +78,7 @@ class Chain:
         while self._cluster.ends([self._tp]) != self._cluster.ends([self._tp], committed=False):
             if time.monotonic() > deadline:
                 raise BusError(f"{self._tp.topic}: a transaction there does not end; who else writes to it?")
-            self._cluster.closed.wait(BACKOFF_SECONDS)
+            self._cluster.closed.wait(SETTLE_SECONDS)
 
     def close(self) -> None:
         self._writer.close()

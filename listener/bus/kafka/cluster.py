@@ -10,10 +10,7 @@ import hashlib
 import re
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -23,7 +20,9 @@ from kafka.admin import KafkaAdminClient
 from kafka.protocol.consumer.offsets import IsolationLevel, OffsetSpec
 
 from listener.bus import TopicPartition
+from listener.bus.counts import Counts
 from listener.bus.kafka.overheard import overhearing, tls_refusal
+from listener.bus.kafka.sockets import DIRECT
 from listener.errors import BusError, ConfigError, LyttepostError
 
 if TYPE_CHECKING:
@@ -69,18 +68,6 @@ _WORDS: Mapping[type[BaseException], str] = {
 }
 
 
-@dataclass
-class Counts:
-    """What went on underneath since the start, for the metrics."""
-
-    rebalances: Counter[str] = field(default_factory=Counter)
-    """Assignments that a group's members here were given, by group."""
-    producer_errors: Counter[str] = field(default_factory=Counter)
-    """Writes that failed, by Kafka's name of the error."""
-    retries: Counter[str] = field(default_factory=Counter)
-    """Writes that were tried again, by Kafka's name of the error."""
-
-
 class Cluster:
     """`rest` is what stands behind `kafka:`. Thread-safe; connects when first asked something."""
 
@@ -89,6 +76,8 @@ class Cluster:
         self.settings = settings
         self.counts = Counts()
         self.closed = threading.Event()
+        self.written = 0
+        """Grows with every write of this process, so that its readers see at once what it wrote."""
         self._security = settings.client()
         self._lock = threading.Lock()
         self._admin: KafkaAdminClient | None = None
@@ -112,6 +101,7 @@ class Cluster:
         return {
             "bootstrap_servers": self.hosts,
             "client_id": "lyttepost",
+            "proxy_url": DIRECT,
             "bootstrap_timeout_ms": round(ANSWER_SECONDS * 1000),
             "request_timeout_ms": round(ANSWER_SECONDS * 1000),
             "retry_backoff_ms": 20,
@@ -183,8 +173,7 @@ class Cluster:
             return ConfigError(f"{where}: cannot {what}: TLS: {words}; see bus.kafka.tls")
         if words := _WORDS.get(type(error)):
             return BusError(f"{where}: cannot {what}: {words} ({name})")
-        inner = set(_ERROR.findall(str(error)))
-        if isinstance(error, (errors.RetriableError, OSError, *_PASSING)) or not _AWAY.isdisjoint(inner):
+        if isinstance(error, (errors.RetriableError, OSError, *_PASSING)) or not _AWAY.isdisjoint(names_in(error)):
             return BusError(f"{where}: cannot {what}: no answer ({name}); are the brokers up and reachable from here?")
         return BusError(f"{where}: cannot {what} ({name})")
 
@@ -197,6 +186,11 @@ class Cluster:
         with self._lock:
             if self._admin is not None:
                 self._admin.close()
+
+
+def names_in(error: BaseException) -> set[str]:
+    """The names of this error and of those that its words tell of."""
+    return {type(error).__name__, *_ERROR.findall(str(error))}
 
 
 def safe(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from operator import methodcaller
 from typing import Any
@@ -10,11 +11,13 @@ from kafka import errors
 from kafka.structs import OffsetAndMetadata
 
 from listener.bus import Commit, TopicPartition
-from listener.bus.kafka.cluster import Cluster
+from listener.bus.kafka.cluster import RETRY_SECONDS, Cluster
 from listener.bus.kafka.readers import Reader
 from listener.bus.topics import TOPICS
 from listener.errors import BusError
 
+PUT_SECONDS = 10.0
+"""A broker takes a moment to make its first group."""
 COUNTED = 2_000
 """Offsets that a group is behind are counted record by record up to so many; beyond, markers count too."""
 
@@ -37,11 +40,18 @@ def commits(cluster: Cluster, group: str) -> dict[TopicPartition, Commit]:
 
 def put(cluster: Cluster, group: str, wanted: Mapping[TopicPartition, Commit]) -> None:
     """The group goes on from there. Raises BusError while it has members, who would not know."""
+    name = cluster.name(group)
     places = {cluster.at(tp): OffsetAndMetadata(commit.offset, commit.metadata, -1) for tp, commit in wanted.items()}
-    found: Any = cluster.ask("place a group", methodcaller("alter_group_offsets", cluster.name(group), places))
-    failed = sorted({error.__name__ for error in found.values() if error is not errors.NoError})
-    if failed:
-        raise BusError(f"kafka {cluster.hosts}: group {group} cannot be placed ({', '.join(failed)}); is it at work?")
+    deadline = time.monotonic() + PUT_SECONDS
+    while True:
+        found: Any = cluster.ask("place a group", methodcaller("alter_group_offsets", name, places))
+        failed = {error for error in found.values() if error is not errors.NoError}
+        if not failed:
+            return
+        if not all(error.retriable for error in failed) or time.monotonic() > deadline:
+            said = ", ".join(sorted(error.__name__ for error in failed))
+            raise BusError(f"kafka {cluster.hosts}: group {group} cannot be placed ({said}); is it at work?")
+        cluster.closed.wait(RETRY_SECONDS)
 
 
 def lag(cluster: Cluster, group: str, tps: Iterable[TopicPartition], look: Reader) -> dict[TopicPartition, int]:

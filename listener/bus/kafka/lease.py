@@ -44,13 +44,14 @@ class KafkaLease:
         self._ever = False
 
     def renew(self) -> bool:
-        if self._held:
+        if self._held and self.writer.began:
             try:
                 self._claim()
             except Fenced:
                 self._held = False
                 return False
             return True
+        self._held = False
         self._listen()
         if not self._may_take():
             return False
@@ -78,7 +79,7 @@ class KafkaLease:
 
     def check(self) -> None:
         """Raises Fenced when this process does not hold it, as far as it knows; the broker knows better."""
-        if not (self._held and self.writer.began):
+        if not self._held or not (self.writer.began or self.renew()):
             raise Fenced(f"{self.holder} lost the lease {self.name}")
 
     def lost(self) -> None:

@@ -124,13 +124,13 @@ class Member(Reader):
         # A leader who does not know the topics yet would deal out nothing, and soon begin again.
         self._ask("join the group", lambda c: c.bootstrap(timeout_ms=ms(ANSWER_SECONDS), refresh=True))
 
-    def _slice(self, deadline: float, limit: int) -> list[Record]:
+    def _slice(self, wait: float, limit: int) -> list[Record]:
         _keep_join(self._consumer._coordinator)
-        records = super()._slice(deadline, limit)
+        records = super()._slice(wait, limit)
         if not self._listener.anew:
             return records
         self._begin()
-        return super()._slice(deadline, limit)
+        return super()._slice(wait, limit)
 
     def _rest(self, limit: int) -> list[Record]:
         return []

@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, errors
 from listener.bus import Commit, Record, TopicPartition
 from listener.bus.kafka.cluster import ANSWER_SECONDS, Cluster
 from listener.bus.kafka.keys import plain
+from listener.bus.kafka.unpacking import Raw, install
 from listener.errors import BusError, Fenced
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ FETCH_WAIT_MS = 200
 """How long a broker may hold back an answer until there is news. Who changes partitions waits for the last answer."""
 FIRST_SECONDS = 0.01
 """A poll that may not wait gives the network this long all the same."""
+FRESH_SECONDS = 0.1
+"""Who stood at the end so short a time ago, and wrote nothing since, is not asked to look again."""
 QUIET_SECONDS = 2.0
 """Who heard nothing for so long asks whether the cluster is there."""
 STALL_SECONDS = 10.0
@@ -48,6 +51,7 @@ class Reader:
         self._closing = weakref.finalize(self, _close, self._consumer)
         self._newest: dict[TopicPartition, int] = {}
         self._heard = time.monotonic()
+        self._ended = (float("-inf"), -1)
         if positions:
             self._consumer.assign([cluster.at(tp) for tp in positions])
             for tp, offset in positions.items():
@@ -74,11 +78,14 @@ class Reader:
             raise BusError(f"{tp.topic}/{tp.partition} is not read here")
         self._ask("seek", lambda c: c.seek(self._cluster.at(tp), offset))
         self._newest.pop(tp, None)
+        self._ended = (float("-inf"), -1)
 
     def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
         deadline = time.monotonic() + timeout
+        if timeout <= 0 and self._at_end():
+            return self._slice(0.0, limit)
         while True:
-            records = self._slice(deadline, limit)
+            records = self._slice(max(deadline - time.monotonic(), FIRST_SECONDS), limit)
             if records:
                 return records
             if time.monotonic() >= deadline:
@@ -91,7 +98,7 @@ class Reader:
         self.seek(tp, start)
         stalled = time.monotonic() + STALL_SECONDS
         while self.position(tp) < end:
-            records = self._slice(0.0, limit)
+            records = self._slice(FIRST_SECONDS, limit)
             yield from (record for record in records if record.offset < end)
             if records:
                 stalled = time.monotonic() + STALL_SECONDS
@@ -108,7 +115,7 @@ class Reader:
             self.seek(tp, start)
         stalled = time.monotonic() + STALL_SECONDS
         while any(self.position(tp) < end for tp, (_, end) in ranges.items()):
-            for record in self._slice(0.0, 1000):
+            for record in self._slice(FIRST_SECONDS, 1000):
                 counted[record.tp] += record.offset < ranges[record.tp][1]
             if time.monotonic() > stalled:
                 raise self._stalled()
@@ -120,10 +127,10 @@ class Reader:
     def _stalled(self) -> BusError:
         return BusError(f"kafka {self._cluster.hosts}: there is more to read, and the brokers do not give it")
 
-    def _slice(self, deadline: float, limit: int) -> list[Record]:
-        """What comes within a moment."""
-        wait = min(max(deadline - time.monotonic(), FIRST_SECONDS), SLICE_SECONDS)
-        found = self._ask("read", lambda c: c.poll(timeout_ms=ms(wait), max_records=limit))
+    def _slice(self, wait: float, limit: int) -> list[Record]:
+        """What comes within `wait` seconds, and within a moment at most."""
+        patience = ms(min(wait, SLICE_SECONDS))
+        found = self._ask("read", lambda c: c.poll(timeout_ms=patience, max_records=limit))
         now = time.monotonic()
         if found:
             self._heard = now
@@ -134,14 +141,22 @@ class Reader:
 
     def _rest(self, limit: int) -> list[Record]:
         """Nothing is at hand; nothing is there only if this stands at the ends."""
+        asked, written = time.monotonic(), self._cluster.written
         ends = self._ends()
-        stalled = time.monotonic() + STALL_SECONDS
+        stalled = asked + STALL_SECONDS
         while any(self.position(tp) < end for tp, end in ends.items()):
-            if records := self._slice(0.0, limit):
+            if records := self._slice(FIRST_SECONDS, limit):
                 return records
             if time.monotonic() > stalled:
                 raise self._stalled()
+        self._ended = asked, written
+        self._heard = time.monotonic()
         return []
+
+    def _at_end(self) -> bool:
+        """It stood there a moment ago, and this process has written nothing since."""
+        asked, written = self._ended
+        return written == self._cluster.written and time.monotonic() - asked < FRESH_SECONDS
 
     def _ends(self) -> dict[TopicPartition, int]:
         """Asked on a line of its own: behind a fetch that waits for news, a broker answers nothing else."""
@@ -151,17 +166,19 @@ class Reader:
     def _check_alive(self) -> None:
         self._ends()
 
-    def _records(self, found: Mapping[KafkaPartition, list[Any]]) -> list[Record]:
+    def _records(self, found: Mapping[KafkaPartition, list[Raw]]) -> list[Record]:
         out: list[Record] = []
         for kafka_tp, raws in found.items():
             tp = self._cluster.back(kafka_tp)
             topic, partition = tp
+            readable = self._key
             newest = self._newest.get(tp, 0)
-            for raw in raws:
+            for offset, key, value, time_ms in raws:
                 # Writers on several machines may differ by a little; a reader's time never runs back.
-                newest = max(newest, raw.timestamp)
-                key = (raw.key or b"").decode(errors="replace")
-                out.append(Record(topic, partition, raw.offset, self._key(topic, key), raw.value, newest))
+                if time_ms > newest:
+                    newest = time_ms
+                name = readable(topic, key.decode(errors="replace")) if key else ""
+                out.append(Record(topic, partition, offset, name, value, newest))
             self._newest[tp] = newest
         return out
 
@@ -181,7 +198,7 @@ class Reader:
 
 
 def _consumer(cluster: Cluster, **options: Any) -> KafkaConsumer:
-    return cluster.make(
+    consumer: KafkaConsumer = cluster.make(
         "read",
         KafkaConsumer,
         **{
@@ -194,6 +211,8 @@ def _consumer(cluster: Cluster, **options: Any) -> KafkaConsumer:
             **options,
         },
     )
+    install(consumer)
+    return consumer
 
 
 def _close(consumer: KafkaConsumer) -> None:

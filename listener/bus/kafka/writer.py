@@ -20,7 +20,7 @@ from kafka import KafkaProducer, errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from listener.bus import Commit, TopicPartition
-from listener.bus.kafka.cluster import Cluster
+from listener.bus.kafka.cluster import Cluster, names_in
 from listener.crash import point
 from listener.errors import BusError, Fenced, LyttepostError
 
@@ -36,14 +36,17 @@ RETRY_WITHIN_SECONDS = 2.0
 CHUNK_BYTES = 4 << 20
 """So much is in flight at most: the producer itself would take any amount."""
 
-FENCED = (
-    errors.ProducerFencedError,
-    errors.InvalidProducerEpochError,
-    errors.FencedInstanceIdError,
-    errors.CommitFailedError,
-    errors.IllegalGenerationError,
-    errors.UnknownMemberIdError,
-)
+NAMESAKE = "FencedInstanceIdError"
+FENCED = {
+    "ProducerFencedError",
+    "InvalidProducerEpochError",
+    "InvalidTxnStateError",
+    NAMESAKE,
+    "CommitFailedError",
+    "IllegalGenerationError",
+    "UnknownMemberIdError",
+}
+"""By name, because the client wraps some of them."""
 
 
 class Put(NamedTuple):
@@ -74,7 +77,7 @@ class Taken(Fenced):
 
 
 class Single:
-    """Writes one record, durably, outside any transaction. Thread-safe."""
+    """Writes durably, outside any transaction. Thread-safe."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -83,17 +86,22 @@ class Single:
 
     def put(self, put: Put) -> int:
         """The offset. Raises BusError; the record may have been written all the same when the cluster went away."""
+        return self.put_all([put])[0]
+
+    def put_all(self, puts: Sequence[Put]) -> list[int]:
+        """The offsets, in order. Not all or nothing: what stands before one that failed may have been written."""
         producer = self._ready()
         try:
-            future = _send(self._cluster, producer, put)
-            return int(future.get(DELIVERY_SECONDS + MARGIN_SECONDS).offset)
+            offsets = _send_all(self._cluster, producer, puts)
         except (errors.KafkaError, ValueError) as error:
             self._cluster.counts.producer_errors[type(error).__name__] += 1
             with self._lock:
                 if self._producer is producer:
                     self._producer = None
             _discard(producer)
-            raise self._cluster.explain(error, f"write to {put.tp.topic}") from None
+            raise self._cluster.explain(error, f"write to {puts[0].tp.topic}") from None
+        self._cluster.written += 1
+        return offsets
 
     def _ready(self) -> Any:
         with self._lock:
@@ -181,6 +189,7 @@ class Writer:
             self.drop()
             raise
         self._await_visible(puts, offsets)
+        self._cluster.written += 1
         for group in groups:
             group.await_settled(next(iter(group.commits)))
         point("bus.after_commit")
@@ -201,9 +210,9 @@ class Writer:
     def _failed(self, error: Exception, committing: bool) -> LyttepostError:
         producer = self._producer
         manager = producer._transaction_manager
-        causes = (error, manager.last_error)
+        causes = [error, manager.last_error]
         self._cluster.counts.producer_errors[type(error).__name__] += 1
-        fenced = next((cause for cause in causes if isinstance(cause, FENCED)), None)
+        fenced = FENCED & {name for cause in causes if cause is not None for name in names_in(cause)}
         aborted = False
         away = any(isinstance(cause, errors.KafkaTimeoutError) for cause in causes)
         if not away and (manager.has_abortable_error() or not committing):
@@ -214,9 +223,9 @@ class Writer:
                 pass
         if not aborted:
             self.drop()
-        if fenced is not None:
-            taken = Taken(f"{self.name}: another took over ({type(fenced).__name__})")
-            taken.by_namesake = isinstance(fenced, errors.FencedInstanceIdError)
+        if fenced:
+            taken = Taken(f"{self.name}: another took over ({', '.join(sorted(fenced))})")
+            taken.by_namesake = NAMESAKE in fenced
             return taken
         if committing and not aborted:
             return Unsure(f"kafka {self._cluster.hosts}: away while {self.name} committed; what it wrote may be there")

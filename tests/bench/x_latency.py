@@ -1,0 +1,325 @@
+"""From the byte on the socket to the mention on the bus: how late, and up to how many posts a second?
+
+    python -m tests.bench.x_latency [--rate 250] [--seconds 20] [--step 5]
+
+`lyttepost run --role listener` runs as it is installed, on a data folder of its own and an X in a process beside it,
+which notes the instant before it writes a post's line. Whoever reads the bus next door notes when the mention can be
+read. `sustained` is the highest rate, found by halving, at which the delay at the end is not above that at the
+beginning.
+
+Machines and their other work differ, so two bare loops over the same lines are measured in the same run: tweepy's own
+stream as documented, which makes `Tweet` objects and throws them away; and a socket, `json.loads` and a row in SQLite,
+five hundred in a transaction. `times` is how many of their posts one of ours costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from listener.bus import Bus, open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import SystemClock
+from listener.control import Control
+from listener.mode import Action, Command
+from tests.bench.x_peer_client import HOST, Road
+from tests.fakes.x import FakeX
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "a-token-of-no-account"
+FIRST: Final = 1_900_000_000_000_000_000
+MOST: Final = 2_000_000
+"""Posts in one run of the bench."""
+HIGHEST: Final = 12_000
+LATE: Final = 1.0
+BARE_POSTS: Final = 40_000
+TOGETHER: Final = 500
+SAYINGS = (
+    "Det brenner i Granvik sykehus, jeg står utenfor og ser røyk fra taket #granvikbrann",
+    "Kan noen i Granvik si hvor pårørende skal ringe? @granvik_sykehus svarer ikke",
+    "Er det sant at legevakta i Granvik er stengt? Naboen sier det, men jeg finner ingenting om det noe sted",
+    "Is anybody still inside the hospital in Granvik?",
+)
+
+
+def line(number: int, at: str) -> bytes:
+    """As X's stream gives it, with all fields that we ask for."""
+    author = 7_000_000_000 + number * 7919 % 40_000
+    post_id = str(FIRST + number)
+    data = {
+        "id": post_id, "text": f"{SAYINGS[number % len(SAYINGS)]} {number}", "created_at": at, "author_id": str(author),
+        "lang": "no", "conversation_id": post_id, "edit_history_tweet_ids": [post_id],
+        "entities": {"hashtags": [{"start": 0, "end": 12, "tag": "granvikbrann"}],
+                     "mentions": [{"start": 0, "end": 15, "username": "granvik_sykehus", "id": "7000000001"}]},
+        "public_metrics": {"retweet_count": 0, "reply_count": 0, "like_count": 0, "quote_count": 0},
+    }  # fmt: skip
+    users = [
+        {"id": str(author), "username": f"innbygger_{author}", "name": "Innbygger", "verified_type": "none",
+         "public_metrics": {"followers_count": 120, "following_count": 10, "tweet_count": 5, "listed_count": 0}},
+    ]  # fmt: skip
+    rules = [{"id": "1", "tag": "lyttepost:1"}]
+    return json.dumps({"data": data, "includes": {"users": users}, "matching_rules": rules}).encode() + b"\r\n"
+
+
+# --- X, in a process of its own ---------------------------------------------------------------------------------------
+
+
+def be_x(pipe: Connection, stamps: Any) -> None:
+    """Told (first, count, rate), it sends so many posts; it answers with the seconds that this took."""
+    with FakeX(bearer=TOKEN) as fake:
+        pipe.send(fake.url)
+        while (order := pipe.recv()) is not None:
+            if order == "open":
+                pipe.send(len(fake.streams.open))
+                continue
+            pipe.send(_send_posts(fake, stamps, *order))
+
+
+def _send_posts(fake: FakeX, stamps: Any, first: int, count: int, rate: float) -> float:
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    lines = [line(first + n, at) for n in range(count)]
+    (stream,) = fake.streams.open
+    began = time.monotonic()
+    for number, raw in enumerate(lines):
+        due = began + number / rate
+        while (left := due - time.monotonic()) > 0:
+            time.sleep(left)
+        stamps[first + number] = time.monotonic()
+        stream.send(raw)
+    return time.monotonic() - began
+
+
+def be_bare(port: Connection, count: int) -> None:
+    """One stream of so many lines, as fast as it is taken, to each who connects."""
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    lines = [line(n, at) for n in range(count)]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(raw), raw) for raw in lines) + b"0\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port.send(server.getsockname()[1])
+        while True:
+            taken, _ = server.accept()
+            with taken, suppress(OSError):
+                taken.recv(65536)
+                taken.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+
+
+# --- our listener -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Measured:
+    """Seconds of delay, in the order of sending; processor seconds of the listener; the rate that was really sent."""
+
+    delays: list[float]
+    cpu: float
+    rate: float
+
+    @property
+    def grows(self) -> bool:
+        """At the end posts come later than in the beginning, or later than a second altogether."""
+        fifth = len(self.delays) // 5
+        early, late = (statistics.median(part) for part in (self.delays[fifth : 2 * fifth], self.delays[-fifth:]))
+        return late > 2 * early + 0.1 or late > LATE
+
+    @property
+    def cpu_each(self) -> float:
+        return self.cpu / len(self.delays)
+
+    def quantile(self, share: float) -> float:
+        return sorted(self.delays)[min(int(len(self.delays) * share), len(self.delays) - 1)]
+
+
+class Bench:
+    def __init__(self, bus: Bus, pid: int, pipe: Connection, stamps: Any) -> None:
+        self._reader = bus.reader(["mentions"])
+        self._pid = pid
+        self._pipe = pipe
+        self._stamps = stamps
+        self._next = 0
+
+    def measure(self, rate: float, seconds: float) -> Measured:
+        first, count = self._next, int(rate * seconds)
+        self._next += count
+        arrived: dict[int, float] = {}
+        cpu = self._cpu()
+        self._pipe.send((first, count, rate))
+        until = time.monotonic() + 6 * seconds + 30
+        while len(arrived) < count and time.monotonic() < until:
+            records = self._reader.poll(0.0, 5000)
+            now = time.monotonic()
+            for record in records:
+                _, _, post_id = record.key.partition(":")
+                if post_id.isdecimal():
+                    arrived[int(post_id) - FIRST] = now
+            if not records:
+                time.sleep(0.001)
+        took = self._pipe.recv()
+        cpu = self._cpu() - cpu
+        if len(arrived) < count:
+            sys.exit(f"{count - len(arrived)} of {count} posts did not arrive")
+        delays = [arrived[number] - self._stamps[number] for number in range(first, first + count)]
+        return Measured(delays, cpu, count / took)
+
+    def _cpu(self) -> float:
+        fields = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def listening(folder: Path) -> Iterator[Bench]:
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    stamps = spawn.Array("d", MOST, lock=False)
+    x = spawn.Process(target=be_x, args=(theirs, stamps), daemon=True)
+    x.start()
+    url = ours.recv()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
+    env = {
+        **clean, "PYTHONPATH": str(ROOT), "LYTTEPOST_X__BASE_URL": url, "LYTTEPOST_X__BEARER_TOKEN": TOKEN,
+        "LYTTEPOST_DATA": str(folder / "data"), "LYTTEPOST_PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"),
+    }  # fmt: skip
+    (folder / "data").mkdir()
+    bus = open_bus("embedded:", folder / "data", SystemClock())
+    bus.ensure(topic_specs(1, {}))
+    Control(bus).append(
+        Command(action=Action.OPEN, at=datetime.now(UTC), by="bench", why="bench", name="Bench", add=("granvik",),
+                lookback=0.0, review_after=1e5)
+    )  # fmt: skip
+    command = [sys.executable, "-c", "import lyttepost; lyttepost.main()", "run", "--role", "listener", "--port", "0"]
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 30
+        while _asked(ours, "open") == 0:
+            if time.monotonic() > until or process.poll() is not None:
+                sys.exit((folder / "log.txt").read_text(encoding="utf-8"))
+            time.sleep(0.1)
+        yield Bench(bus, process.pid, ours, stamps)
+    finally:
+        process.terminate()
+        process.wait(10)
+        ours.send(None)
+        x.join(5)
+        bus.close()
+
+
+def _asked(pipe: Connection, what: str) -> Any:
+    pipe.send(what)
+    return pipe.recv()
+
+
+def sustained(bench: Bench, lowest: float, seconds: float) -> tuple[float, Measured]:
+    """The highest rate, to a tenth, at which the delay does not grow."""
+    best = bench.measure(lowest, seconds)
+    low, high = lowest, float(HIGHEST)
+    while high / low > 1.1:
+        rate = (low * high) ** 0.5
+        found = bench.measure(rate, seconds)
+        # What X could not send in time proves nothing.
+        held = not found.grows and found.rate > 0.95 * rate
+        low, high, best = (rate, high, found) if held else (low, rate, best)
+    return low, best
+
+
+# --- bare loops -------------------------------------------------------------------------------------------------------
+
+
+def tweepy_loop(url: str) -> int:
+    import tweepy
+
+    class Counting(tweepy.StreamingClient):  # type: ignore[misc]
+        seen = 0
+
+        def on_tweet(self, tweet: Any) -> None:
+            self.seen += 1
+            if self.seen == BARE_POSTS:
+                self.disconnect()
+
+    client = Counting(TOKEN)
+    client.session.mount(HOST, Road(url, 1.0))
+    client.filter()
+    return client.seen
+
+
+def sqlite_loop(url: str, folder: Path) -> int:
+    seen, rest = 0, b""
+    db = sqlite3.connect(folder / f"bare-{time.monotonic_ns()}.sqlite", isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("CREATE TABLE mentions (id TEXT PRIMARY KEY, value BLOB)")
+    with requests.get(url, stream=True, timeout=30) as answer:
+        while chunk := answer.raw.read1(65536):
+            *lines, rest = (rest + chunk).split(b"\r\n")
+            for raw in filter(None, lines):
+                if seen % TOGETHER == 0:
+                    db.commit()
+                    db.execute("BEGIN")
+                db.execute("INSERT INTO mentions VALUES (?, ?)", (json.loads(raw)["data"]["id"], raw))
+                seen += 1
+    db.commit()
+    db.close()
+    return seen
+
+
+def bare(loop: Callable[[str], int]) -> float:
+    """Processor seconds that one post takes."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    server = spawn.Process(target=be_bare, args=(theirs, BARE_POSTS), daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{ours.recv()}"
+    began = time.process_time()
+    seen = loop(url)
+    used = time.process_time() - began
+    server.kill()
+    server.join()
+    assert seen == BARE_POSTS, seen
+    return used / BARE_POSTS
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=250.0, help="posts a second, of the first measurement")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of the first measurement")
+    parser.add_argument("--step", type=float, default=5.0, help="seconds of each try at a higher rate")
+    wanted = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="lyttepost-bench-") as scratch:
+        folder = Path(scratch)
+        with listening(folder) as bench:
+            bench.measure(wanted.rate, 3.0)  # the first of everything is slow
+            usual = bench.measure(wanted.rate, wanted.seconds)
+            rate, most = sustained(bench, wanted.rate, wanted.step)
+        loops = {"tweepy": bare(tweepy_loop), "socket to SQLite": bare(lambda url: sqlite_loop(url, folder))}
+    print(told(f"at {wanted.rate:,.0f} posts/s", usual))
+    print(told(f"sustained {rate:,.0f} posts/s", most))
+    for name, each in loops.items():
+        per_post = f"{each * 1e6:7.1f} µs of the processor a post"
+        print(f"{name:26}{1 / each:9,.0f} posts/s   {per_post}   times {most.cpu_each / each:5.1f}")
+
+
+def told(what: str, found: Measured) -> str:
+    p50, p99, most = (found.quantile(share) * 1e3 for share in (0.5, 0.99, 1.0))
+    late = f"p50 {p50:7.1f} ms   p99 {p99:7.1f} ms   most {most:7.1f} ms"
+    return f"{what:26}{late}   {found.cpu_each * 1e6:7.1f} µs of the processor a post"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The bus goes away: the process says so within seconds, and is ready again by itself when it is back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from broker import Cluster, brokers
+from prometheus_client import CollectorRegistry
+
+from listener.bus import Bus, Message, open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import SystemClock
+from listener.errors import BusError
+from listener.follow import Following
+from listener.health import Health
+from listener.keeping import Keeping
+from listener.metrics import Metrics
+from listener.service import Service
+from listener.stage import Stage
+
+
+@pytest.fixture(scope="module")
+def lone(apache_kafka: None) -> Iterator[Cluster]:
+    """One broker, to be killed."""
+    with brokers(1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def bus(lone: Cluster, tmp_path: Path) -> Iterator[Bus]:
+    with closing(open_bus(f"{lone.url}?prefix=away", tmp_path, SystemClock())) as opened:
+        opened.ensure(topic_specs(2, {}))
+        yield opened
+
+
+def until(happened: Callable[[], bool], seconds: float, what: Callable[[], object]) -> float:
+    began = time.monotonic()
+    while not happened():
+        assert time.monotonic() - began < seconds, what()
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def test_readiness_and_metrics_follow_a_broker_that_is_killed_and_comes_back(
+    lone: Cluster, bus: Bus, tmp_path: Path
+) -> None:
+    clock = SystemClock()
+    metrics, health = Metrics(CollectorRegistry(), "1"), Health(clock)
+    follow, keep, work = health.part("follow"), health.part("keeping"), health.part("stage")
+    stage = Stage("stage", bus, "mentions", lambda record: (), clock=clock, metrics=metrics, part=work)
+    following = Following(bus, "a", ["listener"], clock=clock, metrics=metrics, part=follow)
+    keeping = Keeping(bus, topic_specs(2, {}), ["stage"], clock=clock, metrics=metrics, part=keep, folder=tmp_path)
+    service = Service([(stage, work), (following, follow), (keeping, keep)], clock)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"lyttepost_{name}", labels)
+
+    def errors() -> float:
+        found = (sample for family in metrics.producer_errors.collect() for sample in family.samples)
+        return sum(sample.value for sample in found)
+
+    try:
+        until(lambda: health.ready()[0], 20, health.ready)
+        bus.publish([Message("mentions", "x:1", b"{}")])
+        until(lambda: value("stage_records_total", stage="stage") == 1, 10, health.ready)
+        assert value("bus_up") == 1
+        until(lambda: (value("bus_rebalances_total", group="stage") or 0) >= 1, 5, health.ready)
+        lone.kill(1)
+        until(lambda: not health.ready()[0], 20, health.ready)
+        until(lambda: value("bus_up") == 0, 20, health.ready)
+        until(lambda: "no answer" in (health.ready()[1]["keeping"] or ""), 20, health.ready)
+        assert health.alive()[0]
+        with pytest.raises(BusError):
+            bus.publish([Message("mentions", "x:lost", b"{}")])
+        until(lambda: errors() > 0, 5, health.ready)
+        lone.start(1)
+        until(lambda: health.ready()[0], 30, health.ready)
+        assert value("bus_up") == 1
+        bus.publish([Message("mentions", "x:2", b"{}")])
+        until(lambda: value("stage_records_total", stage="stage") == 2, 20, health.ready)
+        until(lambda: value("consumer_lag_records", group="stage", topic="mentions") == 0, 10, health.ready)
+    finally:
+        service.stop()
+        thread.join(10)

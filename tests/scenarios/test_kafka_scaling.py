@@ -1,0 +1,187 @@
+"""However many workers share a recording, and whoever of them dies at whatever point, the alerts are the same.
+
+One recording is captured once, with its ticks, a poison record among it; its mentions are then played into several
+deployments on one broker, four partitions each: one annotator; four; four that are joined in the middle of the work,
+one of which is killed at each named point and started again, and so is the rules worker; and one that is frozen for
+longer than a group waits, and comes back as a zombie. The shipped rules judge it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import TRACK, Deployment, Recording, Running, read_all, until
+from spread import PARTITIONS, Spread, ready, said, twice
+from topics import drop_topics
+
+from alerts.flow import LISTENER, Ears, flow
+from alerts.wiring import make_ears, make_house
+from listener.bus import Message, Record, open_bus
+from listener.clock import SystemClock
+from listener.config import raw_settings
+from listener.control import Control
+from listener.mode import Action, Command
+from listener.settings import Settings
+from listener.sources.recording import RecordingSource
+
+POINTS = ("stage.before_publish", "bus.before_commit", "bus.after_commit", "stage.after_publish")
+"""Where a worker of a stage can die."""
+POISON = Message("mentions", "recording:poison", b"no record", 2)
+SESSION = 6.0
+"""Seconds after which a group goes on without a member that is silent."""
+
+
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory: pytest.TempPathFactory, recording: Recording) -> list[Record]:
+    """`control` and `mentions` of one incident that heard the recording, in the order of each partition."""
+    folder, clock = tmp_path_factory.mktemp("captured"), SystemClock()
+    bus = open_bus("embedded:", folder, clock, durable=False)
+    settings = Settings.model_validate({"bus": {"partitions": PARTITIONS}})
+    house = make_house(settings, folder, bus, clock, LISTENER)
+    Control(bus).append(
+        Command(action=Action.OPEN, at=clock.now(), by="p", why="p", name="Øvelse", add=(TRACK,), exercise=True)
+    )
+    source = RecordingSource(str(recording.path), None, clock)
+    made = make_ears(house, raw_settings(), [source], b"k" * 32)
+    turning = flow(house, (LISTENER,), Ears([source], made.screen, made.standing), None)
+    quiet = 0
+    while quiet < 3:
+        quiet = 0 if any(worker.step(0.0) for worker, _ in turning) else quiet + 1
+    records = [*read_all(bus, "control"), *read_all(bus, "mentions")]
+    for worker, _ in turning:
+        worker.close()
+    bus.close()
+    return records
+
+
+class Played(Spread):
+    """A deployment whose mentions are written by the test, piece by piece."""
+
+    def __init__(self, url: str, name: str, home: Path, deploy: Callable[..., Deployment], records: Sequence[Record]):
+        (home / name).mkdir()
+        prefix = f"scaling-{name}-{uuid.uuid4().hex[:6]}"
+        super().__init__(home / name, f"{url}?prefix={prefix}", lambda **more: deploy(name, **more), shipped=True)
+        self.bus.publish([message(r) for r in records if r.topic == "control"])
+        self.left = [message(r) for r in records if r.topic == "mentions"]
+        self.left.insert(len(self.left) // 3, POISON)
+
+    def write(self, share: float = 1.0) -> None:
+        """The next of what is left: so much of it."""
+        count = round(len(self.left) * share)
+        self.bus.publish(self.left[:count])
+        del self.left[:count]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        return self.values("alerts", "alert")
+
+    def findings(self) -> Counter[str]:
+        found = self.values("findings", "finding")
+        return Counter(f"{f['incident']}:{f['source']}:{f['id']}" for f in found)
+
+    def check_once(self) -> None:
+        assert set(self.findings().values()) == {1}
+        assert twice((a["id"], a["event"]) for a in self.alerts()) == 0
+        letters = [json.loads(record.value or b"") for record in self.records("deadletters")]
+        assert [(letter["stage"], letter["length"]) for letter in letters] == [("annotate", len(POISON.value or b""))]
+
+
+def message(record: Record) -> Message:
+    return Message(record.topic, record.key, record.value, record.partition)
+
+
+@pytest.fixture
+def played(
+    kafka_url: str, tmp_path: Path, deploy: Callable[..., Deployment], captured: list[Record]
+) -> Iterator[Callable[[str], Played]]:
+    made: list[Played] = []
+
+    def make(name: str) -> Played:
+        made.append(Played(kafka_url, name, tmp_path, deploy, captured))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+        drop_topics(each.url)
+
+
+def annotators(spread: Played, count: int) -> list[Running]:
+    return [spread.start("annotate", str(number)) for number in range(1, count + 1)]
+
+
+def end_of(running: Running) -> int:
+    return running.process.wait(60)
+
+
+@pytest.mark.slow
+def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(played: Callable[[str], Played]) -> None:
+    one, four, killed = played("one"), played("four"), played("killed")
+    first = killed.start("annotate", "1")
+    steady = [*annotators(one, 1), one.start("judge"), *annotators(four, 4), four.start("judge")]
+    one.write()
+    four.write()
+
+    killed.write(0.2)
+    joining = [killed.start("annotate", str(number)) for number in (2, 3, 4)]
+    judge = killed.start("judge")
+    ready([*steady, first, *joining, judge])
+    killed.wait_until_judged(40)
+    first.kill()
+    judge.kill()
+    for point in POINTS:
+        env = {"LYTTEPOST_CRASH": point}
+        dying = [killed.start("annotate", "1", env=env), killed.start("judge", env=env)]
+        killed.write(0.4)
+        assert [end_of(each) for each in dying] == [-signal.SIGKILL] * 2
+    killed.write()
+    ready([killed.start("annotate", "1"), killed.start("judge")])
+    for spread in (one, four, killed):
+        spread.wait_until_judged(60)
+        spread.check_once()
+    expected = said(one.alerts())
+    assert expected.total() > 20
+    assert said(four.alerts()) == expected
+    assert said(killed.alerts()) == expected
+    assert one.findings() == four.findings() == killed.findings()
+
+
+@pytest.mark.slow
+def test_who_is_frozen_in_the_middle_of_a_batch_and_thawed_after_its_place_is_taken_writes_nothing_twice(
+    played: Callable[[str], Played],
+) -> None:
+    one, frozen = played("thawed-one"), played("thawed")
+    workers = [*annotators(frozen, 2), frozen.start("judge", "1"), frozen.start("judge", "2")]
+    steady = [*annotators(one, 1), one.start("judge")]
+    one.write()
+    ready([*workers, *steady])
+    for worker in workers:
+        frozen.write(0.4)
+        until(lambda: frozen.lag() > 0, 5, "there is work", every=0.0)
+        freeze(worker)
+        frozen.wait_until_judged(40)
+        thaw(worker)
+    frozen.write()
+    for spread in (one, frozen):
+        spread.wait_until_judged(60)
+        spread.check_once()
+    assert all(worker.process.poll() is None for worker in workers)
+    assert said(frozen.alerts()) == said(one.alerts())
+    assert frozen.findings() == one.findings()
+
+
+def freeze(worker: Running) -> None:
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    time.sleep(SESSION + 1)
+
+
+def thaw(worker: Running) -> None:
+    os.kill(worker.process.pid, signal.SIGCONT)

@@ -1,0 +1,52 @@
+"""Our listener as a process of its own that lives fast: `python -m tests.soak.listener SPEED START BEGAN`.
+
+The parts are those of `lyttepost run --role listener`, put together in the same way, but for two things: their clock is
+the fake X's, and a call to X has failed after one real second, which is a minute and more of theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import datetime
+
+from alerts.flow import LISTENER, flow
+from alerts.wiring import live_key, make_ears, make_house
+from listener.bus import open_bus
+from listener.clock import SystemClock
+from listener.config import data_dir, raw_settings
+from listener.service import RoleLock, Service, settle_memory
+from listener.settings import load_settings
+from listener.sources.x import XSource
+from listener.x.access import x_access
+from tests.fakes.x import ScaledClock
+
+CALL_SECONDS = 1.0
+
+
+def main() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    speed, start, began = sys.argv[1:]
+    clock = ScaledClock(float(speed), datetime.fromisoformat(start), float(began))
+    raw, folder = raw_settings(), data_dir(None)
+    settings = load_settings(raw)
+    lock = RoleLock(folder, LISTENER)
+    bus = open_bus(settings.bus.url, folder, clock)
+    house = make_house(settings, folder, bus, clock, LISTENER)
+    access = x_access(settings)
+    assert access is not None
+    source = XSource(access, clock, tariff=settings.x.tariff, rest_seconds=CALL_SECONDS)
+    ears = make_ears(house, raw, [source], live_key(settings, folder))
+    # Workers rest in real time between their turns, or they would spin.
+    service = Service(flow(house, (LISTENER,), ears, None), SystemClock())
+    settle_memory()
+    service.obey_signals()
+    try:
+        service.run()
+    finally:
+        bus.close()
+        lock.release()
+
+
+if __name__ == "__main__":
+    main()

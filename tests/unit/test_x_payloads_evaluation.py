@@ -1,0 +1,67 @@
+"""X's real answers, as the live listener takes them: as lines of the stream, and as pages of search.
+
+They are outside data; `LYTTEPOST_EVALUATION_DATA` names their folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listener.match import Matcher
+from listener.records import Author, Post
+from listener.sources import Reason
+from listener.x.reading import Read, read_line, read_page
+
+pytestmark = pytest.mark.evaluation
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[tuple[str, bytes]]:
+    """(file, line), every one that X gave."""
+    folder = os.environ.get("LYTTEPOST_EVALUATION_DATA")
+    if not folder:
+        pytest.skip("LYTTEPOST_EVALUATION_DATA names no folder; the real payloads of X are not part of the project")
+    files = sorted((Path(folder) / "x-payloads").glob("*.json*"))
+    found = [(path.name, raw) for path in files for raw in path.read_bytes().splitlines() if raw.strip()]
+    assert len(found) > 15
+    return found
+
+
+def test_every_one_becomes_posts_or_is_refused_with_a_reason(answers: list[tuple[str, bytes]]) -> None:
+    silent, reasons, posts = [], Counter[Reason](), 0
+    for name, raw in answers:
+        read = read_line(raw, "x")
+        reasons.update(bad.reason for bad in read.bad)
+        posts += len(read.posts)
+        if not read.posts and not read.bad:
+            silent.append(name)
+        assert not read.garbled, f"{name}: JSON taken for garbage"
+    assert silent == []
+    assert posts > 100
+    assert set(reasons) <= {Reason.NOT_A_POST}
+
+
+def test_as_pages_of_search_they_give_the_same_posts(answers: list[tuple[str, bytes]]) -> None:
+    for name, raw in answers:
+        answer: Any = json.loads(raw)
+        paged = read_page(answer, "x") if isinstance(answer, dict) else Read()
+        if isinstance(answer, dict):
+            assert [post.id for post in paged.posts] == [post.id for post in read_line(raw, "x").posts], name
+
+
+def test_what_they_become_is_whole_and_can_be_matched(answers: list[tuple[str, bytes]]) -> None:
+    posts = [post for _, raw in answers for post in read_line(raw, "x").posts]
+    matcher = Matcher({"a": ("granvik", "#brann")})
+    for post in posts:
+        matcher.match(post)
+        assert post.id.isdecimal()
+        assert post.text
+        assert Post.model_validate_json(post.model_dump_json()) == post
+    named = sum(isinstance(post.author, Author) for post in posts)
+    assert named > len(posts) / 2
