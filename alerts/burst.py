@@ -104,6 +104,8 @@ class Reading:
 
 @dataclass(slots=True)
 class _Heard:
+    """`z` is no lower than the clip: what is still does not unsay what is loud."""
+
     z: float
     count: float
     expected: float
@@ -160,7 +162,7 @@ class Burst:
         hour = wall.hour
         expected = self._expect(wall, hour)
         z = (y - expected) / self._spread
-        self._recent.append(_Heard(z, count, self._count(expected)))
+        self._recent.append(_Heard(max(-self.tuning.clip, z), count, self._count(expected)))
         loudness, window = self._loudest()
         reading = self._judge(at, self._rarity(loudness), window)
         if learn:
@@ -196,17 +198,16 @@ class Burst:
     def _loudest(self) -> tuple[float, int]:
         """The loudest window and how many intervals it has. What is not known is left out of it."""
         best, longest = -math.inf, 1
-        total, known, taken = 0.0, 0, 0
-        low = -self.tuning.clip
-        for n, heard in enumerate(reversed(self._recent), 1):
-            if heard is not None:
-                total += max(low, heard.z)
-                known += 1
-            if n == self._windows[taken]:
-                taken += 1
-                loudness = total / known * known**self.tuning.weight
-                if loudness > best:
-                    best, longest = loudness, n
+        total, known, first = 0.0, 0, 0
+        newest = [heard and heard.z for heard in reversed(self._recent)]
+        for n in self._windows:
+            if n > len(newest):
+                break
+            heard = [z for z in newest[first:n] if z is not None]
+            total, known, first = sum(heard, total), known + len(heard), n
+            loudness = total / known * known**self.tuning.weight
+            if loudness > best:
+                best, longest = loudness, n
         return best, longest
 
     def _rarity(self, loudness: float) -> float:

@@ -32,6 +32,7 @@ from listener.errors import Corrupt
 from listener.follow import Following
 from listener.health import Part
 from listener.metrics import Metrics
+from listener.mode import State
 from listener.ops import ops_alert
 from listener.records import ALERTS, FINDINGS, Alert, BadRecord, Event, Finding, decode, encode
 from listener.stage import Stage
@@ -104,9 +105,10 @@ class Judging:
         )
 
     def step(self, timeout: float) -> bool:
-        state = self._control.refresh()
-        if self._following is not None:
-            self._following.applied(self.name, state.epoch)
+        if self._following is None:
+            self._control.refresh()
+        else:
+            self._following.applied(self.name, self._state().epoch)
         self._recovered()
         self._look()
         if self._ops:
@@ -116,6 +118,10 @@ class Judging:
 
     def close(self) -> None:
         self._stage.close()
+
+    def _state(self) -> State:
+        """What the process follows: to ask the bus once more, at every step, would be dear on Kafka."""
+        return self._control.state if self._following is None else self._following.state
 
     # --- rules that are edited ---------------------------------------------------------------------------------
 
@@ -200,11 +206,11 @@ class Judging:
     # --- going on after a restart ------------------------------------------------------------------------------
 
     def _metadata(self, tp: TopicPartition) -> str:
-        states, kept = {}, kept_by(self._rules)
+        states, kept, state = {}, kept_by(self._rules), self._state()
         for partition, incident in list(self._engines):
             if partition != tp.partition:
                 continue
-            known = self._control.state.incidents.get(incident)
+            known = state.incidents.get(incident)
             closed_at = known.closed_at if known is not None else None
             if closed_at is not None and self._heard[partition] - closed_at > KEEP_CLOSED:
                 del self._engines[partition, incident]

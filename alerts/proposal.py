@@ -1,4 +1,4 @@
-"""The alert that a burst makes: how loud, against what, since when; in calm, with the command that opens an incident."""
+"""The alert that a burst makes: how loud, against what, since when; in calm with the command to open an incident."""
 
 from __future__ import annotations
 

@@ -9,6 +9,10 @@ from listener.clock import Clock
 from listener.records import DeadLetter, encode
 
 
+TOO_LARGE = "too_large"
+"""The reason of what is larger than a bus takes."""
+
+
 def dead_letter(stage: str, reason: str, value: bytes, where: str, clock: Clock) -> Message:
     """For bytes that are at hand: their length and digest."""
     return measured(stage, reason, where, clock, length=len(value), digest=hashlib.sha256(value).hexdigest())

@@ -7,7 +7,8 @@
     ├── NotFollowed         5  done, but not followed everywhere
     ├── BusError            1  the bus could not do it
     │   ├── Fenced             another process took over; drop the batch and start again
-    │   └── BusFull            no room left for what can wait
+    │   ├── BusFull            no room left for what can wait
+    │   └── TooLarge           a record above the bound of every bus
     └── Corrupt             1  our own records contradict themselves: stop, loudly
 
 Every message says what is wrong, where, and how to mend it. None holds a secret or the text of a post.
@@ -50,6 +51,10 @@ class Fenced(BusError):
 
 class BusFull(BusError):
     """No room: what can wait was not written. Room is held back for gaps, alerts and their handling."""
+
+
+class TooLarge(BusError):
+    """A record is larger than any bus takes; nothing of its transaction was written. To try again is in vain."""
 
 
 class Corrupt(LyttepostError):

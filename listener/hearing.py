@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from listener.bus import Message
+from listener.bus import Message, is_too_large
 from listener.clock import Clock
-from listener.deadletters import dead_letter, measured
+from listener.deadletters import TOO_LARGE, dead_letter, measured
 from listener.match import Matcher
 from listener.metrics import Metrics
 from listener.minutes import Minutes
@@ -139,7 +139,12 @@ class Hearing:
             heard.drops[dropped] += 1
             return
         mention = self._mention(post, fresh, self._clock.now(), batch.origin or Origin.LIVE)
-        pending.messages.append(Message("mentions", mention.post_key, encode(mention)))
+        message = Message("mentions", mention.post_key, encode(mention))
+        if is_too_large(message):
+            pending.messages.append(self._buried(TOO_LARGE, message.value or b""))
+            heard.drops[TOO_LARGE] += 1
+            return
+        pending.messages.append(message)
         pending.mentions += 1
 
     def tick(self, cursor: str | None, *, final: bool) -> list[Message]:
@@ -186,9 +191,13 @@ class Hearing:
         )
 
     def _failed(self, post: Post, error: Exception) -> Message:
-        stage, reason = f"listen-{self._source}", f"failed_{type(error).__name__}"
+        return self._buried(f"failed_{type(error).__name__}", post.text.encode("utf-8", "replace"))
+
+    def _buried(self, reason: str, content: bytes) -> Message:
+        """A dead letter of a post that is kept nowhere."""
+        stage = f"listen-{self._source}"
         self._metrics.deadletters.labels(stage, reason).inc()
-        return dead_letter(stage, reason, post.text.encode("utf-8", "replace"), f"{self._source}:post", self._clock)
+        return dead_letter(stage, reason, content, f"{self._source}:post", self._clock)
 
     def _dead_letter(self, line: BadLine) -> Message:
         stage = f"listen-{self._source}"

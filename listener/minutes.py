@@ -46,7 +46,10 @@ class Minutes:
     def heard(self, before: datetime | None, until: datetime, *, final: bool = False) -> Iterator[Heard]:
         """What is new when the source is heard until `until`, and was until `before`. `final`: nothing more comes."""
         end = _floor(until) + MINUTE if final else _floor(until - LATE)
-        start = _whole_from(until) if before is None else _floor(before - LATE)
+        if before is None:
+            # The source begins here.
+            before = self._since = _whole_from(until)
+        start = _floor(before - LATE)
         if self._since is not None:
             start = max(start, self._since)
         if self._opened is not None and self._opened <= until:

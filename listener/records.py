@@ -241,7 +241,7 @@ class Volume(Recorded):
 class Heard(Recorded):
     """The minutes of `[start, end)`, in which a source was heard throughout; one that no `Volume` tells of had no post.
 
-    `incidents` maps each incident that was open to the tracks that were listened for; in calm `""` to the standing ones.
+    `incidents` maps each incident that was open to the tracks that were listened for; in calm `""` to standing ones.
     """
 
     type: Literal["heard"] = "heard"

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from listener.bus import Bus, Commit, Message, Record, TopicPartition
+from listener.bus import Bus, Commit, Message, Record, TopicPartition, check_size
 from listener.clock import Clock
 from listener.crash import point
-from listener.deadletters import dead_letter
-from listener.errors import BusError, Corrupt, Fenced
+from listener.deadletters import TOO_LARGE, dead_letter
+from listener.errors import BusError, Corrupt, Fenced, TooLarge
 from listener.health import Part
 from listener.metrics import Metrics
 from listener.records import BadRecord
@@ -135,6 +135,9 @@ class Stage:
     def _safely(self, record: Record) -> list[Message]:
         try:
             messages = list(self._handle(record))
+            check_size(messages)
+        except TooLarge:
+            return [] if self._is_done(record) else [self._dead_letter(record, TOO_LARGE)]
         except (Corrupt, BusError):
             raise
         except Exception as error:

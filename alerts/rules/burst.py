@@ -1,5 +1,5 @@
-"""`burst`: a track is loud for its hour. In calm the crisis team is asked whether it is a crisis; in crisis each track of
-each incident is guarded.
+"""`burst`: a track is loud for its hour. In calm the crisis team is asked whether it is a crisis; in crisis each track
+of each incident is guarded.
 
 It looks at the counts in `volumes` and at nobody's words, so it has no findings to filter: `alerts.calm` judges it. It
 is an event and no state, so it resolves nothing. In calm `realert` holds the rule for all tracks of a source, because

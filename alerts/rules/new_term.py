@@ -2,7 +2,10 @@
 
 `num_events` persons (or posts, `count_by`) within `timeframe` make a term known, and then it is reported; after that
 it stays known for `terms_window_size`. For `learn` after the incident began, and from posts before it, terms become
-known without a word to anybody: what everyone says from the first minute is no news. `realert` holds the whole rule.
+known without a word to anybody: what everyone says from the first minute is no news.
+
+As in ElastAlert, `query_key` without `fields` is what is looked at; `realert` then holds each term by itself, and without
+it `realert` holds the whole rule. With both, a term is new within each value of `query_key`, which `realert` holds too.
 
 An event and no state: it resolves nothing. What is known is exactly what was told, fired or held, so that a restart
 finds it in the published alerts.
@@ -16,7 +19,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from alerts.rules.fields import Reader, keys_of, test_of
 from alerts.rules.judge import Scene
@@ -31,7 +34,7 @@ from listener.records import Alert, Event, Finding, Origin
 class NewTermSpec(WindowSpec):
     """Options of its own: `fields` (ElastAlert's), `terms_window_size` (ElastAlert's, 30 days) and `learn`."""
 
-    fields: Names = Field(min_length=1)
+    fields: Names = ()
     terms_window_size: Span = timedelta(days=30)
     learn: Duration = timedelta()
     num_events: Positive = 1
@@ -40,15 +43,39 @@ class NewTermSpec(WindowSpec):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.query_key:
-            raise ValueError("query_key: new_term counts each term of `fields`; remove it")
+        if not self.terms:
+            raise ValueError("fields: must be set: what may be new, such as hashtags")
         if self.terms_window_size < self.timeframe:
             raise ValueError("terms_window_size: must be at least as long as timeframe")
         return self
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """What may be new."""
+        return self.fields or self.query_key
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """What it must be new within."""
+        return self.query_key if self.fields else ()
+
+    @property
     def names(self) -> dict[str, tuple[str, ...]]:
-        return {"fields": self.fields}
+        return {"fields": self.terms, "query_key": self.within}
+
+    def group_of(self, key: str) -> str:
+        """The part of a key that `realert` holds."""
+        if not self.fields:
+            return key
+        return ", ".join(key.split(", ", len(self.within))[: len(self.within)])
+
+
+def _keys_of(within: tuple[str, ...], fields: tuple[str, ...]) -> Reader:
+    terms = _terms_of(fields)
+    if not within:
+        return terms
+    groups = keys_of(within)
+    return lambda finding: tuple(f"{group}, {term}" for group in groups(finding) for term in terms(finding))
 
 
 def _terms_of(fields: tuple[str, ...]) -> Reader:
@@ -66,11 +93,11 @@ class NewTerm:
         self._spec = spec
         self._scene = scene
         self._passes = test_of(spec.filter)
-        self._terms = _terms_of(spec.fields)
+        self._terms = _keys_of(spec.within, spec.terms)
         self._windows: Keyed[Window] = Keyed(lambda: Window(spec.timeframe, spec.count_by))
         self._known: dict[str, list[datetime]] = {}
         self._order: deque[tuple[datetime, str]] = deque()
-        self._fired: list[datetime] = []
+        self._fired: dict[str, list[datetime]] = {}
 
     def keys(self, finding: Finding) -> tuple[str, ...]:
         return self._terms(finding) if self._passes(finding) else ()
@@ -113,7 +140,10 @@ class NewTerm:
             window.forget(now)
             self._windows.wake_at(key, window.next_due)
         late = KEEP * self._spec.timeframe
-        self._fired = [at for at in self._fired if at > now - late - memory(self._spec)]
+        edge = now - late - memory(self._spec)
+        for group, fired in list(self._fired.items()):
+            if fired[-1] <= edge:
+                del self._fired[group]
         while self._order and self._order[0][0] <= now - late - self._spec.terms_window_size:
             at, key = self._order.popleft()
             self._known[key].remove(at)
@@ -134,10 +164,10 @@ class NewTerm:
         self._known.setdefault(key, []).append(at)
         self._order.append((at, key))
         if event is Event.FIRED:
-            insort(self._fired, at)
+            insort(self._fired.setdefault(self._spec.group_of(key), []), at)
 
     def _report(self, key: str, by: Entry, window: list[Entry], count: int, late: Entry | None) -> Verdict:
-        reason = self._held(by, late)
+        reason = self._held(key, by, late)
         event = Event.SUPPRESSED if reason else Event.FIRED
         if reason is None:
             heard_late = late is not None or by.origin is Origin.GAP_FILL
@@ -146,16 +176,17 @@ class NewTerm:
         self._windows.wake_at(key, None)
         return spoken(
             self._scene, self._spec, key, by, window,
-            event=event, reason=reason, count=count, late=late, key_fields=self._spec.fields,
+            event=event, reason=reason, count=count, late=late, key_fields=(*self._spec.within, *self._spec.terms),
         )  # fmt: skip
 
-    def _held(self, by: Entry, late: Entry | None) -> Reason | None:
+    def _held(self, key: str, by: Entry, late: Entry | None) -> Reason | None:
         start = self._scene.start
         if (late or by).lookback:
             return Reason.LOOKBACK_ONLY
         if start is not None and by.at < start + self._spec.learn:
             return Reason.LEARNING
-        fired = [at for at in self._fired if at > by.at - memory(self._spec)]
+        edge = by.at - memory(self._spec)
+        fired = [at for at in self._fired.get(self._spec.group_of(key), ()) if at > edge]
         if quiet_until(fired, by.at, self._spec.realert, self._spec.exponential_realert) is not None:
             return Reason.REALERT
         return None

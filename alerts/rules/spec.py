@@ -127,9 +127,9 @@ class RuleSpec(Model):
     alarm of the rule, under whatever key, joins that alarm.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    name: str = Field(pattern=r"^\w[\w .:/-]*$", max_length=60)
     type: str
-    why: str = Field(min_length=10)
+    why: str = ""
     severity: Severity = Severity.WARNING
     to: str = Field(default="duty", pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$")
     modes: tuple[Mode, ...] = Field(default=(Mode.CRISIS,), min_length=1)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from listener.errors import ConfigError
+from listener.errors import ConfigError, TooLarge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,11 @@ BUSES: Mapping[str, str] = {
     "kafka": "listener.bus.kafka:KafkaBus",
 }
 """URL scheme → class."""
+
+
+MOST_BYTES = 1_000_000
+"""The largest record, key and value together. What Kafka takes by default, less what it puts around it; and the same
+on every bus, so that nothing that one has taken is too large for another."""
 
 
 class TopicPartition(NamedTuple):
@@ -61,8 +66,7 @@ class Message:
     partition: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     topic: str
     partition: int
     offset: int
@@ -235,6 +239,19 @@ class Bus(Protocol):
         """None, or the reason why what can wait is refused for want of room."""
 
     def close(self) -> None: ...
+
+
+def is_too_large(message: Message) -> bool:
+    # A character is four bytes at most: only a long key need be counted.
+    return len(message.value or b"") + 4 * len(message.key) > MOST_BYTES
+
+
+def check_size(messages: Iterable[Message]) -> None:
+    """Raises TooLarge."""
+    for message in messages:
+        if is_too_large(message):
+            size = len(message.value or b"")
+            raise TooLarge(f"a record of {size} bytes for {message.topic}; {MOST_BYTES} is the most")
 
 
 def partition_of(key: str, partitions: int) -> int:

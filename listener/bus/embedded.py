@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, check_size, partition_of
 from listener.bus.counts import Counts
 from listener.bus.log import Log
 from listener.bus.members import GroupConsumer, PlainReader, RowLease, store_commits
@@ -154,6 +154,7 @@ class EmbeddedBus:
     ) -> list[int]:
         topics = {message.topic for message in messages}
         essential = all(topic not in TOPICS or TOPICS[topic].essential for topic in topics)
+        check_size(messages)
         grouped, places = self._group(messages)
 
         def work(db: sqlite3.Connection) -> list[int]:
@@ -253,16 +254,15 @@ class EmbeddedBus:
         self.store.write(work, full=True)
 
     def lag(self, group: str) -> Mapping[TopicPartition, int]:
-        read = self.store.rows("SELECT topics FROM members WHERE grp=?", (group,))
-        read += self.store.rows("SELECT p.topic FROM offsets o JOIN parts p ON p.id=o.part WHERE o.grp=?", (group,))
-        out = {}
-        for name in sorted({name for (names,) in read for name in names.split()}):
-            for number in range(self.partitions(name)):
-                tp = TopicPartition(name, number)
-                commit = self.committed(group, tp)
-                start = self.begin_offset(tp)
-                out[tp] = max(0, self.end_offset(tp) - max(start, commit.offset if commit else 0))
-        return out
+        commits = self.commits(group)
+        read = {
+            name
+            for (names,) in self.store.rows("SELECT topics FROM members WHERE grp=?", (group,))
+            for name in names.split()
+        } | {tp.topic for tp in commits}
+        tps = [TopicPartition(name, number) for name in sorted(read) for number in range(self.partitions(name))]
+        starts = {tp: commits[tp].offset if tp in commits else 0 for tp in tps}
+        return {tp: self.log(tp).count(starts[tp], self.end_offset(tp)) for tp in tps}
 
     # --- forgetting --------------------------------------------------------------------------------------------
 

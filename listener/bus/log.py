@@ -92,6 +92,11 @@ class Log:
         found = self._store.row(f"SELECT count(*), min(time_ms), max(time_ms) FROM {self._table} WHERE time_ms>=0")
         return found[0], found[1], found[2]
 
+    def count(self, start: int, end: int) -> int:
+        """Records from `start` to before `end`."""
+        sql = f"SELECT count(*) FROM {self._table} WHERE id>=? AND id<? AND time_ms>=0"
+        return int(self._store.row(sql, (start, end))[0])
+
     # --- writing -----------------------------------------------------------------------------------------------
 
     def append(self, db: sqlite3.Connection, messages: list[Message], now_ms: int) -> tuple[int, int]:

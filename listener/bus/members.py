@@ -228,6 +228,10 @@ def _poll(bus: EmbeddedBus, positions: dict[TopicPartition, int], timeout: float
         out: list[Record] = []
         for tp, position in list(positions.items()):
             records = bus.read(tp, position, limit - len(out))
+            if not records and (end := bus.end_offset(tp)) > position:
+                # What was written since is there now; else all up to the end was forgotten.
+                records = bus.read(tp, position, limit - len(out))
+                positions[tp] = max(position, end)
             if records:
                 # The partition that was read goes last, so that a full one starves no other.
                 del positions[tp]

@@ -1,16 +1,17 @@
-"""A peer's stream client as its documentation shows it: `x_peer_client.py KIND URL OUT SPEED START BEGAN`.
+"""A peer's stream client as its documentation shows it: `x_peer_client.py KIND URL OUT CLOCK START`.
 
 It writes one line to OUT for each post that it hands to its user. It lives as fast as the fake X: its sleeps, its read
 timeout and its clock are scaled, and requests for X's host are led to URL; else it is untouched. Runs in the peer's own
-environment and needs nothing of ours but the clock.
+environment and needs nothing of ours but the clock, whose beat it keeps up.
 """
 
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from tests.fakes.x import ScaledClock
+from tests.soak.clock import SharedClock
 
 TOKEN = "a-token-of-no-account"
 HOST = "https://api.twitter.com"
@@ -34,23 +35,30 @@ class Road(HTTPAdapter):
         self._speed = speed
         super().__init__()
 
-    def send(self, request: Any, *args: Any, timeout: Any = None, **more: Any) -> Any:
+    def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **more: Any) -> Any:
         asked = urlsplit(request.url)
         request.url = urlunsplit((self._to.scheme, self._to.netloc, asked.path, asked.query, ""))
         if isinstance(timeout, tuple):
             timeout = tuple(each and each / self._speed for each in timeout)
         elif timeout is not None:
             timeout /= self._speed
-        return super().send(request, *args, timeout=timeout, **more)
+        return super().send(request, stream, timeout, *args, **more)
 
 
 def main() -> None:
-    kind, url, out, speed, start, began = sys.argv[1:]
-    clock = ScaledClock(float(speed), datetime.fromisoformat(start), float(began))
+    kind, url, out, path, start = sys.argv[1:]
+    clock = SharedClock(Path(path), datetime.fromisoformat(start))
     road = Road(url, clock.speed)
+    never = threading.Event()
+
+    def beat() -> None:
+        while not never.wait(0.01):
+            clock.beat()
+
+    threading.Thread(target=beat, daemon=True).start()
 
     def sleep(seconds: float) -> None:
-        time.sleep(seconds / clock.speed)
+        clock.wait(seconds, never)
 
     with open(out, "a", encoding="utf-8", buffering=1) as posts:
 
@@ -85,9 +93,9 @@ def stock(sleep: Callable[[float], None], road: Road, heard: Callable[[object], 
     printer.filter()
 
 
-def twarc(clock: ScaledClock, sleep: Callable[[float], None], road: Road, heard: Callable[[object], None]) -> None:
+def twarc(clock: SharedClock, sleep: Callable[[float], None], road: Road, heard: Callable[[object], None]) -> None:
     """twarc's documentation: `for tweet in Twarc2(bearer_token=…).stream(): …`."""
-    from twarc import client2, decorators2
+    from twarc import client2, decorators2  # type: ignore[import-not-found]
 
     times = SimpleNamespace(sleep=sleep, time=lambda: clock.now().timestamp())
     client2.time = decorators2.time = times

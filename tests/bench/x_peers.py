@@ -30,9 +30,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.x import FakeX, ScaledClock
+from tests.fakes.x import FakeX
+from tests.soak.clock import SharedClock
 from tests.soak.judge import Heard
-from tests.soak.play import ROOT, SPEED, Kept, Lyttepost, play
+from tests.soak.play import ROOT, Kept, Lyttepost, play
 from tests.soak.script import TRACK, script
 
 CLIENTS = {"lyttepost": "lyttepost", "stock": "stock tweepy", "loop": "tweepy loop", "twarc": "twarc2"}
@@ -43,7 +44,7 @@ class Peer(Kept):
     """Its rules stand at X before it starts, and a person adds the new one there by hand."""
 
     def __init__(
-        self, kind: str, python: str, fake: FakeX, clock: ScaledClock, moment: Sequence[str], folder: Path, seed: int
+        self, kind: str, python: str, fake: FakeX, clock: SharedClock, moment: Sequence[str], folder: Path, seed: int
     ) -> None:
         self._out = folder / "heard.txt"
         self._out.touch()
@@ -68,16 +69,16 @@ class Peer(Kept):
         return Heard(origins)
 
 
-def hour(kind: str, seed: int, python: str, speed: float) -> dict[str, Any]:
+def hour(kind: str, seed: int, python: str) -> dict[str, Any]:
     make = Lyttepost if kind == "lyttepost" else partial(Peer, kind, python)
     with tempfile.TemporaryDirectory(prefix="lyttepost-bench-") as folder:
-        return asdict(play(script(seed), Path(folder), make, speed))
+        return asdict(play(script(seed), Path(folder), make))
 
 
-def in_a_process(work: tuple[str, int, str, float]) -> dict[str, Any]:
+def in_a_process(work: tuple[str, int, str]) -> dict[str, Any]:
     """So that one hour's fake does not wait for another's."""
-    kind, seed, python, speed = work
-    command = [sys.executable, "-m", "tests.bench.x_peers", "--one", kind, "--seed", str(seed), "--speed", str(speed)]
+    kind, seed, python = work
+    command = [sys.executable, "-m", "tests.bench.x_peers", "--one", kind, "--seed", str(seed)]
     done = subprocess.run([*command, "--twarc-python", python], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     out: dict[str, Any] = json.loads(done.stdout)
     return out
@@ -85,7 +86,7 @@ def in_a_process(work: tuple[str, int, str, float]) -> dict[str, Any]:
 
 def row(kind: str, outcomes: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     offered = sum(o["offered"] - o["withdrawn"] for o in outcomes)
-    lost = sum(len(o["lost"]) for o in outcomes)
+    lost = sum(o["lost"] for o in outcomes)
     return (
         CLIENTS[kind],
         str(len(outcomes)),
@@ -94,7 +95,7 @@ def row(kind: str, outcomes: Sequence[dict[str, Any]]) -> tuple[str, ...]:
         str(sum(o["in_gaps"] for o in outcomes)),
         str(lost),
         f"{lost / offered:.1%}",
-        str(sum(len(o["twice"]) for o in outcomes)),
+        str(sum(o["twice"] for o in outcomes)),
         str(sum(o["connects"] for o in outcomes)),
         str(max(o["most_connects"] for o in outcomes)),
         f"{sum(o['ended'] for o in outcomes)} of {len(outcomes)}",
@@ -109,21 +110,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--at-once", type=int, default=2)
-    parser.add_argument("--speed", type=float, default=SPEED)
     parser.add_argument("--twarc-python", default="")
     parser.add_argument("--one", choices=list(CLIENTS), help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=1, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.one:
         python = wanted.twarc_python if wanted.one == "twarc" else sys.executable
-        print(json.dumps(hour(wanted.one, wanted.seed, python, wanted.speed)))
+        print(json.dumps(hour(wanted.one, wanted.seed, python)))
         return
     kinds = [kind for kind in CLIENTS if kind != "twarc" or wanted.twarc_python]
     seeds = range(1, 1 + wanted.seeds)
-    work = [(kind, seed, wanted.twarc_python, wanted.speed) for seed in seeds for kind in kinds]
+    work = [(kind, seed, wanted.twarc_python) for seed in seeds for kind in kinds]
     with ThreadPoolExecutor(wanted.at_once) as pool:
         found = list(pool.map(in_a_process, work))
-    rows = [HEADINGS]
+    rows: list[tuple[str, ...]] = [HEADINGS]
     rows += [row(kind, [o for (its, *_), o in zip(work, found, strict=True) if its == kind]) for kind in kinds]
     for each in rows:
         print("  ".join(cell.rjust(max(len(r[i]) for r in rows)) for i, cell in enumerate(each)))

@@ -50,17 +50,18 @@ class SetClock:
 class Site:
     """Where one bus lives: what another process needs to open the same one.
 
-    `disk`: where its bytes lie, if known. `compacts`: false of a server that only stands in for Kafka.
+    `disk`: where its bytes lie, if known. `whole`: false of a server that only stands in for Kafka.
     """
 
     url: str
     folder: Path
     disk: Path | None
-    compacts: bool = True
+    whole: bool = True
 
-    def needs_compaction(self) -> None:
-        if not self.compacts:
-            pytest.skip("what stands in for Kafka compacts nothing")
+    def needs_all(self) -> None:
+        """Compaction, and that members who say nothing lose their places."""
+        if not self.whole:
+            pytest.skip("what stands in for Kafka cannot do this")
 
     def open(self, clock: Clock | None = None) -> Bus:
         bus = open_bus(self.url, self.folder, clock or SystemClock())
@@ -126,8 +127,8 @@ def embedded(folder: Path) -> Site:
     return Site("embedded:", folder / "data", folder / "data")
 
 
-def on_kafka(cluster: str, folder: Path, disk: Path | None, *, compacts: bool = True) -> Site:
-    return KafkaSite(f"{cluster}?prefix=t{uuid4().hex[:12]}", folder / "data", disk, compacts)
+def on_kafka(cluster: str, folder: Path, disk: Path | None, *, whole: bool = True) -> Site:
+    return KafkaSite(f"{cluster}?prefix=t{uuid4().hex[:12]}", folder / "data", disk, whole)
 
 
 SITES: Mapping[str, str | None] = {"embedded": None, "kafka": "kafka_url"}

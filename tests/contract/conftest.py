@@ -27,7 +27,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("listener.bus.kafka.members.REBALANCE_SECONDS", 3.0)
     url = request.getfixturevalue(server)
     disk = request.getfixturevalue("kafka_disk")
-    made = on_kafka(url, tmp_path, disk, compacts=_choice().kind is not Kind.STAND_IN)
+    made = on_kafka(url, tmp_path, disk, whole=_choice().kind is not Kind.STAND_IN)
     yield made
     drop_topics(made.url)
 

@@ -161,7 +161,8 @@ def replace(bus: Bus, member: str):
     return other
 
 
-def test_who_was_replaced_between_poll_and_commit_writes_nothing(bus):
+def test_who_was_replaced_between_poll_and_commit_writes_nothing(site: Site, bus):
+    site.needs_all()
     bus.publish(mentions(40))
     one = join(bus, "a")
     records = drain(one, 40)
@@ -180,7 +181,8 @@ def test_nobody_commits_where_another_reads(bus):
     assert all(one.committed(tp) is None for tp in ALL)
 
 
-def test_who_was_fenced_begins_again_where_the_group_is(bus):
+def test_who_was_fenced_begins_again_where_the_group_is(site: Site, bus):
+    site.needs_all()
     bus.publish(mentions(40))
     one = join(bus, "a")
     records = drain(one, 40)
@@ -220,7 +222,8 @@ def test_lag_counts_what_the_group_has_not_committed(bus):
     assert sum(bus.lag("stage").values()) == 7
 
 
-def test_two_processes_share_the_work_and_one_that_is_killed_is_replaced(bus, processes):
+def test_two_processes_share_the_work_and_one_that_is_killed_is_replaced(site: Site, bus, processes):
+    site.needs_all()
     one, other = processes("stage", "a", 600), processes("stage", "b", 600)
     sent = 0
 
@@ -238,7 +241,8 @@ def test_two_processes_share_the_work_and_one_that_is_killed_is_replaced(bus, pr
     assert Counter(r.value for r in everything(bus, "findings")) == Counter(m.value for m in mentions(600))
 
 
-def test_a_zombie_is_fenced_and_writes_nothing(bus, processes):
+def test_a_zombie_is_fenced_and_writes_nothing(site: Site, bus, processes):
+    site.needs_all()
     bus.publish(mentions(100))
     zombie = processes("stage", "a", 100, 3)
     assert said(zombie) == "holding"

@@ -78,3 +78,18 @@ def test_rebalances_are_counted(bus: Bus) -> None:
     assert bus.counts.rebalances["stage"] > before
     first.close()
     second.close()
+
+
+def test_a_reader_comes_to_the_end_though_the_last_records_are_forgotten(site: Site) -> None:
+    clock = SetClock()
+    bus = site.open(clock)
+    bus.publish([Message("mentions", "x:1", b"{}", 0) for _ in range(5)])
+    reader = bus.reader(["mentions"])
+    clock.time += timedelta(days=31)
+    bus.retain(clock.now())
+    assert reader.poll(0.0) == []
+    assert reader.position(FIRST) == bus.end_offset(FIRST)
+    bus.publish([Message("mentions", "x:2", b"{}", 0)])
+    assert [record.key for record in drain(reader, 1)] == ["x:2"]
+    reader.close()
+    bus.close()

@@ -131,7 +131,7 @@ def test_a_compacted_topic_keeps_the_newest_of_each_key(site: Site, bus):
         bus.publish([Message("presence", who, f"{who}{n}{i}".encode()) for i in (0, 1) for who in ("a", "b")])
     assert {r.key: r.value for r in everything(bus, "presence")} == {"a": b"a41", "b": b"b41"}
     assert bus.end_offset(TopicPartition("presence", 0)) >= 20
-    site.needs_compaction()
+    site.needs_all()
     site.settle(bus, "presence")
     assert eventually(lambda: [r.value for r in everything(bus, "presence") if r.value] == [b"a41", b"b41"])
 
@@ -211,7 +211,7 @@ def test_a_hundred_thousand_records_go_through(bus):
 
 
 def test_purging_leaves_a_tombstone_and_no_byte(site: Site, bus):
-    site.needs_compaction()
+    site.needs_all()
     secret = b"Jeg er redd for bestemor"
     bus.publish(mentions(30, size=300))
     bus.publish([Message("mentions", f"x:{n}", secret + b" %d" % n * 200) for n in (3, 4, 5)])
@@ -228,7 +228,7 @@ def test_purging_leaves_a_tombstone_and_no_byte(site: Site, bus):
 
 
 def test_purging_reaches_the_bytes_while_others_read_and_write(site: Site, bus: Bus, processes):
-    site.needs_compaction()
+    site.needs_all()
     secret = b"Jeg er redd for bestemor"
     running = [processes("watch", 6), processes("press", 6)]
     for process in running:

@@ -78,7 +78,12 @@ def placed(bus: Bus, topic: str) -> list[Record]:
     return sorted(everything(bus, topic), key=lambda record: (record.partition, record.offset))
 
 
-PAIRS = [("embedded", "kafka"), ("kafka", "embedded"), ("embedded", "embedded"), ("kafka", "kafka")]
+PAIRS = [
+    ("embedded", "kafka"),
+    ("kafka", "embedded"),
+    ("embedded", "embedded"),
+    pytest.param("kafka", "kafka", marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("kind", "other"), PAIRS)

@@ -230,7 +230,7 @@ class Deployment:
 
     @contextmanager
     def bus(self) -> Iterator[Bus]:
-        bus = open_bus("embedded:", self.data, SystemClock())
+        bus = open_bus(self.settings.get("BUS__URL", "embedded:"), self.data, SystemClock())
         try:
             yield bus
         finally:

@@ -1,4 +1,4 @@
-"""A deployment spread over processes on one Kafka cluster, and what an undisturbed one would have made of the same posts.
+"""A deployment spread over processes on one Kafka cluster, and what an undisturbed one makes of the same posts.
 
 The **reference** is a run that nothing can disturb: the same mentions, all heard live and in the order in which they
 were written, annotated and judged by one worker each on an embedded bus of one partition. What may differ from it is
@@ -65,7 +65,7 @@ def write_rules(folder: Path) -> None:
 
 
 def names_over(partitions: int, taken: int = 0) -> list[str]:
-    """Names of incidents, opened in this order as the first on a bus, whose findings all lie in different partitions."""
+    """Names of incidents, the first on a bus and opened in this order, whose findings all lie in partitions apart."""
     names: list[str] = []
     for wanted in range(partitions):
         tries = (f"Hendelse {wanted} {letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
@@ -188,19 +188,20 @@ def alone(home: Path, control: Sequence[Record], mentions: Sequence[Record], con
         return [json.loads(record.value or b"") for record in read_all(bus, "alerts")]
 
 
-NOT_COMPARED = ("heard_late", "posted_at", "found_at", "gaps")
-"""How and when a post reached us, which is what a disturbance changes, and all that it may change."""
+NOT_COMPARED = ("heard_late", "posted_at", "found_at", "gaps", "reason")
+"""How and when a post reached us, which is what a disturbance changes, and all that it may change. The reason of an
+alert says so too: it is `heard_late` where a post that search found completed it."""
 
 
 def said(alerts: Iterable[Mapping[str, Any]]) -> Counter[str]:
     """What was said, each as often as it was.
 
-    Rules that fire at once judge in the order of arrival, so which of two posts within `realert` fires and which is held
-    is a matter of which arrived first; that each was judged once, under its id and with its count, is not.
+    Rules that fire at once judge in the order of arrival, so which of two posts within `realert` fires and which is
+    held is a matter of which came first; that each was judged once, under its id and with its count, is not.
     """
     out: Counter[str] = Counter()
     for alert in alerts:
-        left = (*NOT_COMPARED, "event", "reason") if alert["rule_type"] in AT_ONCE else NOT_COMPARED
+        left = (*NOT_COMPARED, "event") if alert["rule_type"] in AT_ONCE else NOT_COMPARED
         kept = {name: value for name, value in alert.items() if name not in left}
         out[json.dumps(kept, sort_keys=True, ensure_ascii=False)] += 1
     return out

@@ -1,14 +1,14 @@
-"""Listener, two annotators and two rules workers as processes on three brokers, under load; one of each kind and a broker
-are killed and started again. All that was offered is captured, nothing is there twice, and every alert is the one that
-an undisturbed run gives.
+"""Listener, two annotators and two rules workers as processes on three brokers, under load; one of each kind and a
+broker are killed and started again. All that was offered is captured, nothing is there twice, and every alert is the
+one that an undisturbed run gives.
 
 **What is compared.** *Offered* are all posts of the fake X's world since the stream was up, those included that it said
 while nobody listened. *Twice* counts mentions by source and id, findings by key, alerts by id and event.
 *Differing* alerts are those that this run has and the reference (`spread.alone`) has not, or the other way about: ids,
-events, counts, keys, times, samples, all but how and when a post reached us (`spread.NOT_COMPARED`). That a listener was
-dead is no excuse here: the allowed lateness is longer than search takes to fill the gap, so that what was missed is
-judged in its place. With the default of ten seconds it would come after its window closed, and could add alerts that are
-marked as heard late; that is held by the tests of the rules.
+events, counts, keys, times, samples, all but how and when a post reached us (`spread.NOT_COMPARED`). That a listener
+was dead is no excuse here: the allowed lateness is longer than search takes to fill the gap, so that what was missed is
+judged in its place. With the default of ten seconds it would come after its window closed, and could add alerts marked
+as heard late; that is held by the tests of the rules.
 
 `LYTTEPOST_SEEDS=20` runs so many and prints a table; `LYTTEPOST_RATE` is posts a second.
 """
@@ -66,10 +66,8 @@ class World:
         place = PLACES[int(rng.random() ** 2 * len(PLACES))]
         text = rng.choice(SAYINGS).replace("Granvik", place.capitalize()).replace("granvik", place)
         author = rng.randrange(400)
-        return {
-            "text": f"{text} #{tag} {number}" if rng.random() < 0.8 else f"{text} #{tag}",
-            "author": f"bruker{author}",
-        }
+        own = f" {number}" if rng.random() < 0.8 else ""
+        return {"text": f"{text} #{tag}{own}", "author": f"bruker{author}"}
 
 
 @contextmanager
@@ -112,12 +110,8 @@ class Blow:
 
 def blows(seed: int) -> list[Blow]:
     rng = random.Random(1000 + seed)
-    whom = [
-        ("listener", 1),
-        ("annotate", rng.randint(1, 2)),
-        ("judge", rng.randint(1, 2)),
-        ("broker", rng.randint(1, 3)),
-    ]
+    of = {"listener": 1, "annotate": 2, "judge": 2, "broker": 3}
+    whom = [(who, rng.randint(1, count)) for who, count in of.items()]
     return sorted(
         (Blow(rng.uniform(1.0, KILLS_WITHIN), who, n, rng.uniform(0.0, 2.0)) for who, n in whom), key=lambda b: b.at
     )
@@ -144,7 +138,8 @@ class Played:
     def __str__(self) -> str:
         return (
             f"{self.seed:4} {self.offered:8} {self.captured:8} {self.missing:7} {self.twice:5} {self.alerts:6} "
-            f"{self.differing:9} {self.deadletters:4} {self.lag:3} {self.seconds:4.0f}  {' '.join(map(str, self.blows))}"
+            f"{self.differing:9} {self.deadletters:4} {self.lag:3} {self.seconds:4.0f}  "
+            f"{' '.join(map(str, self.blows))}"
         )
 
 
@@ -231,8 +226,8 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
     ours = said(alert for alert in alerts if alert["incident"] != "calm")
     reference = said(alone(home / "alone", spread.records("control"), mentions, spread.deployment.configure()))
     differing = ours - reference | reference - ours
-    for line in sorted(differing)[:6]:
-        print("differs:", "ours" if line in ours else "reference", line)
+    for line in sorted(differing)[:20]:
+        print("only ours:" if line in ours else "only in the reference:", line)
     findings = spread.values("findings", "finding")
     played = Played(
         seed=seed,

@@ -1,7 +1,7 @@
 """An hour of X at its worst: every fault that the fake knows, in an order of the seed's, and `kill -9` among them.
 
-What was said is captured once, or it lies in a recorded gap that X refuses to fill. Two seeds by default, each a process
-of its own; `LYTTEPOST_SEEDS=20` plays so many and prints what became of each (`pytest -s`).
+What was said is captured once, or it lies in a recorded gap that X refuses to fill. Two seeds by default, each in a
+process of its own; `LYTTEPOST_SEEDS=20` plays so many and prints what became of each (`pytest -s`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,17 +31,17 @@ COLUMNS = (
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> Iterator[list[dict[str, Any]]]:
+def outcomes() -> list[dict[str, Any]]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         out = list(pool.map(hour, SEEDS))
     print("\n" + table(out))
-    yield out
+    return out
 
 
 def hour(seed: int) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.soak.play", "--seed", str(seed)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240, check=False,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
@@ -55,23 +54,21 @@ def table(outcomes: list[dict[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return str(len(value))
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 @pytest.mark.slow
 def test_nothing_is_lost_but_in_gaps_that_x_refuses_to_fill(outcomes: list[dict[str, Any]]) -> None:
     for out in outcomes:
-        assert out["lost"] == [], f"seed {out['seed']}"
+        assert out["lost"] == 0, f"seed {out['seed']}: {out['lost_posts']}"
         assert out["offered"] == out["live"] + out["filled"] + out["withdrawn"] + out["in_gaps"]
         assert out["refused"] or (out["in_gaps"], out["open_gaps"]) == (0, 0), f"seed {out['seed']}: {out['causes']}"
-        assert out["live"] > out["offered"] / 4
+        assert out["live"] > out["offered"] / 10
 
 
 @pytest.mark.slow
 def test_nothing_is_captured_twice(outcomes: list[dict[str, Any]]) -> None:
-    assert {out["seed"]: out["twice"] for out in outcomes if out["twice"]} == {}
+    assert [out["seed"] for out in outcomes if out["twice"]] == []
 
 
 @pytest.mark.slow

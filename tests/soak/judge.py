@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from listener.gaps import is_whole
 from listener.records import Gap
+from listener.x.search import SWEEP
 from tests.fakes.x import FakeX, Post
 from tests.soak.script import Script
 
@@ -21,6 +22,7 @@ LATE = timedelta(seconds=10)
 """A post may be published so long before the last byte that was heard and yet come after it: X's stream is late."""
 AROUND = timedelta(seconds=45)
 """So long after its cause may a gap begin, beyond what the fault itself lasts: the machine is busy, too."""
+MOST_TOLD = 20
 WINDOW = timedelta(minutes=15)
 
 
@@ -45,8 +47,10 @@ class Outcome:
     filled: int = 0
     withdrawn: int = 0
     in_gaps: int = 0
-    twice: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+    twice: int = 0
+    lost: int = 0
+    lost_posts: list[str] = field(default_factory=list)
+    """The first of them."""
     gaps: int = 0
     open_gaps: int = 0
     refused: bool = False
@@ -73,22 +77,25 @@ def judge(
     ours = [post for post in fake.world.posts.values() if _is_due(post, tracks)]
     out = Outcome(what.seed, len(what.faults), client.kills, len(ours), refused=what.refused)
     offered = {offer.post for offer in fake.world.offers}
-    not_whole = [gap for gap in heard.gaps if not is_whole(gap)]
+    refused_at = zero + timedelta(seconds=what.refused_at) if what.refused else None
+    unfilled = [gap for gap in heard.gaps if not is_whole(gap) or _unsearched(gap, refused_at)]
     for post in ours:
         origins = heard.origins.get(post.id, [])
-        if len(origins) > 1:
-            out.twice.append(post.id)
+        out.twice += max(0, len(origins) - 1)
         if origins:
             out.live += origins[0] == "live"
             out.filled += origins[0] != "live"
-        elif any(_inside(post.published_at, gap) for gap in not_whole):
+        elif any(_inside(post.published_at, gap) for gap in unfilled):
             out.in_gaps += 1
         elif _is_withdrawn(post) and (
             post.id not in offered or any(_inside(post.published_at, gap) for gap in heard.gaps)
         ):
             out.withdrawn += 1
         else:
-            out.lost.append(f"{post.id} at {(post.published_at - zero).total_seconds():.0f} s")
+            out.lost += 1
+            out.lost_posts.append(f"{post.id} at {(post.published_at - zero).total_seconds():.0f} s")
+    del out.lost_posts[MOST_TOLD:]
+    out.ended = client.ended
     _judge_gaps(what, heard, zero, opened, fake.clock.now(), client, out)
     connects = [r.at for r in fake.requests("/search/stream", "GET")]
     out.connects = len(connects)
@@ -103,6 +110,11 @@ def _is_due(post: Post, tracks: Mapping[str, datetime]) -> bool:
 
 def _is_withdrawn(post: Post) -> bool:
     return post.deleted_at is not None or post.newer is not None
+
+
+def _unsearched(gap: Gap, refused_at: datetime | None) -> bool:
+    """X refused before the gap was searched for the second time, which finds what X knew too late for the first."""
+    return refused_at is not None and gap.end is not None and gap.end + SWEEP > refused_at
 
 
 def _inside(at: datetime, gap: Gap) -> bool:

@@ -1,7 +1,7 @@
-"""Our listener as a process of its own that lives fast: `python -m tests.soak.listener SPEED START BEGAN`.
+"""Our listener as a process of its own that lives fast: `python -m tests.soak.listener CLOCK START`.
 
 The parts are those of `lyttepost run --role listener`, put together in the same way, but for two things: their clock is
-the fake X's, and a call to X has failed after one real second, which is a minute and more of theirs.
+the one they share with the fake X, and a call to X has failed after one real second, which is a minute of theirs.
 """
 
 from __future__ import annotations
@@ -9,25 +9,43 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import datetime
+from pathlib import Path
 
 from alerts.flow import LISTENER, flow
 from alerts.wiring import live_key, make_ears, make_house
 from listener.bus import open_bus
+from listener.capture import Listen
 from listener.clock import SystemClock
 from listener.config import data_dir, raw_settings
 from listener.service import RoleLock, Service, settle_memory
 from listener.settings import load_settings
 from listener.sources.x import XSource
+from listener.stage import Worker
 from listener.x.access import x_access
-from tests.fakes.x import ScaledClock
+from tests.soak.clock import SharedClock
 
 CALL_SECONDS = 1.0
 
 
+class Beating:
+    """A worker whose every turn lets time go on."""
+
+    def __init__(self, worker: Worker, clock: SharedClock) -> None:
+        self.name = worker.name
+        self.close = worker.close
+        self._worker = worker
+        self._clock = clock
+
+    def step(self, timeout: float) -> bool:
+        busy = self._worker.step(timeout)
+        self._clock.beat()
+        return busy
+
+
 def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    speed, start, began = sys.argv[1:]
-    clock = ScaledClock(float(speed), datetime.fromisoformat(start), float(began))
+    path, start = sys.argv[1:]
+    clock = SharedClock(Path(path), datetime.fromisoformat(start))
     raw, folder = raw_settings(), data_dir(None)
     settings = load_settings(raw)
     lock = RoleLock(folder, LISTENER)
@@ -37,8 +55,10 @@ def main() -> None:
     assert access is not None
     source = XSource(access, clock, tariff=settings.x.tariff, rest_seconds=CALL_SECONDS)
     ears = make_ears(house, raw, [source], live_key(settings, folder))
+    turning = flow(house, (LISTENER,), ears, None)
+    turning = [(Beating(w, clock) if isinstance(w, Listen) else w, part) for w, part in turning]
     # Workers rest in real time between their turns, or they would spin.
-    service = Service(flow(house, (LISTENER,), ears, None), SystemClock())
+    service = Service(turning, SystemClock())
     settle_memory()
     service.obey_signals()
     try:

@@ -17,26 +17,27 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from listener.bus import Bus, open_bus
 from listener.bus.topics import topic_specs
-from listener.clock import Clock
 from listener.control import Control
 from listener.gaps import is_whole, ledger
 from listener.mode import Action, Command
 from listener.records import Gap
-from tests.fakes.x import FakeX, ScaledClock
+from tests.fakes.x import FakeX
+from tests.soak.clock import Hand, SharedClock
 from tests.soak.judge import Heard, Outcome, judge
 from tests.soak.script import OURS, SECOND_TRACK, TRACK, Script, script
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-no-account"
-SPEED = 80.0
-DRAIN = 1800.0
+DRAIN = 3600.0
 """Longest time after the script, in seconds of the fake's clock, that a client may take to catch up."""
+START_SECONDS = 60.0
+"""Real seconds that a client may take to its first connection."""
 CRASHES = ("capture.before_publish", "bus.before_commit", "bus.after_commit")
 
 
@@ -45,6 +46,10 @@ class Client(Protocol):
 
     kills: int
     down: list[tuple[datetime, datetime]]
+
+    @property
+    def ended(self) -> bool:
+        """By itself, for good."""
 
     def start(self) -> None: ...
 
@@ -69,9 +74,9 @@ class Client(Protocol):
 
 
 class Kept:
-    """A process that is looked after as systemd would with `Restart=on-failure`: what ends in order stays ended."""
+    """A process that is looked after: killed by a signal, it is started again. Ended by itself, it stays ended."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path, clock: ScaledClock) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path, clock: SharedClock) -> None:
         self._command = command
         self._env = env
         self._log = log
@@ -81,12 +86,20 @@ class Kept:
         self._fell: datetime | None = None
         self.down: list[tuple[datetime, datetime]] = []
         self.kills = 0
+        self.hand = Hand(clock, lambda: self.running)
 
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def ended(self) -> bool:
+        """By itself, and nobody will start it again."""
+        code = None if self._process is None else self._process.poll()
+        return code is not None and code >= 0
+
     def start(self) -> None:
+        self.hand.starts()
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(self._command, env=self._environment(), stdout=out, stderr=out, cwd=ROOT)
         self._start_at = None
@@ -106,15 +119,17 @@ class Kept:
         self._up_again()
 
     def tend(self) -> None:
+        assert not self.hand.hangs, self._log.read_text(encoding="utf-8")[-2000:]
         if self._start_at is not None:
             if self._clock.now() >= self._start_at:
                 self._up_again()
-        elif self._process is not None and self._process.poll() not in (None, 0):
+        elif self._process is not None and (self._process.poll() or 0) < 0:
             self._died(0.0)
 
     def stop(self) -> None:
         self._start_at = None
         self._end()
+        self.hand.stop()
 
     def _died(self, down: float) -> None:
         self.kills += 1
@@ -142,7 +157,7 @@ class Kept:
 class Lyttepost(Kept):
     """Our listener. Some of its starts are laid to die at a named point of the code, around a commit to the bus."""
 
-    def __init__(self, fake: FakeX, clock: ScaledClock, moment: Sequence[str], folder: Path, seed: int) -> None:
+    def __init__(self, fake: FakeX, clock: SharedClock, moment: Sequence[str], folder: Path, seed: int) -> None:
         ours = {
             "DATA": str(folder / "data"), "PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"),
             "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN,
@@ -200,18 +215,20 @@ class Lyttepost(Kept):
         return {**self._env, "LYTTEPOST_CRASH": f"{self._rng.choice(CRASHES)}:{self._rng.randint(3, 150)}"}
 
 
-Make = Callable[[FakeX, ScaledClock, Sequence[str], Path, int], Client]
+Make = Callable[[FakeX, SharedClock, Sequence[str], Path, int], Client]
 
 
-def play(what: Script, folder: Path, make: Make = Lyttepost, speed: float = SPEED) -> Outcome:
-    """One client's hour. Raises AssertionError for a mistake of the fake's own."""
-    start, began = datetime.now().astimezone(), time.monotonic()
-    clock = ScaledClock(speed, start, began)
+def play(what: Script, folder: Path, make: Make = Lyttepost) -> Outcome:
+    """One client's hour. Raises AssertionError for a mistake of the fake's own, and when the client hangs."""
+    path, start = folder / "clock", datetime.now(UTC)
+    SharedClock.lay(path)
+    clock = SharedClock(path, start)
     with FakeX(clock=clock, bearer=TOKEN, keep_alive=10.0, seed=what.seed) as fake:
-        client = make(fake, clock, (str(speed), start.isoformat(), str(began)), folder, what.seed)
+        client = make(fake, clock, (str(path), start.isoformat()), folder, what.seed)
         try:
             opened = clock.now()
             client.start()
+            _wait_for(lambda: bool(fake.streams.open), "the client has connected")
             zero = clock.now()
             added = _play_steps(what, fake, client, clock, zero)
             if not what.refused:
@@ -224,9 +241,16 @@ def play(what: Script, folder: Path, make: Make = Lyttepost, speed: float = SPEE
             client.stop()
 
 
-def _late(clock: Clock, until: datetime) -> bool:
+def _late(clock: SharedClock, until: datetime) -> bool:
     """Where search is refused nothing more will be found: what is found live has come by now."""
     return clock.now() > until - timedelta(seconds=DRAIN - 420)
+
+
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {START_SECONDS:.0f} s: {what}"
+        time.sleep(0.02)
 
 
 def _rest(client: Client) -> None:
@@ -234,7 +258,7 @@ def _rest(client: Client) -> None:
     time.sleep(0.005)
 
 
-def _play_steps(what: Script, fake: FakeX, client: Client, clock: Clock, zero: datetime) -> datetime:
+def _play_steps(what: Script, fake: FakeX, client: Client, clock: SharedClock, zero: datetime) -> datetime:
     """When the second track was added."""
     added = zero
     for step in what.steps:
@@ -259,13 +283,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3600.0, help="of the fake's clock")
-    parser.add_argument("--speed", type=float, default=SPEED)
     parser.add_argument("--keep", type=Path, help="keep the listener's folder here, to look into it")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lyttepost-soak-") as scratch:
         folder = wanted.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        outcome = play(script(wanted.seed, wanted.seconds), folder, speed=wanted.speed)
+        outcome = play(script(wanted.seed, wanted.seconds), folder)
     print(json.dumps(asdict(outcome)))
 
 

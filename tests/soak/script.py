@@ -50,7 +50,11 @@ class Script:
     steps: tuple[Step, ...]
     faults: tuple[Fault, ...]
     refused: bool
-    """From some time on X does not search for us any more."""
+    """From `refused_at` on X does not search for us any more."""
+
+    @property
+    def refused_at(self) -> float:
+        return self.seconds * 0.75
 
 
 Make = Callable[[random.Random], tuple[float, list[Step]]]
@@ -104,6 +108,11 @@ def _rules_lost_and_refused(rng: random.Random) -> tuple[float, list[Step]]:
     return 400.0, [refused, Step(0, "drop_rules"), Step(10, "close")]
 
 
+def _late(rng: random.Random) -> tuple[float, list[Step]]:
+    """What X had not sent yet when the connection ended, it never sends."""
+    return 100.0, [Step(0, "delay", {"seconds": 7}), Step(60, "reset"), Step(62, "delay", {"seconds": 0})]
+
+
 FAULTS: Final[dict[str, Make]] = {
     "silence, posts lost": _do("silence", seconds=90, loses=True, lasts=110),
     "silence, posts late": _do("silence", seconds=50, loses=False, lasts=70),
@@ -141,7 +150,7 @@ FAULTS: Final[dict[str, Make]] = {
     "sent twice": _do("twice", count=8, lasts=0),
     "sent again": _do("again", last=30, lasts=0),
     "unordered": _do("unordered", count=8, seconds=15, lasts=0),
-    "late": lambda rng: (40.0, [Step(0, "delay", {"seconds": 7}), Step(60, "reset"), Step(62, "delay", {"seconds": 0})]),
+    "late": _late,
     "untagged": _do("untagged", count=5, lasts=0),
     "unmatched": _do("unmatched", count=5, lasts=0),
     "track added": lambda rng: (60.0, [Step(0, "track")]),

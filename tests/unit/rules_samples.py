@@ -31,6 +31,8 @@ SAMPLES: Mapping[str, tuple[RuleSpec, ...]] = {
     "new_term": (
         rule("new_term", name="tags", fields="hashtag", num_events=2, timeframe="50s", realert="20s", learn="15s"),
         rule("new_term", name="term", fields=["hashtag", "place"], timeframe="20s", terms_window_size="60s"),
+        rule("new_term", name="each", query_key="hashtag", timeframe="20s", terms_window_size="60s"),
+        rule("new_term", name="within", query_key="source", fields="hashtag", timeframe="20s", terms_window_size="60s"),
     ),
     "spike": (
         rule("spike", name="up", timeframe="20s", spike_height=2, spike_type="up", realert="30s", threshold_cur=2),

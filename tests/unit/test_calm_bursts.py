@@ -34,11 +34,13 @@ class House:
         self.bus = open_bus("embedded:", folder, self.clock, durable=False)
         self.parts = make_house(Settings(), folder, self.bus, self.clock, "alerts")
         self.rules = load_rules(packaged_config() / "rules" / "burst.yaml")
+        self.standing: list[str] = []
 
     def calm(self) -> Calm:
         return Calm(
-            self.bus, self.rules, clock=self.clock, metrics=self.parts.metrics, part=self.parts.health.part("calm")
-        )
+            self.bus, self.rules, standing=self.standing, clock=self.clock, metrics=self.parts.metrics,
+            part=self.parts.health.part("calm"),
+        )  # fmt: skip
 
     def count(self, start: datetime, minutes: int, *, track: str = TRACK, loud: datetime | None = BURST) -> None:
         """Minutes as X counts them, each published five minutes after it began."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from listener.minutes import Minutes
 from listener.records import Gap, Heard
@@ -43,8 +44,8 @@ def test_a_minute_is_told_once_ten_seconds_after_it() -> None:
 def test_a_restart_tells_the_same_minutes() -> None:
     steps = [1.0, 1.4, 2.3, 3.9, 4.1, 7.7]
     whole, parts = listening(), []
-    expected = [told(whole.heard(at(a), at(b))) for a, b in zip(steps, steps[1:], strict=False)]
-    for a, b in zip(steps, steps[1:], strict=False):
+    expected = [told(whole.heard(at(a), at(b))) for a, b in pairwise(steps)]
+    for a, b in pairwise(steps):
         parts.append(told(listening().heard(at(a), at(b))))
     assert parts == expected
 

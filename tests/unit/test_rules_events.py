@@ -82,6 +82,34 @@ def test_realert_holds_the_whole_rule_and_the_held_term_is_known() -> None:
     assert said(judge(spec, posts)) == [("fired", 0), ("suppressed", 10)]
 
 
+def test_query_key_alone_is_what_may_be_new_and_realert_holds_each_term_by_itself() -> None:
+    spec = rule("new_term", query_key="hashtags", timeframe="60s", terms_window_size="60s", realert="80s")
+    posts = [finding(at, hashtags=tags) for at, tags in ((0, ("en",)), (10, ("to",)), (65, ("en",)), (95, ("to",)))]
+    verdicts = judge(spec, [*posts, tick(120)])
+    assert [(v.key, v.event.value, v.at) for v in verdicts] == [
+        ("en", "fired", instant(0)),
+        ("to", "fired", instant(10)),
+        ("en", "suppressed", instant(65)),
+        ("to", "fired", instant(95)),
+    ]
+
+
+def test_with_both_a_term_is_new_within_each_value_of_query_key_which_realert_holds_too() -> None:
+    spec = rule("new_term", query_key="source", fields="hashtags", timeframe="60s", realert="60s")
+    posts = [
+        finding(0, hashtags=("en",)),
+        finding(5, source="b", hashtags=("en",)),
+        finding(10, source="b", hashtags=("to",)),
+        tick(20),
+        tick(20, "b"),
+    ]
+    assert [(v.key, v.event.value) for v in judge(spec, posts)] == [
+        ("x, en", "fired"),
+        ("b, en", "fired"),
+        ("b, to", "suppressed"),
+    ]
+
+
 def test_terms_of_several_fields_do_not_meet() -> None:
     spec = rule("new_term", fields=["hashtags", "place"], timeframe="60s", realert="0s")
     verdicts = judge(spec, [finding(0, hashtags=("fjellby",), place="fjellby"), tick(10)])

@@ -23,7 +23,7 @@ from lyttepost import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 350
 LONGER = {
-    "listener/records.py": 490,  # every record in one place, on purpose
+    "listener/records.py": 500,  # every record in one place, on purpose
 }
 """Modules that may be longer, up to where, and why."""
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kafka.protocol.consumer.offsets import OffsetSpec
 
-from listener.bus import Commit, Message, Record, TopicInfo, TopicPartition, partition_of
+from listener.bus import Commit, Message, Record, TopicInfo, TopicPartition, check_size, partition_of
 from listener.bus.counts import Counts
 from listener.bus.kafka import groups
 from listener.bus.kafka import topics as making
@@ -170,6 +170,7 @@ class KafkaBus:
             return self._writers.get(name) or self._writers.setdefault(name, Writer(self.cluster, name))
 
     def _puts(self, messages: Sequence[Message]) -> list[Put]:
+        check_size(messages)
         places = []
         for message in messages:
             number = message.partition

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from kafka import TopicPartition as KafkaPartition
 from kafka import errors
 from kafka.admin import KafkaAdminClient
+from kafka.net.compat import KafkaNetClient
 from kafka.protocol.consumer.offsets import IsolationLevel, OffsetSpec
 
 from listener.bus import TopicPartition
@@ -113,10 +114,19 @@ class Cluster:
     def make(self, what: str, factory: Callable[..., T], **options: Any) -> T:
         """A client, connected. Raises ConfigError when the cluster refuses us, BusError when it is away."""
         self.check_open()
+        begun: list[KafkaNetClient] = []
+
+        def net_client(**given: Any) -> KafkaNetClient:
+            begun.append(KafkaNetClient(**given))
+            return begun[-1]
+
         with overhearing() as heard:
             try:
-                return factory(**self.options(**options))
+                return factory(**self.options(kafka_client=net_client, **options))
             except (errors.KafkaError, OSError) as error:
+                # A client that did not come about leaves its thread and its sockets behind.
+                for client in begun:
+                    client.close()
                 raise self.explain(heard.reason(error), what) from None
 
     def admin(self) -> KafkaAdminClient:

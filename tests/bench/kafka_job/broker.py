@@ -16,19 +16,27 @@ from listener.clock import SystemClock
 
 VARIABLE = "LYTTEPOST_TEST_KAFKA"
 IN_FLIGHT = 5_000
+JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-Xshare:auto")
 
 
 @contextmanager
-def a_broker() -> Iterator[str]:
-    """`host:port` of Apache Kafka: a running one that is named, or one of its own with room to work."""
+def broker_with_pids() -> Iterator[tuple[str, list[int]]]:
+    """`host:port` of Apache Kafka and its processes: a running one that is named (none known of it), or one of our own
+    with room to work."""
     if given := os.environ.get(VARIABLE, "").removeprefix("kafka://"):
-        yield given
+        yield given, []
         return
     sys.path.insert(0, str(Path(__file__).parents[2] / "kafka"))
     from broker import brokers  # type: ignore[import-not-found]
 
-    with brokers(1, jvm=("-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-Xshare:auto")) as cluster:
-        yield cluster.bootstrap
+    with brokers(1, jvm=JVM) as cluster:
+        yield cluster.bootstrap, cluster.pids()
+
+
+@contextmanager
+def a_broker() -> Iterator[str]:
+    with broker_with_pids() as (servers, _):
+        yield servers
 
 
 def make_topics(servers: str, topics: Mapping[str, int]) -> None:

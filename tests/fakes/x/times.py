@@ -30,17 +30,14 @@ class RealClock:
 
 
 class ScaledClock:
-    """Runs `speed` times as fast as the world, from `start` (default: the real now). An hour a minute is speed 60.
+    """Runs `speed` times as fast as the world, from `start` (default: the real now). An hour a minute is speed 60."""
 
-    `began` is when it started, on the machine's monotonic clock: processes that are given the same live in one time.
-    """
-
-    def __init__(self, speed: float = 60.0, start: datetime | None = None, began: float | None = None) -> None:
+    def __init__(self, speed: float = 60.0, start: datetime | None = None) -> None:
         if speed <= 0:
             raise ValueError("a clock's speed must be above 0")
         self.speed = speed
         self._start = start or RealClock().now()
-        self._began = time.monotonic() if began is None else began
+        self._began = time.monotonic()
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=(time.monotonic() - self._began) * self.speed)

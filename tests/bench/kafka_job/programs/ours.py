@@ -26,13 +26,15 @@ from listener.bus import Bus, Commit, Message, Record, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.match import Matcher
 from listener.records import Tick
+from listener.service import settle_memory
 from tests.bench.kafka_job.broker import specs
 from tests.bench.kafka_job.data import PARTITIONS
 
 WINDOW = 60
 LATENESS = timedelta(seconds=10)
-BATCH = 5000
+BATCH = 2000
 COMMIT_SECONDS = 1.0
+"""So long an alert waits at most for the transaction that makes it known."""
 
 
 class Post(TypedDict):
@@ -42,7 +44,7 @@ class Post(TypedDict):
     text: str
 
 
-POST = TypeAdapter(Post)
+POST = TypeAdapter(Post).validator
 
 
 class Job:
@@ -77,7 +79,7 @@ class Job:
             until = datetime.fromisoformat(parse(record.value or b"{}")["at"])
             self._mark.tick(Tick(source="posts", until=until, partition=record.partition))
         self._forget()
-        if self._pending or self._clock.monotonic() - self._committed > COMMIT_SECONDS:
+        if self._clock.monotonic() - self._committed > COMMIT_SECONDS:
             self.commit()
 
     def _count(self, record: Record, at: str, phrases: Sequence[str]) -> None:
@@ -136,6 +138,7 @@ def main() -> None:
         bus.ensure(specs({topic: PARTITIONS, alerts: 1}))
         ends = {tp: bus.end_offset(tp) for tp in (TopicPartition(topic, n) for n in range(PARTITIONS))}
         job = Job(bus, topic, alerts, os.environ["JOB_PHRASES"].split(","), int(os.environ["JOB_THRESHOLD"]))
+        settle_memory()
         while any(job.next.get(tp, 0) < end for tp, end in ends.items()):
             job.step(1.0)
         job.commit()

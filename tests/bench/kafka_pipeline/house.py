@@ -1,0 +1,117 @@
+"""A deployment over Kafka on this machine: a process for each part, and what each took of the processor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from listener.bus import Bus, open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import SystemClock
+from listener.control import Control
+from listener.mode import Action, Command
+from tests.bench.kafka_pipeline.x import PROBE, TOKEN, TRACK, X
+
+ROOT = Path(__file__).parents[3]
+PARTITIONS = 4
+PATIENCE = 60.0
+NOW, LATER = "probe-now", "probe-later"
+RULES = f"""\
+- {{name: {NOW}, type: any, why: a bench measures it, severity: info, filter: {{track: {PROBE}}}, query_key: author}}
+- name: {LATER}
+  type: frequency
+  why: a bench measures it
+  severity: info
+  filter: {{track: {PROBE}}}
+  query_key: author
+  num_events: 1
+  timeframe: 1m
+"""
+
+
+@dataclass
+class House:
+    bus: Bus
+    stages: Mapping[str, Sequence[int]]
+    """Stage → the ids of its processes."""
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of the processor so far, by stage."""
+        return {stage: sum(map(_cpu, pids)) for stage, pids in self.stages.items()}
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def running(folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int]) -> Iterator[House]:
+    """An incident is open, X is connected, and all parts follow."""
+    config = folder / "config"
+    shutil.copytree(ROOT / "config", config)
+    (config / "rules" / "bench.yaml").write_text(RULES, encoding="utf-8")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
+    ours = {
+        "BUS__URL": url, "BUS__PARTITIONS": str(PARTITIONS), "CONFIG": str(config), "DATA": str(folder / "data"),
+        "X__BASE_URL": x.url, "X__BEARER_TOKEN": TOKEN, "PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"),
+    }  # fmt: skip
+    env = {**clean, "PYTHONPATH": str(ROOT), **{f"LYTTEPOST_{name}": value for name, value in ours.items()}}
+    (folder / "data").mkdir()
+    roles = [("listener", ""), ("judge", ""), *(("annotate", f"a{n}") for n in range(annotators))]
+    processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+    with closing(open_bus(url, folder / "data", SystemClock())) as bus:
+        bus.ensure(topic_specs(PARTITIONS, {}))
+        Control(bus).append(
+            Command(action=Action.OPEN, at=datetime.now(UTC), by="bench", why="bench", name="Bench",
+                    add=(TRACK, PROBE), lookback=0.0, review_after=1e5)
+        )  # fmt: skip
+        try:
+            for role, name in roles:
+                processes.append((role, _start(role, name, env, folder)))
+            _await(folder, x, processes)
+            stages: dict[str, list[int]] = {"broker": list(brokers)} if brokers else {}
+            for role, process in processes:
+                stages.setdefault(role, []).append(process.pid)
+            yield House(bus, stages)
+        finally:
+            for _, process in processes:
+                process.terminate()
+            for _, process in processes:
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _start(role: str, name: str, env: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    words = ["run", "--role", role, "--port", "0", *(["--name", name] if name else [])]
+    with _log(folder, role, name).open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", "import lyttepost; lyttepost.main()", *words],
+            env=dict(env), cwd=ROOT, stdout=log, stderr=log,
+        )  # fmt: skip
+
+
+def _log(folder: Path, role: str, name: str) -> Path:
+    return folder / f"log-{role}{name}.txt"
+
+
+def _await(folder: Path, x: X, processes: Sequence[tuple[str, subprocess.Popen[bytes]]]) -> None:
+    until = time.monotonic() + PATIENCE
+    while x.connected() == 0:
+        dead = [role for role, process in processes if process.poll() is not None]
+        if dead or time.monotonic() > until:
+            for log in sorted(folder.glob("log-*.txt")):
+                print(f"--- {log.name}\n{log.read_text(encoding='utf-8')[-2000:]}", file=sys.stderr)
+            sys.exit(f"not started: {', '.join(dead) or 'the stream'}")
+        time.sleep(0.1)

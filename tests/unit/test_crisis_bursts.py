@@ -1,0 +1,204 @@
+"""The stage that judges counts, in crisis: each track is guarded, once a burst, in the incidents that listen for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from test_calm_bursts import BURST, MINUTE, START, TRACK, House, drain
+
+from alerts.rules.load import load_rules
+from listener.bus import Message
+from listener.config import packaged_config
+from listener.control import Control
+from listener.gaps import Cause, closed, open_gap, to_ledger
+from listener.mode import Action, Command
+from listener.records import Alert, Event, Heard, Volume, encode
+from listener.tracks import total_of
+
+OPENED = START + timedelta(days=1, hours=12)
+OTHER = "nordvik kai"
+
+
+class Crisis(House):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.rules = load_rules(packaged_config() / "rules")
+
+    def open(
+        self, at: datetime = OPENED, *, tracks: Sequence[str] = (TRACK,), name: str = "Brann", **more: bool
+    ) -> str:
+        """Opens an incident; its id."""
+        command = Command(action=Action.OPEN, at=at, by="kari", why="prøve", name=name, add=tuple(tracks), **more)
+        return Control(self.bus).append(command).incidents[0]
+
+    def hear(
+        self, start: datetime, counts: Sequence[int], incidents: Sequence[str], track: str = TRACK, source: str = "x"
+    ) -> None:
+        """Minutes as the stream counts them: in parts while they last, and then told as whole."""
+        for n, count in enumerate(counts):
+            minute = start + n * MINUTE
+            self.clock.advance_to(minute + timedelta(seconds=50))
+            parts = [
+                Volume(source=source, track=track, minute=minute, count=p)
+                for p in (count // 2, count - count // 2)
+                if p
+            ]
+            self.bus.publish([Message("volumes", f"{source}:{track}", encode(part)) for part in parts] or [dead()])
+            self.clock.advance_to(minute + timedelta(seconds=71))
+            told = Heard(source=source, start=minute, end=minute + MINUTE, incidents=dict.fromkeys(incidents, (track,)))
+            self.bus.publish([Message("volumes", f"{source}:heard", encode(told))])
+
+    def told(self) -> list[tuple[str, str, str]]:
+        return [(a.rule, a.incident, a.event) for a in self.said() if a.at >= START + timedelta(days=1)]
+
+
+def dead() -> Message:
+    """A record of nothing."""
+    return Message("volumes", "x:none", None)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Crisis]:
+    made = Crisis(tmp_path)
+    yield made
+    made.bus.close()
+
+
+def judge(house: Crisis) -> list[Alert]:
+    calm = house.calm()
+    drain(calm)
+    calm.close()
+    return house.said()
+
+
+def history(house: Crisis, days: float = 1.5) -> None:
+    house.count(START, round(days * 1440), loud=None)
+    judge(house)
+
+
+def test_a_burst_in_crisis_is_one_alert_of_the_incident(house: Crisis) -> None:
+    history(house)
+    id_ = house.open()
+    house.hear(OPENED, [1] * 30 + [40] * 40 + [1] * 20, [id_])
+    (alert,) = [a for a in judge(house) if a.incident != "calm"]
+    assert (alert.rule, alert.incident, alert.incident_name) == ("track-burst", id_, "Brann")
+    assert (alert.event, alert.key, alert.to, alert.exercise) == (Event.FIRED, f"x:{TRACK}", "duty", False)
+    assert OPENED + 30 * MINUTE <= alert.at <= OPENED + 31 * MINUTE
+    assert alert.command == {}
+    assert alert.baseline is not None
+    assert alert.count > 5 * alert.baseline
+
+
+def test_a_burst_under_an_exercise_is_marked(house: Crisis) -> None:
+    history(house)
+    id_ = house.open(exercise=True)
+    house.hear(OPENED, [1] * 30 + [40] * 10, [id_])
+    (alert,) = [a for a in judge(house) if a.incident != "calm"]
+    assert alert.exercise
+
+
+def test_two_incidents_that_listen_for_it_are_both_told_and_a_third_is_not(house: Crisis) -> None:
+    history(house)
+    ids = [house.open(name=name) for name in ("Brann", "Ras")]
+    house.open(name="Storm", tracks=[OTHER])
+    house.hear(OPENED, [1] * 30 + [40] * 10, ids)
+    assert [a.incident for a in judge(house) if a.incident != "calm"] == ids
+
+
+def test_what_was_proposed_is_not_told_again_track_by_track(house: Crisis) -> None:
+    history(house)
+    start = START + timedelta(days=1, hours=13)
+    house.count(start, 2880, track=total_of([TRACK, OTHER]))
+    (proposal,) = [a for a in judge(house) if a.at >= BURST]
+    assert (proposal.incident, proposal.event) == ("calm", Event.FIRED)
+    opened = house.clock.now()
+    house.hear(opened.replace(second=0) + MINUTE, [30] * 20, [house.open(opened)])
+    judge(house)
+    assert [event for rule, _, event in house.told() if rule == "track-burst"] == [Event.SUPPRESSED]
+
+
+def test_what_begins_later_is_told_though_something_was_proposed_before(house: Crisis) -> None:
+    house.count(START, 3 * 1440 + 760)
+    judge(house)
+    opened = house.clock.now()
+    house.hear(opened.replace(second=0) + MINUTE, [1] * 300 + [40] * 10, [house.open(opened)])
+    judge(house)
+    assert [(rule, event) for rule, _, event in house.told()] == [("burst", Event.FIRED), ("track-burst", Event.FIRED)]
+
+
+def test_a_burst_that_is_heard_in_calm_and_goes_on_is_one_alarm(house: Crisis) -> None:
+    house.count(START, 3 * 1440 + 725)
+    judge(house)
+    opened = house.clock.now()
+    id_ = house.open(opened)
+    house.hear(opened.replace(second=0) + MINUTE, [40] * 200, [id_])
+    judge(house)
+    assert [(rule, event) for rule, _, event in house.told()] == [("burst", Event.FIRED)]
+
+
+def test_a_restart_anywhere_says_the_same_once(house: Crisis, tmp_path: Path) -> None:
+    counts = [1] * 30 + [40] * 40 + [1] * 20
+    other = Crisis(tmp_path / "other")
+    for each, often in ((house, False), (other, True)):
+        history(each)
+        id_ = each.open()
+        for n, count in enumerate(counts):
+            each.hear(OPENED + n * MINUTE, [count], [id_])
+            if often and n % 4 == 0:
+                judge(each)
+        judge(each)
+    assert house.said() == other.said()
+    assert [a.event for a in other.said() if a.incident != "calm"] == [Event.FIRED]
+    other.bus.close()
+
+
+def test_a_gap_is_unknown_and_stands_on_the_card_of_its_time(house: Crisis) -> None:
+    history(house)
+    id_ = house.open()
+    house.hear(OPENED, [2] * 30, [id_])
+    start = OPENED + 30 * MINUTE
+    gap = closed(open_gap("x", start, Cause.RESET), start + 20 * MINUTE, refilled=0, refilled_until=None)
+    house.bus.publish([to_ledger(gap)])
+    house.hear(start + 20 * MINUTE, [2] * 20 + [40] * 10, [id_])
+    (alert,) = [a for a in judge(house) if a.incident != "calm"]
+    assert alert.at >= start + 40 * MINUTE
+    far = open_gap("x", OPENED - timedelta(days=1), Cause.RESET)
+    assert far.id not in {g.id for g in alert.gaps}
+    assert {g.id for g in alert.gaps} <= {gap.id}
+
+
+def test_a_gap_that_lasts_is_on_the_proposal(house: Crisis) -> None:
+    house.bus.publish([to_ledger(open_gap("x", BURST - timedelta(minutes=3), Cause.UNREACHABLE))])
+    house.bus.publish([to_ledger(open_gap("y", BURST - timedelta(minutes=3), Cause.UNREACHABLE))])
+    house.count(START, 3 * 1440 + 730)
+    (alert,) = [a for a in judge(house) if a.at >= BURST]
+    assert [g.source for g in alert.gaps] == ["x"]
+
+
+def test_a_canary_makes_no_crisis(house: Crisis) -> None:
+    history(house)
+    id_ = house.open(synthetic=True)
+    house.hear(OPENED, [1] * 30 + [40] * 10, [id_])
+    assert [a.incident for a in judge(house) if a.at >= OPENED] == ["calm"]
+
+
+def test_a_total_is_named_by_its_tracks(house: Crisis) -> None:
+    tracks = [TRACK, OTHER, "#nordvik", "nordvikbrua"]
+    house.standing = tracks
+    house.count(START, 3 * 1440 + 730, track=total_of(tracks))
+    (alert,) = [a for a in judge(house) if a.at >= BURST]
+    assert alert.key == f"x:{TRACK}, {OTHER}, #nordvik + 1"
+    assert f"«{TRACK}, {OTHER}, #nordvik + 1»" in alert.headline["en"]
+    assert alert.command["en"] == "lyttepost mode crisis --name NAME --why REASON"
+
+
+def test_what_lies_further_back_than_is_remembered_is_not_read(house: Crisis) -> None:
+    house.count(START, 600, loud=None)
+    house.clock.advance(timedelta(days=200))
+    calm = house.calm()
+    drain(calm)
+    assert calm._series == {}
+    calm.close()
