@@ -105,7 +105,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             add(
                 Listen(
                     source, bus, following, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
-                    clock=clock, metrics=metrics,
+                    clock=clock, metrics=metrics, spool=_spool(house, source), keep=house.settings.retention.content,
                 ),
                 p,
             )  # fmt: skip

@@ -7,11 +7,11 @@ that says how far the source is heard and where to go on reading. In calm a post
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 from listener import playing
+from listener.away import Away
 from listener.bus import Bus, Lease, Message
 from listener.clock import Clock
 from listener.crash import point
@@ -26,8 +26,9 @@ from listener.ops import ops_alert
 from listener.privacy import Screen
 from listener.purse import Purse
 from listener.records import Gap, Mention, Origin, Tick
+from listener.showing import Face
 from listener.sources import Batch, Counting, Live, Source
-from listener.units import parse_instant
+from listener.spool import Spool
 from listener.volumes import volumes_since
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,10 @@ class Listen:
         metrics: Metrics,
         part: Part,
         before: Callable[[Batch], None] = lambda batch: None,
+        spool: Spool | None = None,
+        keep: timedelta | None = None,
     ) -> None:
+        """`spool`: where to keep what is heard while the bus is away; `keep`: for how long content may be kept."""
         self.name = f"listen-{source.name}"
         self.source = source
         self._bus = bus
@@ -81,8 +85,10 @@ class Listen:
         self._hearing = Hearing(
             source.name, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics
         )
+        self._face = Face(source, following, metrics, part)
         self._following.joins(self.name)
         self._metrics.add_source(source.name)
+        self._away = Away(bus, source.name, spool, keep=keep, clock=clock, metrics=metrics)
 
     @property
     def ended(self) -> bool:
@@ -93,11 +99,21 @@ class Listen:
 
     def step(self, timeout: float) -> bool:
         self._part.beat()
-        if not self._holds_lease():
+        if self._away.lasts():
+            return self._hear_away(timeout)
+        try:
+            holds = self._holds_lease()
+        except BusError as error:
+            if not self._goes_away(error):
+                raise
+            return False
+        if not holds:
             self._let_go()
             self._show(SourceState.STANDBY)
             return False
         self._apply(self._following.state)
+        if self._away.waits:
+            return self._bring()
         if self._pending is not None:
             self._tend()
             return self._publish(self._pending)
@@ -116,15 +132,60 @@ class Listen:
             return self._publish(self._pending)
         self._ask()
         self._show(SourceState.LISTENING)
+        self._pending = self._hear(timeout)
+        return self._pending is not None and self._publish(self._pending)
+
+    def _hear(self, timeout: float) -> Pending | None:
         batch = self._read(timeout)
         if batch is None:
-            return False
+            return None
         self._before(batch)
-        self._pending = self._hearing.capture(batch, playing.cursor(batch.cursor, self._playing or frozenset()))
-        self._purse.charge(batch, self._pending.matched, self._hearing.open)
+        pending = self._hearing.capture(batch, playing.cursor(batch.cursor, self._playing or frozenset()))
+        self._purse.charge(batch, pending.matched, self._hearing.open)
         if isinstance(self.source, Counting):
-            self.source.learn_counts(self._pending.volumes)
-        return self._publish(self._pending)
+            self.source.learn_counts(pending.volumes)
+        return pending
+
+    # --- while the bus is away ---------------------------------------------------------------------------------
+
+    def _goes_away(self, error: BusError) -> bool:
+        """True when we go on hearing: who reads a source of today, and held its lease until now."""
+        hears = isinstance(self.source, Live) and self._playing is not None
+        return hears and self._away.begins(str(error), doubtful=self._pending is not None)
+
+    def _hear_away(self, timeout: float) -> bool:
+        """As ever, but that what is heard is kept on our own disk."""
+        self._apply(self._following.state)
+        self._ask()
+        self._show(SourceState.LISTENING)
+        self._part.problem(self._away.told())
+        pending = self._pending or self._hear(timeout)
+        if pending is None:
+            return False
+        now = self._clock.now()
+        start, end = pending.since(self._hearing.until, now), pending.batch.until or now
+        kept = self._away.keep([*pending.messages, *self._beside(pending)], start, end)
+        self._took(pending, seen=kept)
+        return True
+
+    def _bring(self) -> bool:
+        """What was kept, before anything else; the source holds meanwhile what it says."""
+        self._tend()
+        try:
+            missed = self._away.bring(self.name, self._lease, self._part.beat)
+        except Fenced:
+            self._fenced()
+            return False
+        except BusError as error:
+            self._part.problem(str(error))
+            if not isinstance(error, BusFull):
+                self._goes_away(error)
+            return False
+        if missed and self._playing is not None:
+            # Opened anew it knows of the gap, and searches for what can be found.
+            self.source.close()
+            self._playing = None
+        return True
 
     def _ask(self) -> None:
         """Let a source of today know what is wanted now."""
@@ -141,6 +202,7 @@ class Listen:
     def close(self) -> None:
         self.source.close()
         self._purse.close()
+        self._away.close()
         self._lease.release()
 
     def _holds_lease(self) -> bool:
@@ -189,28 +251,7 @@ class Listen:
         return True
 
     def _show(self, state: SourceState) -> None:
-        told = dict(self.source.state())
-        if isinstance(self.source, Live):
-            state = self._show_live(told, state)
-        self._metrics.set_source_state(self.source.name, state)
-        told["state"] = state
-        if self._gap.open is not None:
-            told["gap"] = self._gap.open.cause
-        if self.source.only_exercise and not self._wanted():
-            told["why"] = "played only under an exercise"
-        self._following.source(self.source.name, told)
-
-    def _show_live(self, told: Mapping[str, Any], state: SourceState) -> SourceState:
-        """What a source of today says of itself: it knows better than we whether it is heard."""
-        self._metrics.source_queue.labels(self.source.name).set(told.get("queue", 0))
-        if told.get("heard"):
-            self._metrics.source_heard.labels(self.source.name).set(parse_instant(told["heard"]).timestamp())
-        self._metrics.set_counted(self.source.name, told.get("counted"))
-        if state is not SourceState.LISTENING:
-            return state
-        if self._gap.open is None:
-            self._part.problem(told.get("problem"))
-        return SourceState(told["state"])
+        self._face.show(state, self._gap.open, wanted=self._wanted())
 
     # --- beginning and ending ----------------------------------------------------------------------------------
 
@@ -315,29 +356,41 @@ class Listen:
             self._gap.no_room(pending.since(self._hearing.until, self._clock.now()), str(error))
             self._show(SourceState.CONNECTING)
             return False
-        except Fenced:
-            self._renewed = float("-inf")
-            self._let_go()
+        except Fenced as error:
+            why = self._bus.healthy()
+            # Cut off in the middle of a commit, we do not know; only who is fenced by another lets go.
+            if why is None or not self._goes_away(error):
+                self._fenced()
             return False
         except BusError as error:
             self._part.problem(str(error))
+            self._goes_away(error)
             return False
         if end is not None:
             self._gap.close(end)
-        if pending.batch.gaps:
-            self._gaps.published(self._states)
-            self._gap.beside(self._gaps.open)
         if not isinstance(self.source, Live):
             self._part.problem(None)
             self._metrics.source_heard.labels(self.source.name).set(self._clock.now().timestamp())
+        self._took(pending)
+        self._metrics.mentions.labels(self.source.name, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
+        return True
+
+    def _took(self, pending: Pending, *, seen: bool = True) -> None:
+        """It is on the bus, or kept for it; or, where its posts are not `seen`, known to be lost."""
+        if pending.batch.gaps:
+            self._gaps.published(self._states)
+            self._gap.beside(self._gaps.open)
         for cause in pending.batch.reconnects:
             self._metrics.reconnects.labels(self.source.name, cause).inc()
         self._pending = None
         self._purse.published()
-        self._hearing.seen.update(pending.seen)
+        if seen:
+            self._hearing.seen.update(pending.seen)
         self._ended = self._ended or pending.batch.final
-        self._metrics.mentions.labels(self.source.name, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
-        return True
+
+    def _fenced(self) -> None:
+        self._renewed = float("-inf")
+        self._let_go()
 
     def _beside(self, pending: Pending) -> list[Message]:
         """What the source tells of itself: its gaps, and what ops must know."""

@@ -15,6 +15,8 @@ POINTS: Final = frozenset(
         "bus.before_commit",
         "bus.after_commit",
         "capture.before_publish",
+        "spool.kept",
+        "spool.drained",
         "stage.before_publish",
         "stage.after_publish",
         "dispatch.after_intent",

@@ -8,7 +8,6 @@ from listener.bus import Message
 from listener.clock import Clock
 from listener.records import DeadLetter, encode
 
-
 TOO_LARGE = "too_large"
 """The reason of what is larger than a bus takes."""
 

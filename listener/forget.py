@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from listener.bus import Bus, TopicPartition
+from listener import spool
+from listener.bus import Bus, Message, TopicPartition
 from listener.clock import Clock
 from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode, first_key
 
@@ -28,17 +30,35 @@ MOST_SECONDS = 10.0
 IDLE_SECONDS = 1.0
 
 
-def forget_posts(bus: Bus, ids: Collection[str], clock: Clock) -> int:
+def forget_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | None = None) -> int:
     """Purge posts given as `source:id`, or as a bare id of any source. Returns how many records went.
 
+    `folder`: the data folder, whose spools are purged too, and first: they are there when the bus is not.
     Done twice: a worker may have had a mention in its hands, and put a finding of it on the bus meanwhile.
     Raises BusError when the bytes could not be overwritten: then it must be run once more.
     """
+    spooled = 0 if folder is None else spool.forget(folder, lambda at, message: is_about(message, frozenset(ids)))
     wanted = _versions(bus, frozenset(ids))
     wanted |= _copies(bus, wanted)
     gone = _forget(bus, wanted)
     _let_workers_pass(bus, clock)
-    return gone + _forget(bus, wanted)
+    if folder is not None:
+        spooled += spool.forget(folder, lambda at, message: is_about(message, wanted))
+    return spooled + gone + _forget(bus, wanted)
+
+
+def is_about(message: Message, ids: frozenset[str]) -> bool:
+    """It holds what one of these posts said: the post itself, a version or a repost of it."""
+    if message.topic not in CONTENT or message.value is None:
+        return False
+    if _is_meant(message.key, ids) or _holds(CONTENT[message.topic], message.value, ids):
+        return True
+    if b'"edits":["' not in message.value:
+        return False
+    with suppress(BadRecord):
+        found = decode(CONTENT[message.topic], message.value)
+        return not ids.isdisjoint({form for each in found.edits for form in (each, f"{found.source}:{each}")})
+    return False
 
 
 def _forget(bus: Bus, ids: frozenset[str]) -> int:

@@ -46,6 +46,8 @@ class Cause(StrEnum):
     REFUSED = "refused"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    BUS_AWAY = "bus_away"
+    """The bus was away for longer than there was room to keep what came."""
     QUEUE_FULL = "queue_full"
     """Posts came faster than they could be taken in."""
     GARBLED = "garbled"

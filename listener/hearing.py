@@ -42,6 +42,7 @@ class Pending:
     def since(self, until: datetime | None, now: datetime) -> datetime:
         """From when on nothing is taken in, if the bus does not take it. Counts alone can be had again."""
         return min((post.at for post in self.batch.posts), default=now if self.batch.volumes else until or now)
+
     matched: dict[str, frozenset[str]] = field(default_factory=dict)
 
 

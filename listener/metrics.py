@@ -92,6 +92,11 @@ class Metrics:
         self.reconnects = c("reconnects", "Connections made anew, by why the last one ended.", "source", "cause")
         self.source_queue = g("source_queue_posts", "Posts heard that wait to be taken in.", "source")
 
+        self.spool_bytes = g("spool_bytes", "Kept on disk while the bus is away, and not yet on the bus.", "source")
+        self.spool_oldest = g(
+            "spool_oldest_timestamp_seconds", "When the oldest of it was heard; NaN while nothing is kept.", "source"
+        )
+
         self.posts_charged = c("posts_charged", "Posts read that are paid for, each once a UTC day.", "source")
         self.calls = c("source_calls", "Requests to a platform.", "source", "endpoint", "outcome")
         self.spent = g(
@@ -174,6 +179,8 @@ class Metrics:
         self.posts_heard.labels(source)
         self.posts_matched.labels(source)
         self.gaps_open.labels(source)
+        self.spool_bytes.labels(source)
+        self.spool_oldest.labels(source).set(nan)
         for origin in Origin:
             self.mentions.labels(source, origin)
         self.source_heard.labels(source).set(nan)

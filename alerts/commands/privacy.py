@@ -40,7 +40,7 @@ def purge(
     """Remove posts, and reposts of them, from every store, down to the bytes."""
     bus = open_live_topics(data)
     wanted = [i.strip() for i in ids if i.strip()]
-    gone = forget_posts(bus, wanted, SystemClock())
+    gone = forget_posts(bus, wanted, SystemClock(), data_dir(data))
     _view(bus, data).catch_up()
     for i in wanted:
         said = Decision(kind=DecisionKind.PURGE, id=i, at=SystemClock().now(), by=by, why=reason(why))

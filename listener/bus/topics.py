@@ -48,7 +48,7 @@ TOPICS: Mapping[str, TopicSpec] = {
             "findings", "mentions understood, one for each incident", "incident:source:post id", Retention.PRIVACY
         ),
         TopicSpec(
-            "volumes", "counts per minute, no content; *… is several together", "source:track", Retention.BASELINE
+            "volumes", "counts per minute, minutes heard; *… is several together", "source:track", Retention.BASELINE
         ),
         TopicSpec("gaps", "from, to, cause, refilled how far", "source", Retention.BASELINE),
         TopicSpec("spending", "what a source has cost, month by month", "source:month", Retention.COMPACTED),

@@ -47,7 +47,7 @@ def test_a_record_that_grows_too_large_is_a_dead_letter_and_the_next_one_is_work
 
     part = Health(CLOCK).part("annotate")
     stage = Stage("annotate", bus, "mentions", grow, clock=CLOCK, metrics=metrics, part=part)
-    bus.publish([Message("mentions", "x:1", b"x" * (MOST_BYTES - 20), 0), Message("mentions", "x:2", b"{}", 0)])
+    bus.publish([Message("mentions", "x:1", b"x" * (MOST_BYTES - 14), 0), Message("mentions", "x:2", b"{}", 0)])
     for _ in range(100):
         if metrics.registry.get_sample_value("lyttepost_stage_records_total", {"stage": "annotate"}) == 2:
             break
@@ -55,7 +55,7 @@ def test_a_record_that_grows_too_large_is_a_dead_letter_and_the_next_one_is_work
     stage.close()
     assert [record.key for record in bus.read(FIRST, 0, 9)] == ["x:2"]
     (letter,) = standing(bus)
-    assert (letter.reason, letter.length) == ("too_large", MOST_BYTES - 20)
+    assert (letter.reason, letter.length) == ("too_large", MOST_BYTES - 14)
     assert letter.where.startswith("mentions/0:")
 
 

@@ -141,3 +141,14 @@ def test_scores_come_as_rows_go_in(machine: Machine) -> None:
         assert [process.stdout.readline()[:9] for _ in range(4)] == [b"timestamp", *[b"2031-01-1"] * 3]
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_columns_in_any_order_carriage_returns_and_a_byte_order_mark_make_no_difference(machine: Machine) -> None:
+    lines = counts(120, loud=100)
+    plain = scored(machine.run("volumes", "score", file_of(machine, lines)))
+    turned = [f"x,{line.split(',')[1]}.0,{line.split(',')[0]}" for line in lines]
+    text = "\r\n".join(["note, Value ,Timestamp", *turned, ""]).encode("utf-8-sig")
+    rows = scored(machine.run("volumes", "score", "-", stdin=text))
+    assert [row["anomaly_score"] for row in rows] == [row["anomaly_score"] for row in plain]
+    assert rows[0]["value"] == f"{plain[0]['value']}.0"
+    assert sum(float(row["anomaly_score"]) >= 0.5 for row in rows) == 1

@@ -129,7 +129,8 @@ class Spread:
         return [value for value in found if value["type"] == type_]
 
     def lag(self) -> int:
-        return sum(sum(self.bus.lag(group).values()) for group in ("annotate", "judge"))
+        """Records of `mentions` and `findings` that wait; a group that has committed nothing counts as one."""
+        return sum(sum(lags.values()) if lags else 1 for lags in map(self.bus.lag, ("annotate", "judge")))
 
     def end(self, source: str, until_: Any) -> None:
         """The source's last word, as one that ends says it: nothing more will come, so every window closes."""

@@ -122,32 +122,40 @@ def ended(running: Running) -> bool:
     return running.process.poll() is not None
 
 
+def whole(spread: Played, count: int) -> None:
+    """Undisturbed, to the end."""
+    workers = [*annotators(spread, count), spread.start("judge")]
+    spread.write()
+    ready(workers)
+    spread.wait_until_judged(60)
+    spread.check_once()
+    for worker in workers:
+        worker.kill()
+
+
 @pytest.mark.slow
 def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(played: Callable[[str], Played]) -> None:
     one, four, killed = played("one"), played("four"), played("killed")
-    first = killed.start("annotate", "1")
-    steady = [*annotators(one, 1), one.start("judge"), *annotators(four, 4), four.start("judge")]
-    one.write()
-    four.write()
+    whole(one, 1)
+    whole(four, 4)
 
+    workers = [killed.start("annotate", "1")]
     killed.write(0.2)
-    joining = [killed.start("annotate", str(number)) for number in (2, 3, 4)]
-    judge = killed.start("judge")
-    ready([*steady, first, *joining, judge])
+    workers += [*(killed.start("annotate", str(number)) for number in (2, 3, 4)), killed.start("judge")]
+    ready(workers)
     killed.wait_until_judged(40)
-    first.kill()
-    judge.kill()
     for point in POINTS:
+        workers[0].kill()
+        workers[-1].kill()
         env = {"LYTTEPOST_CRASH": point}
-        dying = [killed.start("annotate", "1", env=env), killed.start("judge", env=env)]
+        workers[0], workers[-1] = killed.start("annotate", "1", env=env), killed.start("judge", env=env)
         # Piece by piece: which partitions they get, and when, is the group's affair.
-        until(lambda dying=dying: killed.write(0.03) or all(map(ended, dying)), 60, f"both die at {point}", every=0.3)
-        assert [each.process.returncode for each in dying] == [-signal.SIGKILL] * 2
+        until(lambda: killed.write(0.03) or (ended(workers[0]) and ended(workers[-1])), 60, f"both die at {point}", 0.3)
+        assert [worker.process.returncode for worker in workers[::4]] == [-signal.SIGKILL] * 2
     killed.write()
     ready([killed.start("annotate", "1"), killed.start("judge")])
-    for spread in (one, four, killed):
-        spread.wait_until_judged(60)
-        spread.check_once()
+    killed.wait_until_judged(60)
+    killed.check_once()
     expected = said(one.alerts())
     assert expected.total() > 20
     assert said(four.alerts()) == expected
@@ -160,10 +168,9 @@ def test_who_is_frozen_in_the_middle_of_a_batch_and_thawed_after_its_place_is_ta
     played: Callable[[str], Played],
 ) -> None:
     one, frozen = played("thawed-one"), played("thawed")
+    whole(one, 1)
     workers = [*annotators(frozen, 2), frozen.start("judge", "1"), frozen.start("judge", "2")]
-    steady = [*annotators(one, 1), one.start("judge")]
-    one.write()
-    ready([*workers, *steady])
+    ready(workers)
     for worker in workers:
         frozen.write(0.4)
         until(lambda: frozen.lag() > 0, 5, "there is work", every=0.0)
@@ -171,9 +178,8 @@ def test_who_is_frozen_in_the_middle_of_a_batch_and_thawed_after_its_place_is_ta
         frozen.wait_until_judged(40)
         thaw(worker)
     frozen.write()
-    for spread in (one, frozen):
-        spread.wait_until_judged(60)
-        spread.check_once()
+    frozen.wait_until_judged(60)
+    frozen.check_once()
     assert all(worker.process.poll() is None for worker in workers)
     assert said(frozen.alerts()) == said(one.alerts())
     assert frozen.findings() == one.findings()

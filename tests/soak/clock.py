@@ -1,7 +1,7 @@
 """One fast time for several processes, which no busy machine can make go faster than they can live.
 
 The time is a number in a file that all have mapped. The player moves it on (`Hand`), by no more than a few seconds
-between two beats of the client: where that gets no processor, time waits for it.
+between two beats of the client: where that gets no processor, time crawls until it does.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Final
 
 SPEED: Final = 80.0
 """At most so many of its seconds pass in a real one."""
-STEP: Final = 4.0
-"""Seconds between two beats, at most."""
+STEP: Final = 6.0
+"""Seconds that pass fast between two beats."""
 START: Final = 5.0
-"""Seconds that the start of a process takes, however long it really takes."""
+"""Seconds that pass fast while a process starts."""
+CRAWL: Final = 2.0
+"""Where time waits for a beat, so many seconds pass in a real one: the beat may be waiting for time, too."""
 _TURN: Final = 0.005
 _HANGS: Final = 90.0
 """Real seconds without a beat after which nobody waits for it any more."""
@@ -95,8 +97,9 @@ class Hand:
             by = (now - last) * self._clock.speed
             last = now
             if self._lives():
-                by = min(by, self._left)
-                self._left -= by
+                crawled = by * CRAWL / self._clock.speed
+                by = max(min(by, self._left), crawled)
+                self._left -= min(by, self._left)
                 self.hangs = now - beat_at > _HANGS
             else:
                 by, beat_at = min(by, STEP), now

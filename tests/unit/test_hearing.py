@@ -15,7 +15,7 @@ from listener.hearing import Hearing, Pending
 from listener.metrics import Metrics
 from listener.mode import Incident
 from listener.privacy import Screen
-from listener.records import MENTIONS, Mention, Origin, Post, decode
+from listener.records import MENTIONS, Gap, Mention, Origin, Post, decode
 from listener.sources import Batch
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
@@ -113,3 +113,19 @@ def test_of_a_closed_incident_only_what_was_said_while_it_was_open_is_taken_and_
         ("2", {"brann-0": ("granvik",)}, False)
     ]
     assert ids(capture(ears, *posts, origin=Origin.LOOKBACK)) == []
+
+
+def test_with_the_ticks_goes_which_minutes_were_heard_throughout_and_for_whom() -> None:
+    ears = hearing()
+    ears.listen_for((incident(),))
+    pending = [capture(ears, until=at(minutes)) for minutes in (1.0, 2.1, 3.5)]
+    values = [json.loads(m.value or b"") for each in pending for m in each.messages if m.topic == "volumes"]
+    assert [(v["from"], v["to"], v["incidents"]) for v in values] == [
+        ("2031-02-03T12:01:00Z", "2031-02-03T12:03:00Z", {"brann-0": ["granvik"]})
+    ]
+    gap = Gap(id="g", source="x", start=at(4.5), cause="reset")
+    assert not [m for m in capture(ears, gaps=(gap,)).messages if m.topic == "volumes"]
+    closed = gap.model_copy(update={"end": at(6.5)})
+    (heard,) = [json.loads(m.value or b"") for m in capture(ears, gaps=(closed,), until=at(9.5)).messages
+                if m.topic == "volumes" and b'"from":"2031-02-03T12:07' in (m.value or b"")]  # fmt: skip
+    assert heard["to"] == "2031-02-03T12:09:00Z"

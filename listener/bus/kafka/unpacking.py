@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from kafka import errors
-from kafka.codec import lz4_decode
-from kafka.consumer.fetcher import Fetcher, IsolationLevel
+from kafka.consumer.fetcher import Fetcher
+from kafka.protocol.consumer.offsets import IsolationLevel
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
+from lz4.frame import LZ4FrameDecompressor
 
 LOG_APPEND_TIME = 1
 HEADER = DefaultRecordBatch.HEADER_STRUCT.size
+ROOM = 1 << 16
+_Theirs: Any = Fetcher.PartitionRecords
 
 Raw = tuple[int, bytes | None, bytes | None, int]
 """A record as it came: offset, key, value, time in ms."""
@@ -34,7 +37,7 @@ def install(consumer: Any) -> None:
     fetcher.PartitionRecords = _Unpacked
 
 
-class _Unpacked(Fetcher.PartitionRecords):  # type: ignore[misc, name-defined]
+class _Unpacked(_Theirs):  # type: ignore[misc]
     """The records of one partition in one answer; made anew for each."""
 
     def _unpack_records(self, tp: Any, records: Any, *_: Any) -> Iterator[Raw]:
@@ -148,11 +151,19 @@ def unpacked(batch: Any) -> list[Raw]:
 
 
 def _body(batch: Any) -> bytes:
-    """What stands behind the header, uncompressed; with lz4, which we write, without copying it three times."""
-    if batch.compression_type == batch.CODEC_LZ4 and lz4_decode is not None:
-        try:
-            return bytes(lz4_decode(memoryview(batch._buffer)[HEADER:]))
-        except RuntimeError as error:
-            raise errors.CorruptRecordError(f"a batch at offset {batch.base_offset}: {error}") from None
-    iter(batch)
-    return bytes(memoryview(batch._buffer)[batch._pos :])
+    """What stands behind the header, uncompressed."""
+    if batch.compression_type != batch.CODEC_LZ4:
+        iter(batch)
+        return bytes(memoryview(batch._buffer)[batch._pos :])
+    # What we write ourselves. With room made at once it takes a quarter of the time.
+    data, decompressor = memoryview(batch._buffer)[HEADER:], LZ4FrameDecompressor()
+    room = 4 * len(data) + ROOM
+    try:
+        parts = [decompressor.decompress(data, max_length=room)]
+        while not decompressor.eof:
+            parts.append(decompressor.decompress(b"", max_length=room))
+            if not parts[-1]:
+                raise RuntimeError("it breaks off")
+    except (RuntimeError, EOFError) as error:
+        raise errors.CorruptRecordError(f"a batch at offset {batch.base_offset}: {error}") from None
+    return b"".join(parts) if len(parts) > 1 else bytes(parts[0])

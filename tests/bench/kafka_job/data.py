@@ -81,9 +81,7 @@ def posts(
         yield heappop(waiting)[2]
 
 
-def _post(
-    rng: random.Random, n: int, at: datetime, said: Sequence[str], fame: Sequence[float], partitions: int
-) -> Put:
+def _post(rng: random.Random, n: int, at: datetime, said: Sequence[str], fame: Sequence[float], partitions: int) -> Put:
     words = rng.choices(WORDS, k=rng.randint(4, 12))
     chance = rng.random()
     if chance < SHARE:

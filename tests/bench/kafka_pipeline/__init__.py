@@ -1,10 +1,10 @@
-"""The whole pipeline over Kafka, from the byte that X sends to the alert: how late, how many, and what each stage costs.
+"""The whole pipeline over Kafka, from the byte that X sends to the alert: how late, how many, what each stage costs.
 
     python -m tests.bench.kafka_pipeline [--rates 250,1000] [--seconds 20] [--workers 1,2,4] [--step 8] [--quick]
 
 A fake X, the listener, annotators and the judge are processes of their own, as `lyttepost run` starts them, with the
-rules that come with it; one more process's thread, here, reads `mentions` and `alerts` as anybody would. All posts match
-the incident. Some are probes, each by another author: a rule that fires at once and one that waits for the watermark
+rules that come with it; one more process's thread, here, reads `mentions` and `alerts` as anybody would. All posts
+match the incident. Some are probes, each by another author: a rule that fires at once and one that waits for the watermark
 make an alert of each. Nobody is told: that is the channels' time.
 
 *At once* is from the instant before the fake writes the line until the alert can be read. *Behind the watermark* is the
@@ -12,8 +12,8 @@ same alert's delay from the moment when the last tick was made that moves the wa
 that alert's delay from the line, with the default lateness of 10 s in it. *µs* is the processor time a post, of each
 stage's processes; the broker's too, unless LYTTEPOST_TEST_KAFKA names a running one.
 
-*Sustained* is the highest rate, found by halving the space between, at which alerts at the end come no later than in the
-beginning, with so many annotators. Everything shares this machine, the broker and the fake included.
+*Sustained* is the highest rate, found by halving the space between, at which alerts at the end come no later than in
+the beginning, with so many annotators. Everything shares this machine, the broker and the fake included.
 
 Ends with 1 when at the highest of the rates the p99 behind the watermark is not below a second.
 """

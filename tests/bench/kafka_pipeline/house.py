@@ -45,7 +45,12 @@ class House:
 
     def cpu(self) -> dict[str, float]:
         """Seconds of the processor so far, by stage."""
-        return {stage: sum(map(_cpu, pids)) for stage, pids in self.stages.items()}
+        return {stage: cpu_of(pids) for stage, pids in self.stages.items()}
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """Seconds of the processor that these processes took so far."""
+    return sum(map(_cpu, pids))
 
 
 def _cpu(pid: int) -> float:

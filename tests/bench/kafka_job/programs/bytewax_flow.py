@@ -5,19 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import bytewax.operators as op
 import bytewax.operators.windowing as win
-import orjson
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
 from bytewax.dataflow import Dataflow
 from bytewax.operators.windowing import EventClock, TumblingWindower
 from bytewax.testing import run_main
-from common import THRESHOLD, WINDOW, alert, found, seconds
+from common import THRESHOLD, WINDOW, alert, found, parse, seconds
 
 servers, topic, alerts, _ = sys.argv[1:]
 WAIT = timedelta(seconds=300)
 
 
 def hits(message):
-    post = orjson.loads(message.value)
+    post = parse(message.value)
     phrases = found(post["text"])
     if not phrases:
         return ()

@@ -7,8 +7,7 @@ import tempfile
 from collections import Counter
 
 import faust
-import orjson
-from common import THRESHOLD, WINDOW, found, seconds
+from common import THRESHOLD, WINDOW, found, parse, seconds
 
 servers, topic, alerts, posts = sys.argv[1:]
 app = faust.App(
@@ -25,7 +24,7 @@ done = Counter()
 @app.agent(source)
 async def match(stream):
     async for raw in stream:
-        post = orjson.loads(raw)
+        post = parse(raw)
         at = seconds(post)
         for phrase in found(post["text"]):
             done["sent"] += 1
@@ -39,7 +38,7 @@ async def count(stream):
         phrase = event.value
         counts[phrase] += 1
         done["hits"] += 1
-        if counts[phrase].current() == THRESHOLD:
+        if counts[phrase].value() == THRESHOLD:
             minute = event.message.timestamp // WINDOW * WINDOW
             await (await sink.send(value={"phrase": phrase, "minute": int(minute)}))
 

@@ -3,8 +3,7 @@
 import sys
 from collections import Counter
 
-import orjson
-from common import THRESHOLD, WINDOW, alert, found, seconds
+from common import THRESHOLD, WINDOW, alert, found, parse, seconds
 from kafka import KafkaConsumer, KafkaProducer
 
 servers, topic, alerts, posts = sys.argv[1:]
@@ -17,7 +16,7 @@ while seen < int(posts):
     for records in consumer.poll(1000).values():
         seen += len(records)
         for record in records:
-            post = orjson.loads(record.value)
+            post = parse(record.value)
             phrases = found(post["text"])
             if not phrases:
                 continue

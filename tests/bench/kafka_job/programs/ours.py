@@ -137,7 +137,8 @@ def main() -> None:
     with closing(open_bus(f"kafka://{servers}", Path(), SystemClock())) as bus:
         bus.ensure(specs({topic: PARTITIONS, alerts: 1}))
         ends = {tp: bus.end_offset(tp) for tp in (TopicPartition(topic, n) for n in range(PARTITIONS))}
-        job = Job(bus, topic, alerts, os.environ["JOB_PHRASES"].split(","), int(os.environ["JOB_THRESHOLD"]))
+        phrases = Path(os.environ["JOB_PHRASES"]).read_text(encoding="utf-8").splitlines()
+        job = Job(bus, topic, alerts, phrases, int(os.environ["JOB_THRESHOLD"]))
         settle_memory()
         while any(job.next.get(tp, 0) < end for tp, end in ends.items()):
             job.step(1.0)

@@ -4,8 +4,9 @@ import sys
 import tempfile
 from collections import Counter
 
-from common import THRESHOLD, WINDOW, found, seconds
+from common import THRESHOLD, WINDOW, found, parse, seconds
 from quixstreams import Application
+from quixstreams.models import JSONDeserializer
 
 GRACE = 300_000
 """Milliseconds that partitions may be apart."""
@@ -33,7 +34,11 @@ app = Application(
     on_message_processed=processed,
     loglevel="ERROR",
 )
-source = app.topic(topic, value_deserializer="json", timestamp_extractor=lambda v, h, t, k: int(seconds(v) * 1000))
+source = app.topic(
+    topic,
+    value_deserializer=JSONDeserializer(loads=parse),
+    timestamp_extractor=lambda v, h, t, k: int(seconds(v) * 1000),
+)
 rows = app.dataframe(source).apply(hits, expand=True).group_by("phrase")
 rows = rows.tumbling_window(WINDOW * 1000, grace_ms=GRACE).count().current()
 rows = rows[rows["value"] == THRESHOLD]
