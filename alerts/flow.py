@@ -38,7 +38,8 @@ from listener.health import Health, Part
 from listener.metrics import Metrics
 from listener.privacy import Screen
 from listener.settings import Settings
-from listener.sources import Batch, Source
+from listener.sources import Batch, Live, Source
+from listener.spool import Spool, path_of
 from listener.stage import Worker
 
 LISTENER, ALERTS = "listener", "alerts"
@@ -105,7 +106,8 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             add(
                 Listen(
                     source, bus, following, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
-                    clock=clock, metrics=metrics, spool=_spool(house, source), keep=house.settings.retention.content,
+                    clock=clock, metrics=metrics, keep=house.settings.retention.content,
+                    spool=spool_of(house, source.name) if isinstance(source, Live) else None,
                 ),
                 p,
             )  # fmt: skip
@@ -149,3 +151,8 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             )  # fmt: skip
 
     return turning
+
+
+def spool_of(house: House, source: str) -> Spool:
+    """Where a source of today is kept while the bus is away. A recording can be read again."""
+    return Spool(path_of(house.folder, source), house.settings.bus.kafka.buffer, house.clock)

@@ -12,20 +12,18 @@ from datetime import timedelta
 
 from listener import playing
 from listener.away import Away
-from listener.bus import Bus, Lease, Message
+from listener.bus import Bus, Lease
 from listener.clock import Clock
-from listener.crash import point
 from listener.errors import BusError, BusFull, Corrupt, Fenced, LyttepostError
 from listener.follow import Following
-from listener.gaps import RoomGap, SourceGaps
 from listener.health import Part
 from listener.hearing import Hearing, Pending
 from listener.metrics import Metrics, SourceState
 from listener.mode import State
-from listener.ops import ops_alert
+from listener.outlet import Outlet
 from listener.privacy import Screen
 from listener.purse import Purse
-from listener.records import Gap, Mention, Origin, Tick
+from listener.records import Mention
 from listener.showing import Face
 from listener.sources import Batch, Counting, Live, Source
 from listener.spool import Spool
@@ -71,15 +69,11 @@ class Listen:
         self._before = before
         self._epoch = -2
         self._playing: frozenset[str] | None = None
-        self._ended = False
-        self._tidy = False
+        self._ended = self._tidy = False
         self._retry_at = float("-inf")
         self._standing = tuple(standing)
         self._asked = -2
         self._pending: Pending | None = None
-        self._states: list[Gap] = []
-        self._gap = RoomGap(bus, source.name, clock=clock, metrics=metrics)
-        self._gaps = SourceGaps(bus, source.name, metrics)
         self._purse = Purse(source, bus, clock=clock, metrics=metrics)
         self._renewed = float("-inf")
         self._hearing = Hearing(
@@ -89,6 +83,10 @@ class Listen:
         self._following.joins(self.name)
         self._metrics.add_source(source.name)
         self._away = Away(bus, source.name, spool, keep=keep, clock=clock, metrics=metrics)
+        self._outlet = Outlet(
+            bus, source.name, self.name, lease, hearing=self._hearing, purse=self._purse, away=self._away, clock=clock,
+            metrics=metrics,
+        )  # fmt: skip
 
     @property
     def ended(self) -> bool:
@@ -102,14 +100,13 @@ class Listen:
         if self._away.lasts():
             return self._hear_away(timeout)
         try:
-            holds = self._holds_lease()
+            if not self._holds_lease():
+                self._let_go()
+                self._show(SourceState.STANDBY)
+                return False
         except BusError as error:
             if not self._goes_away(error):
                 raise
-            return False
-        if not holds:
-            self._let_go()
-            self._show(SourceState.STANDBY)
             return False
         self._apply(self._following.state)
         if self._away.waits:
@@ -150,8 +147,10 @@ class Listen:
 
     def _goes_away(self, error: BusError) -> bool:
         """True when we go on hearing: who reads a source of today, and held its lease until now."""
-        hears = isinstance(self.source, Live) and self._playing is not None
-        return hears and self._away.begins(str(error), doubtful=self._pending is not None)
+        if not isinstance(self.source, Live) or self._playing is None:
+            return False
+        self._renewed = float("-inf")
+        return self._away.begins(str(error), doubtful=self._pending is not None)
 
     def _hear_away(self, timeout: float) -> bool:
         """As ever, but that what is heard is kept on our own disk."""
@@ -162,10 +161,8 @@ class Listen:
         pending = self._pending or self._hear(timeout)
         if pending is None:
             return False
-        now = self._clock.now()
-        start, end = pending.since(self._hearing.until, now), pending.batch.until or now
-        kept = self._away.keep([*pending.messages, *self._beside(pending)], start, end)
-        self._took(pending, seen=kept)
+        self._outlet.keep(pending)
+        self._took(pending)
         return True
 
     def _bring(self) -> bool:
@@ -173,14 +170,8 @@ class Listen:
         self._tend()
         try:
             missed = self._away.bring(self.name, self._lease, self._part.beat)
-        except Fenced:
-            self._fenced()
-            return False
         except BusError as error:
-            self._part.problem(str(error))
-            if not isinstance(error, BusFull):
-                self._goes_away(error)
-            return False
+            return self._refused(error)
         if missed and self._playing is not None:
             # Opened anew it knows of the gap, and searches for what can be found.
             self.source.close()
@@ -251,7 +242,7 @@ class Listen:
         return True
 
     def _show(self, state: SourceState) -> None:
-        self._face.show(state, self._gap.open, wanted=self._wanted())
+        self._face.show(state, self._outlet.room.open, wanted=self._wanted())
 
     # --- beginning and ending ----------------------------------------------------------------------------------
 
@@ -259,18 +250,18 @@ class Listen:
         """Go on where the last tick on the bus says, if it was for the same incident."""
         if self._clock.monotonic() < self._retry_at:
             return False
-        self._gap.restore()
+        self._outlet.room.restore()
         self._purse.open()
         served = self._served()
-        resume = self._reload(served)
+        since = self._clock.now() - RELOAD
+        last = playing.last_heard(self._bus, self.source.name, since, self._part.beat, self._remember)
+        self._hearing.until, resume = playing.resumed(last, served)
         self._asked = -2
         try:
             if isinstance(self.source, Live):
-                self.source.recall(known := self._gaps.restore(self._clock.now() - RELOAD))
+                self.source.recall(known := self._outlet.recall(since))
                 self._hearing.minutes.recall(known)
-                self._gap.beside(self._gaps.open)
             if isinstance(self.source, Counting):
-                since = self._clock.now() - RELOAD
                 self.source.learn_counts(volumes_since(self._bus, self.source.name, since, self._part.beat))
             self.source.open(resume)
         except Corrupt:
@@ -281,6 +272,11 @@ class Listen:
         self._playing, self._tidy, self._ended = served, True, False
         self._part.problem(None)
         return True
+
+    def _remember(self, mention: Mention) -> None:
+        """It is on the bus already."""
+        self._hearing.remember(mention)
+        self._purse.remember(mention)
 
     def _read(self, timeout: float) -> Batch | None:
         try:
@@ -312,92 +308,43 @@ class Listen:
         self._playing, self._tidy, self._ended, self._hearing.until = None, True, False, None
         self._retry_at = float("-inf")
         self._part.problem(None)
-        if pending.messages or self._gap.open is not None:
+        if pending.messages or self._outlet.room.open is not None:
             self._pending = pending
             self._publish(pending)
         return bool(pending.messages)
 
-    def _reload(self, served: frozenset[str]) -> str | None:
-        """Ids that are on the bus already, and the cursor of the last tick."""
-        last: Tick | None = None
-        for found in playing.heard_since(self._bus, self.source.name, self._clock.now() - RELOAD, self._part.beat):
-            if isinstance(found, Mention):
-                self._hearing.remember(found)
-                self._purse.remember(found)
-            else:
-                last = found
-        place = playing.place(last) if last is not None else None
-        if last is None or place is None or not playing.goes_on(place, served):
-            self._hearing.until = None
-            return None
-        self._hearing.until = last.until
-        return place.at
-
     # --- to the bus --------------------------------------------------------------------------------------------
 
     def _publish(self, pending: Pending) -> bool:
-        gap = self._gap.open
-        end = max(pending.batch.until or gap.start, gap.start) if gap is not None else None
-        point("capture.before_publish")
         try:
-            with self._bus.transaction(self.name) as transaction:
-                transaction.hold(self._lease)
-                for message in pending.messages:
-                    transaction.publish(message)
-                for message in self._beside(pending):
-                    transaction.publish(message)
-                if end is not None:
-                    whole = end if pending.batch.volumes else pending.batch.until
-                    for message in self._gap.closing(end, pending.mentions, whole):
-                        transaction.publish(message)
+            self._outlet.publish(pending)
         except BusFull as error:
             # Reading stops. What was read is kept, so that the gap can close refilled.
             self._part.problem(str(error))
-            self._gap.no_room(pending.since(self._hearing.until, self._clock.now()), str(error))
+            self._outlet.no_room(pending, str(error))
             self._show(SourceState.CONNECTING)
             return False
-        except Fenced as error:
-            why = self._bus.healthy()
-            # Cut off in the middle of a commit, we do not know; only who is fenced by another lets go.
-            if why is None or not self._goes_away(error):
-                self._fenced()
-            return False
         except BusError as error:
-            self._part.problem(str(error))
-            self._goes_away(error)
-            return False
-        if end is not None:
-            self._gap.close(end)
+            return self._refused(error)
         if not isinstance(self.source, Live):
             self._part.problem(None)
             self._metrics.source_heard.labels(self.source.name).set(self._clock.now().timestamp())
         self._took(pending)
-        self._metrics.mentions.labels(self.source.name, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
         return True
 
-    def _took(self, pending: Pending, *, seen: bool = True) -> None:
-        """It is on the bus, or kept for it; or, where its posts are not `seen`, known to be lost."""
-        if pending.batch.gaps:
-            self._gaps.published(self._states)
-            self._gap.beside(self._gaps.open)
-        for cause in pending.batch.reconnects:
-            self._metrics.reconnects.labels(self.source.name, cause).inc()
+    def _took(self, pending: Pending) -> None:
         self._pending = None
-        self._purse.published()
-        if seen:
-            self._hearing.seen.update(pending.seen)
         self._ended = self._ended or pending.batch.final
 
-    def _fenced(self) -> None:
-        self._renewed = float("-inf")
-        self._let_go()
-
-    def _beside(self, pending: Pending) -> list[Message]:
-        """What the source tells of itself: its gaps, and what ops must know."""
-        batch, now = pending.batch, self._clock.now()
-        self._states = self._gaps.states(batch.gaps, batch.fills, pending.mentions)
-        return [
-            *self._gaps.messages(self._states),
-            *self._purse.messages(),
-            *(ops_alert(n.what, self.source.name, n.since, now, over=n.over) for n in batch.notices),
-        ]
+    def _refused(self, error: BusError) -> bool:
+        """The bus did not take it. Who was cut off in the middle of a commit is fenced, too: only if the bus is there
+        was it by another."""
+        if isinstance(error, Fenced):
+            self._renewed = float("-inf")
+            if self._bus.healthy() is None or not self._goes_away(error):
+                self._let_go()
+            return False
+        self._part.problem(str(error))
+        if not isinstance(error, BusFull):
+            self._goes_away(error)
+        return False

@@ -64,6 +64,25 @@ def heard_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]
                     yield found
 
 
+def last_heard(
+    bus: Bus, source: str, since: datetime, beat: Callable[[], None], met: Callable[[Mention], None]
+) -> Tick | None:
+    """The last tick of it; `met` is told of every mention."""
+    last: Tick | None = None
+    for found in heard_since(bus, source, since, beat):
+        if isinstance(found, Mention):
+            met(found)
+        else:
+            last = found
+    return last
+
+
+def resumed(last: Tick | None, wanted: Set[str]) -> tuple[datetime | None, str | None]:
+    """Up to when a source is heard, and its own word for where to go on; neither when it begins anew."""
+    at = place(last) if last is not None else None
+    return (last.until, at.at) if last is not None and at is not None and goes_on(at, wanted) else (None, None)
+
+
 def last_tick(bus: Bus, source: str) -> Tick | None:
     """The newest tick of a source. Ticks go to every partition of `mentions`, so one partition tells."""
     tp = TopicPartition("mentions", 0)

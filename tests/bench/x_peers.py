@@ -3,7 +3,8 @@
     python -m tests.bench.x_peers [--seeds 5] [--at-once 2] [--twarc-python /path/to/venv/bin/python]
 
 Each seed is the script of `tests/soak`: every fault the fake X knows, kills among them, one hour of the fake's time.
-Whatever is killed is started again; whatever ends by itself stays ended, for nobody was told. The clients:
+Whatever is killed is started again; whatever ends by itself stays ended, for nobody was told. Rules that X has lost are
+put back by a person after a quarter of an hour, where the client does not see to them itself. The clients:
 
     lyttepost      our listener, with all its retrying, gaps and searching
     stock tweepy   `StreamingClient.filter()`, as tweepy's documentation shows it
@@ -38,6 +39,8 @@ from tests.soak.script import TRACK, script
 
 CLIENTS = {"lyttepost": "lyttepost", "stock": "stock tweepy", "loop": "tweepy loop", "twarc": "twarc2"}
 CATCH_UP = timedelta(seconds=60)
+SEEN_AFTER = timedelta(minutes=15)
+"""So long goes it unseen that nothing is heard for want of rules."""
 
 
 class Peer(Kept):
@@ -52,9 +55,24 @@ class Peer(Kept):
         command = [python, str(Path(__file__).with_name("x_peer_client.py")), kind, fake.url, str(self._out), *moment]
         super().__init__(command, {**os.environ, "PYTHONPATH": str(ROOT)}, folder / "log.txt", clock)
         self._done_at: datetime | None = None
+        self._tracks: list[str] = []
+        self._ruled_at = clock.now()
         self.track(TRACK)
 
     def track(self, track: str) -> None:
+        self._tracks.append(track)
+        self._add(track)
+
+    def tend(self) -> None:
+        super().tend()
+        now = self._clock.now()
+        if self._fake.world.rules:
+            self._ruled_at = now
+        elif now > self._ruled_at + SEEN_AFTER:
+            for track in self._tracks:
+                self._add(track)
+
+    def _add(self, track: str) -> None:
         with self._fake.world.lock:
             self._fake.world.add_rule(track, "peer")
 

@@ -59,11 +59,11 @@ def folder() -> Path:
 
 def fetch() -> Path:
     """The folder of the jars, filled. Raises Missing."""
+    if problem := lacking():
+        raise Missing(problem)
     target = folder()
     if target.is_dir():
         return target
-    if problem := lacking():
-        raise Missing(problem)
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

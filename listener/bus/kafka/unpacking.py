@@ -4,8 +4,8 @@ Its fetching, its check of sums, its rules of what a reader of committed records
 records of a batch is ours. What we never use (headers, sizes, serializers) is passed over, and a record becomes a plain
 tuple and not three objects one after another.
 
-It takes the place of an inner class of kafka-python's fetcher that its 3.x has under this name; what the loop reads of a
-batch are the numbers that stand in it. A kafka-python that has it no more makes `install` fail loudly, at the start.
+It takes the place of an inner class of kafka-python's fetcher, which its 3.x has under this name; what the loop reads
+of a batch are the numbers that stand in it. A kafka-python that has it no more fails loudly, at the start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.protocol.consumer.offsets import IsolationLevel
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
-from lz4.frame import LZ4FrameDecompressor
+from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 
 LOG_APPEND_TIME = 1
 HEADER = DefaultRecordBatch.HEADER_STRUCT.size

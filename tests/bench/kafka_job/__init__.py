@@ -11,8 +11,8 @@ one's, so that a reader sees times jump back by a minute and more.
 from the parts that `listener` and `alerts` offer, the others are the smallest program that is honest in each. They
 parse with `json` and match with `re`, as one would; and once more *tuned*, with orjson and Aho-Corasick.
 
-Peers are installed into a passing virtual environment, or into `--venv FOLDER`, which is kept; one that does not install
-or does not end is told of in its line. LYTTEPOST_TEST_KAFKA=host:port uses a running broker.
+Peers are installed into a passing virtual environment, or into `--venv FOLDER`, which is kept; one that does not
+install or does not end is told of in its line. LYTTEPOST_TEST_KAFKA=host:port uses a running broker.
 
 Columns: posts a second of wall time; posts a second of the processor (user and system, all its processes, less what the
 same program takes for a handful of posts, which stands beside it); the most memory held; and of its alerts how many are

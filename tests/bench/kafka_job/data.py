@@ -22,14 +22,17 @@ SHARE = 0.2
 """Of the posts that bear a phrase."""
 BYTES = 1024
 
-PLACES = [a + b for a in ("fjord", "gran", "nord", "ås", "bjørke", "elve", "skog", "havn", "myr", "tinde")
-          for b in ("vik", "by", "ås", "nes", "øya", "dal", "heim", "sund", "berg", "moen")]  # fmt: skip
-THINGS = [a + b for a in ("sykehus", "skole", "tunnel", "bru", "ferge", "tog", "buss", "lege", "fly", "kai")
-          for b in ("brann", "kø", "røyk", "stans", "vakt", "ulykke", "lekkasje", "strøm", "utslipp", "varsel")]  # fmt: skip
+LANDS = ("fjord", "gran", "nord", "ås", "bjørke", "elve", "skog", "havn", "myr", "tinde")
+ENDS = ("vik", "by", "ås", "nes", "øya", "dal", "heim", "sund", "berg", "moen")
+WHERE = ("sykehus", "skole", "tunnel", "bru", "ferge", "tog", "buss", "lege", "fly", "kai")
+WHAT = ("brann", "kø", "røyk", "stans", "vakt", "ulykke", "lekkasje", "strøm", "utslipp", "varsel")
+PLACES = [land + end for land in LANDS for end in ENDS]
+THINGS = [where + what for where in WHERE for what in WHAT]
 WORDS = (
-    "i dag", "noen som vet", "det er", "vi står", "på vei hjem", "ambulanser", "pårørende", "telefonen", "hørte nettopp",
-    "ved inngangen", "tredje etasje", "håper det går bra", "kan dere", "etter skolen", "fint vær", "kampen i kveld",
-    "ikke til å tro", "helt stille her", "takk til alle", "ny kaffe", "på jobb", "bussen er sen", "informasjon", "vann",
+    "i dag", "noen som vet", "det er", "vi står", "på vei hjem", "ambulanser", "pårørende", "telefonen",
+    "hørte nettopp", "ved inngangen", "tredje etasje", "håper det går bra", "kan dere", "etter skolen", "fint vær",
+    "kampen i kveld", "ikke til å tro", "helt stille her", "takk til alle", "ny kaffe", "på jobb", "bussen er sen", "informasjon",
+    "vann",
 )  # fmt: skip
 ENDINGS = (".", "!", "?", "…", " 🙏", " 😢 ❤️", " #natt", "")
 
@@ -109,7 +112,7 @@ def _post(rng: random.Random, n: int, at: datetime, said: Sequence[str], fame: S
 
 
 def lately(number: int) -> datetime:
-    """A beginning for so many posts that end now: brokers refuse what is of tomorrow and forget what is of last week."""
+    """A beginning for so many posts that end now: brokers refuse what is of tomorrow and forget what is old."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     return now - timedelta(minutes=number // POSTS_A_SECOND // WINDOW + 1)
 
