@@ -155,4 +155,5 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
 
 def spool_of(house: House, source: str) -> Spool:
     """Where a source of today is kept while the bus is away. A recording can be read again."""
-    return Spool(path_of(house.folder, source), house.settings.bus.kafka.buffer, house.clock)
+    name = house.process.partition("@")[0].partition("-")[2]
+    return Spool(path_of(house.folder, source, name), house.settings.bus.kafka.buffer, house.clock)

@@ -29,7 +29,7 @@ Loc = tuple[str | int, ...]
 ENV_PREFIX = "LYTTEPOST_"
 ENV_OWN = {"LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH"}
 """Variables that are no settings: where the folders are, and the crash point that a test names."""
-ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_TEST_KAFKA"}
+ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_SEEDS", "LYTTEPOST_TEST_KAFKA"}
 
 
 SECTIONS = frozenset({"language", "bus", "mode", "sources", "x", "privacy", "retention", "rules", "web", "channels"})

@@ -63,8 +63,11 @@ class Keeping:
         pass
 
     def _retain(self) -> None:
-        self._bus.retain(self._clock.now())
-        self._forget()
+        try:
+            self._bus.retain(self._clock.now())
+        finally:
+            # Of what is kept while the bus is away, too.
+            self._forget()
 
     def _gauges(self) -> None:
         problem = self._bus.healthy()

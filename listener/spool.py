@@ -1,6 +1,6 @@
 """A spool: what a listener has heard while the bus is away, on its own disk, in the words that go to the bus.
 
-One file a source in the data folder, written at its end only: a line an entry, `CRC JSON`, and an entry is one
+One file a source and process in the data folder, written at its end only: a line an entry, `CRC JSON`, and an entry is one
 transaction to be. Nothing stands in it that may not stand on the bus: posts are matched, masked and their authors
 pseudonyms before. It survives `kill -9` at any byte: half an entry at the end was never kept. It is synced each second,
 so a power cut takes a second of it.
@@ -42,8 +42,9 @@ class Entry:
     end: int
 
 
-def path_of(folder: Path, source: str) -> Path:
-    return folder / f"spool-{source}.jsonl"
+def path_of(folder: Path, source: str, name: str = "") -> Path:
+    """`name` tells a process from others of its role on this folder: each keeps for itself."""
+    return folder / f"spool-{source}{f'-{name}' if name else ''}.jsonl"
 
 
 class Spool:
@@ -161,6 +162,11 @@ def _forget(file: int, wanted: Wanted) -> int:
     if gone:
         os.fsync(file)
     return gone
+
+
+def forget_before(folder: Path, oldest: datetime) -> int:
+    """Overwrite what people said and was kept before. How many messages there were."""
+    return forget(folder, lambda at, message: message.topic == "mentions" and at < oldest)
 
 
 def _line(at: datetime, messages: Sequence[Message], length: int = 0) -> bytes:

@@ -21,6 +21,7 @@ from listener.config import data_dir, raw_settings
 from listener.keeping import Keeping
 from listener.service import RoleLock, Service, settle_memory
 from listener.settings import load_settings
+from listener.spool import forget_before
 from listener.web import Web
 
 app = typer.Typer(help="Listen, judge and tell, until told to stop.")
@@ -75,6 +76,7 @@ def run(
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
 
     def forget() -> None:
+        forget_before(folder, clock.now() - settings.retention.content)
         for register in registers:
             register.forget()
 

@@ -120,7 +120,7 @@ def _annotator(number: int, env: dict[str, str], log: int) -> subprocess.Popen[b
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posts", type=int, default=20_000, help="mentions to annotate; three times as many to match")
+    parser.add_argument("--posts", type=int, default=20_000, help="mentions to annotate; five times as many to match")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument(
         "--quick", action="store_true", help="4,000 posts, once, 1 and 2 workers, 10 and 10,000 phrases"
@@ -138,7 +138,7 @@ def main() -> int:
         for count, its in grown.items():
             rate, ours, broker = (statistics.median(each) for each in zip(*its, strict=True))
             print(f"{count:22}   {rate:7,.0f}   {ours * 1e6:9,.0f}   {broker * 1e6:13,.0f}", flush=True)
-        bench = Bench(servers, Path(), Path(scratch), 3 * posts, SPOKEN, 1)
+        bench = Bench(servers, Path(), Path(scratch), 5 * posts, SPOKEN, 1)
         told: dict[int, list[Result]] = {count: [] for count in phrases}
         for _ in range(runs):
             for count in phrases:
@@ -146,7 +146,7 @@ def main() -> int:
     print("phrases   µs a post   start s   peak MB")
     each_post = {}
     for count, results in told.items():
-        each_post[count] = statistics.median(1e6 / each.a_cpu_second(3 * posts) for each in results)
+        each_post[count] = statistics.median(1e6 / each.a_cpu_second(5 * posts) for each in results)
         start = statistics.median(each.start.cpu for each in results)
         peak = statistics.median(each.cost.peak_mb for each in results)
         print(f"{count:7,}   {each_post[count]:9.1f}   {start:7.1f}   {peak:7,.0f}")

@@ -144,15 +144,19 @@ class Spread:
         self.bus.close()
 
 
-def ready(running: Iterable[Running], seconds: float = 40.0) -> None:
+def ready(running: Iterable[Running], seconds: float = 60.0) -> None:
     """Until all of them have begun."""
     for each in running:
-        until(
-            lambda each=each: "metrics and health at" in each.said or each.process.poll() is not None,
-            seconds,
-            "it starts",
-        )
-        assert each.process.poll() is None, each.said
+        until(lambda each=each: has_begun(each) or ended(each), seconds, "it starts")
+        assert not ended(each), each.said
+
+
+def has_begun(running: Running) -> bool:
+    return "metrics and health at" in running.said
+
+
+def ended(running: Running) -> bool:
+    return running.process.poll() is not None
 
 
 def alone(home: Path, control: Sequence[Record], mentions: Sequence[Record], config: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from pathlib import Path
 import pytest
 from broker import Cluster
 from harness import SAYINGS, Deployment, Running, read_all, until
-from spread import PARTITIONS, Spread, alone, names_over, ready, said, twice
+from spread import PARTITIONS, Spread, alone, ended, has_begun, names_over, ready, said, twice
 from topics import drop_topics
 
 from tests.fakes.x import FakeX
@@ -152,6 +152,14 @@ class Stage:
         self.players: dict[tuple[str, int], Running] = {}
         for who in (("listener", 1), ("annotate", 1), ("annotate", 2), ("judge", 1), ("judge", 2)):
             self.raise_(*who)
+        self.await_all()
+
+    def await_all(self) -> None:
+        """Until all run. Who meets no leader at its start says so and ends; it is started again, as compose does it."""
+        for who, running in list(self.players.items()):
+            until(lambda running=running: has_begun(running) or ended(running), 60, "it starts")
+            if running.process.returncode == 1 and "no answer" in running.said:
+                self.raise_(*who)
         ready(self.players.values())
 
     def raise_(self, role: str, number: int) -> None:
@@ -199,7 +207,7 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
             time.sleep(max(0.0, start + LOAD_SECONDS - time.monotonic()))
         for thread in struck:
             thread.join()
-        ready(stage.players.values())
+        stage.await_all()
         offered = set(fake.world.posts)
         captured: list[str] = []
         reader = spread.bus.reader(["mentions"])

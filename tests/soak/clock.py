@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-SPEED: Final = 80.0
+SPEED: Final = 120.0
 """At most so many of its seconds pass in a real one."""
 STEP: Final = 6.0
 """Seconds that pass fast between two beats."""

@@ -1,7 +1,7 @@
 """Our listener as a process of its own that lives fast: `python -m tests.soak.listener CLOCK START`.
 
 The parts are those of `lyttepost run --role listener`, put together in the same way, but for two things: their clock is
-the one they share with the fake X, and a call to X has failed after one real second, which is a minute of theirs.
+the one they share with the fake X, and a call to X has failed after one real second, which is two minutes of theirs.
 """
 
 from __future__ import annotations

@@ -108,6 +108,12 @@ def _rules_lost_and_refused(rng: random.Random) -> tuple[float, list[Step]]:
     return 400.0, [refused, Step(0, "drop_rules"), Step(10, "close")]
 
 
+def _closed_at_once(rng: random.Random) -> tuple[float, list[Step]]:
+    """For half a minute X takes everybody in and turns them out at once."""
+    return 120.0, [Step(0, "close_at_connect", {"times": 10_000}), Step(1, "reset"),
+                   Step(30, "close_at_connect", {"times": 0})]  # fmt: skip
+
+
 def _late(rng: random.Random) -> tuple[float, list[Step]]:
     """What X had not sent yet when the connection ended, it never sends."""
     return 100.0, [Step(0, "delay", {"seconds": 7}), Step(60, "reset"), Step(62, "delay", {"seconds": 0})]
@@ -120,7 +126,7 @@ FAULTS: Final[dict[str, Make]] = {
     "reset": _do("reset"),
     "abort": _do("abort"),
     "clean close": _do("close"),
-    "200 and close": _cut_and("close_at_connect", 0, lasts=120, times=8),
+    "200 and close": _closed_at_once,
     "half line, close": _do("half_line", then="close"),
     "half line, abort": _do("half_line", then="abort"),
     "half line, reset": _do("half_line", now=True, then="reset"),

@@ -152,7 +152,7 @@ def test_two_variables_that_contradict_each_other_are_refused() -> None:
     assert line == "LYTTEPOST_BUS__URL: a shorter variable of that name is set too; keep one of them"
 
 
-@pytest.mark.parametrize("name", ["LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH", "LYTTEPOST_EVALUATION_DATA"])
+@pytest.mark.parametrize("name", ["LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH", "LYTTEPOST_SEEDS"])
 def test_a_variable_that_is_no_setting_is_let_be(name: str) -> None:
     assert environment({name: "x", "PATH": "/bin", "lyttepost_bus": "x"}) == ({}, {})
 

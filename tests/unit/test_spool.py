@@ -10,7 +10,7 @@ import pytest
 
 from listener.bus import Message
 from listener.clock import ManualClock
-from listener.spool import Spool, forget, path_of
+from listener.spool import Spool, forget, forget_before, path_of
 
 START = datetime(2031, 1, 11, 19, tzinfo=UTC)
 PATH = "spool-x.jsonl"
@@ -121,7 +121,6 @@ def test_what_is_too_old_is_forgotten_by_when_it_was_kept(tmp_path: Path) -> Non
     spool = opened(tmp_path)
     spool.append(START, entry(1))
     spool.append(START + timedelta(days=2), entry(2))
-    oldest = START + timedelta(days=1)
-    assert forget(tmp_path, lambda at, message: message.topic == "mentions" and at < oldest) == 2
+    assert forget_before(tmp_path, START + timedelta(days=1)) == 2
     assert waiting(spool) == [entry(1)[2:], entry(2)]
     spool.close()

@@ -31,7 +31,8 @@ THINGS = [where + what for where in WHERE for what in WHAT]
 WORDS = (
     "i dag", "noen som vet", "det er", "vi står", "på vei hjem", "ambulanser", "pårørende", "telefonen",
     "hørte nettopp", "ved inngangen", "tredje etasje", "håper det går bra", "kan dere", "etter skolen", "fint vær",
-    "kampen i kveld", "ikke til å tro", "helt stille her", "takk til alle", "ny kaffe", "på jobb", "bussen er sen", "informasjon",
+    "kampen i kveld", "ikke til å tro",
+    "helt stille her", "takk til alle", "ny kaffe", "på jobb", "bussen er sen", "informasjon",
     "vann",
 )  # fmt: skip
 ENDINGS = (".", "!", "?", "…", " 🙏", " 😢 ❤️", " #natt", "")

@@ -1,0 +1,134 @@
+"""A broker dies while X goes on talking, and the listener is killed in the middle: all that was offered is captured
+once, or it lies in a recorded gap."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from broker import Cluster, brokers
+from harness import Deployment, until
+
+from listener.units import parse_instant
+from tests.fakes.x import FakeX
+
+TOKEN = "a-token-of-no-account"
+A_SECOND = 20
+"""Posts."""
+AWAY_SECONDS = 8.0
+"""Stands for ten minutes: what takes long is not the waiting."""
+
+
+@pytest.fixture(scope="module")
+def lone(apache_kafka: None) -> Iterator[Cluster]:
+    with brokers(1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeX]:
+    with FakeX(bearer=TOKEN, keep_alive=5.0) as made:
+        yield made
+
+
+class Crowd:
+    """Talks without a pause until told to be quiet."""
+
+    def __init__(self, fake: FakeX) -> None:
+        self._fake = fake
+        self._quiet = threading.Event()
+        self._thread = threading.Thread(target=self._talk)
+        self._thread.start()
+
+    def _talk(self) -> None:
+        number = 0
+        while not self._quiet.wait(1 / A_SECOND):
+            number += 1
+            self._fake.post(f"det brenner i granvik, post {number}")
+
+    def hush(self) -> None:
+        self._quiet.set()
+        self._thread.join()
+
+
+def listening(deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, **more: str) -> Deployment:
+    house = deploy("away", settings={
+        "BUS__URL": f"{lone.url}?prefix=away{len(more)}", "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN, **more
+    })  # fmt: skip
+    running = house.start("--role", "listener")
+    words = ("--name", "Granvik", "--track", "granvik", "--why", "prøve", "--no-wait", "--lookback", "0s")
+    done = house.command("mode", "crisis", *words)
+    assert done.returncode == 0, done.stderr
+    until(lambda: running.metric("lyttepost_source_state", source="x", state="listening") == 1, 40, "X is heard")
+    return house
+
+
+def spool(house: Deployment) -> Path:
+    return house.data / "spool-x.jsonl"
+
+
+def unaccounted(house: Deployment, fake: FakeX) -> list[str]:
+    """Posts that were offered and are neither captured nor inside a recorded gap."""
+    captured = captures(house)
+    gaps = {gap["id"]: gap for gap in house.values("gaps")}.values()
+    return [
+        post.id
+        for post in fake.world.posts.values()
+        if not captured[post.id] and not any(_inside(post.published_at, gap) for gap in gaps)
+    ]
+
+
+def _inside(at: datetime, gap: dict[str, str]) -> bool:
+    slack = timedelta(seconds=1)
+    return parse_instant(gap["from"]) - slack <= at and ("to" not in gap or at <= parse_instant(gap["to"]) + slack)
+
+
+def captures(house: Deployment) -> Counter[str]:
+    return Counter(str(value["id"]) for value in house.values("mentions", "mention"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True], ids=["it goes on", "it is killed meanwhile"])
+def test_what_x_says_while_the_broker_is_dead_is_captured_once_or_in_a_gap(
+    deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, killed: bool
+) -> None:
+    house = listening(deploy, lone, fake, **({"LANGUAGE": "nb"} if killed else {}))
+    running = house.running[-1]
+    crowd = Crowd(fake)
+    try:
+        until(lambda: running.metric("lyttepost_mentions_published_total") > A_SECOND, 20, "it hears")
+        lone.kill(1)
+        dead = len(fake.world.posts)
+        until(lambda: running.get("/readyz")[0] == 503, 15, "it says that the bus is away")
+        until(lambda: running.metric("lyttepost_spool_bytes", source="x") > 0, 30, "it keeps what it hears")
+        assert "are kept on disk" in running.get("/readyz")[1]
+        time.sleep(AWAY_SECONDS)
+        assert running.get("/healthz")[0] == 200
+        if killed:
+            running.kill()
+            early = house.start("--role", "listener", wait=False)
+            assert early.process.wait(40) == 1
+            assert "Traceback" not in early.said
+        lone.start(1)
+        if killed:
+            running = house.start("--role", "listener")
+        until(lambda: not spool(house).read_bytes(), 60, "what was kept is on the bus")
+        until(lambda: running.metric("lyttepost_source_state", source="x", state="listening") == 1, 40, "X is heard")
+    finally:
+        crowd.hush()
+    until(lambda: not unaccounted(house, fake), 60, "all is captured or in a gap", every=0.5)
+    until(lambda: running.get("/readyz")[0] == 200, 30, "it is ready again")
+    captured = captures(house)
+    assert set(captured.values()) == {1}
+    meanwhile = list(fake.world.posts)[dead : dead + round(AWAY_SECONDS / 2 * A_SECOND)]
+    kept = [value for value in house.values("mentions", "mention") if value["id"] in meanwhile]
+    assert len(kept) > len(meanwhile) / 2
+    assert {value["origin"] for value in kept} <= {"live", "gap_fill"}
+    causes = {gap["cause"] for gap in house.values("gaps")}
+    assert "bus_away" not in causes
+    assert ("process_down" in causes) == killed
