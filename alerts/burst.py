@@ -199,7 +199,7 @@ class Burst:
         """The loudest window and how many intervals it has. What is not known is left out of it."""
         best, longest = -math.inf, 1
         total, known, first = 0.0, 0, 0
-        newest = [heard and heard.z for heard in reversed(self._recent)]
+        newest = [None if heard is None else heard.z for heard in reversed(self._recent)]
         for n in self._windows:
             if n > len(newest):
                 break

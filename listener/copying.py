@@ -133,7 +133,7 @@ def _chunks(bus: Bus, tp: TopicPartition, end: int, spec: TopicSpec) -> Iterator
             newest.pop(record.key, None)
             newest[record.key] = record
     if newest:
-        yield [replace(record, offset=number) for number, record in enumerate(newest.values())]
+        yield [record._replace(offset=number) for number, record in enumerate(newest.values())]
 
 
 def _ahead(chunks: Iterator[list[Record]], end: int) -> Iterator[tuple[list[Record], int]]:

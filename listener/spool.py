@@ -1,7 +1,7 @@
 """A spool: what a listener has heard while the bus is away, on its own disk, in the words that go to the bus.
 
-One file a source and process in the data folder, written at its end only: a line an entry, `CRC JSON`, and an entry is one
-transaction to be. Nothing stands in it that may not stand on the bus: posts are matched, masked and their authors
+One file a source and process in the data folder, written at its end only: a line an entry, `CRC JSON`, and an entry is
+one transaction to be. Nothing stands in it that may not stand on the bus: posts are matched, masked and their authors
 pseudonyms before. It survives `kill -9` at any byte: half an entry at the end was never kept. It is synced each second,
 so a power cut takes a second of it.
 

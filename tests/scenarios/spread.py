@@ -47,7 +47,7 @@ RULES: Mapping[str, str] = {
     "stories": "type: story\nmax_spread: 25\ntimeframe: 2s\nrealert: 2s",
     "terms": "type: new_term\nfields: hashtags\nnum_events: 2\ntimeframe: 5s\nterms_window_size: 1h\nlearn: 2s\n"
     "realert: 1s",
-    "loud": "type: any\nfilter: {reach: 100k_or_more}\nquery_key: author\nrealert: 4s",
+    "seen": "type: any\nfilter: {kind: eyewitness}\nquery_key: hashtags\nrealert: 4s",
     "each": "type: any\nfilter: {kind: rumour}\nrealert: 0s",
 }
 """Windows of a second or two over many keys: one post more or less, or one twice, changes some alert."""

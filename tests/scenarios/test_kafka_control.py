@@ -58,7 +58,7 @@ def test_a_switch_reaches_every_process_and_whoever_starts_later(
 
     ready([spread.start("judge", "late")])
     state = spread.deployment.mode()
-    assert {process["process"].partition("@")[0] for process in state["processes"]} == {*names, "judge-late"}
-    assert all(process["follows"] for process in state["processes"])
+    assert {process["process"].partition("@")[0] for process in state["followers"]} == {*names, "judge-late"}
+    assert all(process["follows"] for process in state["followers"])
     history = json.loads(spread.deployment.command("mode", "history", "--json").stdout)
     assert [entry["result"] for entry in history] == ["opened"]

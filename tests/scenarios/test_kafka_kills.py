@@ -15,7 +15,6 @@ as heard late; that is held by the tests of the rules.
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import threading
@@ -71,25 +70,24 @@ class World:
 
 
 @contextmanager
-def posting(fake: FakeX, world: World, number: Iterator[int]) -> Iterator[datetime]:
+def posting(fake: FakeX, world: World) -> Iterator[None]:
     """RATE posts a second, each with the time at which it was due."""
     began, stop = datetime.now(UTC), threading.Event()
     begun = time.monotonic()
 
     def post() -> None:
+        done = 0
         while not stop.wait(0.01):
             due = int((time.monotonic() - begun) * RATE)
-            for _ in range(due - post.done):
-                n = next(number)
-                at = began + timedelta(seconds=n / RATE)
-                fake.post({**world.post(n), "created_at": at.isoformat()})
-            post.done = due
+            for number in range(done, due):
+                at = began + timedelta(seconds=number / RATE)
+                fake.post({**world.post(number), "created_at": at.isoformat()})
+            done = due
 
-    post.done = 0
     thread = threading.Thread(target=post)
     thread.start()
     try:
-        yield began
+        yield
     finally:
         stop.set()
         thread.join()
@@ -143,7 +141,7 @@ class Played:
         )
 
 
-class Stage:
+class Cast:
     """The five processes and the brokers, to be struck."""
 
     def __init__(self, spread: Spread, cluster: Cluster) -> None:
@@ -193,21 +191,21 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
             home, url, lambda **more: deploy(f"seed{seed}", **more), replication=len(cluster.nodes), lateness=LATENESS,
             settings={"X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN},
         )  # fmt: skip
-        stage = Stage(spread, cluster)
+        cast = Cast(spread, cluster)
         spread.open(dict(zip(names_over(PARTITIONS), PLACES, strict=True)))
         until(lambda: fake.streams.open, 20, "the stream is up")
         until(lambda: any(r.key == "x:tick" for r in read_all(spread.bus, "mentions")), 20, "X is heard")
         struck: list[threading.Thread] = []
         plan = blows(seed)
-        with posting(fake, World(seed), itertools.count()):
+        with posting(fake, World(seed)):
             start = time.monotonic()
             for blow in plan:
                 time.sleep(max(0.0, start + blow.at - time.monotonic()))
-                struck.append(stage.strike(blow))
+                struck.append(cast.strike(blow))
             time.sleep(max(0.0, start + LOAD_SECONDS - time.monotonic()))
         for thread in struck:
             thread.join()
-        stage.await_all()
+        cast.await_all()
         offered = set(fake.world.posts)
         captured: list[str] = []
         reader = spread.bus.reader(["mentions"])
@@ -222,13 +220,13 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
             if len(captured) > news[0]:
                 news = len(captured), time.monotonic()
             time.sleep(0.5)
-        code, _ = stage.players["listener", 1].terminate()
-        assert code == 0, stage.players["listener", 1].said
+        code, _ = cast.players["listener", 1].terminate()
+        assert code == 0, cast.players["listener", 1].said
         all_captured()
     spread.end("x", max(post.created_at for post in fake.world.posts.values()) + timedelta(hours=1))
     spread.wait_until_judged(60)
     lag = spread.lag()
-    for running in stage.players.values():
+    for running in cast.players.values():
         running.kill()
     mentions, alerts = spread.records("mentions"), spread.values("alerts", "alert")
     ours = said(alert for alert in alerts if alert["incident"] != "calm")
