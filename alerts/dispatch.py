@@ -24,8 +24,8 @@ from alerts.plan import Due, due
 from alerts.steady import SteadyClock
 from listener.bus import Bus, Record
 from listener.clock import Clock
-from listener.deadletters import dead_letter
 from listener.crash import point
+from listener.deadletters import dead_letter
 from listener.errors import BusError
 from listener.health import Part
 from listener.metrics import Metrics
