@@ -4,8 +4,9 @@
 it stays known for `terms_window_size`. For `learn` after the incident began, and from posts before it, terms become
 known without a word to anybody: what everyone says from the first minute is no news.
 
-As in ElastAlert, `query_key` without `fields` is what is looked at; `realert` then holds each term by itself, and without
-it `realert` holds the whole rule. With both, a term is new within each value of `query_key`, which `realert` holds too.
+As in ElastAlert, `query_key` without `fields` is what is looked at, and `realert` then holds each term by itself;
+without it `realert` holds the whole rule. With both, a term is new within each value of `query_key`, which `realert`
+holds too.
 
 An event and no state: it resolves nothing. What is known is exactly what was told, fired or held, so that a restart
 finds it in the published alerts.
