@@ -150,36 +150,67 @@ class Measured:
         return sorted(self.delays)[min(int(len(self.delays) * share), len(self.delays) - 1)]
 
 
-class Bench:
-    def __init__(self, bus: Bus, pid: int, pipe: Connection, stamps: Any) -> None:
-        self._reader = bus.reader(["mentions"])
-        self._pid = pid
-        self._pipe = pipe
-        self._stamps = stamps
+class X:
+    """The process, and when it sent what."""
+
+    def __init__(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self.stamps = spawn.Array("d", MOST, lock=False)
+        self._process = spawn.Process(target=be_x, args=(theirs, self.stamps), daemon=True)
+        self._process.start()
+        self.url: str = self._pipe.recv()
         self._next = 0
 
-    def measure(self, rate: float, seconds: float) -> Measured:
-        first, count = self._next, int(rate * seconds)
-        self._next += count
-        arrived: dict[int, float] = {}
-        cpu = self._cpu()
+    def sends(self, rate: float, seconds: float) -> range:
+        """From now on; the numbers of the posts."""
+        count = int(rate * seconds)
+        first, self._next = self._next, self._next + count
         self._pipe.send((first, count, rate))
+        return range(first, first + count)
+
+    def took(self) -> float:
+        """Seconds that the last order took."""
+        return float(self._pipe.recv())
+
+    def wait_for_reader(self, alive: Callable[[], bool]) -> None:
+        until = time.monotonic() + 30
+        self._pipe.send("open")
+        while self._pipe.recv() != 1:
+            if time.monotonic() > until or not alive():
+                sys.exit("the listener did not connect")
+            time.sleep(0.1)
+            self._pipe.send("open")
+
+    def stop(self) -> None:
+        self._pipe.send(None)
+        self._process.join(5)
+
+
+class Bench:
+    """`arrivals` gives the numbers of the posts that can be read since the last call."""
+
+    def __init__(self, x: X, pid: int, arrivals: Callable[[], list[int]]) -> None:
+        self._x = x
+        self._pid = pid
+        self._arrivals = arrivals
+
+    def measure(self, rate: float, seconds: float) -> Measured:
+        cpu = self._cpu()
+        sent = self._x.sends(rate, seconds)
+        arrived: dict[int, float] = {}
         until = time.monotonic() + 6 * seconds + 30
-        while len(arrived) < count and time.monotonic() < until:
-            records = self._reader.poll(0.0, 5000)
-            now = time.monotonic()
-            for record in records:
-                _, _, post_id = record.key.partition(":")
-                if post_id.isdecimal():
-                    arrived[int(post_id) - FIRST] = now
-            if not records:
+        while len(arrived) < len(sent) and time.monotonic() < until:
+            numbers = self._arrivals()
+            arrived.update(dict.fromkeys(numbers, time.monotonic()))
+            if not numbers:
                 time.sleep(0.001)
-        took = self._pipe.recv()
+        took = self._x.took()
         cpu = self._cpu() - cpu
-        if len(arrived) < count:
-            sys.exit(f"{count - len(arrived)} of {count} posts did not arrive")
-        delays = [arrived[number] - self._stamps[number] for number in range(first, first + count)]
-        return Measured(delays, cpu, count / took)
+        if len(arrived) < len(sent):
+            sys.exit(f"{len(sent) - len(arrived)} of {len(sent)} posts did not arrive")
+        delays = [arrived[number] - self._x.stamps[number] for number in sent]
+        return Measured(delays, cpu, len(sent) / took)
 
     def _cpu(self) -> float:
         fields = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -187,16 +218,11 @@ class Bench:
 
 
 @contextmanager
-def listening(folder: Path) -> Iterator[Bench]:
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    stamps = spawn.Array("d", MOST, lock=False)
-    x = spawn.Process(target=be_x, args=(theirs, stamps), daemon=True)
-    x.start()
-    url = ours.recv()
+def listening(x: X, folder: Path) -> Iterator[Bench]:
+    """Our listener."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
     env = {
-        **clean, "PYTHONPATH": str(ROOT), "LYTTEPOST_X__BASE_URL": url, "LYTTEPOST_X__BEARER_TOKEN": TOKEN,
+        **clean, "PYTHONPATH": str(ROOT), "LYTTEPOST_X__BASE_URL": x.url, "LYTTEPOST_X__BEARER_TOKEN": TOKEN,
         "LYTTEPOST_DATA": str(folder / "data"), "LYTTEPOST_PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"),
     }  # fmt: skip
     (folder / "data").mkdir()
@@ -206,27 +232,49 @@ def listening(folder: Path) -> Iterator[Bench]:
         Command(action=Action.OPEN, at=datetime.now(UTC), by="bench", why="bench", name="Bench", add=("granvik",),
                 lookback=0.0, review_after=1e5)
     )  # fmt: skip
+    reader = bus.reader(["mentions"])
+
+    def arrivals() -> list[int]:
+        ids = (record.key.rpartition(":")[2] for record in reader.poll(0.0, 5000))
+        return [int(post_id) - FIRST for post_id in ids if post_id.isdecimal()]
+
     command = [sys.executable, "-c", "import lyttepost; lyttepost.main()", "run", "--role", "listener", "--port", "0"]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 30
-        while _asked(ours, "open") == 0:
-            if time.monotonic() > until or process.poll() is not None:
-                sys.exit((folder / "log.txt").read_text(encoding="utf-8"))
-            time.sleep(0.1)
-        yield Bench(bus, process.pid, ours, stamps)
+        x.wait_for_reader(lambda: process.poll() is None)
+        yield Bench(x, process.pid, arrivals)
     finally:
         process.terminate()
         process.wait(10)
-        ours.send(None)
-        x.join(5)
+        reader.close()
         bus.close()
 
 
-def _asked(pipe: Connection, what: str) -> Any:
-    pipe.send(what)
-    return pipe.recv()
+@contextmanager
+def bare_listening(x: X, folder: Path) -> Iterator[Bench]:
+    """The loop of socket and SQLite, which commits what each read brings."""
+    path = folder / "bare.sqlite"
+    database(path).close()
+    process = multiprocessing.get_context("spawn").Process(
+        target=sqlite_loop, args=(f"{x.url}/2/tweets/search/stream", path), daemon=True
+    )
+    process.start()
+    db, last = database(path), 0
+
+    def arrivals() -> list[int]:
+        nonlocal last
+        rows = db.execute("SELECT rowid, id FROM mentions WHERE rowid > ?", (last,)).fetchall()
+        last = rows[-1][0] if rows else last
+        return [int(post_id) - FIRST for _, post_id in rows]
+
+    try:
+        x.wait_for_reader(process.is_alive)
+        yield Bench(x, process.pid or 0, arrivals)
+    finally:
+        process.kill()
+        process.join()
+        db.close()
 
 
 def sustained(bench: Bench, lowest: float, seconds: float) -> tuple[float, Measured]:
@@ -264,21 +312,30 @@ def tweepy_loop(url: str) -> int:
     return client.seen
 
 
-def sqlite_loop(url: str, folder: Path) -> int:
-    seen, rest = 0, b""
-    db = sqlite3.connect(folder / f"bare-{time.monotonic_ns()}.sqlite", isolation_level=None)
+def database(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
-    db.execute("CREATE TABLE mentions (id TEXT PRIMARY KEY, value BLOB)")
-    with requests.get(url, stream=True, timeout=30) as answer:
+    db.execute("CREATE TABLE IF NOT EXISTS mentions (id TEXT PRIMARY KEY, value BLOB)")
+    return db
+
+
+def sqlite_loop(url: str, path: Path, together: int = 1) -> int:
+    """`together`: at least so many posts in a transaction."""
+    seen, held, rest = 0, 0, b""
+    db = database(path)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
         while chunk := answer.raw.read1(65536):
             *lines, rest = (rest + chunk).split(b"\r\n")
             for raw in filter(None, lines):
-                if seen % TOGETHER == 0:
-                    db.commit()
+                if not db.in_transaction:
                     db.execute("BEGIN")
                 db.execute("INSERT INTO mentions VALUES (?, ?)", (json.loads(raw)["data"]["id"], raw))
-                seen += 1
+                seen, held = seen + 1, held + 1
+            if held >= together:
+                db.commit()
+                held = 0
     db.commit()
     db.close()
     return seen
@@ -308,13 +365,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="lyttepost-bench-") as scratch:
         folder = Path(scratch)
-        with listening(folder) as bench:
+        x = X()
+        with listening(x, folder) as bench:
             bench.measure(wanted.rate, 3.0)  # the first of everything is slow
             usual = bench.measure(wanted.rate, wanted.seconds)
             rate, most = sustained(bench, wanted.rate, wanted.step)
             flood = bench.measure(FLOOD, 2.0)
-        loops = {"tweepy": bare(tweepy_loop), "socket to SQLite": bare(lambda url: sqlite_loop(url, folder))}
+        with bare_listening(x, folder) as bench:
+            least = bench.measure(wanted.rate, wanted.seconds)
+        x.stop()
+        loops = {
+            "tweepy": bare(tweepy_loop),
+            "socket to SQLite": bare(lambda url: sqlite_loop(url, folder / "bare-500.sqlite", TOGETHER)),
+        }
     print(told(f"at {wanted.rate:,.0f} posts/s", usual))
+    print(told("the same, bare", least))
     print(told(f"sustained {rate:,.0f} posts/s", most))
     print(told(f"flooded {1 / flood.cpu_each:,.0f} posts/s", flood))
     for name, each in loops.items():

@@ -118,7 +118,7 @@ def _make(cluster: Cluster, specs: Mapping[str, TopicSpec]) -> None:
         }
         for name, spec in specs.items()
     }
-    made = cluster.ask("make topics", lambda admin: admin.create_topics(topics, raise_errors=False))
+    made = cluster.ask("make topics", lambda admin: admin.create_topics(topics, raise_errors=False), MAKE_SECONDS)
     problems = []
     for topic in made["topics"]:
         error: type[Exception] = errors.for_code(topic["error_code"])  # type: ignore[no-untyped-call]

@@ -1,0 +1,62 @@
+"""What lies on Kafka is plain JSON, as the README shows it: read here by a tool that is not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from listener.bus import Message, open_bus
+from listener.bus.topics import TOPICS, topic_specs
+from listener.clock import SystemClock
+from listener.mode import Command, Presence
+from listener.records import SCHEMAS, decode
+
+ROOT = Path(__file__).parents[2]
+
+
+def shown() -> dict[str, str]:
+    """Topic → the record that the README shows of it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = text.split("<!-- records -->\n```json\n")[1].split("\n```\n<!-- /records -->")[0]
+    lines = block.splitlines()
+    return {topic.removeprefix("# "): record for topic, record in zip(lines[::2], lines[1::2], strict=True)}
+
+
+def test_the_readme_shows_a_record_of_each_topic() -> None:
+    assert shown().keys() == TOPICS.keys()
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_it_is_one_that_we_would_read(topic: str) -> None:
+    record = shown()[topic]
+    found = decode(SCHEMAS[json.loads(record)["type"]], record.encode())
+    if not isinstance(found, Command | Presence):
+        assert json.loads(found.model_dump_json(by_alias=True, exclude_none=True)) == json.loads(record)
+
+
+def test_kcat_reads_every_topic_as_plain_json(kafka_url: str, apache_kafka: None, tmp_path: Path) -> None:
+    if shutil.which("kcat") is None:
+        if os.environ.get("CI"):
+            pytest.fail("kcat is not here: .ci/run installs it")
+        pytest.skip("kcat is not here; on Debian: apt-get install kcat")
+    prefix = f"t{uuid4().hex[:8]}"
+    with closing(open_bus(f"{kafka_url}?prefix={prefix}", tmp_path, SystemClock())) as bus:
+        bus.ensure(topic_specs(1, {}))
+        bus.publish([Message(topic, "key", record.encode()) for topic, record in shown().items()])
+    kcat = ("kcat", "-C", "-e", "-q", "-b", kafka_url.removeprefix("kafka://"))
+    for topic, record in shown().items():
+        done = subprocess.run(
+            [*kcat, "-t", f"{prefix}.{topic}", "-X", "isolation.level=read_committed"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert [json.loads(line) for line in done.stdout.splitlines()] == [json.loads(record)]
