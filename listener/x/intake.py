@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,7 +78,7 @@ class Intake:
         self.bell = threading.Event()
         self._most_lines = most_lines
         self._most_bytes = most_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._items: deque[Item] = deque()
         self._bytes = 0
         self._heard: datetime | None = None
@@ -91,6 +92,10 @@ class Intake:
     def heard(self) -> datetime | None:
         """When the last byte came, of this connection or of one before it."""
         return self._heard
+
+    def whole(self) -> AbstractContextManager[object]:
+        """Within it nothing is taken: what came in one piece is heard as one, or not yet."""
+        return self._lock
 
     def line(self, at: datetime, raw: bytes) -> None:
         with self._lock:
@@ -129,7 +134,9 @@ class Intake:
                     self._bytes -= len(item.raw)
                 out.append(item)
             if self._items:
-                until = next((item.at for item in reversed(out) if isinstance(item, Line)), None)
+                # Lines of one piece bear one time, and the rest of this one may still wait.
+                waits = next((item.at for item in self._items if isinstance(item, Line)), None)
+                until = next((item.at for item in reversed(out) if isinstance(item, Line) and item.at != waits), None)
                 return out, until
             if self._overflow is not None:
                 self._flush()

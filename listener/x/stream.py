@@ -1,10 +1,10 @@
 """The stream: one connection to X, kept open as X asks, whose lines go into the intake.
 
-tweepy's `StreamingClient` knows the endpoint, its parameters and the session; three of its methods are overridden,
-because of what stock tweepy does in a crisis. `_connect` makes *one* connection: tweepy's own loop connects
-again at once after a 200 that is closed (450 times a second), ignores `x-rate-limit-reset`, and tries a revoked key for
-ever. `on_data` only enqueues bytes: an exception there ends tweepy's stream for good. `disconnect` shuts the
-socket, so that whoever waits for a byte wakes at once.
+tweepy's `StreamingClient` knows the endpoint, its parameters and the session; two of its methods are overridden,
+because of what stock tweepy does in a crisis. `_connect` makes *one* connection, and only enqueues its bytes: tweepy's
+own loop connects again at once after a 200 that is closed (450 times a second), ignores `x-rate-limit-reset`, tries a
+revoked key for ever, and ends for good by an exception in a handler. `disconnect` shuts the socket, so that whoever
+waits for a byte wakes at once.
 """
 
 from __future__ import annotations
@@ -117,9 +117,6 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
         """X has taken us in."""
         return self._up_at is not None
 
-    def on_data(self, raw_data: bytes) -> None:
-        self._intake.line(self._clock.now(), raw_data)
-
     def _connect(self, method: str, endpoint: str, **kwargs: Any) -> None:
         url = f"https://api.twitter.com/2/tweets/{endpoint}/stream"
         headers = {
@@ -169,12 +166,14 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
                 return
             self._last = self._clock.monotonic()
             at = self._clock.now()
-            self._intake.touch(at)
-            for line in self._lines.feed(chunk):
-                if isinstance(line, TooLong):
-                    self._intake.say(Unreadable(at, line.length, line.digest, half=False))
-                elif line:
-                    self.on_data(line)
+            lines = self._lines.feed(chunk)
+            with self._intake.whole():
+                self._intake.touch(at)
+                for line in lines:
+                    if isinstance(line, TooLong):
+                        self._intake.say(Unreadable(at, line.length, line.digest, half=False))
+                    elif line:
+                        self._intake.line(at, line)
 
 
 class Stream:

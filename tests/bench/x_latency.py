@@ -8,78 +8,45 @@ read. `sustained` is the highest rate, found by halving, at which the delay at t
 beginning; it needs a machine with a processor or two to spare. `flooded` is what one whole processor can do, with more
 waiting than it can take.
 
-Machines and their other work differ, so two bare loops over the same lines are measured in the same run: tweepy's own
-stream as documented, which makes `Tweet` objects and throws them away; and a socket, `json.loads` and a row in SQLite,
-five hundred in a transaction. `times` is how many of their posts one of ours costs.
+Machines and their other work differ, so `x_bare` is measured in the same run: tweepy's own stream as documented, and a
+loop of socket, `json.loads` and SQLite, five hundred posts in a transaction. `times` is how many of their posts one of
+ours costs where we are flooded. `the same, bare` is the second of them at our rate, each read a transaction of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import multiprocessing
 import os
-import socket
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-import requests
-
-from listener.bus import Bus, open_bus
+from listener.bus import open_bus
 from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
 from listener.control import Control
 from listener.mode import Action, Command
-from tests.bench.x_peer_client import HOST, Road
+from tests.bench.x_bare import FIRST, bare, database, line, sqlite_loop, tweepy_loop
+from tests.bench.x_peer_client import TOKEN
 from tests.fakes.x import FakeX
 
 ROOT = Path(__file__).parents[2]
-TOKEN = "a-token-of-no-account"
-FIRST: Final = 1_900_000_000_000_000_000
 MOST: Final = 2_000_000
 """Posts in one run of the bench."""
 HIGHEST: Final = 12_000
 FLOOD: Final = 20_000.0
 LATE: Final = 1.0
-BARE_POSTS: Final = 40_000
 TOGETHER: Final = 500
-SAYINGS = (
-    "Det brenner i Granvik sykehus, jeg står utenfor og ser røyk fra taket #granvikbrann",
-    "Kan noen i Granvik si hvor pårørende skal ringe? @granvik_sykehus svarer ikke",
-    "Er det sant at legevakta i Granvik er stengt? Naboen sier det, men jeg finner ingenting om det noe sted",
-    "Is anybody still inside the hospital in Granvik?",
-)
-
-
-def line(number: int, at: str) -> bytes:
-    """As X's stream gives it, with all fields that we ask for."""
-    author = 7_000_000_000 + number * 7919 % 40_000
-    post_id = str(FIRST + number)
-    data = {
-        "id": post_id, "text": f"{SAYINGS[number % len(SAYINGS)]} {number}", "created_at": at, "author_id": str(author),
-        "lang": "no", "conversation_id": post_id, "edit_history_tweet_ids": [post_id],
-        "entities": {"hashtags": [{"start": 0, "end": 12, "tag": "granvikbrann"}],
-                     "mentions": [{"start": 0, "end": 15, "username": "granvik_sykehus", "id": "7000000001"}]},
-        "public_metrics": {"retweet_count": 0, "reply_count": 0, "like_count": 0, "quote_count": 0},
-    }  # fmt: skip
-    users = [
-        {"id": str(author), "username": f"innbygger_{author}", "name": "Innbygger", "verified_type": "none",
-         "public_metrics": {"followers_count": 120, "following_count": 10, "tweet_count": 5, "listed_count": 0}},
-    ]  # fmt: skip
-    rules = [{"id": "1", "tag": "lyttepost:1"}]
-    return json.dumps({"data": data, "includes": {"users": users}, "matching_rules": rules}).encode() + b"\r\n"
 
 
 # --- X, in a process of its own ---------------------------------------------------------------------------------------
@@ -108,20 +75,6 @@ def _send_posts(fake: FakeX, stamps: Any, first: int, count: int, rate: float) -
         stamps[first + number] = time.monotonic()
         stream.send(raw)
     return time.monotonic() - began
-
-
-def be_bare(port: Connection, count: int) -> None:
-    """One stream of so many lines, as fast as it is taken, to each who connects."""
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    lines = [line(n, at) for n in range(count)]
-    body = b"".join(b"%x\r\n%b\r\n" % (len(raw), raw) for raw in lines) + b"0\r\n\r\n"
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port.send(server.getsockname()[1])
-        while True:
-            taken, _ = server.accept()
-            with taken, suppress(OSError):
-                taken.recv(65536)
-                taken.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
 
 
 # --- our listener -----------------------------------------------------------------------------------------------------
@@ -288,73 +241,6 @@ def sustained(bench: Bench, lowest: float, seconds: float) -> tuple[float, Measu
         held = not found.grows and found.rate > 0.95 * rate
         low, high, best = (rate, high, found) if held else (low, rate, best)
     return low, best
-
-
-# --- bare loops -------------------------------------------------------------------------------------------------------
-
-
-def tweepy_loop(url: str) -> int:
-    import tweepy
-
-    logging.getLogger("tweepy.streaming").disabled = True
-
-    class Counting(tweepy.StreamingClient):  # type: ignore[misc]
-        seen = 0
-
-        def on_tweet(self, tweet: Any) -> None:
-            self.seen += 1
-            if self.seen == BARE_POSTS:
-                self.disconnect()
-
-    client = Counting(TOKEN)
-    client.session.mount(HOST, Road(url, 1.0))
-    client.filter()
-    return client.seen
-
-
-def database(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("CREATE TABLE IF NOT EXISTS mentions (id TEXT PRIMARY KEY, value BLOB)")
-    return db
-
-
-def sqlite_loop(url: str, path: Path, together: int = 1) -> int:
-    """`together`: at least so many posts in a transaction."""
-    seen, held, rest = 0, 0, b""
-    db = database(path)
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
-        while chunk := answer.raw.read1(65536):
-            *lines, rest = (rest + chunk).split(b"\r\n")
-            for raw in filter(None, lines):
-                if not db.in_transaction:
-                    db.execute("BEGIN")
-                db.execute("INSERT INTO mentions VALUES (?, ?)", (json.loads(raw)["data"]["id"], raw))
-                seen, held = seen + 1, held + 1
-            if held >= together:
-                db.commit()
-                held = 0
-    db.commit()
-    db.close()
-    return seen
-
-
-def bare(loop: Callable[[str], int]) -> float:
-    """Processor seconds that one post takes."""
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    server = spawn.Process(target=be_bare, args=(theirs, BARE_POSTS), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{ours.recv()}"
-    began = time.process_time()
-    seen = loop(url)
-    used = time.process_time() - began
-    server.kill()
-    server.join()
-    assert seen == BARE_POSTS, seen
-    return used / BARE_POSTS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -162,7 +162,8 @@ class Cluster:
         logging = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}"
         with node.log.open("wb") as log:
             return subprocess.Popen(
-                ["java", *self.jvm, logging, "-cp", self.classpath, *words],
+                # A broker that starts must not hold up tests beside it that mind the time.
+                ["nice", "-n", "5", "java", *self.jvm, logging, "-cp", self.classpath, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -3,18 +3,20 @@ broker are killed and started again. All that was offered is captured, nothing i
 one that an undisturbed run gives.
 
 **What is compared.** *Offered* are all posts of the fake X's world since the stream was up, those included that it said
-while nobody listened. *Twice* counts mentions by source and id, findings by key, alerts by id and event.
-*Differing* alerts are those that this run has and the reference (`spread.alone`) has not, or the other way about: ids,
-events, counts, keys, times, samples, all but how and when a post reached us (`spread.NOT_COMPARED`). That a listener
-was dead is no excuse here: the allowed lateness is longer than search takes to fill the gap, so that what was missed is
-judged in its place. With the default of ten seconds it would come after its window closed, and could add alerts marked
-as heard late; that is held by the tests of the rules.
+while nobody listened. *Missing* are those that were not captured, and findings that a captured post should have.
+*Twice* counts mentions by source and id, findings by key, alerts by id and event. *Differing* alerts are those that
+this run has and the reference (`spread.alone`: the mentions captured, undisturbed) has not, or the other way about:
+ids, events, counts, keys, times, samples, all but how and when a post reached us (`spread.NOT_COMPARED`). That a
+listener was dead is no excuse here: the allowed lateness is longer than search takes to fill the gap, so that what was
+missed is judged in its place. With the default of ten seconds it would come after its window closed, and could add
+alerts marked as heard late; that is held by the tests of the rules.
 
 `LYTTEPOST_SEEDS=20` runs so many and prints a table; `LYTTEPOST_RATE` is posts a second.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -234,16 +236,16 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
     differing = ours - reference | reference - ours
     for line in sorted(differing)[:20]:
         print("only ours:" if line in ours else "only in the reference:", line)
-    findings = spread.values("findings", "finding")
+    findings = [f"{f['incident']}:{f['source']}:{f['id']}" for f in spread.values("findings", "finding")]
+    posts = (json.loads(record.value or b"") for record in mentions if record.key[2:].isdecimal())
+    due = {f"{incident}:x:{post['id']}" for post in posts for incident in post["incidents"]}
     played = Played(
         seed=seed,
         blows=plan,
         offered=len(offered),
         captured=len(offered & set(captured)),
-        missing=len(offered - set(captured)) + len(set(captured) - offered),
-        twice=twice(captured)
-        + twice(f"{f['incident']}:{f['source']}:{f['id']}" for f in findings)
-        + twice((a["id"], a["event"]) for a in alerts),
+        missing=len(offered ^ set(captured)) + len(due ^ set(findings)),
+        twice=twice(captured) + twice(findings) + twice((a["id"], a["event"]) for a in alerts),
         alerts=reference.total(),
         differing=differing.total(),
         deadletters=len(spread.records("deadletters")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -76,7 +76,9 @@ def judge(
     """`tracks`: since when each is listened for."""
     ours = [post for post in fake.world.posts.values() if _is_due(post, tracks)]
     out = Outcome(what.seed, len(what.faults), client.kills, len(ours), refused=what.refused)
-    offered = {offer.post for offer in fake.world.offers}
+    offered: dict[str, list[datetime]] = {}
+    for offer in fake.world.offers:
+        offered.setdefault(offer.post, []).append(offer.at)
     refused_at = zero + timedelta(seconds=what.refused_at) if what.refused else None
     unfilled = [gap for gap in heard.gaps if not is_whole(gap) or _unsearched(gap, refused_at)]
     for post in ours:
@@ -85,11 +87,9 @@ def judge(
         if origins:
             out.live += origins[0] == "live"
             out.filled += origins[0] != "live"
-        elif any(_inside(post.published_at, gap) for gap in unfilled):
+        elif _is_missed(post, offered, unfilled):
             out.in_gaps += 1
-        elif _is_withdrawn(post) and (
-            post.id not in offered or any(_inside(post.published_at, gap) for gap in heard.gaps)
-        ):
+        elif _is_withdrawn(post) and (post.id not in offered or _is_missed(post, offered, heard.gaps)):
             out.withdrawn += 1
         else:
             out.lost += 1
@@ -115,6 +115,12 @@ def _is_withdrawn(post: Post) -> bool:
 def _unsearched(gap: Gap, refused_at: datetime | None) -> bool:
     """X refused before the gap was searched for the second time, which finds what X knew too late for the first."""
     return refused_at is not None and gap.end is not None and gap.end + SWEEP > refused_at
+
+
+def _is_missed(post: Post, offered: Mapping[str, list[datetime]], gaps: Iterable[Gap]) -> bool:
+    """It was said in a gap, or X's line of it came in one."""
+    times = (post.published_at, *offered.get(post.id, ()))
+    return any(_inside(at, gap) for gap in gaps for at in times)
 
 
 def _inside(at: datetime, gap: Gap) -> bool:
