@@ -45,7 +45,7 @@ MOST: Final = 2_000_000
 """Posts in one run of the bench."""
 HIGHEST: Final = 12_000
 FLOOD: Final = 20_000.0
-LATE: Final = 1.0
+LATE: Final = 0.5
 TOGETHER: Final = 500
 
 
@@ -90,7 +90,7 @@ class Measured:
 
     @property
     def grows(self) -> bool:
-        """At the end posts come later than in the beginning, or later than a second altogether."""
+        """At the end posts come later than in the beginning, or later than half a second altogether."""
         fifth = len(self.delays) // 5
         early, late = (statistics.median(part) for part in (self.delays[fifth : 2 * fifth], self.delays[-fifth:]))
         return late > 2 * early + 0.1 or late > LATE

@@ -37,7 +37,7 @@ from topics import drop_topics
 from tests.fakes.x import FakeX
 
 SEEDS = int(os.environ.get("LYTTEPOST_SEEDS", "1"))
-RATE = int(os.environ.get("LYTTEPOST_RATE", "500"))
+RATE = int(os.environ.get("LYTTEPOST_RATE", "150"))
 LOAD_SECONDS = 18.0
 KILLS_WITHIN = 11.0
 STILL = 60.0
