@@ -25,7 +25,7 @@ from alerts.rules.engine import LATENESS, Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict, to_alert
-from listener.bus import Bus, Message, Record, TopicPartition
+from listener.bus import METADATA_CHARS, Bus, Message, Record, TopicPartition
 from listener.clock import Clock
 from listener.control import Control
 from listener.errors import Corrupt
@@ -44,7 +44,6 @@ KEEP_CLOSED = timedelta(minutes=10)
 """A closed incident's engine is kept so long, by the bus's time: posts may still be under way, however late it is."""
 CALM_AFTER = timedelta(minutes=10)
 """A rule that has not failed for so long works again."""
-METADATA_MOST = 4000
 FAILED = "lyttepost.rule_failed"
 BAD = "lyttepost.rules_bad"
 RULES_TOPIC = "findings"
@@ -217,9 +216,9 @@ class Judging:
             else:
                 states[incident] = {**self._engines[partition, incident].watermarks(), KEPT: kept}
         text = json.dumps(states, separators=(",", ":"))
-        if len(text) > METADATA_MOST:
+        if len(text) > METADATA_CHARS:
             log.error("the state of %d open incidents does not fit beside an offset; close some", len(states))
-        while len(text) > METADATA_MOST:
+        while len(text) > METADATA_CHARS:
             # After a restart the newest incidents begin with what is read again; better than to stop judging all.
             states.popitem()
             text = json.dumps(states, separators=(",", ":"))

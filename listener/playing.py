@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Set
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
 from listener.bus import Bus, TopicPartition
+from listener.reading_back import said_since
 from listener.records import MENTIONS, BadRecord, Mention, Tick, decode
 
 CHUNK = 2_000
@@ -49,19 +49,9 @@ def goes_on(last: Place, wanted: Set[str]) -> bool:
 
 def heard_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Mention | Tick]:
     """What is on `mentions` of a source, in order. `beat` is called now and then: there may be a week of it."""
-    prefix = f"{source}:"
-    with closing(bus.reader(["mentions"], start=since)) as reader:
-        while records := reader.poll(0.0, 5000):
-            beat()
-            for record in records:
-                if record.value is None or not record.key.startswith(prefix):
-                    continue
-                try:
-                    found = decode(MENTIONS, record.value)
-                except BadRecord:
-                    continue
-                if isinstance(found, Mention | Tick):
-                    yield found
+    for found in said_since(bus, "mentions", MENTIONS, source, since, beat):
+        if isinstance(found, Mention | Tick):
+            yield found
 
 
 def last_heard(

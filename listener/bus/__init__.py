@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from listener.errors import ConfigError, TooLarge
+from listener.errors import BusError, ConfigError, TooLarge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,11 +49,21 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+METADATA_CHARS = 4_000
+
+
 class Commit(NamedTuple):
-    """Where a group goes on in a partition, with up to 4,000 characters of its own beside it."""
+    """Where a group goes on in a partition, with up to `METADATA_CHARS` characters of its own beside it."""
 
     offset: int
     metadata: str = ""
+
+
+def check_metadata(commits: Mapping[TopicPartition, Commit]) -> None:
+    """Raises BusError when more stands beside one of them than every bus can keep."""
+    long = max((len(commit.metadata) for commit in commits.values()), default=0)
+    if long > METADATA_CHARS:
+        raise BusError(f"{long} characters beside a commit; {METADATA_CHARS} is the most")
 
 
 @dataclass(frozen=True, slots=True)

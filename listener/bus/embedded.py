@@ -18,29 +18,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
-from listener.bus import Commit, Consumer, Lease, Message, Record, TopicInfo, TopicPartition, check_size, partition_of
+from listener.bus import (
+    Commit,
+    Consumer,
+    Lease,
+    Message,
+    Record,
+    TopicInfo,
+    TopicPartition,
+    check_metadata,
+    check_size,
+    partition_of,
+)
 from listener.bus.counts import Counts
-from listener.bus.log import Log
+from listener.bus.log import Log, Topic
 from listener.bus.members import GroupConsumer, PlainReader, RowLease, store_commits
 from listener.bus.room import RESERVE_BYTES, Room
 from listener.bus.store import Store
-from listener.bus.topics import TOPICS, Retention, TopicSpec
+from listener.bus.topics import TOPICS, TopicSpec
 from listener.clock import Clock
 from listener.errors import BusError, LyttepostError
 from listener.units import to_ms
-
-METADATA_CHARS = 4_000
-
-
-class Topic(NamedTuple):
-    """A topic as it was made in this file; `keep_ms` None is for ever."""
-
-    partitions: int
-    durable: bool
-    compacted: bool
-    keep_ms: int | None
 
 
 class EmbeddedBus:
@@ -79,11 +78,11 @@ class EmbeddedBus:
 
     def _is_as(self, spec: TopicSpec) -> bool:
         made = self._topics.get(spec.name)
-        return made is not None and made[1:] == _as_made(spec)[1:]
+        return made is not None and made[1:] == Topic.of(spec)[1:]
 
     def _make(self, db: sqlite3.Connection, specs: list[TopicSpec]) -> None:
         for spec in specs:
-            partitions, durable, compacted, keep_ms = _as_made(spec)
+            partitions, durable, compacted, keep_ms = Topic.of(spec)
             db.execute(
                 "INSERT INTO topics VALUES(?,?,?,?,?) ON CONFLICT(name) DO UPDATE SET "
                 "durable=excluded.durable, compacted=excluded.compacted, keep_ms=excluded.keep_ms",
@@ -332,17 +331,10 @@ class EmbeddedTransaction:
     def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
         if not isinstance(consumer, GroupConsumer):
             raise BusError("only a member of a group commits; this reader reads by itself")
-        long = max((len(commit.metadata) for commit in commits.values()), default=0)
-        if long > METADATA_CHARS:
-            raise BusError(f"{long} characters beside a commit; {METADATA_CHARS} is the most")
+        check_metadata(commits)
         self.commits.append((consumer, dict(commits)))
 
     def hold(self, lease: Lease) -> None:
         if not isinstance(lease, RowLease):
             raise BusError("only a lease of this bus can be held in its transaction")
         self.leases.append(lease)
-
-
-def _as_made(spec: TopicSpec) -> Topic:
-    keep_ms = None if spec.keep is None else round(spec.keep.total_seconds() * 1000)
-    return Topic(spec.partitions, spec.durable, spec.retention is Retention.COMPACTED, keep_ms)

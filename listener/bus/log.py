@@ -19,9 +19,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 from listener.bus import Message, Record, TopicPartition
 from listener.bus.store import Store
+from listener.bus.topics import Retention, TopicSpec
 from listener.errors import BusError
 from listener.units import to_ms
 
@@ -30,6 +32,20 @@ CHUNK = 5_000
 """Rows forgotten in one transaction: a writer waits for no more than these."""
 FORGOTTEN = -1
 """The time of an emptied row. Readers do not see it."""
+
+
+class Topic(NamedTuple):
+    """A topic as it was made in this file; `keep_ms` None is for ever."""
+
+    partitions: int
+    durable: bool
+    compacted: bool
+    keep_ms: int | None
+
+    @classmethod
+    def of(cls, spec: TopicSpec) -> Topic:
+        keep_ms = None if spec.keep is None else round(spec.keep.total_seconds() * 1000)
+        return cls(spec.partitions, spec.durable, spec.retention is Retention.COMPACTED, keep_ms)
 
 
 class Log:

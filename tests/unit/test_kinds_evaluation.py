@@ -53,8 +53,8 @@ def test_kinds_of_norwegian_crisis_posts(data: Path, cues: KindCues, record_prop
         wanted.update(want)
     scores = {kind: f1(hits[kind], found[kind], wanted[kind]) for kind in Kind}
     for kind, (precision, recall, f) in scores.items():
-        record_property(kind, f"P {precision:.2f} R {recall:.2f} F1 {f:.2f}")
-        print(f"{kind:11} P {precision:.2f} R {recall:.2f} F1 {f:.2f} n {wanted[kind]}")
+        record_property(kind.value, f"P {precision:.2f} R {recall:.2f} F1 {f:.2f}")
+        print(f"{kind.value:11} P {precision:.2f} R {recall:.2f} F1 {f:.2f} n {wanted[kind]}")
     macro = sum(f for _, _, f in scores.values()) / len(scores)
     print(f"macro F1 {macro:.3f}")
     record_property("macro_f1", round(macro, 3))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from listener.bus import Commit, Consumer, Lease, Message, TopicPartition
+from listener.bus import Commit, Consumer, Lease, Message, TopicPartition, check_metadata
 from listener.bus.kafka.lease import KafkaLease
 from listener.bus.kafka.members import Member
 from listener.errors import BusError
-
-METADATA_CHARS = 4_000
 
 
 class KafkaTransaction:
@@ -26,9 +24,7 @@ class KafkaTransaction:
     def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
         if not isinstance(consumer, Member):
             raise BusError("only a member of a group commits; this reader reads by itself")
-        long = max((len(commit.metadata) for commit in commits.values()), default=0)
-        if long > METADATA_CHARS:
-            raise BusError(f"{long} characters beside a commit; {METADATA_CHARS} is the most")
+        check_metadata(commits)
         self.commits.append((consumer, dict(commits)))
 
     def hold(self, lease: Lease) -> None:
