@@ -255,7 +255,7 @@ class Listen:
         served = self._served()
         since = self._clock.now() - RELOAD
         last = playing.last_heard(self._bus, self.source.name, since, self._part.beat, self._remember)
-        self._hearing.until, resume = playing.resumed(last, served)
+        self._hearing.until, self._hearing.ended, resume = playing.resumed(last, served)
         self._asked = -2
         try:
             if isinstance(self.source, Live):

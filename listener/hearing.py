@@ -75,6 +75,8 @@ class Hearing:
         self.seen: set[int] = set()
         self.until: datetime | None = None
         """Event time up to which the source is heard."""
+        self.ended = False
+        """It has said that nothing more comes. One that is opened at its end again says so again."""
         self.minutes = Minutes(source)
 
     def listen_for(self, incidents: tuple[Incident, ...], over: tuple[Incident, ...] = ()) -> None:
@@ -113,11 +115,11 @@ class Hearing:
         pending.messages += map(_volume, (*pending.volumes, *batch.volumes))
         pending.messages += map(self._dead_letter, batch.bad)
         self.minutes.miss(batch.gaps)
-        if batch.until is not None:
+        if batch.until is not None and not (self.ended and batch.until == self.until):
             heard_whole = self.minutes.heard(self.until, batch.until, final=batch.final)
             key = f"{self._source}:heard"
             pending.messages += [Message("volumes", key, encode(heard)) for heard in heard_whole]
-            self.until = batch.until
+            self.until, self.ended = batch.until, batch.final
         if self.until is not None:
             pending.messages += self.tick(cursor, final=batch.final)
         self._count(batch, heard.drops)

@@ -67,10 +67,12 @@ def last_heard(
     return last
 
 
-def resumed(last: Tick | None, wanted: Set[str]) -> tuple[datetime | None, str | None]:
-    """Up to when a source is heard, and its own word for where to go on; neither when it begins anew."""
-    at = place(last) if last is not None else None
-    return (last.until, at.at) if last is not None and at is not None and goes_on(at, wanted) else (None, None)
+def resumed(last: Tick | None, wanted: Set[str]) -> tuple[datetime | None, bool, str | None]:
+    """Up to when a source is heard, whether it ended there, and its own word for where to go on; nothing of it when it
+    begins anew."""
+    if last is None or not goes_on(at := place(last), wanted):
+        return None, False, None
+    return last.until, last.final, at.at
 
 
 def last_tick(bus: Bus, source: str) -> Tick | None:

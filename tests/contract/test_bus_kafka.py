@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -224,6 +225,33 @@ def test_lag_is_of_records_and_not_of_markers(bus: KafkaBus):
     with bus.transaction("stage-a") as transaction:
         transaction.commit(consumer, {r.tp: Commit(r.offset + 1) for r in records})
     assert sum(bus.lag("stage").values()) == 0
+
+
+def test_tidying_never_takes_what_is_written_at_that_moment(site: Site):
+    # The first record of a partition is in danger: nothing there is young enough to be kept, until suddenly it is.
+    many = 48
+    tidying, writing = opened(site), opened(site)
+    specs = [spec for spec in topic_specs(many, KEEP) if spec.name == "mentions"]
+    writing.ensure(specs)
+    tidying.ensure(specs)
+    done = threading.Event()
+
+    def tidy() -> None:
+        while not done.is_set():
+            tidying.retain(SystemClock().now())
+
+    with ThreadPoolExecutor() as pool:
+        going = pool.submit(tidy)
+        try:
+            for number in range(many):
+                with writing.transaction("annotate") as transaction:
+                    transaction.publish(Message("mentions", "x:1", b"young", number))
+        finally:
+            done.set()
+        going.result()
+    assert len(everything(writing, "mentions")) == many
+    writing.close()
+    tidying.close()
 
 
 # --- leases and fencing ------------------------------------------------------------------------------------------

@@ -138,7 +138,15 @@ class Spread:
         self.bus.publish([Message("mentions", f"{source}:tick", value, n) for n in range(self.partitions)])
 
     def wait_until_judged(self, seconds: float) -> None:
-        until(lambda: self.lag() == 0, seconds, "all is annotated and judged", every=0.3)
+        # A commit may be seen a moment before what was written in its transaction can be read.
+        idle = 0
+
+        def stays() -> bool:
+            nonlocal idle
+            idle = idle + 1 if self.lag() == 0 else 0
+            return idle == 3
+
+        until(stays, seconds, "all is annotated and judged", every=0.3)
 
     def close(self) -> None:
         self.bus.close()

@@ -3,6 +3,7 @@ once, or it lies in a recorded gap."""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter
@@ -56,11 +57,11 @@ class Crowd:
         self._thread.join()
 
 
-def listening(deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, **more: str) -> Deployment:
+def listening(deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, crash: str) -> Deployment:
     house = deploy("away", settings={
-        "BUS__URL": f"{lone.url}?prefix=away{len(more)}", "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN, **more
+        "BUS__URL": f"{lone.url}?prefix=away{len(crash)}", "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN
     })  # fmt: skip
-    running = house.start("--role", "listener")
+    running = house.start("--role", "listener", env={"LYTTEPOST_CRASH": crash})
     words = ("--name", "Granvik", "--track", "granvik", "--why", "prøve", "--no-wait", "--lookback", "0s")
     done = house.command("mode", "crisis", *words)
     assert done.returncode == 0, done.stderr
@@ -97,7 +98,7 @@ def captures(house: Deployment) -> Counter[str]:
 def test_what_x_says_while_the_broker_is_dead_is_captured_once_or_in_a_gap(
     deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, killed: bool
 ) -> None:
-    house = listening(deploy, lone, fake, **({"LANGUAGE": "nb"} if killed else {}))
+    house = listening(deploy, lone, fake, "spool.kept:30" if killed else "")
     running = house.running[-1]
     crowd = Crowd(fake)
     try:
@@ -105,17 +106,22 @@ def test_what_x_says_while_the_broker_is_dead_is_captured_once_or_in_a_gap(
         lone.kill(1)
         dead = len(fake.world.posts)
         until(lambda: running.get("/readyz")[0] == 503, 15, "it says that the bus is away")
-        until(lambda: running.metric("lyttepost_spool_bytes", source="x") > 0, 30, "it keeps what it hears")
-        assert "are kept on disk" in running.get("/readyz")[1]
+        if not killed:
+            until(lambda: running.metric("lyttepost_spool_bytes", source="x") > 0, 30, "it keeps what it hears")
+            assert "are kept on disk" in running.get("/readyz")[1]
         time.sleep(AWAY_SECONDS)
-        assert running.get("/healthz")[0] == 200
         if killed:
-            running.kill()
+            assert running.process.wait(30) == -signal.SIGKILL
+            assert spool(house).stat().st_size
             early = house.start("--role", "listener", wait=False)
             assert early.process.wait(40) == 1
             assert "Traceback" not in early.said
+        else:
+            assert running.get("/healthz")[0] == 200
         lone.start(1)
         if killed:
+            again = house.start("--role", "listener", env={"LYTTEPOST_CRASH": "spool.drained"}, wait=False)
+            assert again.process.wait(40) == -signal.SIGKILL
             running = house.start("--role", "listener")
         until(lambda: not spool(house).read_bytes(), 60, "what was kept is on the bus")
         until(lambda: running.metric("lyttepost_source_state", source="x", state="listening") == 1, 40, "X is heard")

@@ -262,11 +262,11 @@ class KafkaBus:
         self._check(tp)
         return self._offsets_at([tp], time)[tp]
 
-    def _offsets_at(self, tps: Iterable[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
-        tps = list(tps)
+    def _offsets_at(self, tps: list[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
+        # The ends first: where nothing is so late, what is written meanwhile stands behind them and counts as later.
+        ends = self.cluster.ends(tps)
         found = self.cluster.offsets(tps, max(0, to_ms(time)))
-        late = self.cluster.ends([tp for tp in tps if found[tp][0] < 0])
-        return {tp: late.get(tp, found[tp][0]) for tp in tps}
+        return {tp: ends[tp] if found[tp][0] < 0 else found[tp][0] for tp in tps}
 
     def groups(self) -> list[str]:
         return groups.names(self.cluster)
