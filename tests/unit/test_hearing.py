@@ -56,6 +56,10 @@ def ids(pending: Pending) -> list[str]:
     return [mention.id for mention in mentions(pending)]
 
 
+def types(pending: Pending) -> list[str]:
+    return [json.loads(message.value or b"")["type"] for message in pending.messages]
+
+
 def counted(pending: Pending) -> int:
     values = [json.loads(m.value or b"") for m in pending.messages if m.topic == "volumes"]
     return sum(value["count"] for value in values if value["type"] == "volume")
@@ -129,3 +133,14 @@ def test_with_the_ticks_goes_which_minutes_were_heard_throughout_and_for_whom() 
     (heard,) = [json.loads(m.value or b"") for m in capture(ears, gaps=(closed,), until=at(9.5)).messages
                 if m.topic == "volumes" and b'"from":"2031-02-03T12:07' in (m.value or b"")]  # fmt: skip
     assert heard["to"] == "2031-02-03T12:09:00Z"
+
+
+def test_a_source_that_says_its_end_again_tells_no_minute_twice() -> None:
+    ears = hearing()
+    ears.listen_for((incident(),))
+    capture(ears, until=at(1.5))
+    assert types(capture(ears, until=at(4.5), final=True)) == ["heard", "tick"]
+    again = hearing()
+    again.until, again.ended = at(4.5), True
+    again.listen_for((incident(),))
+    assert types(capture(again, until=at(4.5), final=True)) == ["tick"]

@@ -124,10 +124,6 @@ def _await_gone(cluster: Cluster, reader: Reader, writer: Writer, stamps: Stamps
     cluster.closed.wait(FILES.total_seconds())
 
 
-def _still_there(reader: Reader, tp: TopicPartition, offsets: Sequence[int]) -> list[int]:
-    return [offset for offset in offsets if any(reader.each(tp, offset, offset + 1, 1))]
-
-
 def _not_yet(cluster: Cluster, why: str) -> BusError:
     bound = cluster.settings.segment + cluster.settings.purge_lag
     return BusError(
