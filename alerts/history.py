@@ -1,7 +1,8 @@
-"""Where judging goes on when the rules look further back than those that were at work at the commit.
+"""What judging reads again of what was said before.
 
 A commit tells the lowest offset that its rules still needed. Rules with longer windows, edited in since, need what was
-said before: their engine begins at an earlier offset, so that it knows of it without having been told.
+said before: their engine begins at an earlier offset, so that it knows of it without having been told. And an engine
+that begins with its incident's first finding may begin behind the last words of a source that has ended.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from alerts.rules.engine import LEAST_KEPT
@@ -16,7 +18,7 @@ from alerts.rules.spec import RuleSpec
 from alerts.rules.watermark import instant
 from alerts.rules.window import KEEP
 from listener.bus import Bus, TopicPartition
-from listener.records import FINDINGS, BadRecord, Tick, decode
+from listener.records import FINDINGS, BadRecord, Finding, Origin, Tick, decode
 from listener.units import parse_instant
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,25 @@ def reach_back(bus: Bus, tp: TopicPartition, state: Mapping[str, Any], rules: It
     return {**state, "n": offset, "w": None, "u": 0, "t": {}, "g": gaps}
 
 
+def last_words(bus: Bus, tp: TopicPartition, offset: int, first: Finding) -> list[tuple[int, Tick]]:
+    """Of the source of `first`, which stands at `offset`: the final ticks that stand before it and reach beyond it.
+
+    A source that ends says so once, through each partition of `mentions`, and those that had nothing to say of the
+    incident may be done before the one that had. All other ticks come again.
+    """
+    if first.origin is not Origin.LIVE:
+        return []
+    newest: dict[int | None, tuple[int, Tick]] = {}
+    start = max(bus.begin_offset(tp), offset - CHUNK)
+    for record in bus.read(tp, start, offset - start):
+        if record.offset < offset and record.value is not None and record.key == f"{first.source}:tick":
+            tick = _tick(record.value)
+            if tick is not None:
+                newest[tick.partition] = record.offset, tick
+    final = (word for word in newest.values() if word[1].final and word[1].until >= first.at)
+    return sorted(final, key=itemgetter(0))
+
+
 def _offset_before(bus: Bus, tp: TopicPartition, offset: int, since: datetime) -> int:
     """Before all that was heard after `since`: where each tick of a whole chunk is older."""
     begin, furthest = bus.begin_offset(tp), offset - FURTHEST
@@ -77,8 +98,13 @@ def _offset_before(bus: Bus, tp: TopicPartition, offset: int, since: datetime) -
 
 
 def _until(value: bytes) -> datetime | None:
+    tick = _tick(value)
+    return None if tick is None else tick.until
+
+
+def _tick(value: bytes) -> Tick | None:
     try:
         found = decode(FINDINGS, value)
     except BadRecord:
         return None
-    return found.until if isinstance(found, Tick) else None
+    return found if isinstance(found, Tick) else None

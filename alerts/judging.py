@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.alert import read_to_end
-from alerts.history import KEPT, kept_by, reach_back
+from alerts.history import KEPT, kept_by, last_words, reach_back
 from alerts.rulebook import Edit, Rulebook, record_edit
 from alerts.rules.burst import on_findings
 from alerts.rules.engine import LATENESS, Engine, RuleFailed
@@ -164,8 +164,7 @@ class Judging:
             return []
         found = decode(FINDINGS, record.value)
         if isinstance(found, Finding):
-            key = (record.partition, found.incident)
-            engine = self._engines.get(key) or self._engines.setdefault(key, self._engine(found.incident))
+            engine = self._engines.get((record.partition, found.incident)) or self._begin(record, found)
             return self._told(engine, engine.feed(found, record.offset))
         messages = []
         for (partition, _), engine in self._engines.items():
@@ -174,6 +173,12 @@ class Judging:
                 if engine.watermark is not None:
                     self._metrics.rules_watermark.set(engine.watermark.timestamp())
         return messages
+
+    def _begin(self, record: Record, first: Finding) -> Engine:
+        engine = self._engines[record.partition, first.incident] = self._engine(first.incident)
+        for offset, tick in last_words(self._bus, record.tp, record.offset, first):
+            engine.feed(tick, offset)
+        return engine
 
     def _told(self, engine: Engine, verdicts: list[Verdict]) -> list[Message]:
         if engine.muted:
