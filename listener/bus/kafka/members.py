@@ -6,6 +6,7 @@ still one. Partitions change only inside `poll`, in the caller's own thread.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -25,10 +26,15 @@ from listener.errors import BusError, Fenced
 if TYPE_CHECKING:
     from kafka import TopicPartition as KafkaPartition
 
+# That a commit is not told of yet is no error but the usual thing for a moment; the client asks again.
+logging.getLogger("kafka.coordinator.consumer").addFilter(lambda said: "UnstableOffsetCommit" not in said.getMessage())
+
 SESSION_SECONDS = 6.0
 """A member whose process is gone is replaced after this: the least that brokers allow unless told otherwise."""
 BEAT_SECONDS = 0.5
 LEAVE_SECONDS = 1.0
+AGAIN_SECONDS = 0.02
+"""After this what was committed a moment ago is asked for once more, at the end of each transaction."""
 REBALANCE_SECONDS = 60.0
 """A member that does not poll for so long loses its place when another joins."""
 
@@ -53,6 +59,7 @@ class Member(Reader):
             session_timeout_ms=ms(SESSION_SECONDS),
             heartbeat_interval_ms=ms(BEAT_SECONDS),
             max_poll_interval_ms=ms(REBALANCE_SECONDS),
+            retry_backoff_ms=ms(AGAIN_SECONDS),
         )
         self.group = group
         self.member = member

@@ -6,6 +6,7 @@ to change on a running cluster: partitions, copies, clean-up, and how long purge
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from listener.bus.kafka.cluster import Cluster
+from listener.bus.kafka.cluster import RETRY_SECONDS, Cluster
 from listener.bus.topics import TOPICS, Retention, TopicSpec
-from listener.errors import ConfigError
+from listener.errors import BusError, ConfigError
 
 LEASES = TopicSpec("leases", "who holds what only one may do", "lease", Retention.COMPACTED)
 """Beside the table: the bus's own."""
@@ -39,7 +40,7 @@ def ensure(cluster: Cluster, specs: Iterable[TopicSpec]) -> dict[str, int]:
     missing = [name for name in wanted if name not in there]
     if missing:
         _make(cluster, {name: wanted[name] for name in missing})
-        there |= _describe(cluster, missing)
+        there |= _made(cluster, missing)
     configs = configs_of(cluster, [name for name in wanted if name not in missing])
     problems: list[str] = []
     for name, config in configs.items():
@@ -95,6 +96,19 @@ def _ms(time: timedelta) -> str:
 def _describe(cluster: Cluster, names: list[str]) -> dict[str, Any]:
     found = cluster.ask("describe topics", lambda admin: admin.describe_topics(names))
     return {topic["name"]: topic for topic in found if topic["error_code"] == 0}
+
+
+def _made(cluster: Cluster, names: list[str]) -> dict[str, Any]:
+    """What `describe` says of them once the broker that is asked has heard of all of them. Raises BusError."""
+    deadline = time.monotonic() + MAKE_SECONDS
+    while True:
+        there = _describe(cluster, names)
+        unheard = sorted(set(names) - there.keys())
+        if not unheard:
+            return there
+        if time.monotonic() > deadline:
+            raise BusError(f"kafka {cluster.hosts}: {', '.join(unheard)} were made, and a broker does not know of them")
+        cluster.closed.wait(RETRY_SECONDS)
 
 
 def configs_of(cluster: Cluster, names: list[str]) -> dict[str, dict[str, str]]:
