@@ -11,6 +11,7 @@ purged content goes when the broker has compacted its segment. See `listener.bus
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,8 @@ R = TypeVar("R", bound=Reader)
 
 LOOK_MS = 10
 HEALTH_SECONDS = 2.0
+PACE_SECONDS = 0.1
+"""Of one worker's transactions, from one's beginning to the next. Shorter costs more processor time than it saves."""
 
 
 class KafkaBus:
@@ -96,18 +99,7 @@ class KafkaBus:
 
     def topics(self) -> list[TopicInfo]:
         self._partitions = making.found(self.cluster)
-        out = []
-        for name, count in sorted(self._partitions.items()):
-            tps = self._tps([name])
-            begins, ends = self.cluster.begins(tps), self.cluster.ends(tps)
-            newest = self.cluster.offsets(tps, OffsetSpec.MAX_TIMESTAMP)
-            oldest = [record.time_ms for tp in tps for record in self.read(tp, begins[tp], 1)]
-            times = [time_ms for _, time_ms in newest.values() if time_ms >= 0]
-            records = sum(ends[tp] - begins[tp] for tp in tps)
-            out.append(
-                TopicInfo(name, count, records, min(oldest, default=None), max(times) if oldest and times else None)
-            )
-        return out
+        return [making.info(self.cluster, name, self._tps([name]), self.read) for name in sorted(self._partitions)]
 
     def _tps(self, topics: Iterable[str]) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for topic in topics for number in range(self.partitions(topic))]
@@ -135,7 +127,10 @@ class KafkaBus:
         transaction = KafkaTransaction()
         yield transaction
         if transaction.messages or transaction.commits:
+            began = time.monotonic()
             self._commit(writer, transaction)
+            # A transaction costs the same whatever it holds: let posts gather for the next one.
+            self.cluster.closed.wait(max(0.0, began + PACE_SECONDS - time.monotonic()))
 
     def _commit(self, writer: str, transaction: KafkaTransaction) -> None:
         lease = transaction.lease

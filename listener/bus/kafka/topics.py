@@ -7,13 +7,15 @@ to change on a running cluster: partitions, copies, clean-up, and how long purge
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.protocol.consumer.offsets import OffsetSpec
 
+from listener.bus import Record, TopicInfo, TopicPartition
 from listener.bus.kafka.cluster import RETRY_SECONDS, Cluster
 from listener.bus.topics import TOPICS, Retention, TopicSpec
 from listener.errors import BusError, ConfigError
@@ -58,6 +60,18 @@ def found(cluster: Cluster) -> dict[str, int]:
     ours = [name for name in names if name.removeprefix(cluster.prefix) in TOPICS and name.startswith(cluster.prefix)]
     described = _describe(cluster, ours) if ours else {}
     return {name.removeprefix(cluster.prefix): len(topic["partitions"]) for name, topic in described.items()}
+
+
+def info(
+    cluster: Cluster, name: str, tps: list[TopicPartition], read: Callable[[TopicPartition, int, int], list[Record]]
+) -> TopicInfo:
+    """What there is of a topic; `records` counts offsets, markers of transactions among them."""
+    begins, ends = cluster.begins(tps), cluster.ends(tps)
+    newest = cluster.offsets(tps, OffsetSpec.MAX_TIMESTAMP)
+    oldest = [record.time_ms for tp in tps for record in read(tp, begins[tp], 1)]
+    times = [time_ms for _, time_ms in newest.values() if time_ms >= 0]
+    records = sum(ends[tp] - begins[tp] for tp in tps)
+    return TopicInfo(name, len(tps), records, min(oldest, default=None), max(times) if oldest and times else None)
 
 
 def config_of(cluster: Cluster, spec: TopicSpec) -> dict[str, str]:
