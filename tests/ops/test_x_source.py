@@ -212,8 +212,8 @@ def test_whatever_fails_in_the_streams_thread_ends_no_stream_for_good(fast: Town
     house.open("granvik")
     settle(house)
     hear(fast, house)
-    fast.fake.do("reset")
     missed = fast.fake.post("granvik, mens ingen hørte", live=False)
+    fast.fake.do("reset")
     house.turn_until(lambda: house.captured()[missed.id] == 1)
     settle(house)
     hear(fast, house)
@@ -402,8 +402,8 @@ def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town
     hear(fast, crisis)
     settle(crisis)
     fast.fake.do("refuse", status=503, on="search", seconds=120)
-    fast.fake.do("reset")
     missed = fast.fake.post("granvik i gapet", live=False)
+    fast.fake.do("reset")
     crisis.turn_until(lambda: crisis.hears() and bool(crisis.state["unfilled"]))
     crisis.turn_for(1.0)
     gap = crisis.gaps()[-1]
@@ -417,8 +417,8 @@ def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town
 
 def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: House) -> None:
     hear(fast, crisis)
-    fast.fake.do("reset")
     missed = [fast.fake.post(f"granvik nummer {n}", live=False).id for n in range(350)]
+    fast.fake.do("reset")
     crisis.turn_until(lambda: crisis.captured().keys() >= set(missed), 20)
     settle(crisis)
     assert set(crisis.captured().values()) == {1}

@@ -51,13 +51,14 @@ def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tupl
     )
     left = list(jumps)
     quiet = 0
-    # Long enough for each process to say once more that it is there.
-    until = clock.monotonic() + 1.5
+    until = clock.monotonic()
     while quiet < 5 or clock.monotonic() < until:
         busy = [worker.step(0.0) for worker, _ in [*turning, (keeping, part)]]
         quiet = 0 if any(busy) else quiet + 1
         if left:
             clock.off = left.pop(0)
+            # Long enough for each process to say once more that it is there.
+            until = clock.monotonic() + 1.5
     state = Control(bus).refresh()
     present = followers(Presences(bus, clock).refresh(), state.epoch)
     problems = [reason for _, reason in house.health.ready()[1].items() if reason]
