@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from harness import START, TRACK, Deployment, Recording, files_with, post, read_all, word
+from harness import START, TRACK, Deployment, Recording, files_with, post, read_all, until, word
 
 from alerts.flow import ALERTS, LISTENER, Ears, flow
 from alerts.wiring import live_key, make_ears, make_house, make_wits
@@ -41,8 +41,9 @@ def test_a_recording_is_not_played_in_a_real_crisis_and_says_so(
 ) -> None:
     house = deploy(recording=short.path, speed="max")
     running = house.start()
-    done = house.command("mode", "crisis", "--name", "Brann", "--track", TRACK, "--why", "brann", "--json")
+    done = house.command("mode", "crisis", "--name", "Brann", "--track", TRACK, "--why", "brann", "--no-wait")
     assert done.returncode == 0, done.stderr
+    until(lambda: "exercise" in house.mode()["sources"]["recording"].get("why", ""), 10, "it says so")
     time.sleep(2)
     said = house.mode()
     assert said["mode"] == "crisis"

@@ -122,7 +122,7 @@ def test_exercises_that_come_and_go_leave_no_handle_open(deploy: Callable[..., D
     for number in range(5):
         house.exercise(f"Øvelse {number}")
         until(lambda: house.source().get("state") == "finished", 10, "it is played")
-        assert house.command("mode", "calm", "--why", "ferdig").returncode == 0
+        assert house.command("mode", "calm", "--why", "ferdig", "--no-wait").returncode == 0
         until(lambda: house.source().get("state") == "idle", 5, "it is calm")
         counts.append(handles(running))
     assert counts[-1] <= counts[1]

@@ -19,7 +19,7 @@ def incident(house: Deployment, name: str) -> str:
 
 
 def close(house: Deployment, *which: str) -> None:
-    done = house.command("mode", "calm", "--why", "ferdig", *which)
+    done = house.command("mode", "calm", "--why", "ferdig", "--no-wait", *which)
     assert done.returncode == 0, done.stderr
 
 
