@@ -254,6 +254,10 @@ class Deployment:
                 return False
         return bool(ticks) and json.loads(ticks[-1].value or b"{}").get("final", False) and not any(lags.values())
 
+    def sent(self) -> set[str]:
+        """The alerts of which it is written down that somebody was told."""
+        return {d["alert"] for d in self.values("deliveries") if d.get("outcome") == "sent"}
+
     def wait_until_settled(self, seconds: float = 50) -> None:
         until(self.settled, seconds, "the recording is played and judged", every=0.25)
 

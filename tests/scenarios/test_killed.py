@@ -45,14 +45,14 @@ def assert_told_once(deployment: Deployment) -> None:
     """Every alert that fired was told; what was told twice for one step said so."""
     fired = {a["id"] for a in deployment.values("alerts") if a["event"] == "fired"}
     deliveries = deployment.values("deliveries")
-    assert {d["alert"] for d in deliveries if d.get("outcome") == "sent"} == fired
+    assert deployment.sent() == fired
     intents = Counter(d["intent"] for d in deliveries if "outcome" not in d and not d["may_repeat"])
     assert set(intents.values()) <= {1}
 
 
 def all_told(deployment: Deployment) -> bool:
     fired = {a["id"] for a in deployment.values("alerts") if a["event"] == "fired"}
-    return fired <= {d["alert"] for d in deployment.values("deliveries") if d.get("outcome") == "sent"}
+    return fired <= deployment.sent()
 
 
 @pytest.mark.slow

@@ -52,10 +52,6 @@ def proposals(hook: FakeWebhook) -> list[dict[str, Any]]:
     return [call.json for call in hook.seen if call.json["rule"] == "burst"]
 
 
-def sent(house: Deployment) -> set[str]:
-    return {d["alert"] for d in house.values("deliveries") if d.get("outcome") == "sent"}
-
-
 def fired(house: Deployment) -> list[dict[str, Any]]:
     return [a for a in house.values("alerts") if a["rule_type"] == "burst" and a["event"] == "fired"]
 
@@ -81,7 +77,7 @@ def test_a_burst_in_calm_asks_once_and_its_command_opens_the_crisis(
     (alert,) = fired(house)
     assert alert["id"] == asked["alert_id"]
     # Killed before it had written down that it asked, it would have to ask once more.
-    until(lambda: alert["id"] in sent(house), 20, "it is known to be asked")
+    until(lambda: alert["id"] in house.sent(), 20, "it is known to be asked")
     running.kill()
 
     running = house.start()
