@@ -3,7 +3,8 @@
 Nothing here imports pydantic, because a mode switch reads its two or three settings through this module alone
 (`listener.settings` adds types for everybody else).
 
-YAML is read as version 1.2 means it: `no` is the Norwegian language and not `false`, `1:30` is text.
+YAML is read as version 1.2 means it: `no` is the Norwegian language and not `false`, `1:30` is text. A few lines of
+aliases can stand for more values than any memory holds, so what they bring in is counted before anything is built.
 """
 
 from __future__ import annotations
@@ -36,8 +37,70 @@ SECTIONS = frozenset({"language", "bus", "mode", "sources", "x", "privacy", "ret
 """The settings' first level, for those who must not wait for `listener.settings`."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+LARGEST = 1_000_000
+"""Bytes of one YAML file."""
+DEEPEST = 50
+"""Levels of lists and mappings within each other."""
+MOST_ALIASED = 1_000
+"""Values that all aliases (`*name`) of one file may stand for, those within the named ones counted each time; a text
+counts once more for each thousand characters."""
+
+_ENDLESS = f"nested too deeply, or an alias stands in what it names; at most {DEEPEST} levels may lie in each other"
+_TOO_MUCH = f"the aliases up to *{{name}} stand for more than {MOST_ALIASED:,} values; write out what is needed"
+
+_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Composer(yaml.composer.Composer):
+    """Builds no node of a text that is too deep, or whose aliases stand for too much.
+
+    PyYAML limits the depth in some versions only, and what aliases stand for in none.
+    """
+
+    peek_event: Callable[[], Any]
+
+    def begin(self) -> None:
+        self.anchors: dict[str, Any] = {}
+        self._sizes: dict[str, int] = {}
+        self._nodes = self._aliased = self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            self._count(event)
+            return super().compose_node(parent, index)
+        if self._depth == DEEPEST:
+            raise _refusal(_ENDLESS, event)
+        before = self._nodes
+        self._nodes += 1 + (len(event.value) // 1_000 if isinstance(event, yaml.ScalarEvent) else 0)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if event.anchor is not None:
+            self._sizes[event.anchor] = self._nodes - before
+        return node
+
+    def _count(self, alias: yaml.AliasEvent) -> None:
+        if alias.anchor not in self.anchors:
+            return  # nothing is called so; the base says it
+        if alias.anchor not in self._sizes:
+            raise _refusal(_ENDLESS, alias)
+        self._nodes += self._sizes[alias.anchor]
+        self._aliased += self._sizes[alias.anchor]
+        if self._aliased > MOST_ALIASED:
+            raise _refusal(_TOO_MUCH.format(name=alias.anchor), alias)
+
+
+def _refusal(what: str, event: Any) -> yaml.composer.ComposerError:
+    return yaml.composer.ComposerError(None, None, what, event.start_mark)
+
+
+class _Loader(_Composer, _BASE):  # type: ignore[misc]
     """YAML 1.2's core schema on PyYAML: only true and false are booleans; no dates, no base-60 numbers."""
+
+    def __init__(self, text: str) -> None:
+        _BASE.__init__(self, text)
+        self.begin()
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
     yaml_constructors: dict[Any, Any] = {  # noqa: RUF012
@@ -139,7 +202,11 @@ def mend(problem: Any) -> str:
 def load_yaml(path: Path) -> YamlFile:
     """Read one file. Raises ConfigError that names file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigError(f"{path}: is larger than {LARGEST:,} bytes; this is no configuration, or cut it in parts")
+        text = content.decode()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `lyttepost config init DIR` writes a complete set") from None
     except UnicodeDecodeError as error:
@@ -151,8 +218,9 @@ def load_yaml(path: Path) -> YamlFile:
 
 def parse_yaml(text: str, path: Path) -> YamlFile:
     """YAML text → data and lines. Raises ConfigError."""
-    loader = _Loader(text)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Loc, int] = {}
         if node is not None:
@@ -161,14 +229,16 @@ def parse_yaml(text: str, path: Path) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
+        problem = error.problem or error.context
+        # From 6.0.4 on the scanner, which is some way ahead, has a limit of its own.
+        problem = _ENDLESS if "nesting depth" in str(problem) else problem
+        raise ConfigError(f"{path}:{line}: not valid YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.reason}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not valid YAML: nested too deeply, or an alias stands in what it names") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return YamlFile(path, data, lines)
 
 

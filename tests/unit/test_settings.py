@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,9 @@ import yaml
 from pydantic import SecretStr
 
 from listener.config import (
+    DEEPEST,
     ENV_PREFIX,
+    MOST_ALIASED,
     SECTIONS,
     RawSettings,
     config_dir,
@@ -297,14 +301,66 @@ def test_broken_yaml_is_told_with_its_line(text: str, line: int, told: str) -> N
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["a: &a\n  b: *a\n", "a: " + "[" * 5_000 + "]" * 5_000])
-def test_yaml_without_an_end_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="nested too deeply, or an alias stands in what it names"):
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("x: 1\na: &a\n  b: *a\n", 3),
+        ("a: &a [1, [2, &b [*b]]]\n", 1),
+        ("a: " + "[" * 5_000 + "]" * 5_000, 1),
+        ("a:\n  " + "[" * DEEPEST + "]" * DEEPEST, 2),
+        ("".join("  " * level + "a:\n" for level in range(5_000)), DEEPEST),
+        ("a: 1\nb:\n  " + "- " * 5_000 + "x", 3),
+        ("{a: " * 5_000, 1),
+    ],
+)
+def test_yaml_without_an_end_is_refused(text: str, line: int) -> None:
+    with pytest.raises(ConfigError, match="nested too deeply, or an alias stands in what it names") as caught:
         parse_yaml(text, Path("tracks.yaml"))
+    assert str(caught.value).startswith(f"tracks.yaml:{line}: ")
+
+
+def laughs(lines: int, each: int = 9) -> str:
+    """So many lines of aliases, each standing for `each` of the line before."""
+    first = "a0: &a0 [" + ", ".join(["lol"] * each) + "]\n"
+    return first + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * each)}]\n" for n in range(1, lines))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(laughs(9), 4, id="nine lines"),
+        pytest.param(laughs(5_000, 2), 8, id="two each"),
+        pytest.param("a: &a {b: 1, c: 2}\nd:\n" + "  - *a\n" * 400, 203, id="one often"),
+        pytest.param("a: &a [1, 2]\n? *a\n: 1\nb:\n" + "  - {c: *a}\n" * 400, 337, id="as a key too"),
+        pytest.param(f"a: &a {'x' * 400_000}\nb:\n" + "  - *a\n" * 400, 5, id="one long text"),
+    ],
+)
+def test_what_aliases_stand_for_is_bounded_before_it_is_built(text: str, line: int) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError) as caught:
+            parse_yaml(text, Path("rules/x.yaml"))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert str(caught.value).startswith(f"rules/x.yaml:{line}: not valid YAML: the aliases up to *a")
+    assert str(caught.value).endswith("stand for more than 1,000 values; write out what is needed")
+    assert most < 20 * len(text) + 1_000_000
 
 
 def test_an_alias_serves() -> None:
     assert parse_yaml("a: &a [1]\nb: *a\n", Path("f")).data == {"a": [1], "b": [1]}
+    shared = parse_yaml("a: &a [1, 2, 3]\nb:\n" + "  - *a\n" * (MOST_ALIASED // 4), Path("f")).data["b"]
+    assert shared == [[1, 2, 3]] * 250
+
+
+def test_a_file_that_is_no_configuration_is_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("a: 1\n" + "# æ\n" * 250_000, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: is larger than 1,000,000 bytes")):
+        load_yaml(path)
+    path.write_text("a: 1\r\nb: |\r\n  x\r\n  y\r\n", encoding="utf-8")
+    assert load_yaml(path).data == {"a": 1, "b": "x\ny\n"}
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
