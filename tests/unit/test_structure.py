@@ -6,12 +6,16 @@ import ast
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from alerts.channels import CHANNELS
 from alerts.rules import TYPES
@@ -277,11 +281,121 @@ def test_the_readmes_second_command_sets_up_and_tests() -> None:
     assert any(re.fullmatch(r"\.venv/bin/pip install (-q )?-e '\.\[test\]'", step) for step in between)
 
 
+CI = ROOT / ".ci"
+
+
 def test_ci_runs_the_readmes_command_and_none_of_its_own() -> None:
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    script = (CI / "run").read_text(encoding="utf-8")
     assert "<!-- test -->" in script
     assert "pip install" not in script
-    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert os.access(CI / "run", os.X_OK)
+
+
+def test_ci_runs_the_unit_tests_on_the_lowest_versions_too() -> None:
+    """The README's set-up under the constraints, in an environment of its own, and its pytest on the unit tests."""
+    script = (CI / "run").read_text(encoding="utf-8")
+    assert '"$PYTHON" .ci/lowest.py >"$work/lowest.txt"' in script
+    assert re.search(r"^PIP_CONSTRAINT=\$work/lowest.txt .*here \"\$setup\" lowest", script, re.MULTILINE)
+    assert re.search(r"^ *run_tests lowest tests/unit ", script, re.MULTILINE)
+    assert re.search(r"^run_tests venv ", script, re.MULTILINE)
+
+
+def ranges() -> list[Requirement]:
+    read = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, build = read["project"], read["build-system"]["requires"]
+    extras = chain(*project["optional-dependencies"].values())
+    return [Requirement(one) for one in (*build, *project["dependencies"], *extras)]
+
+
+def test_the_lowest_versions_are_those_of_every_range() -> None:
+    done = subprocess.run(
+        [sys.executable, str(CI / "lowest.py")], capture_output=True, text=True, check=True, timeout=60
+    )
+    found = {one.name: one for one in map(Requirement, done.stdout.splitlines())}
+    assert found.keys() == {one.name for one in ranges()}
+    for one in ranges():
+        (floor,) = (spec.version for spec in one.specifier if spec.operator == ">=")
+        assert str(found[one.name].specifier) == f"=={floor}"
+        assert found[one.name].marker == one.marker
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ('["a>=1", "b<3"]', "'b<3' has no lowest version; write name>=version"),
+        ('["a>=1", "a>=2,<3"]', "a has two lowest versions; write the same at each place"),
+    ],
+)
+def test_a_range_without_one_lowest_version_is_an_error(tmp_path: Path, wanted: str, told: str) -> None:
+    script = tmp_path / ".ci" / "lowest.py"
+    script.parent.mkdir()
+    shutil.copy(CI / "lowest.py", script)
+    text = f"[build-system]\nrequires = []\n[project]\ndependencies = {wanted}\noptional-dependencies = {{}}\n"
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"pyproject.toml: {told}\n")
+
+
+FLAKY = """
+import pathlib
+import pytest
+
+@pytest.mark.parametrize("n", range(FAILING))
+def test_late(n):
+    tried = pathlib.Path(f"tried-{n}")
+    was_there = tried.exists()
+    tried.touch()
+    assert was_there, "not within 20 s"
+
+def test_wrong():
+    assert WRONG
+
+def test_right():
+    pass
+"""
+
+TRYING = """
+work=$PWD bin=$1 tests=$1/pytest retried=$PWD/retried; : >"$retried"
+step() { echo "==> $*"; }
+within_limit() { "$@"; }
+here() { echo "$1"; }
+ln -s "$2/.ci" .ci
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is bash")
+@pytest.mark.parametrize(
+    ("failing", "right", "code"),
+    [(0, "True", 0), (2, "True", 0), (2, "False", 1), (5, "True", 1)],
+    ids=["green", "late", "wrong", "too many"],
+)
+def test_what_ci_tries_once_more_is_listed_with_both_outcomes(
+    tmp_path: Path, failing: int, right: str, code: int
+) -> None:
+    (function,) = re.findall(
+        r"^run_tests\(\) \{.*?^\}$", (CI / "run").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    test = FLAKY.replace("FAILING", str(failing)).replace("WRONG", right)
+    (tmp_path / "test_it.py").write_text(test, encoding="utf-8")
+    bin = Path(sys.executable).parent
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{TRYING}{function}\nrun_tests venv test_it.py ''", "-", bin, ROOT],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    listed = (tmp_path / "retried").read_text(encoding="utf-8").splitlines()
+    late = [
+        f"test_it.py::test_late[{n}] first: failed: AssertionError: not within 20 s assert False second: passed"
+        for n in range(failing)
+    ]
+    wrong = ["test_it.py::test_wrong first: failed: assert False second: failed: assert False"] * (right == "False")
+    tried = [" ".join(" ".join(listed[at : at + 3]).split()) for at in range(0, len(listed), 3)]
+    assert tried == ([] if failing > 4 else [*late, *wrong])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is bash")
