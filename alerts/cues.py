@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from listener.config import YamlFile, load_yaml
 from listener.errors import ConfigError
+from listener.fields import LONGEST_WHY
 from listener.records import Kind
 
 ASKS = "?"
@@ -53,7 +54,7 @@ class Group(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    why: str = Field(min_length=1)
+    why: str = Field(min_length=1, max_length=LONGEST_WHY)
     kind: Kind | None = None
     at: At = At.ANYWHERE
     within: In = Field(default=In.ANY, alias="in")

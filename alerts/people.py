@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from alerts.channels import CHANNELS
 from listener.config import Loc, load_yaml
 from listener.errors import ConfigError
+from listener.fields import LONGEST_NAME
 from listener.records import Severity
 from listener.units import parse_duration
 
@@ -89,7 +90,7 @@ class Way(_Strict):
 
 
 class Person(_Strict):
-    name: str
+    name: Annotated[str, Field(max_length=LONGEST_NAME)]
     contacts: Annotated[tuple[Way, ...], Field(min_length=1)]
 
 

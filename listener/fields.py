@@ -15,6 +15,12 @@ from listener.units import parse_instant
 SCHEMA_VERSION = 1
 LONGEST = 10 * 365 * 86400.0
 """Seconds: how far back a command may look, and how long it may put off its review."""
+LONGEST_NAME = 100
+"""Characters of an incident's name, and of whoever decides."""
+LONGEST_WHY = 1_000
+"""Characters of a reason."""
+MOST_TRACKS = 1_000
+"""Tracks of one incident, and standing ones. What is on `control` already is read whatever its size."""
 
 
 def reader(value: bytes, kind: str) -> Callable[..., Any]:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from listener.fields import MOST_TRACKS
+
 if TYPE_CHECKING:
     from listener.config import Loc, YamlFile
 
@@ -203,6 +205,10 @@ def load_standing(file: YamlFile) -> tuple[str, ...]:
             if tracks and known != file.line(loc):
                 raise file.error(loc, f"{track} stands twice; it is on line {known} already")
             tracks.append(track)
+            if len(tracks) > MOST_TRACKS:
+                raise file.error(
+                    loc, f"there are more than {MOST_TRACKS:,} standing tracks; choose what people would write"
+                )
     return tuple(tracks)
 
 

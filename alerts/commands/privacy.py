@@ -11,7 +11,7 @@ from alerts import ledger
 from alerts.register import Register
 from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
-from listener.commands import Data, Json, Why, local, open_live_topics, out_json, out_table, reason, say
+from listener.commands import Data, Json, Why, local, open_live_topics, out_json, out_table, reason, say, storable
 from listener.config import data_dir
 from listener.errors import LyttepostError, Refused
 from listener.forget import forget_posts
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make us forget a post; prove that nothing is kept too long.", no_args_is_help=True)
 
-Who = Annotated[str, typer.Option("--by", metavar="WHO", help="Who decides.")]
+Who = Annotated[str, typer.Option("--by", metavar="WHO", callback=lambda by: storable(by, "--by"), help="Who decides.")]
 SLACK = timedelta(hours=1)
 """Retention runs each hour, so a record may be so much older than its limit."""
 

@@ -18,7 +18,7 @@ import typer
 from alerts.messages import OSLO
 from alerts.replaying import Replay, Summary, Told, replaying
 from listener.clock import SystemClock
-from listener.commands import Json, out, out_json, say
+from listener.commands import Json, out, out_json, say, storable
 from listener.config import raw_settings
 from listener.records import Event
 from listener.service import settle_memory
@@ -58,7 +58,7 @@ def replay(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--track") from None
     pace = speed_of(speed)
-    title = name or ("standard input" if file == "-" else Path(file).name.split(".")[0])
+    title = storable(name, "--name") or ("standard input" if file == "-" else Path(file).name.split(".")[0])
     started = time.perf_counter()
     with (
         ending_cleanly(),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from listener.fields import LONGEST_NAME, LONGEST_WHY
 from listener.mode import Mode
 from listener.records import AuthorClass, Event, Finding, Kind, Model, Origin, Reach, Severity
 from listener.units import parse_duration
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 PLACEHOLDERS = ("count", "authors", "posts", "timeframe", "key")
 """What a headline may be filled with."""
+MOST_EXAMPLES = 50
+"""Examples of one rule."""
+MOST_LINES = 200
+"""Lines of findings, and of alerts, of one example; a line may stand for more by `repeat`."""
+LONGEST_HEADLINE = 300
+"""Characters."""
 
 
 class CountBy(StrEnum):
@@ -72,7 +79,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Span = Annotated[Duration, AfterValidator(_positive)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Values = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-Headline = Annotated[str, Field(min_length=1), AfterValidator(_headline)]
+Headline = Annotated[str, Field(min_length=1, max_length=LONGEST_HEADLINE), AfterValidator(_headline)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -113,10 +120,10 @@ class ExampleAlert(Model):
 class Example(Model):
     """Findings in, alerts out: all of them, in order. `until` lets time pass after the last finding."""
 
-    name: str = Field(min_length=1)
-    findings: tuple[ExampleFinding, ...] = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    findings: tuple[ExampleFinding, ...] = Field(min_length=1, max_length=MOST_LINES)
     until: Duration = timedelta()
-    alerts: tuple[ExampleAlert, ...]
+    alerts: tuple[ExampleAlert, ...] = Field(max_length=MOST_LINES)
 
 
 class RuleSpec(Model):
@@ -129,7 +136,7 @@ class RuleSpec(Model):
 
     name: str = Field(pattern=r"^\w[\w .:/-]*$", max_length=60)
     type: str
-    why: str = ""
+    why: str = Field(default="", max_length=LONGEST_WHY)
     severity: Severity = Severity.WARNING
     to: str = Field(default="duty", pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$")
     modes: tuple[Mode, ...] = Field(default=(Mode.CRISIS,), min_length=1)
@@ -140,7 +147,7 @@ class RuleSpec(Model):
     aggregation: Span | None = None
     tiltakskort: str | None = None
     texts: Mapping[Literal["nb", "en"], Headline] = Field(default_factory=dict)
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] = Field(default=(), max_length=MOST_EXAMPLES)
 
     @model_validator(mode="after")
     def _doubles(self) -> Self:

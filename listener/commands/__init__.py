@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
+from listener.fields import LONGEST_NAME, LONGEST_WHY
 from listener.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
@@ -24,8 +25,51 @@ Data = Annotated[
     str | None,
     typer.Option("--data", metavar="DIR", help="Folder of all state; else LYTTEPOST_DATA, else the platform's."),
 ]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; it is kept in the history.")]
-By = Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who decides; else the operating system's user.")]
+
+
+def storable(text: str, name: str, longest: int = LONGEST_NAME) -> str:
+    """What a person wrote, without blanks around it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("is no UTF-8 text", param_hint=name) from None
+    plain = text.strip()
+    if len(plain) > longest:
+        told = f"is {len(plain):,} characters long; write at most {longest:,}"
+        raise typer.BadParameter(told, param_hint=name)
+    return plain
+
+
+def reason(why: str) -> str:
+    """A reason that says something."""
+    if not why.strip():
+        raise typer.BadParameter("say why; it is kept in the history", param_hint="--why")
+    return storable(why, "--why", LONGEST_WHY)
+
+
+def _who(by: str | None) -> str | None:
+    return None if by is None else storable(by, "--by")
+
+
+# Read before the command begins: one that is refused has done nothing.
+Why = Annotated[
+    str,
+    typer.Option(
+        "--why",
+        metavar="TEXT",
+        callback=reason,
+        help=f"Why, in at most {LONGEST_WHY:,} characters; it is kept in the history.",
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="WHO",
+        callback=_who,
+        help=f"Who decides, at most {LONGEST_NAME} characters; else the operating system's user.",
+    ),
+]
 
 
 class LazyGroup(TyperGroup):
@@ -100,21 +144,6 @@ def user(by: str | None) -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
-
-
-def reason(why: str) -> str:
-    """A reason that says something."""
-    if not why.strip():
-        raise typer.BadParameter("say why; it is kept in the history", param_hint="--why")
-    return storable(why, "--why")
-
-
-def storable(text: str, name: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("is no UTF-8 text", param_hint=name) from None
-    return text.strip()
 
 
 def duration(text: str, name: str) -> timedelta:

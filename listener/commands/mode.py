@@ -39,17 +39,23 @@ from listener.control import (
     wait_for_followers,
 )
 from listener.errors import NotFollowed, Refused
-from listener.fields import LONGEST
-from listener.mode import Action, Command, Result, State
+from listener.fields import LONGEST, LONGEST_NAME, MOST_TRACKS
+from listener.mode import Action, Command, Incident, Result, State, apply, encode_command
 from listener.tracks import account_track, canonical, place_track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+NAMED = f"What it is called, such as 'Brann, Ullevål'; at most {LONGEST_NAME} characters."
 Tracks = Annotated[
     list[str] | None,
-    typer.Option("--track", metavar="PHRASE", help="Listen for these words, a #hashtag or word*; may be repeated."),
+    typer.Option(
+        "--track",
+        metavar="PHRASE",
+        help=f"Listen for these words, a #hashtag or word*; may be repeated. An incident has at most {MOST_TRACKS:,}.",
+    ),
 ]
+ADDED = f"Listen for it too; may be repeated. An incident has at most {MOST_TRACKS:,}."
 Accounts = Annotated[
     list[str] | None, typer.Option("--account", metavar="@X", help="Listen for an account; may be repeated.")
 ]
@@ -80,7 +86,7 @@ def show(context: typer.Context, json: Json = False, data: Data = None) -> None:
 
 def crisis(
     context: typer.Context,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What it is called, such as 'Brann, Ullevål'.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAMED)],
     why: Why,
     track: Tracks = None,
     account: Accounts = None,
@@ -126,9 +132,7 @@ def change(
         str, typer.Option("--incident", metavar="ID", help="Which incident; `lyttepost mode` lists them.")
     ],
     why: Why,
-    add_track: Annotated[
-        list[str] | None, typer.Option("--add-track", metavar="PHRASE", help="Listen for it too; may be repeated.")
-    ] = None,
+    add_track: Annotated[list[str] | None, typer.Option("--add-track", metavar="PHRASE", help=ADDED)] = None,
     drop_track: Annotated[
         list[str] | None,
         typer.Option("--drop-track", metavar="PHRASE", help="Listen for it no more; may be repeated."),
@@ -203,11 +207,17 @@ def _seconds(setting: str, given: str | None, default: str) -> float:
 
 
 def _switch(context: typer.Context, command: Command, no_wait: bool, json: bool, data: str | None) -> None:
+    _require_few(command.add)
     bus, clock = open_live_bus(data), SystemClock()
     context.find_root().obj = bus  # open to the end: closing it takes longer than the switch (see `lyttepost.main`)
     control = Control(bus)
     if command.incident:
         _require_open(control.refresh(), command.incident)
+    if command.add:
+        state = control.refresh()
+        after = apply(state, state.epoch + 1, encode_command(command))
+        for incident in after.listening:
+            _require_few(incident.tracks, state.incidents.get(incident.id))
     transition = control.append(command)
     if transition.result is Result.REFUSED:
         raise Refused(f"{command.incident} is not open any more; `lyttepost mode` lists what is")
@@ -220,6 +230,13 @@ def _switch(context: typer.Context, command: Command, no_wait: bool, json: bool,
     found = wait_for_followers(bus, transition.offset, clock)
     report(control.state, found, json)
     _require_followed(found)
+
+
+def _require_few(tracks: Sequence[str], before: Incident | None = None) -> None:
+    """Raises BadParameter for an incident that would grow beyond what it may have."""
+    if len(tracks) > max(MOST_TRACKS, len(before.tracks) if before else 0):
+        told = f"{len(tracks):,} tracks; an incident has at most {MOST_TRACKS:,}. Choose those that people would write"
+        raise typer.BadParameter(told, param_hint="--track")
 
 
 def _require_followed(found: list[Follower]) -> None:

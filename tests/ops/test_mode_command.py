@@ -170,6 +170,15 @@ USAGE = {
     "no reason to calm": "mode calm",
     "a blank reason to calm": "mode calm --why \xa0",
     "a blank incident to calm": "mode calm --why over --incident \xa0",
+    "a name without an end": f"mode crisis --name {'x' * 101} --why meldt",
+    "a reason without an end": f"mode crisis --name Brann --why {'x' * 100_000}",
+    "a reason to calm without an end": f"mode calm --why {'x' * 1_001}",
+    "a reason to change without an end": f"mode change --incident b-0 --add-track brann --why {'x' * 1_001}",
+    "a person without an end": f"mode crisis --name Brann --why meldt --by {'x' * 101}",
+    "tracks without an end": "mode crisis --name Brann --why meldt" + "".join(f" --track t{n}" for n in range(1_001)),
+    "a purge for a reason without an end": f"privacy purge 1 --by kari --why {'x' * 1_001}",
+    "a purge by a person without an end": f"privacy purge 1 --why bedt --by {'x' * 101}",
+    "a budget for a reason without an end": f"x budget raise --to 5 --why {'x' * 1_001}",
     "an unknown flag": "mode --shout",
     "an unknown switch": "mode panic",
     "an unknown command": "panic",
@@ -185,6 +194,30 @@ def test_wrong_words_are_refused_with_2_and_nothing_is_written(house: House, wor
     assert result.stderr
     assert not result.stdout
     assert not house.folder.exists()
+
+
+def test_what_is_at_a_bound_is_within_it(house: House) -> None:
+    words = "--name", "ø" * 100, "--why", "å" * 1_000, "--by", "æ" * 100, "--no-wait", "--json"
+    opened = json.loads(house.done("mode", "crisis", *words))
+    assert (opened["incidents"][0]["name"], opened["incidents"][0]["why"]) == ("ø" * 100, "å" * 1_000)
+
+
+def test_an_incident_grows_to_its_bound_and_no_further(house: House) -> None:
+    """By the same name again, and by a change; what takes away is always taken."""
+    tracks = [word for n in range(999) for word in ("--track", f"ord{n}")]
+    house.done("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait", *tracks)
+    again = "mode", "crisis", "--name", "brann", "--why", "mer", "--no-wait"
+    change = "mode", "change", "--incident", "brann-0", "--why", "mer", "--no-wait"
+    for words in ((*again, "--track", "a1", "--track", "a2"), (*change, "--add-track", "a1", "--add-track", "a2")):
+        result = house.says(*words)
+        assert result.returncode == 2
+        assert "1,001 tracks; an incident has at most 1,000" in result.stderr
+    house.done(*again, "--track", "a1", "--track", "ord7")
+    assert house.says(*change, "--add-track", "a2").returncode == 2
+    house.done(*change, "--add-track", "a2", "--drop-track", "a1")
+    shown = json.loads(house.done("mode", "--json"))
+    assert len(shown["incidents"][0]["tracks"]) == 1_000
+    assert len(house.history()) == 3, "what was refused is not kept"
 
 
 def test_bytes_that_are_no_text_are_refused(house: House) -> None:

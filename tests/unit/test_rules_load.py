@@ -15,6 +15,7 @@ from listener.errors import ConfigError
 
 HEAD = "name: a\ntype: frequency\nwhy: because a test wants it\n"
 GOOD = HEAD + "timeframe: 5m\nnum_events: 3\n"
+EXAMPLE = "  - name: a\n    findings: [{}]\n    alerts: []\n"
 
 
 def load(folder: Path, text: str, **more: object) -> object:
@@ -62,6 +63,12 @@ def load_rules_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
         ("name: a\nwhy: because a test wants it\n", 1, "type: must be set; known:"),
         ("name: a\ntype: any\nwhy: because a test wants it\nnum_events: 3\n", 4, "num_events: no such setting"),
         ("name: a\ntype: new_term\nwhy: because a test wants it\n", 1, "fields: must be set"),
+        (GOOD.replace("name: a", "name: " + "a" * 61), 1, "name: String should have at most 60 characters"),
+        (HEAD.replace("because", "x" * 1_001), 3, "why: String should have at most 1000 characters"),
+        (GOOD + "examples:\n" + EXAMPLE * 51, 6, "examples: Tuple should have at most 50 items"),
+        (GOOD + f"examples:\n  - name: a\n    alerts: []\n    findings: [{'{}, ' * 201}]\n", 9, "at most 200 items"),
+        (GOOD + "examples:\n" + EXAMPLE.replace("name: a", "name: " + "a" * 101), 7, "at most 100 characters"),
+        (GOOD + "texts: {nb: '" + "x" * 301 + "'}\n", 6, "texts.nb: String should have at most 300 characters"),
         ("- 7\n", 1, "must be a rule: a mapping"),
         ("", 1, "must be a rule or a list of rules"),
         ("a: [\n", 2, "not valid YAML"),

@@ -100,6 +100,13 @@ def test_an_empty_file_has_no_standing_tracks() -> None:
     assert load_standing(parse_yaml("", Path("t.yaml"))) == ()
 
 
+def test_standing_tracks_have_a_bound() -> None:
+    text = "phrases:\n" + "".join(f"  - ord{n}\n" for n in range(1_000))
+    assert len(load_standing(parse_yaml(text, Path("t.yaml")))) == 1_000
+    with pytest.raises(ConfigError, match=r"^t.yaml:1003: hashtags.0: there are more than 1,000 standing tracks"):
+        load_standing(parse_yaml(f"{text}hashtags:\n  - en\n", Path("t.yaml")))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
