@@ -49,16 +49,57 @@ class Tree(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def read_secret(value: SecretStr | None, file: Path | None, name: str) -> SecretStr | None:
-    """The secret, from the setting or else from its file. Raises ConfigError when both are set or the file is unfit."""
-    if file is None:
-        return value
-    if value is not None:
+def read_secret(value: SecretStr | None, file: Path | None, name: str, *, header: bool = False) -> SecretStr | None:
+    """The secret, from the setting or else from its file; None when neither is set.
+
+    `header`: it is sent in an HTTP header, which holds visible ASCII characters only. Raises ConfigError that names the
+    setting, and the file, when both are set, when the file is unfit, or when what is in it can be no secret.
+    """
+    if value is not None and file is not None:
         raise ConfigError(f"{name} and {name}_file are both set; keep one of them")
+    if file is not None:
+        return SecretStr(clean_secret(_text_of(file, f"{name}_file"), f"{name}_file: {file}", header=header))
+    return None if value is None else SecretStr(clean_secret(value.get_secret_value(), name, header=header))
+
+
+def clean_secret(text: str, where: str, *, header: bool = False) -> str:
+    """A secret as it was pasted or saved, without white space and byte order marks around it.
+
+    `where` begins each message: the setting, and its file. No message holds any part of the secret.
+    """
+    secret = text.strip(_AROUND)
+    if not secret:
+        raise ConfigError(f"{where} is empty; write the secret there, or leave the setting out")
+    if len(secret.splitlines()) > 1:
+        raise ConfigError(f"{where} holds several lines; it must hold the secret alone, on one line")
+    if header and secret[:7].casefold() == "bearer ":
+        raise ConfigError(f"{where} begins with the word Bearer; leave it out and keep only what follows it")
+    for place, char in enumerate(secret, 1):
+        if not char.isprintable() or (header and not "!" <= char <= "~"):
+            what = "white space" if char.isspace() else "a character that no such secret has"
+            raise ConfigError(f"{where} holds {what} at place {place} of {len(secret)}; copy the secret again")
+    return secret
+
+
+_AROUND: Final = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\u2028\u2029\u200b\u2060\ufeff"
+"""What a secret never begins or ends with: white space, and the invisible marks that editors and web pages add."""
+_LONGEST_SECRET: Final = 64 * 1024
+
+
+def _text_of(file: Path, where: str) -> str:
     try:
-        text = file.expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}_file: {file} cannot be read ({type(error).__name__})") from None
-    if not text:
-        raise ConfigError(f"{name}_file: {file} is empty")
-    return SecretStr(text)
+        path = file.expanduser()
+        with path.open("rb") as opened:
+            raw = opened.read(_LONGEST_SECRET + 1)
+    except IsADirectoryError:
+        raise ConfigError(f"{where}: {file} is a folder; name the file in it that holds the secret") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{where}: {file} cannot be read ({type(error).__name__})") from None
+    if len(raw) > _LONGEST_SECRET:
+        raise ConfigError(f"{where}: {file} is too large to be a secret; is it the right file?")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{where}: {file} cannot be read ({type(error).__name__}); save it as UTF-8 (or ASCII) text"
+        ) from None

@@ -136,6 +136,33 @@ def test_check_without_a_token_says_what_is_missing(home: Mapping[str, str]) -> 
     assert "x.bearer_token" in done.stderr
 
 
+def with_token_file(fake: FakeX, env: Mapping[str, str], path: Path) -> dict[str, str]:
+    return {**env, "LYTTEPOST_X__BASE_URL": fake.url, "LYTTEPOST_X__BEARER_TOKEN_FILE": str(path)}
+
+
+def test_a_token_file_with_a_byte_order_mark_opens_x(home: Mapping[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "token.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + TOKEN.encode() + b"\r\n")
+    with FakeX(bearer=TOKEN) as fake:
+        done = command(with_token_file(fake, home, file), "x", "check", "--track", "granvik")
+        assert done.returncode == 0, done.stderr
+        assert "accepted" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("x", "check", "--track", "granvik"), ("doctor",), ("run", "--role", "listener")])
+def test_a_token_that_is_none_is_a_configuration_error_that_names_its_file(
+    home: Mapping[str, str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "token.txt"
+    file.write_text(f"\u201c{TOKEN}\u201d\n", encoding="utf-8")
+    with FakeX(bearer=TOKEN) as fake:
+        done = command(with_token_file(fake, home, file), *words)
+        assert done.returncode == 4, done.stderr
+        assert f"x.bearer_token_file: {file} holds a character" in done.stderr
+        assert TOKEN not in done.stdout + done.stderr
+        assert fake.requests() == []
+
+
 def test_no_gap_is_an_empty_list(home: Mapping[str, str]) -> None:
     done = command(home, "gaps", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])

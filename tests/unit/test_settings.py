@@ -224,13 +224,58 @@ def test_a_secret_comes_from_its_file(tmp_path: Path) -> None:
         (None, r"x\.bearer_token_file: .*token cannot be read \(FileNotFoundError\)"),
         (b" \n", r"x\.bearer_token_file: .*token is empty"),
         (b"\xff\xfe", r"x\.bearer_token_file: .*token cannot be read \(UnicodeDecodeError\)"),
+        ("AAAA%2B".encode("utf-16"), r"token cannot be read \(UnicodeDecodeError\); save it as UTF-8"),
+        (b"AAAA\nBBBB\n", r"x\.bearer_token_file: .*token holds several lines"),
+        (b"AAAA\rBBBB", r"holds several lines"),
+        ("AAAA\u2028BBBB".encode(), r"holds several lines"),
+        (b"AAAA BBBB", r"holds white space at place 5 of 9"),
+        (b"AAAA\x00BBBB", r"holds a character that no such secret has at place 5 of 9"),
+        ("AAAÅ".encode(), r"holds a character that no such secret has at place 4 of 4"),
+        ("AA\u200bAA".encode(), r"holds a character that no such secret has at place 3 of 5"),
+        ("\u201cAAAA\u201d".encode(), r"holds a character that no such secret has at place 1 of 6"),
+        (b"Bearer AAAA", r"begins with the word Bearer"),
+        (b"\xef\xbb\xbf\r\n", r"x\.bearer_token_file: .*token is empty"),
+        (b"A" * 70_000, r"token is too large to be a secret"),
     ],
 )
 def test_a_secrets_file_that_holds_none_is_told(tmp_path: Path, content: bytes | None, told: str) -> None:
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(ConfigError, match=told):
-        read_secret(None, tmp_path / "token", "x.bearer_token")
+        read_secret(None, tmp_path / "token", "x.bearer_token", header=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n", f"\u00a0{SECRET}\u200b\n".encode(), f"\n\n\t{SECRET} \n\n".encode()],
+)
+def test_what_an_editor_puts_around_a_secret_is_taken_off(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "token").write_bytes(content)
+    assert read_secret(None, tmp_path / "token", "x.bearer_token", header=True) == SecretStr(SECRET)
+    assert read_secret(SecretStr(content.decode()), None, "x.bearer_token", header=True) == SecretStr(SECRET)
+
+
+def test_a_token_in_the_settings_is_read_as_one_in_a_file() -> None:
+    for text in ("", " ", "AAAA\nBBBB", "AAAÅ"):
+        with pytest.raises(ConfigError, match=r"^x\.bearer_token ") as caught:
+            read_secret(SecretStr(text), None, "x.bearer_token", header=True)
+        assert "AAA" not in str(caught.value)
+
+
+def test_a_folder_in_place_of_a_secrets_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"x\.bearer_token_file: .* is a folder; name the file in it"):
+        read_secret(None, tmp_path, "x.bearer_token", header=True)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "~nobody-of-this-name/token"])
+def test_a_path_that_names_no_file_is_told(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"x\.bearer_token_file: .* cannot be read"):
+        read_secret(None, Path(name), "x.bearer_token")
+
+
+def test_a_password_may_hold_what_no_header_holds(tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes("\ufeffblå bær 17\r\n".encode())
+    assert read_secret(None, tmp_path / "password", "bus.kafka.sasl.password") == SecretStr("blå bær 17")
 
 
 def test_a_secret_and_its_file_are_one_too_many(tmp_path: Path) -> None:
