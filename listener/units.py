@@ -5,6 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+LONGEST = timedelta(days=36_500)
+"""Of a duration: a century from any instant of ours is still in the calendar."""
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""Instants that a calendar can still add to and take from."""
+
+_MOST_CHARACTERS = 64
+"""Of a duration or an instant; what is longer is neither, and is not looked at further."""
+_LEAP_SECOND = re.compile(r"(\d{4}-?\d\d-?\d\d\D\d\d:?\d\d:?)60((?:[.,]\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?)", re.IGNORECASE)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -12,13 +20,15 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 def parse_duration(text: str) -> timedelta:
     """`90s`, `5m`, `1h30m`, `30d` → timedelta. Raises ValueError on anything else, a bare number included."""
     compact = text.strip().replace(" ", "")
-    parts = _PART.findall(compact)
+    parts = _PART.findall(compact) if len(compact) <= _MOST_CHARACTERS else []
     if not parts or "".join(n + u for n, u in parts) != compact:
-        raise ValueError(f"{text!r} is no duration; write it like 10s, 5m, 1h30m or 30d")
-    try:
-        return timedelta(seconds=sum(float(n) * _SECONDS[u] for n, u in parts))
-    except OverflowError:
-        raise ValueError(f"{text!r} is too long a duration; write it like 10s, 5m, 1h30m or 30d") from None
+        raise ValueError(f"{_shortened(text)} is no duration; write it like 10s, 5m, 1h30m or 30d")
+    seconds = sum(float(n) * _SECONDS[u] for n, u in parts)
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(
+            f"{_shortened(text)} is too long a duration; write it like 10s, 5m, 1h30m or 30d, up to {LONGEST.days}d"
+        )
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:
@@ -34,13 +44,39 @@ def format_duration(value: timedelta) -> str:
 
 def parse_instant(text: str) -> datetime:
     """RFC 3339 → aware datetime in UTC. Raises ValueError on a time without an offset."""
-    value = datetime.fromisoformat(text.strip())
+    value = parse_time(text)
     if value.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; end it with Z or an offset such as +01:00")
     try:
         return value.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is out of range") from None
+
+
+def parse_time(text: str) -> datetime:
+    """The same, where an offset may be missing: then a naive datetime. Every instant from outside is read here.
+
+    A leap second is the second after it, as most clocks have it. Raises ValueError.
+    """
+    plain = text.strip()
+    if len(plain) > _MOST_CHARACTERS:
+        raise ValueError(f"{_shortened(text)} is no instant")
+    leap = _LEAP_SECOND.fullmatch(plain) if "60" in plain else None
+    if leap is not None:
+        plain = f"{leap[1]}59{leap[2]}"
+    if plain.endswith("z"):
+        plain = plain[:-1] + "Z"
+    value = datetime.fromisoformat(plain)
+    if leap is None:
+        return value
+    try:
+        return value + timedelta(seconds=1)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of range") from None
+
+
+def _shortened(text: str) -> str:
+    return repr(text) if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]!r}…"
 
 
 def format_instant(value: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -31,7 +32,25 @@ def test_a_duration_is_read_with_its_units(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "6", "6x", "h", "-6h", "6h!", "6 timer", "PT6H", "1h30", "1,5h", "inf", "1e3s", "9" * 20 + "w"]
+    "text",
+    [
+        "",
+        " ",
+        "6",
+        "6x",
+        "h",
+        "-6h",
+        "6h!",
+        "6 timer",
+        "PT6H",
+        "1h30",
+        "1,5h",
+        "inf",
+        "1e3s",
+        "9" * 20 + "w",
+        "36501d",
+        "9" * 500 + "w",
+    ],
 )
 def test_what_is_no_duration_is_refused_with_the_mend(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 10s, 5m, 1h30m or 30d"):
@@ -59,6 +78,7 @@ def test_a_duration_written_and_read_again_is_the_same(milliseconds: int) -> Non
         "2031-02-03T05:05:06+01:00",
         " 2031-02-03T04:05:06.000+00:00 ",
         "2031-02-02T23:05:06-05:00",
+        "2031-02-03t04:05:06z",
     ],
 )
 def test_an_instant_is_the_same_in_any_offset(text: str) -> None:
@@ -73,10 +93,44 @@ def test_an_instant_without_a_zone_is_refused_with_the_mend(text: str) -> None:
         parse_instant(text)
 
 
-@pytest.mark.parametrize("text", ["", "in the morning", "2031-02-30T04:05:06Z", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2016-12-31T23:59:60Z", 0),
+        ("2016-12-31t15:59:60.5-08:00", 0.5),
+        ("2017-01-01 00:59:60+01:00", 0),
+    ],
+)
+def test_a_leap_second_is_the_second_after_it(text: str, seconds: float) -> None:
+    assert parse_instant(text) == datetime(2017, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "in the morning",
+        "2031-02-30T04:05:06Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:60Z",
+        "2016-12-31T23:59:61Z",
+        "2016-12-31T23:60:60Z",
+        "2031-02-03T04:05:06Z" + "0" * 100,
+    ],
+)
 def test_what_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse_instant(text)
+
+
+@given(
+    st.text(max_size=30)
+    | st.from_regex(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:60(\.\d+)?([Zz]|[+-]\d\d:\d\d)", fullmatch=True)
+)
+def test_no_text_is_more_than_refused(text: str) -> None:
+    for read in (parse_instant, parse_duration):
+        with suppress(ValueError):
+            read(text)
 
 
 def test_an_instant_is_written_in_utc_with_fractions_only_where_there_are_any() -> None:
