@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic_core import from_json
-
 from listener.errors import ConfigError
-from listener.lines import Broken, LineReader
+from listener.lines import Broken, LineReader, read_json
 from listener.match import hashtags_in
 from listener.records import Author, Post
 from listener.seen import SeenIds
@@ -61,8 +59,8 @@ def plain_post(raw: Any, source: str) -> Post:
         raise x.Unusable(Reason.NOT_A_POST)
     if not _OF_X.isdisjoint(raw):
         said = raw.get("author")
-        user = said if isinstance(said, dict) else {"username": raw.get("username")}
-        return x.parse_post(raw, x.Includes({"users": [{**user, "id": raw.get("author_id")}]}), source)
+        user = said if isinstance(said, dict) else {"username": said or raw.get("username")}
+        return x.parse_post({**raw, "author": user}, x.Includes(None), source)
     post_id, text = x.text_of(raw, "id"), x.unescape(x.text_of(raw, "text"))
     return x.build(
         source=source,
@@ -71,10 +69,10 @@ def plain_post(raw: Any, source: str) -> Post:
         text=text,
         lang=x.as_text(raw.get("lang")),
         author=_author(raw),
-        repost_of=_id(raw.get("repost_of")),
-        reply_to=_id(raw.get("reply_to")),
-        quote_of=_id(raw.get("quote_of")),
-        edits=x.texts(raw.get("edits")),
+        repost_of=x.as_id(raw.get("repost_of")),
+        reply_to=x.as_id(raw.get("reply_to")),
+        quote_of=x.as_id(raw.get("quote_of")),
+        edits=x.ids(raw.get("edits")),
         hashtags=x.texts(raw.get("hashtags")) or hashtags_in(text),
         links=x.texts(raw.get("links")),
         place=x.as_text(raw.get("place")),
@@ -88,15 +86,13 @@ def _author(raw: dict[str, Any]) -> Author | None:
     name = said if isinstance(said, str) else user.get("username") or user.get("handle")
     handle = x.as_text(name or raw.get("username") or raw.get("handle"))
     # Without an id the handle serves, written as privacy writes one: so author and mentions get the same pseudonym.
-    author_id = _id(raw.get("author_id") or user.get("id")) or (f"@{handle.casefold()}" if handle else None)
+    author_id = (
+        x.as_id(raw.get("author_id")) or x.as_id(user.get("id")) or (f"@{handle.casefold()}" if handle else None)
+    )
     if author_id is None:
         return None
     metrics = user.get("public_metrics") or {"followers_count": user.get("followers", raw.get("followers"))}
     return x.make_author(author_id, user | {"username": handle, "public_metrics": metrics})
-
-
-def _id(raw: Any) -> str | None:
-    return str(raw) if type(raw) is int else x.as_text(raw) or None
 
 
 def _parsed(reader: LineReader, source: str) -> Iterator[Offered | None]:
@@ -122,23 +118,28 @@ def _parsed(reader: LineReader, source: str) -> Iterator[Offered | None]:
 
 def _judge(number: int, content: bytes | Broken, reader: LineReader, source: str, seen: SeenIds) -> Offered:
     if isinstance(content, Broken):
-        bad = BadLine(content.reason, f"{reader.path}:{number}", content.length, content.digest)
-        return Offered(number, content, bad=(bad,))
-    line = Offered(number, content)
+        broken = BadLine(content.reason, f"{reader.path}:{number}", content.length, content.digest)
+        return Offered(number, content, bad=(broken,))
+    posts: list[Post] = []
+    bad: list[BadLine] = []
+    bad_of: dict[Reason, BadLine] = {}
+    duplicates = 0
     for item in _items(content, source, reader):
         if isinstance(item, Reason):
-            line.bad += (_bad(item, reader.path, number, content),)
+            if item not in bad_of:
+                bad_of[item] = _bad(item, reader.path, number, content)
+            bad.append(bad_of[item])
         elif seen.add(item.id):
-            line.posts += (item,)
-            line.at = item.at if line.at is None else max(line.at, item.at)
+            posts.append(item)
         else:
-            line.duplicates += 1
-    return line
+            duplicates += 1
+    at = max((post.at for post in posts), default=None)
+    return Offered(number, content, tuple(posts), tuple(bad), duplicates, at)
 
 
 def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | Reason]:
     try:
-        raw = from_json(content)
+        raw = read_json(content)
     except ValueError:
         return (Reason.TRUNCATED_LINE if reader.unended else Reason.BAD_JSON,)
     try:
@@ -165,14 +166,16 @@ def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[
             yield None
             continue
         if held:
-            if line.at is None and len(held) < PATIENCE:
+            suspect, told = held[0].at, sum(each.at is not None for each in held[1:])
+            far = line.at is not None and suspect is not None and line.at < suspect - LONE
+            # Of the first two posts either may be wrong: a third one tells.
+            if len(held) < PATIENCE and (line.at is None or (far and until is None and not told)):
                 held.append(line)
                 continue
-            suspect = held[0]
-            if line.at is not None and suspect.at is not None and line.at < suspect.at - LONE:
-                _refuse(suspect, path)
+            if far:
+                _refuse(held[0], path)
             else:
-                until = suspect.at
+                until = suspect
             yield from held
             held = []
         if line.at is not None and len(line.posts) == 1 and (until is None or line.at > until + LONE):

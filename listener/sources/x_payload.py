@@ -14,8 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from listener.match import hashtags_in
+from listener.normalize import nfc, whole
 from listener.records import Author, AuthorClass, Post
 from listener.sources import Reason
+from listener.units import parse_instant
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -47,11 +49,40 @@ class Includes:
 
     def handle(self, user_id: Any) -> str | None:
         """A user's handle as it is written, where the answer tells it."""
-        return as_text(self.users.get(as_text(user_id) or "", {}).get("username"))
+        return as_text(self.users.get(as_id(user_id) or "", {}).get("username"))
+
+    def beside(self, post: Raw) -> Includes:
+        """These, and what stands inside the post itself, where `twarc2 flatten` puts users and posts."""
+        if not any(isinstance(post.get(name), dict) for name in _INLINE_USERS) and not any(_inline_posts(post)):
+            return self
+        more = Includes(None)
+        more.users, more.posts, more.places = dict(self.users), dict(self.posts), self.places
+        todo = [post]
+        while todo:
+            here = todo.pop()
+            for name, by in _INLINE_USERS.items():
+                user = here.get(name)
+                user_id = as_id(here.get(by)) or as_id(_in(user, "id"))
+                if user_id is not None and isinstance(user, dict):
+                    more.users.setdefault(user_id, user)
+            for inner in _inline_posts(here):
+                post_id = as_id(inner.get("id"))
+                if post_id is not None:
+                    more.posts.setdefault(post_id, inner)
+                todo.append(inner)
+        return more
+
+
+_INLINE_USERS = {"author": "author_id", "in_reply_to_user": "in_reply_to_user_id"}
+"""Where a user stands inside a post, and the field that names its id."""
+
+
+def _inline_posts(post: Raw) -> Iterator[Raw]:
+    return (ref for ref in dicts(post.get("referenced_tweets")) if "text" in ref or "note_tweet" in ref)
 
 
 def _by_id(raw: Any) -> dict[str, Raw]:
-    return {item["id"]: item for item in dicts(raw) if isinstance(item.get("id"), str)}
+    return {post_id: item for item in dicts(raw) if (post_id := as_id(item.get("id"))) is not None}
 
 
 def parse_answer(raw: Any, source: str) -> list[Post | Unusable]:
@@ -79,6 +110,7 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
     if "text" not in raw and any(name in raw for name in _NOT_A_POST):
         raise Unusable(Reason.NOT_A_POST)
     post_id = text_of(raw, "id")
+    includes = includes.beside(raw)
     refs = dict(_references(raw))
     text, entities = _full_text(raw)
     handles = dict(_mentions(entities))
@@ -86,25 +118,26 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
     if original is not None:
         head = _REPOST.match(text)
         body, entities = _full_text(original)
-        name = includes.handle(original.get("author_id")) or (head[1] if head else None)
+        name = includes.handle(_author_id(original)) or (head[1] if head else None)
         # X cuts a repost's own text at 140 characters; the original beside it is whole.
         text = f"RT @{name}: {body}" if name else body
         handles |= dict(_mentions(entities))
     for user in _addressed(raw, includes, refs):
         if handle := includes.handle(user):
             handles[handle.lower()] = user
-    place = includes.places.get(as_text(_in(raw.get("geo"), "place_id")) or "", {}).get("full_name")
+    geo = raw.get("geo")
+    place = includes.places.get(as_id(_in(geo, "place_id")) or "", {}).get("full_name") or _in(geo, "full_name")
     return build(
         source=source,
         id=post_id,
         at=time_of(raw),
         text=text,
         lang=as_text(raw.get("lang")),
-        author=_author(raw.get("author_id"), includes),
+        author=_author(_author_id(raw), includes),
         repost_of=refs.get("retweeted"),
         reply_to=refs.get("replied_to"),
         quote_of=refs.get("quoted"),
-        edits=_earlier(texts(raw.get("edit_history_tweet_ids")), post_id),
+        edits=_earlier(ids(raw.get("edit_history_tweet_ids")), post_id),
         hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text),
         links=tuple(_links(entities)),
         handles=handles,
@@ -114,7 +147,11 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
 
 
 def build(**fields: Any) -> Post:
-    """A Post of these fields. Raises Unusable with the first field whose type is wrong."""
+    """A Post of these fields, its words in one Unicode spelling. Raises Unusable with the first of a wrong type."""
+    fields["text"] = nfc(fields["text"])
+    fields["hashtags"] = tuple(map(nfc, fields["hashtags"]))
+    if fields["place"] is not None:
+        fields["place"] = nfc(fields["place"])
     try:
         return Post(**fields)
     except ValidationError as error:
@@ -125,25 +162,24 @@ def build(**fields: Any) -> Post:
 def text_of(raw: Raw, name: str) -> str:
     """A text that must be there and hold something; a whole number serves as an id. Raises Unusable."""
     value = raw.get(name)
-    if type(value) is int and name == "id":
-        return str(value)
+    if name == "id" and not isinstance(value, str) and (number := as_id(value)) is not None:
+        return number
     if value is None or value == "":
         raise Unusable(Reason.MISSING_FIELD, name)
     if not isinstance(value, str):
         raise Unusable(Reason.WRONG_TYPE, name)
-    return value
+    return whole(value)
 
 
 def time_of(raw: Raw) -> datetime:
     """`created_at`, in UTC. Raises Unusable."""
+    written = text_of(raw, "created_at")
     try:
-        at = datetime.fromisoformat(text_of(raw, "created_at"))
-        if at.tzinfo is not None and EARLIEST <= at < LATEST:
-            return at.astimezone(UTC)
-    except Unusable:
-        raise
-    except (ValueError, OverflowError):
-        pass
+        at = parse_instant(written)
+    except ValueError:
+        raise Unusable(Reason.BAD_DATE, "created_at") from None
+    if EARLIEST <= at < LATEST:
+        return at
     raise Unusable(Reason.BAD_DATE, "created_at")
 
 
@@ -161,12 +197,32 @@ def dicts(raw: Any) -> list[dict[str, Any]]:
 
 def texts(raw: Any) -> tuple[str, ...]:
     """The texts in a list; nothing where there is no list."""
-    return tuple(item for item in raw if isinstance(item, str)) if isinstance(raw, list) else ()
+    return tuple(whole(item) for item in raw if isinstance(item, str)) if isinstance(raw, list) else ()
+
+
+def ids(raw: Any) -> tuple[str, ...]:
+    """The ids in a list; nothing where there is no list."""
+    found = map(as_id, raw) if isinstance(raw, list) else ()
+    return tuple(item for item in found if item is not None)
 
 
 def as_text(raw: Any) -> str | None:
     """For what a post can do without: what is no text counts as unset."""
-    return raw if isinstance(raw, str) else None
+    return whole(raw) if isinstance(raw, str) else None
+
+
+def as_id(raw: Any) -> str | None:
+    """An id, which many tools write as a number; None for what is none, or a number that has lost digits."""
+    if isinstance(raw, str):
+        return whole(raw) or None
+    if type(raw) is float and raw.is_integer() and abs(raw) < _EXACT:
+        return str(int(raw))
+    return str(raw) if type(raw) is int and raw.bit_length() <= _ID_BITS else None
+
+
+_EXACT = 2.0**53
+"""Below it a float holds every whole number."""
+_ID_BITS = 128
 
 
 def _full_text(raw: Raw) -> tuple[str, Any]:
@@ -177,13 +233,19 @@ def _full_text(raw: Raw) -> tuple[str, Any]:
     return unescape(text_of(raw, "text")), raw.get("entities")
 
 
-def _author(author_id: Any, includes: Includes) -> Author | None:
-    if author_id is None:
+def _author_id(post: Raw) -> Any:
+    """As it is written; where there is none, that of the author inside the post."""
+    said = post.get("author_id")
+    return _in(post.get("author"), "id") if said is None else said
+
+
+def _author(said: Any, includes: Includes) -> Author | None:
+    if said is None:
         return None
-    if not isinstance(author_id, str):
+    author_id = said if said == "" else as_id(said)
+    if author_id is None:
         raise Unusable(Reason.WRONG_TYPE, "author_id")
-    user = includes.users.get(author_id, {})
-    return make_author(author_id, user)
+    return make_author(author_id, includes.users.get(author_id, {}))
 
 
 def make_author(author_id: str, user: Raw) -> Author:
@@ -199,8 +261,8 @@ def make_author(author_id: str, user: Raw) -> Author:
 
 def _references(raw: Raw) -> Iterator[tuple[str, str]]:
     for ref in dicts(raw.get("referenced_tweets")):
-        kind, post_id = ref.get("type"), ref.get("id")
-        if isinstance(kind, str) and isinstance(post_id, str):
+        kind, post_id = ref.get("type"), as_id(ref.get("id"))
+        if isinstance(kind, str) and post_id is not None:
             yield kind, post_id
 
 
@@ -211,22 +273,22 @@ def _earlier(history: tuple[str, ...], post_id: str) -> tuple[str, ...]:
 
 def _mentions(entities: Any) -> Iterator[tuple[str, str]]:
     for mention in dicts(_in(entities, "mentions")):
-        name, user = mention.get("username"), mention.get("id")
-        if isinstance(name, str) and isinstance(user, str):
+        name, user = as_text(mention.get("username")), as_id(mention.get("id"))
+        if name is not None and user is not None:
             yield name.lower(), user
 
 
 def _addressed(raw: Raw, includes: Includes, refs: Mapping[str, str]) -> Iterator[str]:
     """The authors whom a post answers, reposts or quotes: it concerns them though its text may not name them."""
     users = [raw.get("in_reply_to_user_id")]
-    users += [includes.posts.get(post_id, {}).get("author_id") for post_id in refs.values()]
-    return (user for user in users if isinstance(user, str))
+    users += [_author_id(includes.posts.get(post_id, {})) for post_id in refs.values()]
+    return (user for user in map(as_id, users) if user is not None)
 
 
 def _links(entities: Any) -> Iterator[str]:
     for url in dicts(_in(entities, "urls")):
-        link = url.get("unwound_url") or url.get("expanded_url") or url.get("url")
-        if isinstance(link, str):
+        link = as_text(url.get("unwound_url") or url.get("expanded_url") or url.get("url"))
+        if link is not None:
             yield link
 
 

@@ -7,7 +7,6 @@ or as one `XError`, whose `trouble` says what to do about it. No message of ours
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -24,6 +23,7 @@ import tweepy
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
+from listener.lines import read_json
 from listener.x.access import Access
 from listener.x.rules import Rule, RuleAtX
 from listener.x.tolls import Tolls
@@ -275,7 +275,7 @@ def error_of(response: requests.Response) -> XError:
     """An answer that is not 200 → its error. Reads the body."""
     status = response.status_code
     try:
-        body = json.loads(response.content[:100_000])
+        body = read_json(response.content[:100_000])
     except (ValueError, requests.RequestException, OSError):
         body = None
     said = body if isinstance(body, dict) else {}
@@ -302,7 +302,7 @@ def _reset(headers: Mapping[str, str]) -> float | None:
 
 def _json(response: requests.Response) -> dict[str, Any]:
     try:
-        answer = json.loads(response.content)
+        answer = read_json(response.content)
     except ValueError:
         answer = None
     if not isinstance(answer, dict):

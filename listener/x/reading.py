@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic_core import from_json
-
+from listener.lines import read_json
 from listener.records import Post
 from listener.sources import BadLine, Reason
 from listener.sources.x_payload import Unusable, parse_answer
@@ -35,7 +34,7 @@ def read_line(raw: bytes, source: str) -> Read:
     """One line of the stream."""
     read = Read()
     try:
-        answer = from_json(raw)
+        answer = read_json(raw)
     except ValueError:
         read.bad.append(bad_line(Reason.BAD_JSON, raw, source))
         read.garbled = True
@@ -75,11 +74,14 @@ def _take(answer: Any, source: str, raw: bytes, read: Read) -> None:
         return
     if raw and not found:
         read.bad.append(bad_line(Reason.NOT_A_POST, raw, source))
+    bad: dict[Reason, BadLine] = {}
     for each in found:
         if isinstance(each, Post):
             read.posts.append(each)
-        else:
-            read.bad.append(bad_line(each.reason, raw, source))
+            continue
+        if each.reason not in bad:
+            bad[each.reason] = bad_line(each.reason, raw, source)
+        read.bad.append(bad[each.reason])
 
 
 def _is_disconnect(errors: Any) -> bool:

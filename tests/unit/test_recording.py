@@ -164,13 +164,103 @@ def test_a_page_of_search_gives_its_posts_and_names_those_that_will_not_do(tmp_p
     assert reasons(batch) == {Reason.MISSING_FIELD: 1, Reason.WRONG_TYPE: 1}
 
 
+def test_an_id_may_be_a_number_wherever_an_id_stands(tmp_path: Path) -> None:
+    data = {
+        "id": 10,
+        "created_at": "2026-03-01T20:00:00Z",
+        "text": "@Vakta Det brenner",
+        "author_id": 7,
+        "in_reply_to_user_id": 8,
+        "referenced_tweets": [{"type": "quoted", "id": 5}],
+        "edit_history_tweet_ids": [9, 10],
+        "geo": {"place_id": 3},
+        "entities": {"mentions": [{"username": "Vakta", "id": 11}]},
+    }
+    includes = {
+        "users": [{"id": 7, "username": "kari"}, {"id": 8, "username": "per"}, {"id": 6, "username": "ola"}],
+        "tweets": [{"id": 5, "text": "Før", "author_id": 6}],
+        "places": [{"id": 3, "full_name": "Nes"}],
+    }
+    edits = {"edits": [20, "21"], "repost_of": 5, "reply_to": 6.0, "quote_of": 9007199254740993.0}
+    post, flat = one(write(tmp_path / "r", {"data": data, "includes": includes}, plain(22, author_id=7, **edits))).posts
+    assert post.author is not None
+    assert (post.id, post.author.id, post.author.handle) == ("10", "7", "kari")
+    assert (post.quote_of, post.edits, post.place) == ("5", ("9",), "Nes")
+    assert post.handles == {"vakta": "11", "per": "8", "ola": "6"}
+    # A number that is no whole one, or has lost digits, is no id.
+    assert (flat.edits, flat.repost_of, flat.reply_to, flat.quote_of) == (("20", "21"), "5", "6", None)
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_what_flattening_put_inside_a_post_is_read(tmp_path: Path, wrapped: bool) -> None:
+    user = {"id": 9, "username": "Vakta", "public_metrics": {"followers_count": 3}}
+    line = {
+        "id": "2",
+        "created_at": "2026-03-01T20:00:00Z",
+        "text": "RT @Vakta: Kort …",
+        "author": {"id": "5", "username": "per", "public_metrics": {"followers_count": 12}},
+        "in_reply_to_user_id": "6",
+        "in_reply_to_user": {"id": "6", "username": "Ola"},
+        "geo": {"place_id": "p", "full_name": "Nes, Fjordby"},
+        "referenced_tweets": [
+            {
+                "type": "retweeted",
+                "id": 1,
+                "text": "Kort …",
+                "note_tweet": {"text": "Lang melding med stedet til slutt", "entities": {"hashtags": [{"tag": "nes"}]}},
+                "author": user,
+            },
+            {"type": "quoted", "id": "3", "text": "Sitert", "author_id": "8", "author": {"username": "kari"}},
+        ],
+    }
+    (post,) = one(write(tmp_path / "r", {"data": line} if wrapped else line)).posts
+    assert post.text == "RT @Vakta: Lang melding med stedet til slutt"
+    assert post.author is not None
+    assert (post.author.id, post.author.handle, post.author.followers) == ("5", "per", 12)
+    assert (post.repost_of, post.quote_of, post.place, post.hashtags) == ("1", "3", "Nes, Fjordby", ("nes",))
+    assert post.handles == {"vakta": "9", "kari": "8", "ola": "6"}
+
+
+def test_half_a_character_costs_no_more_than_itself(tmp_path: Path) -> None:
+    """`\\ud83d` alone, in a text, a name, a key, or as raw bytes; a whole pair and a written backslash are not one."""
+    at = '"created_at": "2026-03-01T20:00:00Z"'
+    lines = [
+        f'{{"data": [{{"id": "1", {at}, "text": "en"}}, {{"id": "2", {at}, "text": "to \\uD83D."}}, '
+        f'{{"id": "3", {at}, "text": "tre \\ud83d\\ude00 \\\\ud83d"}}]}}',
+        f'{{"id": "4", {at}, "text": "fire", "author": {{"id": "7", "username": "a\\ude00"}}, "\\ud83d": 1}}',
+    ]
+    path = tmp_path / "r"
+    raw = f'{{"id": "5", {at}, "text": "fem \ud83d"}}\n'.encode("utf-8", "surrogatepass")
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode() + raw)
+    batch = one(path)
+    assert [post.text for post in batch.posts] == ["en", "to \ufffd.", "tre 😀 \\ud83d", "fire", "fem \ufffd"]
+    assert (batch.read, batch.bad) == (5, ())
+    assert batch.posts[3].author is not None
+    assert batch.posts[3].author.handle == "a\ufffd"
+
+
+def test_an_instant_may_have_a_small_z_or_a_leap_second(tmp_path: Path) -> None:
+    lines = plain(1) | {"created_at": "2026-03-01t20:00:00z"}, plain(2) | {"created_at": "2026-03-01T19:59:60Z"}
+    assert {post.at for post in one(write(tmp_path / "r", *lines)).posts} == {START}
+
+
+def test_a_word_is_the_same_in_two_spellings_of_its_letters(tmp_path: Path) -> None:
+    tags = {"entities": {"hashtags": [{"tag": "Ulleva\u030al"}]}}
+    first, second = one(
+        write(tmp_path / "r", plain(1, **tags), plain(2, hashtags=["Ullev\u00e5l"], place="Ga\u030ard"))
+    ).posts
+    assert first.hashtags == second.hashtags == ("Ullevål",)
+    assert second.place == "Gård"
+
+
+HALVES_TOO = st.characters(codec=None)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(HALVES_TOO, max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["id", "text", "type", "tag", "users", "tweets", "username", "urls", "mentions", "place_id"]
+                ["id", "text", "type", "tag", "users", "tweets", "username", "urls", "mentions", "place_id", "author"]
             ),
             inner,
             max_size=4,
@@ -242,7 +332,10 @@ def test_ids_seen_are_as_in_a_set(ids: list[str]) -> None:
         ({"errors": [{"title": "operational-disconnect"}]}, Reason.NOT_A_POST),
         ({"id": "2", "action": "tweet_delete", "created_at": "2026-03-01T20:00:00Z"}, Reason.NOT_A_POST),
         ({"data": [{"id": "7", "username": "kari", "created_at": "2020-01-01T00:00:00Z"}]}, Reason.NOT_A_POST),
-        ('{"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": "\\ud83d"}', Reason.BAD_JSON),
+        ('{"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": "\\ud83"}', Reason.BAD_JSON),
+        ({"id": 1.9e18, "created_at": "2026-03-01T20:00:00Z", "text": "x"}, Reason.WRONG_TYPE),
+        ({"id": True, "created_at": "2026-03-01T20:00:00Z", "text": "x"}, Reason.WRONG_TYPE),
+        ({"id": "2", "created_at": "2026-03-01T20:00:61Z", "text": "x"}, Reason.BAD_DATE),
         ("[" * 100_000, Reason.BAD_JSON),
         (plain(2, text="x" * 1_000_000), Reason.TOO_LONG),
     ],
@@ -336,6 +429,11 @@ def test_a_wrong_first_date_does_not_hide_the_others(tmp_path: Path) -> None:
     batch = one(write(tmp_path / "r", late, plain(2), plain(3, 1)))
     assert [post.id for post in batch.posts] == ["2", "3"]
     assert batch.until == START + timedelta(seconds=1)
+
+
+def test_of_two_posts_years_apart_neither_is_refused(tmp_path: Path) -> None:
+    batch = one(write(tmp_path / "r", plain(1), "{", plain(2) | {"created_at": "2016-12-31T23:59:60Z"}))
+    assert [post.id for post in batch.posts] == ["1", "2"]
 
 
 def test_years_without_a_post_are_believed_when_the_next_is_there_too(tmp_path: Path) -> None:
