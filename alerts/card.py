@@ -22,6 +22,7 @@ from typing import Any
 from alerts.alert import AlertState, Condition, Handling
 from alerts.messages import PLACE, Messages, fill, one_line, sparkline
 from alerts.people import People
+from alerts.rules.keys import shown
 from listener.records import Alert, Gap, Kind, Severity
 from listener.units import format_instant
 
@@ -174,7 +175,7 @@ class _Writer:
             return self.messages.one_topic
         if alert.key in set(Kind) and set(alert.key_fields) <= {"kind", "kinds"}:
             return self.messages.kind[Kind(alert.key)][1]
-        return alert.key or self.messages.one_topic
+        return shown(alert.key, alert.key_fields) or self.messages.one_topic
 
     @property
     def timeframe(self) -> str | None:
@@ -309,7 +310,7 @@ class _Writer:
 
 def _names_key(text: str, alert: Alert) -> bool:
     """Whether a headline that was written without braces says the key after all."""
-    parts = [alert.key, *re.split(r"[,;|=\x1f]+", alert.key)]
+    parts = [alert.key, *re.split(r"[,;|=\"\x1f]+", alert.key)]
     folded = text.casefold()
     return any(part.strip() and part.strip().casefold() in folded for part in parts)
 

@@ -20,12 +20,14 @@ from pydantic_core import from_json, to_json
 from alerts.story import story
 from listener.config import mend
 from listener.records import AuthorClass, Cue, Finding, Gap, Kind, Model, Origin, Reach, Tick
-from listener.units import format_instant, parse_instant
+from listener.units import FIRST, LAST, format_instant, parse_instant
 
 SOURCE = "input"
 """The source of a line that names none."""
 ALL_SOURCES = "*"
 """The source of a tick: all that is in the input."""
+MOST_POSTS = 10**12
+"""A greater count is none of posts."""
 
 
 class BadLine(ValueError):
@@ -36,11 +38,14 @@ def _instant(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("must be an instant like 2031-01-31T19:00:00Z")
     try:
-        return parse_instant(value)
+        at = parse_instant(value)
     except ValueError as error:
         without = "time zone" in str(error)
         how = "has no time zone; end it with Z or an offset such as +01:00"
         raise ValueError(how if without else "must be an instant like 2031-01-31T19:00:00Z") from None
+    if not FIRST <= at < LAST:
+        raise ValueError(f"must lie between {FIRST.year} and {LAST.year}")
+    return at
 
 
 At = Annotated[datetime, BeforeValidator(_instant)]
@@ -75,7 +80,7 @@ class FindingLine(_Line):
     quote_of: str | None = None
     edits: tuple[str, ...] = ()
     exercise: bool = False
-    count: Annotated[int, Field(ge=1)] = 1
+    count: Annotated[int, Field(ge=1, le=MOST_POSTS)] = 1
     fields: Mapping[str, Any] = Field(default_factory=dict)
 
     def finding(self, incident: str) -> Finding:

@@ -15,6 +15,7 @@ from alerts.finding_lines import ALL_SOURCES
 from alerts.rules.burst import on_findings
 from alerts.rules.engine import Engine, RuleFailed
 from alerts.rules.judge import CALM, IncidentInfo
+from alerts.rules.keys import shown
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
 from listener.mode import Mode
@@ -90,7 +91,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "at": format_instant(verdict.at),
         "event": verdict.event,
         "rule": verdict.rule,
-        "key": verdict.key,
+        "key": shown(verdict.key, verdict.key_fields),
         "count": verdict.count,
         "baseline": verdict.baseline,
         "reason": verdict.reason,

@@ -14,6 +14,7 @@ from alerts.backtest import Backtest, backtest, exported
 from alerts.finding_lines import BadLine, read_line, write_finding, write_gap, write_tick
 from alerts.rules.engine import RuleFailed
 from alerts.rules.judge import CALM, IncidentInfo
+from alerts.rules.keys import shown
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import REASONS, Reason, Verdict
@@ -135,7 +136,7 @@ def _teller(specs: Sequence[RuleSpec], json: bool) -> Callable[[Verdict], None]:
 
     def tell(v: Verdict) -> None:
         baseline = "" if v.baseline is None else f"{v.baseline:.4g}"
-        row(format_instant(v.at), v.event, v.rule, v.count, baseline, v.reason, v.alert_id, v.key)
+        row(format_instant(v.at), v.event, v.rule, v.count, baseline, v.reason, v.alert_id, shown(v.key, v.key_fields))
 
     return tell
 

@@ -26,6 +26,7 @@ from alerts.rules.repeats import memory
 from alerts.rules.spec import Names, RuleSpec, RuleType, Span
 from alerts.rules.verdict import Reason, Verdict, alert_id, spoken
 from alerts.rules.window import KEEP, ORDER, Entry
+from listener.normalize import same
 from listener.records import Alert, Event, Finding, Origin
 
 Value = tuple[tuple[str, ...], ...]
@@ -49,7 +50,7 @@ class ChangeSpec(RuleSpec):
 def value_of(spec: ChangeSpec) -> Callable[[Finding], Value]:
     """What a finding says: the values of each `compare_key`, in no order and in no case."""
     readers = [reader(name) for name in spec.compare_key]
-    return lambda finding: tuple(tuple(sorted({each.casefold() for each in read(finding)})) for read in readers)
+    return lambda finding: tuple(tuple(sorted(set(map(same, read(finding))))) for read in readers)
 
 
 @dataclass(slots=True)

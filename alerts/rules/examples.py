@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from alerts.rules.engine import Engine
 from alerts.rules.judge import IncidentInfo
+from alerts.rules.keys import shown
 from alerts.rules.spec import Example, ExampleAlert, ExampleFinding, RuleSpec
 from alerts.rules.verdict import Verdict
 from listener.records import Cue, Finding, Tick
@@ -91,7 +92,7 @@ def _differences(spec: RuleSpec, example: Example, verdicts: list[Verdict]) -> l
 def _compared(want: ExampleAlert, verdict: Verdict) -> Iterator[tuple[str, object, object]]:
     yield "event", want.event.value, verdict.event.value
     yield "at", want.at, verdict.at - START
-    yield "key", want.key, verdict.key
+    yield "key", want.key, shown(verdict.key, verdict.key_fields)
     yield "count", want.count, verdict.count
     yield "reason", want.reason, verdict.reason.value
 

@@ -1,21 +1,27 @@
 """How filters and keys read a finding: by property, or bare, by an entry of its `fields`.
 
-Every reader gives a tuple of strings: none when the finding has no such thing, several for lists.
+Every reader gives a tuple of strings: none when the finding has no such thing, several for lists. A word is the same
+in all its Unicode spellings (NFC).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from itertools import product
+from itertools import islice, product
 from operator import attrgetter
 from typing import Any
 
+from alerts.rules.keys import write_key
 from alerts.story import is_repost
+from listener.normalize import nfc, same
 from listener.records import AuthorClass, Finding, Kind, Origin, Reach
 
 Reader = Callable[[Finding], tuple[str, ...]]
 Test = Callable[[Finding], bool]
+
+MOST_KEYS = 1_000
+"""Of one finding: where a key is made of several lists, a post could hold millions."""
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -25,19 +31,19 @@ def _texts(value: Any) -> tuple[str, ...]:
         return tuple(text for part in value for text in _texts(part))
     if isinstance(value, bool):
         return ("true" if value else "false",)
-    return (str(value),)
+    return (nfc(str(value)),)
 
 
 def _one(name: str) -> Reader:
     def read(finding: Finding) -> tuple[str, ...]:
         value = getattr(finding, name)
-        return () if value is None else (str(value),)
+        return () if value is None else (nfc(str(value)),)
 
     return read
 
 
 def _many(name: str) -> Reader:
-    return lambda finding: tuple(map(str, getattr(finding, name)))
+    return lambda finding: tuple(map(nfc, getattr(finding, name)))
 
 
 def _flag(name: str) -> Reader:
@@ -50,7 +56,7 @@ def _repost(finding: Finding) -> tuple[str, ...]:
 
 
 def _hashtags(finding: Finding) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(tag.casefold() for tag in finding.hashtags))
+    return tuple(dict.fromkeys(same(tag) for tag in finding.hashtags))
 
 
 PROPERTIES: Mapping[str, Reader] = {
@@ -115,8 +121,8 @@ def entry(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def test_of(wanted: Mapping[str, Iterable[str]]) -> Test:
-    """A filter → a test: each name must have one of its values, upper and lower case alike."""
-    checks = [_check(name, frozenset(value.casefold() for value in values)) for name, values in wanted.items()]
+    """A filter → a test: each name must have one of its values, in any case and any Unicode spelling."""
+    checks = [_check(name, frozenset(map(same, values))) for name, values in wanted.items()]
     if len(checks) == 1:
         return checks[0]
     return lambda finding: all(check(finding) for check in checks)
@@ -128,15 +134,25 @@ def _check(name: str, values: frozenset[str]) -> Test:
         return lambda finding: any(cue.kind in values for cue in finding.cues)
     if name in VALUES:
         return lambda finding: not values.isdisjoint(read(finding))
-    return lambda finding: any(value.casefold() in values for value in read(finding))
+    return lambda finding: any(same(value) in values for value in read(finding))
 
 
 def keys_of(names: Iterable[str]) -> Reader:
-    """Several names → the keys of a finding, `a, b`; no names → one empty key."""
+    """Names → the keys of a finding, as `alerts.rules.keys` writes them; no names → one empty key."""
     readers = [reader(name) for name in names]
     if not readers:
         return lambda finding: ("",)
     if len(readers) == 1:
         only = readers[0]
         return lambda finding: tuple(dict.fromkeys(only(finding)))
-    return lambda finding: tuple(dict.fromkeys(map(", ".join, product(*(read(finding) for read in readers)))))
+    return lambda finding: tuple(dict.fromkeys(map(write_key, _several(readers, finding))))
+
+
+def key_values_of(names: Iterable[str]) -> Callable[[Finding], tuple[tuple[str, ...], ...]]:
+    """The same keys, each as its values."""
+    readers = [reader(name) for name in names]
+    return lambda finding: tuple(_several(readers, finding))
+
+
+def _several(readers: Iterable[Reader], finding: Finding) -> Iterable[tuple[str, ...]]:
+    return islice(product(*(read(finding) for read in readers)), MOST_KEYS)

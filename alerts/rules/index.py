@@ -11,6 +11,7 @@ from itertools import chain
 
 from alerts.rules.fields import reader
 from alerts.rules.spec import RuleSpec
+from listener.normalize import same
 from listener.records import Finding
 
 COARSE = ("exercise", "repost", "origin", "source", "lang", "language", "reach", "author_class", "kind", "kinds")
@@ -27,7 +28,7 @@ class Index:
             if not name:
                 self._always.append(rank)
                 continue
-            for value in {value.casefold() for value in spec.filter[name]}:
+            for value in set(map(same, spec.filter[name])):
                 by.setdefault(name, {}).setdefault(value, []).append(rank)
         self._by = [(reader(name), ranks) for name, ranks in by.items()]
 
@@ -40,7 +41,7 @@ class Index:
             try:
                 values = read(finding)
                 for value in values:
-                    if (here := ranks.get(value.casefold())) is not None:
+                    if (here := ranks.get(same(value))) is not None:
                         found.update(here)
             except Exception:
                 # What cannot be read is each rule's own failure: ask them all, and each is counted.

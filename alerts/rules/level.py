@@ -23,6 +23,7 @@ from alerts.rules.episodes import Episode
 from alerts.rules.fields import keys_of, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.keyed import Keyed
+from alerts.rules.keys import read_key
 from alerts.rules.repeats import memory
 from alerts.rules.spec import TimeframeSpec
 from alerts.rules.stages import Gauge, Reading, State, history
@@ -155,7 +156,7 @@ class Level:
         new = key not in self._states
         state = self._states[key]
         if new:
-            heard, names, parts = self._scene.heard, self._spec.query_key, key.split(", ")
+            heard, names, parts = self._scene.heard, self._spec.query_key, read_key(key, self._spec.query_key)
             if heard is not None and not (self._seen and names):
                 state.look = heard + self._span
             if "source" in names and len(parts) == len(names):

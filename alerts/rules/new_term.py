@@ -22,9 +22,10 @@ from typing import Self
 
 from pydantic import model_validator
 
-from alerts.rules.fields import Reader, keys_of, test_of
+from alerts.rules.fields import Reader, key_values_of, keys_of, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.keyed import Keyed
+from alerts.rules.keys import read_key, write_key
 from alerts.rules.repeats import memory, quiet_until
 from alerts.rules.spec import CountBy, Duration, Names, Positive, RuleType, Span, WindowSpec
 from alerts.rules.verdict import Reason, Verdict, spoken
@@ -64,19 +65,19 @@ class NewTermSpec(WindowSpec):
     def names(self) -> dict[str, tuple[str, ...]]:
         return {"fields": self.terms, "query_key": self.within}
 
-    def group_of(self, key: str) -> str:
-        """The part of a key that `realert` holds."""
+    def group_of(self, key: str) -> tuple[str, ...]:
+        """The values of a key that `realert` holds."""
         if not self.fields:
-            return key
-        return ", ".join(key.split(", ", len(self.within))[: len(self.within)])
+            return (key,)
+        return read_key(key, (*self.within, "term"))[: len(self.within)]
 
 
 def _keys_of(within: tuple[str, ...], fields: tuple[str, ...]) -> Reader:
     terms = _terms_of(fields)
     if not within:
         return terms
-    groups = keys_of(within)
-    return lambda finding: tuple(f"{group}, {term}" for group in groups(finding) for term in terms(finding))
+    groups = key_values_of(within)
+    return lambda finding: tuple(write_key((*group, term)) for group in groups(finding) for term in terms(finding))
 
 
 def _terms_of(fields: tuple[str, ...]) -> Reader:
@@ -98,7 +99,7 @@ class NewTerm:
         self._windows: Keyed[Window] = Keyed(lambda: Window(spec.timeframe, spec.count_by))
         self._known: dict[str, list[datetime]] = {}
         self._order: deque[tuple[datetime, str]] = deque()
-        self._fired: dict[str, list[datetime]] = {}
+        self._fired: dict[tuple[str, ...], list[datetime]] = {}
 
     def keys(self, finding: Finding) -> tuple[str, ...]:
         return self._terms(finding) if self._passes(finding) else ()

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from listener.fields import LONGEST_NAME, LONGEST_WHY
 from listener.mode import Mode
 from listener.records import AuthorClass, Event, Finding, Kind, Model, Origin, Reach, Severity
-from listener.units import parse_duration
+from listener.units import LONGEST, parse_duration
 
 if TYPE_CHECKING:
     from alerts.rules.judge import Judge, Scene
@@ -61,7 +61,10 @@ def _texts(value: object) -> object:
     values = value if isinstance(value, list | tuple) else [value]
     if not values or not all(isinstance(each, str | int | float | bool) for each in values):
         raise ValueError("must be a value or a list of values")
-    return tuple(str(each).lower() if isinstance(each, bool) else str(each) for each in values)
+    if not all(isinstance(each, str | bool) for each in values):
+        # YAML has made a number of it: 0450, 1.50 and +47… are no longer what was written.
+        raise ValueError("must be text; put it in quotes")
+    return tuple(str(each).lower() if isinstance(each, bool) else each for each in values)
 
 
 def _headline(text: str) -> str:
@@ -81,13 +84,15 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Values = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Headline = Annotated[str, Field(min_length=1, max_length=LONGEST_HEADLINE), AfterValidator(_headline)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
+MOST_FINDINGS = 10_000
+"""In an example, its repeats written out."""
 
 
 class ExampleFinding(Model):
     """A finding of an example. `at` is time since the example began; `{n}` in a text counts the repeats from 1."""
 
     at: Duration = timedelta()
-    repeat: Positive = 1
+    repeat: Annotated[Positive, Field(le=MOST_FINDINGS)] = 1
     every: Duration = timedelta()
     id: str | None = None
     text: str = ""
@@ -124,6 +129,14 @@ class Example(Model):
     findings: tuple[ExampleFinding, ...] = Field(min_length=1, max_length=MOST_LINES)
     until: Duration = timedelta()
     alerts: tuple[ExampleAlert, ...] = Field(max_length=MOST_LINES)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if sum(finding.repeat for finding in self.findings) > MOST_FINDINGS:
+            raise ValueError(f"findings: more than {MOST_FINDINGS:,} in all, repeats written out")
+        if any(finding.at + (finding.repeat - 1) * finding.every > LONGEST for finding in self.findings):
+            raise ValueError(f"findings: the last repeat comes later than {LONGEST.days}d after the beginning")
+        return self
 
 
 class RuleSpec(Model):

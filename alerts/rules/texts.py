@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from alerts.rules.keys import shown
+
 if TYPE_CHECKING:
     from alerts.rules.spec import RuleSpec
     from alerts.rules.verdict import Verdict
@@ -27,7 +29,7 @@ def headline(verdict: Verdict, spec: RuleSpec) -> dict[str, str]:
             authors=_UNKNOWN[language] if verdict.authors is None else verdict.authors,
             posts=verdict.posts,
             timeframe=spell(spec.window or timedelta(), language),
-            key=verdict.key,
+            key=shown(verdict.key, verdict.key_fields),
         )
     return out
 

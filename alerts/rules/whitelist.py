@@ -16,6 +16,7 @@ from alerts.rules.judge import Scene
 from alerts.rules.listed import CompareSpec, Listed, possible
 from alerts.rules.spec import RuleType
 from alerts.rules.verdict import Reason
+from listener.normalize import same
 from listener.records import Finding
 
 
@@ -31,11 +32,11 @@ class WhitelistSpec(CompareSpec):
 
 def stranger(spec: WhitelistSpec) -> Test:
     """Whether a finding has a value that is not on the list."""
-    read, known = reader(spec.compare_key), frozenset(value.casefold() for value in spec.whitelist)
+    read, known = reader(spec.compare_key), frozenset(map(same, spec.whitelist))
 
     def test(finding: Finding) -> bool:
         values = read(finding)
-        return any(value.casefold() not in known for value in values) if values else not spec.ignore_null
+        return any(same(value) not in known for value in values) if values else not spec.ignore_null
 
     return test
 

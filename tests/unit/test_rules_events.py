@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rules_support import finding, instant, judge, lookback, rule, said, tick
 
+from alerts.rules.keys import read_key, shown, write_key
 from alerts.rules.verdict import Reason
 from listener.records import Origin
 
@@ -108,6 +112,59 @@ def test_with_both_a_term_is_new_within_each_value_of_query_key_which_realert_ho
         ("b, en", "fired"),
         ("b, to", "suppressed"),
     ]
+
+
+def test_a_comma_in_a_value_parts_no_key() -> None:
+    spec = rule("new_term", query_key="place", fields="hashtags", timeframe="60s", realert="60s")
+    posts = [
+        finding(0, place="Nes, Akershus", hashtags=("brann",)),
+        finding(5, place="Nes, Innlandet", hashtags=("streik",)),
+        finding(10, place="Nes, Innlandet", hashtags=("flom",)),
+        tick(20),
+    ]
+    first, second, third = judge(spec, posts)
+    assert [v.event.value for v in (first, second, third)] == ["fired", "fired", "suppressed"]
+    assert [shown(v.key, v.key_fields) for v in (first, third)] == ["Nes, Akershus, brann", "Nes, Innlandet, flom"]
+
+
+def test_two_keys_that_look_alike_stay_two_after_a_restart_too() -> None:
+    spec = rule("frequency", query_key=["place", "lang"], timeframe="60s", num_events=2, realert="10m")
+    posts = [
+        finding(0, place="Nes, no", lang="nb"),
+        finding(1, place="Nes", lang="no, nb"),
+        finding(2, place="Nes, no", lang="nb"),
+        tick(20),
+    ]
+    (verdict,) = judge(spec, posts)
+    assert read_key(verdict.key, spec.query_key) == ("Nes, no", "nb")
+    assert shown(verdict.key, spec.query_key) == "Nes, no, nb"
+
+
+@given(st.lists(st.text(st.sampled_from('a", ')), min_size=2, max_size=4))
+def test_a_key_written_and_read_again_is_the_same(values: list[str]) -> None:
+    assert read_key(write_key(values), values) == tuple(values)
+
+
+def test_a_key_of_one_value_is_written_as_it_is() -> None:
+    for value in ('"Hei", sa hun', "Nes, Akershus", ""):
+        assert write_key([value]) == value
+        assert read_key(value, ["place"]) == (value,)
+
+
+@pytest.mark.parametrize("spelling", ["Ulleva\u030al", "ULLEVA\u030aL", "ullev\u00e5l"])
+def test_a_word_in_another_spelling_is_the_same_to_every_rule(spelling: str) -> None:
+    """Letters composed or not, in any case: in filters, lists, keys and what is compared."""
+    one, other = "Ullev\u00e5l", spelling
+    tags = [finding(0, author="a", hashtags=(one,)), finding(1, author="b", hashtags=(other,)), tick(9)]
+    places = [finding(0, place=one), finding(1, place=other), tick(9)]
+    window = {"timeframe": "60s", "realert": "0s"}
+    assert judge(rule("cardinality", cardinality_field="hashtag", max_cardinality=1, **window), tags) == []
+    assert len(judge(rule("frequency", query_key="hashtag", num_events=2, **window), tags)) == 1
+    assert judge(rule("change", query_key="source", compare_key="place", ignore_null=True, **window), places) == []
+    assert judge(rule("whitelist", compare_key="place", whitelist=other, ignore_null=True), places) == []
+    assert len(judge(rule("blacklist", compare_key="place", blacklist=other, realert="0s"), places)) == 2
+    assert len(judge(rule("any", filter={"place": other}, realert="0s"), places)) == 2
+    assert len(judge(rule("any", filter={"sted": other}, realert="0s"), [finding(0, fields={"sted": one})])) == 1
 
 
 def test_terms_of_several_fields_do_not_meet() -> None:

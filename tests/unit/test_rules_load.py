@@ -15,7 +15,28 @@ from listener.errors import ConfigError
 
 HEAD = "name: a\ntype: frequency\nwhy: because a test wants it\n"
 GOOD = HEAD + "timeframe: 5m\nnum_events: 3\n"
-EXAMPLE = "  - name: a\n    findings: [{}]\n    alerts: []\n"
+PLAIN = "  - name: a\n    findings: [{}]\n    alerts: []\n"
+BLACK = HEAD.replace("frequency", "blacklist") + "compare_key: place\nrealert: 0s\n"
+WHITE = HEAD.replace("frequency", "whitelist") + "compare_key: place\nignore_null: true\n"
+SHARE = HEAD.replace("frequency", "percentage_match") + "timeframe: 5m\nmax_percentage: 50\n"
+EXAMPLE = "examples:\n  - name: one\n    findings: [{{{}}}]\n    alerts: []\n"
+
+
+OPTIONS = {
+    "any": {},
+    "blacklist": {"compare_key": "place", "blacklist": "a"},
+    "whitelist": {"compare_key": "place", "whitelist": "a", "ignore_null": "true"},
+    "change": {"compare_key": "author", "ignore_null": "false", "timeframe": "5m"},
+    "frequency": {"timeframe": "5m", "num_events": "2"},
+    "spike": {"timeframe": "5m", "spike_height": "2", "spike_type": "both"},
+    "flatline": {"timeframe": "5m", "threshold": "1"},
+    "new_term": {"fields": "author", "timeframe": "5m", "terms_window_size": "36500d", "learn": "5m"},
+    "cardinality": {"timeframe": "5m", "cardinality_field": "author", "max_cardinality": "1"},
+    "percentage_match": {"timeframe": "5m", "max_percentage": "50", "match_bucket_filter": "{place: a}"},
+    "metric_aggregation": {
+        "timeframe": "5m", "metric_agg_key": "lang", "metric_agg_type": "sum", "max_threshold": "1"
+    },
+}  # fmt: skip
 
 
 def load(folder: Path, text: str, **more: object) -> object:
@@ -49,6 +70,22 @@ def load_rules_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
         (GOOD + "filter: {knid: wish}\n", 6, "no finding has a field 'knid'; did you mean 'kind'?"),
         (GOOD + "filter:\n  source: x\n  kind: whish\n", 8, "can never be 'whish'; it is one of viewpoint, wish"),
         (GOOD + "filter: {kind: {a: b}}\n", 6, "must be a value or a list of values"),
+        (GOOD + "filter:\n  source: x\n  place: 0450\n", 8, "filter.place: must be text; put it in quotes"),
+        (GOOD + "filter: {place: [Nes, 1.50]}\n", 6, "filter.place: must be text; put it in quotes"),
+        (GOOD + "filter: {place: 1e5}\n", 6, "filter.place: must be text; put it in quotes"),
+        (BLACK + "blacklist: [a, +4793186211]\n", 6, "blacklist: must be text; put it in quotes"),
+        (WHITE + "whitelist: 0450\n", 6, "whitelist: must be text; put it in quotes"),
+        (
+            SHARE + "match_bucket_filter: {place: 0450}\n",
+            6,
+            "match_bucket_filter.place: must be text; put it in quotes",
+        ),
+        (GOOD + "query_key: 0450\n", 6, "query_key.0: must be text; put it in quotes"),
+        (GOOD + "realert: 99999999d\n", 6, "realert: '99999999d' is too long a duration"),
+        (GOOD + EXAMPLE.format("repeat: 1000000000"), 8, "findings.0.repeat: Input should be less than or equal to"),
+        (GOOD + EXAMPLE.format("at: 36500d, repeat: 2, every: 1s"), 7, "findings: the last repeat comes later than"),
+        (GOOD + EXAMPLE.format("repeat: 10000}, {repeat: 1"), 7, "findings: more than 10,000 in all"),
+        (GOOD + EXAMPLE.format("") + "    until: 99999999d\n", 10, "until: '99999999d' is too long a duration"),
         (GOOD + "query_key: text\n", 6, "'text' may not be used by a rule"),
         (GOOD + "query_key: url\n", 6, "leads to a person"),
         (GOOD + "query_key: [story, avdeling]\n", 6, "no finding has a field 'avdeling'"),
@@ -65,9 +102,9 @@ def load_rules_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
         ("name: a\ntype: new_term\nwhy: because a test wants it\n", 1, "fields: must be set"),
         (GOOD.replace("name: a", "name: " + "a" * 61), 1, "name: String should have at most 60 characters"),
         (HEAD.replace("because", "x" * 1_001), 3, "why: String should have at most 1000 characters"),
-        (GOOD + "examples:\n" + EXAMPLE * 51, 6, "examples: Tuple should have at most 50 items"),
+        (GOOD + "examples:\n" + PLAIN * 51, 6, "examples: Tuple should have at most 50 items"),
         (GOOD + f"examples:\n  - name: a\n    alerts: []\n    findings: [{'{}, ' * 201}]\n", 9, "at most 200 items"),
-        (GOOD + "examples:\n" + EXAMPLE.replace("name: a", "name: " + "a" * 101), 7, "at most 100 characters"),
+        (GOOD + "examples:\n" + PLAIN.replace("name: a", "name: " + "a" * 101), 7, "at most 100 characters"),
         (GOOD + "texts: {nb: '" + "x" * 301 + "'}\n", 6, "texts.nb: String should have at most 300 characters"),
         ("- 7\n", 1, "must be a rule: a mapping"),
         ("", 1, "must be a rule or a list of rules"),
@@ -118,6 +155,18 @@ def test_an_example_that_does_not_hold_says_what_came_instead(tmp_path: Path) ->
         "a: example 'later': alert 1: wants at 1m, gives 2s",
         "a: example 'later': alert 1: wants count 4, gives 3",
     ]
+
+
+@pytest.mark.parametrize("kind", sorted(OPTIONS))
+def test_the_longest_of_all_times_is_still_judged(tmp_path: Path, kind: str) -> None:
+    """A century of quiet after an example, and windows of one: nothing leaves the calendar, and nothing takes long."""
+    century = "36500d"
+    longest = "".join(f"{name}: {value}\n" for name, value in OPTIONS[kind].items()).replace("5m", century)
+    for options in ("".join(f"{name}: {value}\n" for name, value in OPTIONS[kind].items()), longest):
+        text = HEAD.replace("frequency", kind) + options + "query_key: place\nrealert: 36500d\n"
+        example = "examples:\n  - name: one\n    until: 36500d\n    findings: [{place: a}, {place: b, at: 36500d}]\n"
+        (spec,) = load_rules_of(tmp_path, text + example + "    alerts: []\n")
+        assert not [problem for problem in judge_examples(spec) if "raised" in problem]
 
 
 STARTER = load_rules(packaged_config() / "rules")
