@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from alerts.burst import Burst
 from listener.commands import duration, say
 from listener.errors import LyttepostError
 from listener.lines import Broken, LineReader
-from listener.units import format_duration
+from listener.units import FIRST, LAST, format_duration, parse_time
 
 app = typer.Typer(help="Counts of posts: is this loud for this hour?", no_args_is_help=True)
 
@@ -28,6 +27,10 @@ COLUMNS = ("timestamp", "value", "anomaly_score", "label")
 USUAL = timedelta(minutes=5)
 LOOK = 13
 """The interval, unless it is given, is what lies most often between the first rows."""
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=1)
+"""Of an interval."""
+MOST_CHARACTERS = 16_000_000
+"""Of one field, in as many lines as it likes: a quote that is never closed must not take in all the rest."""
 MOST = 1e12
 """A greater number is no count of posts."""
 WAIT_SECONDS = 1.0
@@ -39,7 +42,7 @@ class BadInput(LyttepostError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the file. `count`: None where it holds no number."""
+    """A record of the file; `line` is where it begins. `count`: None where it holds no number."""
 
     line: int
     timestamp: str
@@ -71,7 +74,7 @@ def score(
     Exit codes: 1 a line is no count of posts (the message names it), 4 the file cannot be read.
     """
     step = duration(interval, "--interval") if interval else None
-    if step is not None and not timedelta(seconds=1) <= step <= timedelta(days=1):
+    if step is not None and not SHORTEST <= step <= LONGEST:
         raise typer.BadParameter("lies between 1s and 1d", param_hint="--interval")
     reader = LineReader(file)
     reader.open()
@@ -132,23 +135,16 @@ class Scoring:
 def usual(rows: list[Row]) -> timedelta:
     """What lies most often between these rows."""
     between = Counter(b.at - a.at for a, b in pairwise(rows) if b.at > a.at)
-    return between.most_common(1)[0][0] if between else USUAL
+    return min(max(between.most_common(1)[0][0], SHORTEST), LONGEST) if between else USUAL
 
 
 def read(reader: LineReader) -> Iterator[Row]:
-    """The rows of a CSV file, one after another. Raises BadInput."""
+    """The rows of a CSV file, one after another, as they come. Raises BadInput."""
+    name = "standard input" if reader.path == "-" else reader.path
     columns: list[str] | None = None
     aware: bool | None = None
-    for line in reader.lines():
-        if line is None:
-            sys.stdout.flush()
-            reader.ready(WAIT_SECONDS)
-            continue
-        number, content = line
-        where = f"{'standard input' if reader.path == '-' else reader.path}:{number}"
-        cells = split(content, where)
-        if not cells:
-            continue
+    for number, cells in records(lines(reader, name), name):
+        where = f"{name}:{number}"
         if columns is None:
             columns = [cell.strip().lower() for cell in cells]
             for wanted in COLUMNS[:2]:
@@ -166,24 +162,46 @@ def read(reader: LineReader) -> Iterator[Row]:
         raise BadInput(f"{reader.path}: is empty; its first line must name the columns timestamp and value")
 
 
-def split(content: bytes | Broken, where: str) -> list[str]:
-    if isinstance(content, Broken):
-        raise BadInput(f"{where}: cannot be read ({content.reason}, {content.length} bytes)")
-    try:
-        text = content.decode().rstrip("\r")
-        return next(csv.reader(io.StringIO(text), strict=True), [])
-    except UnicodeDecodeError:
-        raise BadInput(f"{where}: is no UTF-8 text") from None
-    except csv.Error as error:
-        raise BadInput(f"{where}: is no CSV: {error}") from None
+def lines(reader: LineReader, name: str) -> Iterator[str]:
+    """The lines as text. Where nothing more is there yet, what was scored is shown meanwhile."""
+    for line in reader.lines():
+        if line is None:
+            sys.stdout.flush()
+            reader.ready(WAIT_SECONDS)
+            continue
+        number, content = line
+        if isinstance(content, Broken):
+            raise BadInput(f"{name}:{number}: cannot be read ({content.reason}, {content.length} bytes)")
+        try:
+            yield content.decode().rstrip("\r") + "\n"
+        except UnicodeDecodeError:
+            raise BadInput(f"{name}:{number}: is no UTF-8 text") from None
+
+
+def records(texts: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
+    """The records as RFC 4180 has them, each with the line in which it begins; blank lines are none."""
+    csv.field_size_limit(MOST_CHARACTERS)
+    reader = csv.reader(texts, strict=True)
+    while True:
+        begin = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise BadInput(f"{name}:{begin}: is no CSV: {error}") from None
+        if cells:
+            yield begin, cells
 
 
 def make(number: int, cells: dict[str, str], where: str) -> Row:
     timestamp, value = cells["timestamp"].strip(), cells["value"].strip()
     try:
-        at = datetime.fromisoformat(timestamp)
+        at = parse_time(timestamp)
     except ValueError:
         raise BadInput(f"{where}: the timestamp is none; write it like 2031-01-11T19:05:00Z") from None
+    if not FIRST.year <= at.year < LAST.year:
+        raise BadInput(f"{where}: the timestamp must lie between {FIRST.year} and {LAST.year}")
     count: float | None
     try:
         count = float(value) if value else None

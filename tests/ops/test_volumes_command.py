@@ -62,6 +62,33 @@ def test_labels_are_passed_on_and_other_columns_left_out(machine: Machine) -> No
     assert "note" not in rows[0]
 
 
+def test_other_columns_may_hold_line_feeds_quotes_and_long_texts(machine: Machine) -> None:
+    note = '"linje ""en"", og\r\nlinje to\n\n"'
+    lines = [f"{line},{note if n % 3 else 'x' * (200_000 if n == 300 else 9)}" for n, line in enumerate(counts())]
+    rows = scored(machine.run("volumes", "score", file_of(machine, lines, 'timestamp,value,"note\nof all"')))
+    assert len(rows) == 600
+    assert [n for n, row in enumerate(rows) if float(row["anomaly_score"]) >= 0.5] == [500]
+
+
+def test_behind_a_text_of_several_lines_a_bad_line_has_its_number(machine: Machine) -> None:
+    lines = [
+        '2031-01-13 21:40:00z,3,"en\nto\ntre"',
+        '2031-01-13 21:45:60Z,3,"en\nto"',
+        '2031-01-13 21:50:00Z,many,"\n"',
+    ]
+    done = machine.run("volumes", "score", file_of(machine, lines, "timestamp,value,note"), "--interval", "5m")
+    assert done.returncode == 1
+    assert "counts.csv:7: the value is no number" in done.stderr
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_rows_nearer_than_a_second_are_scored_by_the_second(machine: Machine) -> None:
+    near = [f"{START + n * timedelta(microseconds=1)},{n}" for n in range(20)]
+    done = machine.run("volumes", "score", file_of(machine, [*near, f"{START + timedelta(hours=9)},1"]))
+    assert len(scored(done)) == 21
+    assert "--interval 1s: is it right?" in done.stderr
+
+
 def test_repeated_and_disordered_rows_score_nothing_and_are_told(machine: Machine) -> None:
     lines = counts()
     odd = [*lines[:300], lines[299], lines[10], *lines[300:]]
@@ -91,6 +118,8 @@ def test_what_is_missing_is_told_and_is_no_silence(machine: Machine) -> None:
         ("2031-01-13T21:50:00Z,3", "time zone"),
         ("2031-01-13 21:50:00", "1 columns where the first line has 2"),
         ('2031-01-13 21:50:00,"3', "is no CSV"),
+        ('2031-01-13 21:50:00,"3"x', "is no CSV"),
+        ("0001-01-01 00:00:00,3", "the timestamp must lie between 1970 and 9000"),
     ],
 )
 def test_a_bad_line_is_named_and_what_came_before_it_is_scored(machine: Machine, line: str, words: str) -> None:
