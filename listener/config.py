@@ -33,7 +33,9 @@ ENV_OWN = {"LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH"}
 ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_SEEDS", "LYTTEPOST_TEST_KAFKA"}
 
 
-SECTIONS = frozenset({"language", "bus", "mode", "sources", "x", "privacy", "retention", "rules", "web", "channels"})
+SECTIONS = frozenset(
+    {"language", "timezone", "bus", "mode", "sources", "x", "privacy", "retention", "rules", "web", "channels"}
+)
 """The settings' first level, for those who must not wait for `listener.settings`."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from listener.units import parse_instant
@@ -21,6 +21,10 @@ LONGEST_WHY = 1_000
 """Characters of a reason."""
 MOST_TRACKS = 1_000
 """Tracks of one incident, and standing ones. What is on `control` already is read whatever its size."""
+MOST_LOOKBACK = timedelta(days=7)
+"""Of the settings: X's search reaches no further back."""
+LEAST_REVIEW, MOST_REVIEW = timedelta(minutes=1), timedelta(days=30)
+"""Of the settings: when to remind of a review."""
 
 
 def reader(value: bytes, kind: str) -> Callable[..., Any]:

@@ -14,15 +14,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
+from listener.bus.address import check_url
 from listener.bus.kafka_settings import KafkaSettings
 from listener.bus.topics import Retention
 from listener.config import Loc, RawSettings, mend, raw_settings
 from listener.errors import ConfigError
+from listener.fields import LEAST_REVIEW, MOST_LOOKBACK, MOST_REVIEW
+from listener.hosts import host_problem
 from listener.records import AuthorClass
 from listener.tariff import Budget, Prices, Tariff
-from listener.tree import Duration, Tree
+from listener.tracks import account_track
+from listener.tree import Duration, Tree, within
+from listener.zone import DEFAULT_ZONE, find_zone
 
 SHOWN = frozenset({"host", "encryption", "from", "sender", "user", "texts"})
 """Words under `channels` that are no secret, beside `…_file`. Anything else may be one: an address with a key in it,
@@ -41,6 +46,10 @@ def _veil(value: Any, key: str = "") -> Any:
 Channels = Annotated[dict[str, dict[str, Any]], AfterValidator(_veil)]
 
 
+SLOWEST, FASTEST = 0.01, 1_000_000
+"""Times as fast as it happened. Beyond these it is a slip."""
+
+
 def parse_speed(text: str) -> float | None:
     """`max` → None, `60` → 60.0. Raises ValueError."""
     if text.strip() == "max":
@@ -49,8 +58,8 @@ def parse_speed(text: str) -> float | None:
         speed = float(text)
     except ValueError:
         raise ValueError(f"speed {text!r}: write max, or how many times as fast as it happened, such as 60") from None
-    if not 0 < speed < float("inf"):
-        raise ValueError(f"speed {text!r}: must be above 0")
+    if not SLOWEST <= speed <= FASTEST:
+        raise ValueError(f"speed {text!r}: must be between {SLOWEST:g} and {FASTEST:g}; max is as fast as it goes")
     return speed
 
 
@@ -59,15 +68,22 @@ def _known_speed(text: str) -> str:
     return text
 
 
+def _bus_url(text: str) -> str:
+    check_url(text)
+    return text
+
+
 class BusSettings(Tree):
-    url: str = "embedded:"
+    url: Annotated[str, AfterValidator(_bus_url)] = "embedded:"
     partitions: int = Field(default=1, ge=1, le=256)
     kafka: KafkaSettings = KafkaSettings()
 
 
 class ModeSettings(Tree):
-    lookback: Duration = timedelta(hours=6)
-    review_after: Duration = timedelta(hours=4)
+    """`lookback` is at most what X's search reaches back to. `listener.commands.mode` reads both by hand."""
+
+    lookback: Annotated[Duration, within(timedelta(), MOST_LOOKBACK)] = timedelta(hours=6)
+    review_after: Annotated[Duration, within(LEAST_REVIEW, MOST_REVIEW)] = timedelta(hours=4)
 
 
 class RecordingSettings(Tree):
@@ -80,14 +96,27 @@ class SourcesSettings(Tree):
 
 
 def _base_url(text: str) -> str:
-    parts = urlsplit(text)
+    example = "write an address such as https://api.x.com"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"the port must be a number from 1 to 65535; {example}") from None
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an address such as https://api.x.com")
+    if parts.username is not None:
+        raise ValueError(f"a user or password does not belong here; {example}")
+    if why := host_problem(parts.hostname):
+        raise ValueError(f"its host {why}; {example}")
+    if port == 0:
+        raise ValueError(f"the port must be a number from 1 to 65535; {example}")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"takes neither blanks nor letters beyond ASCII; {example}")
     return text.rstrip("/")
 
 
 class XCountsSettings(Tree):
-    every: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=1))] = timedelta(minutes=5)
+    every: Annotated[Duration, within(timedelta(minutes=1), timedelta(hours=1))] = timedelta(minutes=5)
 
 
 class XSettings(Tree):
@@ -99,19 +128,47 @@ class XSettings(Tree):
     prices: Prices = Prices()
     budget: Budget = Budget()
 
+    @model_validator(mode="after")
+    def _may_hear_a_post(self) -> XSettings:
+        if not self.budget.ceiling and any(self.prices.model_dump().values()):
+            raise ValueError(
+                "budget.ceiling is 0: listening would stop at the first post; set what a month may cost, or all prices "
+                "to 0 where the fee is fixed"
+            )
+        return self
+
     @property
     def tariff(self) -> Tariff:
         return Tariff(self.prices, self.budget)
 
 
+def _handle(text: str) -> str:
+    account_track(text)
+    return text
+
+
+Handle = Annotated[str, AfterValidator(_handle)]
+
+
 class NamedAccounts(Tree):
-    public_body: tuple[str, ...] = ()
-    media: tuple[str, ...] = ()
+    public_body: tuple[Handle, ...] = ()
+    media: tuple[Handle, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_class_each(self) -> NamedAccounts:
+        bodies, media = ({_plain(handle) for handle in handles} for handles in (self.public_body, self.media))
+        if both := sorted(bodies & media):
+            raise ValueError(f"@{both[0]} is under public_body and under media; keep one of them")
+        return self
 
     def classes(self) -> dict[str, AuthorClass]:
         """Handle without @, lower case → whose it is."""
         named = [(h, AuthorClass.PUBLIC_BODY) for h in self.public_body] + [(h, AuthorClass.MEDIA) for h in self.media]
-        return {handle.removeprefix("@").casefold(): kind for handle, kind in named}
+        return {_plain(handle): kind for handle, kind in named}
+
+
+def _plain(handle: str) -> str:
+    return handle.strip().removeprefix("@").casefold()
 
 
 class PrivacySettings(Tree):
@@ -128,10 +185,18 @@ class PrivacySettings(Tree):
 
 
 class RetentionSettings(Tree):
-    content: Duration = timedelta(days=30)
-    baseline: Duration = timedelta(days=365)
-    archive: Duration = timedelta(days=3650)
-    deadletters: Duration = timedelta(days=14)
+    """Content that is gone before it was judged makes no alert: an hour is the least. Archives end after a century."""
+
+    content: Annotated[Duration, within(timedelta(hours=1), timedelta(days=3650))] = timedelta(days=30)
+    baseline: Annotated[Duration, within(timedelta(days=1), timedelta(days=36500))] = timedelta(days=365)
+    archive: Annotated[Duration, within(timedelta(days=1), timedelta(days=36500))] = timedelta(days=3650)
+    deadletters: Annotated[Duration, within(timedelta(hours=1), timedelta(days=3650))] = timedelta(days=14)
+
+    @model_validator(mode="after")
+    def _alerts_outlive_posts(self) -> RetentionSettings:
+        if self.archive < self.content:
+            raise ValueError("archive is shorter than content: posts would outlive the record of who was alerted")
+        return self
 
     def keep(self) -> dict[Retention, timedelta]:
         return {
@@ -143,11 +208,22 @@ class RetentionSettings(Tree):
 
 
 class RulesSettings(Tree):
-    allowed_lateness: Duration = timedelta(seconds=10)
+    allowed_lateness: Annotated[Duration, within(timedelta(), timedelta(hours=1))] = timedelta(seconds=10)
+
+
+def _host(text: str) -> str:
+    if why := host_problem(text):
+        raise ValueError(f"{why}; 127.0.0.1 is this machine alone, 0.0.0.0 every address it has")
+    return text
+
+
+def _known_zone(text: str) -> str:
+    find_zone(text)
+    return text
 
 
 class WebSettings(Tree):
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
     port: int = Field(default=9469, ge=0, le=65535)
 
 
@@ -156,6 +232,7 @@ class Settings(Tree):
     raw settings; here it is only for show, its texts veiled."""
 
     language: Literal["nb", "en"] = "nb"
+    timezone: Annotated[str, AfterValidator(_known_zone)] = DEFAULT_ZONE
     bus: BusSettings = BusSettings()
     mode: ModeSettings = ModeSettings()
     sources: SourcesSettings = SourcesSettings()

@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 
 from listener.tree import Tree
 
-Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
 class Cap(StrEnum):
@@ -31,12 +32,12 @@ class Cap(StrEnum):
 class Prices(Tree):
     """What one of each costs. The same post or user costs once a day."""
 
-    post: Usd = 0.005
-    referenced_post: Usd = 0.0
-    user: Usd = 0.0
-    counts: Usd = 0.005
-    search: Usd = 0.0
-    other: Usd = 0.0
+    post: Price = 0.005
+    referenced_post: Price = 0.0
+    user: Price = 0.0
+    counts: Price = 0.005
+    search: Price = 0.0
+    other: Price = 0.0
 
     def call(self, endpoint: str) -> float:
         """One request that was answered; what its answer holds is priced by itself."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LONGEST = 200
 """Characters in a track. X takes rules of 512, which must hold several."""
 SHORTEST = 2
+SHORTEST_NAME = 3
+"""Letters and digits of a word that may say what a post is about; `os` and `22` say nothing alone."""
 SHORTEST_PREFIX = 3
 """Letters and digits before a `*`: with fewer, half of everything said would match."""
 
@@ -99,6 +101,30 @@ def phrase_track(text: str) -> str:
     if track.kind is not TrackKind.PHRASE:
         raise ValueError(f"{text!r} is no phrase but a track of the kind {track.kind}")
     return str(track)
+
+
+def too_common(track: str) -> str | None:
+    """None, or why a canonical track would match a large share of everything that is said, in words to follow it.
+
+    A phrase or place is too common when each of its words is a function word (`listener.common`) or is too short to be
+    a name; a word's beginning, when a function word begins so.
+    """
+    found = parse(track)
+    if found.kind not in (TrackKind.PHRASE, TrackKind.PLACE):
+        return None
+    from listener.common import FUNCTION_WORDS
+
+    *words, last = re.findall(r"\w+", found.text.lower())
+    if not all(_says_nothing(word, FUNCTION_WORDS) for word in words):
+        return None
+    if not found.prefix:
+        return "is in every other sentence" if _says_nothing(last, FUNCTION_WORDS) else None
+    like = next((word for word in sorted(FUNCTION_WORDS) if word.startswith(last)), None)
+    return None if like is None else f"finds {like!r} too, which is in every other sentence"
+
+
+def _says_nothing(word: str, common: Collection[str]) -> bool:
+    return word in common or len(word) < SHORTEST_NAME
 
 
 def total_of(tracks: Iterable[str]) -> str:

@@ -7,7 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from listener.errors import ConfigError
 from listener.units import format_duration, parse_duration
@@ -22,6 +31,18 @@ def _duration(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
+
+
+def within(least: timedelta, most: timedelta) -> AfterValidator:
+    """Bounds of a duration: what lies outside is a slip, and is told with what may be written."""
+
+    def check(value: timedelta) -> timedelta:
+        if not least <= value <= most:
+            raise ValueError(f"must be between {format_duration(least)} and {format_duration(most)}")
+        return value
+
+    return AfterValidator(check)
+
 
 _UNITS: Final = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 _SIZE: Final = re.compile(r"(\d{1,12}) ?(KB|MB|GB)", re.IGNORECASE)
@@ -45,8 +66,19 @@ Size = Annotated[int, BeforeValidator(_size), PlainSerializer(_written, when_use
 """Bytes; written 512MB, of 1,024 each."""
 
 
+_NUMBERS: Final = (int, float, int | None)
+
+
 class Tree(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_bool(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic takes `port: true` for port 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in _NUMBERS:
+            raise ValueError("must be a number")
+        return value
 
 
 def read_secret(value: SecretStr | None, file: Path | None, name: str, *, header: bool = False) -> SecretStr | None:

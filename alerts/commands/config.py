@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from listener.commands import out, out_json, say
-from listener.config import config_dir, load_yaml, packaged_config, raw_settings
+from listener.commands import Data, out, out_json, say
+from listener.config import config_dir, data_dir, load_yaml, packaged_config, raw_settings
 from listener.errors import ConfigError, Refused, UsageError
 
 app = typer.Typer(help="Look at the configuration, check it, copy it.", no_args_is_help=True)
@@ -26,14 +26,20 @@ def show() -> None:
 
 
 @app.command()
-def check() -> None:
-    """Read everything, channels included, and tell every mistake with file, line and mend."""
+def check(data: Data = None) -> None:
+    """Read everything, channels, secrets and rules' examples included, and tell every mistake: file, line, what to do.
+
+    Nobody is asked: what only a server can know, `lyttepost doctor` asks. Doubts go to standard error and change no
+    exit code.
+    """
     from alerts.channels import open_channels
+    from alerts.commands.rules import references
     from alerts.kinds import KindCues
     from alerts.messages import load_messages
     from alerts.people import load_people
     from alerts.rules.examples import judge_examples
     from alerts.rules.load import load_rules
+    from listener.preflight import doubts, mistakes
     from listener.settings import load_settings
     from listener.tracks import load_standing
 
@@ -48,11 +54,18 @@ def check() -> None:
             problems.append(str(error))
 
     def rules() -> None:
-        for spec in load_rules(folder / "rules"):
+        specs = load_rules(folder / "rules")
+        problems.extend(references(specs, folder / "people.yaml"))
+        for spec in specs:
             problems.extend(judge_examples(spec))
 
-    tried(lambda: load_settings(raw))
-    tried(lambda: load_standing(load_yaml(folder / "tracks.yaml")))
+    def settings() -> None:
+        typed = load_settings(raw)
+        problems.extend(mistakes(raw, typed, data_dir(data)))
+        for doubt in doubts(raw, typed, load_standing(load_yaml(folder / "tracks.yaml"))):
+            say(f"lyttepost: {doubt}")
+
+    tried(settings)
     tried(lambda: open_channels(load_people(folder / "people.yaml").channels() | set(raw.get("channels", {})), raw))
     tried(lambda: KindCues.load(folder / "cues"))
     for language in ("nb", "en"):

@@ -58,7 +58,7 @@ def check(rules: Rules = None) -> None:
     """
     folder = raw_settings().folder
     specs = load_rules(rules or folder / "rules")
-    problems = [*_references(specs, folder / "people.yaml")]
+    problems = [*references(specs, folder / "people.yaml")]
     problems += [problem for spec in specs for problem in judge_examples(spec)]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -69,7 +69,7 @@ def check(rules: Rules = None) -> None:
             say(f"{spec.name} has no examples: nothing shows that it does what it is meant to")
 
 
-def _references(specs: Sequence[RuleSpec], people: Path) -> Iterator[str]:
+def references(specs: Sequence[RuleSpec], people: Path) -> Iterator[str]:
     routes = load_people(people).routes
     for spec in specs:
         if spec.to not in routes:

@@ -274,11 +274,14 @@ def open_bus(url: str, folder: Path, clock: Clock, *, durable: bool = True, kafk
 
     `durable=False` is faster and unsafe: for replays, whose bus is thrown away. Raises ConfigError.
     """
+    from listener.bus.address import check_url
     from listener.plugins import load
 
-    scheme, _, rest = url.partition(":")
-    if scheme not in BUSES:
-        raise ConfigError(f"bus.url: no bus is called {scheme!r}; known: {', '.join(BUSES)}")
+    try:
+        scheme = check_url(url)
+    except ValueError as error:
+        raise ConfigError(f"bus.url: {error}") from None
+    rest = url.partition(":")[2]
     further: dict[str, object] = {}
     if scheme == "kafka":
         from listener.bus.kafka_settings import KafkaSettings

@@ -31,6 +31,7 @@ from listener.bus import (
     check_size,
     partition_of,
 )
+from listener.bus.address import embedded_file
 from listener.bus.counts import Counts
 from listener.bus.log import Log, Topic
 from listener.bus.members import GroupConsumer, PlainReader, RowLease, store_commits
@@ -48,7 +49,8 @@ class EmbeddedBus:
     def __init__(
         self, url: str, folder: Path, clock: Clock, *, durable: bool = True, reserve: int = RESERVE_BYTES
     ) -> None:
-        path = Path(url.removeprefix("//")).expanduser() if url.strip("/") else folder / "bus.sqlite"
+        named = embedded_file(url)
+        path = Path(named).expanduser() if named else folder / "bus.sqlite"
         self.clock = clock
         self.room = Room(path.with_name("reserve.bin"), reserve) if durable else None
         self.store = Store(path, self.room, durable=durable)

@@ -9,24 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from listener.errors import ConfigError
-from listener.tree import Duration, Size, Tree, read_secret
+from listener.tree import Duration, Size, Tree, read_secret, within
 
 Mechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
-def _within(least: timedelta, most: timedelta) -> AfterValidator:
-    def check(value: timedelta) -> timedelta:
-        if not least <= value <= most:
-            raise ValueError(f"must be between {least.total_seconds():g}s and {most.days}d")
-        return value
-
-    return AfterValidator(check)
-
-
 def _roomy(size: int) -> int:
     if size < 1 << 20:
         raise ValueError("must be at least 1MB")
+    if size > 1000 << 30:
+        raise ValueError("must be at most 1000GB")
     return size
 
 
@@ -77,8 +70,8 @@ class KafkaSettings(Tree):
     min_in_sync: int | None = Field(default=None, ge=1, le=9)
     tls: TlsSettings = TlsSettings()
     sasl: SaslSettings = SaslSettings()
-    purge_lag: Annotated[Duration, _within(timedelta(seconds=1), timedelta(days=7))] = timedelta(hours=1)
-    segment: Annotated[Duration, _within(timedelta(seconds=1), timedelta(days=7))] = timedelta(hours=1)
+    purge_lag: Annotated[Duration, within(timedelta(seconds=1), timedelta(days=7))] = timedelta(hours=1)
+    segment: Annotated[Duration, within(timedelta(seconds=1), timedelta(days=7))] = timedelta(hours=1)
     buffer: Annotated[Size, AfterValidator(_roomy)] = 1 << 30
 
     @model_validator(mode="after")

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl
 
 from kafka import TopicPartition as KafkaPartition
 from kafka import errors
@@ -21,6 +20,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.protocol.consumer.offsets import IsolationLevel, OffsetSpec
 
 from listener.bus import TopicPartition
+from listener.bus.address import kafka_address
 from listener.bus.counts import Counts
 from listener.bus.kafka.overheard import overhearing, tls_refusal
 from listener.bus.kafka.sockets import DIRECT
@@ -38,8 +38,6 @@ ADMIN_SECONDS = 2.0
 RETRY_SECONDS = 0.05
 NAME_CHARS = 249
 
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
-_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _PASSING = (errors.UnknownBrokerIdError, errors.BrokerNotAvailableError)
 """A client that was cut off knows no brokers for a moment; kafka-python does not call this retriable."""
 _ERROR = re.compile(r"\w+Error\b")
@@ -73,7 +71,10 @@ class Cluster:
     """`rest` is what stands behind `kafka:`. Thread-safe; connects when first asked something."""
 
     def __init__(self, rest: str, settings: KafkaSettings) -> None:
-        self.hosts, self.prefix = _parse(rest)
+        try:
+            self.hosts, self.prefix = kafka_address(rest)
+        except ValueError as error:
+            raise ConfigError(f"bus.url: {error}") from None
         self.settings = settings
         self.counts = Counts()
         self.closed = threading.Event()
@@ -207,18 +208,3 @@ def safe(name: str) -> str:
     """A name with only what Kafka allows in a member's name; different ones stay different."""
     changed = _UNSAFE.sub(lambda found: f".{ord(found[0]):x}.", name)
     return changed if len(changed) <= NAME_CHARS else hashlib.sha256(name.encode()).hexdigest()
-
-
-def _parse(rest: str) -> tuple[str, str]:
-    hosts, _, query = rest.removeprefix("//").strip("/").partition("?")
-    hosts = hosts.strip("/")
-    wrong = [host for host in hosts.split(",") if not _HOST.fullmatch(host)]
-    if wrong:
-        raise ConfigError(f"bus.url: {wrong[0]!r} is no host:port; write kafka://host:9092,host2:9092")
-    given = dict(parse_qsl(query, keep_blank_values=True))
-    prefix = given.pop("prefix", None)
-    if given:
-        raise ConfigError(f"bus.url: {next(iter(given))!r} is not known; only ?prefix=… is, the rest is bus.kafka.…")
-    if prefix is not None and not _PREFIX.fullmatch(prefix):
-        raise ConfigError(f"bus.url: prefix {prefix!r}: use 1 to 40 letters, digits, - or _")
-    return hosts, f"{prefix}." if prefix else ""

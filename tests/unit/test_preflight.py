@@ -1,0 +1,272 @@
+"""Hostile settings: whatever can be known without asking anybody is found, with its place and what to write."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from listener.bus.address import check_url, embedded_file, kafka_address
+from listener.config import RawSettings, YamlFile, environment, merge, parse_yaml
+from listener.errors import ConfigError
+from listener.hosts import host_problem
+from listener.preflight import doubts, mistakes
+from listener.settings import Settings, load_settings
+
+PLACED = re.compile(r"^(settings\.yaml:\d+: [\w.]+: |LYTTEPOST_\w+: )\S")
+
+
+def raw(text: str, **environ: str) -> RawSettings:
+    file: YamlFile = parse_yaml(text, Path("settings.yaml"))
+    env, names = environment({f"LYTTEPOST_{name}": value for name, value in environ.items()})
+    return RawSettings(merge(file.data or {}, env), file, env, Path(), names)
+
+
+@dataclass
+class Place:
+    """A folder with what hostile settings name."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        (self.folder / "data").mkdir()
+        (self.folder / "file").write_text("x\n", encoding="utf-8")
+        (self.folder / "secret").write_text("a-token\n", encoding="utf-8")
+        (self.folder / "empty").write_text("", encoding="utf-8")
+        (self.folder / "open.key").write_text("ab" * 32, encoding="utf-8")
+        os.chmod(self.folder / "open.key", 0o644)
+        (self.folder / "data" / "own.key").write_text("ab" * 32, encoding="utf-8")
+        os.chmod(self.folder / "data" / "own.key", 0o600)
+
+    def told(self, text: str) -> list[str]:
+        """What is told of settings; `HERE` in them is this folder."""
+        these = raw(text.replace("HERE", str(self.folder)))
+        try:
+            settings = load_settings(these)
+        except ConfigError as error:
+            return str(error).splitlines()
+        return mistakes(these, settings, self.folder / "data")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def one(section: str, key: str, *values: str) -> list[tuple[str, str]]:
+    """`section.key` with each of these values → text, and the setting that must be named."""
+    *parents, last = [*section.split("."), *key.split(".")]
+    out = []
+    for value in values:
+        lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate(parents)]
+        out.append(("\n".join([*lines, f"{'  ' * len(parents)}{last}: {value}"]) + "\n", f"{section}.{key}"))
+    return out
+
+
+HOSTILE = [
+    ("language: klingon\n", "language"),
+    ("language: [nb]\n", "language"),
+    ("timezone: Norway/Bergen\n", "timezone"),
+    ("timezone: 1\n", "timezone"),
+    ("timezone: ../../etc/passwd\n", "timezone"),
+    *one(
+        "bus",
+        "url",
+        "kafkaa://a:9092",
+        "kafka://:9092",
+        "kafka://a:0",
+        "kafka://a:99999",
+        "kafka://a",
+        "kafka://a:9092,",
+        "kafka://a b:9092",
+        "kafka://-a:9092",
+        "kafka://10.0.0.300:9092",
+        "kafka://sykehus.å:9092",
+        "kafka://::1:9092",
+        "'kafka://[::g]:9092'",
+        "kafka://bruker:hemmelig@a:9092",
+        "kafka://a:9092?prefix=",
+        "kafka://a:9092?prefix=nord.øst",
+        "kafka://a:9092?prefix=a&prefix=b",
+        "kafka://a:9092?acks=0",
+        "'kafka:'",
+        "KAFKA://a:9092",
+        "http://a:9092",
+        "embedded",
+        "embedded://srv/x.db",
+        "'embedded:srv/x.db'",
+        "'embedded:/'",
+        "'embedded:///'",
+        "'embedded:/srv/x.db?mode=ro'",
+        "'embedded: /srv/x.db'",
+        "'embedded:HERE'",
+        "'embedded:HERE/file/x.db'",
+        "''",
+        "null",
+        "7",
+    ),
+    *one("bus", "partitions", "0", "-1", "257", "1.5", "true", "many"),
+    *one("bus.kafka", "replication", "0", "10", "true"),
+    *one("bus.kafka", "min_in_sync", "0", "true"),
+    *one("bus.kafka", "purge_lag", "0s", "8d", "1", "-5m"),
+    *one("bus.kafka", "segment", "0s", "999999999d"),
+    *one("bus.kafka", "buffer", "1KB", "999999999999GB", "-1", "much"),
+    *one("bus.kafka", "tls.ca_file", "HERE/none", "HERE/file", "HERE"),
+    ("bus:\n  kafka:\n    tls: {cert_file: HERE/file, key_file: HERE/file}\n", "bus.kafka.tls.cert_file"),
+    ("bus:\n  kafka:\n    tls: {cert_file: HERE/file}\n", "bus.kafka.tls"),
+    ("bus:\n  kafka:\n    sasl: {username: a}\n", "bus.kafka.sasl"),
+    ("bus:\n  kafka:\n    sasl: {username: a, password: b, password_file: HERE/secret}\n", "bus.kafka.sasl.password"),
+    ("bus:\n  kafka:\n    sasl: {username: a, password_file: HERE/none}\n", "bus.kafka.sasl.password_file"),
+    ("bus:\n  kafka:\n    sasl: {username: a, password_file: HERE/empty}\n", "bus.kafka.sasl.password_file"),
+    ("bus:\n  kafka:\n    sasl: {mechanism: GSSAPI}\n", "bus.kafka.sasl.mechanism"),
+    *one("mode", "lookback", "-1h", "8d", "999999999d", "99999999999999999999h", "6"),
+    *one("mode", "review_after", "0s", "31d", "soon"),
+    *one("sources.recording", "path", "HERE/none", "HERE", "7"),
+    *one("sources.recording", "speed", "0", "-1", "nan", "1e300", "1e-300", "fast"),
+    *one(
+        "x",
+        "base_url",
+        "api.x.com",
+        "ftp://api.x.com",
+        "https://",
+        "https://:443",
+        "https://api.x.com:99999",
+        "https://api.x.com:0",
+        "https://api.x.com:https",
+        "https://a b.com",
+        "https://api..x.com",
+        "https://1.2.3.400",
+        "'https://[::1'",
+        "https://bruker:hemmelig@api.x.com",
+        "https://api.x.com/?a=1",
+        "https://x.com/sti med blank",
+    ),
+    ("x: {bearer_token: a, bearer_token_file: HERE/secret}\n", "x.bearer_token"),
+    *one("x", "bearer_token_file", "HERE/none", "HERE", "HERE/empty"),
+    *one("x", "reposts", "maybe", "2"),
+    *one("x.counts", "every", "59s", "61m", "0s", "5"),
+    *one("x.prices", "post", "-1", ".inf", "1e300", "true", "cheap"),
+    *one("x.budget", "soft", "-1", "true"),
+    ("x:\n  budget: {soft: 5000}\n", "x.budget"),
+    *one("x.budget", "ceiling", "1e300"),
+    ("x:\n  budget: {soft: 0, hard: 0, ceiling: 0}\n", "x"),
+    *one("privacy", "key_file", "HERE", "HERE/file", "HERE/empty", "HERE/open.key", "HERE/data/own.key", "HERE/file/k"),
+    ("privacy: {named_accounts: {media: ['']}}\n", "privacy.named_accounts.media.0"),
+    ("privacy: {named_accounts: {media: [a b]}}\n", "privacy.named_accounts.media.0"),
+    ("privacy: {named_accounts: {media: ['@A'], public_body: [a]}}\n", "privacy.named_accounts"),
+    ("privacy: {named_accounts: {media: a}}\n", "privacy.named_accounts.media"),
+    *one("retention", "content", "0s", "59m", "999999999d", "99999999999999999999d", "30"),
+    *one("retention", "baseline", "0s", "999999999d"),
+    *one("retention", "archive", "0s", "999999999d"),
+    *one("retention", "deadletters", "0s", "999999999d"),
+    ("retention: {content: 60d, archive: 30d}\n", "retention"),
+    *one("rules", "allowed_lateness", "-1s", "2h", "10"),
+    *one("web", "host", "''", "'*'", "http://localhost", "localhost:9469", "256.1.1.1", "'[::1]'", "a b", "null"),
+    *one("web", "port", "-1", "65536", "true", "http"),
+    ("webb: {port: 1}\n", "webb"),
+]
+
+
+def test_there_are_enough_of_them_and_they_reach_every_setting() -> None:
+    def keys(tree: dict[str, object], at: str = "") -> set[str]:
+        out: set[str] = set()
+        for name, value in tree.items():
+            out |= keys(value, f"{at}{name}.") if isinstance(value, dict) and value else {f"{at}{name}"}
+        return out
+
+    assert len(HOSTILE) >= 60
+    told = {where for _, where in HOSTILE}
+    every = keys(Settings().model_dump(mode="json"))
+    left = {key for key in every if not any(key.startswith(t) or t.startswith(key) for t in told)}
+    as_x_prices_post = {f"x.prices.{name}" for name in ("referenced_post", "user", "counts", "search", "other")}
+    assert left <= as_x_prices_post | {"channels", "bus.kafka.tls.enabled", "x.budget.hard"}
+
+
+@pytest.mark.parametrize(("text", "where"), HOSTILE, ids=lambda value: str(value).strip().replace("\n", " "))
+def test_a_hostile_setting_is_told_with_its_place(place: Place, text: str, where: str) -> None:
+    told = place.told(text)
+    assert told
+    assert all(PLACED.match(line) for line in told), told
+    assert any(line.split(": ")[1].startswith(where) for line in told), told
+    assert "hemmelig" not in "\n".join(told)
+
+
+SOUND = [
+    "bus: {url: 'embedded:'}\n",
+    "bus: {url: 'embedded://'}\n",
+    "bus: {url: 'embedded:HERE/own/bus.sqlite'}\n",
+    "bus: {url: 'embedded://HERE/own/bus.sqlite'}\n",
+    "bus: {url: 'kafka://kafka_1:9092,10.0.0.3:9092'}\n",
+    "bus: {url: 'kafka://[::1]:9092/?prefix=north'}\n",
+    "timezone: UTC\n",
+    "mode: {lookback: 0s, review_after: 30d}\n",
+    "retention: {content: 1h, archive: 100d}\n",
+    "x: {prices: {post: 0, counts: 0}, budget: {soft: 0, hard: 0, ceiling: 0}}\n",
+    "x: {base_url: 'http://127.0.0.1:8080/', bearer_token_file: HERE/secret}\n",
+    "x: {base_url: 'https://[::1]:443/v'}\n",
+    "web: {host: '::1', port: 0}\n",
+    "web: {host: vakt1.sykehus.example}\n",
+    "privacy: {key_file: HERE/new/pseudonym.key}\n",
+    "privacy: {named_accounts: {media: ['@fjordby_avis'], public_body: [fjordby.example.no]}}\n",
+    "sources: {recording: {path: HERE/file, speed: max}}\n",
+]
+
+
+@pytest.mark.parametrize("text", SOUND)
+def test_what_is_sound_is_let_be(place: Place, text: str) -> None:
+    assert place.told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"X__BEARER_TOKEN": "a", "X__BEARER_TOKEN_FILE": "/none"}, "LYTTEPOST_X__BEARER_TOKEN"),
+        ({"X__BEARER_TOKEN_FILE": "/"}, "LYTTEPOST_X__BEARER_TOKEN_FILE"),
+        ({"SOURCES__RECORDING__PATH": "/none"}, "LYTTEPOST_SOURCES__RECORDING__PATH"),
+        ({"BUS__URL": "embedded:/tmp"}, "LYTTEPOST_BUS__URL"),
+    ],
+)
+def test_a_variable_is_named_where_it_gave_the_setting(place: Place, environ: dict[str, str], name: str) -> None:
+    these = raw("", **environ)
+    (told,) = mistakes(these, load_settings(these), place.folder / "data")
+    assert told.startswith(f"{name}: ")
+
+
+def test_a_data_folder_that_is_a_file_is_told(place: Place) -> None:
+    (told,) = mistakes(raw(""), Settings(), place.folder / "file")
+    assert str(place.folder / "file") in told
+
+
+@pytest.mark.parametrize(
+    ("text", "standing", "words"),
+    [
+        ("x: {base_url: 'http://api.x.com'}\n", (), "in the clear"),
+        ("bus: {kafka: {sasl: {username: a, password: b}}}\n", (), "is not used"),
+        ("", ("på",), "every other sentence"),
+        ("", ("the",), "every other sentence"),
+        ("", ("for*",), "finds 'for' too"),
+    ],
+)
+def test_a_doubt_is_told(text: str, standing: tuple[str, ...], words: str) -> None:
+    these = raw(text)
+    (told,) = doubts(these, load_settings(these), standing)
+    assert words in told
+
+
+def test_ordinary_settings_leave_no_doubt() -> None:
+    these = raw("x: {base_url: 'http://127.0.0.1:1'}\n")
+    assert list(doubts(these, load_settings(these), ("fjordby sykehus", "fjordby*", "fjordby us", "#er", "@og"))) == []
+
+
+@pytest.mark.parametrize("reader", [check_url, embedded_file, kafka_address, host_problem])
+@pytest.mark.parametrize(
+    "text", ["", ":", "//", "///", "?", "@", "\0", "\ud800", "a" * 10_000, "[", "]", "[]:1", "%00:1"]
+)
+def test_an_address_never_raises_anything_else(reader: Callable[[str], object], text: str) -> None:
+    with suppress(ValueError):
+        reader(text)
