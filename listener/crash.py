@@ -7,8 +7,11 @@ comparison.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Final
+
+from listener.errors import UsageError
 
 POINTS: Final = frozenset(
     {
@@ -26,12 +29,14 @@ POINTS: Final = frozenset(
 
 
 class CrashPoint:
-    """Counts visits of one named point and kills at the chosen one."""
+    """Counts visits of one named point and kills at the chosen one. Raises UsageError when there is no such point."""
 
     def __init__(self, spec: str) -> None:
-        self.name, _, times = spec.partition(":")
+        self.name, colon, times = spec.partition(":")
         if self.name not in POINTS:
-            raise ValueError(f"LYTTEPOST_CRASH={spec}: no such point; known: {', '.join(sorted(POINTS))}")
+            raise UsageError(f"LYTTEPOST_CRASH={spec}: no such point; known: {', '.join(sorted(POINTS))}")
+        if colon and not re.fullmatch(r"[1-9][0-9]{0,8}", times):
+            raise UsageError(f"LYTTEPOST_CRASH={spec}: behind the : stands for which time, such as {self.name}:3")
         self.left = int(times or 1)
 
     def visit(self, name: str) -> None:

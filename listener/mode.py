@@ -38,7 +38,7 @@ class Result(StrEnum):
 
     OPENED = "opened"
     JOINED = "joined"
-    """The incident of that name was open: its tracks grew."""
+    """The incident of that name was open: its tracks grew, it looks back further, or its review moved."""
     UNCHANGED = "unchanged"
     CHANGED = "changed"
     CLOSED = "closed"
@@ -50,7 +50,11 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One word on `control`: who wants what, when and why. `lookback` and `review_after` are seconds."""
+    """One word on `control`: who wants what, when and why. `lookback` and `review_after` are seconds.
+
+    They are there for the case that the incident is opened; `…_asked` says that a person named them, so that an
+    incident which is open already follows them too.
+    """
 
     action: Action
     at: datetime
@@ -62,6 +66,8 @@ class Command:
     drop: tuple[str, ...] = ()
     lookback: float = 0.0
     review_after: float = 0.0
+    lookback_asked: bool = False
+    review_asked: bool = False
     exercise: bool = False
     synthetic: bool = False
     type: Literal["command"] = "command"
@@ -202,10 +208,14 @@ def _open(going: Mapping[str, Incident], offset: int, command: Command) -> Touch
             synthetic=command.synthetic,
         )
         return Result.OPENED, (incident,)
-    tracks = _merge(same.tracks, command.add)
-    if tracks == same.tracks:
-        return Result.UNCHANGED, (same,)
-    return Result.JOINED, (replace(same, tracks=tracks),)
+    joined = replace(
+        same,
+        tracks=_merge(same.tracks, command.add),
+        # What was looked back over is there: it can only become more.
+        lookback=max(same.lookback, command.lookback) if command.lookback_asked else same.lookback,
+        review_at=command.at + timedelta(seconds=command.review_after) if command.review_asked else same.review_at,
+    )
+    return (Result.UNCHANGED if joined == same else Result.JOINED), (joined,)
 
 
 def _change(going: Mapping[str, Incident], offset: int, command: Command) -> Touched:
@@ -291,6 +301,8 @@ def decode_command(value: bytes) -> Command:
         drop=read("drop", texts, ()),
         lookback=read("lookback", seconds, 0.0),
         review_after=read("review_after", seconds, 0.0),
+        lookback_asked=read("lookback_asked", flag, False),
+        review_asked=read("review_asked", flag, False),
         exercise=read("exercise", flag, False),
         synthetic=read("synthetic", flag, False),
     )

@@ -11,7 +11,7 @@ import typer
 from alerts import card, ledger
 from alerts.alert import AlertBook, AlertState, Handling, acknowledge, read_book, read_to_end
 from listener.clock import SystemClock
-from listener.commands import By, Data, Json, local, open_live_topics, out, out_json, out_table, say, user
+from listener.commands import By, Data, Json, local, open_live_topics, out, out_json, out_table, say, say_who_runs, user
 from listener.config import data_dir
 from listener.errors import ConfigError
 
@@ -33,7 +33,8 @@ def alerts(
     """List the alerts that nobody has acknowledged."""
     if context.invoked_subcommand is not None:
         return
-    with _open(data) as (_, book):
+    with _open(data) as (bus, book):
+        say_who_runs(bus)
         states = book.all() if everything else book.open()
     if json:
         out_json([state.as_json() for state in states])

@@ -74,7 +74,11 @@ def redrive_(
     data = data or (context.parent.params.get("data") if context.parent else None)
     said, who = reason(why), user(by)
     with closing(open_topics(data)) as bus:
-        letters = chosen(standing(bus), where or (), its)
+        there = list(standing(bus))
+        letters = chosen(there, where or (), its)
+        if its is not None and not any(letter.reason == its for letter in there):
+            known = ", ".join(sorted({str(letter.reason) for letter in there})) or "none, for there is no dead letter"
+            raise UsageError(f"--reason: no dead letter has the reason {its!r}; known: {known}")
         unknown = sorted(set(where or ()) - {letter.where for letter in letters})
         if letters:
             _record(bus, who, said, letters, its)

@@ -13,8 +13,9 @@ import typer
 
 from alerts.messages import one_line
 from alerts.register import Entry, Register
-from listener.commands import Data, Json, local, open_live_topics, out, out_json, say
+from listener.commands import Data, Json, local, open_live_topics, out, out_json, require_known, say, say_who_runs
 from listener.config import data_dir
+from listener.control import Control
 from listener.errors import ConfigError
 from listener.records import Kind
 
@@ -25,20 +26,25 @@ app = typer.Typer(help="What people wish and think, ranked by people.")
 
 LENGTH = 160
 """Characters of a text that are shown."""
+MOST = 10_000
+"""Entries of a kind."""
 
 
 @app.command()
 def register(
     kind: Annotated[Kind | None, typer.Option("--kind", help="Only this kind; else wishes and viewpoints.")] = None,
     incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Only this incident.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of each kind.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many of each kind.")] = 20,
     json: Json = False,
     data: Data = None,
 ) -> None:
     """The crisis team's register of viewpoints and wishes."""
     kinds = [kind] if kind else [Kind.WISH, Kind.VIEWPOINT]
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
+        say_who_runs(bus)
         found = {k: view.top(k, incident=incident, limit=limit) for k in kinds}
+        if incident and not any(found.values()):
+            require_known(incident, Control(bus).refresh(), "--incident")
     if json:
         out_json([asdict(entry) for entries in found.values() for entry in entries])
         return

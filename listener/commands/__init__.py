@@ -6,6 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -14,11 +16,15 @@ from typer.core import TyperGroup
 
 from listener.fields import LONGEST_NAME, LONGEST_WHY
 from listener.units import format_instant, parse_duration
+from listener.zone import DEFAULT_ZONE, shown, zone_or_default
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime, tzinfo
 
     from listener.bus import Bus
+    from listener.mode import State
+
+CENTURY = timedelta(days=36500)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Data = Annotated[
@@ -130,8 +136,16 @@ def out_table(rows: Iterable[Iterable[str]]) -> None:
 
 
 def local(instant: datetime) -> str:
-    """An instant as a person on duty reads it."""
-    return instant.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """An instant as a person reads it: in the zone of the settings, which is named."""
+    return shown(instant, _zone())
+
+
+@lru_cache(maxsize=1)
+def _zone() -> tzinfo:
+    """A setting that is wrong must not keep a time from being shown: `config check` tells of it."""
+    from listener.config import raw_settings
+
+    return zone_or_default(raw_settings().get("timezone", DEFAULT_ZONE))
 
 
 def user(by: str | None) -> str:
@@ -148,11 +162,36 @@ def user(by: str | None) -> str:
 
 def duration(text: str, name: str) -> timedelta:
     try:
-        return parse_duration(text)
+        found = parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=name) from None
     except OverflowError:
         raise typer.BadParameter(f"{text!r} is longer than any time", param_hint=name) from None
+    if found > CENTURY:
+        raise typer.BadParameter(f"{text!r} is longer than a century", param_hint=name)
+    return found
+
+
+def require_known(incident: str, state: State, name: str) -> None:
+    """Raises UsageError that names the incidents there are, the newest last."""
+    from listener.errors import UsageError
+
+    if incident not in state.incidents:
+        known = ", ".join(i.id + ("" if i.open else " (closed)") for i in state.incidents.values()) or "none"
+        raise UsageError(f"{name}: no incident has the id {incident!r}; known: {known}")
+
+
+def say_who_runs(bus: Bus) -> None:
+    """On standard error, where a command shows what processes bring: that none does, or which part is missing."""
+    from listener.clock import SystemClock
+    from listener.control import ROLES, Presences, lacking_of
+
+    running = {role for presence in Presences(bus, SystemClock()).refresh() for role in presence.roles}
+    lacking = [each for role in ROLES for each in lacking_of(role, running)]
+    if not running:
+        say("Nothing runs here: start `lyttepost run`; until then nothing new is heard, judged or sent.")
+    elif lacking:
+        say(f"No process with the role {', '.join(lacking)} runs: what it does is not done.")
 
 
 def open_live_bus(data: str | None) -> Bus:
@@ -161,6 +200,7 @@ def open_live_bus(data: str | None) -> Bus:
     A setting that is no setting is told and passed over: it must not stand between a crisis team and its switch.
     """
     from listener.bus import open_bus
+    from listener.bus.address import check_url
     from listener.clock import SystemClock
     from listener.config import data_dir, raw_settings
 
@@ -168,7 +208,11 @@ def open_live_bus(data: str | None) -> Bus:
     for stranger in raw.strangers():
         say(f"lyttepost: {stranger}")
     url, kafka = str(raw.get("bus.url", "embedded:")), None
-    if url.startswith("kafka:"):
+    try:
+        scheme = check_url(url)
+    except ValueError as error:
+        raise raw.error(("bus", "url"), str(error)) from None
+    if scheme == "kafka":
         from listener.settings import kafka_settings
 
         kafka = kafka_settings(raw)

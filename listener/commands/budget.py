@@ -60,9 +60,10 @@ def raise_(
     from listener.purse import decision_of, in_force, spending_of, usd
     from listener.records import Decision, DecisionKind
     from listener.settings import load_settings
+    from listener.tariff import MOST_USD
 
-    if not math.isfinite(to) or to <= 0:
-        raise UsageError("--to: an amount of US dollars, such as 2500")
+    if not math.isfinite(to) or not 0 < to <= MOST_USD:
+        raise UsageError(f"--to: an amount of US dollars up to {MOST_USD:,.0f}, such as 2500")
     own = load_settings().x.budget
     now, who, said = SystemClock().now(), user(by), reason(why)
     with closing(open_live_topics(data or (context.parent.params.get("data") if context.parent else None))) as bus:

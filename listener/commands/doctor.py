@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from listener.commands import Data, Json, open_live_topics, out, out_json, out_table
-from listener.errors import LyttepostError
+from listener.errors import LyttepostError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,8 @@ def doctor(
     """
     from listener.doctor import Level, worst
 
+    if not seconds > 0:  # click's bounds let NaN through
+        raise typer.BadParameter("a number of seconds from 0.1 to 60", param_hint="--timeout")
     findings = list(_examine(data, seconds))
     level = worst(findings)
     if json:
@@ -64,6 +66,8 @@ def _examine(data: str | None, seconds: float) -> Iterator[Finding]:
         with closing(open_live_topics(data)) as bus:
             yield from examine_house(bus, settings, Path(data_dir(data)), clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
+    except UsageError:
+        raise
     except LyttepostError as error:
         yield failed("bus.healthy", str(error), "make the bus well first: nothing works without it")
     if (access := x_access(settings)) is None:

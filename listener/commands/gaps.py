@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from listener.commands import Data, Json, local, open_live_bus, out, out_json, out_table, say
+from listener.commands import Data, Json, local, open_live_bus, out, out_json, out_table, say, say_who_runs
+from listener.control import Control
+from listener.errors import UsageError
 from listener.gaps import is_whole, ledger
+from listener.sources import SOURCES
 from listener.units import format_duration
 
 if TYPE_CHECKING:
@@ -26,11 +29,12 @@ def gaps(
     """Every gap, oldest first."""
     bus = open_live_bus(data)
     known = any(info.name == "gaps" for info in bus.topics())
-    found = [
-        gap
-        for gap in (ledger(bus) if known else [])
-        if (source is None or gap.source == source) and not (open_only and is_whole(gap))
-    ]
+    every = ledger(bus) if known else []
+    if source is not None and source not in (known_sources := sorted({*SOURCES, *(gap.source for gap in every)})):
+        raise UsageError(f"--source: no source is called {source!r}; known: {', '.join(known_sources)}")
+    Control(bus)  # makes the topics that are asked below
+    say_who_runs(bus)
+    found = [gap for gap in every if (source is None or gap.source == source) and not (open_only and is_whole(gap))]
     if json:
         out_json([_json(gap) for gap in found])
         return

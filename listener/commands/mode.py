@@ -6,6 +6,7 @@ settings must not stand between a crisis team and its switch.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -22,6 +23,7 @@ from listener.commands import (
     out,
     out_json,
     reason,
+    require_known,
     say,
     storable,
     user,
@@ -36,16 +38,23 @@ from listener.control import (
     followers,
     laggards,
     missing_roles,
+    source_states,
     wait_for_followers,
 )
 from listener.errors import NotFollowed, Refused
-from listener.fields import LONGEST, LONGEST_NAME, MOST_TRACKS
+from listener.fields import LEAST_REVIEW, LONGEST, LONGEST_NAME, MOST_LOOKBACK, MOST_REVIEW, MOST_TRACKS
 from listener.mode import Action, Command, Incident, Result, State, apply, encode_command
-from listener.tracks import account_track, canonical, place_track
+from listener.tracks import account_track, canonical, place_track, too_common
+from listener.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from listener.bus import Bus
+    from listener.clock import Clock
+
+BOUNDS = {"lookback": (timedelta(), MOST_LOOKBACK), "review_after": (LEAST_REVIEW, MOST_REVIEW)}
+"""What the settings may say; a flag may say more."""
 NAMED = f"What it is called, such as 'Brann, Ullevål'; at most {LONGEST_NAME} characters."
 Tracks = Annotated[
     list[str] | None,
@@ -69,6 +78,9 @@ Lookback = Annotated[
 ReviewAfter = Annotated[
     str | None,
     typer.Option("--review-after", metavar="4h", help="When to remind of a review; else as the settings say."),
+]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Take a track too that is in every other sentence, whatever it costs.")
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait to see who follows.")]
 
@@ -94,12 +106,15 @@ def crisis(
     lookback: Lookback = None,
     review_after: ReviewAfter = None,
     exercise: Annotated[bool, typer.Option("--exercise", help="Mark it, and all it causes, ØVELSE.")] = False,
+    anyway: Anyway = False,
     by: By = None,
     no_wait: NoWait = False,
     json: Json = False,
     data: Data = None,
 ) -> None:
     """Open an incident. The same name again adds its new tracks; another name is a second incident.
+
+    With the same name --lookback looks back further (never less far), and --review-after moves the review.
 
     \b
     For example:
@@ -121,9 +136,11 @@ def crisis(
         ),
         lookback=_seconds("lookback", lookback, "6h"),
         review_after=_seconds("review_after", review_after, "4h"),
+        lookback_asked=lookback is not None,
+        review_asked=review_after is not None,
         exercise=exercise,
     )
-    _switch(context, command, no_wait, json, data)
+    _switch(context, command, no_wait, json, data, anyway=anyway)
 
 
 def change(
@@ -137,6 +154,7 @@ def change(
         list[str] | None,
         typer.Option("--drop-track", metavar="PHRASE", help="Listen for it no more; may be repeated."),
     ] = None,
+    anyway: Anyway = False,
     by: By = None,
     no_wait: NoWait = False,
     json: Json = False,
@@ -154,7 +172,7 @@ def change(
     )
     if not command.add and not command.drop:
         raise typer.BadParameter("name at least one track", param_hint="--add-track or --drop-track")
-    _switch(context, command, no_wait, json, data)
+    _switch(context, command, no_wait, json, data, anyway=anyway)
 
 
 def calm(
@@ -196,9 +214,14 @@ def _seconds(setting: str, given: str | None, default: str) -> float:
     flag = "--" + setting.replace("_", "-")
     raw = raw_settings()
     try:
-        seconds = duration(given or str(raw.get(f"mode.{setting}", default)), flag).total_seconds()
+        found = duration(given or str(raw.get(f"mode.{setting}", default)), flag)
+        seconds = found.total_seconds()
         if seconds > LONGEST:
             raise typer.BadParameter("is longer than ten years", param_hint=flag)
+        least, most = BOUNDS[setting]
+        if not given and not least <= found <= most:
+            told = f"must be between {format_duration(least)} and {format_duration(most)}"
+            raise typer.BadParameter(told, param_hint=flag)
     except typer.BadParameter as error:
         if given:
             raise
@@ -206,7 +229,9 @@ def _seconds(setting: str, given: str | None, default: str) -> float:
     return seconds
 
 
-def _switch(context: typer.Context, command: Command, no_wait: bool, json: bool, data: str | None) -> None:
+def _switch(
+    context: typer.Context, command: Command, no_wait: bool, json: bool, data: str | None, *, anyway: bool = False
+) -> None:
     _require_few(command.add)
     bus, clock = open_live_bus(data), SystemClock()
     context.find_root().obj = bus  # open to the end: closing it takes longer than the switch (see `lyttepost.main`)
@@ -218,6 +243,7 @@ def _switch(context: typer.Context, command: Command, no_wait: bool, json: bool,
         after = apply(state, state.epoch + 1, encode_command(command))
         for incident in after.listening:
             _require_few(incident.tracks, state.incidents.get(incident.id))
+    _mind_sources(bus, clock, command, anyway)
     transition = control.append(command)
     if transition.result is Result.REFUSED:
         raise Refused(f"{command.incident} is not open any more; `lyttepost mode` lists what is")
@@ -250,11 +276,36 @@ def _require_followed(found: list[Follower]) -> None:
     raise NotFollowed(" ".join([*said, "THE SWITCH STANDS. IS `lyttepost run` RUNNING, AND WELL?"]))
 
 
+def _mind_sources(bus: Bus, clock: Clock, command: Command, anyway: bool) -> None:
+    """Whether the sources can do what is asked, and at what cost. The running listener is asked, and the settings here
+    only where none runs. Raises Refused before anything is written."""
+    common = {track: why for track in command.add if (why := too_common(track))}
+    if not common and not command.lookback_asked:
+        return
+    sources = source_states(Presences(bus, clock).refresh())
+    if command.lookback_asked:
+        for name, source in sources.items():
+            reach = source.get("reach")
+            if isinstance(reach, int | float) and command.lookback > reach:
+                say(f"{name} can search {format_duration(timedelta(seconds=reach))} back at most; no further is looked")
+    paid = [name for name, source in sources.items() if source.get("caps")]
+    if not paid and any(raw_settings().get(f"x.{each}") for each in ("bearer_token", "bearer_token_file")):
+        paid = ["x"]
+    for track, why in common.items():
+        if paid and not anyway:
+            raise Refused(
+                f"{track!r} {why}, and {', '.join(paid)} bills every post that has it; name what it is about, or add "
+                "--anyway"
+            )
+        say(f"{track!r} {why}: expect posts about anything")
+
+
 def _require_open(state: State, incident: str) -> None:
     named = state.incidents.get(incident)
-    if named is None or not named.open:
-        ids = ", ".join(i.id for i in state.open) or "none"
-        raise Refused(f"no open incident is called {incident!r}; open: {ids}")
+    if named is None:
+        require_known(incident, state, "--incident")
+    elif not named.open:
+        raise Refused(f"{incident} is closed; open: {', '.join(i.id for i in state.open) or 'none'}")
 
 
 class Switches(LazyGroup):

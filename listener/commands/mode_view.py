@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from listener.commands import local, one_line, out, out_json
+from listener.commands import local, one_line, out, out_json, say
+from listener.config import load_yaml, raw_settings
 from listener.control import source_states
-from listener.mode import Incident, Mode, Result, State, Transition
-from listener.units import format_instant
+from listener.errors import ConfigError
+from listener.mode import Command, Incident, Mode, Result, State, Transition
+from listener.tracks import load_standing
+from listener.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +25,7 @@ def told(transition: Transition, state: State) -> str:
     """What came of a command, for whoever gave it."""
     outcome = {
         Result.OPENED: "Opened",
-        Result.JOINED: "Open already; its new tracks were added",
+        Result.JOINED: _joined(transition.command),
         Result.UNCHANGED: "Nothing changed; it is as you want it",
         Result.CHANGED: "Changed",
         Result.CLOSED: "Closed",
@@ -31,15 +35,36 @@ def told(transition: Transition, state: State) -> str:
     return f"{outcome}: {names or 'no incident is open'}"
 
 
+def _joined(command: Command | None) -> str:
+    if command is None or not (command.lookback_asked or command.review_asked):
+        return "Open already; its new tracks were added"
+    what = ["its new tracks were added"] if command.add else []
+    if command.lookback_asked:
+        what.append(f"it looks back {format_duration(timedelta(seconds=command.lookback))} from when it was opened")
+    if command.review_asked:
+        what.append("its review was moved")
+    return f"Open already; {', '.join(what)}"
+
+
+def standing_tracks() -> list[str] | None:
+    """The standing tracks of this configuration; None where they cannot be read, which is said."""
+    try:
+        return list(load_standing(load_yaml(raw_settings().folder / "tracks.yaml")))
+    except ConfigError as error:
+        say(f"lyttepost: {error}")
+        return None
+
+
 def report(state: State, found: Sequence[Follower], json: bool, *, waited: bool = True) -> None:
     """Data for standard output. `waited`: there was time to follow."""
-    sources = source_states(f.presence for f in found)
+    sources, standing = source_states(f.presence for f in found), standing_tracks()
     if json:
         out_json(
             {
                 "mode": state.mode,
                 "since": state.since,
                 "incidents": [_incident(i) for i in state.open],
+                "standing": standing,
                 "followers": [f.to_json() for f in found],
                 "sources": sources,
             }
@@ -52,6 +77,9 @@ def report(state: State, found: Sequence[Follower], json: bool, *, waited: bool 
         out(f"  {MARK if i.exercise else ''}{one_line(i.name)}  ({i.id})  opened {local(i.opened_at)} by {by}: {why}")
         tracks = one_line(", ".join(i.tracks)) or "the standing ones only"
         out(f"    tracks: {tracks}; review {local(i.review_at)}")
+    if standing is not None:
+        how = "each incident has them too" if state.open else "counted in calm; each incident has them"
+        out(f"  standing tracks ({how}): {one_line(', '.join(standing)) or 'none'}")
     if not waited:
         out("  who follows was not waited for; `lyttepost mode` shows it")
         return

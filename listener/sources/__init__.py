@@ -169,7 +169,8 @@ class Live(Protocol):
     """A source of today, which is asked for what is wanted now. A recording has all it has.
 
     Its `state` may hold `heard`, the time of the last byte; `queue`, the number of posts that wait; and `problem`,
-    which a person must mend and which makes the process unready.
+    which a person must mend and which makes the process unready; `reach`, how many seconds back it can search; `caps`,
+    what a month may cost (x.budget), where it costs something.
     """
 
     def recall(self, gaps: Sequence[Gap]) -> None:

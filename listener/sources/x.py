@@ -32,7 +32,7 @@ from listener.x.keeper import Confirmed, Failed, RuleKeeper, Told, Wanted
 from listener.x.memory import Memory
 from listener.x.reading import Read, read_broken, read_line
 from listener.x.refill import Refill
-from listener.x.search import Searcher
+from listener.x.search import REACH, Searcher
 from listener.x.splitting import Burst, is_burst
 from listener.x.stream import SILENCE, Stream
 from listener.x.telling import FATAL_NOTICES, HALTED, REFUSED, SILENT, Notices, shown
@@ -116,7 +116,7 @@ class XSource:
         real = {incident.id: incident for incident in incidents if not incident.synthetic}
         tracks = tuple(sorted({t for i in real.values() for t in (*i.tracks, *standing)})) if real else ()
         self._counter.follow(standing, crisis=bool(real))
-        if self._followed and tracks == self._wanted.tracks and real.keys() == self._incidents.keys():
+        if self._followed and tracks == self._wanted.tracks and _looked_back(real) == _looked_back(self._incidents):
             return
         before, first = self._incidents, not self._followed
         grew = bool(set(tracks) - set(self._wanted.tracks))
@@ -176,6 +176,10 @@ class XSource:
         return None
 
     def state(self) -> Mapping[str, Any]:
+        """With what it may cost and how far it can look back: whoever switches asks the running listener for both."""
+        return {**self._state(), "caps": self.tariff.budget.model_dump(), "reach": REACH.total_seconds()}
+
+    def _state(self) -> Mapping[str, Any]:
         return shown(
             crisis=bool(self._incidents),
             up_at=None if self._leaving else self._ear.up_at,
@@ -346,3 +350,7 @@ class XSource:
         if self._counter.fatal is not None and self._fatal is None:
             self._stop_for(self._counter.fatal)
         self._notices.mind_counts(self._counter, rules_confirmed=self._confirmed is not None and self._fatal is None)
+
+
+def _looked_back(incidents: Mapping[str, Incident]) -> Mapping[str, float]:
+    return {key: incident.lookback for key, incident in incidents.items()}

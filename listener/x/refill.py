@@ -47,6 +47,11 @@ class Refill:
             self._memory.back.pop(gone, None)
         for key in incidents.keys() - before.keys():
             self._look_back(incidents[key])
+        for key in incidents.keys() & before.keys():
+            if incidents[key].lookback > before[key].lookback:
+                # What was found and not taken yet is found again, by the job that goes further.
+                self._searcher.drop(_BACK + key)
+                self._look_back(incidents[key])
         # Somebody may have mended what failed.
         self._searcher.retry()
 

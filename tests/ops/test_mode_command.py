@@ -121,8 +121,12 @@ def next_line(stream: IO[str] | None) -> str:
 
 
 def test_mode_before_anything_happened_is_calm_and_followed_by_nobody(house: House) -> None:
-    assert house.mode() == {"mode": "calm", "since": None, "incidents": [], "followers": [], "sources": {}}
-    assert house.done("mode").startswith("calm\n")
+    shown = house.mode()
+    assert "fjordby sykehus" in shown.pop("standing")
+    assert shown == {"mode": "calm", "since": None, "incidents": [], "followers": [], "sources": {}}
+    said = house.done("mode")
+    assert said.startswith("calm\n")
+    assert "standing tracks (counted in calm; each incident has them): fjordby" in said
 
 
 def test_a_crisis_has_all_that_was_said_of_it(house: House) -> None:
@@ -291,11 +295,54 @@ def test_calm_of_one_incident_leaves_the_other(house: House) -> None:
 def test_an_incident_that_is_not_open_is_refused_with_3(house: House, words: str) -> None:
     house.crisis("--no-wait")
     house.done("mode", "calm", "--why", "over", "--no-wait")
-    for incident in ("brann-ullevaal-0", "flom-7"):
+    for incident, code in (("brann-ullevaal-0", 3), ("flom-7", 2)):
         result = house.says("mode", *words.split(), "--why", "x", "--incident", incident, "--no-wait")
-        assert result.returncode == 3
+        assert result.returncode == code
         assert incident in result.stderr
     assert len(house.history()) == 2
+
+
+def test_too_common_a_track_on_a_paid_source_is_refused_unless_it_is_meant(house: House) -> None:
+    paid = {"LYTTEPOST_X__BEARER_TOKEN": "a-token-of-no-account"}
+    said = ("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait", "--track", "brann", "--track")
+    for track in ("på", "er", "the", "det er", "for*"):
+        result = house.says(*said, track, env=paid)
+        assert (result.returncode, result.stdout) == (3, "")
+        assert "--anyway" in result.stderr
+    assert house.history() == []
+    house.done(*said, "på", "--anyway", env=paid)
+    result = house.says("mode", "change", "--incident", "brann-0", "--add-track", "og", "--why", "x", env=paid)
+    assert result.returncode == 3
+    assert house.mode()["incidents"][0]["tracks"] == ["brann", "på"]
+
+
+def test_a_common_track_is_only_told_of_where_nothing_is_paid(house: House) -> None:
+    result = house.says("mode", "crisis", "--name", "Brann", "--track", "på", "--why", "meldt", "--no-wait")
+    assert result.returncode == 0
+    assert "'på' is in every other sentence" in result.stderr
+
+
+def test_a_lookback_on_an_open_incident_is_told(house: House) -> None:
+    house.crisis("--no-wait", "--lookback", "1h")
+    again = ("mode", "crisis", "--name", "Brann, Ullevål", "--why", "mer", "--no-wait")
+    assert "looks back 12h" in house.says(*again, "--lookback", "12h").stderr
+    assert "Nothing changed" in house.says(*again, "--lookback", "2h").stderr
+    assert "Nothing changed" in house.says(*again).stderr
+
+
+@pytest.mark.parametrize("value", ["8d", "999999999d", "soon"])
+def test_a_lookback_of_the_settings_beyond_its_bounds_is_told_with_its_place(house: House, value: str) -> None:
+    result = house.says(
+        "mode", "crisis", "--name", "Brann", "--why", "x", "--no-wait", env={"LYTTEPOST_MODE__LOOKBACK": value}
+    )
+    assert result.returncode == 4
+    assert result.stderr.startswith("lyttepost: LYTTEPOST_MODE__LOOKBACK: ")
+
+
+def test_a_bus_that_is_none_is_told_with_its_place(house: House) -> None:
+    result = house.says("mode", env={"LYTTEPOST_BUS__URL": "kafkaa://a:9092"})
+    assert result.returncode == 4
+    assert result.stderr.startswith("lyttepost: LYTTEPOST_BUS__URL: no bus is called 'kafkaa'")
 
 
 def test_history_tells_who_when_and_why(house: House) -> None:

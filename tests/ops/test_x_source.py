@@ -121,6 +121,25 @@ def test_lookback_brings_the_hours_before_newest_first(tmp_path: Path) -> None:
         assert set(house.origins().values()) == {"lookback"}
 
 
+def test_an_open_incident_looks_back_further_when_it_is_asked_to(tmp_path: Path) -> None:
+    clock = ScaledClock(SPEED)
+    with town(tmp_path, clock) as here:
+        now = clock.now()
+        before = [
+            here.fake.world.publish({"text": f"granvik {n}", "created_at": (now - timedelta(minutes=n)).isoformat()})
+            for n in (10, 100, 400)
+        ]
+        house = here.house()
+        house.open("granvik", lookback=3600)
+        house.turn_until(lambda: sum(house.captured().values()) == 1)
+        settle(house)
+        house.switch(Action.OPEN, lookback=10 * 3600, lookback_asked=True)
+        house.turn_until(lambda: sum(house.captured().values()) == 3)
+        settle(house)
+        assert house.captured() == {post.id: 1 for post in before}
+        assert set(house.origins().values()) == {"lookback"}
+
+
 # --- how a connection ends ------------------------------------------------------------------------------------------
 
 ENDS: list[tuple[str, Callable[[Town], Any], str]] = [

@@ -74,6 +74,22 @@ def test_the_same_name_without_a_new_track_changes_nothing() -> None:
     assert twice.open == once.open
 
 
+def test_a_lookback_that_was_asked_for_reaches_an_open_incident_and_never_less_far() -> None:
+    first = opening(lookback=3600.0)
+    further = state_of(first, opening(lookback=7200.0, lookback_asked=True))
+    assert (further.history[-1].result, further.open[0].lookback) == (Result.JOINED, 7200.0)
+    assert further.open[0].review_at == state_of(first).open[0].review_at
+    for unchanged in (opening(lookback=7200.0), opening(lookback=60.0, lookback_asked=True)):
+        state = state_of(first, unchanged)
+        assert (state.history[-1].result, state.open[0].lookback) == (Result.UNCHANGED, 3600.0)
+
+
+def test_a_review_that_was_asked_for_is_moved() -> None:
+    state = state_of(opening(), opening(review_after=900.0, review_asked=True))
+    assert state.history[-1].result is Result.JOINED
+    assert state.open[0].review_at - state.history[-1].command.at == timedelta(minutes=15)  # type: ignore[union-attr]
+
+
 def test_another_name_is_a_second_incident() -> None:
     state = state_of(opening("Brann"), opening("Flom"))
     assert [i.name for i in state.open] == ["Brann", "Flom"]

@@ -21,6 +21,7 @@ from listener.tracks import (
     load_standing,
     parse,
     place_track,
+    too_common,
 )
 
 
@@ -129,3 +130,29 @@ def test_a_mode_switch_reads_tracks_without_pydantic() -> None:
     code = "import sys, listener.tracks as t; t.parse('ullevål*'); sys.exit('pydantic' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "track", ["på", "er", "og", "ikkje", "the", "det er", "and the", "of", "i dag og", "for*", "ikk*", "place:på", "22"]
+)
+def test_what_is_in_every_other_sentence_is_too_common(track: str) -> None:
+    assert too_common(canonical(track))
+
+
+@pytest.mark.parametrize(
+    "track",
+    [
+        "brann",
+        "ullevål*",
+        "fus",
+        "fjordby us",
+        "ous ullevål",
+        "storsykehuset på nes",
+        "#på",
+        "@og",
+        "place:Nes",
+        "røyk*",
+    ],
+)
+def test_what_names_something_is_not(track: str) -> None:
+    assert too_common(canonical(track)) is None

@@ -1,0 +1,103 @@
+"""Absurd values of options and variables: usage, told in a line with exit code 2, and never a fault of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from listener.config import raw_settings
+from listener.crash import CrashPoint
+from listener.errors import UsageError
+from lyttepost import app
+
+HUGE = "99999999999999999999"
+LONG = "999999999d"
+
+ABSURD = [
+    *(f"register --limit {value}" for value in (HUGE, "0", "-1", "1.5", "ten", "1e3")),
+    "register --incident nobody",
+    "register --kind nothing",
+    *(f"deadletters --since {value}" for value in (LONG, f"{HUGE}d", "-1h", "1", "yesterday", "")),
+    "deadletters redrive --why x",
+    "deadletters redrive --reason nothing --why x",
+    *(f"rules backtest --rules RULES --since {value}" for value in (LONG, f"{HUGE}h", "-1d", "5")),
+    *(f"volumes score FILE --interval {value}" for value in (LONG, f"{HUGE}s", "0s", "-5m", "5")),
+    *(f"mode crisis --name a --why x --lookback {value}" for value in (LONG, f"{HUGE}h", "-1h", "6")),
+    *(f"mode crisis --name a --why x --review-after {value}" for value in (LONG, f"{HUGE}h", "-1h", "6")),
+    "mode calm --why x --incident nobody",
+    "mode change --why x --incident nobody --add-track brann",
+    *(f"run --port {value}" for value in (HUGE, "-1", "65536", "http")),
+    "run --role boss",
+    "run --name a/b",
+    *(f"doctor --timeout {value}" for value in ("0", "-1", "61", "1e300", "nan", "inf", "soon")),
+    *(f"x budget raise --why x --to {value}" for value in ("0", "-1", "nan", "inf", "1e300", HUGE, "much")),
+    *(f"x fake --port {value}" for value in (HUGE, "-1", "65536")),
+    "x check --track a",
+    *(f"demo --speed {value}" for value in ("0", "-1", "nan", "1e300", "fast")),
+    *(f"replay FILE --track brann --speed {value}" for value in ("0", "-1", "nan", "1e300", "fast")),
+    "replay FILE --track a",
+    *(
+        f"bus read control --from {value}"
+        for value in ("yesterday", "2031-01-01", "2031-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", HUGE)
+    ),
+    "bus read nothing",
+    "bus copy --from embedded: --to embedded:",
+    "gaps --source nobody",
+    "alerts show nobody",
+    "alerts ack nobody",
+    "rules export --incident nobody",
+    "config schema nobody",
+]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("LYTTEPOST_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("LYTTEPOST_X__BEARER_TOKEN", "a-token-of-no-account")
+    monkeypatch.setenv("LYTTEPOST_X__BASE_URL", "http://127.0.0.1:9")
+    (tmp_path / "file.csv").write_text("timestamp,value\n2031-01-01T00:00:00Z,1\n", encoding="utf-8")
+    raw_settings.cache_clear()
+    yield tmp_path
+    raw_settings.cache_clear()
+
+
+def called(words: str, home: Path) -> Result:
+    rules = Path(__file__).resolve().parents[2] / "config" / "rules"
+    filled = words.replace("FILE", str(home / "file.csv")).replace("RULES", str(rules))
+    return CliRunner().invoke(app, filled.split(" "))
+
+
+@pytest.mark.parametrize("words", ABSURD)
+def test_an_absurd_value_is_usage(home: Path, words: str) -> None:
+    done = called(words, home)
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == 2, done.output
+    assert done.output.strip()
+
+
+@pytest.mark.parametrize(
+    "words", ["bus read control --from 0001-01-01T00:00:00Z", "bus read control --from 9999-12-31T23:59:59Z"]
+)
+def test_an_instant_far_away_is_an_instant(home: Path, words: str) -> None:
+    called("mode", home)
+    assert called(words, home).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "bus.before_comit",
+        "bus.before_commit:",
+        "bus.before_commit:0",
+        "bus.before_commit:x",
+        "bus.before_commit:-1",
+        ":",
+        f"bus.before_commit:{HUGE}",
+    ],
+)
+def test_a_crash_point_that_is_none_is_usage(spec: str) -> None:
+    with pytest.raises(UsageError, match="LYTTEPOST_CRASH="):
+        CrashPoint(spec)
