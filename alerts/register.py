@@ -24,6 +24,7 @@ from alerts.story import is_repost
 from listener.bus import Bus, Record, TopicPartition
 from listener.errors import ConfigError
 from listener.health import Part
+from listener.permissions import create_private
 from listener.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
 from listener.units import from_ms, to_ms
 
@@ -92,10 +93,11 @@ class Register:
         self._path = path
         self._part = part
         try:
+            create_private(Path(path))
             self._db = _connect(path)
             self._db.execute("PRAGMA journal_mode=WAL")
             _make(self._db)
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise ConfigError(f"{path}: the register cannot be written: {error}") from None
         except sqlite3.DatabaseError:
             raise ConfigError(f"{path}: is no register of ours; remove it, it is rebuilt from the bus") from None

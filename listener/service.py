@@ -22,6 +22,7 @@ from types import FrameType
 from listener.clock import Clock
 from listener.errors import ConfigError, Corrupt, Fenced, LyttepostError, Refused
 from listener.health import Part
+from listener.permissions import make_folder, open_private
 from listener.stage import Worker
 
 log = logging.getLogger(__name__)
@@ -45,11 +46,12 @@ class RoleLock:
     def __init__(self, folder: Path, role: str) -> None:
         self._path = folder / f"{role}.lock"
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = open(self._path, "a+", encoding="ascii")  # noqa: SIM115
+            make_folder(folder)
+            self._file = os.fdopen(open_private(self._path, os.O_RDWR), "r+", encoding="ascii", errors="replace")
         except OSError as error:
             raise ConfigError(
-                f"{folder}: cannot be written: {error.strerror}; choose a folder with --data or LYTTEPOST_DATA"
+                f"{error.filename or folder}: cannot be written: {error.strerror}; "
+                "choose a folder with --data or LYTTEPOST_DATA"
             ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,6 +24,7 @@ from pathlib import Path
 from listener.bus import Message
 from listener.clock import Clock
 from listener.errors import ConfigError
+from listener.permissions import make_folder, open_private
 from listener.units import format_instant, parse_instant
 
 SYNC_SECONDS = 1.0
@@ -58,8 +59,8 @@ class Spool:
         self._drained = 0
         self._oldest: datetime | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(path.parent)
+            self._file = open_private(path, os.O_RDWR)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}; mend its owner or mode") from None
         with _locked(self._file):
@@ -141,7 +142,12 @@ def forget(folder: Path, wanted: Wanted) -> int:
     """Overwrite every message that is `wanted`, in all spools of a folder, whoever writes them. How many there were."""
     gone = 0
     for path in sorted(folder.glob("spool-*.jsonl")):
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be looked through: {error.strerror}; nothing was removed") from None
         try:
             with _locked(file):
                 gone += _forget(file, wanted)

@@ -248,6 +248,9 @@ class Bus(Protocol):
     def full(self) -> str | None:
         """None, or the reason why what can wait is refused for want of room."""
 
+    def damage(self) -> list[str]:
+        """What the storage underneath finds damaged, one sentence each. Reads all of it; see `listener.integrity`."""
+
     def close(self) -> None: ...
 
 

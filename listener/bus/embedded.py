@@ -315,6 +315,9 @@ class EmbeddedBus:
     def full(self) -> str | None:
         return self.room.problem() if self.room else None
 
+    def damage(self) -> list[str]:
+        return self.store.damage()
+
     def close(self) -> None:
         self.store.close()
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from listener.permissions import open_private
+
 GATE_SECONDS = 0.5
 RETRY_SECONDS = 0.001
 
@@ -25,7 +27,7 @@ class Gate:
     """Shared by the threads of this process, and through its file with other processes."""
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._handle = open_private(path, os.O_RDWR)
         self._turn = threading.Lock()
 
     @contextmanager

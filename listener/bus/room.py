@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from listener.errors import BusFull
+from listener.permissions import open_private
 
 RESERVE_BYTES = 32 << 20
 CHECK_SECONDS = 1.0
@@ -72,14 +73,14 @@ class Room:
 
     def _held(self) -> bool:
         try:
-            return self.path.stat().st_size >= self.size
+            return self.path.lstat().st_size >= self.size
         except OSError:
             return False
 
     def _take(self) -> None:
         """Another process may be taking it too: the same bytes are taken once."""
         with contextlib.suppress(OSError):
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = open_private(self.path, os.O_WRONLY)
             try:
                 os.posix_fallocate(handle, 0, self.size)
             except OSError:

@@ -10,7 +10,6 @@ gets its tables, under the gate, so that two processes may begin at once.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -24,6 +23,7 @@ from listener.bus.gate import Gate
 from listener.bus.room import Room
 from listener.crash import point
 from listener.errors import BusError, BusFull, ConfigError, Corrupt, LyttepostError
+from listener.permissions import create_private, make_folder
 
 T = TypeVar("T")
 
@@ -36,6 +36,8 @@ WAL_KEEP_BYTES = 16 << 20
 CHECKPOINT_PAGES = 4_000
 """As much write-ahead log, 16 MB, is folded into the file at a time: four times SQLite's own choice, half the syncs."""
 FORMAT = 1
+MOST_DAMAGE = 20
+RESTORE = "stop, keep a copy, and restore the newest backup"
 OURS = 0x4C597470
 """SQLite's application id: "LYtp"."""
 
@@ -101,9 +103,9 @@ class Store:
         self._wal_tried = 0.0
         self._closed = False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(path.parent)
             self._gate = Gate(path.with_name(path.name + "-gate"))
-            _create(path)
+            create_private(path)
         except OSError as error:
             raise ConfigError(_unusable(path, error.strerror or str(error))) from None
         try:
@@ -262,6 +264,14 @@ class Store:
             if self.news == seen:
                 self._wake.wait(seconds)
 
+    def damage(self) -> list[str]:
+        """Pages that SQLite finds damaged. It reads the whole file, and nobody waits for it meanwhile."""
+        try:
+            found = self.rows(f"PRAGMA integrity_check({MOST_DAMAGE})")
+        except Corrupt as error:
+            return [str(error)]
+        return [f"{self.path}: {line}; {RESTORE}" for (said,) in found for line in said.splitlines() if line != "ok"]
+
     # --- the write-ahead log -----------------------------------------------------------------------------------
 
     def _bound_wal(self, db: sqlite3.Connection) -> None:
@@ -304,12 +314,6 @@ class Store:
         return not busy
 
 
-def _create(path: Path) -> None:
-    """For our eyes only. A file that is there is not opened: closing it would drop the locks SQLite has on it."""
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
 def _roll_back(db: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):
         if db.in_transaction:
@@ -342,7 +346,7 @@ def explain(path: Path, error: sqlite3.Error, *, opening: bool = False) -> Lytte
     if code == sqlite3.SQLITE_NOTADB:
         return ConfigError(_foreign(path))
     if code == sqlite3.SQLITE_CORRUPT:
-        return Corrupt(f"{path}: is damaged ({error}); stop, keep a copy, and restore the newest backup")
+        return Corrupt(f"{path}: is damaged ({error}); {RESTORE}")
     if code in _UNUSABLE and opening:
         return ConfigError(_unusable(path, str(error)))
     return BusError(f"{path}: {error}")
