@@ -15,6 +15,8 @@ from listener.errors import UsageError
 
 POINTS: Final = frozenset(
     {
+        "bus.made",
+        "bus.remembered",
         "bus.before_commit",
         "bus.after_commit",
         "capture.before_publish",

@@ -73,6 +73,17 @@ class RoleLock:
             self._file.close()
 
 
+def locked_roles(folder: Path) -> list[str]:
+    """The roles that processes on this data folder have now."""
+    found = []
+    for path in sorted(folder.glob("*.lock")):
+        with suppress(Refused, ConfigError):
+            RoleLock(folder, path.stem).release()
+            continue
+        found.append(path.stem)
+    return found
+
+
 class Service:
     """Turns the workers until it is told to stop."""
 

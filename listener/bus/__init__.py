@@ -272,10 +272,19 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode()) % partitions
 
 
-def open_bus(url: str, folder: Path, clock: Clock, *, durable: bool = True, kafka: KafkaSettings | None = None) -> Bus:
+def open_bus(
+    url: str,
+    folder: Path,
+    clock: Clock,
+    *,
+    durable: bool = True,
+    kafka: KafkaSettings | None = None,
+    anew: bool = False,
+) -> Bus:
     """`embedded:` → a log in `folder`; `kafka://host:9092,host2:9092` → a cluster, reached as `kafka` says.
 
-    `durable=False` is faster and unsafe: for replays, whose bus is thrown away. Raises ConfigError.
+    `durable=False` is faster and unsafe: for replays, whose bus is thrown away. `anew`: a log that was there and is
+    lost is given up, instead of refused. Raises ConfigError, or Refused where a log was lost.
     """
     from listener.bus.address import check_url
     from listener.plugins import load
@@ -290,5 +299,7 @@ def open_bus(url: str, folder: Path, clock: Clock, *, durable: bool = True, kafk
         from listener.bus.kafka_settings import KafkaSettings
 
         further = {"settings": kafka or KafkaSettings()}
+    elif anew:
+        further = {"anew": True}
     bus: Bus = load(BUSES[scheme])(rest, folder, clock, durable=durable, **further)
     return bus

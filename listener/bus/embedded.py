@@ -33,6 +33,7 @@ from listener.bus import (
 )
 from listener.bus.address import embedded_file
 from listener.bus.counts import Counts
+from listener.bus.history import History
 from listener.bus.log import Log, Topic
 from listener.bus.members import GroupConsumer, PlainReader, RowLease, store_commits
 from listener.bus.room import RESERVE_BYTES, Room
@@ -44,16 +45,27 @@ from listener.units import to_ms
 
 
 class EmbeddedBus:
-    """`url` may name a file; without one the log is `bus.sqlite` in `folder`. `reserve` is in bytes."""
+    """`url` may name a file; without one the log is `bus.sqlite` in `folder`. `reserve` is in bytes.
+
+    Raises Refused where a log was lost, unless it is to begin `anew` (see `listener.bus.history`).
+    """
 
     def __init__(
-        self, url: str, folder: Path, clock: Clock, *, durable: bool = True, reserve: int = RESERVE_BYTES
+        self,
+        url: str,
+        folder: Path,
+        clock: Clock,
+        *,
+        durable: bool = True,
+        reserve: int = RESERVE_BYTES,
+        anew: bool = False,
     ) -> None:
         named = embedded_file(url)
         path = Path(named).expanduser() if named else folder / "bus.sqlite"
         self.clock = clock
         self.room = Room(path.with_name("reserve.bin"), reserve) if durable else None
-        self.store = Store(path, self.room, durable=durable)
+        history = History(path, folder) if durable else None
+        self.store = Store(path, self.room, durable=durable, history=history, anew=anew)
         self._topics: dict[str, Topic] = {}
         self._logs: dict[TopicPartition, Log] = {}
         try:
@@ -310,7 +322,7 @@ class EmbeddedBus:
             self.store.write(lambda db: None)
         except LyttepostError as error:
             return str(error)
-        return self.full()
+        return self.store.misplaced() or self.full()
 
     def full(self) -> str | None:
         return self.room.problem() if self.room else None

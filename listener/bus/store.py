@@ -16,13 +16,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from listener.bus.counts import Counts
 from listener.bus.gate import Gate
+from listener.bus.history import UNREADABLE, History, new_id
 from listener.bus.room import Room
 from listener.crash import point
-from listener.errors import BusError, BusFull, ConfigError, Corrupt, LyttepostError
+from listener.errors import BusError, BusFull, ConfigError, Corrupt, LyttepostError, Refused
 from listener.permissions import create_private, make_folder
 
 T = TypeVar("T")
@@ -41,6 +42,9 @@ RESTORE = "stop, keep a copy, and restore the newest backup"
 OURS = 0x4C597470
 """SQLite's application id: "LYtp"."""
 
+IDENTITY = "CREATE TABLE identity(id TEXT PRIMARY KEY, given_up INTEGER NOT NULL) WITHOUT ROWID"
+"""This log's id, and those whose history was given up for it. Logs of earlier versions get theirs when opened."""
+
 SCHEMA = (
     """CREATE TABLE topics(
         name TEXT PRIMARY KEY, partitions INTEGER NOT NULL, durable INTEGER NOT NULL, compacted INTEGER NOT NULL,
@@ -56,6 +60,7 @@ SCHEMA = (
         PRIMARY KEY(grp, member)) WITHOUT ROWID""",
     "CREATE TABLE groups(grp TEXT PRIMARY KEY, generation INTEGER NOT NULL, epochs INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE leases(name TEXT PRIMARY KEY, holder TEXT NOT NULL, beat REAL NOT NULL, ttl REAL NOT NULL)",
+    IDENTITY,
     f"PRAGMA application_id={OURS}",
     f"PRAGMA user_version={FORMAT}",
 )
@@ -68,6 +73,13 @@ _FULL = {
     sqlite3.SQLITE_IOERR_TRUNCATE,
 }
 _UNUSABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+
+
+class _Before(NamedTuple):
+    """What there was before a log is opened: the ids that are remembered, and other signs."""
+
+    ids: set[str]
+    signs: list[str]
 
 
 class Connection:
@@ -87,14 +99,22 @@ class Connection:
 
 
 class Store:
-    """Thread-safe. `room` is the reserve that is given back when an essential write finds the disk full."""
+    """Thread-safe. `room` is the reserve that is given back when an essential write finds the disk full.
 
-    def __init__(self, path: Path, room: Room | None, *, durable: bool) -> None:
+    `history` is what there was before; `anew`: what there was is given up.
+    """
+
+    def __init__(
+        self, path: Path, room: Room | None, *, durable: bool, history: History | None = None, anew: bool = False
+    ) -> None:
         self.path = path
         self.room = room
         self.news = 0
         self.counts = Counts()
         self._durable = durable
+        self._history = history
+        self._anew = anew
+        self._inode: tuple[int, int] | None = None
         self._local = threading.local()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -105,11 +125,16 @@ class Store:
         try:
             make_folder(path.parent)
             self._gate = Gate(path.with_name(path.name + "-gate"))
+            # Before SQLite looks at it: beside an empty file it would throw the write-ahead log away.
+            before = self._look_back()
             create_private(path)
+        except Refused:
+            self.close()
+            raise
         except OSError as error:
             raise ConfigError(_unusable(path, error.strerror or str(error))) from None
         try:
-            self._open()
+            self._open(before)
         except sqlite3.Error as error:
             self.close()
             raise explain(path, error, opening=True) from None
@@ -117,23 +142,47 @@ class Store:
             self.close()
             raise
 
-    def _open(self) -> None:
+    def _look_back(self) -> _Before:
+        """What is remembered of this log. Raises Refused when there was one and its file is missing or empty."""
+        history = self._history
+        if history is None:
+            return _Before(set(), [])
+        # In this order: who makes the log at this moment has filled it before anything remembers it.
+        ids = history.ids()
+        signs = history.signs()
+        empty = history.is_empty()
+        if empty and self._anew:
+            history.forget_rest()
+        elif empty and (ids or signs):
+            raise history.lost(ids, signs)
+        return _Before(ids, signs)
+
+    def _open(self, before: _Before) -> None:
         try:
-            self._check_format()
+            self._check_format(before)
         except sqlite3.Error as error:
             if not _is_full(error) or self.room is None:
                 raise
             self._local = threading.local()
             self.room.give()
-            self._check_format()
+            self._check_format(before)
+        found = self.path.stat()
+        self._inode = found.st_dev, found.st_ino
 
-    def _check_format(self) -> None:
+    def _check_format(self, before: _Before) -> None:
         db = self._mine().raw
         (found,) = db.execute("PRAGMA user_version").fetchone()
-        if found == FORMAT:
-            return
+        if found != FORMAT:
+            self._make(db, before)
+        if self._history is not None:
+            self._identify(db, self._history, before.ids)
+
+    def _make(self, db: sqlite3.Connection, before: _Before) -> None:
         with self._gate.turn():
             db.execute("PRAGMA journal_mode=WAL")
+            if self._durable:
+                # On the disk before anything says that there is a log.
+                db.execute("PRAGMA synchronous=FULL")
             db.execute("BEGIN IMMEDIATE")
             try:
                 (found,) = db.execute("PRAGMA user_version").fetchone()
@@ -142,12 +191,54 @@ class Store:
                 if found == 0:
                     if db.execute("SELECT 1 FROM sqlite_master").fetchone():
                         raise ConfigError(_foreign(self.path))
+                    if self._history is not None and not self._anew and (before.ids or before.signs):
+                        raise self._history.lost(before.ids, before.signs)
                     for statement in SCHEMA:
                         db.execute(statement)
+                    db.execute("INSERT INTO identity VALUES(?, 0)", (new_id(),))
                 db.execute("COMMIT")
             except BaseException:
                 _roll_back(db)
                 raise
+            if self._durable:
+                db.execute("PRAGMA synchronous=NORMAL")
+
+    def _identify(self, db: sqlite3.Connection, history: History, remembered: set[str]) -> None:
+        """Raises Refused when this is another log than what is remembered, unless that is given up."""
+        known = remembered - {UNREADABLE}
+        ids = dict(db.execute("SELECT id, given_up FROM identity").fetchall()) if _has_identity(db) else {}
+        if ids and not known <= ids.keys() and not self._anew:
+            raise history.another(next(id_ for id_, given_up in ids.items() if not given_up))
+        if not ids or not known <= ids.keys():
+            try:
+                ids = self._write(lambda db: _give_identity(db, known), full=True)
+            except sqlite3.OperationalError:
+                return  # no room: left to the next who opens it
+        point("bus.made")
+        history.remember(next(id_ for id_, given_up in ids.items() if not given_up))
+        point("bus.remembered")
+
+    @property
+    def id(self) -> str:
+        """This log's own. Empty for one that is to be thrown away, or was made before there were any."""
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE name='identity'"):
+            return ""
+        return str(self.row("SELECT id FROM identity WHERE NOT given_up")[0])
+
+    def misplaced(self) -> str | None:
+        """None, or why what is written goes nowhere: the file was removed or replaced while it is in use."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            why = error.strerror
+        else:
+            if self._inode in (None, (found.st_dev, found.st_ino)):
+                return None
+            why = "another file is in its place"
+        return (
+            f"{self.path}: was removed or replaced while it is in use ({why}): what is written is lost when this "
+            "process ends; stop all processes, and put it back from the newest backup"
+        )
 
     # --- connections -------------------------------------------------------------------------------------------
 
@@ -312,6 +403,21 @@ class Store:
         finally:
             db.execute(f"PRAGMA busy_timeout={round(BUSY_SECONDS * 1000)}")
         return not busy
+
+
+def _has_identity(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name='identity'").fetchone() is not None
+
+
+def _give_identity(db: sqlite3.Connection, known: set[str]) -> dict[str, int]:
+    """Inside a write. A log of an earlier version takes the id that it is remembered by; ids that a log does not have
+    are given up for it."""
+    if not _has_identity(db):
+        db.execute(IDENTITY)
+    if not db.execute("SELECT 1 FROM identity").fetchone():
+        db.execute("INSERT INTO identity VALUES(?, 0)", (min(known) if known else new_id(),))
+    db.executemany("INSERT OR IGNORE INTO identity VALUES(?, 1)", [(id_,) for id_ in known])
+    return dict(db.execute("SELECT id, given_up FROM identity").fetchall())
 
 
 def _roll_back(db: sqlite3.Connection) -> None:

@@ -14,8 +14,23 @@ import typer
 
 from listener.bus.topics import TOPICS
 from listener.clock import SystemClock
-from listener.commands import Data, Json, flush, local, one_line, open_live_bus, out, out_json, out_table, say
-from listener.errors import UsageError
+from listener.commands import (
+    By,
+    Data,
+    Json,
+    Why,
+    flush,
+    local,
+    one_line,
+    open_live_bus,
+    out,
+    out_json,
+    out_table,
+    reason,
+    say,
+    user,
+)
+from listener.errors import Refused, UsageError
 from listener.units import format_duration, format_instant, from_ms, parse_instant
 
 if TYPE_CHECKING:
@@ -128,7 +143,7 @@ def copy_(
     specs = {spec.name: spec for spec in topic_specs(settings.bus.partitions, settings.retention.keep())}
     with (
         closing(open_bus(source, folder, clock, kafka=settings.bus.kafka)) as old,
-        closing(open_bus(target, folder, clock, kafka=settings.bus.kafka)) as new,
+        closing(open_bus(target, folder, clock, kafka=settings.bus.kafka, anew=True)) as new,
     ):
         proofs, groups = copy(old, new, specs, clock, _progress())
         parts = new.partitions("mentions") if any(proof.topic == "mentions" for proof in proofs) else None
@@ -141,6 +156,41 @@ def copy_(
     )
     say(f"Copied and compared; the groups {', '.join(groups) or '(none)'} go on where they were.")
     say(f"Now set bus.url to {target}" + (f" and bus.partitions to {parts}." if parts else "."))
+
+
+@app.command("give-up-history")
+def give_up_history(why: Why, by: By = None, data: Data = None) -> None:
+    """Begin a new log where the one that was there is lost for good, or take the one that was put in its place.
+
+    Restore the newest backup instead, if there is one. The decision is kept on the new log.
+    """
+    from listener.bus import open_bus
+    from listener.bus.embedded import EmbeddedBus
+    from listener.bus.topics import topic_specs
+    from listener.chain import append
+    from listener.config import data_dir
+    from listener.records import Decision, DecisionKind
+    from listener.service import locked_roles
+    from listener.settings import load_settings
+
+    settings, clock, folder = load_settings(), SystemClock(), data_dir(data)
+    said, who = reason(why), user(by)
+    if not settings.bus.url.startswith("embedded:"):
+        raise UsageError(f"bus.url is {settings.bus.url.partition(':')[0]}: whose history its brokers keep")
+    if running := locked_roles(folder):
+        raise Refused(f"a process with the role {running[0]} runs on {folder}; stop it first: it may hold what is lost")
+    try:
+        open_bus(settings.bus.url, folder, clock).close()
+    except Refused:
+        pass
+    else:
+        raise Refused(f"{folder}: its log is the one that it had; there is nothing to give up")
+    with closing(open_bus(settings.bus.url, folder, clock, anew=True)) as bus:
+        bus.ensure(topic_specs(settings.bus.partitions, settings.retention.keep()))
+        id_ = bus.store.id if isinstance(bus, EmbeddedBus) else ""
+        decision = Decision(kind=DecisionKind.HISTORY_GIVEN_UP, id=id_, at=clock.now(), by=who, why=said)
+        append(bus, "decisions", decision)
+    say(f"{folder}: what was there before is given up; the log {id_[:8]} counts from now on.")
 
 
 def _progress() -> Callable[[str, int], None]:

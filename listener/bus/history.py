@@ -1,0 +1,136 @@
+"""The history: a data folder remembers which bus it had, so that a bus that was lost is not taken for a new one.
+
+Every embedded log has an id, made with it. `bus.id` beside the log, and in the data folder where that is another, names
+the logs that were opened there with their ids. It is written when a log is made and on the disk before the first
+record is. A log that is missing or empty though `bus.id` names it, or that has another id, is refused: somebody must
+restore it, or say that its history is given up (`lyttepost bus give-up-history`).
+
+A folder of a version before this file is known by what stands beside an empty log: a register, posts that were kept
+while the bus was away, or a write-ahead log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from listener.errors import Refused
+from listener.permissions import FILE_MODE
+
+NAME = "bus.id"
+UNREADABLE = ""
+"""The id in a `bus.id` that cannot be read: there was a bus, and nobody knows which."""
+WAY_OUT = (
+    "stop what runs and restore the newest backup; only if there is none, "
+    "`lyttepost bus give-up-history --why TEXT` begins anew and keeps that decision"
+)
+
+
+class History:
+    """Of the log at `path`, as `folder` (the data folder) and the log's own folder remember it."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self._path = path
+        self._folder = folder
+        # A data folder that is not there is made by who runs there, not by who looks.
+        self._folders = dict.fromkeys([path.parent, *([folder] if folder.is_dir() else [])])
+
+    def ids(self) -> set[str]:
+        """The ids under which this log is remembered; none when there was none, `UNREADABLE` among them."""
+        return {id_ for folder in self._folders for id_ in self._known(folder)}
+
+    def signs(self) -> list[str]:
+        """What lies beside the log and cannot be without it. Read before the log's own size is."""
+        found = []
+        if _size(self._path.with_name(self._path.name + "-wal")):
+            found.append(f"{self._path.name}-wal holds what was not folded into it yet: keep a copy of that file")
+        if self._path.parent == self._folder:
+            beside = [self._folder / "register.sqlite", *sorted(self._folder.glob("spool-*.jsonl"))]
+            found += [f"{path.name} is there" for path in beside if _size(path)]
+        return found
+
+    def lost(self, ids: set[str], signs: list[str]) -> Refused:
+        what = "is missing" if not self._path.exists() else "is empty"
+        why = [f"{NAME} remembers it", *signs] if ids else signs
+        return Refused(f"{self._path}: the log {what}, but there was one ({'; '.join(why)}); {WAY_OUT}")
+
+    def another(self, id_: str) -> Refused:
+        return Refused(
+            f"{self._path}: is another log (id {id_[:8]}) than the one that this data folder had, as {NAME} says; "
+            f"put the right one there: {WAY_OUT}"
+        )
+
+    def is_empty(self) -> bool:
+        return not _size(self._path)
+
+    def remember(self, id_: str) -> None:
+        """On the disk when this returns. On a full disk it is left to the next who opens the log."""
+        for folder in self._folders:
+            known = _read(folder / NAME)
+            key = self._key(folder)
+            if known is None or known.get(key) != id_:
+                with suppress(OSError):
+                    _write(folder / NAME, {**(known or {}), key: id_})
+
+    def forget_rest(self) -> None:
+        """Of a log that was lost: SQLite would take it for a part of the new one."""
+        for ending in ("-wal", "-shm", "-journal"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+
+    def _known(self, folder: Path) -> Iterator[str]:
+        known = _read(folder / NAME)
+        if known is None:
+            yield UNREADABLE
+        elif (id_ := known.get(self._key(folder))) is not None:
+            yield id_
+
+    def _key(self, folder: Path) -> str:
+        """Beside it by its name alone, so that a folder may be moved as a whole."""
+        path, folder = Path(os.path.abspath(self._path)), Path(os.path.abspath(folder))
+        return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def new_id() -> str:
+    return os.urandom(16).hex()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _read(path: Path) -> Mapping[str, str] | None:
+    """Empty where there is none, None where it cannot be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    return {key: id_ for key, id_ in found.items() if isinstance(id_, str)}
+
+
+def _write(path: Path, known: Mapping[str, str]) -> None:
+    """Whole or not at all, and on the disk."""
+    new = path.with_name(f".{NAME}.{new_id()}")
+    try:
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        with os.fdopen(handle, "wb") as file:
+            file.write(json.dumps(known, indent=1).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
