@@ -74,7 +74,7 @@ class Away:
         if self._spool is None:
             return False
         if self.why is None:
-            log.error("source %s: %s; what is heard is kept on disk", self._source, why)
+            log.warning("source %s: the bus is away; what is heard is kept on disk", self._source)
         self.why, self._asked, self._doubtful, self._there = why, self._clock.monotonic(), doubtful, None
         return True
 
@@ -164,6 +164,8 @@ class Away:
             self._lost, self._beside = None, []
         if not spool.waits:
             self._there = None
+            if entries:
+                log.warning("source %s: all that was kept on disk is on the bus", self._source)
         self._show()
         return lost is not None
 

@@ -13,15 +13,15 @@ import logging
 import os
 import signal
 import threading
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from listener.clock import Clock
-from listener.errors import ConfigError, Corrupt, Fenced, LyttepostError, Refused
+from listener.errors import BusError, ConfigError, Corrupt, Fenced, LyttepostError, Refused
 from listener.health import Part
+from listener.logs import SETTLED_SECONDS, Outage, reason_of
 from listener.permissions import make_folder, open_private
 from listener.stage import Worker
 
@@ -87,12 +87,17 @@ def locked_roles(folder: Path) -> list[str]:
 class Service:
     """Turns the workers until it is told to stop."""
 
-    def __init__(self, workers: Sequence[tuple[Worker, Part]], clock: Clock) -> None:
+    def __init__(
+        self, workers: Sequence[tuple[Worker, Part]], clock: Clock, *, bus_is_well: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`bus_is_well`: asked before the log says that the bus works again."""
         self._workers = workers
         self._clock = clock
         self._stop = threading.Event()
         self._fatal: LyttepostError | None = None
-        self._failing: dict[str, str] = {}
+        self._failed: set[str] = set()
+        self._failing: dict[str, Outage] = {}
+        self._bus_fails = Outage("the bus", clock, settled=SETTLED_SECONDS, well=bus_is_well)
 
     def obey_signals(self) -> None:
         """From now on SIGTERM and SIGINT stop it in order. To be said before the process shows itself to anybody."""
@@ -107,7 +112,7 @@ class Service:
         for thread in threads:
             thread.start()
         while not self._stop.wait(0.5):
-            pass
+            self._bus_fails.look()
         deadline = self._clock.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
@@ -144,22 +149,21 @@ class Service:
         except (Corrupt, Fenced):
             raise
         except Exception as error:
-            reason = _reason(error)
-            if self._failing.get(worker.name) != reason:
-                log.error("%s failed: %s; it is tried again", worker.name, reason)
-            self._failing[worker.name] = reason
+            reason = reason_of(error)
+            if isinstance(error, BusError):
+                # All of them suffer from it at once: one voice speaks for them.
+                self._bus_fails.lasts(reason)
+            else:
+                self._failing.setdefault(worker.name, Outage(worker.name, self._clock, each_reason=True)).lasts(reason)
+            self._failed.add(worker.name)
             part.problem(f"failed: {reason}; it is tried again")
             self._clock.wait(RETRY_SECONDS, self._stop)
             return
-        if self._failing.pop(worker.name, None) is not None and (part.reason or "").startswith("failed: "):
-            part.problem(None)
+        if worker.name in self._failed:
+            self._failed.discard(worker.name)
+            if (part.reason or "").startswith("failed: "):
+                part.problem(None)
+            if worker.name in self._failing:
+                self._failing[worker.name].look()
         if not busy and self._clock.monotonic() - started < REST_SECONDS:
             self._clock.wait(REST_SECONDS, self._stop)
-
-
-def _reason(error: Exception) -> str:
-    """What may be told: our own errors hold no word of a post; of others only the class and place are safe."""
-    if isinstance(error, LyttepostError):
-        return str(error)
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"

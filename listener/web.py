@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import socket
 import sys
 import threading
@@ -22,10 +23,49 @@ from prometheus_client.exposition import choose_encoder
 
 from listener.errors import ConfigError
 from listener.health import Health
+from listener.logs import reason_of
 from listener.metrics import Metrics
 
 DEADLINE_SECONDS = 5.0
 MOST_CONNECTIONS = 32
+REST_SECONDS = 0.2
+REST_BLOCKS = 20
+
+OPEN_METRICS, PLAIN, OLD_PLAIN = "application/openmetrics-text; version=1.0.0", "text/plain; version=1.0.0", ""
+"""The formats we serve, in the words that the Prometheus client's `choose_encoder` asks for. It raises on odd versions,
+and repeats what it is given in our own header: so it is never handed a stranger's words."""
+
+
+def preferred(accept: str) -> str:
+    """What to serve to who sends this `Accept`. Whatever it says, there is an answer: the old plain text at worst."""
+    wanted = []
+    for given in accept.split(","):
+        kind, *params = (part.strip().lower() for part in given.split(";"))
+        named = {name.strip(): value.strip(' \t"') for name, _, value in (param.partition("=") for param in params)}
+        match kind, _first_number(named.get("version")):
+            case "application/openmetrics-text", 1 | None:
+                form = OPEN_METRICS
+            case "text/plain", 1:
+                form = PLAIN
+            case (("text/plain" | "text/*" | "*/*"), _):
+                form = OLD_PLAIN
+            case _:
+                continue
+        wanted.append((_quality(named.get("q", "1")), form))
+    # max takes the first of equals: what stands first is preferred.
+    quality, form = max(wanted, key=lambda each: each[0], default=(0.0, OLD_PLAIN))
+    return form if quality > 0 else OLD_PLAIN
+
+
+def _first_number(version: str | None) -> int | None:
+    """1 of `1.0.0`; None where there is no version, -1 where it is none that we know."""
+    if version is None:
+        return None
+    return 1 if re.fullmatch(r"1(\.[0-9]{1,9}){0,2}", version) else -1
+
+
+def _quality(text: str) -> float:
+    return float(text) if re.fullmatch(r"[01](\.[0-9]{0,3})?", text) else 1.0
 
 
 class Web:
@@ -88,12 +128,13 @@ class _Server(ThreadingTCPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):
-            logging.getLogger(__name__).exception("the web port could not answer")
+        error = sys.exception()
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            logging.getLogger(__name__).error("the web port could not answer: %s", reason_of(error))
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """All metrics, in the format that the client asks for, and that format's name."""
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = choose_encoder(preferred(accept))
         with self._scrape_lock:
             self.metrics.ready.clear()
             for part, reason in self.health.ready()[1].items():
@@ -108,7 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/metrics":
-                self._answer(HTTPStatus.OK, *self.server.scrape(self.headers.get("Accept", "")))
+                accept = ",".join(self.headers.get_all("Accept", ()))
+                self._answer(HTTPStatus.OK, *self.server.scrape(accept))
             case "/healthz":
                 self._verdict(*self.server.health.alive())
             case "/readyz":
@@ -122,6 +164,16 @@ class _Handler(BaseHTTPRequestHandler):
         """In plain words, without repeating what the client sent. A method we do not have is 405, not 501."""
         status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
         self._answer(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8")
+        self._read_rest()
+
+    def _read_rest(self) -> None:
+        """A little of what a refused client still sends: closing over unread bytes may throw our answer away."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(REST_SECONDS)
+            for _ in range(REST_BLOCKS):
+                if not self.connection.recv(1 << 16):
+                    return
 
     def log_message(self, format: str, *args: Any) -> None:
         """No access log: a scrape every few seconds would drown what matters."""

@@ -19,10 +19,14 @@ from listener.clock import SystemClock
 from listener.commands import Data, say
 from listener.config import data_dir, raw_settings
 from listener.keeping import Keeping
+from listener.logs import set_up
+from listener.permissions import exposed
 from listener.service import RoleLock, Service, settle_memory
 from listener.settings import load_settings
 from listener.spool import forget_before
 from listener.web import Web
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(help="Listen, judge and tell, until told to stop.")
 
@@ -58,13 +62,18 @@ def run(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="The web port; 0 is any free one.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Log every retry, and what the clients of Kafka and X say of themselves.")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Run the listener, the workers and the web port. SIGTERM stops them within five seconds, nothing lost."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
+    set_up(sys.stderr, clock, verbose=verbose)
     settings = load_settings(raw)
     roles = (LISTENER, ALERTS) if role is Role.ALL else (role.value,)
+    for problem in exposed(folder):
+        log.warning("%s", problem)
     locks = [RoleLock(folder, f"{each}-{name}" if name else each) for each in roles]
     bus = open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka)
     house = make_house(settings, folder, bus, clock, role, name)
@@ -91,7 +100,7 @@ def run(
         folder=folder,
         forget=forget,
     )
-    service = Service([*turning, (keeping, part)], clock)
+    service = Service([*turning, (keeping, part)], clock, bus_is_well=lambda: part.reason is None)
     settle_memory()
     service.obey_signals()
     web = Web(house.metrics, house.health, settings.web.host, settings.web.port if port is None else port)

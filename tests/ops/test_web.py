@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -10,13 +11,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from listener.clock import SystemClock
 from listener.errors import ConfigError
 from listener.health import Health
 from listener.metrics import Metrics
-from listener.web import DEADLINE_SECONDS, MOST_CONNECTIONS, Web
+from listener.web import (
+    DEADLINE_SECONDS,
+    MOST_CONNECTIONS,
+    OLD_PLAIN,
+    OPEN_METRICS,
+    PLAIN,
+    Web,
+    preferred,
+)
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Served
@@ -59,6 +70,70 @@ def test_a_client_that_asks_for_openmetrics_gets_it(served: Served) -> None:
     _, headers, body = ask(served.web.port, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     assert body.endswith("# EOF\n")
+
+
+OLD, NEW, OPEN = "text/plain; version=0.0.4", "text/plain; version=1.0.0", "application/openmetrics-text; version=1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("accept", "served_as"),
+    [
+        ("text/plain;version=x.y.z", OLD),
+        ("text/plain;version=", OLD),
+        ("text/plain;version", OLD),
+        ("text/plain;version=1.0.0", NEW),
+        ("text/plain;version=1.0.0.dev1+local", OLD),
+        ("text/plain;version=0.0.4;q=1, application/openmetrics-text;version=1.0.0;q=0.5", OLD),
+        ("text/plain;version=0.0.4;q=0.4, application/openmetrics-text;version=1.0.0;q=0.5", OPEN),
+        ("application/openmetrics-text;version=1.0.0;q=0", OLD),
+        ("application/openmetrics-text", OPEN),
+        ("application/openmetrics-text;version=x", OLD),
+        ("application/openmetrics-text;version=99999999999999999999.0", OLD),
+        ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=nan,*/*;q=1e999", OPEN),
+        ("application/openmetrics-text;version=1.0.0;escaping=nonsense", OPEN),
+        ("APPLICATION/OpenMetrics-Text ; Version=1.0.0", OPEN),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;q=0.5,*/*;q=0.2",
+            OPEN,
+        ),
+        ("application/vnd.google.protobuf;encoding=delimited", OLD),
+        ("*/*", OLD),
+        ("text/*;q=0.1", OLD),
+        ("image/png", OLD),
+        ("", OLD),
+        (",", OLD),
+        (";;;===,,;q=,", OLD),
+        ("text/plain;version=1.0.0\xe5\xff", OLD),
+        ("æøå;version=ø", OLD),
+        ("text/plain;" + "a=b;" * 8000, OLD),
+        ("," * 30_000, OLD),
+    ],
+)
+def test_whatever_a_client_accepts_it_gets_metrics(served: Served, accept: str, served_as: str) -> None:
+    data = b"GET /metrics HTTP/1.1\r\nAccept: " + accept.encode("latin-1", "replace") + b"\r\n\r\n"
+    head, _, body = read_all(raw(served.web.port, data)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 OK")
+    (said,) = (line for line in head.decode("ascii").split("\r\n") if line.startswith("Content-Type: "))
+    assert said.startswith(f"Content-Type: {served_as}")
+    assert b"lyttepost_build_info" in body
+
+
+def test_two_accept_lines_and_a_folded_one_are_one_answer(served: Served) -> None:
+    for lines in (
+        b"Accept: image/png\r\nAccept: text/plain;version=1.0.0",
+        b"Accept: text/plain;\r\n version=\r\n X: 1",
+    ):
+        answer = read_all(raw(served.web.port, b"GET /metrics HTTP/1.1\r\n" + lines + b"\r\n\r\n"))
+        head = answer.partition(b"\r\n\r\n")[0]
+        assert head.startswith(b"HTTP/1.0 200 OK")
+        assert b"\r\nX: 1" not in head
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=255), max_size=60))
+@example("application/openmetrics-text;version=1.0.0;q=.5")
+def test_no_accept_header_can_make_it_fail(accept: str) -> None:
+    assert preferred(accept) in (OPEN_METRICS, PLAIN, OLD_PLAIN)
 
 
 def test_metrics_tell_which_part_is_ready(served: Served) -> None:
@@ -124,6 +199,43 @@ def test_garbage_gets_a_plain_refusal(served: Served, data: bytes) -> None:
 def test_an_endless_request_line_is_cut_off(served: Served) -> None:
     client = raw(served.web.port, b"GET /" + b"a" * 70_000)
     assert b" 414 " in read_all(client).split(b"\r\n")[0]
+
+
+HOSTILE = {
+    "a header too long": b"GET /metrics HTTP/1.1\r\nX: " + b"a" * 3_000_000 + b"\r\n\r\n",
+    "too many headers": b"GET /metrics HTTP/1.1\r\n" + b"X: 1\r\n" * 20_000 + b"\r\n",
+    "a request line too long": b"GET /" + b"a" * 3_000_000 + b" HTTP/1.1\r\n\r\n",
+    "a body": b"POST /metrics HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n" + b"b" * 2_000_000,
+    "a chunked body": b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"5\r\nhello\r\n" * 9_000,
+    "no header name": b"GET /nowhere HTTP/1.1\r\n: : :\r\n\xff\xfe\r\n\r\n",
+    "zeros": bytes(5000) + b"\r\n\r\n",
+    "an old protocol": b"POST /metrics\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_requests_are_refused_with_an_answer_that_arrives(served: Served, data: bytes) -> None:
+    client = socket.create_connection(("127.0.0.1", served.web.port), timeout=5)
+    with contextlib.suppress(ConnectionError):
+        client.sendall(data)
+    answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.0 4"), answer[:80]
+    assert ask(served.web.port, "/metrics")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET /metrics HTTP/1.0\r\n\r\n", b"GET /metrics\r\n\r\n", b"HEAD /metrics HTTP/1.1\r\nA: b\r\n\r\n"]
+)
+def test_old_and_short_requests_are_answered(served: Served, data: bytes) -> None:
+    assert read_all(raw(served.web.port, data)).startswith(b"HTTP/1.0 200 OK")
+
+
+@pytest.mark.parametrize("half", [b"", b"G", b"GET", b"GET /metrics HTTP/1.1", b"GET /metrics HTTP/1.1\r\nAccept: te"])
+def test_half_a_request_costs_nobody_anything(served: Served, half: bytes) -> None:
+    client = raw(served.web.port, half)
+    client.shutdown(socket.SHUT_WR)
+    read_all(client)
+    assert ask(served.web.port, "/metrics")[0] == 200
 
 
 def test_slow_clients_do_not_hold_up_others(served: Served) -> None:
@@ -215,4 +327,5 @@ def test_a_scrape_that_fails_is_logged_and_the_port_lives_on(served: Served, cap
     with pytest.raises(http.client.RemoteDisconnected):
         ask(served.web.port, "/metrics")
     assert ask(served.web.port, "/healthz")[0] == 200
-    assert "the web port could not answer" in caplog.text
+    assert "the web port could not answer: RuntimeError at test_web.py:" in caplog.text
+    assert "Traceback" not in caplog.text

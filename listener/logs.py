@@ -1,0 +1,142 @@
+"""The log of a running process, for a person at night: a fault that lasts is one line at its start, one a minute, and
+one at its end, however often something is tried again meanwhile.
+
+`Outage` follows a fault that is known as one. `Sparing` stands at the door of the log and holds back what is said again
+and again by whatever else tries again. What the clients of Kafka, X and HTTP say of themselves is left out: our own
+lines tell it in our own words. `lyttepost run --verbose` lets it through, for finding a fault.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable
+from numbers import Number
+from pathlib import Path
+from typing import TextIO
+
+from listener.clock import Clock
+from listener.errors import LyttepostError
+
+EVERY_SECONDS = 60.0
+SETTLED_SECONDS = 10.0
+"""A bus that nobody complained of for so long works again: a client may be silent for some seconds and then fail."""
+MOST_KEPT = 1000
+CLIENTS = ("kafka", "tweepy", "urllib3", "requests", "apprise", "oauthlib")
+
+log = logging.getLogger(__name__)
+
+
+def set_up(stream: TextIO, clock: Clock, *, verbose: bool = False) -> None:
+    """Our log goes to `stream`, and nothing else does."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(Sparing(clock, verbose=verbose))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+
+
+def reason_of(error: Exception) -> str:
+    """What may be logged: our own errors hold no word of a post; of others only the class and place are safe."""
+    if isinstance(error, LyttepostError):
+        return str(error)
+    name, found = type(error).__name__, traceback.extract_tb(error.__traceback__)
+    return f"{name} at {Path(found[-1].filename).name}:{found[-1].lineno}" if found else name
+
+
+class Sparing(logging.Filter):
+    """Lets a line through once a minute, and counts how often it was held back.
+
+    Two lines are the same when they were written at the same place with the same words; numbers may differ, for they
+    say how long or how often.
+    """
+
+    def __init__(self, clock: Clock, *, verbose: bool = False) -> None:
+        super().__init__()
+        self._clock = clock
+        self._verbose = verbose
+        self._lock = threading.Lock()
+        self._said: dict[tuple[str, str, tuple[str, ...]], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        client = record.name.partition(".")[0] in CLIENTS
+        if self._verbose or (client and record.levelno >= logging.CRITICAL):
+            return True
+        if client:
+            return False
+        words = tuple(str(arg) for arg in record.args or () if not isinstance(arg, Number))
+        key, now = (record.name, str(record.msg), words), self._clock.monotonic()
+        with self._lock:
+            last, held = self._said.pop(key, (float("-inf"), 0))
+            if now - last < EVERY_SECONDS:
+                self._said[key] = last, held + 1
+                return False
+            self._said[key] = now, 0
+            if len(self._said) > MOST_KEPT:
+                del self._said[next(iter(self._said))]
+        if held:
+            record.msg, record.args = f"{record.getMessage()} (said {held} times more since it was last shown)", None
+        return True
+
+
+class Outage:
+    """One fault, whoever suffers from it. Thread-safe.
+
+    `settled`: seconds without a complaint after which it is over. `well`: asked then; it is not over while it says no.
+    `each_reason`: a new reason is said at once. What comes again within a minute after its end is the same fault.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        clock: Clock,
+        *,
+        settled: float = 0.0,
+        well: Callable[[], bool] = lambda: True,
+        each_reason: bool = False,
+    ) -> None:
+        self._subject = subject
+        self._clock = clock
+        self._settled = settled
+        self._well = well
+        self._each_reason = each_reason
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._shown = False
+        self._newest = self._told = float("-inf")
+        self._why = ""
+
+    def lasts(self, why: str) -> None:
+        """Somebody suffers from it, for this reason."""
+        now = self._clock.monotonic()
+        with self._lock:
+            began = self._since is None
+            if self._since is None:
+                self._since, self._shown = now, False
+            due = now - self._told >= EVERY_SECONDS
+            if (began and due) or (self._each_reason and why != self._why):
+                self._shown, self._told = True, now
+                log.error("%s failed: %s; it is tried again", self._subject, why)
+            elif due:
+                self._tell(now - self._since, now, why)
+            self._newest, self._why = now, why
+
+    def look(self) -> None:
+        """To be called now and then: says once a minute that it lasts, or that it is over."""
+        if self._since is None:
+            return
+        now = self._clock.monotonic()
+        with self._lock:
+            if self._since is None:
+                return
+            if now - self._newest >= self._settled and self._well():
+                if self._shown:
+                    self._told = now
+                    log.warning("%s works again, after %.0f s", self._subject, max(0.0, self._newest - self._since))
+                self._since = None
+            elif now - self._told >= EVERY_SECONDS:
+                self._tell(now - self._since, now, self._why)
+
+    def _tell(self, lasted: float, now: float, why: str) -> None:
+        self._shown, self._told = True, now
+        log.error("%s has failed for %.0f s: %s; it is tried again", self._subject, lasted, why)

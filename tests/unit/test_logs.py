@@ -1,0 +1,182 @@
+"""The log at night: a fault that lasts is one line at its start, one a minute, one at its end."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from listener.clock import ManualClock
+from listener.errors import BusError
+from listener.health import Health
+from listener.logs import Outage, Sparing, reason_of, set_up
+from listener.service import Service
+
+START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
+OURS = "listener.something"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def lines(clock: ManualClock) -> Iterator[Callable[[], list[str]]]:
+    """What the log has said so far."""
+    stream = io.StringIO()
+    root, kept = logging.getLogger(), logging.getLogger().handlers[:]
+    level = root.level
+    root.handlers.clear()
+    set_up(stream, clock)
+    yield lambda: stream.getvalue().splitlines()
+    root.handlers[:] = kept
+    root.setLevel(level)
+
+
+def say(name: str, level: int, words: str, *args: object) -> None:
+    logging.getLogger(name).log(level, words, *args)
+
+
+def test_what_is_tried_each_second_for_two_minutes_is_three_lines(
+    clock: ManualClock, lines: Callable[[], list[str]]
+) -> None:
+    for second in range(121):
+        say(OURS, logging.WARNING, "x: %s; connecting again in %.1f s", "unreachable", second * 0.25)
+        clock.advance(timedelta(seconds=1))
+    assert len(lines()) == 3
+    assert lines()[0].endswith("WARNING x: unreachable; connecting again in 0.0 s")
+    assert lines()[1].endswith("(said 59 times more since it was last shown)")
+
+
+def test_other_words_are_said_at_once(lines: Callable[[], list[str]]) -> None:
+    for cause in ("unreachable", "reset", "unreachable"):
+        say(OURS, logging.WARNING, "x: %s; connecting again in %.1f s", cause, 1.0)
+    assert len(lines()) == 2
+
+
+def test_alerts_that_differ_are_each_said(lines: Callable[[], list[str]]) -> None:
+    for id_ in range(100):
+        say("alerts.dispatch", logging.INFO, "alert %s is sent to %s", f"a{id_}", "ola")
+    assert len(lines()) == 100
+
+
+@pytest.mark.parametrize("client", ["kafka.net.manager", "kafka", "tweepy.streaming", "urllib3.connectionpool"])
+def test_what_clients_say_of_themselves_is_left_out(lines: Callable[[], list[str]], client: str) -> None:
+    for level in (logging.WARNING, logging.ERROR):
+        say(client, level, "connection %s failed", 7)
+    assert lines() == []
+
+
+def test_of_a_client_whose_name_only_begins_so_all_is_said(lines: Callable[[], list[str]]) -> None:
+    say("kafkaesque", logging.WARNING, "hello")
+    assert len(lines()) == 1
+
+
+def test_verbose_lets_all_of_it_through(clock: ManualClock) -> None:
+    sparing = Sparing(clock, verbose=True)
+    record = logging.LogRecord("kafka.client", logging.WARNING, "f.py", 1, "again", (), None)
+    assert [sparing.filter(record) for _ in range(3)] == [True] * 3
+
+
+def test_it_remembers_no_more_than_a_bound(clock: ManualClock) -> None:
+    sparing = Sparing(clock)
+    for number in range(5000):
+        assert sparing.filter(logging.LogRecord(OURS, logging.INFO, "f.py", 1, "%s", (f"w{number}",), None))
+    assert len(sparing._said) <= 1000
+
+
+def test_a_reason_tells_class_and_place_and_no_words() -> None:
+    try:
+        raise ValueError("somebody's post")
+    except ValueError as error:
+        said = reason_of(error)
+    assert said.startswith("ValueError at test_logs.py:")
+    assert "post" not in said
+    assert reason_of(ValueError("somebody's post")) == "ValueError"
+    assert reason_of(BusError("the bus is away")) == "the bus is away"
+
+
+def test_an_outage_is_one_line_at_its_start_one_a_minute_and_one_at_its_end(
+    clock: ManualClock, lines: Callable[[], list[str]]
+) -> None:
+    outage = Outage("the bus", clock, settled=10.0)
+    for second in range(150):
+        outage.lasts(f"no answer to question {second}")
+        clock.advance(timedelta(seconds=1))
+        outage.look()
+    for _ in range(30):
+        clock.advance(timedelta(seconds=1))
+        outage.look()
+    said = [line.partition(" ")[2].partition(" ")[2] for line in lines()]
+    assert said[0] == "ERROR the bus failed: no answer to question 0; it is tried again"
+    assert said[1].startswith("ERROR the bus has failed for 60 s: no answer to question ")
+    assert said[2].startswith("ERROR the bus has failed for 120 s: no answer to question ")
+    assert said[3:] == ["WARNING the bus works again, after 149 s"]
+
+
+def test_an_outage_that_comes_and_goes_is_no_more_than_a_start_an_end_and_one_a_minute(
+    clock: ManualClock, lines: Callable[[], list[str]]
+) -> None:
+    outage = Outage("the bus", clock, settled=10.0)
+    for _ in range(20):
+        outage.lasts("no answer")
+        for _ in range(15):
+            clock.advance(timedelta(seconds=1))
+            outage.look()
+    assert len(lines()) <= 2 + 2 * 5
+
+
+def test_an_outage_is_not_over_before_the_bus_is_well(clock: ManualClock, lines: Callable[[], list[str]]) -> None:
+    well: list[bool] = []
+    outage = Outage("the bus", clock, settled=10.0, well=lambda: bool(well))
+    outage.lasts("no answer")
+    clock.advance(timedelta(seconds=50))
+    outage.look()
+    assert len(lines()) == 1
+    well.append(True)
+    outage.look()
+    assert lines()[-1].endswith("the bus works again, after 0 s")
+
+
+class Failing:
+    """Fails until it is told to work."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        self.name = name
+        self.error: Exception | None = error
+        self.steps = 0
+
+    def step(self, timeout: float) -> bool:
+        self.steps += 1
+        if self.error is not None:
+            raise self.error
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def test_workers_that_suffer_from_one_bus_speak_with_one_voice(
+    clock: ManualClock, lines: Callable[[], list[str]]
+) -> None:
+    workers = [Failing(f"worker{n}", BusError(f"cannot do {n}: no answer")) for n in range(6)]
+    odd = Failing("odd", KeyError("x"))
+    parts = [(worker, Health(clock).part(worker.name)) for worker in (*workers, odd)]
+    service = Service(parts, clock)
+    for worker, part in parts:
+        service._step(worker, part)
+        service._step(worker, part)
+        assert (part.reason or "").startswith("failed: ")
+    assert len(lines()) == 2
+    assert "the bus failed: cannot do 0: no answer" in lines()[0]
+    assert "odd failed: KeyError at test_logs.py" in lines()[1]
+    for worker, part in parts:
+        worker.error = None
+        service._step(worker, part)
+        assert part.reason is None
+    assert "odd works again" in lines()[2]
+    assert len(lines()) == 3
