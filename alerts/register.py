@@ -14,19 +14,22 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from alerts.story import is_repost
 from listener.bus import Bus, Record, TopicPartition
 from listener.errors import ConfigError
 from listener.health import Part
-from listener.permissions import create_private
 from listener.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
 from listener.units import from_ms, to_ms
+from listener.view import ViewFile, connect, is_damage
+
+T = TypeVar("T")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS findings(
@@ -92,18 +95,53 @@ class Register:
         self._bus = bus
         self._path = path
         self._part = part
-        try:
-            create_private(Path(path))
-            self._db = _connect(path)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            _make(self._db)
-        except (sqlite3.OperationalError, OSError) as error:
-            raise ConfigError(f"{path}: the register cannot be written: {error}") from None
-        except sqlite3.DatabaseError:
-            raise ConfigError(f"{path}: is no register of ours; remove it, it is rebuilt from the bus") from None
+        self._file = ViewFile(Path(path))
+        self._damaged: sqlite3.Error | None = None
+        self._builds = 0
+        self._db = self._open()
         self._reader = bus.reader(["findings"])
         self._taken: dict[int, int] = {}
+        self._safely(self._seek)
+
+    # --- the file ----------------------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        """A damaged view is moved aside first. Raises ConfigError."""
+        for last in (False, True):
+            db = None
+            try:
+                db = self._file.open()
+                _make(db)
+                return db
+            except (sqlite3.Error, OSError) as error:
+                if db is not None:
+                    db.close()
+                if last or not isinstance(error, sqlite3.Error) or not is_damage(error):
+                    raise ConfigError(f"{self._path}: the register cannot be written: {error}") from None
+                self._file.set_aside(error)
+        raise AssertionError
+
+    def _safely(self, work: Callable[[], T]) -> T:
+        """On a view that is damaged or gone it is begun anew, caught up, and the work is done once more."""
+        if self._damaged is None and not self._file.is_replaced():
+            try:
+                return work()
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                self._damaged = error
+        with suppress(sqlite3.Error):
+            self._db.close()
+        if self._damaged is not None:
+            self._file.set_aside(self._damaged)
+        self._db, self._damaged = self._open(), None
+        self._builds += 1
         self._seek()
+        while records := self._reader.poll(0.0, 5000):
+            if self._part is not None:
+                self._part.beat()
+            self._take(records)
+        return work()
 
     # --- keeping up --------------------------------------------------------------------------------------------
 
@@ -111,8 +149,9 @@ class Register:
         if self._part is not None:
             self._part.beat()
         records = self._reader.poll(timeout, 5000)
-        if records:
-            self._take(records)
+        builds = self._builds
+        # Once it was begun anew, these are in it already, and some of them may have been purged since.
+        self._safely(lambda: self._take(records) if records and self._builds == builds else None)
         if self._part is not None:
             self._part.problem(None)
         return bool(records)
@@ -147,7 +186,18 @@ class Register:
 
     def forget(self) -> None:
         """Let go of what the bus has dropped. May be called from any thread."""
-        with closing(_connect(self._path)) as db:
+        try:
+            self._forget()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            # Its own thread begins it anew, at its next step.
+            self._damaged = error
+
+    def _forget(self) -> None:
+        if self._file.is_replaced():
+            return
+        with closing(connect(self._file.path)) as db:
             for tp in self._reader.assignment:
                 gone = (tp.partition, self._bus.begin_offset(tp))
                 old = "SELECT key FROM findings WHERE part=? AND offset<?"
@@ -226,6 +276,9 @@ class Register:
 
     def top(self, kind: Kind, *, incident: str = "", limit: int = 20) -> list[Entry]:
         """The stories that most people voice, most first."""
+        return self._safely(lambda: self._top(kind, incident, limit))
+
+    def _top(self, kind: Kind, incident: str, limit: int) -> list[Entry]:
         rows = self._db.execute(RANKED, (kind, incident, incident, limit)).fetchall()
         return [self._entry(kind, row) for row in rows]
 
@@ -248,6 +301,9 @@ class Register:
 
     def counts(self, incident: str = "") -> Mapping[str, int]:
         """Kind → findings."""
+        return self._safely(lambda: self._counts(incident))
+
+    def _counts(self, incident: str) -> Mapping[str, int]:
         rows = self._db.execute(
             "SELECT k.kind, count(*) FROM kinds k JOIN findings f ON f.key=k.key WHERE (?='' OR f.incident=?) "
             "AND f.key NOT IN (SELECT key FROM edited) GROUP BY 1",
@@ -265,13 +321,21 @@ class Register:
 
         May be called from any thread.
         """
-        found = {}
-        with closing(sqlite3.connect(self._path, timeout=10)) as db:
-            for post in posts:
-                row = db.execute("SELECT key, part, offset FROM findings WHERE post=? LIMIT 1", (post,)).fetchone()
-                text = None if row is None else self._text(*row)
-                if text is not None:
-                    found[post] = text
+        found: dict[str, str] = {}
+        if self._file.is_replaced():
+            return found
+        try:
+            with closing(connect(self._file.path)) as db:
+                for post in posts:
+                    row = db.execute("SELECT key, part, offset FROM findings WHERE post=? LIMIT 1", (post,)).fetchone()
+                    text = None if row is None else self._text(*row)
+                    if text is not None:
+                        found[post] = text
+        except sqlite3.Error as error:
+            # An alert goes out without them rather than not at all.
+            if not is_damage(error):
+                raise
+            self._damaged = error
         return found
 
     def _text(self, key: str, part: int, offset: int) -> str | None:
@@ -287,13 +351,6 @@ class Register:
                     return None
                 return found if isinstance(found, Finding) else None
         return None
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA secure_delete=ON")
-    db.execute("PRAGMA synchronous=NORMAL")
-    return db
 
 
 def _make(db: sqlite3.Connection) -> None:

@@ -20,6 +20,7 @@ from listener import spool
 from listener.bus import Bus, Message, TopicPartition
 from listener.clock import Clock
 from listener.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode, first_key
+from listener.view import wipe_aside
 
 CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
 """The topics that hold content."""
@@ -38,6 +39,8 @@ def forget_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | No
     Raises BusError when the bytes could not be overwritten: then it must be run once more.
     """
     spooled = 0 if folder is None else spool.forget(folder, lambda at, message: is_about(message, frozenset(ids)))
+    if folder is not None:
+        wipe_aside(folder)
     wanted = _versions(bus, frozenset(ids))
     wanted |= _copies(bus, wanted)
     gone = _forget(bus, wanted)

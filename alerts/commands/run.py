@@ -24,6 +24,7 @@ from listener.permissions import exposed
 from listener.service import RoleLock, Service, settle_memory
 from listener.settings import load_settings
 from listener.spool import forget_before
+from listener.view import KEEP_ASIDE, wipe_aside
 from listener.web import Web
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ def run(
 
     def forget() -> None:
         forget_before(folder, clock.now() - settings.retention.content)
+        wipe_aside(folder, clock.now() - KEEP_ASIDE)
         for register in registers:
             register.forget()
 

@@ -130,7 +130,7 @@ def test_a_damaged_register_does_not_hide_an_alert(machine: Machine) -> None:
     shown = machine.run("alerts", "show", id_)
     assert shown.returncode == 0
     assert "2 øyenvitner skriver fra stedet" in shown.stdout
-    assert "remove it, it is rebuilt" in shown.stderr
+    assert "moved aside as register.sqlite.damaged, and built anew" in shown.stderr
 
 
 def test_both_chains_are_followed_to_their_ends(machine: Machine) -> None:

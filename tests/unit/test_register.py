@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -17,7 +19,9 @@ from listener.bus import Bus, Message, TopicPartition, open_bus
 from listener.bus.topics import topic_specs
 from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError
+from listener.forget import forget_posts
 from listener.records import AuthorClass, Cue, Finding, Kind, Tick, encode
+from listener.view import wipe_aside
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 
@@ -234,11 +238,111 @@ def test_partitions_are_kept_apart(tmp_path: Path) -> None:
         assert {(entry.incident, entry.people) for entry in top(view)} == {(f"i-{n}", 1) for n in range(3)}
 
 
-def test_a_file_that_is_no_register_is_named_with_the_mend(bus: Bus, tmp_path: Path) -> None:
+def damage(path: Path, at: int, size: int = 20_000) -> None:
+    content = bytearray(path.read_bytes())
+    content[at : at + size] = b"\xa5" * len(content[at : at + size])
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("at", [0, 4096, 6000, 12_288])
+def test_a_damaged_view_is_moved_aside_and_built_again(bus: Bus, tmp_path: Path, at: int) -> None:
+    publish(bus, *(finding(n, WATER, f"p_{n}") for n in range(500)))
     path = tmp_path / "register.sqlite"
-    path.write_bytes(b"this is a shopping list and no database at all" * 30)
-    with pytest.raises(ConfigError, match=r"register\.sqlite: .*remove it, it is rebuilt from the bus"):
-        Register(bus, path)
+    with closing(Register(bus, path)) as view:
+        assert top(view)[0].people == 500
+    damage(path, at)
+    with closing(Register(bus, path)) as view:
+        assert ranks(top(view)) == [(WATER, 500, 500, 0)]
+        assert view.counts() == {"wish": 500}
+    assert path.with_name("register.sqlite.damaged").exists()
+
+
+def test_a_file_that_is_no_register_is_moved_aside(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "register.sqlite"
+    letter = b"this is a shopping list and no database at all" * 30
+    path.write_bytes(letter)
+    publish(bus, finding(1, WATER, "p_a"))
+    with closing(Register(bus, path)) as view:
+        assert ranks(top(view)) == [(WATER, 1, 1, 0)]
+    assert path.with_name("register.sqlite.damaged").read_bytes() == letter
+
+
+def test_a_view_that_is_damaged_while_it_is_in_use_goes_on(
+    bus: Bus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "register.sqlite"
+    publish(bus, *(finding(n, WATER, f"p_{n}") for n in range(500)))
+    with closing(Register(bus, path)) as view:
+        view.catch_up()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        damage(path, 4096, 200_000)
+        publish(bus, *(finding(500 + n, WATER, f"p_{500 + n}") for n in range(5)))
+        view.forget()
+        view.texts(["x:p1"])
+        assert ranks(top(view)) == [(WATER, 505, 505, 0)]
+        assert view.texts(["x:p1"]) == {"x:p1": WATER}
+    assert "is damaged" in caplog.text
+    assert "built anew from the bus" in caplog.text
+
+
+def test_what_was_purged_is_not_in_a_view_that_is_built_again(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "register.sqlite"
+    publish(bus, *(finding(n, f"{WATER} {n}", f"p_{n}", story=f"s{n}") for n in range(500)))
+    with closing(Register(bus, path)) as view:
+        view.catch_up()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        damage(path, 4096, 400_000)
+        bus.purge([(TopicPartition("findings", 0), "brann-0:x:p7")])
+        assert len(top(view, limit=1000)) == 499
+        assert view.texts(["x:p7"]) == {}
+
+
+def test_a_view_that_is_removed_under_a_running_service_is_built_again(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "register.sqlite"
+    publish(bus, *(finding(n, WATER, f"p_{n}") for n in range(3)))
+    with closing(Register(bus, path)) as view:
+        view.catch_up()
+        for part in tmp_path.glob("register.sqlite*"):
+            part.unlink()
+        view.forget()
+        assert view.texts(["x:p1"]) == {}
+        assert ranks(top(view)) == [(WATER, 3, 3, 0)]
+    assert path.exists()
+
+
+def test_two_that_find_the_same_damage_end_with_one_whole_view(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "register.sqlite"
+    publish(bus, *(finding(n, WATER, f"p_{n}") for n in range(500)))
+    with closing(Register(bus, path)) as one, closing(Register(bus, path)) as two:
+        one.catch_up()
+        two.catch_up()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        damage(path, 4096, 200_000)
+        for _ in range(3):
+            assert ranks(top(one)) == ranks(top(two)) == [(WATER, 500, 500, 0)]
+        publish(bus, finding(900, WATER, "p_900"))
+        assert ranks(top(one)) == ranks(top(two)) == [(WATER, 501, 501, 0)]
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_what_was_moved_aside_is_wiped_by_a_purge_and_after_a_day(bus: Bus, tmp_path: Path) -> None:
+    aside = tmp_path / "register.sqlite.damaged"
+    aside.write_bytes(b"p_a" * 100)
+    kept = os.open(aside, os.O_RDONLY)
+    wipe_aside(tmp_path, datetime.now(UTC) - timedelta(days=1))
+    assert aside.exists()
+    forget_posts(bus, ["x:p1"], SystemClock(), tmp_path)
+    assert not aside.exists()
+    assert os.read(kept, 1000) == bytes(300)
+    os.close(kept)
+    aside.write_bytes(b"p_a")
+    os.utime(aside, (0, 0))
+    wipe_aside(tmp_path, datetime.now(UTC) - timedelta(days=1))
+    assert not aside.exists()
 
 
 def test_a_folder_that_is_not_there_is_named(bus: Bus, tmp_path: Path) -> None:
