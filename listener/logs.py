@@ -62,8 +62,9 @@ class Sparing(logging.Filter):
         client = record.name.partition(".")[0] in CLIENTS
         if self._verbose or (client and record.levelno >= logging.CRITICAL):
             return True
-        if client:
-            return False
+        if client or record.levelno < logging.WARNING:
+            # Of our own, what is no trouble is news each time: that somebody was told.
+            return not client
         words = tuple(str(arg) for arg in record.args or () if not isinstance(arg, Number))
         key, now = (record.name, str(record.msg), words), self._clock.monotonic()
         with self._lock:

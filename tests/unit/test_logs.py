@@ -60,8 +60,10 @@ def test_other_words_are_said_at_once(lines: Callable[[], list[str]]) -> None:
 
 def test_alerts_that_differ_are_each_said(lines: Callable[[], list[str]]) -> None:
     for id_ in range(100):
-        say("alerts.dispatch", logging.INFO, "alert %s is sent to %s", f"a{id_}", "ola")
-    assert len(lines()) == 100
+        say("alerts.dispatch", logging.WARNING, "alert %s by %s, attempt %d: temporary", f"a{id_}", "email", 1)
+    for step in range(100):
+        say("alerts.dispatch", logging.INFO, "alert %s step %d by %s: sent", "a1", step, "email")
+    assert len(lines()) == 200
 
 
 @pytest.mark.parametrize("client", ["kafka.net.manager", "kafka", "tweepy.streaming", "urllib3.connectionpool"])
@@ -85,7 +87,7 @@ def test_verbose_lets_all_of_it_through(clock: ManualClock) -> None:
 def test_it_remembers_no_more_than_a_bound(clock: ManualClock) -> None:
     sparing = Sparing(clock)
     for number in range(5000):
-        assert sparing.filter(logging.LogRecord(OURS, logging.INFO, "f.py", 1, "%s", (f"w{number}",), None))
+        assert sparing.filter(logging.LogRecord(OURS, logging.WARNING, "f.py", 1, "%s", (f"w{number}",), None))
     assert len(sparing._said) <= 1000
 
 
