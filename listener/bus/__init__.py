@@ -299,7 +299,7 @@ def open_bus(
         from listener.bus.kafka_settings import KafkaSettings
 
         further = {"settings": kafka or KafkaSettings()}
-    elif anew:
-        further = {"anew": True}
+    if anew:
+        further["anew"] = True
     bus: Bus = load(BUSES[scheme])(rest, folder, clock, durable=durable, **further)
     return bus

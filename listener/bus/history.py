@@ -29,6 +29,28 @@ WAY_OUT = (
 )
 
 
+class ClusterHistory:
+    """Of a deployment's topics on a cluster, known by their prefix, as the data folder remembers it."""
+
+    def __init__(self, prefix: str, folder: Path) -> None:
+        self._key = f"kafka:{prefix}"
+        self._folder = folder
+
+    def is_remembered(self) -> bool:
+        return self._key in (_read(self._folder / NAME) or {})
+
+    def lost(self, topic: str, hosts: str) -> Refused:
+        return Refused(
+            f"kafka {hosts}: has no topic {topic}, but there was one ({NAME} in {self._folder} remembers it); "
+            f"does bus.url name the right cluster, with the right prefix? If so, {WAY_OUT}"
+        )
+
+    def remember(self) -> None:
+        if self._folder.is_dir() and not self.is_remembered():
+            with suppress(OSError):
+                _write(self._folder / NAME, {**(_read(self._folder / NAME) or {}), self._key: new_id()})
+
+
 class History:
     """Of the log at `path`, as `folder` (the data folder) and the log's own folder remember it."""
 

@@ -175,19 +175,19 @@ def give_up_history(why: Why, by: By = None, data: Data = None) -> None:
 
     settings, clock, folder = load_settings(), SystemClock(), data_dir(data)
     said, who = reason(why), user(by)
-    if not settings.bus.url.startswith("embedded:"):
-        raise UsageError(f"bus.url is {settings.bus.url.partition(':')[0]}: whose history its brokers keep")
     if running := locked_roles(folder):
         raise Refused(f"a process with the role {running[0]} runs on {folder}; stop it first: it may hold what is lost")
+    specs = topic_specs(settings.bus.partitions, settings.retention.keep())
     try:
-        open_bus(settings.bus.url, folder, clock).close()
+        with closing(open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka)) as bus:
+            bus.ensure(specs)
     except Refused:
         pass
     else:
         raise Refused(f"{folder}: its log is the one that it had; there is nothing to give up")
-    with closing(open_bus(settings.bus.url, folder, clock, anew=True)) as bus:
-        bus.ensure(topic_specs(settings.bus.partitions, settings.retention.keep()))
-        id_ = bus.store.id if isinstance(bus, EmbeddedBus) else ""
+    with closing(open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka, anew=True)) as bus:
+        bus.ensure(specs)
+        id_ = bus.store.id if isinstance(bus, EmbeddedBus) else settings.bus.url.partition(":")[0]
         decision = Decision(kind=DecisionKind.HISTORY_GIVEN_UP, id=id_, at=clock.now(), by=who, why=said)
         append(bus, "decisions", decision)
     say(f"{folder}: what was there before is given up; the log {id_[:8]} counts from now on.")

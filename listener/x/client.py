@@ -30,6 +30,7 @@ from listener.x.tolls import Tolls
 
 # At DEBUG tweepy writes the bearer token and whole answers to the log.
 logging.getLogger("tweepy").setLevel(logging.WARNING)
+logging.getLogger("tweepy").addHandler(logging.NullHandler())
 
 HOSTS: Final = ("https://api.twitter.com", "https://api.x.com")
 RULES: Final = "/2/tweets/search/stream/rules"

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from listener.bus.kafka.topics import alter, configs_of
 from listener.bus.kafka_settings import KafkaSettings
 from listener.bus.topics import TOPICS, Retention, topic_specs
 from listener.clock import SystemClock
-from listener.errors import BusError, ConfigError, Fenced
+from listener.errors import BusError, ConfigError, Fenced, Refused
 
 SOON = 15.0
 """Within so many seconds anything that asks a cluster that is away must have said so."""
@@ -392,3 +393,26 @@ def test_a_cluster_that_is_not_there_is_told_at_the_start(tmp_path: Path):
     error = within(SOON, lambda: bus.ensure([TOPICS["control"]]))
     assert "kafka 127.0.0.1:9" in str(error)
     bus.close()
+
+
+def test_a_cluster_without_the_topics_that_were_there_is_refused_until_they_are_given_up(site: Site) -> None:
+    site.folder.mkdir()
+    bus = site.open()
+    bus.close()
+    site.open().close()
+    drop_topics(site.url)
+    with closing(opened(site)) as lost, pytest.raises(Refused, match=r"has no topic .*control.*give-up-history"):
+        lost.ensure(topic_specs(PARTITIONS, KEEP))
+    with closing(opened(site)) as lost:
+        assert lost.topics() == []
+    with closing(open_bus(site.url, site.folder, SystemClock(), anew=True)) as anew:
+        anew.ensure(topic_specs(PARTITIONS, KEEP))
+    site.open().close()
+
+
+def test_what_another_deployment_had_on_a_cluster_is_not_missed(site: Site, kafka_url: str) -> None:
+    site.folder.mkdir()
+    site.open().close()
+    other = on_kafka(kafka_url, site.folder.parent, None)
+    other.open().close()
+    drop_topics(other.url)

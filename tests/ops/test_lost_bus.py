@@ -105,3 +105,12 @@ def test_a_bus_that_is_removed_under_a_running_process_is_named_by_readyz(machin
     finally:
         process.terminate()
         process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("words", [("mode",), ("bus", "topics")])
+def test_a_command_on_a_cluster_that_is_away_says_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    away = Machine(tmp_path, {"LYTTEPOST_BUS__URL": "kafka://127.0.0.1:9"})
+    done = away.run(*words)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lyttepost: kafka 127.0.0.1:9: cannot connect: no answer")

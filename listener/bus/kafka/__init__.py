@@ -27,6 +27,7 @@ from kafka.protocol.consumer.offsets import OffsetSpec
 
 from listener.bus import Commit, Message, Record, TopicInfo, TopicPartition, check_size, partition_of
 from listener.bus.counts import Counts
+from listener.bus.history import ClusterHistory
 from listener.bus.kafka import groups
 from listener.bus.kafka import topics as making
 from listener.bus.kafka.chain import Chain
@@ -42,7 +43,7 @@ from listener.bus.kafka.transaction import KafkaTransaction
 from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
 from listener.bus.topics import TopicSpec
 from listener.clock import Clock
-from listener.errors import BusError, Fenced, LyttepostError
+from listener.errors import BusError, Fenced, LyttepostError, Refused
 from listener.units import to_ms
 
 if TYPE_CHECKING:
@@ -52,16 +53,25 @@ R = TypeVar("R", bound=Reader)
 
 LOOK_MS = 10
 HEALTH_SECONDS = 2.0
+FIRST = "control"
+"""The topic that is kept for ever: where it is missing, all is lost."""
 PACE_SECONDS = 0.1
 """Of one worker's transactions, from one's beginning to the next. Shorter costs more processor time than it saves."""
 
 
 class KafkaBus:
-    """`rest` is `//host:9092,host2:9092?prefix=…`. Nothing is kept in `folder`; every write is durable."""
+    """`rest` is `//host:9092,host2:9092?prefix=…`. Every write is durable.
 
-    def __init__(self, rest: str, folder: Path, clock: Clock, *, durable: bool, settings: KafkaSettings) -> None:
+    `folder` is where it is remembered that there was one (see `listener.bus.history`); `anew`: that is given up.
+    """
+
+    def __init__(
+        self, rest: str, folder: Path, clock: Clock, *, durable: bool, settings: KafkaSettings, anew: bool = False
+    ) -> None:
         self.clock = clock
         self.cluster = Cluster(rest, settings)
+        self._history = ClusterHistory(self.cluster.prefix, folder)
+        self._anew = anew
         self._stamps = Stamps(self.cluster, clock)
         self._single = Single(self.cluster)
         self._many = Writer(self.cluster, f"publish-{uuid.uuid4().hex}")
@@ -83,11 +93,21 @@ class KafkaBus:
     # --- topics ------------------------------------------------------------------------------------------------
 
     def ensure(self, specs: Iterable[TopicSpec]) -> None:
-        """Make what is missing. Raises ConfigError with the mend when a topic is not as it must be."""
+        """Make what is missing. Raises ConfigError with the mend when a topic is not as it must be.
+
+        Raises Refused when the commands are gone that this data folder has known.
+        """
         specs = list(specs)
-        made = making.ensure(self.cluster, specs)
+        made = making.ensure(self.cluster, specs, self._lost)
+        if FIRST in made:
+            self._history.remember()
         self._partitions |= made
         self._specs |= {spec.name: spec for spec in specs}
+
+    def _lost(self, topic: str) -> Refused | None:
+        if topic != FIRST or self._anew or not self._history.is_remembered():
+            return None
+        return self._history.lost(self.cluster.name(topic), self.cluster.hosts)
 
     def partitions(self, topic: str) -> int:
         if topic not in self._partitions:

@@ -14,6 +14,8 @@ _TIME_UP = (errors.KafkaTimeoutError, errors.RequestTimedOutError)
 _REFUSALS = (errors.SaslAuthenticationFailedError, errors.AuthorizationError)
 
 logging.getLogger("kafka").setLevel(logging.WARNING)
+# Where nobody has set up a log, in a command, what it says would be printed between our own words.
+logging.getLogger("kafka").addHandler(logging.NullHandler())
 # At DEBUG it logs the options of a client, password and all, and what goes over the wire.
 
 

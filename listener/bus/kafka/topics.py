@@ -28,6 +28,7 @@ FILES = timedelta(seconds=1)
 """How long the broker keeps a file that it has compacted away; its own default is a minute."""
 SMALL_SEGMENT = timedelta(minutes=10)
 MAKE_SECONDS = 15.0
+LOST_SECONDS = 5.0
 POLICIES = {Retention.PRIVACY: "compact,delete", Retention.COMPACTED: "compact"}
 
 AT_MOST = ("max.compaction.lag.ms", "segment.ms")
@@ -35,11 +36,24 @@ AT_LEAST = ("min.insync.replicas", "delete.retention.ms")
 EXACTLY = ("cleanup.policy", "message.timestamp.type", "unclean.leader.election.enable", "retention.bytes")
 
 
-def ensure(cluster: Cluster, specs: Iterable[TopicSpec]) -> dict[str, int]:
-    """Make what is missing, check what is there. Topic → partitions. Raises ConfigError with the mend."""
+def ensure(
+    cluster: Cluster, specs: Iterable[TopicSpec], lost: Callable[[str], Exception | None] = lambda topic: None
+) -> dict[str, int]:
+    """Make what is missing, check what is there. Topic → partitions. Raises ConfigError with the mend.
+
+    `lost` is what to raise when a topic is missing that must not be made a second time.
+    """
     wanted = {cluster.name(spec.name): spec for spec in (*specs, LEASES)}
     there = _describe(cluster, list(wanted))
     missing = [name for name in wanted if name not in there]
+    if missing and any(lost(wanted[name].name) for name in missing):
+        # A broker that has just started, or was asked just after they were made, may not know of them yet.
+        cluster.closed.wait(LOST_SECONDS)
+        there = _describe(cluster, list(wanted))
+        missing = [name for name in wanted if name not in there]
+        for name in _unknown(cluster, missing):
+            if error := lost(wanted[name].name):
+                raise error
     if missing:
         _make(cluster, {name: wanted[name] for name in missing})
         there |= _made(cluster, missing)
@@ -110,6 +124,12 @@ def _ms(time: timedelta) -> str:
 def _describe(cluster: Cluster, names: list[str]) -> dict[str, Any]:
     found = cluster.ask("describe topics", lambda admin: admin.describe_topics(names))
     return {topic["name"]: topic for topic in found if topic["error_code"] == 0}
+
+
+def _unknown(cluster: Cluster, names: list[str]) -> list[str]:
+    """Those that are not there, in contrast to those that nothing can be said of."""
+    found = cluster.ask("describe topics", lambda admin: admin.describe_topics(names)) if names else []
+    return [topic["name"] for topic in found if topic["error_code"] == errors.UnknownTopicOrPartitionError.errno]
 
 
 def _made(cluster: Cluster, names: list[str]) -> dict[str, Any]:
