@@ -107,6 +107,22 @@ def test_a_bus_that_is_removed_under_a_running_process_is_named_by_readyz(machin
         process.communicate(timeout=20)
 
 
+def test_a_data_folder_that_others_may_read_is_named_in_the_log(machine: Machine) -> None:
+    machine.data.chmod(0o755)
+    process = machine.start("run", stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    try:
+        said = ""
+        while "health at" not in said:
+            line = process.stderr.readline()
+            assert line
+            said += line
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert f"WARNING {machine.data}: others may read it (drwxr-xr-x); `chmod 700 {machine.data}`" in said
+
+
 @pytest.mark.parametrize("words", [("mode",), ("bus", "topics")])
 def test_a_command_on_a_cluster_that_is_away_says_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
     away = Machine(tmp_path, {"LYTTEPOST_BUS__URL": "kafka://127.0.0.1:9"})

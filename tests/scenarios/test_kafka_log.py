@@ -36,6 +36,13 @@ def lines(process: Running, since: int) -> list[str]:
     return process.said.splitlines()[since:]
 
 
+def wait_until_ready(role: str, process: Running) -> None:
+    deadline = time.monotonic() + 120
+    while (answer := process.get("/readyz"))[0] != 200:
+        assert time.monotonic() < deadline, f"{role}: {answer[1]}\n{process.said}"
+        time.sleep(0.2)
+
+
 @pytest.mark.slow
 def test_a_broker_that_is_dead_for_minutes_is_a_few_lines_in_the_log_of_each_process(
     deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX
@@ -48,7 +55,7 @@ def test_a_broker_that_is_dead_for_minutes_is_a_few_lines_in_the_log_of_each_pro
     done = house.command("mode", "crisis", *words)
     assert done.returncode == 0, done.stderr
     for role, process in running.items():
-        until(lambda process=process: process.get("/readyz")[0] == 200, 60, f"{role} is ready")
+        wait_until_ready(role, process)
     before = {role: len(lines(process, 0)) for role, process in running.items()}
     lone.kill(1)
     dead = time.monotonic()
@@ -57,8 +64,8 @@ def test_a_broker_that_is_dead_for_minutes_is_a_few_lines_in_the_log_of_each_pro
         time.sleep(0.5)
     lone.start(1)
     for role, process in running.items():
-        until(lambda process=process: process.get("/readyz")[0] == 200, 90, f"{role} is ready again")
-        until(lambda process=process, role=role: "the bus works again" in process.said, 60, f"{role} says so")
+        wait_until_ready(role, process)
+        until(lambda process=process: "the bus works again" in process.said, 60, f"{role} says so")
     minutes = SECONDS // 60
     for role, process in running.items():
         said = lines(process, before[role])
