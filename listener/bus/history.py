@@ -64,19 +64,20 @@ class History:
         """The ids under which this log is remembered; none when there was none, `UNREADABLE` among them."""
         return {id_ for folder in self._folders for id_ in self._known(folder)}
 
-    def signs(self) -> list[str]:
-        """What lies beside the log and cannot be without it. Read before the log's own size is."""
-        found = []
+    def lost(self) -> Refused | None:
+        """Of a log that is missing or empty: what to raise when there was one, as is remembered or as lies beside it.
+
+        None of it is there before a log has been made, so whoever makes one at this moment is not taken for a loss.
+        """
+        why = [f"{NAME} remembers it"] if self.ids() else []
         if _size(self._path.with_name(self._path.name + "-wal")):
-            found.append(f"{self._path.name}-wal holds what was not folded into it yet: keep a copy of that file")
+            why.append(f"{self._path.name}-wal holds what was not folded into it yet: keep a copy of that file")
         if self._path.parent == self._folder:
             beside = [self._folder / "register.sqlite", *sorted(self._folder.glob("spool-*.jsonl"))]
-            found += [f"{path.name} is there" for path in beside if _size(path)]
-        return found
-
-    def lost(self, ids: set[str], signs: list[str]) -> Refused:
+            why += [f"{path.name} is there" for path in beside if _size(path)]
+        if not why:
+            return None
         what = "is missing" if not self._path.exists() else "is empty"
-        why = [f"{NAME} remembers it", *signs] if ids else signs
         return Refused(f"{self._path}: the log {what}, but there was one ({'; '.join(why)}); {WAY_OUT}")
 
     def another(self, id_: str) -> Refused:

@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from listener.bus.counts import Counts
 from listener.bus.gate import Gate
@@ -75,13 +75,6 @@ _FULL = {
 _UNUSABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 
 
-class _Before(NamedTuple):
-    """What there was before a log is opened: the ids that are remembered, and other signs."""
-
-    ids: set[str]
-    signs: list[str]
-
-
 class Connection:
     """One thread's connection; it closes when the thread is gone and with it the last hold on this.
 
@@ -126,7 +119,7 @@ class Store:
             make_folder(path.parent)
             self._gate = Gate(path.with_name(path.name + "-gate"))
             # Before SQLite looks at it: beside an empty file it would throw the write-ahead log away.
-            before = self._look_back()
+            self._look_back()
             create_private(path)
         except Refused:
             self.close()
@@ -134,7 +127,7 @@ class Store:
         except OSError as error:
             raise ConfigError(_unusable(path, error.strerror or str(error))) from None
         try:
-            self._open(before)
+            self._open()
         except sqlite3.Error as error:
             self.close()
             raise explain(path, error, opening=True) from None
@@ -142,42 +135,41 @@ class Store:
             self.close()
             raise
 
-    def _look_back(self) -> _Before:
-        """What is remembered of this log. Raises Refused when there was one and its file is missing or empty."""
+    def _look_back(self) -> None:
+        """Raises Refused when there was a log and its file is missing or empty."""
         history = self._history
-        if history is None:
-            return _Before(set(), [])
-        # In this order: who makes the log at this moment has filled it before anything remembers it.
-        ids = history.ids()
-        signs = history.signs()
-        empty = history.is_empty()
-        if empty and self._anew:
+        if history is None or not history.is_empty():
+            return
+        lost = history.lost()
+        # Once more: another process may have made it meanwhile, and what it left beside it is no sign of a loss.
+        if not history.is_empty():
+            return
+        if self._anew:
             history.forget_rest()
-        elif empty and (ids or signs):
-            raise history.lost(ids, signs)
-        return _Before(ids, signs)
+        elif lost is not None:
+            raise lost
 
-    def _open(self, before: _Before) -> None:
+    def _open(self) -> None:
         try:
-            self._check_format(before)
+            self._check_format()
         except sqlite3.Error as error:
             if not _is_full(error) or self.room is None:
                 raise
             self._local = threading.local()
             self.room.give()
-            self._check_format(before)
+            self._check_format()
         found = self.path.stat()
         self._inode = found.st_dev, found.st_ino
 
-    def _check_format(self, before: _Before) -> None:
+    def _check_format(self) -> None:
         db = self._mine().raw
         (found,) = db.execute("PRAGMA user_version").fetchone()
         if found != FORMAT:
-            self._make(db, before)
+            self._make(db)
         if self._history is not None:
-            self._identify(db, self._history, before.ids)
+            self._identify(db, self._history)
 
-    def _make(self, db: sqlite3.Connection, before: _Before) -> None:
+    def _make(self, db: sqlite3.Connection) -> None:
         with self._gate.turn():
             db.execute("PRAGMA journal_mode=WAL")
             if self._durable:
@@ -191,8 +183,8 @@ class Store:
                 if found == 0:
                     if db.execute("SELECT 1 FROM sqlite_master").fetchone():
                         raise ConfigError(_foreign(self.path))
-                    if self._history is not None and not self._anew and (before.ids or before.signs):
-                        raise self._history.lost(before.ids, before.signs)
+                    if self._history is not None and not self._anew and (lost := self._history.lost()):
+                        raise lost
                     for statement in SCHEMA:
                         db.execute(statement)
                     db.execute("INSERT INTO identity VALUES(?, 0)", (new_id(),))
@@ -203,9 +195,9 @@ class Store:
             if self._durable:
                 db.execute("PRAGMA synchronous=NORMAL")
 
-    def _identify(self, db: sqlite3.Connection, history: History, remembered: set[str]) -> None:
+    def _identify(self, db: sqlite3.Connection, history: History) -> None:
         """Raises Refused when this is another log than what is remembered, unless that is given up."""
-        known = remembered - {UNREADABLE}
+        known = history.ids() - {UNREADABLE}
         ids = dict(db.execute("SELECT id, given_up FROM identity").fetchall()) if _has_identity(db) else {}
         if ids and not known <= ids.keys() and not self._anew:
             raise history.another(next(id_ for id_, given_up in ids.items() if not given_up))
