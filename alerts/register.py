@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
 from alerts.story import is_repost
 from listener.bus import Bus, Record, TopicPartition
-from listener.errors import ConfigError
+from listener.errors import BusError, ConfigError
 from listener.health import Part
 from listener.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
 from listener.units import from_ms, to_ms
@@ -42,7 +43,7 @@ CREATE TABLE IF NOT EXISTS kinds(kind TEXT NOT NULL, key TEXT NOT NULL, PRIMARY 
 CREATE TABLE IF NOT EXISTS edited(key TEXT NOT NULL, newer TEXT NOT NULL, PRIMARY KEY(key, newer)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions(part INTEGER PRIMARY KEY, next INTEGER NOT NULL, last TEXT NOT NULL);
 """
-VERSION = 3
+VERSION = 4
 """Of the view. Another version is dropped and built anew."""
 TABLES = ("findings", "kinds", "edited", "positions")
 DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES)
@@ -164,6 +165,25 @@ class Register:
     def close(self) -> None:
         self._db.close()
 
+    def scrub(self) -> None:
+        """Make the bytes of deleted rows go, from the file and its write-ahead log. May be called from any thread.
+
+        SQLite overwrites what is deleted, but not the copies that its B-tree left where it moved rows from page to
+        page: the file is written anew from what is left. Raises BusError when others keep it from happening.
+        """
+        with closing(connect(self._file.path)) as db:
+            try:
+                db.execute("PRAGMA temp_store=MEMORY")
+                db.execute("VACUUM")
+                # Waits for whoever reads, as long as the connection waits for locks.
+                (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError as error:
+                raise BusError(
+                    f"{self._file.path}: what was deleted could not be overwritten: {error}; run once more"
+                ) from None
+        if busy:
+            raise BusError(f"{self._file.path}: a reader keeps old bytes in its -wal; end it and run once more")
+
     def _seek(self) -> None:
         """To where the view is. A view of another bus begins anew."""
         positions = {part: (offset, last) for part, offset, last in self._db.execute("SELECT * FROM positions")}
@@ -185,7 +205,7 @@ class Register:
         return not found or found[0].offset != position - 1 or _mark(found[0]) == last
 
     def forget(self) -> None:
-        """Let go of what the bus has dropped. May be called from any thread."""
+        """Let go of what the bus has dropped, down to the bytes. May be called from any thread."""
         try:
             self._forget()
         except sqlite3.Error as error:
@@ -197,6 +217,7 @@ class Register:
     def _forget(self) -> None:
         if self._file.is_replaced():
             return
+        dropped = False
         with closing(connect(self._file.path)) as db:
             for tp in self._reader.assignment:
                 gone = (tp.partition, self._bus.begin_offset(tp))
@@ -205,6 +226,9 @@ class Register:
                     db.execute(f"DELETE FROM kinds WHERE key IN ({old})", gone)  # noqa: S608
                     db.execute(f"DELETE FROM edited WHERE newer IN ({old})", gone)  # noqa: S608
                     db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
+                    dropped = True
+        if dropped:
+            self.scrub()
 
     def _take(self, records: Sequence[Record]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -369,5 +393,5 @@ def is_official(finding: Finding) -> bool:
 
 
 def _mark(record: Record) -> str:
-    """What tells a record from one at the same place of another bus."""
-    return f"{record.time_ms}:{record.key}"
+    """What tells a record from one at the same place of another bus, without the post's id."""
+    return blake2b(f"{record.time_ms}:{record.key}".encode(), digest_size=12).hexdigest()

@@ -11,11 +11,12 @@ from alerts import ledger
 from alerts.register import Register
 from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
-from listener.commands import Data, Json, Why, local, open_live_topics, out_json, out_table, reason, say, storable
+from listener.commands import Data, Json, Why, local, open_live_topics, out_json, out_table, reason, say, storable, user
 from listener.config import data_dir
 from listener.errors import LyttepostError, Refused
-from listener.forget import forget_posts
+from listener.forget import forget_posts, is_held
 from listener.mode import Mode
+from listener.post_ids import ids_meant, looks_rounded, post_ids
 from listener.records import Decision, DecisionKind
 from listener.settings import load_settings
 from listener.units import format_duration, from_ms
@@ -32,22 +33,32 @@ SLACK = timedelta(hours=1)
 
 @app.command()
 def purge(
-    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Post ids, bare or as source:id.")],
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID…", help="Post ids, bare or as source:id, or links to the posts.")
+    ],
     why: Why,
     by: Who,
     data: Data = None,
 ) -> None:
-    """Remove posts, and reposts of them, from every store, down to the bytes."""
+    """Remove posts, and reposts of them, from every store, down to the bytes.
+
+    All ids are checked before any post is removed; of a link only the id is kept.
+    """
+    said, who = reason(why), user(by)
     bus = open_live_topics(data)
-    wanted = [i.strip() for i in ids if i.strip()]
-    gone = forget_posts(bus, wanted, SystemClock(), data_dir(data))
-    _view(bus, data).catch_up()
-    for i in wanted:
-        said = Decision(kind=DecisionKind.PURGE, id=i, at=SystemClock().now(), by=by, why=reason(why))
-        ledger.append(bus, "decisions", said)
+    wanted = post_ids(ids, lambda id_: is_held(bus, id_))
+    gone = forget_posts(bus, ids_meant(wanted), SystemClock(), data_dir(data))
+    view = _view(bus, data)
+    view.catch_up()
+    view.scrub()
+    for id_ in wanted:
+        purged = Decision(kind=DecisionKind.PURGE, id=id_, at=SystemClock().now(), by=who, why=said)
+        ledger.append(bus, "decisions", purged)
     say(f"{gone} records of {len(wanted)} posts removed from the bus; the register follows.")
     if not gone:
         say("None was held. It may have been removed before, or never captured.")
+        if any(map(looks_rounded, wanted)):
+            say("An id ends in zeros, as where a spreadsheet has lost digits: compare it with the post's link.")
 
 
 @app.command()
@@ -103,12 +114,13 @@ def rotate_key(why: Why, by: Who, data: Data = None) -> None:
     from listener.control import Control
     from listener.pseudonym import rotate_key as rotate
 
+    why_so, who = reason(why), user(by)
     bus = open_live_topics(data)
     if Control(bus).refresh().mode is Mode.CRISIS:
         raise Refused("an incident is open, and one person would become two; rotate the key in calm")
     path = load_settings().privacy.key_path
     rotate(path)
-    said = Decision(kind=DecisionKind.ROTATE_KEY, id="pseudonym.key", at=SystemClock().now(), by=by, why=reason(why))
+    said = Decision(kind=DecisionKind.ROTATE_KEY, id="pseudonym.key", at=SystemClock().now(), by=who, why=why_so)
     ledger.append(bus, "decisions", said)
     say(f"{path}: a new key. Restart `lyttepost run` so that it is used.")
 

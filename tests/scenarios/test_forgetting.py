@@ -63,7 +63,7 @@ def test_a_purge_while_the_service_runs_reaches_every_file(
     until(lambda: running.get("/readyz")[0] == 200, 5, "all parts go on")
     house.wait_until_settled()
     assert files_with(house.data, words) == []
-    assert "None was held" in purge(house, "recording:99999999", "nosuch")
+    assert "None was held" in purge(house, "recording:99999999", "99999998")
 
     # It is gone for whoever begins anew, too.
     running.kill()
@@ -79,7 +79,7 @@ def test_a_purge_while_the_service_runs_reaches_every_file(
     running.terminate()
     assert files_with(house.data, words) == []
     purged = {d["id"] for d in house.values("decisions") if d["kind"] == "purge"}
-    assert purged == {f"recording:{first}", "recording:99999999", "nosuch"}
+    assert purged == {f"recording:{first}", "recording:99999999", "99999998"}
 
 
 def test_a_purge_of_what_is_under_way_reaches_it(deploy: Callable[..., Deployment], recording: Recording) -> None:
