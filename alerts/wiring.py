@@ -16,7 +16,7 @@ from alerts.kinds import KindCues
 from alerts.messages import load_messages
 from alerts.people import load_people
 from alerts.rulebook import Rulebook
-from listener import __version__
+from listener import __version__, known_key
 from listener.bus import Bus
 from listener.bus.topics import topic_specs
 from listener.clock import Clock
@@ -25,7 +25,7 @@ from listener.health import Health
 from listener.metrics import Metrics
 from listener.plugins import load
 from listener.privacy import Screen
-from listener.pseudonym import check_key_outside, load_key
+from listener.pseudonym import check_key_outside
 from listener.records import AuthorClass
 from listener.settings import Settings, parse_speed
 from listener.sources import SOURCES, Source
@@ -73,11 +73,11 @@ def make_ears(
     return Ears(sources=sources, screen=screen, standing=load_standing(load_yaml(raw.folder / "tracks.yaml")))
 
 
-def live_key(settings: Settings, folder: Path) -> bytes:
-    """The pseudonym key of this deployment, made on first use."""
+def live_key(settings: Settings, folder: Path, bus: Bus, clock: Clock) -> bytes:
+    """The pseudonym key of this deployment, made on first use. Raises ConfigError when it is lost or another one."""
     path = settings.privacy.key_path
     check_key_outside(path, folder)
-    return load_key(path, create=True)
+    return known_key.live_key(path, bus, clock)
 
 
 def passing_key() -> bytes:

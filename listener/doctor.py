@@ -16,6 +16,7 @@ from listener.bus import Bus
 from listener.clock import Clock
 from listener.control import ROLES, Presences, lacking_of
 from listener.errors import ConfigError
+from listener.known_key import key_problem
 from listener.pseudonym import check_key_outside, load_key
 from listener.settings import Settings
 
@@ -65,7 +66,7 @@ def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> I
     else:
         yield failed("bus.healthy", why, "make the bus well first: nothing works without it")
         return
-    yield _key(settings, folder)
+    yield _key(settings, folder, bus)
     running = {role for presence in Presences(bus, clock).refresh() for role in presence.roles}
     for role in ROLES:
         lacking = lacking_of(role, running)
@@ -77,10 +78,12 @@ def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> I
             )
 
 
-def _key(settings: Settings, folder: Path) -> Finding:
+def _key(settings: Settings, folder: Path, bus: Bus) -> Finding:
     path = settings.privacy.key_path
     try:
         check_key_outside(path, folder)
+        if (problem := key_problem(path, bus)) is not None:
+            return failed("privacy.key", problem, "restore the key; until then no post is taken in")
         load_key(path, create=False)
     except ConfigError as error:
         if path.exists():

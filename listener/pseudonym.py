@@ -75,7 +75,9 @@ def _read(path: Path) -> bytes:
         if mode & 0o077:
             raise ConfigError(f"{path}: others may read or change the pseudonym key; `chmod 600 {path}`")
         text = file.read(4096).strip()
-    mend = f"restore it from where you keep it, or make a new one in calm: remove the file, then {_by_hand(path)}"
+    mend = (
+        "restore it from where you keep it; if it is lost for good, make another: `lyttepost privacy rotate-key --lost`"
+    )
     if not text:
         raise ConfigError(f"{path}: the pseudonym key is empty; {mend}")
     try:

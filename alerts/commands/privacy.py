@@ -13,7 +13,7 @@ from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
 from listener.commands import Data, Json, Why, local, open_live_topics, out_json, out_table, reason, say, storable, user
 from listener.config import data_dir
-from listener.errors import LyttepostError, Refused
+from listener.errors import ConfigError, LyttepostError, Refused
 from listener.forget import forget_posts, is_held
 from listener.mode import Mode
 from listener.post_ids import ids_meant, looks_rounded, post_ids
@@ -109,20 +109,39 @@ def retention(
 
 
 @app.command("rotate-key")
-def rotate_key(why: Why, by: Who, data: Data = None) -> None:
+def rotate_key(
+    why: Why,
+    by: Who,
+    lost: Annotated[
+        bool,
+        typer.Option("--lost", help="The old one is lost for good; goes in a crisis too."),
+    ] = False,
+    data: Data = None,
+) -> None:
     """Make a new pseudonym key; the old one is gone, and with it every way back to an author. Only in calm."""
     from listener.control import Control
+    from listener.known_key import holds_content, key_problem, remember
+    from listener.pseudonym import check_key_outside
     from listener.pseudonym import rotate_key as rotate
 
     why_so, who = reason(why), user(by)
     bus = open_live_topics(data)
-    if Control(bus).refresh().mode is Mode.CRISIS:
-        raise Refused("an incident is open, and one person would become two; rotate the key in calm")
     path = load_settings().privacy.key_path
-    rotate(path)
+    check_key_outside(path, data_dir(data))
+    if lost:
+        try:
+            if key_problem(path, bus) is None:
+                raise Refused(f"{path}: the key is not lost; rotate it in calm, without --lost")
+        except ConfigError:
+            pass  # a file that holds no key
+    elif Control(bus).refresh().mode is Mode.CRISIS:
+        raise Refused("an incident is open, and one person would become two; rotate the key in calm")
+    remember(bus, rotate(path), SystemClock())
     said = Decision(kind=DecisionKind.ROTATE_KEY, id="pseudonym.key", at=SystemClock().now(), by=who, why=why_so)
     ledger.append(bus, "decisions", said)
-    say(f"{path}: a new key. Restart `lyttepost run` so that it is used.")
+    say(f"{path}: a new key; keep a copy where you keep secrets. Restart `lyttepost run` so that it is used.")
+    if holds_content(bus):
+        say("Posts are held from before: until they are purged or past their retention, one person counts as two.")
 
 
 def _view(bus: Bus, data: str | None) -> Register:

@@ -56,6 +56,7 @@ TOPICS: Mapping[str, TopicSpec] = {
         TopicSpec("deliveries", "intents and outcomes, hash-chained", "alert id", Retention.ARCHIVE, durable=True),
         TopicSpec("decisions", "every human word, hash-chained", "id of the thing", Retention.ARCHIVE, durable=True),
         TopicSpec("presence", "each process: role, epoch, sources", "process", Retention.COMPACTED),
+        TopicSpec("keys", "fingerprint of the pseudonym key in use", "file", Retention.COMPACTED, durable=True),
         TopicSpec("deadletters", "reason, length, digest, where; no content", "topic:offset", Retention.DEADLETTERS),
     )
 }

@@ -20,6 +20,7 @@ from listener import spool
 from listener.bus import Bus, Message, open_bus
 from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
+from listener.known_key import live_key
 from listener.records import Cue, Finding, Kind, Mention, Tick, encode
 from listener.settings import Settings
 
@@ -176,3 +177,41 @@ def test_what_retention_drops_leaves_the_register_down_to_the_bytes(machine: Mac
         assert done.returncode == 0, done.stderr
         assert files_with(machine.data, [author for _, author, _ in posts[:100]]) == []
         assert files_with(machine.data, [id_ for id_, _, _ in posts[:100]]) == []
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> Machine:
+    return Machine(tmp_path, {"LYTTEPOST_PRIVACY__KEY_FILE": str(tmp_path / "keys" / "pseudonym.key")})
+
+
+def test_a_lost_key_ends_the_start_until_it_is_restored_or_given_up(keyed: Machine) -> None:
+    path = Path(keyed.more["LYTTEPOST_PRIVACY__KEY_FILE"])
+    with live_bus(keyed) as bus:
+        live_key(path, bus, SystemClock())
+        bus.publish(messages("1906123456789012345", "p_a", "vann", START))
+    kept = path.read_bytes()
+    path.unlink()
+    done = keyed.run("run", "--role", "listener")
+    assert done.returncode == 4, done.stderr
+    assert "is gone" in done.stderr
+    assert "rotate-key --lost" in done.stderr
+    assert not path.exists()
+    found = {each["id"]: each for each in json.loads(keyed.run("doctor", "--json").stdout)["findings"]}
+    assert found["privacy.key"]["level"] == "failed"
+
+    path.write_bytes(kept)
+    path.chmod(0o600)
+    refused = keyed.run("privacy", "rotate-key", "--lost", *AGREED)
+    assert refused.returncode == 3
+    assert "not lost" in refused.stderr
+
+    path.unlink()
+    opened = keyed.run("mode", "crisis", "--name", "Brann", "--track", "fjord", "--why", "røyk", "--no-wait")
+    assert opened.returncode == 0, opened.stderr
+    assert keyed.run("privacy", "rotate-key", *AGREED).returncode == 3
+    given_up = keyed.run("privacy", "rotate-key", "--lost", *AGREED)
+    assert given_up.returncode == 0, given_up.stderr
+    assert "counts as two" in given_up.stderr
+    with live_bus(keyed) as bus:
+        assert live_key(path, bus, SystemClock()) != bytes.fromhex(kept.decode())
+    assert decided(keyed)[-1]["kind"] == "rotate_key"
