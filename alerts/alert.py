@@ -10,7 +10,7 @@ Suppressed events open nothing, and a second `fired` of a known id, as a replay 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -124,6 +124,10 @@ class AlertState:
     def step(self) -> int:
         """The newest step that anybody was told of or was about to be; -1 before the first."""
         return max((told.step for told in self.told.values()), default=-1)
+
+    def reached(self, places: Collection[Place]) -> bool:
+        """Whether a delivery arrived at any of these places, at whatever step."""
+        return any(told.times > 0 and place in places for place, told in self.told.items())
 
     def decide(self, decision: Decision) -> AlertState:
         if decision.kind is DecisionKind.NOTE:

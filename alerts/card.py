@@ -21,7 +21,7 @@ from typing import Any
 
 from alerts.alert import AlertState, Condition, Handling
 from alerts.messages import PLACE, Messages, fill, one_line, sparkline
-from alerts.people import People
+from alerts.people import LAST_RESORT, People
 from alerts.rules.keys import shown
 from listener.records import Alert, Gap, Kind, Severity
 from listener.units import format_instant
@@ -240,8 +240,11 @@ class _Writer:
         return self.say("gap", source=gap.source, start=self.time(gap.start), end=self.time(gap.end))
 
     def told(self) -> Iterable[str]:
+        own = self.people.own(self.alert.to)
         for (channel, target), told in self.state.told.items():
-            if told.last_told is not None:
+            # The console of last resort is nobody, unless somebody gave it as theirs.
+            last_resort = (channel, target) == LAST_RESORT[1:] and LAST_RESORT[1:] not in own
+            if told.last_told is not None and not last_resort:
                 name = self.people.name_of(channel, target)
                 yield self.say("told_one", name=name, channel=channel, time=self.time(told.last_told))
 

@@ -9,10 +9,10 @@ a broken one stops it with `Corrupt`.
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alerts import card, ledger, trouble
 from alerts.alert import TOPICS, AlertBook, read_to_end
@@ -29,7 +29,7 @@ from listener.deadletters import dead_letter
 from listener.errors import BusError
 from listener.health import Part
 from listener.metrics import Metrics
-from listener.records import BadRecord, Delivery, Outcome, Severity
+from listener.records import DELIVERIES, BadRecord, Delivery, Outcome, Severity, decode
 from listener.units import from_ms
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ LEASE_SECONDS = 5.0
 DRAIN_SECONDS = 3.0
 TURN_SECONDS = 0.05
 """How long a turn waits for news while sends are under way."""
+
+FAILURES_KEPT = timedelta(hours=1)
+"""Failures in a row of a channel are known to a new process so far back."""
 
 CHAINED = ("decisions", "deliveries")
 
@@ -81,6 +84,8 @@ class Dispatcher:
         self._unwritten: deque[Delivery] = deque()
         self._bad: list[tuple[Record, BadRecord]] = []
         self._trouble = trouble.Desk(bus)
+        self._failures: Counter[str] = Counter()
+        self._failures_since = clock.now() - FAILURES_KEPT
 
     def step(self, timeout: float) -> bool:
         """One turn, waiting at most `timeout` seconds for news. Raises Corrupt when a chain is broken."""
@@ -140,6 +145,7 @@ class Dispatcher:
                 self._absorb(record)
             self._count()
         elif led and not self._leads:
+            self._metrics.alerts_undelivered.set(0)
             log.warning("dispatch: another process took over; this one stands by")
         return self._leads
 
@@ -148,6 +154,8 @@ class Dispatcher:
             self._chain.follow(record)
         self._time.at_least(from_ms(record.time_ms))
         bad = self._book.apply(record)
+        if record.topic == "deliveries" and bad is None and record.value is not None:
+            self._count_failures(decode(DELIVERIES, record.value))
         if bad is not None:
             self._bad.append((record, bad))
 
@@ -252,7 +260,9 @@ class Dispatcher:
             outcome = delivery.outcome or Outcome.TEMPORARY
             self._metrics.deliveries.labels(delivery.channel, outcome.value).inc()
             state = self._book.get(delivery.alert)
-            if outcome is Outcome.SENT and state and not any(told.times for told in state.told.values()):
+            own = self._people.own(state.alert.to) if state else frozenset()
+            first = outcome is Outcome.SENT and (delivery.channel, delivery.target) in own
+            if first and state and not state.reached(own):
                 self._metrics.dispatch_latency.observe(max(0.0, (delivery.at - state.fired_at).total_seconds()))
             log.log(
                 logging.INFO if outcome is Outcome.SENT else logging.WARNING,
@@ -277,10 +287,17 @@ class Dispatcher:
             if state.alert.synthetic:
                 continue
             counts[state.alert.severity, str(state.alert.exercise).lower()] += 1
-            undelivered += not any(told.times for told in state.told.values())
+            undelivered += not state.reached(self._people.own(state.alert.to))
         for labels, count in counts.items():
             self._metrics.alerts_open.labels(*labels).set(count)
         self._metrics.alerts_undelivered.set(undelivered)
+
+    def _count_failures(self, delivery: Delivery) -> None:
+        """Of every process's attempts. What failed long before this one began may have been fixed since."""
+        if delivery.outcome is not None and delivery.at >= self._failures_since:
+            failed = 0 if delivery.outcome is Outcome.SENT else self._failures[delivery.channel] + 1
+            self._failures[delivery.channel] = failed
+            self._metrics.channel_failures.labels(delivery.channel).set(failed)
 
     def _complaint(self) -> str | None:
         stuck = sorted({c for c in self._people.channels() if self._outbox.room(c) in (Room.STUCK, Room.MISSING)})

@@ -121,6 +121,10 @@ class People(_Strict):
                 tiers.append(Tier(contacts, Why.ALL_FAILED if tiers else gap))
         return tuple(tiers)
 
+    def own(self, route: str) -> frozenset[tuple[str, str]]:
+        """The channels and targets of a route itself: only who stands there counts as reached, no fallback does."""
+        return frozenset((contact.channel, contact.target) for contact in self._contacts(self.routes.get(route, ())))
+
     def canary(self) -> tuple[Tier, ...]:
         """Who is told of a synthetic alert: a test receiver, or nobody. Never a person on duty."""
         contacts = self._contacts(self.routes.get(CANARY, ()))

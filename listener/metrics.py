@@ -132,10 +132,15 @@ class Metrics:
         self.alerts_open = g(
             "alerts_open", "Alerts that nobody has acknowledged, passed ones included.", "severity", "exercise"
         )
-        self.alerts_undelivered = g("alerts_undelivered", "Open alerts that no delivery has brought to anybody yet.")
+        self.alerts_undelivered = g(
+            "alerts_undelivered", "Open alerts that have reached nobody of their own route; a fallback does not count."
+        )
         self.deliveries = c("deliveries", "Attempts to tell somebody, by outcome.", "channel", "outcome")
+        self.channel_failures = g(
+            "channel_consecutive_failures", "Attempts in a row that failed on a channel; 0 after a success.", "channel"
+        )
         self.dispatch_latency = h(
-            "dispatch_latency_seconds", "From an alert on the bus to its first delivery that succeeded."
+            "dispatch_latency_seconds", "From an alert on the bus to its first delivery to somebody of its own route."
         )
 
         self.lag = g("consumer_lag_records", "Records that a group has not committed yet.", "group", "topic")
@@ -193,6 +198,7 @@ class Metrics:
 
     def add_channel(self, channel: str) -> None:
         """Show a channel before it has been used."""
+        self.channel_failures.labels(channel)
         for outcome in Outcome:
             self.deliveries.labels(channel, outcome)
 

@@ -365,6 +365,70 @@ def test_resolving_is_no_answer_and_the_next_step_says_it_has_passed(house: Hous
     assert house.smtp.seen[1].message["Subject"].startswith("HAR GÅTT OVER · PÅMINNELSE 1")
 
 
+def gauge(house: House, name: str, **labels: str) -> float | None:
+    return house.metrics.registry.get_sample_value(f"lyttepost_{name}", labels)
+
+
+def test_the_console_of_last_resort_and_a_fallback_are_not_the_route_and_do_not_count_as_reached(house: House) -> None:
+    house.smtp.always = "550"
+    dispatcher = house.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"]}))
+    house.fire()
+    turn(dispatcher, lambda: ("reserve", "sent") in [outcome[1:3] for outcome in house.outcomes()])
+    house.hook.always = "404"
+    house.fire("a2")
+    turn(dispatcher, lambda: house.console.getvalue().count("alerts ack a2"))
+    idle(dispatcher)
+    # Ops have no route here, so that their own alerts reach nobody either.
+    own = [state for state in read_book(house.bus).open() if state.alert.to == "duty"]
+    assert len(own) == 2
+    assert gauge(house, "alerts_undelivered") == len(read_book(house.bus).open())
+    assert gauge(house, "dispatch_latency_seconds_count") == 0
+    (shown,) = [c.json["text"] for c in house.hook.seen if c.json["to"] == "reserve" and c.json["alert_id"] == "a1"]
+    assert "Varslet: ingen før dette" in shown
+
+
+def test_the_console_counts_where_it_is_the_route(house: House) -> None:
+    who = people({"duty": ["console"]})
+    dispatcher = house.dispatcher(who)
+    house.fire()
+    turn(dispatcher, lambda: house.outcomes())
+    idle(dispatcher)
+    assert gauge(house, "alerts_undelivered") == 0
+    assert gauge(house, "dispatch_latency_seconds_count") == 1
+
+
+def test_failures_in_a_row_are_counted_by_channel_over_a_restart_and_end_with_a_success(house: House) -> None:
+    house.smtp.always = "451"
+    who = people({"duty": ["kari", "ola"]}, repeat="1h")
+    dispatcher = house.dispatcher(who)
+    house.fire()
+    for count, second in enumerate((0, 5, 20), start=1):
+        house.clock.advance_to(T0.replace(second=second))
+        turn(dispatcher, lambda count=count: gauge(house, "channel_consecutive_failures", channel="email") == count)
+    dispatcher.close()
+    house.metrics.channel_failures.labels("email").set(0)
+    again = house.dispatcher(who)
+    idle(again)
+    assert gauge(house, "channel_consecutive_failures", channel="email") == 3
+    assert gauge(house, "channel_consecutive_failures", channel="webhook") == 0
+    house.smtp.always = None
+    house.clock.advance_to(T0.replace(minute=2))
+    turn(again, lambda: gauge(house, "channel_consecutive_failures", channel="email") == 0)
+
+
+def test_failures_of_yesterday_are_no_failures_of_a_process_that_begins_today(house: House) -> None:
+    house.smtp.always = "451"
+    dispatcher = house.dispatcher(people({"duty": ["kari"]}, repeat="7d"))
+    house.fire()
+    turn(dispatcher, lambda: house.outcomes())
+    acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "", T0)
+    dispatcher.close()
+    house.metrics.channel_failures.labels("email").set(0)
+    house.clock.advance_to(T0.replace(day=3))
+    idle(house.dispatcher(people({"duty": ["kari"]}, repeat="7d")))
+    assert gauge(house, "channel_consecutive_failures", channel="email") == 0
+
+
 PROGRAM = """
 import sys
 from pathlib import Path

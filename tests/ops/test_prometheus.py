@@ -119,6 +119,8 @@ HEALTHY = {
     'lyttepost_deliveries_total{instance="a",channel="email",outcome="temporary_failure"}': "0+1x120",
     'lyttepost_deliveries_total{instance="a",channel="sms",outcome="sent"}': "0+0x120",
     'lyttepost_deliveries_total{instance="a",channel="sms",outcome="permanent_failure"}': "0+0x120",
+    'lyttepost_channel_consecutive_failures{instance="a",channel="email"}': "0 1 2 0+0x117",
+    'lyttepost_channel_consecutive_failures{instance="b",channel="email"}': "0+0x120",
     'lyttepost_bus_up{instance="a"}': "1+0x120",
     'lyttepost_consumer_lag_seconds{instance="a",group="judge",topic="findings"}': "0+0x120",
     'lyttepost_spent_dollars{instance="a",source="x",scope="month",incident=""}': "10+1x120",
@@ -207,6 +209,14 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
     "nothing gets through on a channel": (
         {'lyttepost_deliveries_total{instance="a",channel="sms",outcome="permanent_failure"}': "0+1x120"},
         {"LyttepostChannelFailing"},
+    ),
+    "three attempts in a row fail on a channel": (
+        {'lyttepost_channel_consecutive_failures{instance="a",channel="email"}': "3+0x120"},
+        {"LyttepostChannelDown"},
+    ),
+    "two attempts in a row fail on a channel": (
+        {'lyttepost_channel_consecutive_failures{instance="a",channel="email"}': "2+0x120"},
+        set(),
     ),
     "the bus is away": ({'lyttepost_bus_up{instance="a"}': "0+0x120"}, {"LyttepostBusAway"}),
     "the bus is away for one look": ({'lyttepost_bus_up{instance="a"}': "1+0x59 0 1+0x59"}, set()),

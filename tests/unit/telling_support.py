@@ -49,6 +49,7 @@ def people(routes: Mapping[str, list[str]] | None = None, repeat: str = "5m") ->
             "people": {
                 "kari": {"name": "Kari", "contacts": [{"channel": "email", "target": "kari@sykehus.example"}]},
                 "ola": {"name": "Ola", "contacts": [{"channel": "webhook", "target": "ola"}]},
+                "console": {"name": "Konsoll", "contacts": [{"channel": "console"}]},
                 "reserve": {"name": "Reserve", "contacts": [{"channel": "webhook", "target": "reserve"}]},
             },
             "routes": {"duty": ["kari", "ola"], "fallback": ["reserve"]} if routes is None else routes,
