@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 
 from alerts import card, ledger, trouble
 from alerts.alert import TOPICS, AlertBook, read_to_end
-from alerts.channels import Channel, ChannelError, Reason, SendNote
+from alerts.channels import DEFECTS, Channel, ChannelError, Deliver, Reason, SendNote
 from alerts.messages import Messages
-from alerts.outbox import LIMIT_SECONDS, WORKERS, Outbox, Result, Room, Send
+from alerts.outbox import LIMIT_SECONDS, WORKERS, Outbox, Prepare, Result, Room
 from alerts.people import People, Why
 from alerts.plan import Due, due
 from alerts.steady import SteadyClock
@@ -195,21 +195,25 @@ class Dispatcher:
         if one.why is not Why.ROUTE:
             self._trouble.tell(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
         if room is Room.FREE:
-            self._outbox.put(one, self._send(one, at))
+            self._outbox.put(one, self._prepare(one, at))
         else:
             reason = Reason.STUCK if room is Room.STUCK else Reason.NO_CHANNEL
             self._note(Result(one, ChannelError(reason, permanent=room is Room.MISSING)))
 
-    def _send(self, one: Due, at: datetime) -> Send:
+    def _prepare(self, one: Due, at: datetime) -> Prepare:
         note = SendNote(one.intent, one.state.id, one.step, one.attempt, one.may_repeat, at)
 
-        def send(channel: Channel) -> tuple[str, ...]:
+        def prepare(channel: Channel) -> tuple[Deliver, tuple[str, ...]]:
             made = self._card(one, channel, at)
-            channel.send(made, one.contact.target, note=note)
-            point("dispatch.after_send")
-            return made.problems
+            hand_over = channel.prepare(made, one.contact.target, note=note)
 
-        return send
+            def deliver() -> None:
+                hand_over()
+                point("dispatch.after_send")
+
+            return deliver, made.problems
+
+        return prepare
 
     def _card(self, one: Due, channel: Channel, at: datetime) -> card.Card:
         try:
@@ -247,7 +251,7 @@ class Dispatcher:
         if result.problems:
             part = f"{one.state.alert.rule}: {', '.join(result.problems)}"
             self._trouble.tell(self._book, "card_incomplete", part, one.state.alert, delivery.at)
-        if error is not None and error.permanent:
+        if error is not None and (error.permanent or error.reason in DEFECTS):
             part = f"{one.contact.channel}: {error.word}"
             self._trouble.tell(self._book, "contact_failed", part, one.state.alert, delivery.at)
 

@@ -8,22 +8,27 @@ channels times `workers`, and none holds up the end of the process.
 
 from __future__ import annotations
 
+import logging
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from alerts.channels import Channel, ChannelError, Reason
+from alerts.channels import Channel, ChannelError, Deliver, Reason
 from alerts.plan import Due
 from listener.clock import Clock
 
+log = logging.getLogger(__name__)
+
 WORKERS = 4
 LIMIT_SECONDS = 45.0
-"""Longer than any channel's own time limits add up to."""
+"""Longer than `channels.LONGEST_SEND`."""
 
-Send = Callable[[Channel], tuple[str, ...]]
-"""Makes the card and sends it; gives what the card lacked. Raises ChannelError."""
+Prepare = Callable[[Channel], tuple[Deliver, tuple[str, ...]]]
+"""Makes the card and the message; gives what hands it over, and what the card lacked. Raises ChannelError."""
 
 
 class Room(StrEnum):
@@ -61,7 +66,7 @@ class Outbox:
         self._clock = clock
         self._workers = workers
         self._limit = limit
-        self._lanes: dict[str, SimpleQueue[tuple[_Running, Send] | None]] = {}
+        self._lanes: dict[str, SimpleQueue[tuple[_Running, Prepare] | None]] = {}
         self._threads: dict[str, int] = dict.fromkeys(channels, 0)
         self._running: dict[str, list[_Running]] = {name: [] for name in channels}
         self._done: SimpleQueue[tuple[_Running, Result]] = SimpleQueue()
@@ -79,7 +84,7 @@ class Outbox:
         """Whether any send may still come back in time."""
         return any(not one.hung for running in self._running.values() for one in running)
 
-    def put(self, due: Due, send: Send) -> None:
+    def put(self, due: Due, prepare: Prepare) -> None:
         """Start a send; the channel must have room."""
         name = due.contact.channel
         running = _Running(due, self._clock.monotonic())
@@ -89,7 +94,7 @@ class Outbox:
             self._threads[name] += 1
             label = f"send-{name}-{self._threads[name]}"
             threading.Thread(target=self._work, args=(name, lane), name=label, daemon=True).start()
-        lane.put((running, send))
+        lane.put((running, prepare))
 
     def results(self, timeout: float = 0.0) -> list[Result]:
         """What came back, and what did not in time, waiting at most `timeout` seconds for the first."""
@@ -118,15 +123,32 @@ class Outbox:
                 out.append(Result(running.due, ChannelError(Reason.HUNG, permanent=False)))
         return out
 
-    def _work(self, name: str, lane: SimpleQueue[tuple[_Running, Send] | None]) -> None:
+    def _work(self, name: str, lane: SimpleQueue[tuple[_Running, Prepare] | None]) -> None:
         while (job := lane.get()) is not None:
-            running, send = job
-            self._done.put((running, self._try(running.due, send, self._channels[name])))
+            running, prepare = job
+            self._done.put((running, self._try(running.due, prepare, self._channels[name])))
 
-    def _try(self, due: Due, send: Send, channel: Channel) -> Result:
+    def _try(self, due: Due, prepare: Prepare, channel: Channel) -> Result:
+        """A channel's defect must end neither its thread nor the alert."""
         try:
-            return Result(due, None, send(channel))
+            deliver, problems = prepare(channel)
         except ChannelError as error:
             return Result(due, error)
-        except Exception:  # A channel's defect must end neither its thread nor the alert; its words may hold secrets.
-            return Result(due, ChannelError(Reason.DEFECT, permanent=False))
+        except Exception as error:
+            # Nothing has left, and the same again would fail the same.
+            return Result(due, _defect(due, error, Reason.DEFECT))
+        try:
+            deliver()
+        except ChannelError as error:
+            return Result(due, error, problems)
+        except Exception as error:
+            return Result(due, _defect(due, error, Reason.DEFECT_IN_SENDING), problems)
+        return Result(due, None, problems)
+
+
+def _defect(due: Due, error: Exception, reason: Reason) -> ChannelError:
+    """Logged by its name and place: its words may hold a secret."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+    log.error("dispatch: %s on the channel %s: %s; report it", reason.value, due.contact.channel, where)
+    return ChannelError(reason, permanent=reason is Reason.DEFECT)

@@ -12,10 +12,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from alerts.channels import CHANNELS
+from alerts.addresses import web_address
+from alerts.channels import CHANNELS, channel_type
 from listener.config import Loc, load_yaml
 from listener.errors import ConfigError
 from listener.fields import LONGEST_NAME
@@ -75,18 +85,23 @@ class _Strict(BaseModel):
 
 
 class Way(_Strict):
-    """`target` is an address as the channel reads it; the console needs none."""
+    """`target` is an address as the channel sends to it, however it was spelled; the console needs none."""
 
     channel: str
-    target: str = ""
+    target: str = Field(default="", validate_default=True)
 
-    @model_validator(mode="after")
-    def _known(self) -> Way:
-        if self.channel not in CHANNELS:
-            raise ValueError(f"no channel is called {self.channel!r}; known: {', '.join(CHANNELS)}")
-        if self.channel == "email" and "@" not in self.target:
-            raise ValueError("an e-mail contact needs an address as its target")
-        return self
+    @field_validator("channel")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in CHANNELS:
+            raise ValueError(f"no channel is called {value!r}; known: {', '.join(CHANNELS)}")
+        return value
+
+    @field_validator("target")
+    @classmethod
+    def _can_be_sent_to(cls, value: str, info: ValidationInfo) -> str:
+        # Without a channel it is the channel that is complained of.
+        return channel_type(info.data["channel"]).check(value) if "channel" in info.data else value
 
 
 class Person(_Strict):
@@ -99,6 +114,11 @@ class People(_Strict):
     routes: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     repeat_every: Mapping[Severity, Repeat]
     board_url: str | None = None
+
+    @field_validator("board_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        return None if value is None else web_address(value).url
 
     @model_validator(mode="after")
     def _consistent(self) -> People:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
 from alerts.card import Card
-from alerts.channels import ChannelError, Reason, SendNote
+from alerts.channels import ChannelError, ChannelType, Deliver, Reason, SendNote, checked
 
 RULE = "─" * 72
 
@@ -34,11 +35,14 @@ class Console:
         self._lock = threading.Lock()
         self.in_house = texts == "always" or (texts == "on_terminal" and stream.isatty())
 
-    def send(self, card: Card, target: str, *, note: SendNote) -> None:
+    def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
+        checked(check_target, target)
         block = f"{RULE}\n{card.text}\n{RULE}\n"
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         # A terminal without UTF-8 shows question marks; an alert is not lost over a letter.
-        printable = block.encode(encoding, "replace").decode(encoding)
+        return partial(self._print, block.encode(encoding, "replace").decode(encoding))
+
+    def _print(self, printable: str) -> None:
         with self._lock:
             try:
                 self._stream.write(printable)
@@ -47,5 +51,15 @@ class Console:
                 raise ChannelError(Reason.UNREACHABLE, permanent=False) from None
 
 
+def check_target(target: str) -> str:
+    """There is one console, so it has no target: under two it would show everything twice."""
+    if target.strip():
+        raise ValueError("the console takes no target; leave it out")
+    return ""
+
+
 def open_channel(settings: Mapping[str, Any]) -> Console:
     return Console(sys.stdout, ConsoleSettings.model_validate(settings))
+
+
+TYPE = ChannelType(open=open_channel, check=check_target)

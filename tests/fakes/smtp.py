@@ -14,6 +14,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class FakeSmtp:
         self.tries = 0
         self.arrived = threading.Event()
         self.port = 0
+        self.accounts: dict[bytes, bytes] = {}
+        self.logged_in: list[tuple[str, bytes]] = []
+        self.options: list[str] = []
+
+    def log_in(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        success = self.accounts.get(data.login) == data.password
+        if success:
+            self.logged_in.append((mechanism, data.login))
+        return AuthResult(success=success, handled=False)
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         self.tries += 1
@@ -60,6 +70,7 @@ class FakeSmtp:
             return "451 later"
         if self.fault == "554":
             return "554 no such content"
+        self.options = list(envelope.mail_options)
         self.seen.append(Mail(envelope.rcpt_tos[0], envelope.original_content))
         self.arrived.set()
         if self.fault == "accept then reset":
@@ -68,10 +79,15 @@ class FakeSmtp:
 
 
 @contextmanager
-def smtp_server() -> Iterator[FakeSmtp]:
+def smtp_server(mechanisms: tuple[str, ...] = (), **more: Any) -> Iterator[FakeSmtp]:
+    """`mechanisms`: those of AUTH that are offered, for `accounts`; `more` is aiosmtpd's."""
     fake = FakeSmtp()
+    if mechanisms:
+        others = {"PLAIN", "LOGIN"} - set(mechanisms)
+        more |= {"authenticator": fake.log_in, "auth_require_tls": False}
+        more["auth_exclude_mechanism"] = others
     # Port 0 is asked for at the socket, so that two servers never want the same one.
-    controller = _Controller(fake, hostname="127.0.0.1", port=0)
+    controller = _Controller(fake, hostname="127.0.0.1", port=0, **more)
     controller.start()
     try:
         fake.port = controller.port

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import io
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -11,12 +12,13 @@ import pytest
 from pydantic import ValidationError
 
 from alerts.card import Card
-from alerts.channels import CHANNELS, ChannelError, Reason, SendNote, open_channels, uncertain
+from alerts.channels import CHANNELS, Channel, ChannelError, Reason, SendNote, open_channels, uncertain
 from alerts.channels.console import Console, ConsoleSettings
 from alerts.channels.email import Email, SmtpSettings
 from alerts.channels.webhook import Webhook, WebhookSettings
 from listener.config import RawSettings, parse_yaml
 from listener.errors import ConfigError
+from tests.fakes.drip import dripping_server
 from tests.fakes.smtp import FakeSmtp, smtp_server
 from tests.fakes.webhook import FakeWebhook, webhook_server
 
@@ -46,6 +48,10 @@ def webhook(fake: FakeWebhook, **more: object) -> Webhook:
     return Webhook(WebhookSettings.model_validate({"url": fake.url, "timeout": 0.3, **more}))
 
 
+def send(channel: Channel, card: Card, target: str, *, note: SendNote) -> None:
+    channel.prepare(card, target, note=note)()
+
+
 def failure(send: Callable[[], None]) -> ChannelError:
     with pytest.raises(ChannelError) as caught:
         send()
@@ -53,7 +59,7 @@ def failure(send: Callable[[], None]) -> ChannelError:
 
 
 def test_a_mail_arrives_with_its_letters_and_a_name_of_its_intent(smtp: FakeSmtp) -> None:
-    email(smtp).send(CARD, "Kari <kari@sykehus.example>", note=NOTE)
+    send(email(smtp), CARD, "Kari <kari@sykehus.example>", note=NOTE)
     (mail,) = smtp.seen
     assert mail.to == "kari@sykehus.example"
     assert mail.message["Subject"] == CARD.subject
@@ -66,7 +72,7 @@ def test_a_mail_arrives_with_its_letters_and_a_name_of_its_intent(smtp: FakeSmtp
 def test_a_repeat_bears_the_same_message_id(smtp: FakeSmtp) -> None:
     for attempt in (1, 2):
         note = SendNote(NOTE.intent, NOTE.alert, 2, attempt, attempt > 1, AT)
-        email(smtp).send(CARD, "kari@sykehus.example", note=note)
+        send(email(smtp), CARD, "kari@sykehus.example", note=note)
     assert len({mail.message["Message-ID"] for mail in smtp.seen}) == 1
 
 
@@ -87,30 +93,30 @@ def test_what_a_mail_server_says_decides_whether_to_try_again(
     smtp: FakeSmtp, fault: str, reason: Reason, permanent: bool, may_have_arrived: bool
 ) -> None:
     smtp.faults.append(fault)
-    error = failure(lambda: email(smtp).send(CARD, "kari@sykehus.example", note=NOTE))
+    error = failure(lambda: send(email(smtp), CARD, "kari@sykehus.example", note=NOTE))
     assert (error.reason, error.permanent, uncertain(error.word)) == (reason, permanent, may_have_arrived)
 
 
 def test_no_mail_server_is_temporary() -> None:
     dead = FakeSmtp()
     dead.port = 1
-    error = failure(lambda: email(dead).send(CARD, "kari@sykehus.example", note=NOTE))
+    error = failure(lambda: send(email(dead), CARD, "kari@sykehus.example", note=NOTE))
     assert (error.reason, error.permanent) == (Reason.UNREACHABLE, False)
 
 
 def test_a_server_without_starttls_gets_nothing_when_encryption_was_asked_for(smtp: FakeSmtp) -> None:
-    error = failure(lambda: email(smtp, encryption="starttls").send(CARD, "kari@sykehus.example", note=NOTE))
+    error = failure(lambda: send(email(smtp, encryption="starttls"), CARD, "kari@sykehus.example", note=NOTE))
     assert (error.reason, error.permanent, smtp.tries) == (Reason.INSECURE, True, 0)
 
 
 def test_an_address_that_is_none_is_permanent_and_asks_no_server(smtp: FakeSmtp) -> None:
-    error = failure(lambda: email(smtp).send(CARD, "kari", note=NOTE))
+    error = failure(lambda: send(email(smtp), CARD, "kari", note=NOTE))
     assert (error.reason, error.permanent, smtp.tries) == (Reason.BAD_TARGET, True, 0)
 
 
 def test_an_error_holds_neither_address_nor_password_nor_what_the_server_said(smtp: FakeSmtp) -> None:
     smtp.faults.append("550")
-    error = failure(lambda: email(smtp).send(CARD, "kari@sykehus.example", note=NOTE))
+    error = failure(lambda: send(email(smtp), CARD, "kari@sykehus.example", note=NOTE))
     assert str(error) == "bad_target 550"
     assert error.__cause__ is None
 
@@ -126,7 +132,7 @@ def test_a_password_comes_from_a_file_and_shows_nowhere(tmp_path) -> None:
 
 
 def test_a_webhook_gets_json_with_its_intent_and_signature(hook: FakeWebhook) -> None:
-    webhook(hook, secret="nøkkel", headers={"Authorization": "Bearer t"}).send(CARD, "vaktrom", note=NOTE)
+    send(webhook(hook, secret="nøkkel", headers={"Authorization": "Bearer t"}), CARD, "vaktrom", note=NOTE)
     (call,) = hook.seen
     assert call.path == "/hook?room=1"
     assert call.json == {"text": "x", "to": "vaktrom"}
@@ -153,22 +159,67 @@ def test_what_a_webhook_answers_decides_whether_to_try_again(
     hook: FakeWebhook, fault: str, reason: Reason, permanent: bool, may_have_arrived: bool
 ) -> None:
     hook.faults.append(fault)
-    error = failure(lambda: webhook(hook).send(CARD, "", note=NOTE))
+    error = failure(lambda: send(webhook(hook), CARD, "", note=NOTE))
     assert (error.reason, error.permanent, uncertain(error.word)) == (reason, permanent, may_have_arrived)
 
 
 def test_a_redirect_to_another_host_is_not_followed(hook: FakeWebhook) -> None:
     with webhook_server() as other:
         hook.faults.append(f"307 {other.url}")
-        error = failure(lambda: webhook(hook, secret="s").send(CARD, "", note=NOTE))
+        error = failure(lambda: send(webhook(hook, secret="s"), CARD, "", note=NOTE))
         assert (error.reason, error.permanent) == (Reason.REDIRECTED, True)
         assert other.tries == 0
 
 
 def test_a_slow_answer_is_an_answer(hook: FakeWebhook) -> None:
     hook.faults.append("slow")
-    webhook(hook, timeout=5).send(CARD, "", note=NOTE)
+    send(webhook(hook, timeout=5), CARD, "", note=NOTE)
     assert len(hook.seen) == 1
+
+
+# Each reads on as long as something comes: no single read takes longer than its time.
+ENDLESS = {
+    "a greeting of many lines": (b"220-", b"hei\r\n220-"),
+    "an answer of many lines": (b"220 hei\r\n", b"250-x\r\n"),
+    "a line without an end": (b"220 hei\r\n250-", b"x"),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_a_mail_server_that_never_comes_to_an_end_is_left_after_the_time_for_a_send(case: str) -> None:
+    with dripping_server(*ENDLESS[case]) as port:
+        slow = FakeSmtp()
+        slow.port = port
+        began = time.monotonic()
+        error = failure(lambda: send(email(slow), CARD, "kari@sykehus.example", note=NOTE))
+    assert (error.reason, error.permanent) in ((Reason.BROKEN_OFF, False), (Reason.UNREACHABLE, False))
+    assert not uncertain(error.word)
+    assert 1.0 < time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 100 Continue\r\n\r\n", b"", b"HTTP/1.1 2"])
+def test_a_webhook_that_never_comes_to_an_end_is_left_after_the_time_for_a_send(beginning: bytes) -> None:
+    with dripping_server(beginning) as port:
+        slow = Webhook(WebhookSettings.model_validate({"url": f"http://127.0.0.1:{port}/", "timeout": 0.3}))
+        began = time.monotonic()
+        error = failure(lambda: send(slow, CARD, "", note=NOTE))
+    assert (error.reason, error.permanent, uncertain(error.word)) == (Reason.NO_ANSWER, False, True)
+    assert time.monotonic() - began < 4
+
+
+def test_headers_without_an_end_do_not_undo_the_status_and_show_no_address(caplog: pytest.LogCaptureFixture) -> None:
+    with dripping_server(b"HTTP/1.1 200 OK\r\n") as port:
+        slow = Webhook(WebhookSettings.model_validate({"url": f"http://127.0.0.1:{port}/key", "timeout": 0.3}))
+        send(slow, CARD, "", note=NOTE)
+    assert caplog.text == ""
+
+
+def test_an_answers_body_is_not_waited_for() -> None:
+    with dripping_server(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n") as port:
+        slow = Webhook(WebhookSettings.model_validate({"url": f"http://127.0.0.1:{port}/", "timeout": 5}))
+        began = time.monotonic()
+        send(slow, CARD, "", note=NOTE)
+    assert time.monotonic() - began < 1
 
 
 def test_a_webhook_address_shows_nowhere() -> None:
@@ -194,7 +245,7 @@ def test_the_console_shows_texts_on_a_terminal_only() -> None:
 def test_a_console_that_is_no_utf8_still_shows_the_alert() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    Console(stream).send(CARD, "", note=NOTE)
+    send(Console(stream), CARD, "", note=NOTE)
     assert b"Mange sp?r om veien" in raw.getvalue()
 
 
@@ -202,7 +253,7 @@ def test_a_closed_console_is_a_channel_error() -> None:
     stream = io.StringIO()
     console = Console(stream)
     stream.close()
-    assert not failure(lambda: console.send(CARD, "", note=NOTE)).permanent
+    assert not failure(lambda: send(console, CARD, "", note=NOTE)).permanent
 
 
 def test_every_channel_of_the_table_opens_from_settings_and_bad_ones_name_the_line(tmp_path) -> None:

@@ -10,13 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts import ledger
 from alerts.alert import Handling, acknowledge, read_book
-from alerts.channels import Channel
+from alerts.card import Card
+from alerts.channels import Channel, Deliver, SendNote
 from alerts.channels.console import Console, ConsoleSettings
 from alerts.channels.email import Email, SmtpSettings
 from alerts.channels.webhook import Webhook, WebhookSettings
@@ -363,6 +365,46 @@ def test_resolving_is_no_answer_and_the_next_step_says_it_has_passed(house: Hous
     house.clock.advance_to(T0.replace(minute=5))
     turn(dispatcher, lambda: len(house.outcomes()) == 2)
     assert house.smtp.seen[1].message["Subject"].startswith("HAR GÅTT OVER · PÅMINNELSE 1")
+
+
+class Broken:
+    """A channel with a fault of ours: in making the message, or while it is handed over."""
+
+    in_house = False
+
+    def __init__(self, while_sending: bool) -> None:
+        self._while_sending = while_sending
+        self.tries = 0
+
+    def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
+        self.tries += 1
+        return self._raise if self._while_sending else self._raise()
+
+    def _raise(self) -> NoReturn:
+        raise UnicodeEncodeError("ascii", "hemmelig å", 9, 10, "ordinal not in range(128)")
+
+
+@pytest.mark.parametrize("while_sending", [False, True])
+def test_a_fault_of_ours_is_told_to_ops_and_only_one_while_sending_may_be_a_repeat(
+    house: House, caplog: pytest.LogCaptureFixture, while_sending: bool
+) -> None:
+    broken = Broken(while_sending)
+    who = people({"duty": ["kari"], "ops": ["ola"], "fallback": ["reserve"]}, repeat="1h")
+    dispatcher = house.dispatcher(who, channels={**house.channels(), "email": broken})
+    house.fire()
+    turn(dispatcher, lambda: house.hook.seen)
+    house.clock.advance_to(T0.replace(minute=1))
+    turn(dispatcher, lambda: broken.tries == (2 if while_sending else 1))
+    idle(dispatcher)
+    mails = [d for d in house.deliveries() if d.channel == "email"]
+    reason, outcome = ("defect_in_sending", "temporary_failure") if while_sending else ("defect", "permanent_failure")
+    assert {(d.reason, d.outcome) for d in mails if d.outcome} == {(reason, outcome)}
+    assert [d.may_repeat for d in mails if d.outcome is None] == ([False, True] if while_sending else [False])
+    told = [(call.json["to"], call.json["rule"]) for call in house.hook.seen]
+    assert ("ola", "lyttepost.contact_failed") in told
+    assert (("reserve", "many_questions") in told) is not while_sending
+    assert "UnicodeEncodeError at test_dispatch.py" in caplog.text
+    assert "hemmelig" not in caplog.text
 
 
 def gauge(house: House, name: str, **labels: str) -> float | None:
