@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from math import inf, nan
 
 from alerts import card, ledger, trouble
 from alerts.alert import TOPICS, AlertBook, read_to_end
@@ -286,14 +287,18 @@ class Dispatcher:
 
     def _count(self) -> None:
         counts = {(severity, exercise): 0 for severity in Severity for exercise in ("true", "false")}
+        oldest = dict.fromkeys(counts, nan)
         undelivered = 0
         for state in self._book.open():
             if state.alert.synthetic:
                 continue
-            counts[state.alert.severity, str(state.alert.exercise).lower()] += 1
+            labels = state.alert.severity, str(state.alert.exercise).lower()
+            counts[labels] += 1
+            oldest[labels] = min(state.fired_at.timestamp(), oldest[labels] if counts[labels] > 1 else inf)
             undelivered += not state.reached(self._people.own(state.alert.to))
         for labels, count in counts.items():
             self._metrics.alerts_open.labels(*labels).set(count)
+            self._metrics.oldest_open.labels(*labels).set(oldest[labels])
         self._metrics.alerts_undelivered.set(undelivered)
 
     def _count_failures(self, delivery: Delivery) -> None:

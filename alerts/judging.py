@@ -172,6 +172,7 @@ class Judging:
                 messages += self._told(engine, engine.feed(found, record.offset))
                 if engine.watermark is not None:
                     self._metrics.rules_watermark.set(engine.watermark.timestamp())
+        self._metrics.rules_unheard.set(any(engine.unheard for engine in self._engines.values()))
         return messages
 
     def _begin(self, record: Record, first: Finding) -> Engine:

@@ -38,13 +38,15 @@ def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: s
     """The bus with all its topics, metrics and health of one process."""
     specs = topic_specs(settings.bus.partitions, settings.retention.keep())
     bus.ensure(specs)
+    metrics = Metrics(CollectorRegistry(), __version__)
+    metrics.clock.set_function(lambda: clock.now().timestamp())
     return House(
         settings=settings,
         folder=folder,
         bus=bus,
         specs=specs,
         clock=clock,
-        metrics=Metrics(CollectorRegistry(), __version__),
+        metrics=metrics,
         health=Health(clock),
         process=process_name(role, folder, name),
     )

@@ -196,6 +196,7 @@ class Away:
         if self._spool is not None:
             oldest = self._spool.oldest
             self._metrics.spool_bytes.labels(self._source).set(self._spool.size)
+            self._metrics.spool_limit.labels(self._source).set(self._spool.limit)
             self._metrics.spool_oldest.labels(self._source).set(nan if oldest is None else oldest.timestamp())
 
     def close(self) -> None:

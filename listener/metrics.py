@@ -66,6 +66,10 @@ class Metrics:
         self.specs.append(Spec(f"{NAMESPACE}_build_info", "info", ("version",), "What runs here."))
         self.ready = g("ready", "1 while this part can do its job, else 0; `/readyz` tells why.", "part")
 
+        self.clock = g(
+            "clock_timestamp_seconds", "This process's clock at the scrape; Prometheus compares it with its own."
+        )
+
         self.crisis = g("crisis", "1 while any incident is open, exercises included, else 0.")
         self.incidents_open = g("incidents_open", "Open incidents, canaries' left out.", "exercise")
         self.control_epoch = g("control_epoch", "Offset of the last command applied; -1 before the first.")
@@ -97,6 +101,8 @@ class Metrics:
             "spool_oldest_timestamp_seconds", "When the oldest of it was heard; NaN while nothing is kept.", "source"
         )
 
+        self.spool_limit = g("spool_limit_bytes", "How much may be kept so; what comes beyond is a gap.", "source")
+
         self.posts_charged = c("posts_charged", "Posts read that are paid for, each once a UTC day.", "source")
         self.calls = c("source_calls", "Requests to a platform.", "source", "endpoint", "outcome")
         self.spent = g(
@@ -122,6 +128,10 @@ class Metrics:
         self.rules_watermark = g(
             "rules_watermark_timestamp_seconds", "Event time up to which the rules have judged; NaN at first."
         )
+        self.rules_unheard = g(
+            "rules_unheard",
+            "1 while every source of an incident is in a gap, so that no window closes, else 0.",
+        )
         self.rule_failures = c("rule_failures", "Times that a rule raised; it is tried again.", "rule")
         self.rules_reloaded = g(
             "rules_last_reload_successful",
@@ -134,6 +144,12 @@ class Metrics:
         )
         self.alerts_undelivered = g(
             "alerts_undelivered", "Open alerts that have reached nobody of their own route; a fallback does not count."
+        )
+        self.oldest_open = g(
+            "alerts_oldest_open_timestamp_seconds",
+            "When the oldest alert fired that nobody has acknowledged; NaN while there is none.",
+            "severity",
+            "exercise",
         )
         self.deliveries = c("deliveries", "Attempts to tell somebody, by outcome.", "channel", "outcome")
         self.channel_failures = g(
@@ -176,6 +192,7 @@ class Metrics:
             self.incidents_open.labels(exercise)
             for severity in Severity:
                 self.alerts_open.labels(severity, exercise)
+                self.oldest_open.labels(severity, exercise).set(nan)
         for kind in Kind:
             self.findings.labels(kind)
 
@@ -186,6 +203,7 @@ class Metrics:
         self.gaps_open.labels(source)
         self.spool_bytes.labels(source)
         self.spool_oldest.labels(source).set(nan)
+        self.spool_limit.labels(source).set(nan)
         for origin in Origin:
             self.mentions.labels(source, origin)
         self.source_heard.labels(source).set(nan)

@@ -69,6 +69,11 @@ class Spool:
         self._oldest = next((entry.at for entry in self._entries(1)), None)
 
     @property
+    def limit(self) -> int:
+        """How many bytes may be kept."""
+        return self._most
+
+    @property
     def waits(self) -> bool:
         """Something is kept that is not drained."""
         return self._drained < self.size

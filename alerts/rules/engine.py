@@ -132,6 +132,11 @@ class Engine:
         return self._watermark.value
 
     @property
+    def unheard(self) -> bool:
+        """No source is heard that could move the watermark."""
+        return self._watermark.unheard
+
+    @property
     def muted(self) -> bool:
         return self._scene.muted
 

@@ -75,6 +75,13 @@ class Watermark:
                 seen[source] += self._partitions if partition is None else 1
         return all(count >= self._partitions for count in seen.values())
 
+    @property
+    def unheard(self) -> bool:
+        """Every source that is to be waited for is in an open gap: nothing moves the watermark now."""
+        deaf = {gap.source for gap in self.gaps.values() if gap.end is None}
+        sources = {source for (source, _), heard in self._ticks.items() if not heard.final}
+        return bool(sources) and sources <= deaf
+
     def dump(self) -> dict[str, Any]:
         """JSON-able: microseconds, ticks as what they are ahead of the least one. Closed gaps are left out."""
         least = min((_us(heard.until) for heard in self._ticks.values()), default=0)

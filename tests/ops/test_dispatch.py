@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from math import isnan
 from pathlib import Path
 from typing import NoReturn
 
@@ -427,6 +428,21 @@ def test_the_console_of_last_resort_and_a_fallback_are_not_the_route_and_do_not_
     assert gauge(house, "dispatch_latency_seconds_count") == 0
     (shown,) = [c.json["text"] for c in house.hook.seen if c.json["to"] == "reserve" and c.json["alert_id"] == "a1"]
     assert "Varslet: ingen før dette" in shown
+
+
+def test_how_long_nobody_has_answered_is_shown_until_somebody_does(house: House) -> None:
+    dispatcher = house.dispatcher(people({"duty": ["console"]}))
+    idle(dispatcher)
+    oldest = "alerts_oldest_open_timestamp_seconds"
+    labels = {"severity": alert("a1").severity, "exercise": "false"}
+    assert isnan(gauge(house, oldest, **labels) or 0)
+    house.fire()
+    turn(dispatcher, lambda: house.outcomes())
+    idle(dispatcher)
+    (state,) = read_book(house.bus).open()
+    assert gauge(house, oldest, **labels) == state.fired_at.timestamp()
+    acknowledge(house.bus, read_book(house.bus), state.id, "Kari", "", T0)
+    turn(dispatcher, lambda: isnan(gauge(house, oldest, **labels) or 0))
 
 
 def test_the_console_counts_where_it_is_the_route(house: House) -> None:

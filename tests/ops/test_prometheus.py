@@ -31,11 +31,13 @@ RULES = DEPLOY / "lyttepost.rules.yml"
 CONFIG = DEPLOY / "prometheus.yml"
 
 
-def program(name: str) -> str:
-    """The path of a program of Prometheus. Where there is none the test is skipped, in CI it fails."""
-    found = shutil.which(name)
+def program(*names: str) -> str:
+    """The path of a program of Prometheus, by the first of its names that is here. Where there is none the test is
+    skipped, in CI it fails."""
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        why = f"{name} is not installed; on Debian and Ubuntu: apt-get install --no-install-recommends prometheus"
+        packages = "prometheus prometheus-alertmanager"
+        why = f"{names[0]} is not installed; on Debian and Ubuntu: apt-get install --no-install-recommends {packages}"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
@@ -102,6 +104,19 @@ def test_every_alert_says_how_bad_it_is_what_happened_and_what_to_do() -> None:
 
 
 HEALTHY = {
+    'lyttepost_clock_timestamp_seconds{instance="a"}': "0+60x120",
+    'lyttepost_rules_unheard{instance="a"}': "0+0x120",
+    'lyttepost_rules_last_reload_successful{instance="a"}': "1+0x120",
+    'lyttepost_alerts_oldest_open_timestamp_seconds{instance="a",severity="critical",exercise="false"}': "NaN+0x120",
+    'lyttepost_alerts_oldest_open_timestamp_seconds{instance="a",severity="info",exercise="false"}': "1+0x120",
+    'lyttepost_alerts_oldest_open_timestamp_seconds{instance="a",severity="critical",exercise="true"}': "1+0x120",
+    'lyttepost_spool_bytes{instance="a",source="x"}': "0+0x120",
+    'lyttepost_spool_limit_bytes{instance="a",source="x"}': "1000+0x120",
+    'lyttepost_spool_oldest_timestamp_seconds{instance="a",source="x"}': "NaN+0x120",
+    'lyttepost_deadletters_total{instance="a",stage="annotate",reason="bad_json"}': "0+0x120",
+    'lyttepost_deadletters_total{instance="a",stage="listen-recording",reason="bad_json"}': "0+5x120",
+    'lyttepost_reconnects_total{instance="a",source="x",cause="silence"}': "0+0x120",
+    'lyttepost_gap_seconds_total{instance="a",source="x",cause="silence"}': "0+0x120",
     'up{job="lyttepost",instance="a"}': "1+0x120",
     'lyttepost_ready{instance="a",part="bus"}': "1+0x120",
     'lyttepost_crisis{instance="a"}': "0+0x120",
@@ -147,6 +162,10 @@ EXERCISE = {
 }
 LONG_AGO = {'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="x"}': "1+0x120"}
 OLD_WATERMARK = {'lyttepost_rules_watermark_timestamp_seconds{instance="a"}': "1+0x120"}
+UNSTEADY = {
+    'lyttepost_reconnects_total{instance="a",source="x",cause="silence"}': "0+3x120",
+    'lyttepost_gap_seconds_total{instance="a",source="x",cause="silence"}': "0+55x120",
+}
 
 
 def _spent(usd: int) -> dict[str, str | None]:
@@ -201,6 +220,59 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
     "a rule that failed long ago is no alarm": (
         {'lyttepost_rule_failures_total{instance="a",rule="wishes"}': "5+0x120"},
         set(),
+    ),
+    "a deaf source leaves the rules nothing to judge": (
+        {**IN_CRISIS, **OLD_WATERMARK, 'lyttepost_rules_unheard{instance="a"}': "1+0x120"},
+        set(),
+    ),
+    "a connection that breaks each 22 seconds": ({**IN_CRISIS, **UNSTEADY}, {"LyttepostSourceUnsteady"}),
+    "the same in calm is no alarm": ({**UNSTEADY}, set()),
+    "one long gap that is over is no unsteady source": (
+        {**IN_CRISIS, 'lyttepost_gap_seconds_total{instance="a",source="x",cause="silence"}': "0+0x88 900+0x30"},
+        set(),
+    ),
+    "rule files are refused": (
+        {'lyttepost_rules_last_reload_successful{instance="a"}': "0+0x120"},
+        {"LyttepostRulesRefused"},
+    ),
+    "nobody acknowledges": (
+        {
+            'lyttepost_alerts_oldest_open_timestamp_seconds{instance="a",severity="critical",exercise="false"}': (
+                "_x70 4200+0x50"
+            )
+        },
+        {"LyttepostAlertUnacknowledged"},
+    ),
+    "an alert of ten minutes ago may still be answered": (
+        {
+            'lyttepost_alerts_oldest_open_timestamp_seconds{instance="a",severity="critical",exercise="false"}': (
+                "_x80 4800+0x40"
+            )
+        },
+        set(),
+    ),
+    "the spool fills up": (
+        {
+            'lyttepost_spool_bytes{instance="a",source="x"}': "600+0x120",
+            'lyttepost_spool_oldest_timestamp_seconds{instance="a",source="x"}': "1+0x120",
+            'lyttepost_bus_up{instance="a"}': "0+0x120",
+        },
+        {"LyttepostBusAway", "LyttepostSpoolFillingUp"},
+    ),
+    "a spool is left over though the bus is there": (
+        {
+            'lyttepost_spool_bytes{instance="a",source="x"}': "10+0x120",
+            'lyttepost_spool_oldest_timestamp_seconds{instance="a",source="x"}': "1+0x120",
+        },
+        {"LyttepostSpoolLeftOver"},
+    ),
+    "dead letters rise": (
+        {'lyttepost_deadletters_total{instance="a",stage="annotate",reason="bad_json"}': "0+5x120"},
+        {"LyttepostDeadLettersRising"},
+    ),
+    "a clock is two minutes off": (
+        {'lyttepost_clock_timestamp_seconds{instance="a"}': "120+60x120"},
+        {"LyttepostClockSkewed"},
     ),
     "an alert reaches nobody": (
         {'lyttepost_alerts_undelivered{instance="a"}': "1+0x120"},

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rules_support import INCIDENT, START, finding, lookback, rule, tick
+from rules_support import INCIDENT, START, finding, gap, lookback, rule, tick
 
 from alerts.judging import Judging
 from alerts.wiring import make_house
@@ -80,3 +80,17 @@ def test_what_ended_before_the_first_post_was_said_is_of_another_time(bus: Bus, 
 
 def test_what_was_said_before_the_incident_waits_for_a_tick_of_today(bus: Bus, tmp_path: Path) -> None:
     assert judged(bus, tmp_path, [*ENDS[:3], lookback(1), lookback(2), lookback(3), ENDS[3]]) == []
+
+
+def test_it_is_said_while_no_source_is_heard_that_could_close_a_window(bus: Bus, tmp_path: Path) -> None:
+    house = make_house(Settings(), tmp_path, bus, ManualClock(START), "alerts")
+    worker = Judging(bus, RULES, clock=ManualClock(START), metrics=house.metrics, part=house.health.part("judge"))
+    seen = []
+    for said in (finding(1), tick(2), gap(3, None), gap(3, 9), tick(10), tick(11, final=True)):
+        bus.publish([Message("findings", _key(said) if isinstance(said, Finding) else "x:tick", encode(said), 0)])
+        while worker.step(0.0):
+            pass
+        seen.append(house.metrics.registry.get_sample_value("lyttepost_rules_unheard"))
+    worker.close()
+    bus.close()
+    assert seen == [0, 0, 1, 0, 0, 0]
