@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "gaps": "listener.commands.gaps:app",
     "deadletters": "alerts.commands.deadletters:app",
     "x": "listener.commands.x:app",
-    "doctor": "listener.commands.doctor:app",
+    "doctor": "alerts.commands.doctor:app",
     "bus": "listener.commands.bus:app",
     "config": "alerts.commands.config:app",
 }
@@ -63,6 +63,9 @@ class FrontDoor(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            # A crash point that is none is told by every command, whether or not it comes past one.
+            import listener.crash  # noqa: F401
+
             return super().invoke(ctx)
         except LyttepostError as error:
             sys.stderr.write(f"lyttepost: {error}\n")

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 
 from alerts.alert import read_to_end
 from alerts.judging import KEEP_CLOSED
-from alerts.messages import OSLO
 from alerts.rules.burst import on_findings
 from alerts.rules.engine import Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
@@ -27,13 +26,14 @@ from listener.records import FINDINGS, BadRecord, Event, Finding, Gap, Tick, dec
 from listener.units import from_ms
 
 EVENING, MORNING = 22, 7
-"""Hours of the wall clock in Norway between which it is night."""
+"""Hours of the wall clock between which it is night."""
 
 
 @dataclass
 class Tally:
-    """What one rule said."""
+    """What one rule said. Nights are those of `zone`."""
 
+    zone: tzinfo
     fired: int = 0
     resolved: int = 0
     held: Counter[str] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class Tally:
             self.resolved += 1
         else:
             self.fired += 1
-            if (night := night_of(verdict.at)) is not None:
+            if (night := night_of(verdict.at, self.zone)) is not None:
                 self.nights[night] += 1
 
 
@@ -67,9 +67,9 @@ class Backtest:
         return max(fired.values(), default=0), fired.total() / len(self.nights) if self.nights else 0.0
 
 
-def night_of(at: datetime) -> date | None:
+def night_of(at: datetime, zone: tzinfo) -> date | None:
     """The day on which the night of this instant began; None by day."""
-    local = at.astimezone(OSLO)
+    local = at.astimezone(zone)
     if local.hour >= EVENING:
         return local.date()
     return local.date() - timedelta(days=1) if local.hour < MORNING else None
@@ -83,10 +83,11 @@ def backtest(
     allowed_lateness: timedelta,
     on_failure: Callable[[RuleFailed], None],
     monotonic: Callable[[], float],
+    zone: tzinfo,
 ) -> Backtest:
     """`since` is capture time: what was taken in before it is not judged."""
     specs = tuple(rules)
-    out = Backtest({spec.name: Tally() for spec in specs})
+    out = Backtest({spec.name: Tally(zone) for spec in specs})
     incidents = Control(bus).refresh().incidents
     engines: dict[tuple[int, str], Engine] = {}
     for partition, offset, heard, record in _findings(bus, since):
@@ -113,7 +114,7 @@ def backtest(
                 continue
             for verdict in engine.feed(record, offset):
                 out.rules[verdict.rule].take(verdict)
-            if engine.watermark is not None and (night := night_of(engine.watermark)) is not None:
+            if engine.watermark is not None and (night := night_of(engine.watermark, zone)) is not None:
                 out.nights.add(night)
     return out
 

@@ -12,11 +12,10 @@ After a restart the detectors learn `volumes` anew, as far back as they remember
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from alerts.alert import read_to_end
 from alerts.burst import Tuning
-from alerts.messages import OSLO
 from alerts.proposal import CALM, alert_of
 from alerts.rulebook import Rulebook
 from alerts.rules.burst import BurstSpec
@@ -34,6 +33,7 @@ from listener.mode import Incident, Mode, State
 from listener.records import ALERTS, VOLUMES, Alert, BadRecord, Event, Heard, Volume, decode, encode
 from listener.stage import Stage
 from listener.units import from_ms
+from listener.zone import DEFAULT_ZONE, find_zone
 
 REMEMBERED = 3 * Tuning.memory
 """So far back is `volumes` read at start. What is older counts for less than an eighth in the slowest average."""
@@ -67,10 +67,12 @@ class Calm:
         rulebook: Rulebook | None = None,
         standing: Sequence[str] = (),
         member: str = "",
+        zone: tzinfo | None = None,
     ) -> None:
         self._bus = bus
         self._rulebook = rulebook
         self._standing = tuple(standing)
+        self._zone = zone or find_zone(DEFAULT_ZONE)
         self._clock = clock
         self._metrics = metrics
         self._following = following
@@ -145,7 +147,7 @@ class Calm:
 
     def _series_of(self, record: Record, source: str, track: str) -> Series:
         key = record.tp, source, track
-        return self._series.get(key) or self._series.setdefault(key, Series(self._tunings, OSLO))
+        return self._series.get(key) or self._series.setdefault(key, Series(self._tunings, self._zone))
 
     def _is_crisis(self, incident: str) -> bool:
         known = self._state.incidents.get(incident)

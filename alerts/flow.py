@@ -41,6 +41,7 @@ from listener.settings import Settings
 from listener.sources import Batch, Live, Source
 from listener.spool import Spool, path_of
 from listener.stage import Worker
+from listener.zone import find_zone
 
 LISTENER, ALERTS = "listener", "alerts"
 ANNOTATE, JUDGE, DISPATCH = "annotate", "judge", "dispatch"
@@ -130,7 +131,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
         add(
             Calm(
                 bus, wits.rules, following=following, rulebook=wits.rulebook, standing=wits.standing, part=p,
-                clock=clock, metrics=metrics, member=me,
+                clock=clock, metrics=metrics, member=me, zone=find_zone(house.settings.timezone),
             ),
             p,
         )  # fmt: skip

@@ -6,10 +6,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -17,20 +16,11 @@ from alerts.rules.verdict import Reason
 from listener.config import load_yaml
 from listener.errors import ConfigError
 from listener.records import Kind, Severity
+from listener.zone import DEFAULT_ZONE, find_zone
 
 PLACE = re.compile(r"\{(\w+)\}")
 BARS = "▁▂▃▄▅▆▇█"
 
-
-def _oslo() -> tzinfo:
-    try:
-        return ZoneInfo("Europe/Oslo")
-    except ZoneInfoNotFoundError:
-        # A machine without a time zone database: the times are marked UTC.
-        return UTC
-
-
-OSLO = _oslo()
 
 BRACES: Mapping[str, frozenset[str]] = {
     name: frozenset(allowed.split())
@@ -74,11 +64,12 @@ BRACES: Mapping[str, frozenset[str]] = {
 
 
 class Messages(BaseModel):
-    """`clock` and `date` are strftime patterns of the hospital's own time."""
+    """`clock` and `date` are strftime patterns of the hospital's own time, which is that of `zone`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     language: Literal["nb", "en"]
+    zone: str = DEFAULT_ZONE
     exercise: str
     passed: str
     may_repeat: str
@@ -144,10 +135,11 @@ class Messages(BaseModel):
 
     def time(self, at: datetime, now: datetime) -> str:
         """On the hospital's wall clock; the date unless it is today's; the zone in the hour that comes twice."""
-        local, today = at.astimezone(OSLO), now.astimezone(OSLO).date()
+        zone = find_zone(self.zone)
+        local, today = at.astimezone(zone), now.astimezone(zone).date()
         text = local.strftime(self.clock if local.date() == today else self.date)
         twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-        return f"{text} {local.tzname()}" if twice or OSLO is UTC else text
+        return f"{text} {local.tzname()}" if twice or local.tzname() == "UTC" else text
 
     def kinds_counted(self, kind: Kind, count: int) -> str:
         """`1 øyenvitne`, `14 spørsmål`."""
@@ -187,13 +179,13 @@ def sparkline(counts: Sequence[int]) -> str:
     return "".join(BARS[max(0, count) * (len(BARS) - 1) // top] for count in newest)
 
 
-def load_messages(folder: Path, language: str) -> Messages:
+def load_messages(folder: Path, language: str, zone: str = DEFAULT_ZONE) -> Messages:
     """`messages/nb.yaml` of a configuration folder. Raises ConfigError that names file and line."""
     path = folder / "messages" / f"{language}.yaml"
     file = load_yaml(path)
     if not isinstance(file.data, dict):
         raise ConfigError(f"{path}:1: must be a mapping of texts")
     try:
-        return Messages.model_validate({**file.data, "language": language})
+        return Messages.model_validate({**file.data, "language": language, "zone": zone})
     except ValidationError as error:
         raise file.explain(error) from None

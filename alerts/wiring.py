@@ -108,7 +108,7 @@ def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell:
         rules=rulebook.rules,
         cues=KindCues.load(raw.folder / "cues"),
         people=people,
-        messages=load_messages(raw.folder, settings.language),
+        messages=load_messages(raw.folder, settings.language, settings.timezone),
         channels=channels,
         # Edits count where somebody is told; a replay is of one piece.
         rulebook=rulebook if tell else None,

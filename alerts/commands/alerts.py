@@ -119,7 +119,8 @@ def _card(bus: Bus, state: AlertState, data: str | None) -> str:
 
     raw = raw_settings()
     people = load_people(raw.folder / "people.yaml")
-    messages = load_messages(raw.folder, load_settings(raw).language)
+    settings = load_settings(raw)
+    messages = load_messages(raw.folder, settings.language, settings.timezone)
     now = SystemClock().now()
     try:
         with open_view(bus, data_dir(data) / "register.sqlite") as view:

@@ -21,7 +21,7 @@ from alerts.messages import one_line
 from alerts.register import Entry
 from alerts.replaying import Summary, Told, replaying
 from listener.clock import SystemClock
-from listener.commands import out
+from listener.commands import local, out
 from listener.config import packaged_config, raw_settings
 from listener.records import AuthorClass, Event, Kind
 from listener.service import settle_memory
@@ -58,10 +58,11 @@ REGISTER = "\nThe register: what people ask for and what they think, ranked by h
 
 NEXT = """
 Try next, live on your machine, with the same posts a minute a second:
-  LYTTEPOST_SOURCES__RECORDING__PATH={recording} LYTTEPOST_SOURCES__RECORDING__SPEED=60 {us} run
-      listens, judges and tells until you stop it; all is calm until, in another terminal,
-  {us} mode crisis --name "Brann, Fjordby" --track "fjordby*" --exercise --why "to try it"
-      opens an incident; then `{us} alerts` and `{us} register` show what came
+  {accounts} LYTTEPOST_SOURCES__RECORDING__PATH={recording} LYTTEPOST_SOURCES__RECORDING__SPEED=60 {us} run
+      listens, judges and tells until you stop it (the accounts are the demo's public bodies and newsrooms, which keep
+      their names); all is calm until, in another terminal,
+  {us} mode crisis --name {name} {tracks} --exercise --why "to try it"
+      opens an incident with the demo's tracks; then `{us} alerts` and `{us} register` show what came
   {us} mode calm --why "tried it"
       closes it
 
@@ -94,7 +95,15 @@ def demo(
         _print(REGISTER)
         for kind in (Kind.WISH, Kind.VIEWPOINT):
             _show(kind, playing.register.top(kind, incident=playing.incident.id, limit=TOP))
-    _print(NEXT.format(recording=_typed(recording), us=_us()))
+    _print(
+        NEXT.format(
+            recording=_typed(recording),
+            us=_us(),
+            accounts=_accounts(),
+            name=shlex.quote(NAME),
+            tracks=" ".join(f"--track {shlex.quote(track)}" for track in TRACKS),
+        )
+    )
 
 
 class _Teller:
@@ -130,7 +139,7 @@ def _brief(told: Told) -> None:
 
 
 def _clock(told: Told) -> str:
-    return f"{stamp(told)[-8:]:>10}"
+    return f"{stamp(told)[11:19]:>10}"
 
 
 def _sum_up(summary: Summary) -> None:
@@ -138,12 +147,24 @@ def _sum_up(summary: Summary) -> None:
     held = summary.suppressed.total()
     out(f"\n{summary.read} posts heard in three hours → {summary.alerts.total()} alerts: {told}.")
     out(f"{held} more were held back: the officer had been told of the same shortly before, or it was nothing new.")
+    if summary.first_alert is not None:
+        zone = local(summary.first_alert)[20:]
+        out(f"All times are {zone}, the time zone of the settings (LYTTEPOST_TIMEZONE).")
 
 
 def _show(kind: Kind, entries: list[Entry]) -> None:
     out(f"\n{title(kind, entries)}")
     for entry in entries:
         out(f"{people_of(entry):>11}  {'ØVELSE ' if entry.exercise else ''}«{one_line(entry.text or '', WIDTH)}»")
+
+
+def _accounts() -> str:
+    """Our named accounts as variables."""
+    return " ".join(
+        f"LYTTEPOST_PRIVACY__NAMED_ACCOUNTS__{class_.name}={shlex.quote('[' + ', '.join(handles) + ']')}"
+        for class_ in (AuthorClass.PUBLIC_BODY, AuthorClass.MEDIA)
+        if (handles := [handle for handle, its in NAMED.items() if its is class_])
+    )
 
 
 def _typed(path: Path) -> str:

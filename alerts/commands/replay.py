@@ -15,11 +15,11 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.messages import OSLO
 from alerts.replaying import Replay, Summary, Told, replaying
 from listener.clock import SystemClock
-from listener.commands import Json, out, out_json, say, storable
+from listener.commands import Json, local, out, out_json, say, storable
 from listener.config import raw_settings
+from listener.errors import LyttepostError
 from listener.records import Event
 from listener.service import settle_memory
 from listener.settings import load_settings, parse_speed
@@ -50,7 +50,10 @@ def replay(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Play FILE under an incident in a bus of its own, never in the live one, and print each alert."""
+    """Play FILE under an incident in a bus of its own, never in the live one, and print each alert.
+
+    Exit code 1: nothing was read, or no post matched. The standing tracks are listened for too.
+    """
     raw = raw_settings()
     settings = load_settings(raw)
     try:
@@ -72,6 +75,9 @@ def replay(
     sum_up(summary, time.perf_counter() - started)
     if summary.alerts and not json:
         say("These alerts lie on no bus: there is nothing to acknowledge.")
+    sys.stdout.flush()
+    if (why := nothing_came_of(summary)) is not None:
+        raise LyttepostError(why)
 
 
 def speed_of(text: str) -> float | None:
@@ -151,8 +157,8 @@ def heading(told: Told) -> str:
 
 
 def stamp(told: Told) -> str:
-    """On the wall clock that the card shows."""
-    return told.alert.at.astimezone(OSLO).strftime("%Y-%m-%d %H:%M:%S")
+    """On the wall clock that the card shows, its zone named."""
+    return local(told.alert.at)
 
 
 # --- progress ----------------------------------------------------------------------------------------------------
@@ -223,18 +229,23 @@ def sum_up(summary: Summary, seconds: float) -> None:
     say(f"alerts    {_listed(summary.alerts)}")
     say(f"held      {_listed(summary.suppressed)}")
     if summary.first_alert is not None:
-        say(f"first alert at {format_instant(summary.first_alert)}")
+        say(f"first alert at {local(summary.first_alert)}")
     for word in _remarks(summary):
         say(word)
 
 
-def _remarks(summary: Summary) -> Iterator[str]:
+def nothing_came_of(summary: Summary) -> str | None:
+    """Why there was nothing to judge, or None."""
     if not summary.read:
-        yield "NOTHING WAS READ: the recording is empty."
-    elif not summary.posts:
-        yield "NO POST WAS READ: no line was a post. Is this the right file?"
-    elif not summary.matched:
-        yield "NO POST MATCHED. Try other words with --track; a word ending in * finds compounds too."
+        return "NOTHING WAS READ: the recording is empty."
+    if not summary.posts:
+        return "NO POST WAS READ: no line was a post. Is this the right file?"
+    if not summary.matched:
+        return "NO POST MATCHED. Try other words with --track; a word ending in * finds compounds too."
+    return None
+
+
+def _remarks(summary: Summary) -> Iterator[str]:
     if not summary.authors_known:
         yield "This recording names no authors: posts that are no reposts are counted in their place."
 

@@ -20,7 +20,7 @@ from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import REASONS, Reason, Verdict
 from alerts.trial import Trial, as_json
 from listener.clock import SystemClock
-from listener.commands import Data, Json, duration, flush, open_live_topics, out, out_json, out_table, say
+from listener.commands import Data, Json, duration, flush, local, open_live_topics, out, out_json, out_table, say
 from listener.config import raw_settings
 from listener.control import Control
 from listener.errors import LyttepostError, UsageError
@@ -29,6 +29,7 @@ from listener.mode import Mode
 from listener.records import Finding, Gap, Tick
 from listener.settings import load_settings
 from listener.units import format_instant
+from listener.zone import find_zone
 
 RulesFile = Annotated[
     Path, typer.Option("--rules", metavar="FILE", help="A rule, a list of rules, or a folder of such files.")
@@ -149,17 +150,24 @@ def try_on_bus(
 ) -> None:
     """Say what rules would have fired on the findings that were taken in since then, and how often a night.
 
-    Read only: nobody is told, nothing is written. A night is 22 to 7 o'clock in Norway; nights in which no incident
-    was listened to do not count. What retention or a purge has removed is not judged. Exit code 1: a rule failed.
+    Read only: nobody is told, nothing is written. A night is 22 to 7 o'clock in the zone of the settings; nights in
+    which no incident was listened to do not count. What retention or a purge has removed is not judged. Exit code 1: a
+    rule failed.
     """
     specs = load_rules(rules, fields=None)
     _point_out(specs)
-    lateness, clock = load_settings(raw_settings()).rules.allowed_lateness, SystemClock()
+    settings, clock = load_settings(raw_settings()), SystemClock()
     start = clock.now() - duration(since, "--since")
     failures: Counter[str] = Counter()
     with closing(open_live_topics(data)) as bus:
         tried = backtest(
-            bus, specs, start, allowed_lateness=lateness, on_failure=_counting(failures), monotonic=clock.monotonic
+            bus,
+            specs,
+            start,
+            allowed_lateness=settings.rules.allowed_lateness,
+            on_failure=_counting(failures),
+            monotonic=clock.monotonic,
+            zone=find_zone(settings.timezone),
         )
     if json:
         out_json(
@@ -203,7 +211,7 @@ def _show(tried: Backtest) -> None:
     for reason in reasons:
         by = ", ".join(f"{t.held[reason]} {name}" for name, t in tried.rules.items() if t.held[reason])
         say(f"{reason}: {by} ({REASONS[Reason(reason)]})")
-    oldest = "" if tried.oldest is None else f" since {format_instant(tried.oldest.replace(microsecond=0))}"
+    oldest = "" if tried.oldest is None else f" since {local(tried.oldest)}"
     say(f"{tried.findings} findings of {len(tried.incidents)} incidents{oldest}, {len(tried.nights)} nights")
 
 

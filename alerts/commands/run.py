@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from listener.settings import load_settings
 from listener.spool import forget_before
 from listener.view import KEEP_ASIDE, wipe_aside
 from listener.web import Web
+from listener.zone import find_zone
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,24 @@ class Role(StrEnum):
     JUDGE = JUDGE
     DISPATCH = DISPATCH
     ALL = "all"
+
+
+class _InZone(logging.Formatter):
+    """Times of the log as everywhere else: in the zone of the settings, with its offset."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        self._zone = zone
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        at = datetime.fromtimestamp(record.created, self._zone)
+        return f"{at:%Y-%m-%d %H:%M:%S},{round(record.msecs) % 1000:03d} {at:%z}"
+
+
+def _log(zone: tzinfo) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_InZone(zone))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
@@ -72,6 +92,7 @@ def run(
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
     set_up(sys.stderr, clock, verbose=verbose)
     settings = load_settings(raw)
+    _log(find_zone(settings.timezone))
     roles = (LISTENER, ALERTS) if role is Role.ALL else (role.value,)
     for problem in exposed(folder):
         log.warning("%s", problem)

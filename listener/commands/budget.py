@@ -64,9 +64,10 @@ def raise_(
 
     if not math.isfinite(to) or not 0 < to <= MOST_USD:
         raise UsageError(f"--to: an amount of US dollars up to {MOST_USD:,.0f}, such as 2500")
-    own = load_settings().x.budget
+    settings = load_settings()
     now, who, said = SystemClock().now(), user(by), reason(why)
     with closing(open_live_topics(data or (context.parent.params.get("data") if context.parent else None))) as bus:
+        own = _told_caps(bus) or settings.x.budget
         spending = spending_of(bus, SOURCE)
         spent = _of_now(spending, now).month.usd if spending else 0.0
         if to < own.hard:
@@ -92,10 +93,13 @@ def _look(bus: Bus) -> dict[str, Any]:
     from listener.tariff import month_of
 
     now = SystemClock().now()
+    told = _told_caps(bus)
+    if told is None:
+        say("No listener runs that tells its caps: those of the settings here are shown.")
     kept = spending_of(bus, SOURCE)
     spending = _of_now(kept or Spending(source=SOURCE, at=now), now)
     decided = decision_of(bus, SOURCE)
-    caps = in_force(load_settings().x.budget, decided, now)
+    caps = in_force(told or load_settings().x.budget, decided, now)
     raised = decided if decided is not None and month_of(decided.at) == month_of(now) else None
     return {
         "currency": "USD",
@@ -111,8 +115,24 @@ def _look(bus: Bus) -> dict[str, Any]:
         "calls": dict(spending.calls),
         "per_hour": round(per_hour(spending, now), 4),
         "caps": _caps(spending, caps, now),
+        "caps_of": "settings" if told is None else "listener",
         "raised": {"to": raised.usd, "by": raised.by, "at": raised.at, "why": raised.why} if raised else None,
     }
+
+
+def _told_caps(bus: Bus) -> Budget | None:
+    """The caps of the running listener: this shell's settings may be others, or none."""
+    from pydantic import ValidationError
+
+    from listener.clock import SystemClock
+    from listener.control import Presences, source_states
+    from listener.tariff import Budget
+
+    state = source_states(Presences(bus, SystemClock()).refresh()).get(SOURCE, {})
+    try:
+        return Budget.model_validate(state["caps"])
+    except (KeyError, ValidationError):
+        return None
 
 
 def _of_now(spending: Spending, now: datetime) -> Spending:

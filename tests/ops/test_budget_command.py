@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,9 @@ def test_a_listener_that_is_killed_keeps_its_meter_and_a_raise_lets_it_go_on(mac
         assert found["incidents"] == [{"incident": "brann-0", "name": "Brann", "posts": 3, "usd": 3.0}]
         assert reached(found) == ["soft", "hard"]
         assert found["per_hour"] > 0
+        assert found["caps_of"] == "listener"
+        elsewhere = replace(machine, more={})
+        assert look(elsewhere)["caps"] == look(machine)["caps"], "the listener is asked, and not the caller's shell"
         service.kill()
         service.wait()
         assert look(machine)["this_month"]["usd"] == 3
@@ -95,6 +99,7 @@ def test_without_any_spending_it_shows_the_caps(machine: Machine) -> None:
     done = machine.run("x", "budget")
     assert done.returncode == 0, done.stderr
     assert "ceiling  5.00" in done.stdout
+    assert "those of the settings here" in done.stderr
     assert "not this month" in done.stdout
     assert "Nothing has been read" in done.stderr
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import socket
+import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_support import Machine, wait_for
 
+from listener.bus import Message, open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import ManualClock, SystemClock
+from listener.settings import Settings
 from tests.fakes.x import FakeX
 
 TOKEN = "a-token-of-no-account"
@@ -46,6 +54,90 @@ def test_a_house_in_order_has_nothing_that_failed(home: Machine) -> None:
     assert "USD a day" in found["x.counts.cost"]["says"]
     assert found["x.address"]["level"] == "warning"
     assert found["run.listener"]["level"] == found["run.alerts"]["level"] == "warning"
+
+
+CHECKS = ("config.settings", "data.private", "disk.space", "bus.integrity", "retention.kept")
+
+
+def test_it_looks_at_settings_disk_records_and_retention(home: Machine) -> None:
+    home.run("mode", "crisis", "--name", "Brann", "--track", "brann", "--why", "meldt", "--no-wait")
+    found = asked(home)
+    assert {name: found[name]["level"] for name in CHECKS} == dict.fromkeys(CHECKS, "ok")
+    examples = {name: found[name]["says"] for name in ("config.tracks", "config.people", "routes.console")}
+    assert [found[name]["level"] for name in examples] == ["warning"] * 3
+    assert "fjordby universitetssykehus" in examples["config.tracks"]
+    assert "nobody is in it but the console" in examples["config.people"]
+    assert "duty" in examples["routes.console"]
+
+
+def own_configuration(home: Machine, port: int) -> Machine:
+    """With people, a channel and tracks of its own."""
+    assert home.run("config", "init", "mine").returncode == 0
+    mine = home.folder / "work" / "mine"
+    (mine / "tracks.yaml").write_text("# Ours.\nphrases: [granvik sykehus]\n", encoding="utf-8")
+    (mine / "people.yaml").write_text(
+        "people: {kari: {name: Kari, contacts: [{channel: email, target: kari@granvik-sykehus.no}]}}\n"
+        "routes: {duty: [kari], crisis_team: [kari], ops: [kari], fallback: [kari]}\n"
+        "repeat_every: {critical: 5m, warning: 15m, info: 4h}\n",
+        encoding="utf-8",
+    )
+    email = f"{{host: 127.0.0.1, port: {port}, encryption: none, from: lyttepost@granvik-sykehus.no}}"
+    return replace(home, more={**home.more, "LYTTEPOST_CONFIG": str(mine), "LYTTEPOST_CHANNELS__EMAIL": email})
+
+
+def test_a_configuration_of_ones_own_is_told_apart_and_its_server_is_reached(home: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = asked(own_configuration(home, server.getsockname()[1]))
+    names = ("config.tracks", "config.people", "routes.console", "channels.email")
+    assert {name: found[name]["level"] for name in names} == dict.fromkeys(names, "ok")
+
+
+def test_a_channel_that_nobody_answers_fails(home: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    found = asked(own_configuration(home, port), code=1)
+    assert found["channels.email"]["level"] == "failed"
+    assert str(port) in found["channels.email"]["says"]
+
+
+def test_damaged_pages_are_found(home: Machine) -> None:
+    with closing(open_bus("embedded:", home.data, SystemClock())) as bus:
+        bus.ensure(topic_specs(1, Settings().retention.keep()))
+        bus.publish([Message("mentions", f"x:{n}", b'{"text": "' + b"granvik " * 200 + b'"}') for n in range(200)])
+    file = home.data / "bus.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("PRAGMA page_size").fetchone()
+    raw = bytearray(file.read_bytes())
+    at = raw.index(b"x:100") // page * page
+    raw[at : at + page // 2] = b"\xa5" * (page // 2)
+    file.write_bytes(raw)
+    found = asked(home, code=1)
+    assert found["bus.integrity"]["level"] == "failed"
+    assert "restore the newest backup" in found["bus.integrity"]["mend"]
+
+
+def test_what_is_kept_too_long_is_found(home: Machine) -> None:
+    with closing(open_bus("embedded:", home.data, ManualClock(datetime.now(UTC) - timedelta(days=40)))) as bus:
+        bus.ensure(topic_specs(1, Settings().retention.keep()))
+        bus.publish([Message("mentions", "x:1", b"{}")])
+    found = asked(home, code=1)
+    assert found["retention.kept"]["level"] == "failed"
+    assert "mentions" in found["retention.kept"]["says"]
+
+
+def test_settings_that_contradict_each_other_fail_and_name_the_place(home: Machine) -> None:
+    both = {"LYTTEPOST_X__BEARER_TOKEN": TOKEN, "LYTTEPOST_X__BEARER_TOKEN_FILE": str(home.folder / "none")}
+    found = asked(replace(home, more={**home.more, **both}), code=1)
+    assert found["config.settings"]["level"] == "failed"
+    assert "LYTTEPOST_X__BEARER_TOKEN" in found["config.settings"]["says"]
+
+
+def test_a_disk_smaller_than_the_buffer_is_told(home: Machine) -> None:
+    away = {"LYTTEPOST_BUS__URL": "kafka://127.0.0.1:9", "LYTTEPOST_BUS__KAFKA__BUFFER": "1000GB"}
+    found = asked(replace(home, more={**home.more, **away}), code=1)
+    assert found["bus.healthy"]["level"] == "failed"
+    assert "less than bus.kafka.buffer" in found["disk.space"]["says"]
 
 
 def test_asking_changes_nothing(home: Machine) -> None:

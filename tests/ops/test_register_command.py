@@ -91,7 +91,7 @@ def test_kind_incident_and_limit_narrow_it(machine: Machine) -> None:
     assert len(machine.json("register", "--kind", "wish", "--limit", "1")) == 1
     assert machine.run("register", "--kind", "smell").returncode == 2
     nothing = machine.run("register", "--incident", "nowhere-1")
-    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert (nothing.returncode, nothing.stdout) == (2, "")
     assert "Nothing is registered for nowhere-1." in nothing.stderr
 
 

@@ -23,6 +23,7 @@ from listener.config import raw_settings
 from listener.records import ALERTS, Finding, Gap, decode
 from listener.settings import load_settings
 from listener.units import format_instant
+from listener.zone import find_zone
 
 START = datetime(2031, 1, 31, 19, 0, tzinfo=UTC)
 KEYS = ["at", "event", "rule", "key", "count", "baseline", "reason", "alert_id"]
@@ -323,7 +324,7 @@ def _bus(machine: Machine) -> list[Any]:
     ],
 )
 def test_a_night_is_22_to_7_on_the_wall_clock_in_norway(instant: str, night: str | None) -> None:
-    named = night_of(datetime.fromisoformat(instant))
+    named = night_of(datetime.fromisoformat(instant), find_zone("Europe/Oslo"))
     assert (named and named.isoformat()) == night
 
 

@@ -1,4 +1,4 @@
-"""`lyttepost doctor`: is everything in place for tonight? Each finding has an id and a mend; no secret is printed."""
+"""`lyttepost doctor`: is all in place for tonight? Each finding has an id and says what to do; none has a secret."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from listener.commands import Data, Json, open_live_topics, out, out_json, out_table
-from listener.errors import LyttepostError, UsageError
+from listener.errors import ConfigError, LyttepostError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from listener.doctor import Finding
 
-app = typer.Typer(help="Is everything in place? Findings with a mend each.")
+app = typer.Typer(help="Is everything in place for tonight? Each finding says what to do.")
 
 
 @app.command()
@@ -28,9 +28,10 @@ def doctor(
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=60, help="How long X may take for one answer.")
     ] = 15.0,
 ) -> None:
-    """Look after the bus, the key, who runs, and X: key, plan, rules, clocks, connections, cost.
+    """Check settings, disk, bus, retention, key, who runs, whom an alert reaches, and X: plan, rules, clocks, cost.
 
-    Changes nothing; asks X three free questions. Exit code 1 when something failed; 0 when nothing did.
+    Reads all that is on the bus, connects to the channels' servers without a word, and asks X three free questions.
+    Changes nothing. Exit code 1 when something failed; 0 when nothing did.
     """
     from listener.doctor import Level, worst
 
@@ -51,26 +52,42 @@ def doctor(
 
 
 def _examine(data: str | None, seconds: float) -> Iterator[Finding]:
+    from alerts.examine import examine_telling
     from listener.clock import SystemClock
     from listener.config import data_dir, load_yaml, raw_settings
-    from listener.control import Control
-    from listener.doctor import examine_house, failed, warning
+    from listener.control import Control, Presences, source_states
+    from listener.doctor import examine_house, examine_settings, failed, warning
     from listener.settings import load_settings
     from listener.tracks import load_standing
     from listener.x.access import x_access
 
-    clock, settings = SystemClock(), load_settings()
-    standing = load_standing(load_yaml(raw_settings().folder / "tracks.yaml"))
-    incidents = []
+    raw = raw_settings()
+    clock, settings, folder = SystemClock(), load_settings(raw), Path(data_dir(data))
+    standing = load_standing(load_yaml(raw.folder / "tracks.yaml"))
+    incidents, told = [], {}
+    yield from examine_settings(raw, settings, folder)
     try:
         with closing(open_live_topics(data)) as bus:
-            yield from examine_house(bus, settings, Path(data_dir(data)), clock)
+            yield from examine_house(bus, settings, folder, clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
+            told = dict(source_states(Presences(bus, clock).refresh()))
     except UsageError:
         raise
     except LyttepostError as error:
         yield failed("bus.healthy", str(error), "make the bus well first: nothing works without it")
-    if (access := x_access(settings)) is None:
+    yield from examine_telling(raw, standing, seconds)
+    try:
+        access = x_access(settings)
+    except ConfigError:
+        return  # told among the settings
+    if access is None and "x" in told:
+        yield warning(
+            "x.token",
+            "the running listener hears X, but x.bearer_token is not set here: X cannot be asked",
+            "run this with the listener's settings",
+        )
+        return
+    if access is None:
         yield warning(
             "x.token",
             "x.bearer_token is not set: X is not listened to",
