@@ -38,7 +38,7 @@ class SourceState(StrEnum):
     FINISHED = "finished"
     """A recording that was played to its end."""
     STOPPED = "stopped"
-    """Gave up until a person mends something."""
+    """Not heard for a cause that a person may have to fix; it is tried again all the same."""
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,21 @@ HEADLINES = {
         "en": "The disk is full: new posts are not taken in. Make room.",
     },
     "x_unauthorized": {
-        "nb": "X godtar ikke nøkkelen vår: X blir ikke hørt. Sett en gyldig x.bearer_token og start på nytt.",
-        "en": "X does not accept our key: X is not heard. Set a valid x.bearer_token and restart.",
+        "nb": "X godtar ikke nøkkelen vår: X blir ikke hørt. Det prøves igjen. Legg en gyldig nøkkel i "
+        "x.bearer_token_file.",
+        "en": "X does not accept our key: X is not heard. It is tried again. Put a valid one into x.bearer_token_file.",
     },
     "x_forbidden": {
-        "nb": "X nekter kontoen vår dette: X blir ikke hørt. Se avtalen med X.",
-        "en": "X forbids our account this: X is not heard. See the plan with X.",
+        "nb": "X nekter kontoen vår dette: X blir ikke hørt. Det prøves igjen. Se avtalen med X.",
+        "en": "X forbids our account this: X is not heard. It is tried again. See the plan with X.",
+    },
+    "x_refused": {
+        "nb": "X avslår forespørselen vår: X blir ikke hørt. Det prøves igjen. Hvorfor: `lyttepost mode --json`.",
+        "en": "X refuses our request: X is not heard. It is tried again. Why: `lyttepost mode --json`.",
+    },
+    "x_field_refused": {
+        "nb": "X gir oss ikke lenger {fields}: vi lytter videre uten. Finnes en nyere Lyttepost?",
+        "en": "X no longer gives us {fields}: we listen on without. Is there a newer Lyttepost?",
     },
     "x_track_refused": {
         "nb": "X lytter ikke etter alle søkeordene. Se `lyttepost mode --json`.",

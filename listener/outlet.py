@@ -101,5 +101,5 @@ class Outlet:
         return [
             *self._gaps.messages(self._states),
             *self._purse.messages(),
-            *(ops_alert(n.what, self._source, n.since, now, over=n.over) for n in batch.notices),
+            *(ops_alert(n.what, self._source, n.since, now, over=n.over, words=n.words) for n in batch.notices),
         ]

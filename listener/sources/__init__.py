@@ -70,11 +70,13 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that ops must know of: `what` is a name of `listener.ops.HEADLINES`. `over`: not any more."""
+    """Something that ops must know of: `what` is a name of `listener.ops.HEADLINES`, whose braces `words` fill.
+    `over`: not any more."""
 
     what: str
     since: datetime
     over: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 class Call(NamedTuple):

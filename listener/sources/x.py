@@ -23,7 +23,7 @@ from listener.records import Gap, Volume
 from listener.sources import Batch, Counts
 from listener.tariff import DEFAULT, Tariff
 from listener.x.access import Access
-from listener.x.client import REST_SECONDS, Api, Trouble
+from listener.x.client import DENIED, REST_SECONDS, Api, Trouble
 from listener.x.counting import EVERY, Counter
 from listener.x.ear import TICK_SECONDS, Ear
 from listener.x.gapbook import BEFORE, GapBook
@@ -32,13 +32,16 @@ from listener.x.keeper import Confirmed, Failed, RuleKeeper, Told, Wanted
 from listener.x.memory import Memory
 from listener.x.reading import Read, read_broken, read_line
 from listener.x.refill import Refill
+from listener.x.refusals import REFUSALS, Part, Refusal, Refusals
 from listener.x.search import REACH, Searcher
 from listener.x.splitting import Burst, is_burst
 from listener.x.stream import SILENCE, Stream
-from listener.x.telling import FATAL_NOTICES, HALTED, REFUSED, SILENT, Notices, shown
+from listener.x.telling import REFUSED, SILENT, SPENT, Notices, shown
 
 AT_ONCE: Final = 1000
 """Items of the stream in one batch."""
+KEY_SECONDS: Final = 1.0
+"""So often is it looked whether the token's file has changed."""
 
 
 class XSource:
@@ -67,7 +70,8 @@ class XSource:
         self._reposts = reposts
         self._intake = Intake(most_lines)
         api = Api(access, rest_seconds)
-        self._tolls = api.tolls
+        self._tolls, self._key, self._asked = api.tolls, api.key, api.asked
+        self._key_seen = clock.monotonic()
         self._stream = Stream(access, api, self._intake, clock, chance, silence=silence)
         self._told: deque[Told] = deque()
         self._keeper = RuleKeeper(api, clock, chance, self._hear_from_keeper)
@@ -87,7 +91,7 @@ class XSource:
         self._confirmed_at: datetime | None = None
         self._ear = Ear(self._intake)
         self._leaving = False
-        self._fatal: str | None = None
+        self._refusals = Refusals()
         self._tolls.shut = False
         self._patient_from: datetime | None = None
         self._prepare(Memory())
@@ -121,7 +125,6 @@ class XSource:
         before, first = self._incidents, not self._followed
         grew = bool(set(tracks) - set(self._wanted.tracks))
         self._incidents, self._followed = real, True
-        self._fatal = None
         if first or tracks != self._wanted.tracks:
             self._wanted = Wanted(self._wanted.version + 1, tracks, self._reposts)
             self._keeper.want(self._wanted)
@@ -136,6 +139,9 @@ class XSource:
             self._deaf(min([*new, self._clock.now() - timedelta(seconds=1)]), Cause.RULES_UNCONFIRMED)
         if grew:
             self._confirmed = None
+        if self._refusals:
+            # Somebody acts: perhaps they have just set right what X refused.
+            self._retry()
 
     def halt(self, halted: bool) -> None:
         now = self._clock.now()
@@ -148,6 +154,7 @@ class XSource:
                 self._refill.fill(self._book.end(now))
                 self._deaf(heard or now, Cause.BUDGET_CEILING)
             self._stream.stop()
+            self._refusals.over(Part.STREAM)
             return
         self._patient_from = now
         self._searcher.retry()
@@ -157,6 +164,10 @@ class XSource:
 
     def tend(self) -> None:
         self._stream.watch()
+        if self._clock.monotonic() - self._key_seen >= KEY_SECONDS:
+            self._key_seen = self._clock.monotonic()
+            if self._key.reread():
+                self._retry()
         while self._told:
             self._hear(self._told.popleft())
 
@@ -189,8 +200,10 @@ class XSource:
             looking_back=self._refill.looking_back(),
             rules=self._confirmed,
             gap=self._book.lasting,
-            problem=self._fatal or (HALTED if self._tolls.shut else None),
+            problem=self._problem(),
+            stopped=self._tolls.shut or self._is_kept_out(),
             counter=self._counter,
+            dropped=self._asked.dropped,
         )
 
     def close(self) -> None:
@@ -219,9 +232,7 @@ class XSource:
             self._meet(item, read)
         self._ear.reaches(heard)
         self._hear_again()
-        if self._incidents and not self._tolls.shut:
-            self._notices.mind_silence(self._book.lasting, self._clock.now(), patient_from=self._patient_from)
-        self._notices.mind_search(self._refill.refused, self._clock.now())
+        self._mind()
         until = self._ear.until(heard) if self._ear.flowing and self._book.lasting is None else None
         now = self._clock.monotonic()
         due = until is not None and self._ear.is_due(now)
@@ -261,6 +272,7 @@ class XSource:
                 self._refill.missed(item.start, item.end, Cause.QUEUE_FULL)
             case Up() if not self._tolls.shut:
                 self._ear.up(item.at)
+                self._let_in(Part.STREAM)
             case Down():
                 self._down(item)
 
@@ -272,9 +284,9 @@ class XSource:
         cause = self._ear.announced or down.cause
         self._reconnects.append(cause)
         self._deaf(down.heard or last or self._clock.now(), cause)
-        if down.fatal:
-            self._stop_for(Trouble(down.cause))
-        else:
+        trouble = _TROUBLES.get(down.cause, Trouble.NETWORK)
+        self._refusals.failed(Part.STREAM, trouble, down.why, self._clock.now())
+        if trouble not in DENIED:
             self._keeper.check()
 
     def _deaf(self, start: datetime, cause: Cause) -> None:
@@ -291,12 +303,13 @@ class XSource:
         if self._tolls.shut:  # What is still in the queue was said before the stream was stopped.
             return
         self._refill.fill(self._book.end(max(up_at, self._confirmed_at or up_at)))
-        self._notices.over(SILENT, *FATAL_NOTICES.values())
+        self._notices.over(SILENT)
 
     def _fall_calm(self) -> None:
         """Nothing is listened for: no stream, no lookback, and no gap from now on."""
         self._refill.calm(self._clock.now(), self._ear.given if len(self._intake) else None)
         self._stream.stop()
+        self._refusals.over(Part.STREAM)
         self._intake.clear()
         self._ear.down()
         self._confirmed = None
@@ -310,12 +323,12 @@ class XSource:
         if told.version != self._wanted.version:
             return
         if isinstance(told, Failed):
-            if told.fatal:
-                self._stop_for(told.trouble)
-            elif self._incidents:
+            self._refusals.failed(Part.RULES, told.trouble, told.why, self._clock.now())
+            if self._incidents:
                 # Rules of ours may be there from before: better to hear by those than not at all.
                 self._start_stream()
             return
+        self._let_in(Part.RULES)
         since = told.gone_since(self._memory.checked, first=self._confirmed_at is None)
         if self._incidents and since is not None:
             # Bytes flowed meanwhile, and ticks with them; but nothing that was said could be among them.
@@ -331,25 +344,56 @@ class XSource:
             self._start_stream()
 
     def _start_stream(self) -> None:
-        if self._fatal is None and not self._tolls.shut:
+        if not self._tolls.shut:
             self._stream.start()
 
-    def _stop_for(self, trouble: Trouble) -> None:
-        """Only a person can mend this."""
-        self._fatal = FATAL_NOTICES[trouble]
-        self._stream.stop()
-        heard = self._ear.down()
-        if self._incidents:
-            self._deaf(heard or self._clock.now(), Cause(trouble))
-        self._notices.begin(self._fatal, self._clock.now())
+    # --- what X refuses --------------------------------------------------------------------------------------------
+
+    def _let_in(self, part: Part) -> None:
+        """X has answered. If it had refused, what waits for the others is asked for at once too."""
+        if self._refusals.over(part):
+            self._retry()
+
+    def _retry(self) -> None:
+        self._keeper.retry()
+        self._stream.retry()
+        self._searcher.retry()
+        self._counter.retry()
+
+    def _refused(self) -> list[Refusal]:
+        """All that X refuses of what is asked of it now."""
+        return [*self._refusals, *([] if self._incidents else self._counter.refusal())]
+
+    def _is_kept_out(self) -> bool:
+        """Not heard, in crisis, or not counted, in calm, because of that."""
+        return bool(self._refused()) and not (self._incidents and self._is_heard())
+
+    def _is_heard(self) -> bool:
+        return self._ear.flowing and self._book.lasting is None and self._confirmed is not None
+
+    def _problem(self) -> str | None:
+        if self._tolls.shut:
+            return SPENT
+        return self._key.fault or next(map(str, self._refused()), None)
+
+    def _mind(self) -> None:
+        """Whether there is something that ops must know of."""
+        now = self._clock.now()
+        well = self._is_heard() if self._incidents else self._confirmed is not None and self._counter.well
+        self._notices.mind_refusals(self._refused(), now, well=well)
+        self._notices.mind_fields(self._asked, now)
+        if self._incidents and not self._tolls.shut:
+            self._notices.mind_silence(self._book.lasting, now, patient_from=self._patient_from)
+        self._notices.mind_search(self._refill.refused, now)
 
     def _mind_counts(self) -> None:
         if self._incidents or self._tolls.shut:
             return
         self._counter.others = self._refill.minutes()
-        if self._counter.fatal is not None and self._fatal is None:
-            self._stop_for(self._counter.fatal)
-        self._notices.mind_counts(self._counter, rules_confirmed=self._confirmed is not None and self._fatal is None)
+        self._notices.mind_counts(self._counter)
+
+
+_TROUBLES: Final = {Cause(trouble): trouble for trouble in REFUSALS}
 
 
 def _looked_back(incidents: Mapping[str, Incident]) -> Mapping[str, float]:

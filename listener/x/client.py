@@ -24,13 +24,16 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from listener.lines import read_json
-from listener.x.access import Access
+from listener.x.access import Access, Key
+from listener.x.asked import Asked, reason_of
 from listener.x.rules import Rule, RuleAtX
 from listener.x.tolls import Tolls
 
 # At DEBUG tweepy writes the bearer token and whole answers to the log.
 logging.getLogger("tweepy").setLevel(logging.WARNING)
 logging.getLogger("tweepy").addHandler(logging.NullHandler())
+
+log = logging.getLogger(__name__)
 
 HOSTS: Final = ("https://api.twitter.com", "https://api.x.com")
 RULES: Final = "/2/tweets/search/stream/rules"
@@ -40,20 +43,6 @@ CONNECT_SECONDS: Final = 5.0
 REST_SECONDS: Final = 15.0
 """A call that has no whole answer by then has failed, however busily its server drips."""
 PAGE: Final = 100
-
-FIELDS: Final[Mapping[str, list[str]]] = {
-    "tweet_fields": [
-        "id", "text", "note_tweet", "created_at", "author_id", "lang", "entities", "referenced_tweets",
-        "in_reply_to_user_id", "edit_history_tweet_ids", "geo", "public_metrics", "conversation_id",
-    ],
-    "user_fields": ["id", "username", "public_metrics", "verified_type"],
-    "place_fields": ["id", "full_name"],
-    "expansions": [
-        "author_id", "in_reply_to_user_id", "referenced_tweets.id", "referenced_tweets.id.author_id",
-        "entities.mentions.username", "geo.place_id",
-    ],
-}  # fmt: skip
-"""All that `x_payload` reads of a post."""
 
 
 class Trouble(StrEnum):
@@ -72,11 +61,12 @@ class Trouble(StrEnum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     REFUSED = "refused"
-    """The request itself will not do; the same again will not either."""
+    """The request itself will not do; the same again will hardly do either."""
 
 
-FATAL: Final = frozenset({Trouble.UNAUTHORIZED, Trouble.FORBIDDEN})
-"""Only a person can mend these: never tried again by ourselves."""
+DENIED: Final = frozenset({Trouble.UNAUTHORIZED, Trouble.FORBIDDEN})
+"""X does not let us in. Mostly a person must act, but X also says so once and lets us in a moment later: asked again,
+with growing pauses, like everything else."""
 
 
 _BY_STATUS: Final = {
@@ -88,10 +78,13 @@ _BY_STATUS: Final = {
 
 
 class XError(Exception):
-    """`reset` is when X says to come back, in Unix seconds; `body` the JSON of its answer, if there was any."""
+    """`reset` is when X says to come back, in Unix seconds; `body` the JSON of its answer, if there was any; `why` its
+    own title and the parameters that it blames."""
 
     def __init__(self, trouble: Trouble, status: int | None = None, reset: float | None = None, body: Any = None):
-        super().__init__(f"{trouble}" + (f" (HTTP {status})" if status else ""))
+        self.why = reason_of(body)
+        told = f": {self.why}" if self.why else ""
+        super().__init__(f"{trouble}" + (f" (HTTP {status}){told}" if status else ""))
         self.trouble = trouble
         self.status = status
         self.reset = reset
@@ -165,6 +158,8 @@ class Api:
     def __init__(self, access: Access, seconds: float = REST_SECONDS) -> None:
         self._access = access
         self._seconds = seconds
+        self.key = Key(access)
+        self.asked = Asked()
         self.tolls = Tolls()
 
     def rules(self) -> list[RuleAtX]:
@@ -202,13 +197,28 @@ class Api:
         if end.microsecond:
             # tweepy cuts instants to whole seconds; what was said in the last one must not be cut off.
             end = end.replace(microsecond=0) + timedelta(seconds=1)
-        answer = self._call(
-            lambda c: c.search_recent_tweets(
-                query, start_time=start, end_time=end, max_results=PAGE, next_token=token, **FIELDS
-            ),
-            tweepy.Client,
-        )
-        return SearchPage(answer, (answer.get("meta") or {}).get("next_token"))
+        while True:
+            ask = partial(
+                tweepy.Client.search_recent_tweets, query=query, start_time=start, end_time=end, max_results=PAGE,
+                next_token=token, **self.asked.now(),
+            )  # fmt: skip
+            try:
+                answer = self._call(ask, tweepy.Client)
+            except XError as error:
+                if not self.refuses_field(error):
+                    raise
+                continue
+            self.asked.answered = True
+            return SearchPage(answer, (answer.get("meta") or {}).get("next_token"))
+
+    def refuses_field(self, error: XError) -> bool:
+        """X refuses a field that we can do without: it is asked for no more, and the same call may be made again."""
+        if error.status not in (400, 403):
+            return False
+        dropped = self.asked.drop(error.body)
+        if dropped:
+            log.warning("x: %s: no longer asked for: %s", error, ", ".join(dropped))
+        return bool(dropped)
 
     def counts(self, query: str, start: datetime, end: datetime, token: str | None = None) -> SearchPage:
         """A page of how many posts each minute of [start, end) had, and nothing of what they say."""
@@ -235,7 +245,7 @@ class Api:
 
         def run() -> None:
             try:
-                client = make(self._access.token, return_type=requests.Response)
+                client = make(self.key.token, return_type=requests.Response)
                 with lead(client.session, self._access.base_url, self._seconds, self.tolls):
                     done.put(call(client))
             except Exception as error:

@@ -31,9 +31,10 @@ from listener.sources import Batch
 from listener.tracks import is_total, total_of
 from listener.units import format_instant
 from listener.x.backoff import Backoff, Schedule
-from listener.x.client import FATAL, Api, Trouble, XError
+from listener.x.client import DENIED, Api, Trouble, XError
 from listener.x.counts import Minutes, count_queries, instant_of, minute_of
 from listener.x.memory import Memory
+from listener.x.refusals import Part, Refusal, Refusals
 from listener.x.rules import Rule, compile_rules
 from listener.x.splitting import Burst, Splitting, is_burst
 from listener.x.tally import Tally, Unanswerable
@@ -110,8 +111,7 @@ class Counter:
         self._since: datetime | None = None
         self.counted: datetime | None = None
         """Up to when the total is counted and given away."""
-        self.fatal: Trouble | None = None
-        """Only a person can mend this; nothing is asked any more until `follow` brings something new."""
+        self._refusals = Refusals()
         self.others: tuple[range, ...] = ()
         """Minutes of a crisis in which search may find posts yet: of single tracks they are counted by what it finds,
         and asked for only when it is done."""
@@ -141,7 +141,8 @@ class Counter:
             if (tuple(standing), crisis) == (self._plan.standing, self._plan.crisis) and self._since is not None:
                 return
             self._plan = self._planned(tuple(standing), crisis)
-            self.fatal, self._answered, self._since = None, False, self._clock.now()
+            self._answered, self._since = False, self._clock.now()
+            self._refusals.over(Part.COUNTS)
             self.counted = None
             if self._plan.total is not None:
                 self._splittings[self._plan.total.track].judge()
@@ -184,7 +185,7 @@ class Counter:
     @property
     def well(self) -> bool:
         """X answers, or need not be asked."""
-        return not self.counting or (self._answered and self.fatal is None)
+        return not self.counting or (self._answered and not self._refusals)
 
     @property
     def word(self) -> str:
@@ -192,6 +193,10 @@ class Counter:
         if not self.counting:
             return "idle"
         return "counting" if self.late_since() is None else "connecting"
+
+    def refusal(self) -> tuple[Refusal, ...]:
+        """What X refuses now; at most one."""
+        return tuple(self._refusals)
 
     @property
     def split(self) -> bool:
@@ -209,7 +214,7 @@ class Counter:
     def late_since(self) -> datetime | None:
         """Since when counts are missing in calm, if that is long."""
         since, counted = self._since, self.counted
-        if not self.counting or self._plan.crisis or self.fatal is not None or since is None:
+        if not self.counting or self._plan.crisis or self._refusals or since is None:
             return None
         late = self._clock.now() - max(since, counted or since) > self._every + LATE
         # Told by what is on the bus, so that after a restart it is the same trouble and no new one.
@@ -242,7 +247,7 @@ class Counter:
         """The series to ask for: the total first. Or how long there is none."""
         with self._lock:
             now, total = self._clock.monotonic(), self._plan.total
-            if total is None or self.fatal is not None or len(self._found) >= WAITING:
+            if total is None or len(self._found) >= WAITING:
                 return None, 60.0
             wanted = [total, *(s for s in self._plan.single if self.split or s.minutes.newest is None)]
             ready = [s for s in wanted if s.queries and s.next_at <= now]
@@ -267,6 +272,7 @@ class Counter:
             every = IN_CRISIS if self._plan.crisis else self._every
             series.next_at = self._clock.monotonic() + every.total_seconds()
             self._backoff, self._not_before = Backoff(self._chance), float("-inf")
+            self._refusals.over(Part.COUNTS)
             if is_total(series.track):
                 self._answered = True
                 splitting = self._splittings[series.track]
@@ -294,10 +300,9 @@ class Counter:
                 log.warning("x: counts: one track is refused, and not counted")
 
     def _failed(self, series: Series, error: XError) -> None:
-        if error.trouble in FATAL:
-            self.fatal = error.trouble
-            self._bell()
-            return
+        # A request refused for what it asks, its times perhaps, is another one next time: told when counts are late.
+        trouble = error.trouble if error.trouble in DENIED else Trouble.NETWORK
+        self._refusals.failed(Part.COUNTS, trouble, error.why, self._clock.now())
         limited = error.trouble in (Trouble.RATE_LIMITED, Trouble.CAPPED, Trouble.OVER_BUDGET)
         until = None if error.reset is None else error.reset - self._clock.now().timestamp()
         wait = self._backoff.ended(Schedule.LIMITED if limited else Schedule.HTTP, until=until)
@@ -306,6 +311,7 @@ class Counter:
             # One that always fails must not stand before its neighbours.
             series.next_at = self._not_before + 1.0
         log.warning("x: counts: %s; tried again in %.0f s", error, wait)
+        self._bell()
 
     # --- under the lock ---------------------------------------------------------------------------------------------
 

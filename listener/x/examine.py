@@ -30,7 +30,8 @@ SKEW_FAILS: Final = timedelta(seconds=30)
 """Gaps are searched for from half a minute after they end: with this much, search asks for the future or too late."""
 
 _MENDS: Final[Mapping[Trouble, str]] = {
-    Trouble.UNAUTHORIZED: "set a valid x.bearer_token (or x.bearer_token_file) and restart `lyttepost run`",
+    Trouble.UNAUTHORIZED: "put a valid token into x.bearer_token_file, which is used at once, or set x.bearer_token "
+    "and restart `lyttepost run`",
     Trouble.FORBIDDEN: "see with X which plan the key belongs to: the filtered stream is not in it",
     Trouble.NETWORK: "see whether this machine reaches the address of x.base_url: name, firewall, proxy",
     Trouble.RATE_LIMITED: "wait a quarter of an hour; if it comes back, something else uses the same key",

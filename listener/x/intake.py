@@ -45,11 +45,12 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """A connection ended, or could not be made. `heard` is its last byte's time; None when there was none."""
+    """A connection ended, or could not be made. `heard` is its last byte's time; None when there was none. `why`: what
+    X itself gave as the reason."""
 
     heard: datetime | None
     cause: Cause
-    fatal: bool = False
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

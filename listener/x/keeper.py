@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from listener.clock import Clock
 from listener.x.backoff import Backoff, Schedule
-from listener.x.client import FATAL, Api, Trouble, XError
+from listener.x.client import DENIED, Api, Trouble, XError
 from listener.x.rules import TAG, Changes, Rule, RuleAtX, compile_rules, reconcile
 
 log = logging.getLogger(__name__)
@@ -60,14 +60,11 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Failed:
-    """X could not be asked, and is asked again, unless it is fatal."""
+    """X could not be asked, or refused, and is asked again. `why`: its own reason."""
 
     version: int
     trouble: Trouble
-
-    @property
-    def fatal(self) -> bool:
-        return self.trouble in FATAL
+    why: str | None = None
 
 
 Told = Confirmed | Failed
@@ -86,9 +83,10 @@ class RuleKeeper:
         self._asked = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._denied = False
 
     def want(self, wanted: Wanted) -> None:
-        """These rules, as soon as X answers. Also after a fatal error: somebody may have mended it."""
+        """These rules, as soon as X answers."""
         with self._lock:
             self._wanted = wanted
         self._asked.set()
@@ -98,7 +96,12 @@ class RuleKeeper:
             self._thread.start()
 
     def check(self) -> None:
-        """Look now whether our rules are there."""
+        """Look now whether our rules are there. Not while X does not let us in: it is asked again in its time."""
+        if not self._denied:
+            self._asked.set()
+
+    def retry(self) -> None:
+        """Ask at once: what was in the way may be gone."""
         self._asked.set()
 
     def stop(self) -> None:
@@ -123,15 +126,8 @@ class RuleKeeper:
             try:
                 done = Keeping(self._api, wanted, self._clock).put_in_force(done)
             except XError as error:
-                told = Failed(wanted.version, error.trouble)
-                self._say(stop, told)
-                if told.fatal:
-                    # Waits for another wish: the same one would only be refused again.
-                    wait = float("inf")
-                    if self._rest(stop):
-                        return
-                    wait = 0.0
-                    continue
+                self._denied = error.trouble in DENIED
+                self._say(stop, Failed(wanted.version, error.trouble, error.why))
                 limited = error.trouble in (Trouble.RATE_LIMITED, Trouble.CAPPED)
                 until = None if error.reset is None else error.reset - self._clock.now().timestamp()
                 schedule = Schedule.LIMITED if limited else Schedule.HTTP
@@ -142,13 +138,10 @@ class RuleKeeper:
                 log.error("x: rules: %s; asked again", type(error).__name__)
                 wait = backoff.ended(Schedule.HTTP)
                 continue
+            self._denied = False
             backoff = Backoff(self._chance)
             wait = CHECK_SECONDS
             self._say(stop, done)
-
-    def _rest(self, stop: threading.Event) -> bool:
-        self._asked.wait()
-        return stop.is_set()
 
     def _say(self, stop: threading.Event, told: Told) -> None:
         if not stop.is_set():

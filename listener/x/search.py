@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from listener.clock import Clock
 from listener.x.backoff import Budget
-from listener.x.client import FATAL, Api, Trouble, XError
+from listener.x.client import DENIED, Api, Trouble, XError
+from listener.x.refusals import REFUSALS
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ class Job:
 
     @property
     def refused(self) -> bool:
-        """X will not answer this, however often it is asked; once, it may have been the token of a page."""
-        return self.trouble in FATAL or (self.trouble is Trouble.REFUSED and self.failures > 1)
+        """X does not answer this. Once is no refusal: it may have been the token of a page, or X's own slip."""
+        return self.trouble in REFUSALS and self.failures > 1
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,9 @@ class Searcher:
         self._calls = Budget(CALLS)
         self._lookback_calls = Budget(CALLS_FOR_LOOKBACK)
         self._answered = False
+        self._denials = 0
+        """So often in a row X did not let us in, whichever job asked."""
+        self._closed_until = float("-inf")
 
     def search(self, job: Job) -> None:
         """Do this job; one of the same name is replaced."""
@@ -129,7 +133,9 @@ class Searcher:
     @property
     def refused(self) -> bool | None:
         """Whether X refuses to search for something; None: it was not asked yet."""
-        return any(job.refused for job in self.jobs()) or (False if self._answered else None)
+        if self._denials > 1 or any(job.refused for job in self.jobs()):
+            return True
+        return False if self._answered else None
 
     def drop(self, name: str) -> None:
         with self._lock:
@@ -142,6 +148,7 @@ class Searcher:
             for job in self._jobs.values():
                 if job.failures:
                     job.due = 0.0
+            self._closed_until = float("-inf")
         self._news.set()
 
     def take(self) -> Found | None:
@@ -183,7 +190,7 @@ class Searcher:
                 return None, 1.0
             waits = [1.0]
             for job in sorted(self._jobs.values(), key=lambda job: job.order):
-                wait = max(self._ready_in(job), self._calls.wait(now))
+                wait = max(self._ready_in(job), self._calls.wait(now), self._closed_until - now)
                 if job.lookback:
                     wait = max(wait, self._lookback_calls.wait(now))
                 if wait <= 0:
@@ -217,6 +224,7 @@ class Searcher:
             self._lookback_calls.spend(now)
         page = self._api.search(job.queries[job.query], start, end, job.token)
         job.pages, job.failures, job.trouble, self._answered = job.pages + 1, 0, None, True
+        self._denials = 0
         reached = None
         job.token = page.next_token
         if job.token is None:
@@ -239,11 +247,12 @@ class Searcher:
         self._bell()
 
     def _failed(self, job: Job, error: XError) -> None:
-        wait = TRIES[min(job.failures, len(TRIES) - 1)]
+        denied = error.trouble in DENIED
+        wait = TRIES[min(self._denials if denied else job.failures, len(TRIES) - 1)]
         if error.reset is not None and error.trouble is Trouble.RATE_LIMITED:
             # X sends a reset with every answer; it means something only with this one.
             wait = min(max(error.reset - self._clock.now().timestamp() + 1, 1.0), 900.0)
-        if error.trouble in FATAL or error.trouble in (Trouble.CAPPED, Trouble.OVER_BUDGET):
+        if error.trouble in (Trouble.CAPPED, Trouble.OVER_BUDGET):
             wait = TRIES[-1]
         if error.trouble is Trouble.REFUSED:
             # A page's token may have grown too old.
@@ -251,4 +260,10 @@ class Searcher:
         job.failures += 1
         job.trouble = error.trouble
         job.due = self._clock.monotonic() + wait
+        if denied:
+            # It is the key and not the job: one asks for all.
+            self._denials += 1
+            self._closed_until = job.due
+        elif self._denials:
+            self._denials = 0
         log.warning("x: search: %s; tried again in %.0f s", error, wait)

@@ -2,8 +2,8 @@
 
 tweepy's `StreamingClient` knows the endpoint, its parameters and the session; two of its methods are overridden,
 because of what stock tweepy does in a crisis. `_connect` makes *one* connection, and only enqueues its bytes: tweepy's
-own loop connects again at once after a 200 that is closed (450 times a second), ignores `x-rate-limit-reset`, tries a
-revoked key for ever, and ends for good by an exception in a handler. `disconnect` shuts the socket, so that whoever
+own loop connects again at once after a 200 that is closed (450 times a second), ignores `x-rate-limit-reset`, tells
+nobody of a revoked key, and ends for good by an exception in a handler. `disconnect` shuts the socket, so that whoever
 waits for a byte wakes at once.
 """
 
@@ -22,10 +22,9 @@ from listener.clock import Clock
 from listener.gaps import Cause
 from listener.x.access import Access
 from listener.x.backoff import Backoff, Budget, Schedule
-from listener.x.client import CONNECT_SECONDS, FATAL, FIELDS, Api, Trouble, XError, error_of, lead
+from listener.x.client import CONNECT_SECONDS, Api, Trouble, XError, error_of, lead
 from listener.x.intake import Down, Intake, Unreadable, Up
 from listener.x.lines import Lines, TooLong
-from listener.x.tolls import Tolls
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +52,15 @@ _CAUSES: Final[Mapping[Trouble, Cause]] = {
 
 @dataclass(frozen=True)
 class End:
-    """How a connection ended. `lived`: seconds between X's 200 and the last byte; None when there was no byte."""
+    """How a connection ended. `lived`: seconds between X's 200 and the last byte; None when there was no byte. `why`:
+    X's own reason. `at_once`: what X refused of the request is asked for no more."""
 
     cause: Cause
     trouble: Trouble
     lived: float | None = None
     reset: float | None = None
+    why: str | None = None
+    at_once: bool = False
 
     @property
     def schedule(self) -> Schedule:
@@ -70,9 +72,10 @@ class End:
 class Wire(tweepy.StreamingClient):  # type: ignore[misc]
     """One connection, from its making to its end."""
 
-    def __init__(self, access: Access, tolls: Tolls, intake: Intake, clock: Clock, silence: float) -> None:
-        super().__init__(access.token, chunk_size=CHUNK)
-        lead(self.session, access.base_url, tolls=tolls)
+    def __init__(self, access: Access, api: Api, intake: Intake, clock: Clock, silence: float) -> None:
+        super().__init__(api.key.token, chunk_size=CHUNK)
+        lead(self.session, access.base_url, tolls=api.tolls)
+        self._api = api
         self._intake = intake
         self._clock = clock
         self._silence = silence
@@ -88,7 +91,7 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
     def listen(self) -> End:
         """Connect, and read until the connection ends, whatever ends it. Raises nothing."""
         try:
-            self.filter(**FIELDS)
+            self.filter(**self._api.asked.now())
         except Exception as error:
             # tweepy's words may hold what X sent; its class says enough.
             log.error("x: the stream ended by %s", type(error).__name__)
@@ -125,7 +128,7 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
             # A compressed stream holds posts back until a block is full.
             "Accept-Encoding": "identity",
         }
-        cause, trouble, reset = Cause.CLOSED, Trouble.NETWORK, None
+        cause, trouble, reset, why, at_once = Cause.CLOSED, Trouble.NETWORK, None, None, False
         try:
             with self.session.request(
                 method,
@@ -141,7 +144,8 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
                 self._response = response
                 self._read(response)
         except XError as error:
-            cause, trouble, reset = _CAUSES[error.trouble], error.trouble, error.reset
+            cause, trouble, reset, why = _CAUSES[error.trouble], error.trouble, error.reset, error.why
+            at_once = self._api.refuses_field(error)
         except requests.Timeout:
             cause = Cause.SILENCE if self._up_at is not None else Cause.UNREACHABLE
         except requests.RequestException:
@@ -152,12 +156,15 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
         half = self._lines.left()
         if half is not None:
             self._intake.say(Unreadable(self._clock.now(), half.length, half.digest, half=True))
-        self.end = End(self._why or cause, trouble, self._lived(), reset)
+        self.end = End(self._why or cause, trouble, self._lived(), reset, why, at_once)
 
     def _lived(self) -> float | None:
         return None if self._up_at is None or self._last is None else self._last - self._up_at
 
     def _read(self, response: requests.Response) -> None:
+        if self._stopped:  # X took in one that nobody wants any more.
+            return
+        self._api.asked.answered = True
         self._up_at = self._clock.monotonic()
         self._intake.say(Up(self._clock.now()))
         while not self._stopped:
@@ -177,7 +184,7 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
 
 
 class Stream:
-    """Keeps a connection open in a thread of its own, from `start` to `stop`, or until X forbids it."""
+    """Keeps a connection open in a thread of its own, from `start` to `stop`."""
 
     def __init__(
         self,
@@ -201,7 +208,6 @@ class Stream:
         self._wire: Wire | None = None
         self._thread: threading.Thread | None = None
         self._watched = clock.monotonic()
-        self._forbidden = False
         self.next_at: float | None = None
         """Monotonic time of the next try; None while none is waited for."""
 
@@ -210,7 +216,7 @@ class Stream:
         return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
 
     def start(self) -> None:
-        if self.running or self._forbidden:
+        if self.running:
             return
         self._watched = self._clock.monotonic()
         # A new event: a former thread that still waits for an answer must stay stopped.
@@ -227,7 +233,13 @@ class Stream:
         if thread is not None and thread is not threading.current_thread():
             thread.join(STOP_SECONDS)
         self._wire, self._thread, self.next_at = None, None, None
-        self._forbidden = False
+
+    def retry(self) -> None:
+        """At once, where X has not taken us in: what was in the way may be gone."""
+        wire = self._wire
+        if self.running and not (wire is not None and wire.up):
+            self.stop()
+            self.start()
 
     def again(self, why: Cause) -> None:
         """End this connection and make another."""
@@ -273,21 +285,21 @@ class Stream:
             end = self._once(stop)
             if end is None or stop.is_set():
                 return
-            fatal = end.trouble in FATAL
+            if end.at_once:
+                # Each time there is one field less to be refused.
+                wait = 0.0
+                continue
             heard = self._intake.heard if end.lived is not None else None
-            # Whoever has not heard of it yet must not try again.
-            self._forbidden = fatal
-            self._intake.say(Down(heard, end.cause, fatal))
-            if fatal:
-                return
+            self._intake.say(Down(heard, end.cause, end.why))
             if end.trouble is Trouble.TOO_MANY_CONNECTIONS:
                 self._clear_connections()
             until = None if end.reset is None else end.reset - self._clock.now().timestamp()
             wait = backoff.ended(end.schedule, end.lived or 0.0, until)
-            log.warning("x: %s; connecting again in %.1f s", end.cause, wait)
+            told = f"{end.cause}: {end.why}" if end.why else end.cause
+            log.warning("x: %s; connecting again in %.1f s", told, wait)
 
     def _once(self, stop: threading.Event) -> End | None:
-        wire = Wire(self._access, self._api.tolls, self._intake, self._clock, self._silence)
+        wire = Wire(self._access, self._api, self._intake, self._clock, self._silence)
         if stop.is_set():
             return None
         self._wire = wire

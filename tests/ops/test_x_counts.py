@@ -352,11 +352,12 @@ def test_a_refused_track_is_named_and_all_others_are_counted(here: Town) -> None
 
 @pytest.mark.parametrize(("status", "what"), [(401, "x_unauthorized"), (403, "x_forbidden")])
 def test_a_key_that_x_refuses_stops_the_counts_and_ops_are_told_once(here: Town, status: int, what: str) -> None:
+    """Until X answers again, which is asked with growing pauses: see test_x_refusals."""
     here.fake.do("refuse", status=status, on="counts")
     house = counter(here)
     house.turn_until(lambda: house.alerts() == [(what, "fired")])
     wait_minutes(house, 2.0)
-    assert calls(here) == 1
+    assert calls(here) <= 7
     assert house.state["state"] == "stopped"
     assert house.state["problem"]
     assert house.alerts() == [(what, "fired")]

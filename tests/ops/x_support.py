@@ -112,6 +112,11 @@ class House:
     def alerts(self) -> list[tuple[str, str]]:
         return [(v["reason"], v["event"]) for v in self.values("alerts")]
 
+    def metrics_reconnects(self) -> set[str]:
+        """The causes by which a connection ended so far."""
+        (metric,) = self.metrics.reconnects.collect()
+        return {s.labels["cause"] for s in metric.samples if s.name.endswith("_total") and s.value}
+
     def ticks(self) -> list[datetime]:
         return [parse_instant(v["until"]) for v in self.values("mentions", "tick")]
 
@@ -133,7 +138,8 @@ class Town:
         metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
         part = health.part("listen-x")
         following = Following(bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow"))
-        source = XSource(Access(self.fake.url, TOKEN), self.clock, **{"chance": random.Random(1).random, **more})
+        access = more.pop("access", Access(self.fake.url, TOKEN))
+        source = XSource(access, self.clock, **{"chance": random.Random(1).random, **more})
         listen = Listen(
             source, bus, following, Screen(b"k" * 32, {}), standing, lease=bus.lease("source:x", holder, LEASE_SECONDS),
             clock=self.clock, metrics=metrics, part=part,

@@ -77,7 +77,7 @@ class Api:
         for name in sorted(params.keys() - _STREAM_PARAMS):
             known = ",".join(sorted(_STREAM_PARAMS))
             raise BadParameter(name, params[name], f"The query parameter [{name}] is not one of [{known}]")
-        ask = Ask.of(params)
+        ask = Ask.of(params, self._faults.refused_fields)
         plan: Plan = self._world.plan
         backfill = params.get("backfill_minutes", "0")
         if not backfill.isdecimal() or int(backfill) > 5 or ("backfill_minutes" in params and int(backfill) < 1):

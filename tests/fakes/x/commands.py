@@ -215,6 +215,12 @@ class Commands:
         """Search and counts refuse queries that hold one of these words, as X does what it cannot read."""
         self._faults.refused_words.update(map(str, words))
 
+    def refuse_field(self, parameter: str, value: str = "") -> None:
+        """Requests that ask for this value of `user.fields`, `expansions`, … are answered 400; without a value, all
+        that bear the parameter."""
+        before = self._faults.refused_fields.get(parameter, frozenset())
+        self._faults.refused_fields[parameter] = before | {value} if value else frozenset()
+
     def search_lag(self, seconds: float) -> None:
         """Search finds a post only so long after it came."""
         self._faults.search_lag = seconds

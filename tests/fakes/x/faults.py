@@ -62,6 +62,8 @@ class Faults:
     """Ids that search does not know."""
     refused_words: set[str] = field(default_factory=set)
     """Search and counts refuse queries that hold one of these."""
+    refused_fields: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Parameter → values that X does not take (any more, or in our plan); none: the parameter itself."""
     search_lag: float = 0.0
     """Seconds from a post's publication until search knows it."""
 

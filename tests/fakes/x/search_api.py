@@ -62,7 +62,7 @@ class SearchApi:
         limit = _between(params, "max_results", 10, 100, 10)
         if params.get("sort_order", "recency") not in ("recency", "relevancy"):
             raise _bad(params, "sort_order", "is not one of [recency,relevancy]")
-        ask = Ask.of(params)
+        ask = Ask.of(params, self._faults.refused_fields)
         span = self._span(params)
         found = self._found(span)
         if token := params.get("next_token") or params.get("pagination_token"):

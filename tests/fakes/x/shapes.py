@@ -67,8 +67,18 @@ class Ask:
     expansions: frozenset[str]
 
     @classmethod
-    def of(cls, params: Mapping[str, str]) -> Ask:
-        """From query parameters. Raises BadParameter for a name X does not know."""
+    def of(cls, params: Mapping[str, str], refused: Mapping[str, frozenset[str]] | None = None) -> Ask:
+        """From query parameters. Raises BadParameter for a name X does not know, or that is `refused`."""
+        for name, values in (refused or {}).items():
+            if name in params and not values:
+                known = ",".join(sorted({*_ALLOWED, "expansions"} - {name}))
+                message = f"The query parameter [{name}] is not one of [{known}]"
+                raise BadParameter(name, params[name], message)
+            for wrong in (value for value in params.get(name, "").split(",") if value in values):
+                allowed = ",".join(sorted(frozenset(_ALLOWED.get(name, _EXPANSIONS)) - values))
+                message = f"The `{name}` query parameter value [{wrong}] is not one of [{allowed}]"
+                # X repeats the whole parameter as it was given, and names the wrong value in the message alone.
+                raise BadParameter(name, params[name], message)
         expansions = _names(params, "expansions", _EXPANSIONS)
         fields = {
             name: tuple(dict.fromkeys((*default, *_names(params, name, _ALLOWED[name]))))
