@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json, to_json
 
+from alerts.rules.spec import MOST_POSTS
 from alerts.story import story
 from listener.config import mend
 from listener.records import AuthorClass, Cue, Finding, Gap, Kind, Model, Origin, Reach, Tick
@@ -26,8 +27,6 @@ SOURCE = "input"
 """The source of a line that names none."""
 ALL_SOURCES = "*"
 """The source of a tick: all that is in the input."""
-MOST_POSTS = 10**12
-"""A greater count is none of posts."""
 
 
 class BadLine(ValueError):

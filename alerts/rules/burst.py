@@ -19,6 +19,7 @@ from alerts.rules.judge import Scene
 from alerts.rules.spec import Duration, Positive, RuleSpec, RuleType, Span
 from alerts.rules.verdict import Reason, Verdict, noticed
 from alerts.rules.window import Entry
+from alerts.series import FURTHEST
 from listener.mode import Mode
 from listener.records import Alert, Event, Finding
 
@@ -85,7 +86,7 @@ class Minutes:
         """Nothing to make up one's mind about."""
 
     def _until(self, at: datetime) -> Iterator[Verdict]:
-        """Judge the minutes that are over at `at`; all of them were heard."""
+        """Judge the minutes that are over at `at`; all of them were heard. Of a long silence, as live, only the end."""
         minute = at.replace(second=0, microsecond=0)
         self._minute = self._minute or minute
         while self._minute < minute:
@@ -96,7 +97,7 @@ class Minutes:
                     event=Event.FIRED, reason=Reason.BURST, count=round(reading.count),
                     since=reading.since or self._minute, baseline=reading.expected,
                 )  # fmt: skip
-            self._minute, self._count = self._minute + MINUTE, 0
+            self._minute, self._count = max(self._minute + MINUTE, minute - FURTHEST), 0
 
 
 TYPE = RuleType(BurstSpec, Minutes, resolves=False)

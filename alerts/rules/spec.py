@@ -86,6 +86,8 @@ Headline = Annotated[str, Field(min_length=1, max_length=LONGEST_HEADLINE), Afte
 Positive = Annotated[int, Field(ge=1, strict=True)]
 MOST_FINDINGS = 10_000
 """In an example, its repeats written out."""
+MOST_POSTS = 10**12
+"""A greater count is none of posts."""
 
 
 class ExampleFinding(Model):
@@ -108,7 +110,7 @@ class ExampleFinding(Model):
     place: str | None = None
     repost_of: str | None = None
     origin: Origin = Origin.LIVE
-    count: Positive = 1
+    count: Annotated[Positive, Field(le=MOST_POSTS)] = 1
     fields: Mapping[str, Any] = Field(default_factory=dict)
 
 

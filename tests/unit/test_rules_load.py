@@ -83,6 +83,7 @@ def load_rules_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
         (GOOD + "query_key: 0450\n", 6, "query_key.0: must be text; put it in quotes"),
         (GOOD + "realert: 99999999d\n", 6, "realert: '99999999d' is too long a duration"),
         (GOOD + EXAMPLE.format("repeat: 1000000000"), 8, "findings.0.repeat: Input should be less than or equal to"),
+        (GOOD + EXAMPLE.format("count: 1" + "0" * 400), 8, "findings.0.count: Input should be less than or equal to"),
         (GOOD + EXAMPLE.format("at: 36500d, repeat: 2, every: 1s"), 7, "findings: the last repeat comes later than"),
         (GOOD + EXAMPLE.format("repeat: 10000}, {repeat: 1"), 7, "findings: more than 10,000 in all"),
         (GOOD + EXAMPLE.format("") + "    until: 99999999d\n", 10, "until: '99999999d' is too long a duration"),
