@@ -41,6 +41,7 @@ from tests.bench.kafka_job.broker import broker_with_pids
 from tests.bench.kafka_job.data import Score
 from tests.bench.kafka_pipeline.house import cpu_of
 from tests.bench.kafka_pipeline.x import SAYINGS, TRACK
+from tests.bench.leftovers import nothing_left
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 5_000
@@ -158,4 +159,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with nothing_left():
+        sys.exit(main())

@@ -30,6 +30,7 @@ from typing import NamedTuple
 from pydantic_core import from_json
 
 from listener.records import Author, Post
+from tests.bench.leftovers import nothing_left
 
 ROOT = Path(__file__).parents[2]
 TRACKS = ("fjordby*", "#fjordbybrannen", "sykehuset")
@@ -154,4 +155,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with nothing_left():
+        main()

@@ -36,6 +36,7 @@ from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
 from listener.control import Control
 from listener.mode import Action, Command
+from tests.bench.leftovers import nothing_left
 from tests.bench.x_bare import FIRST, bare, database, line, sqlite_loop, tweepy_loop
 from tests.bench.x_peer_client import TOKEN
 from tests.fakes.x import FakeX
@@ -280,4 +281,5 @@ def told(what: str, found: Measured) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with nothing_left():
+        main()

@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.bench.leftovers import nothing_left
 from tests.fakes.x import FakeX
 from tests.soak.clock import SharedClock
 from tests.soak.judge import Heard
@@ -150,4 +151,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with nothing_left():
+        main()

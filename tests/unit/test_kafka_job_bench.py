@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,6 +32,7 @@ from tests.bench.kafka_job.data import (
     score,
     threshold,
 )
+from tests.bench.kafka_job.measure import measured
 from tests.bench.kafka_job.programs.ours import Job
 
 SAID = phrases(20)
@@ -116,3 +122,78 @@ def test_our_alerts_are_right_whatever_the_partitions_order_and_the_kills(
     assert job.late == 0
     assert score(told(bus), right) == Score(len(right), 0, 0)
     assert len(right) > 20
+
+
+# --- what a peer leaves behind ----------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork():
+    sys.exit(0) if sys.argv[2] == "leaves" else time.sleep(600)
+os.setsid()
+if os.fork():
+    time.sleep(600)
+with open(sys.argv[1], "a") as file:
+    print(os.getpid(), os.getppid(), file=file)
+time.sleep(600)
+"""
+"""A peer that ends, or not, and leaves children in a session of their own."""
+
+BENCH = """
+import subprocess, sys, time
+from tests.bench.leftovers import nothing_left
+with nothing_left():
+    subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2], "stays"])
+    while not open(sys.argv[2], "a+").tell():
+        time.sleep(0.02)
+    print("started", flush=True)
+    if sys.argv[3] == "error":
+        raise KeyError("the bench is wrong")
+    time.sleep(600 if sys.argv[3] == "killed" else 0)
+"""
+
+
+def left(listed: Path) -> list[int]:
+    """Of those that were started, who still runs."""
+    return [pid for pid in map(int, listed.read_text().split()) if runs(pid)]
+
+
+def runs(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "pids"
+    path.touch()
+    yield path
+    for pid in left(path):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", ["over", "error", "killed"])
+def test_whatever_a_bench_started_ends_with_it(listed: Path, end: str) -> None:
+    command = [sys.executable, "-c", BENCH, STUBBORN, str(listed), end]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as bench:
+        assert bench.stdout
+        assert bench.stdout.readline() == "started\n"
+        assert end != "killed" or left(listed)
+        if end == "killed":
+            bench.kill()
+    deadline = time.monotonic() + 20
+    while left(listed):
+        assert time.monotonic() < deadline, "it has outlived its bench"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("way", ["leaves", "stays"])
+def test_no_process_of_a_peer_outlives_its_measurement(listed: Path, way: str) -> None:
+    cost = measured([sys.executable, "-c", STUBBORN, str(listed), way], os.environ, 3.0)
+    assert ("did not end" in cost.problem) == (way == "stays")
+    assert left(listed) == []

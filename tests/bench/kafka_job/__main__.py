@@ -17,6 +17,7 @@ from tests.bench.kafka_job.broker import a_broker, fill, make_topics, values
 from tests.bench.kafka_job.data import PARTITIONS, Due, Score, due, lately, phrases, posts, score, threshold
 from tests.bench.kafka_job.measure import Cost, measured
 from tests.bench.kafka_job.peers import PEERS, install, version
+from tests.bench.leftovers import nothing_left
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(__file__).with_name("programs")
@@ -159,4 +160,5 @@ def verdict(number: int, results: dict[str, list[Result]], right: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with nothing_left():
+        sys.exit(main())

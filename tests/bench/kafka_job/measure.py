@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.leftovers import VARIABLE, nothing_left
+
 LOOK_SECONDS = 0.05
 CONTROL = "\x1b[?25hl \t"
 
@@ -29,11 +31,17 @@ class Cost(NamedTuple):
 
 
 def measured(command: Sequence[str], env: Mapping[str, str], seconds: float) -> Cost:
-    """Its memory is looked at while it runs, because a child's `ru_maxrss` begins with ours."""
-    with tempfile.TemporaryFile() as said:
+    """Its memory is looked at while it runs, because a child's `ru_maxrss` begins with ours. None of its processes
+    outlives this: a peer's may go on when the one that we started has ended."""
+    with tempfile.TemporaryFile() as said, nothing_left():
         began = time.monotonic()
         child = subprocess.Popen(
-            command, env=dict(env), stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            command,
+            env={**env, VARIABLE: os.environ[VARIABLE]},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
         )
         peak, late = 0, False
         while True:

@@ -14,6 +14,7 @@ from tests.bench.kafka_pipeline import __doc__ as about
 from tests.bench.kafka_pipeline.house import LATER, NOW, House, running
 from tests.bench.kafka_pipeline.watch import Delays, Watch, quantile
 from tests.bench.kafka_pipeline.x import X, an_x, is_probe
+from tests.bench.leftovers import nothing_left
 
 LATENESS = timedelta(seconds=10)
 PROBES_A_SECOND = 20
@@ -127,4 +128,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with nothing_left():
+        sys.exit(main())
