@@ -5,8 +5,8 @@ Every process follows `control` by itself, from its beginning, and says once a s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from listener.bus import Bus, Consumer, Message, Record
@@ -27,6 +27,8 @@ from listener.units import format_instant
 
 FRESH = timedelta(seconds=3)
 FOLLOW_SECONDS = 2.0
+LATE_SECONDS = 10.0
+"""So long is waited for processes that say each second that they are there, and have not followed yet."""
 ROLES = ("listener", "alerts")
 """What must follow a switch for it to have taken effect."""
 PARTS: Mapping[str, tuple[str, ...]] = {"alerts": ("annotate", "judge", "dispatch")}
@@ -139,15 +141,37 @@ def laggards(found: Iterable[Follower]) -> list[str]:
     return [f.presence.process for f in found if not f.follows]
 
 
-def wait_for_followers(bus: Bus, epoch: int, clock: Clock, seconds: float = FOLLOW_SECONDS) -> list[Follower]:
-    """Until every process that is there has applied `epoch` and both roles are among them, at most `seconds`."""
+def wait_for_followers(
+    bus: Bus, epoch: int, clock: Clock, late: Callable[[list[str]], None] = lambda processes: None
+) -> list[Follower]:
+    """Until every process that is there has applied `epoch` and both roles are among them, at most `FOLLOW_SECONDS`.
+
+    Where nothing is missing but that some are slow, they are named to `late` once, and waited for up to `LATE_SECONDS`
+    as long as they go on saying that they are there: a busy machine is no service that hangs.
+    """
     presences = Presences(bus, clock)
-    deadline = clock.monotonic() + seconds
+    began = clock.monotonic()
+    at: dict[str, datetime] = {}
+    renewed: dict[str, float] = {}
+    named = False
     while True:
         found = followers(presences.refresh(0.05), epoch)
-        settled = not missing_roles(found) and not laggards(found)
-        if settled or clock.monotonic() >= deadline:
+        behind = laggards(found)
+        if not missing_roles(found) and not behind:
             return found
+        now = clock.monotonic()
+        for presence, _ in found:
+            if at.setdefault(presence.process, presence.at) != presence.at:
+                at[presence.process], renewed[presence.process] = presence.at, now
+        if now - began < FOLLOW_SECONDS:
+            continue
+        alive = all(now - renewed.get(process, float("-inf")) < FOLLOW_SECONDS for process in behind)
+        only_slow = behind and alive and not missing_roles(Follower(f.presence, True) for f in found)
+        if not only_slow or now - began >= LATE_SECONDS:
+            return found
+        if not named:
+            named = True
+            late(behind)
 
 
 def source_states(presences: Iterable[Presence]) -> Mapping[str, Mapping[str, Any]]:

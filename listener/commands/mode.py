@@ -253,7 +253,7 @@ def _switch(
         there = Presences(bus, clock).refresh() if json else []
         report(control.state, followers(there, transition.offset), json, waited=False)
         return
-    found = wait_for_followers(bus, transition.offset, clock)
+    found = wait_for_followers(bus, transition.offset, clock, _say_late)
     report(control.state, found, json)
     _require_followed(found)
 
@@ -263,6 +263,10 @@ def _require_few(tracks: Sequence[str], before: Incident | None = None) -> None:
     if len(tracks) > max(MOST_TRACKS, len(before.tracks) if before else 0):
         told = f"{len(tracks):,} tracks; an incident has at most {MOST_TRACKS:,}. Choose those that people would write"
         raise typer.BadParameter(told, param_hint="--track")
+
+
+def _say_late(processes: list[str]) -> None:
+    say(f"The switch stands. Still waiting for {', '.join(processes)}: there, but slow to follow.")
 
 
 def _require_followed(found: list[Follower]) -> None:

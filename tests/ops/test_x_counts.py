@@ -274,7 +274,7 @@ def test_a_track_removed_is_not_asked_for_and_others_together_are_another_total(
     before = calls(here)
     fewer = counter(here, tracks=("granvik",))
     alone = total_of(("granvik",))
-    fewer.turn_until(lambda: bool(counted(fewer, alone)))
+    fewer.turn_until(lambda: len(counted(fewer, alone)) > WEEK - 15)
     wait_minutes(fewer, 1.5)
     assert all("sandnesbrua" not in r.params["query"] for r in here.fake.requests("/counts/recent")[before:])
     assert alone != TOTAL
@@ -321,8 +321,8 @@ def test_what_search_finds_after_a_crisis_is_not_counted_a_second_time(tmp_path:
         house.open("brann")
         house.turn_until(house.hears)
         here.fake.do("refuse", status=503, on="search")
-        missed = here.fake.post(f"{WORD} granvik i gapet", live=False)
-        here.fake.do("reset")
+        with here.deaf(house):
+            missed = here.fake.post(f"{WORD} granvik i gapet", live=False)
         house.turn_until(lambda: house.hears() and bool(house.state["unfilled"]))
         loud.set()
         house.switch(Action.CLOSE)

@@ -100,8 +100,8 @@ def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: 
 def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_same(fast: Town, crisis: House) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", on="search", seconds=120)
-    missed = fast.fake.post("granvik i gapet", live=False)
-    fast.fake.do("reset")
+    with fast.deaf(crisis):
+        missed = fast.fake.post("granvik i gapet", live=False)
     crisis.turn_until(lambda: crisis.hears() and bool(crisis.state["unfilled"]))
     crisis.switch(Action.CLOSE)
     crisis.turn_until(lambda: crisis.captured()[missed.id] == 1, 15)
@@ -114,9 +114,8 @@ def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_sam
 def cut_and_missed(town: Town, house: House) -> str:
     """A gap, and a post in it that search knows only two minutes later."""
     town.fake.do("search_lag", seconds=120)
-    missed = town.fake.post("granvik i gapet", live=False)
-    town.fake.do("reset")
-    house.turn_until(lambda: not house.hears())
+    with town.deaf(house):
+        missed = town.fake.post("granvik i gapet", live=False)
     house.turn_until(lambda: house.hears() and not house.state["unfilled"])
     assert is_whole(house.gaps()[-1])
     assert house.gaps()[-1].refilled == 0

@@ -158,8 +158,8 @@ def test_after_an_end_it_connects_again_and_fills_the_gap(
     fast: Town, crisis: House, how: Callable[[Town], Any], cause: str
 ) -> None:
     hear(fast, crisis)
-    how(fast)
-    missed = fast.fake.post("granvik, mens ingen hørte", live=False)
+    with fast.deaf(crisis, lambda: how(fast)):
+        missed = fast.fake.post("granvik, mens ingen hørte", live=False)
     crisis.turn_until(lambda: crisis.captured()[missed.id] == 1)
     settle(crisis)
     later = hear(fast, crisis, "granvik igjen")
@@ -424,8 +424,8 @@ def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town
     hear(fast, crisis)
     settle(crisis)
     fast.fake.do("refuse", status=503, on="search", seconds=120)
-    missed = fast.fake.post("granvik i gapet", live=False)
-    fast.fake.do("reset")
+    with fast.deaf(crisis):
+        missed = fast.fake.post("granvik i gapet", live=False)
     crisis.turn_until(lambda: crisis.hears() and bool(crisis.state["unfilled"]))
     crisis.turn_for(1.0)
     gap = crisis.gaps()[-1]
@@ -439,8 +439,8 @@ def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town
 
 def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: House) -> None:
     hear(fast, crisis)
-    missed = [fast.fake.post(f"granvik nummer {n}", live=False).id for n in range(350)]
-    fast.fake.do("reset")
+    with fast.deaf(crisis):
+        missed = [fast.fake.post(f"granvik nummer {n}", live=False).id for n in range(350)]
     crisis.turn_until(lambda: crisis.captured().keys() >= set(missed), 20)
     settle(crisis)
     assert set(crisis.captured().values()) == {1}

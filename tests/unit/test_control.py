@@ -188,6 +188,42 @@ def test_waiting_goes_on_for_two_seconds_while_one_lags(bus: Bus, late: Presence
     assert timedelta(seconds=2) <= clock.now() - T0 < timedelta(seconds=3)
 
 
+class Talking(Running):
+    """While somebody waits, a process goes on saying what it has applied: `epoch` until `follows` seconds are over."""
+
+    def __init__(self, bus: Bus, epoch: int, follows: float, roles: str = "listener alerts") -> None:
+        super().__init__(T0)
+        self._bus, self._epoch, self._follows, self._roles, self._said = bus, epoch, follows, roles, -1
+
+    def monotonic(self) -> float:
+        passed = (self.now() - T0).total_seconds()
+        if int(passed) > self._said:
+            self._said = int(passed)
+            epoch = self._epoch if passed >= self._follows else self._epoch - 1
+            say_presence(self._bus, replace(presence("all", epoch=epoch, roles=self._roles), at=self.now()))
+        return super().monotonic()
+
+
+def test_one_that_is_slow_and_says_that_it_is_there_is_waited_for(bus: Bus) -> None:
+    clock, named = Talking(bus, 5, follows=6.0), []
+    found = wait_for_followers(bus, 5, clock, named.append)
+    assert (missing_roles(found), laggards(found), named) == ([], [], [["all"]])
+    assert timedelta(seconds=6) <= clock.now() - T0 < timedelta(seconds=8)
+
+
+def test_one_that_never_follows_is_waited_for_ten_seconds(bus: Bus) -> None:
+    clock, named = Talking(bus, 5, follows=600.0), []
+    assert laggards(wait_for_followers(bus, 5, clock, named.append)) == ["all"]
+    assert named == [["all"]]
+    assert timedelta(seconds=10) <= clock.now() - T0 < timedelta(seconds=11)
+
+
+def test_nobody_is_waited_for_longer_where_a_role_is_missing(bus: Bus) -> None:
+    clock = Talking(bus, 5, follows=600.0, roles="listener")
+    assert laggards(wait_for_followers(bus, 5, clock)) == ["all"]
+    assert clock.now() - T0 < timedelta(seconds=3)
+
+
 def test_waiting_for_nobody_ends_after_two_seconds(bus: Bus) -> None:
     clock = Running(T0)
     assert wait_for_followers(bus, 0, clock) == []

@@ -225,8 +225,11 @@ class Commands:
         """Search finds a post only so long after it came."""
         self._faults.search_lag = seconds
 
-    def heal(self) -> None:
-        """All faults end; what was sent, lost or closed stays so."""
+    def heal(self, on: str | None = None) -> None:
+        """All faults end, or those that stand on this endpoint; what was sent, lost or closed stays so."""
+        if on is not None:
+            self._faults.standing = [fault for fault in self._faults.standing if fault.on != on]
+            return
         self._faults.heal()
         self._each(lambda c: setattr(c, "silent_until", None))
 
