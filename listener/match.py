@@ -9,6 +9,8 @@ What is one word, and what are the same letters:
 - **æ, ø and å are letters of their own**: `ullevål` does not find "ulleval". ä is æ and ö is ø: the same letters, as
   a Swede, a Finn or a German writes them.
 - Soft hyphens, joiners and variation selectors are not there at all.
+- What a post **quotes** is matched too, as X's stream does (its search does not): "look at this" above a post about us
+  is about us. No phrase reaches from the one into the other.
 
 How: the post is folded into one string of words set apart by single spaces, and each track into a pattern with its
 boundaries in it (` ullevål brann `, ` ullevål`), so that what the automaton finds needs no further look. Hashtags,
@@ -17,6 +19,7 @@ handles and the post's place follow behind, each led by a sign that cannot stand
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,12 +31,14 @@ from ahocorasick_rs import AhoCorasick
 from listener.tracks import Track, TrackKind, parse
 
 if TYPE_CHECKING:
-    from listener.records import Post
+    from listener.records import Post, Quoted
 
 NO_MATCH: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 _PLACE = "\x1f"
 """Around the folded place of a post; no folded word holds a control character."""
+_QUOTE = "\x1e"
+"""Between what a post says and what it quotes."""
 
 _OWN_LETTERS = {"å": "å", "æ": "æ", "ø": "ø", "ä": "æ", "ö": "ø"}
 _NO_ACCENT = {"ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "ſ": "s", "ɨ": "i"}
@@ -92,6 +97,29 @@ def fold(text: str) -> str:
     raw = raw.replace(_SHARP_S, b"ss").translate(_LATIN1, _SOFT_HYPHEN)
     return b" ".join(raw.split()).decode("latin-1")
 
+
+def spellings(text: str, most: int = 8) -> tuple[tuple[str, ...], bool]:
+    """What a text may be written as, for a filter that is exact where `fold` is not: `text` itself first, then each of
+    its accented letters plain, ø as ö, æ as ä and the other way round, the same letter always in the same way.
+
+    False beside them: there are more than `most`, and these are `text` and the plainest alone. A letter without an
+    accent stays as it is: where one could stand is not known.
+    """
+    choices: dict[str, tuple[str, ...]] = {}
+    for char in dict.fromkeys(text):
+        plain = _fold_char(char)
+        others = [each for each in (plain, _NORDIC.get(plain)) if each and each != char.lower()]
+        if char.isalnum() and others:
+            choices[char] = (char, *others)
+    if math.prod(map(len, choices.values())) > most:
+        return tuple(dict.fromkeys((text, "".join(choices[c][1] if c in choices else c for c in text)))), False
+    found = [text]
+    for char, of in choices.items():
+        found = [each.replace(char, one) for each in found for one in of]
+    return tuple(dict.fromkeys(found)), True
+
+
+_NORDIC = {"æ": "ä", "ø": "ö"}
 
 _TAG = re.compile(r"(?<![\w&])[#＃](\w+)")
 _HANDLE = re.compile(r"(?<![\w@])[@＠]([a-zA-Z0-9_]+)((?:[.-][a-zA-Z0-9_]+)*(?:@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+)?)")
@@ -170,18 +198,26 @@ class Matcher:
         return out
 
     def _haystack(self, post: Post) -> str:
-        text = post.text
-        parts = [" ", fold(text), " "]
-        if self._tags and (post.hashtags or "#" in text or "＃" in text):
-            parts += [f"#{_joined(tag)} " for tag in (*post.hashtags, *hashtags_in(text))]
+        parts = self._parts(post)
+        if post.quoted is not None:
+            parts += [_QUOTE, *self._parts(post.quoted)]
         if self._accounts:
-            handles = {*handles_in(text), *post.handles}
+            handles = {*handles_in(post.text), *post.handles}
             if post.author is not None and post.author.handle:
                 handles.add(post.author.handle.lower())
+            if post.quoted is not None:
+                handles.update(handles_in(post.quoted.text))
             parts += [f"@{handle} " for handle in handles]
-        if self._places and post.place:
-            parts.append(f"{_PLACE}{fold(post.place).replace(' ', _PLACE)}{_PLACE}")
         return "".join(parts)
+
+    def _parts(self, said: Post | Quoted) -> list[str]:
+        text = said.text
+        parts = [" ", fold(text), " "]
+        if self._tags and (said.hashtags or "#" in text or "＃" in text):
+            parts += [f"#{_joined(tag)} " for tag in (*said.hashtags, *hashtags_in(text))]
+        if self._places and said.place:
+            parts.append(f"{_PLACE}{fold(said.place).replace(' ', _PLACE)}{_PLACE}")
+        return parts
 
 
 def _parsed(texts: Iterable[str], refused: dict[str, None]) -> Iterator[Track]:

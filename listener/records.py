@@ -107,6 +107,14 @@ class Author(Model):
     author_class: AuthorClass = AuthorClass.UNKNOWN
 
 
+class Quoted(Model):
+    """What another said that a post quotes: it is matched with the post, and never stored with it."""
+
+    text: str
+    hashtags: tuple[str, ...] = ()
+    place: str | None = None
+
+
 class Post(Recorded):
     """One thing somebody published on one platform, in one shape whatever the platform. Not yet safe to store.
 
@@ -130,6 +138,7 @@ class Post(Recorded):
     handles: Mapping[str, str] = Field(default_factory=dict)
     place: str | None = None
     url: str | None = None
+    quoted: Quoted | None = None
 
 
 class Captured(Recorded):

@@ -34,7 +34,7 @@ def check(
     from listener.x.access import x_access
     from listener.x.client import Api, XError
     from listener.x.keeper import check_rules
-    from listener.x.rules import compile_rules
+    from listener.x.rules import EXACT, compile_rules
 
     access = x_access(load_settings())
     if access is None:
@@ -53,6 +53,7 @@ def check(
             {
                 "tracks": [{"track": t, "accepted": why is None, "why": why} for t, why in found.items()],
                 "approximate": dict(compiled.approximate),
+                "accents": EXACT,
                 "rules": [rule.value for rule in compiled.rules],
             }
         )
@@ -60,6 +61,7 @@ def check(
         out_table([("TRACK", "X SAYS"), *((t, why or "accepted") for t, why in found.items())])
         for each, how in compiled.approximate.items():
             out(f"{each}: {how}")
+        out(f"{EXACT}.")
     if any(found.values()):
         raise Refused("X does not listen for all of them")
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from listener.match import hashtags_in
 from listener.normalize import nfc, whole
-from listener.records import Author, AuthorClass, Post
+from listener.records import Author, AuthorClass, Post, Quoted
 from listener.sources import Reason
 from listener.units import parse_instant
 
@@ -122,6 +122,7 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
         # X cuts a repost's own text at 140 characters; the original beside it is whole.
         text = f"RT @{name}: {body}" if name else body
         handles |= dict(_mentions(entities))
+    quoted = _quoted(refs.get("quoted") or dict(_references(original or {})).get("quoted"), includes, handles)
     for user in _addressed(raw, includes, refs):
         if handle := includes.handle(user):
             handles[handle.lower()] = user
@@ -143,6 +144,7 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
         handles=handles,
         place=as_text(place),
         url=f"https://x.com/i/web/status/{post_id}",
+        quoted=quoted,
     )
 
 
@@ -276,6 +278,24 @@ def _mentions(entities: Any) -> Iterator[tuple[str, str]]:
         name, user = as_text(mention.get("username")), as_id(mention.get("id"))
         if name is not None and user is not None:
             yield name.lower(), user
+
+
+def _quoted(post_id: str | None, includes: Includes, handles: dict[str, str]) -> Quoted | None:
+    """What a post quotes, where the answer holds it; whom it names is added to `handles`. One that is odd is left out:
+    the post itself is whole without it."""
+    raw = includes.posts.get(post_id or "")
+    if raw is None:
+        return None
+    try:
+        text, entities = _full_text(raw)
+        place = includes.places.get(as_text(_in(raw.get("geo"), "place_id")) or "", {}).get("full_name")
+        tags = texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text)
+        quoted = Quoted(text=text, hashtags=tags, place=as_text(place))
+    except (Unusable, ValidationError):
+        return None
+    for name, user in _mentions(entities):
+        handles.setdefault(name, user)
+    return quoted
 
 
 def _addressed(raw: Raw, includes: Includes, refs: Mapping[str, str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from listener.units import format_duration
 from listener.x.access import Access
 from listener.x.client import Api, Look, Trouble, XError
 from listener.x.counts import cost_a_day, count_queries
-from listener.x.rules import RuleAtX, compile_rules, reconcile
+from listener.x.rules import EXACT, RuleAtX, compile_rules, reconcile
 
 LIVE: Final = "https://api.x.com"
 RULE_COUNTS: Final = "/2/tweets/search/stream/rules/counts"
@@ -30,8 +30,8 @@ SKEW_FAILS: Final = timedelta(seconds=30)
 """Gaps are searched for from half a minute after they end: with this much, search asks for the future or too late."""
 
 _MENDS: Final[Mapping[Trouble, str]] = {
-    Trouble.UNAUTHORIZED: "put a valid token into x.bearer_token_file, which is used at once, or set x.bearer_token "
-    "and restart `lyttepost run`",
+    Trouble.UNAUTHORIZED: "set a valid x.bearer_token_file, which is used at once, or x.bearer_token and restart "
+    "`lyttepost run`",
     Trouble.FORBIDDEN: "see with X which plan the key belongs to: the filtered stream is not in it",
     Trouble.NETWORK: "see whether this machine reaches the address of x.base_url: name, firewall, proxy",
     Trouble.RATE_LIMITED: "wait a quarter of an hour; if it comes back, something else uses the same key",
@@ -66,6 +66,7 @@ def examine_x(
     yield _clocks(counts, now)
     yield from _limits(counts)
     yield _rules(at_x, incidents, standing, reposts=settings.reposts)
+    yield tracks(incidents, standing)
     yield _connections(api, expected=bool(incidents))
     yield cost(settings, standing)
 
@@ -85,6 +86,19 @@ def cost(settings: XSettings, standing: Collection[str]) -> Finding:
         f"{says}: more in a month than the soft cap of {settings.budget.soft:g} USD",
         "count less often (x.counts.every), or have fewer standing tracks",
     )
+
+
+def tracks(incidents: Sequence[Incident], standing: Collection[str]) -> Finding:
+    """Which tracks X hears more narrowly than they are meant."""
+    wanted = sorted({*standing, *(track for incident in incidents for track in incident.tracks)})
+    narrow = compile_rules(wanted).approximate
+    some = ", ".join(list(narrow)[:5]) + (" …" if len(narrow) > 5 else "")
+    says = (
+        f"{len(narrow)} of {len(wanted)} tracks are approximate at X ({some}): see `lyttepost x check`. "
+        if narrow
+        else ""
+    )
+    return well("x.tracks", f"{says}{EXACT}")
 
 
 def _clocks(look: Look, now: datetime) -> Finding:

@@ -4,7 +4,8 @@ A rule is at most 512 characters, so that the same text serves search too. Every
 with `lyttepost`; rules with other tags, or none, are somebody else's and are never touched.
 
 Source: X API v2, "Build a rule for filtered stream": AND binds before OR, so alternatives are put in brackets; matching
-is by whole words, case does not matter, accents do.
+is by whole words, case does not matter, accents do. With us accents do not matter either, so a track that has some is
+asked for in each of its spellings. One without is heard where the accent is left out, too, and only there: `EXACT`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from listener.match import spellings
 from listener.tracks import Track, TrackKind, parse
 
 LONGEST = 512
 TAG = "lyttepost"
 NO_REPOSTS = " -is:retweet"
+EXACT = (
+    "X is exact about accents: a track that is written with one is heard both with and without it, but `kafe` does not "
+    "hear `kafé`. Write the accent where people may write it"
+)
+PREFIX = "X matches whole words only: compounds are found where they are mentioned otherwise too"
+SOME_SPELLINGS = "X is exact about accents, and this has too many spellings for one rule: heard in some of them only"
 _NAME = re.compile(r"[a-z0-9_]{1,15}")
 
 
@@ -84,28 +92,41 @@ def compile_rules(tracks: Iterable[str], *, reposts: bool = True) -> Compiled:
         if track.kind is TrackKind.ACCOUNT and not _NAME.fullmatch(track.text):
             refused[text] = "no name that an X account can have (letters a to z, digits and _, at most 15)"
             continue
-        clause = clause_of(track)
-        if len(clause) + len(suffix) > LONGEST:
+        written, whole = _spellings(track)
+        if _too_long(clause_of(track, written), suffix):
+            written, whole = (track.text,), len(written) == 1
+        clause = clause_of(track, written)
+        if _too_long(clause, suffix):
             refused[text] = f"longer than X allows ({LONGEST} characters)"
             continue
         clauses.append((clause, text))
         if track.prefix:
-            approximate[text] = "X matches whole words only: compounds are found where they are mentioned otherwise too"
+            approximate[text] = PREFIX
+        elif not whole:
+            approximate[text] = SOME_SPELLINGS
         if track.kind is TrackKind.PLACE:
-            # A rule of its own: an account whose plan lacks the operator loses this one and no other.
-            apart.append(Rule(f"place:{_quoted(track.text)}{suffix}", (text,)))
+            # Rules of their own: an account whose plan lacks the operator loses these and no others.
+            apart += [Rule(f"place:{_quoted(name)}{suffix}", (text,)) for name in written]
     rules = [*_packed(clauses, suffix), *apart]
     return Compiled(tuple(rules), refused, approximate)
 
 
-def clause_of(track: Track) -> str:
-    """One track as an operand of OR."""
+def clause_of(track: Track, written: Sequence[str]) -> str:
+    """One track, in these spellings, as an operand of OR."""
     if track.kind is TrackKind.HASHTAG:
-        return f"#{track.text}"
+        return " OR ".join(f"#{tag}" for tag in written)
     if track.kind is TrackKind.ACCOUNT:
         name = track.text
         return f"from:{name} OR @{name} OR retweets_of:{name}"
-    return _quoted(track.text)
+    return " OR ".join(map(_quoted, written))
+
+
+def _spellings(track: Track) -> tuple[tuple[str, ...], bool]:
+    return ((track.text,), True) if track.kind is TrackKind.ACCOUNT else spellings(track.text)
+
+
+def _too_long(clause: str, suffix: str) -> bool:
+    return len(_joined([(clause, "")], suffix)) > LONGEST
 
 
 def reconcile(wanted: Sequence[Rule], at_x: Iterable[RuleAtX]) -> Changes:

@@ -104,6 +104,25 @@ def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisi
     assert sorted(r.value for r in fast.fake.world.rules.values()) == ['"granvik" OR "sandnesbrua"', "katt"]
 
 
+def test_a_quote_is_heard_for_what_it_quotes_and_keeps_none_of_it(fast: Town, crisis: House) -> None:
+    about_us = fast.fake.post("det brenner i granvik, sier naboen")
+    crisis.turn_until(lambda: crisis.captured()[about_us.id] == 1)
+    quote = fast.fake.post("Herregud, se her", quote_of=about_us.id)
+    crisis.turn_until(lambda: crisis.captured()[quote.id] == 1)
+    (mention,) = (v for v in crisis.values("mentions", "mention") if v["id"] == quote.id)
+    assert (mention["text"], mention["quote_of"]) == ("Herregud, se her", about_us.id)
+    assert "naboen" not in str(mention)
+    assert crisis.metrics.posts_matched.labels("x")._value.get() == 2
+
+
+def test_a_track_with_an_accent_is_heard_in_both_spellings(fast: Town) -> None:
+    house = fast.house()
+    house.open("kafé nordvik", "malmö havn")
+    settle(house)
+    for said in ("kafé nordvik", "Kafe Nordvik", "Malmö havn", "Malmø havn"):
+        hear(fast, house, said)
+
+
 def test_lookback_brings_the_hours_before_newest_first(tmp_path: Path) -> None:
     clock = ScaledClock(SPEED)
     with town(tmp_path, clock) as here:

@@ -78,6 +78,44 @@ def test_accents_are_exact_on_the_stream_and_ignored_in_search() -> None:
     assert not hears("rod", "rød", Dialect.SEARCH)
 
 
+@pytest.mark.parametrize(
+    ("rule", "quoted", "heard"),
+    [
+        ("brann", "Stor brann her", True),
+        ('"stor brann"', "Stor brann her", True),
+        ("#brann", "Se #brann", True),
+        ("@nordvik_nytt", "takk @nordvik_nytt", True),
+        ('url:"fjordby.example"', "les https://fjordby.example/1", True),
+        ("herregud brann", "Stor brann her", True),
+        ('"dette stor"', "Stor brann her", False),
+        ("herregud -brann", "Stor brann her", False),
+        ("from:nordvik_nytt", "Stor brann her", False),
+        ("røyk", "Stor brann her", False),
+    ],
+)
+def test_what_a_post_quotes_is_heard_on_the_stream_and_not_found_by_search(rule: str, quoted: str, heard: bool) -> None:
+    world = World(Still(), PLANS["pay-per-use"])
+    world.publish({"id": "5", "text": quoted, "author": "nordvik_nytt"})
+    world.publish({"id": "6", "text": "Herregud, se dette", "quote_of": "5", "author": "kari_f"})
+    assert ("6" in world.matching(rule)) is heard
+    assert "6" not in world.matching(rule.replace(" -brann", " brann"), dialect=Dialect.SEARCH)
+    assert world.matching("herregud", dialect=Dialect.SEARCH) == ["6"]
+
+
+def test_a_quote_of_what_its_author_took_back_is_matched_by_its_own_words_alone() -> None:
+    world = World(Still(), PLANS["pay-per-use"])
+    world.publish({"id": "5", "text": "Stor brann her"})
+    world.delete("5")
+    world.publish({"id": "6", "text": "Herregud, se dette", "quote_of": "5"})
+    assert world.matching("brann") == ["5"]
+
+
+def test_accents_of_a_hashtag_are_as_those_of_a_word() -> None:
+    assert not hears("#cafe", "se #café")
+    assert hears("#cafe", "se #café", Dialect.SEARCH)
+    assert hears("#café", "se #cafe", Dialect.SEARCH)
+
+
 def test_a_letter_composed_of_two_signs_is_the_same_letter() -> None:
     assert hears("ulevål", "Uleva\u030al")
 

@@ -15,7 +15,7 @@ from listener.hearing import Hearing, Pending
 from listener.metrics import Metrics
 from listener.mode import Incident
 from listener.privacy import Screen
-from listener.records import MENTIONS, Gap, Mention, Origin, Post, decode
+from listener.records import MENTIONS, Gap, Mention, Origin, Post, Quoted, decode
 from listener.sources import Batch
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
@@ -144,3 +144,14 @@ def test_a_source_that_says_its_end_again_tells_no_minute_twice() -> None:
     again.until, again.ended = at(4.5), True
     again.listen_for((incident(),))
     assert types(capture(again, until=at(4.5), final=True)) == ["tick"]
+
+
+def test_a_quote_whose_quoted_words_match_is_a_mention_and_counted() -> None:
+    ears = hearing()
+    ears.listen_for((incident(),))
+    quote = post("2", "Herregud, se her").model_copy(update={"quoted": Quoted(text="det brenner i granvik")})
+    heard = capture(ears, quote)
+    assert ids(heard) == ["2"]
+    assert mentions(heard)[0].incidents == {"brann-0": ("granvik",)}
+    assert counted(heard) == 1
+    assert all(b"brenner" not in (message.value or b"") for message in heard.messages)

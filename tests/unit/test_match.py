@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.match import Matcher, fold, handles_in, hashtags_in
-from listener.records import Author, Post
+from listener.records import Author, Post, Quoted
 
 
 def post(text: str, **more: Any) -> Post:
@@ -63,6 +63,26 @@ def test_a_phrase_is_its_words_side_by_side(text: str) -> None:
 )
 def test_a_phrase_is_not_found_in_other_words(text: str) -> None:
     assert not hits("ullevål brann", text)
+
+
+@pytest.mark.parametrize(
+    ("track", "quoted", "heard"),
+    [
+        ("ullevål brann", Quoted(text="Nå: Ullevål, brann!"), True),
+        ("ullevål*", Quoted(text="Ullevålbrannen"), True),
+        ("#nes", Quoted(text="Se her", hashtags=("Nes",)), True),
+        ("#nes", Quoted(text="Se #Nes"), True),
+        ("@fjordbysyk", Quoted(text="spør @FjordbySyk"), True),
+        ("place:Nes", Quoted(text="her", place="Nes, Fjordby"), True),
+        ("place:Nes", Quoted(text="ute på Nes"), True),
+        ("se dette nå", Quoted(text="nå"), False),
+        ("dette nes", Quoted(text="nes"), False),
+        ("granvik", Quoted(text="Ullevål"), False),
+    ],
+)
+def test_what_a_post_quotes_is_matched_with_it(track: str, quoted: Quoted, heard: bool) -> None:
+    assert hits(track, "Se dette", quoted=quoted) is heard
+    assert not hits(track, "Se dette")
 
 
 def test_compounds_are_found_only_by_a_beginning() -> None:

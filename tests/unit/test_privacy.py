@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from listener.masking import MaskReason
 from listener.privacy import Screen
 from listener.pseudonym import pseudonym, pseudonym_of_handle
-from listener.records import Author, AuthorClass, Mention, Origin, Post, Reach, encode
+from listener.records import Author, AuthorClass, Mention, Origin, Post, Quoted, Reach, encode
 
 KEY = bytes(range(32))
 NOW = datetime(2024, 3, 1, 3, 0, tzinfo=UTC)
@@ -63,6 +63,16 @@ def test_an_author_and_a_mention_of_them_have_one_pseudonym() -> None:
     named = _mention(text="@OLA_N hjelp", handles={"ola_n": "1234567"})
     assert written.author == OLA
     assert named.text == f"@{OLA} hjelp"
+
+
+def test_nothing_of_what_a_post_quotes_is_in_the_mention() -> None:
+    quoted = Quoted(text="hemmelig, ring 98 76 54 32 @ola_n", hashtags=("hemmelig",), place="Hemmelig")
+    mention = _mention(text="se @Ola_N", quoted=quoted, quote_of="5", handles={"ola_n": "1234567"})
+    assert mention.text == f"se @{OLA}"
+    assert mention.quote_of == "5"
+    assert mention == _mention(text="se @Ola_N", quote_of="5", handles={"ola_n": "1234567"})
+    for secret in (b"emmelig", b"98 76", b"ola_n", b"quoted"):
+        assert secret not in encode(mention)
 
 
 def test_a_handle_nobody_explained_has_the_same_pseudonym_everywhere() -> None:

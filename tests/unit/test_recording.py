@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError, Corrupt
-from listener.records import AuthorClass, Post
+from listener.records import AuthorClass, Post, Quoted
 from listener.seen import SeenIds
 from listener.sources import Batch, Reason
 from listener.sources.recording import MOST_LINES, RecordingSource
@@ -122,6 +122,24 @@ def parsed(**more: Any) -> Post:
     (item,) = parse_answer(answer(**more), "x")
     assert isinstance(item, Post)
     return item
+
+
+def test_what_a_post_of_x_quotes_comes_with_it_and_whom_that_names() -> None:
+    post = parsed(text="Herregud, se her", referenced_tweets=[{"type": "quoted", "id": "5"}])
+    assert post.quoted == Quoted(text="Lang melding <3", hashtags=("nes",))
+    assert post.text == "Herregud, se her"
+    assert parsed().quoted is None
+    assert parsed(referenced_tweets=[{"type": "quoted", "id": "404"}]).quoted is None
+    assert parsed(referenced_tweets=[{"type": "replied_to", "id": "5"}]).quoted is None
+
+
+@pytest.mark.parametrize("odd", [{}, {"text": 7}, {"text": ""}, {"text": "a", "entities": "b"}, {"text": "\ud800"}])
+def test_an_odd_quoted_post_costs_nothing_of_the_post_that_quotes_it(odd: dict[str, Any]) -> None:
+    raw = answer(referenced_tweets=[{"type": "quoted", "id": "5"}])
+    raw["includes"]["tweets"] = [{"id": "5", **odd}]
+    (post,) = parse_answer(raw, "x")
+    assert isinstance(post, Post)
+    assert post.text == "Det brenner"
 
 
 def test_a_post_of_x_is_filled_from_what_came_with_it() -> None:

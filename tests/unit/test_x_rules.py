@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from listener.match import Matcher, fold, spellings
+from listener.records import Post
 from listener.tracks import canonical
 from listener.x.rules import LONGEST, Rule, RuleAtX, compile_rules, reconcile
+from tests.fakes.x import PLANS, World
 from tests.fakes.x.language import parse
+
+AT = datetime(2031, 3, 2, 21, 0, tzinfo=UTC)
+
+
+class Still:
+    def now(self) -> datetime:
+        return AT
 
 
 def values(*tracks: str, reposts: bool = True) -> list[str]:
@@ -23,6 +35,12 @@ def values(*tracks: str, reposts: bool = True) -> list[str]:
         ("#mittfus", "#mittfus"),
         ("@fjordbysyk", "from:fjordbysyk OR @fjordbysyk OR retweets_of:fjordbysyk"),
         ('si "ja" or no', '"si ja or no"'),
+        ("kafé nordvik", '"kafé nordvik" OR "kafe nordvik"'),
+        ("malmö havn", '"malmö havn" OR "malmø havn"'),
+        ("tromsø*", '"tromsø" OR "tromsö"'),
+        ("blålys", '"blålys"'),
+        ("#idé", "#idé OR #ide"),
+        ("straße", '"straße" OR "strasse"'),
     ],
 )
 def test_each_kind_of_track_has_its_rule(track: str, rule: str) -> None:
@@ -31,6 +49,54 @@ def test_each_kind_of_track_has_its_rule(track: str, rule: str) -> None:
 
 def test_a_place_has_a_rule_of_its_own_beside_its_name() -> None:
     assert values("place:Granvik", "brann") == ['"brann" OR "Granvik"', 'place:"Granvik"']
+
+
+def test_a_place_is_asked_for_in_each_spelling() -> None:
+    assert values("place:Malmö") == ['"Malmö" OR "Malmø"', 'place:"Malmö"', 'place:"Malmø"']
+
+
+def test_a_track_of_several_spellings_is_bracketed_without_reposts() -> None:
+    assert values("kafé", reposts=False) == ['("kafé" OR "kafe") -is:retweet']
+
+
+def test_a_track_of_too_many_spellings_is_heard_in_some_and_told() -> None:
+    compiled = compile_rules(["łódź é ö"])
+    assert [rule.value for rule in compiled.rules] == ['"łódź é ö" OR "lodz e ø"']
+    assert "exact about accents" in compiled.approximate["łódź é ö"]
+    long = "é" + " brann" * 32
+    assert values(long) == [f'"{long}" OR "e{long[1:]}"']
+
+
+def heard(rules: list[str], text: str) -> bool:
+    world = World(Still(), PLANS["pay-per-use"])
+    made = world.publish({"text": text})
+    return any(made.id in world.matching(rule) for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("track", "text"),
+    [
+        ("kafé nordvik", "Kø ved Kafé Nordvik"),
+        ("kafé nordvik", "kø ved kafe nordvik"),
+        ("malmö havn", "Malmö havn"),
+        ("malmö havn", "MALMØ HAVN"),
+        ("tromsø", "Tromsö nå"),
+        ("ærlig ødegård", "ärlig ödegård"),
+        ("#idé", "en #ide"),
+        ("crêpe für", "crepe fur"),
+    ],
+)
+def test_the_live_rules_hear_what_a_replay_matches_whatever_its_accents(track: str, text: str) -> None:
+    assert Matcher({"i": [track]}).match(Post(source="x", id="1", at=AT, text=text))
+    assert heard(values(track), text)
+
+
+@given(st.text(alphabet="aeoéèêüäöæøåàôñçß -", min_size=2, max_size=14))
+def test_each_spelling_of_a_track_is_the_same_track_to_us(text: str) -> None:
+    found, _ = spellings(text)
+    assert found[0] == text
+    assert len({fold(each) for each in found}) == 1
+    assert len(found) <= 8
 
 
 def test_without_reposts_alternatives_are_bracketed_so_that_each_is_meant() -> None:

@@ -83,6 +83,12 @@ class Document:
         self._body = known.tweets.get(self.refs.get("retweeted", ""), data)
 
     @cached_property
+    def quoted(self) -> Document | None:
+        """The post that it quotes, if that is still there."""
+        data = self._known.tweets.get(self.refs.get("quoted", ""))
+        return None if data is None else Document(data, self._known)
+
+    @cached_property
     def text(self) -> str:
         note = self._body.get("note_tweet") or {}
         whole = str(note.get("text") or self._body.get("text") or "")

@@ -1,4 +1,17 @@
-"""A rule's tree → a question that can be asked of a post, as the stream asks it or as search does."""
+"""A rule's tree → a question that can be asked of a post, as the stream asks it or as search does.
+
+Source: X API v2, "Build a rule" (filtered stream), "Build a query" (search, counts), and the lists of operators:
+
+- words are tokens between punctuation, symbols and white space; a phrase is tokens side by side; a hashtag is matched
+  exactly, as a recognised entity; nothing depends on case;
+- diacritics: the stream is exact, of keywords and of hashtags; search and counts find a word with and without them;
+- a quote post: on the stream what it quotes is matched as well as what it says; in search and counts only the latter;
+- reposts: found by search and counts no more by what stands in them (X's changelog, May 2026).
+
+What X does not say, and the fake has decided: a rule without accents does not find a word with them on the stream; a
+phrase does not reach from a post into what it quotes; what a *reposted* post quotes is not looked at; who, where,
+`is:`, `has:` and `lang:` are asked of the quoting post alone.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +26,8 @@ Matches = Callable[[Document], bool]
 
 
 class Dialect(StrEnum):
-    """Where the two differ: search ignores accents and, by what stands in the text, finds no reposts."""
+    """Where the two differ: search (and counts) ignores accents, finds no reposts by what stands in the text, and no
+    quote posts by what they quote."""
 
     STREAM = "stream"
     SEARCH = "search"
@@ -40,20 +54,25 @@ def _term(term: Term, dialect: Dialect) -> Matches:
         return _text(value, dialect)
     if term.kind == "#":
         return _hashtag(value, dialect)
-    return _OPERATORS[term.kind](value)
+    found = _OPERATORS[term.kind](value)
+    return _or_quoted(found) if term.kind in ("@", "$", "url") and dialect is Dialect.STREAM else found
+
+
+def _or_quoted(found: Matches) -> Matches:
+    return lambda post: found(post) or (post.quoted is not None and found(post.quoted))
 
 
 def _text(value: str, dialect: Dialect) -> Matches:
     if dialect is Dialect.STREAM:
         exact = words_of(value)
-        return lambda post: post.words.has(exact)
+        return _or_quoted(lambda post: post.words.has(exact))
     folded = words_of(fold(value))
     return lambda post: "retweeted" not in post.refs and post.folded.has(folded)
 
 
 def _hashtag(value: str, dialect: Dialect) -> Matches:
     if dialect is Dialect.STREAM:
-        return lambda post: value in post.hashtags
+        return _or_quoted(lambda post: value in post.hashtags)
     folded = fold(value)
     return lambda post: "retweeted" not in post.refs and any(fold(tag) == folded for tag in post.hashtags)
 
