@@ -33,8 +33,8 @@ HEADLINES = {
         "en": "X refuses our request: X is not heard. It is tried again. Why: `lyttepost mode --json`.",
     },
     "x_field_refused": {
-        "nb": "X gir oss ikke lenger {fields}: vi lytter videre uten. Finnes en nyere Lyttepost?",
-        "en": "X no longer gives us {fields}: we listen on without. Is there a newer Lyttepost?",
+        "nb": "X gir oss ikke lenger alle felt ({fields}): vi lytter videre uten. Finnes en nyere Lyttepost?",
+        "en": "X no longer gives us all fields ({fields}): we listen on without. Is there a newer Lyttepost?",
     },
     "x_track_refused": {
         "nb": "X lytter ikke etter alle søkeordene. Se `lyttepost mode --json`.",

@@ -44,8 +44,8 @@ _WORDS: Final = {
     "pauses; a valid token in x.bearer_token_file is used at once, one in x.bearer_token after a restart",
     Trouble.FORBIDDEN: "X forbids our account the {part}, HTTP 403{why}: asked again with growing pauses; see the plan "
     "with X",
-    Trouble.REFUSED: "X refuses our request for the {part}{why}: asked again with growing pauses; see whether this "
-    "version of Lyttepost is the newest",
+    Trouble.REFUSED: "X refuses our request for the {part}{why}: asked again with growing pauses; see `lyttepost "
+    "doctor`, and whether there is a newer Lyttepost",
 }
 
 
