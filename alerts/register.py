@@ -7,7 +7,8 @@ service or the command that reads it, nothing is counted twice.
 
 It is what *people* voice: what hospitals, police and newsrooms ask of the public is left out of the ranking, and so are
 reposts of it. Of a post that was edited the newest version counts, in whatever order they came. Where a recording has
-no authors, posts that are no reposts stand in for people, and each row says so.
+no authors, posts that are no reposts stand in for people, and each row says so. A story that several open incidents
+heard, as standing tracks make it, is one row that names them; an exercise and a real incident are never in one row.
 """
 
 from __future__ import annotations
@@ -53,28 +54,33 @@ OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY})
 NAMED_REPOST = re.compile(r"RT @(?!p_)\w")
 
 RANKED = """
-SELECT f.incident, f.story, max(f.exercise),
+SELECT group_concat(DISTINCT f.incident), f.story, f.exercise,
        count(DISTINCT coalesce(f.author, CASE WHEN f.repost THEN NULL ELSE f.post END)) AS people,
-       count(*) AS posts, sum(f.repost), min(f.at), max(f.at), count(f.author)
+       count(DISTINCT f.post) AS posts, count(DISTINCT CASE WHEN f.repost THEN f.post END), min(f.at), max(f.at),
+       count(f.author)
 FROM kinds k JOIN findings f ON f.key = k.key
 WHERE k.kind = ? AND (? = '' OR f.incident = ?) AND (k.kind = 'media' OR NOT f.official)
 AND f.key NOT IN (SELECT key FROM edited)
-GROUP BY f.incident, f.story ORDER BY people DESC, posts DESC, min(f.at) LIMIT ?
+GROUP BY f.exercise, f.story ORDER BY people DESC, posts DESC, min(f.at) LIMIT ?
 """
 
 FIRST = """
 SELECT f.key, f.part, f.offset FROM kinds k JOIN findings f ON f.key = k.key
-WHERE k.kind = ? AND f.incident = ? AND f.story = ? AND f.key NOT IN (SELECT key FROM edited)
+WHERE k.kind = ? AND (? = '' OR f.incident = ?) AND f.story = ? AND f.exercise = ?
+AND f.key NOT IN (SELECT key FROM edited)
 ORDER BY f.repost, f.at LIMIT 1
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One story that people voice. `text` is as the first of them put it, masked; None when it was purged."""
+    """One story that people voice. `text` is as the first of them put it, masked; None when it was purged.
+
+    `incidents` are those that heard it: one post that several heard is one post.
+    """
 
     kind: Kind
-    incident: str
+    incidents: tuple[str, ...]
     exercise: bool
     story: str
     people: int
@@ -304,14 +310,15 @@ class Register:
 
     def _top(self, kind: Kind, incident: str, limit: int) -> list[Entry]:
         rows = self._db.execute(RANKED, (kind, incident, incident, limit)).fetchall()
-        return [self._entry(kind, row) for row in rows]
+        return [self._entry(kind, incident, row) for row in rows]
 
-    def _entry(self, kind: Kind, row: Sequence[object]) -> Entry:
-        incident, story, exercise, people, posts, reposts, first, last, authors = row
-        key, part, offset = self._db.execute(FIRST, (kind, incident, story)).fetchone()
+    def _entry(self, kind: Kind, incident: str, row: Sequence[object]) -> Entry:
+        incidents, story, exercise, people, posts, reposts, first, last, authors = row
+        found = self._db.execute(FIRST, (kind, incident, incident, story, exercise))
+        key, part, offset = found.fetchone()
         return Entry(
             kind=kind,
-            incident=str(incident),
+            incidents=tuple(sorted(str(incidents).split(","))),
             exercise=bool(exercise),
             story=str(story),
             people=int(str(people)),
@@ -324,13 +331,13 @@ class Register:
         )
 
     def counts(self, incident: str = "") -> Mapping[str, int]:
-        """Kind → findings."""
+        """Kind → posts."""
         return self._safely(lambda: self._counts(incident))
 
     def _counts(self, incident: str) -> Mapping[str, int]:
         rows = self._db.execute(
-            "SELECT k.kind, count(*) FROM kinds k JOIN findings f ON f.key=k.key WHERE (?='' OR f.incident=?) "
-            "AND f.key NOT IN (SELECT key FROM edited) GROUP BY 1",
+            "SELECT k.kind, count(DISTINCT f.post) FROM kinds k JOIN findings f ON f.key=k.key "
+            "WHERE (?='' OR f.incident=?) AND f.key NOT IN (SELECT key FROM edited) GROUP BY 1",
             (incident, incident),
         )
         return dict(rows.fetchall())

@@ -76,7 +76,9 @@ def show(kind: Kind, entries: list[Entry]) -> None:
         mark = "ØVELSE " if entry.exercise else ""
         text = "(removed)" if entry.text is None else one_line(entry.text, LENGTH)
         out(f"{people_of(entry):>11}  {mark}{text}")
-        out(f"{'':11}  {_number(entry.posts, 'post')}, {_number(entry.reposts, 'repost')}, {local(entry.first_at)}")
+        several = f", in {' and '.join(entry.incidents)}" if len(entry.incidents) > 1 else ""
+        counted = f"{_number(entry.posts, 'post')}, {_number(entry.reposts, 'repost')}"
+        out(f"{'':11}  {counted}, {local(entry.first_at)}{several}")
 
 
 def title(kind: Kind, entries: list[Entry]) -> str:

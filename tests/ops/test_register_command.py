@@ -87,7 +87,7 @@ def test_json_has_one_object_an_entry(machine: Machine) -> None:
 def test_kind_incident_and_limit_narrow_it(machine: Machine) -> None:
     some(machine)
     assert {entry["kind"] for entry in machine.json("register", "--kind", "viewpoint")} == {"viewpoint"}
-    assert [entry["incident"] for entry in machine.json("register", "--incident", "flom-7")] == ["flom-7"]
+    assert [entry["incidents"] for entry in machine.json("register", "--incident", "flom-7")] == [["flom-7"]]
     assert len(machine.json("register", "--kind", "wish", "--limit", "1")) == 1
     assert machine.run("register", "--kind", "smell").returncode == 2
     nothing = machine.run("register", "--incident", "nowhere-1")

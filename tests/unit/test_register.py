@@ -138,12 +138,32 @@ def test_a_kind_an_incident_and_a_limit_narrow_it(bus: Bus, view: Register) -> N
     assert len(top(view)) == 3
     assert len(top(view, limit=1)) == 1
     (other,) = top(view, incident="flom-7")
-    assert (other.incident, other.exercise) == ("flom-7", True)
+    assert (other.incidents, other.exercise) == (("flom-7",), True)
 
 
-def test_the_same_words_in_two_incidents_are_two_entries(bus: Bus, view: Register) -> None:
-    publish(bus, finding(1, WATER, "p_a"), finding(2, WATER, "p_b", incident="flom-7"))
-    assert sorted(entry.incident for entry in top(view)) == ["brann-0", "flom-7"]
+def test_one_post_that_two_incidents_heard_is_one_post_in_one_row_that_names_both(bus: Bus, view: Register) -> None:
+    for incident in ("brann-0", "flom-7"):
+        publish(bus, finding(1, WATER, "p_a", incident=incident))
+        publish(bus, finding(2, f"RT @p_a: {WATER}", "p_b", incident=incident, repost_of="p1"))
+    publish(bus, finding(3, WATER, "p_c", incident="flom-7"))
+    (entry,) = top(view)
+    assert (entry.incidents, *ranks([entry])[0]) == (("brann-0", "flom-7"), WATER, 3, 3, 1)
+    assert view.counts() == {"wish": 3}
+    (brann,) = top(view, incident="brann-0")
+    assert (brann.incidents, *ranks([brann])[0]) == (("brann-0",), WATER, 2, 2, 1)
+
+
+def test_an_exercise_and_a_real_incident_are_never_in_one_row(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a"), finding(1, WATER, "p_a", incident="ovelse-7", exercise=True))
+    rows = {(entry.incidents, entry.exercise, entry.text) for entry in top(view)}
+    assert rows == {(("brann-0",), False, WATER), (("ovelse-7",), True, WATER)}
+
+
+def test_one_post_without_an_author_is_one_of_the_people_however_many_incidents_heard_it(
+    bus: Bus, view: Register
+) -> None:
+    publish(bus, *(finding(1, WATER, None, incident=incident) for incident in ("brann-0", "flom-7")))
+    assert ranks(top(view)) == [(WATER, 1, 1, 0)]
 
 
 def test_a_canary_is_in_no_register_and_no_count(bus: Bus, view: Register) -> None:
@@ -235,7 +255,9 @@ def test_partitions_are_kept_apart(tmp_path: Path) -> None:
     with closing(make_bus(tmp_path / "bus", 3)) as bus, closing(Register(bus, tmp_path / "register.sqlite")) as view:
         for number in range(3):
             publish(bus, finding(number, WATER, f"p_{number}", incident=f"i-{number}"), partition=number)
-        assert {(entry.incident, entry.people) for entry in top(view)} == {(f"i-{n}", 1) for n in range(3)}
+        assert [(entry.incidents, entry.people) for entry in top(view)] == [(("i-0", "i-1", "i-2"), 3)]
+        for n in range(3):
+            assert [(entry.incidents, entry.people) for entry in top(view, incident=f"i-{n}")] == [((f"i-{n}",), 1)]
 
 
 def damage(path: Path, at: int, size: int = 20_000) -> None:
