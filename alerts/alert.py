@@ -36,6 +36,9 @@ from listener.units import format_instant, from_ms
 
 TOPICS = ("alerts", "decisions", "deliveries")
 
+NOTICE = "notice"
+"""The type of what is told once and waits for nobody's answer: that an incident was closed, with its alerts."""
+
 Place = tuple[str, str]
 """Channel and target: where somebody is told."""
 
@@ -192,6 +195,8 @@ class AlertBook:
         self._states: dict[str, AlertState] = {}
         self._open: dict[str, None] = {}
         self._early: dict[str, list[Alert | Decision | Delivery]] = defaultdict(list)
+        self._alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
+        self._notices: dict[str, None] = {}
 
     def apply(self, record: Record) -> BadRecord | None:
         """Take in one record of `TOPICS`, each once and in its topic's order. What cannot be read is handed back."""
@@ -212,8 +217,25 @@ class AlertBook:
         return [self._states[id_] for id_ in self._open]
 
     def all(self) -> list[AlertState]:
+        """Oldest first. Notices are no alerts."""
+        return [state for state in self._states.values() if state.alert.rule_type != NOTICE]
+
+    def notices(self) -> list[AlertState]:
         """Oldest first."""
-        return list(self._states.values())
+        return [self._states[id_] for id_ in self._notices]
+
+    def alike(self, state: AlertState) -> list[AlertState]:
+        """The alerts of all incidents with this one's rule, key, route and exercise mark."""
+        return [self._states[id_] for id_ in self._alike[_likeness(state.alert)]]
+
+    def called(self, notice: AlertState) -> list[Place]:
+        """Who was told of an alert that was closed with the notice's incidents."""
+        found: dict[Place, None] = {}
+        for state in self._states.values():
+            closed = state.handled is not None and state.handling is Handling.CLOSED
+            if closed and state.alert.incident in notice.alert.key_fields and state.fired_at <= notice.alert.at:
+                found |= dict.fromkeys(place for place, told in state.told.items() if told.times)
+        return list(found)
 
     def get(self, id_: str) -> AlertState | None:
         return self._states.get(id_)
@@ -246,6 +268,7 @@ class AlertBook:
         if alert.id in self._states:
             return
         self._set(AlertState(alert, at))
+        self._alike[_likeness(alert)].append(alert.id)
         for word in self._early.pop(alert.id, ()):
             self._add(alert.id, word)
 
@@ -262,10 +285,16 @@ class AlertBook:
 
     def _set(self, state: AlertState) -> None:
         self._states[state.id] = state
-        if state.handling is Handling.OPEN:
+        if state.alert.rule_type == NOTICE:
+            self._notices.setdefault(state.id)
+        elif state.handling is Handling.OPEN:
             self._open.setdefault(state.id)
         else:
             self._open.pop(state.id, None)
+
+
+def _likeness(alert: Alert) -> tuple[object, ...]:
+    return alert.rule, alert.key, alert.key_fields, alert.to, alert.exercise, alert.synthetic
 
 
 def read_to_end(bus: Bus, reader: Consumer, topics: Sequence[str]) -> Iterator[Record]:

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from alerts.alert import AlertState, Condition, Handling
+from alerts.alert import NOTICE, AlertState, Condition, Handling
 from alerts.messages import PLACE, Messages, fill, one_line, sparkline
 from alerts.people import LAST_RESORT, People
 from alerts.rules.keys import shown
@@ -64,9 +64,14 @@ def build(
     step: int = 0,
     may_repeat: bool = False,
     texts: Texts | None = None,
+    also: Sequence[Alert] = (),
 ) -> Card:
-    """One card for one send. Does not raise over what an alert lacks, nor when `texts` fails."""
-    return _Writer(state, people, messages, now, in_house, step, may_repeat, texts).card()
+    """One card for one send. `also`: alerts of other incidents that it tells too.
+
+    Does not raise over what an alert lacks, nor when `texts` fails.
+    """
+    writer = _Writer(state, people, messages, now, in_house, step, may_repeat, texts, tuple(also))
+    return writer.notice() if state.alert.rule_type == NOTICE else writer.card()
 
 
 def bare(state: AlertState, *, step: int, may_repeat: bool) -> Card:
@@ -90,6 +95,22 @@ class _Writer:
     step: int
     may_repeat: bool
     texts: Texts | None
+    also: tuple[Alert, ...] = ()
+
+    def notice(self) -> Card:
+        """That an incident was closed with its alerts: nothing to answer."""
+        alert = self.alert
+        closed = self.say("incident_closed", incident=self.incident_names, name=alert.key, time=self.time(alert.at))
+        marks = [mark for mark in self.marks() if mark != self.messages.passed]
+        first = " · ".join([*marks, f"{self.messages.severity[alert.severity]}: {closed}"])
+        lines = (first, self.say("alerts_closed", count=alert.count))
+        fields = self.fields(closed) | {"subject": first, "text": "\n".join(lines)}
+        return Card(first, lines, fields, urgent=False)
+
+    @property
+    def incident_names(self) -> str:
+        names = dict.fromkeys([self.alert.incident_name or "?", *(alert.incident_name for alert in self.also)])
+        return ", ".join(names)
 
     def card(self) -> Card:
         headline, problems = self.headline
@@ -193,7 +214,7 @@ class _Writer:
     def place(self) -> str:
         alert, handled = self.alert, self.state.handled
         calm = alert.incident == "calm"
-        where = self.messages.mode_calm if calm else self.say("mode_crisis", incident=alert.incident_name or "?")
+        where = self.messages.mode_calm if calm else self.say("mode_crisis", incident=self.incident_names)
         if handled is None or self.state.handling is Handling.OPEN:
             return f"{where} · {self.say('acknowledge', id=alert.id)}"
         return f"{where} · {self.say(self.state.handling.value, name=handled.by, time=self.time(handled.at))}"
@@ -287,6 +308,9 @@ class _Writer:
             "rule": alert.rule,
             "incident": alert.incident,
             "incident_name": alert.incident_name,
+            "also": [
+                {"alert_id": each.id, "incident": each.incident, "name": each.incident_name} for each in self.also
+            ],
             "condition": state.condition.value,
             "handling": state.handling.value,
             "count": alert.count,

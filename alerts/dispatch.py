@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from math import inf, nan
 
-from alerts import card, ledger, trouble
+from alerts import card, doubles, ledger, trouble
 from alerts.alert import TOPICS, AlertBook, read_to_end
 from alerts.channels import DEFECTS, Channel, ChannelError, Deliver, Reason, SendNote
 from alerts.messages import Messages
@@ -23,14 +23,28 @@ from alerts.outbox import LIMIT_SECONDS, WORKERS, Outbox, Prepare, Result, Room
 from alerts.people import People, Why
 from alerts.plan import Due, due
 from alerts.steady import SteadyClock
-from listener.bus import Bus, Record
+from listener.bus import Bus, Message, Record
 from listener.clock import Clock
+from listener.control import Control
 from listener.crash import point
 from listener.deadletters import dead_letter
 from listener.errors import BusError
+from listener.follow import Following
 from listener.health import Part
 from listener.metrics import Metrics
-from listener.records import DELIVERIES, BadRecord, Delivery, Outcome, Severity, decode
+from listener.mode import State
+from listener.records import (
+    DELIVERIES,
+    Alert,
+    BadRecord,
+    Decision,
+    DecisionKind,
+    Delivery,
+    Outcome,
+    Severity,
+    decode,
+    encode,
+)
 from listener.units import from_ms
 
 log = logging.getLogger(__name__)
@@ -65,6 +79,7 @@ class Dispatcher:
         texts: card.Texts | None = None,
         workers: int = WORKERS,
         send_limit: float = LIMIT_SECONDS,
+        following: Following | None = None,
     ) -> None:
         self._bus = bus
         self._people = people
@@ -75,6 +90,8 @@ class Dispatcher:
         self._metrics = metrics
         self._part = part
         self._outbox = Outbox(channels, clock, workers=workers, limit=send_limit)
+        self._following = following
+        self._control = Control(bus)
         self._book = AlertBook()
         self._chain = ledger.Chain()
         self._reader = bus.reader(TOPICS)
@@ -127,6 +144,7 @@ class Dispatcher:
         if not leads:
             return moved or bool(records)
         self._settle()
+        self._follow_words()
         self._bury()
         started = self._start()
         if records or started:
@@ -172,6 +190,29 @@ class Dispatcher:
             if answered or (told.step, told.attempt) > (one.step, one.attempt):
                 del self._flying[intent]
 
+    def _follow_words(self) -> None:
+        """Write down what follows from what people said elsewhere: of an incident, or of the first of doubles."""
+        state = self._mode()
+        found = list(doubles.answers(self._book, self._people, state))
+        if not found:
+            return
+        closed = [answer for answer in found if answer.kind is DecisionKind.CLOSE]
+        # The notice first: it goes to those whose alerts are closed, however often we have to begin anew.
+        for notice in doubles.notice(closed, state):
+            if self._book.get(notice.id) is None:
+                self._bus.publish([Message("alerts", notice.id, encode(notice))])
+        for answer in found:
+            if not self._lead():
+                return
+            said = Decision(kind=answer.kind, id=answer.state.id, at=self._time.now(), by=answer.by, why=answer.why)
+            self._book.take_decision(ledger.append(self._bus, "decisions", said))
+            log.info("dispatch: alert %s is %s by %s", answer.state.id, answer.kind.value, answer.why)
+        self._count()
+
+    def _mode(self) -> State:
+        """What the process follows: to ask the bus at every turn would be dear on Kafka."""
+        return self._control.refresh() if self._following is None else self._following.state
+
     def _start(self) -> bool:
         started = False
         for one in due(self._book, self._people, self._time.now(), self._flying):
@@ -204,8 +245,10 @@ class Dispatcher:
     def _prepare(self, one: Due, at: datetime) -> Prepare:
         note = SendNote(one.intent, one.state.id, one.step, one.attempt, one.may_repeat, at)
 
+        also = tuple(double.alert for double in doubles.doubles_of(self._book, one.state))
+
         def prepare(channel: Channel) -> tuple[Deliver, tuple[str, ...]]:
-            made = self._card(one, channel, at)
+            made = self._card(one, channel, at, also)
             hand_over = channel.prepare(made, one.contact.target, note=note)
 
             def deliver() -> None:
@@ -216,7 +259,7 @@ class Dispatcher:
 
         return prepare
 
-    def _card(self, one: Due, channel: Channel, at: datetime) -> card.Card:
+    def _card(self, one: Due, channel: Channel, at: datetime, also: Sequence[Alert]) -> card.Card:
         try:
             return card.build(
                 one.state,
@@ -227,6 +270,7 @@ class Dispatcher:
                 step=one.step,
                 may_repeat=one.may_repeat,
                 texts=self._texts,
+                also=also,
             )
         except Exception:  # A defect of ours in a card's details must not keep an alert from its person.
             return card.bare(one.state, step=one.step, may_repeat=one.may_repeat)

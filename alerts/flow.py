@@ -146,7 +146,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             add(
                 Dispatcher(
                     bus, wits.people, wits.messages, wits.channels, holder=me, texts=register.texts, part=p,
-                    clock=clock, metrics=metrics,
+                    following=following, clock=clock, metrics=metrics,
                 ),
                 p,
             )  # fmt: skip

@@ -35,6 +35,8 @@ BRACES: Mapping[str, frozenset[str]] = {
         "acknowledge": "id",
         "acknowledged": "name time",
         "closed": "name time",
+        "incident_closed": "incident name time",
+        "alerts_closed": "count",
         "command": "command",
         "spark": "spark",
         "people": "authors posts reposts",
@@ -86,6 +88,8 @@ class Messages(BaseModel):
     acknowledge: str
     acknowledged: str
     closed: str
+    incident_closed: str
+    alerts_closed: str
     command: str
     spark: str
     people: str

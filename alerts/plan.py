@@ -17,6 +17,7 @@ from hashlib import sha256
 
 from alerts.alert import AlertBook, AlertState, Told
 from alerts.channels import uncertain
+from alerts.doubles import first_of
 from alerts.people import Contact, People, Tier, Why
 from listener.records import Outcome, Severity
 
@@ -25,6 +26,9 @@ BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
 
 GIVE_UP_AFTER = 3
 """Failures in a row, over all steps, after which a contact counts as out of reach and the next tier is told too."""
+
+NOTICE_FOR = timedelta(hours=1)
+"""After that nobody is told any more that an incident was closed."""
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -62,7 +66,9 @@ def intent_id(alert: str, step: int, channel: str, target: str) -> str:
 
 def due(book: AlertBook, people: People, now: datetime, in_flight: Container[str]) -> list[Due]:
     """All sends that are due and not in flight (a set of intents): the most severe first, then the oldest."""
-    found = [one for state in book.open() for one in _due(state, people, now) if one.intent not in in_flight]
+    found = [one for state in book.open() if first_of(book, state) is None for one in _due(state, people, now)]
+    found += [one for state in book.notices() for one in _of_notice(state, book, now)]
+    found = [one for one in found if one.intent not in in_flight]
     return sorted(found, key=lambda one: _RANK[one.state.alert.severity])
 
 
@@ -91,6 +97,18 @@ def _due(state: AlertState, people: People, now: datetime) -> Iterator[Due]:
 
 def _tiers(state: AlertState, people: People) -> tuple[Tier, ...]:
     return people.canary() if state.alert.synthetic else people.tiers(state.alert.to)
+
+
+def _of_notice(state: AlertState, book: AlertBook, now: datetime) -> Iterator[Due]:
+    """Once to each who was called, and to nobody instead: who cannot be reached loses nothing by it."""
+    if now - state.fired_at > NOTICE_FOR:
+        return
+    for channel, target in book.called(state):
+        told = state.told.get((channel, target))
+        if told is None or told.failures < GIVE_UP_AFTER:
+            one = _for_contact(state, Contact(channel, channel, target), Why.ROUTE, 0, now)
+            if one is not None:
+                yield one
 
 
 def _for_contact(state: AlertState, contact: Contact, why: Why, step: int, now: datetime) -> Due | None:

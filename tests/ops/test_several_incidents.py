@@ -1,0 +1,267 @@
+"""Several incidents at once: one word is told once, and nobody is told of what a person has closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts import ledger
+from alerts.alert import Handling, acknowledge, read_book
+from alerts.dispatch import Dispatcher
+from listener.control import Control
+from listener.mode import Action, Command
+from listener.records import DECISIONS, Sample, decode
+from tests.fakes.smtp import smtp_server
+from tests.fakes.webhook import webhook_server
+from tests.ops.test_dispatch import House, idle
+from tests.unit.telling_support import T0, people
+
+WHO = {"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with smtp_server() as smtp, webhook_server() as hook:
+        made = House(tmp_path, smtp, hook)
+        yield made
+        hook.stop.set()
+        for dispatcher in made.opened:
+            dispatcher.close()
+        made.bus.close()
+
+
+def say(house: House, action: Action, name: str = "", incident: str = "", **more: bool) -> str:
+    command = Command(
+        action=action, at=house.clock.now(), by="Nina", why="slukket", name=name, incident=incident, **more
+    )
+    return Control(house.bus).append(command).incidents[0]
+
+
+def open_two(house: House) -> tuple[str, str]:
+    return say(house, Action.OPEN, "Brann"), say(house, Action.OPEN, "Ras")
+
+
+def posts(*numbers: int) -> tuple[Sample, ...]:
+    return tuple(Sample(key=f"x:{n}", digest=f"digest {n}") for n in numbers)
+
+
+def fire(house: House, id_: str, incident: str, name: str, *numbers: int, **more: object) -> None:
+    house.fire(id_, incident=incident, incident_name=name, samples=posts(*numbers), posts=len(numbers), **more)
+
+
+def settle(house: House, dispatcher: Dispatcher) -> list[str]:
+    """Turn until nothing is under way; the alerts that were mailed so far, in order."""
+    idle(dispatcher, 4)
+    while dispatcher._outbox.busy:
+        idle(dispatcher, 1)
+    idle(dispatcher, 8)
+    return [mail.text.rpartition("varsel ")[2].split("\n")[0].strip() for mail in house.smtp.seen]
+
+
+def to(house: House, **span: float) -> None:
+    house.clock.advance_to(T0 + timedelta(**span))
+
+
+def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_once(house: House) -> None:
+    brann, ras = open_two(house)
+    dispatcher = house.dispatcher(people(WHO))
+    fire(house, "a1", brann, "Brann", 1, 2)
+    fire(house, "b1", ras, "Ras", 1, 2)
+    assert settle(house, dispatcher) == ["a1"]
+    assert "Brann, Ras (krisemodus)" in house.smtp.seen[0].text
+    to(house, minutes=5)
+    assert settle(house, dispatcher) == ["a1", "a1"]
+    acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "ser på det", house.clock.now())
+    settle(house, dispatcher)
+    double = read_book(house.bus).find("b1")
+    assert double.handled is not None
+    assert (double.handling, double.handled.by, double.handled.why) == (
+        Handling.ACKNOWLEDGED, "Kari", "acknowledged as a1",
+    )  # fmt: skip
+    to(house, hours=3)
+    assert settle(house, dispatcher) == ["a1", "a1"]
+    ledger.verify(house.records("decisions"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "more"),
+    [
+        ((1, 3), {}),
+        ((1, 2, 3), {}),
+        ((), {}),
+        ((1, 2), {"count": 28}),
+        ((1, 2), {"rule": "other"}),
+        ((1, 2), {"key": "wish"}),
+        ((1, 2), {"to": "ops"}),
+        ((1, 2), {"exercise": True}),
+    ],
+)
+def test_what_says_anything_of_its_own_is_told_by_itself(
+    house: House, numbers: tuple[int, ...], more: dict[str, object]
+) -> None:
+    brann, ras = open_two(house)
+    dispatcher = house.dispatcher(people({"duty": ["kari"], "ops": ["kari"]}))
+    fire(house, "a1", brann, "Brann", 1, 2)
+    fire(house, "b1", ras, "Ras", *numbers, **more)
+    assert sorted(settle(house, dispatcher)) == ["a1", "b1"]
+
+
+def test_one_incident_says_the_same_again_and_is_told(house: House) -> None:
+    brann, _ = open_two(house)
+    dispatcher = house.dispatcher(people(WHO))
+    fire(house, "a1", brann, "Brann", 1, 2)
+    fire(house, "a2", brann, "Brann", 1, 2)
+    assert settle(house, dispatcher) == ["a1", "a2"]
+
+
+def test_what_fires_after_the_answer_is_told_also_after_a_restart(house: House) -> None:
+    brann, ras = open_two(house)
+    dispatcher = house.dispatcher(people(WHO))
+    fire(house, "a1", brann, "Brann", 1, 2)
+    settle(house, dispatcher)
+    acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "", house.clock.now())
+    to(house, seconds=30)
+    dispatcher.close()
+    fire(house, "b1", ras, "Ras", 1, 2)
+    assert settle(house, house.dispatcher(people(WHO))) == ["a1", "b1"]
+
+
+def test_closing_one_incident_leaves_the_others_word_to_be_told_by_itself(house: House) -> None:
+    brann, ras = open_two(house)
+    dispatcher = house.dispatcher(people(WHO))
+    fire(house, "a1", brann, "Brann", 1, 2)
+    fire(house, "b1", ras, "Ras", 1, 2)
+    settle(house, dispatcher)
+    to(house, minutes=1)
+    say(house, Action.CLOSE, incident=brann)
+    told = settle(house, dispatcher)
+    assert (told.count("a1"), told.count("b1")) == (1, 1)
+    assert [state.id for state in read_book(house.bus).open()] == ["b1"]
+
+
+def test_closing_an_incident_closes_its_alerts_in_the_name_of_who_did_with_one_notice_to_each(house: House) -> None:
+    brann, _ = open_two(house)
+    who = people({"duty": ["kari", "ola"], "crisis_team": ["reserve"]})
+    dispatcher = house.dispatcher(who)
+    for number in range(3):
+        fire(house, f"a{number}", brann, "Brann", number, rule=f"rule_{number}")
+    settle(house, dispatcher)
+    assert len(house.told()) == 6
+    to(house, minutes=1)
+    say(house, Action.CLOSE)
+    settle(house, dispatcher)
+    assert sorted(house.told()[3:4] + [str(call.json["to"]) for call in house.hook.seen[3:]]) == [
+        "kari@sykehus.example", "ola",
+    ]  # fmt: skip
+    subject = house.smtp.seen[-1].message["Subject"]
+    assert subject == "TIL ORIENTERING: Brann er avsluttet av Nina kl. 03.01"
+    assert "Antall: 3" in house.smtp.seen[-1].text
+    assert house.hook.seen[-1].json["rule"] == "lyttepost.incident_closed"
+    closed = [state for state in read_book(house.bus).all() if state.handling is Handling.CLOSED]
+    assert {(s.id, s.handled.by, s.handled.why) for s in closed if s.handled} == {
+        (f"a{n}", "Nina", "the incident was closed: slukket") for n in range(3)
+    }
+    ledger.verify(house.records("decisions"))
+    before = len(house.told())
+    for hours in (1, 9):
+        to(house, hours=hours)
+        settle(house, dispatcher)
+    dispatcher.close()
+    settle(house, house.dispatcher(who))
+    assert len(house.told()) == before == 8
+    assert len([r for r in house.records("decisions") if decode(DECISIONS, r.value or b"").by == "Nina"]) == 3
+
+
+def test_a_person_who_answered_first_keeps_the_answer_and_hears_no_notice(house: House) -> None:
+    brann, _ = open_two(house)
+    dispatcher = house.dispatcher(people(WHO))
+    fire(house, "a1", brann, "Brann", 1)
+    settle(house, dispatcher)
+    acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "", house.clock.now())
+    say(house, Action.CLOSE)
+    assert settle(house, dispatcher) == ["a1"]
+    state = read_book(house.bus).find("a1")
+    assert state.handled is not None
+    assert (state.handling, state.handled.by) == (Handling.ACKNOWLEDGED, "Kari")
+
+
+def test_what_fires_after_the_closing_is_told_until_it_is_heard_and_no_longer(house: House) -> None:
+    brann, _ = open_two(house)
+    dispatcher = house.dispatcher(people(WHO))
+    say(house, Action.CLOSE)
+    to(house, seconds=2)
+    house.smtp.faults.append("451")
+    fire(house, "a1", brann, "Brann", 1)
+    assert settle(house, dispatcher) == []
+    assert read_book(house.bus).find("a1").handling is Handling.OPEN
+    to(house, seconds=8)
+    assert settle(house, dispatcher) == ["a1"]
+    assert read_book(house.bus).find("a1").handling is Handling.CLOSED
+    to(house, hours=1)
+    assert settle(house, dispatcher) == ["a1"]
+
+
+def test_trouble_with_telling_outlives_the_incident_in_which_it_was_found(house: House) -> None:
+    brann, _ = open_two(house)
+    house.smtp.always = "550"
+    dispatcher = house.dispatcher(people({"duty": ["kari"], "ops": ["ola"]}))
+    fire(house, "a1", brann, "Brann", 1)
+    settle(house, dispatcher)
+    to(house, seconds=20)
+    say(house, Action.CLOSE)
+    settle(house, dispatcher)
+    open_ = {state.alert.rule for state in read_book(house.bus).open()}
+    assert "lyttepost.contact_failed" in open_
+    assert "many_questions" not in open_
+
+
+def test_an_exercise_and_a_real_incident_that_one_command_closed_have_a_notice_each(house: House) -> None:
+    brann, ovelse = say(house, Action.OPEN, "Brann"), say(house, Action.OPEN, "Prøve", exercise=True)
+    dispatcher = house.dispatcher(people(WHO))
+    fire(house, "a1", brann, "Brann", 1)
+    fire(house, "b1", ovelse, "Prøve", 1, exercise=True)
+    settle(house, dispatcher)
+    to(house, minutes=1)
+    say(house, Action.CLOSE)
+    settle(house, dispatcher)
+    assert sorted(str(mail.message["Subject"]) for mail in house.smtp.seen[2:]) == [
+        "TIL ORIENTERING: Brann er avsluttet av Nina kl. 03.01",
+        "ØVELSE · TIL ORIENTERING: Prøve er avsluttet av Nina kl. 03.01",
+    ]
+
+
+RULES = ("questions-take-over", "story-spreads", "new-hashtag", "volume", "rumour")
+
+
+def storm(house: House, incidents: dict[str, str], since: datetime) -> None:
+    """Five rules say the same of both incidents, by standing tracks; one says something of one incident alone."""
+    for number, rule in enumerate(RULES):
+        for incident, name in incidents.items():
+            fire(house, f"{number}-{name}", incident, name, number, number + 10, rule=rule, first_seen=since)
+    fire(house, "own", list(incidents)[1], "Ras", 99, rule=RULES[0])
+
+
+def test_a_storm_over_two_incidents_is_few_mails_and_loses_nothing(house: House) -> None:
+    brann, ras = open_two(house)
+    dispatcher = house.dispatcher(people({"duty": ["kari"]}))
+    storm(house, {brann: "Brann", ras: "Ras"}, T0)
+    for minute in range(5):
+        to(house, minutes=minute)
+        mailed = settle(house, dispatcher)
+    # Without grouping, 11 alerts were 11 mails.
+    assert sorted(mailed) == [*(f"{number}-Brann" for number in range(5)), "own"]
+    assert all("Brann, Ras (krisemodus)" in mail.text for mail in house.smtp.seen if "varsel own" not in mail.text)
+    told, book = set(mailed), read_book(house.bus)
+    assert len(book.open()) == 11
+    for state in book.open():
+        assert state.id in told or f"{state.id[0]}-Brann" in told
+    for number in range(5):
+        acknowledge(house.bus, read_book(house.bus), f"{number}-Brann", "Kari", "", house.clock.now())
+    settle(house, dispatcher)
+    assert [state.id for state in read_book(house.bus).open()] == ["own"]
+    dispatcher.close()
+    to(house, minutes=12)
+    assert settle(house, house.dispatcher(people({"duty": ["kari"]})))[6:] == ["own"]
