@@ -57,6 +57,9 @@ TURN_SECONDS = 0.05
 FAILURES_KEPT = timedelta(hours=1)
 """Failures in a row of a channel are known to a new process so far back."""
 
+DOUBLES_WAIT = timedelta(seconds=1)
+"""While several incidents are open, a new alert waits so long for the same word of the others, to name them all."""
+
 CHAINED = ("decisions", "deliveries")
 
 
@@ -215,7 +218,12 @@ class Dispatcher:
 
     def _start(self) -> bool:
         started = False
-        for one in due(self._book, self._people, self._time.now(), self._flying):
+        now = self._time.now()
+        several = doubles.may_be_doubled(self._mode())
+        for one in due(self._book, self._people, now, self._flying):
+            fresh = one.state.step < 0 and now - one.state.fired_at < DOUBLES_WAIT
+            if fresh and one.state.alert.incident in several:
+                continue
             if not self._lead():
                 break
             room = self._outbox.room(one.contact.channel)

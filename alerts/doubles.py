@@ -50,6 +50,12 @@ def doubles_of(book: AlertBook, first: AlertState) -> tuple[AlertState, ...]:
     return tuple(state for state in found if first_of(book, state) is first)
 
 
+def may_be_doubled(state: State) -> frozenset[str]:
+    """The open incidents that are not the only one of their kind, exercise or real."""
+    marks = [incident.exercise for incident in state.open]
+    return frozenset(incident.id for incident in state.open if marks.count(incident.exercise) > 1)
+
+
 def _says_all_of(first: AlertState, double: AlertState) -> bool:
     mine, its = first.alert, double.alert
     rests_on = {sample.digest for sample in its.samples}

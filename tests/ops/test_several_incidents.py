@@ -10,13 +10,13 @@ import pytest
 
 from alerts import ledger
 from alerts.alert import Handling, acknowledge, read_book
-from alerts.dispatch import Dispatcher
+from alerts.dispatch import DOUBLES_WAIT, Dispatcher
 from listener.control import Control
 from listener.mode import Action, Command
 from listener.records import DECISIONS, Sample, decode
 from tests.fakes.smtp import smtp_server
 from tests.fakes.webhook import webhook_server
-from tests.ops.test_dispatch import House, idle
+from tests.ops.test_dispatch import House, idle, turn
 from tests.unit.telling_support import T0, people
 
 WHO = {"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}
@@ -54,6 +54,8 @@ def fire(house: House, id_: str, incident: str, name: str, *numbers: int, **more
 
 def settle(house: House, dispatcher: Dispatcher) -> list[str]:
     """Turn until nothing is under way; the alerts that were mailed so far, in order."""
+    idle(dispatcher, 2)
+    house.clock.advance(DOUBLES_WAIT)
     idle(dispatcher, 4)
     while dispatcher._outbox.busy:
         idle(dispatcher, 1)
@@ -107,6 +109,24 @@ def test_what_says_anything_of_its_own_is_told_by_itself(
     fire(house, "a1", brann, "Brann", 1, 2)
     fire(house, "b1", ras, "Ras", *numbers, **more)
     assert sorted(settle(house, dispatcher)) == ["a1", "b1"]
+
+
+def test_with_several_incidents_open_a_new_alert_waits_a_second_for_the_others_and_alone_it_does_not(
+    house: House,
+) -> None:
+    brann = say(house, Action.OPEN, "Brann")
+    say(house, Action.OPEN, "Prøve", exercise=True)
+    dispatcher = house.dispatcher(people(WHO))
+    fire(house, "a1", brann, "Brann", 1)
+    turn(dispatcher, lambda: len(house.smtp.seen) == 1)
+    ras = say(house, Action.OPEN, "Ras")
+    fire(house, "a2", brann, "Brann", 2)
+    idle(dispatcher)
+    assert len(house.smtp.seen) == 1
+    fire(house, "b2", ras, "Ras", 2)
+    settle(house, dispatcher)
+    assert len(house.smtp.seen) == 2
+    assert "Brann, Ras (krisemodus)" in house.smtp.seen[1].text
 
 
 def test_one_incident_says_the_same_again_and_is_told(house: House) -> None:
