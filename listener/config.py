@@ -258,6 +258,22 @@ def _note_lines(node: yaml.Node, loc: Loc, lines: dict[Loc, int]) -> None:
             _note_lines(value, (*loc, index), lines)
 
 
+LONGEST_PATH, LONGEST_NAME = 4_000, 255
+"""Bytes of a path and of each name in it, as Linux takes them."""
+
+
+def expanded(text: str | Path) -> Path:
+    """A path with `~` and `~user` filled in. Raises ValueError for one that can name nothing."""
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise ValueError(f"no user of this machine is meant by {path.partition('/')[0]!r}; write the whole path")
+    if "\0" in path:
+        raise ValueError("a path holds no NUL character")
+    if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(n)) > LONGEST_NAME for n in path.split("/")):
+        raise ValueError(f"too long a path: {LONGEST_PATH} bytes at most, and {LONGEST_NAME} for each name in it")
+    return Path(path)
+
+
 def packaged_config() -> Path:
     """The configuration that came with the program: inside the wheel, or beside the package in a checkout."""
     package = Path(str(files("listener")))
@@ -270,7 +286,10 @@ def config_dir(environ: Mapping[str, str] | None = None) -> Path:
     chosen = (os.environ if environ is None else environ).get("LYTTEPOST_CONFIG")
     if not chosen:
         return packaged_config()
-    folder = Path(chosen).expanduser()
+    try:
+        folder = expanded(chosen)
+    except ValueError as error:
+        raise ConfigError(f"LYTTEPOST_CONFIG: {error}") from None
     if not folder.is_dir():
         raise ConfigError(f"LYTTEPOST_CONFIG={folder}: no such folder; `lyttepost config init {folder}` makes it")
     return folder
@@ -379,10 +398,13 @@ def raw_settings() -> RawSettings:
 
 
 def data_dir(flag: str | None = None) -> Path:
-    """`--data`, else `LYTTEPOST_DATA`, else the platform's folder for state."""
+    """`--data`, else `LYTTEPOST_DATA`, else the platform's folder for state. Raises ConfigError."""
     chosen = flag or os.environ.get("LYTTEPOST_DATA")
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return expanded(chosen)
+        except ValueError as error:
+            raise ConfigError(f"{'--data' if flag else 'LYTTEPOST_DATA'}: {error}") from None
     from platformdirs import user_state_path
 
     return user_state_path("lyttepost", appauthor=False)

@@ -26,7 +26,7 @@ from listener.hosts import host_problem
 from listener.records import AuthorClass
 from listener.tariff import Budget, Prices, Tariff
 from listener.tracks import account_track
-from listener.tree import Duration, Tree, within
+from listener.tree import Duration, FilePath, Tree, within
 from listener.zone import DEFAULT_ZONE, find_zone
 
 SHOWN = frozenset({"host", "encryption", "from", "sender", "user", "texts"})
@@ -87,7 +87,7 @@ class ModeSettings(Tree):
 
 
 class RecordingSettings(Tree):
-    path: Path | None = None
+    path: FilePath | None = None
     speed: Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_known_speed)] = "1"
 
 
@@ -122,7 +122,7 @@ class XCountsSettings(Tree):
 class XSettings(Tree):
     base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.x.com"
     bearer_token: SecretStr | None = None
-    bearer_token_file: Path | None = None
+    bearer_token_file: FilePath | None = None
     reposts: bool = True
     counts: XCountsSettings = XCountsSettings()
     prices: Prices = Prices()
@@ -172,7 +172,7 @@ def _plain(handle: str) -> str:
 
 
 class PrivacySettings(Tree):
-    key_file: Path | None = None
+    key_file: FilePath | None = None
     named_accounts: NamedAccounts = NamedAccounts()
 
     @property

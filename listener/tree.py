@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from listener.config import expanded
 from listener.errors import ConfigError
 from listener.units import format_duration, parse_duration
 
@@ -43,6 +44,14 @@ def within(least: timedelta, most: timedelta) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+def _findable(path: Path) -> Path:
+    expanded(path)
+    return path
+
+
+FilePath = Annotated[Path, AfterValidator(_findable)]
+"""A path as it is written; what its `~` stands for is known to be there."""
 
 _UNITS: Final = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 _SIZE: Final = re.compile(r"(\d{1,12}) ?(KB|MB|GB)", re.IGNORECASE)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from listener.config import expanded
 from listener.hosts import host_problem, port_problem
 
 _PREFIX = r"[A-Za-z0-9_-]{1,40}"
@@ -54,6 +55,7 @@ def embedded_file(rest: str) -> str | None:
         raise ValueError("the path is not whole, and would be another in each folder; write embedded:/srv/x.db")
     if path.endswith("/") or not path.strip("/"):
         raise ValueError("embedded: names a folder; name a file in it, such as embedded:/srv/x.db")
+    expanded(path)
     return path
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from listener.errors import ConfigError
-from listener.tree import Duration, Size, Tree, read_secret, within
+from listener.tree import Duration, FilePath, Size, Tree, read_secret, within
 
 Mechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -27,9 +27,9 @@ class TlsSettings(Tree):
     """TLS is on when any of these is set; `enabled` alone trusts the system's authorities."""
 
     enabled: bool | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
 
     @property
     def on(self) -> bool:
@@ -50,7 +50,7 @@ class SaslSettings(Tree):
     mechanism: Mechanism = "SCRAM-SHA-512"
     username: str | None = Field(default=None, min_length=1)
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: FilePath | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> SaslSettings:

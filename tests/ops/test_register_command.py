@@ -92,7 +92,7 @@ def test_kind_incident_and_limit_narrow_it(machine: Machine) -> None:
     assert machine.run("register", "--kind", "smell").returncode == 2
     nothing = machine.run("register", "--incident", "nowhere-1")
     assert (nothing.returncode, nothing.stdout) == (2, "")
-    assert "Nothing is registered for nowhere-1." in nothing.stderr
+    assert "no incident has the id 'nowhere-1'" in nothing.stderr
 
 
 def test_without_authors_it_says_by_what_it_ranks(machine: Machine) -> None:

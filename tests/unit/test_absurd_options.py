@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from listener.bus import open_bus
+from listener.bus.topics import topic_specs
+from listener.clock import SystemClock
 from listener.config import raw_settings
+from listener.control import say_presence
 from listener.crash import CrashPoint
 from listener.errors import UsageError
+from listener.mode import Presence
+from listener.settings import Settings
 from lyttepost import app
 
 HUGE = "99999999999999999999"
@@ -76,6 +84,32 @@ def test_an_absurd_value_is_usage(home: Path, words: str) -> None:
     assert isinstance(done.exception, SystemExit), done.exception
     assert done.exit_code == 2, done.output
     assert done.output.strip()
+
+
+@pytest.mark.parametrize("value", ["~nobody-here/a", f"/{'a' * 300}", "/dev/null", "/dev/null/a"])
+@pytest.mark.parametrize("name", ["LYTTEPOST_CONFIG", "LYTTEPOST_DATA"])
+@pytest.mark.parametrize("words", ["mode", "config check", "alerts", "doctor --timeout 1"])
+def test_a_folder_that_can_be_none_is_configuration(
+    home: Path, monkeypatch: pytest.MonkeyPatch, words: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = called(words, home)
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == 4 or words.startswith("doctor")
+    assert any(told in done.output for told in (name, value)), done.output
+
+
+def test_commands_that_show_what_processes_bring_say_that_none_runs(home: Path) -> None:
+    with closing(open_bus("embedded:", home / "data", SystemClock())) as bus:
+        bus.ensure(topic_specs(1, Settings().retention.keep()))
+        for words in ("alerts", "register", "gaps"):
+            assert "Nothing runs here: start `lyttepost run`" in called(words, home).stderr
+            assert "Nothing runs here" not in called(f"{words} --json", home).stdout
+        there = Presence(process="a", roles=("listener",), host="h", pid=1, epoch=-1, at=SystemClock().now())
+        say_presence(bus, there)
+        assert "No process with the role alerts runs" in called("gaps", home).stderr
+        say_presence(bus, replace(there, roles=("listener", "alerts"), at=SystemClock().now()))
+        assert "runs" not in called("alerts", home).stderr
 
 
 @pytest.mark.parametrize(
