@@ -79,9 +79,9 @@ def check(data: Data = None) -> None:
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Write a complete configuration to change: then set LYTTEPOST_CONFIG to the folder."""
-    if folder.exists() and any(folder.iterdir()):
-        raise Refused(f"{folder}: is not empty; nothing was written")
     try:
+        if folder.exists() and any(folder.iterdir()):
+            raise Refused(f"{folder}: is not empty; nothing was written")
         shutil.copytree(packaged_config(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo"))
     except OSError as error:
         raise Refused(f"{folder}: cannot be written: {error.strerror}") from None

@@ -132,12 +132,18 @@ def copy_(
     bus.partitions as told, and start the processes: they go on where they were.
     """
     from listener.bus import open_bus
+    from listener.bus.address import check_url
     from listener.bus.topics import topic_specs
     from listener.config import data_dir
     from listener.copying import copy
     from listener.settings import load_settings
 
     settings, clock, folder = load_settings(), SystemClock(), data_dir(data)
+    for name, url in (("--from", source), ("--to", target)):
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
     if source.rstrip("/") == target.rstrip("/"):
         raise UsageError("--from and --to name the same bus")
     specs = {spec.name: spec for spec in topic_specs(settings.bus.partitions, settings.retention.keep())}

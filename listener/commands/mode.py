@@ -238,6 +238,7 @@ def _switch(
     control = Control(bus)
     if command.incident:
         _require_open(control.refresh(), command.incident)
+        _mind_dropped(control.state, command)
     if command.add:
         state = control.refresh()
         after = apply(state, state.epoch + 1, encode_command(command))
@@ -302,6 +303,15 @@ def _mind_sources(bus: Bus, clock: Clock, command: Command, anyway: bool) -> Non
                 "--anyway"
             )
         say(f"{track!r} {why}: expect posts about anything")
+
+
+def _mind_dropped(state: State, command: Command) -> None:
+    """Of a track that is not there, dropping changes nothing: whoever asks for it means another."""
+    its = state.incidents[command.incident].tracks
+    there = {track.casefold() for track in its}
+    for track in command.drop:
+        if track.casefold() not in there:
+            say(f"{track!r} is none of its tracks: {', '.join(its) or 'none'} (standing ones are in tracks.yaml)")
 
 
 def _require_open(state: State, incident: str) -> None:

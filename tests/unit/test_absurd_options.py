@@ -53,6 +53,8 @@ ABSURD = [
     ),
     "bus read nothing",
     "bus copy --from embedded: --to embedded:",
+    "bus copy --from kafkaa://a --to embedded:",
+    "bus copy --from embedded: --to kafka://a:0",
     "gaps --source nobody",
     "alerts show nobody",
     "alerts ack nobody",
@@ -97,6 +99,32 @@ def test_a_folder_that_can_be_none_is_configuration(
     assert isinstance(done.exception, SystemExit), done.exception
     assert done.exit_code == 4 or words.startswith("doctor")
     assert any(told in done.output for told in (name, value)), done.output
+
+
+def test_a_configuration_is_not_written_where_a_file_is(home: Path) -> None:
+    done = called("config init FILE", home)
+    assert done.exit_code == 3
+    assert "cannot be written" in done.output
+
+
+def test_dropping_a_track_that_is_not_there_names_those_that_are(home: Path) -> None:
+    called("mode crisis --name a --track brann --why x --no-wait", home)
+    done = called("mode change --incident a-0 --drop-track bran --why x --no-wait", home)
+    assert done.exit_code == 0
+    assert "'bran' is none of its tracks: brann" in done.stderr
+
+
+def test_config_check_finds_and_tells_what_type_and_file_say(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = called("config check", home)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.endswith("all as it should be\n")
+    monkeypatch.setenv("LYTTEPOST_X__BEARER_TOKEN_FILE", str(home))
+    monkeypatch.setenv("LYTTEPOST_SOURCES__RECORDING__PATH", str(home))
+    raw_settings.cache_clear()
+    done = called("config check", home)
+    assert (done.exit_code, done.stdout) == (4, "")
+    for name in ("LYTTEPOST_X__BEARER_TOKEN", "LYTTEPOST_SOURCES__RECORDING__PATH"):
+        assert f"{name}: " in done.stderr
 
 
 def test_commands_that_show_what_processes_bring_say_that_none_runs(home: Path) -> None:
