@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from listener.commands import Data, out, out_json, say
 from listener.config import config_dir, data_dir, load_yaml, packaged_config, raw_settings
 from listener.errors import ConfigError, Refused, UsageError
+from listener.units import format_duration
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from alerts.rules.spec import RuleSpec
+    from listener.config import RawSettings
 
 app = typer.Typer(help="Look at the configuration, check it, copy it.", no_args_is_help=True)
 
@@ -46,6 +53,7 @@ def check(data: Data = None) -> None:
     raw = raw_settings()
     folder = raw.folder
     problems: list[str] = []
+    kept: list[timedelta] = []
 
     def tried(read: Callable[[], object]) -> None:
         try:
@@ -58,9 +66,12 @@ def check(data: Data = None) -> None:
         problems.extend(references(specs, folder / "people.yaml"))
         for spec in specs:
             problems.extend(judge_examples(spec))
+        if kept:
+            _mind_memory(raw, kept[0], specs)
 
     def settings() -> None:
         typed = load_settings(raw)
+        kept.append(typed.retention.content)
         problems.extend(mistakes(raw, typed, data_dir(data)))
         for doubt in doubts(raw, typed, load_standing(load_yaml(folder / "tracks.yaml"))):
             say(f"lyttepost: {doubt}")
@@ -74,6 +85,18 @@ def check(data: Data = None) -> None:
     if problems:
         raise ConfigError("\n".join(problems))
     out(f"{folder}: all as it should be")
+
+
+def _mind_memory(raw: RawSettings, kept: timedelta, specs: Sequence[RuleSpec]) -> None:
+    """A rule that starts anew reads its window from the bus again, as far as content is kept."""
+    spans = {spec.name: spec.span for spec in specs if spec.span is not None}
+    name = max(spans, key=lambda name: spans[name], default=None)
+    if name is not None and spans[name] > kept:
+        told = (
+            f"is kept for {format_duration(kept)}, but the rule {name} looks {format_duration(spans[name])} back, and "
+            "forgets at a restart what is gone; keep it longer, or shorten the rule"
+        )
+        say(f"lyttepost: {raw.error(('retention', 'content'), told)}")
 
 
 @app.command()

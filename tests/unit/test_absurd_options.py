@@ -127,6 +127,16 @@ def test_config_check_finds_and_tells_what_type_and_file_say(home: Path, monkeyp
         assert f"{name}: " in done.stderr
 
 
+def test_content_that_goes_before_a_rule_has_looked_at_it_is_doubted(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LYTTEPOST_RETENTION__CONTENT", "1h")
+    raw_settings.cache_clear()
+    done = called("config check", home)
+    assert done.exit_code == 0
+    assert "LYTTEPOST_RETENTION__CONTENT: is kept for 1h, but the rule " in done.stderr
+
+
 def test_commands_that_show_what_processes_bring_say_that_none_runs(home: Path) -> None:
     with closing(open_bus("embedded:", home / "data", SystemClock())) as bus:
         bus.ensure(topic_specs(1, Settings().retention.keep()))
