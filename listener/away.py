@@ -93,8 +93,11 @@ class Away:
 
     def told(self) -> str | None:
         """For /readyz."""
-        if self._spool is None or self.why is None:
+        if self._spool is None:
             return None
+        if self.why is None:
+            left = f"{self._spool.left >> 10} KiB that were kept on disk are brought to it"
+            return f"the bus is back; {left}" if self._spool.waits else None
         kept = f"{self._spool.size >> 10} KiB are kept on disk"
         return f"{self.why}; heard all the same: {kept}" + ("; THE BOUND IS REACHED" if self._lost else "")
 
@@ -195,7 +198,7 @@ class Away:
     def _show(self) -> None:
         if self._spool is not None:
             oldest = self._spool.oldest
-            self._metrics.spool_bytes.labels(self._source).set(self._spool.size)
+            self._metrics.spool_bytes.labels(self._source).set(self._spool.left)
             self._metrics.spool_limit.labels(self._source).set(self._spool.limit)
             self._metrics.spool_oldest.labels(self._source).set(nan if oldest is None else oldest.timestamp())
 

@@ -168,6 +168,7 @@ class Listen:
     def _bring(self) -> bool:
         """What was kept, before anything else; the source holds meanwhile what it says."""
         self._tend()
+        self._part.problem(self._away.told())
         try:
             missed = self._away.bring(self.name, self._lease, self._part.beat)
         except BusError as error:

@@ -79,6 +79,11 @@ class Spool:
         return self._drained < self.size
 
     @property
+    def left(self) -> int:
+        """Bytes that wait."""
+        return self.size - self._drained
+
+    @property
     def oldest(self) -> datetime | None:
         """When the first thing that waits was kept."""
         return self._oldest if self.waits else None

@@ -51,6 +51,10 @@ def test_a_broker_that_is_dead_for_minutes_is_a_few_lines_in_the_log_of_each_pro
         "BUS__URL": f"{lone.url}?prefix=log", "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN
     })  # fmt: skip
     running = {role: house.start("--role", role) for role in ROLES}
+    # A week of counts that is in its hands when the bus goes away would take a while to be brought to it.
+    until(
+        lambda: running["listener"].metric("lyttepost_source_counted_timestamp_seconds") > 0, 90, "the week is counted"
+    )
     words = ("--name", "Granvik", "--track", "granvik", "--why", "prøve", "--no-wait", "--lookback", "0s")
     done = house.command("mode", "crisis", *words)
     assert done.returncode == 0, done.stderr
