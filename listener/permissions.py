@@ -50,7 +50,7 @@ def create_private(path: Path) -> bool:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     except FileExistsError:
-        if not path.exists():
+        if not os.path.exists(path):
             raise OSError(errno.ENOENT, "it is a link that leads nowhere; is a disk not mounted?", str(path)) from None
         return False
     return True

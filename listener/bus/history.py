@@ -46,7 +46,7 @@ class ClusterHistory:
         )
 
     def remember(self) -> None:
-        if self._folder.is_dir() and not self.is_remembered():
+        if os.path.isdir(self._folder) and not self.is_remembered():
             with suppress(OSError):
                 _write(self._folder / NAME, {**(_read(self._folder / NAME) or {}), self._key: new_id()})
 
@@ -58,7 +58,7 @@ class History:
         self._path = path
         self._folder = folder
         # A data folder that is not there is made by who runs there, not by who looks.
-        self._folders = dict.fromkeys([path.parent, *([folder] if folder.is_dir() else [])])
+        self._folders = dict.fromkeys([path.parent, *([folder] if os.path.isdir(folder) else [])])
 
     def ids(self) -> set[str]:
         """The ids under which this log is remembered; none when there was none, `UNREADABLE` among them."""
@@ -77,7 +77,7 @@ class History:
             why += [f"{path.name} is there" for path in beside if _size(path)]
         if not why:
             return None
-        what = "is missing" if not self._path.exists() else "is empty"
+        what = "is empty" if os.path.exists(self._path) else "is missing"
         return Refused(f"{self._path}: the log {what}, but there was one ({'; '.join(why)}); {WAY_OUT}")
 
     def another(self, id_: str) -> Refused:
