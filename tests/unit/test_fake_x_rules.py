@@ -258,7 +258,9 @@ def test_a_scenario_counts_its_seconds_from_its_start() -> None:
     assert [(s.at, s.verb or "post") for s in steps] == [(-60.0, "post"), (2.0, "post"), (5.0, "reset")]
 
 
-@pytest.mark.parametrize("line", ["[]", "{", '{"do": "explode"}', '{"at": 1}', '{"at": "nå", "text": "x"}'])
+@pytest.mark.parametrize(
+    "line", ["[]", "{", '{"do": "explode"}', '{"at": 1}', '{"at": "nå", "text": "x"}', "[" * 100_000]
+)
 def test_a_scenario_that_will_not_do_is_refused_with_its_line(line: str) -> None:
     with pytest.raises(BadScenario, match=r"^fil\.jsonl:2: "):
         steps_of(['{"text": "x"}', line], "fil.jsonl")

@@ -62,7 +62,7 @@ def steps_of(lines: Iterable[str], name: str = "scenario") -> list[Step]:
                 raise ValueError("neither a command ('do') nor a post ('text')")
             if "do" in item and item["do"] not in (*verbs(), "start"):
                 raise ValueError(f"no such command: {item['do']}; there are: {', '.join(verbs())}")
-        except (ValueError, TypeError, AttributeError) as wrong:
+        except (ValueError, TypeError, AttributeError, RecursionError) as wrong:
             raise BadScenario(f"{where}: {wrong}") from None
     zero = _zero(raw)
     steps = []
