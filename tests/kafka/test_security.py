@@ -7,8 +7,9 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from broker import Cluster, brokers
 from certificates import authority, signed
 
 from listener.bus import Message, TopicPartition, open_bus
+from listener.bus.kafka.cluster import LOGIN_SECONDS
 from listener.bus.kafka_settings import KafkaSettings
 from listener.bus.topics import TOPICS
 from listener.clock import SystemClock
@@ -53,6 +55,12 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guarded(apache_kafka: None, vault: Path) -> Iterator[Cluster]:
     """A broker that wants a password at one port and a certificate at another."""
+    with guarding(vault) as cluster:
+        yield cluster
+
+
+@contextmanager
+def guarding(vault: Path, **more: object) -> Iterator[Cluster]:
     login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
     settings: Mapping[str, object] = {
         "ssl.keystore.type": "PEM",
@@ -63,6 +71,7 @@ def guarded(apache_kafka: None, vault: Path) -> Iterator[Cluster]:
         "listener.name.scram.scram-sha-256.sasl.jaas.config": login,
         "listener.name.scram.scram-sha-512.sasl.jaas.config": login,
         "listener.name.mtls.ssl.client.auth": "required",
+        **more,
     }
     listeners = {"SCRAM": "SASL_SSL", "MTLS": "SSL"}
     with brokers(1, settings, listeners=listeners, users={USER: PASSWORD}) as cluster:
@@ -128,6 +137,24 @@ def test_who_is_not_let_in_is_told_why_and_no_secret_with_it(
     assert caught.value.exit_code == 4
     for secret in (WRONG, PASSWORD):
         assert secret not in str(caught.value) + caplog.text
+
+
+def test_a_broker_that_is_slow_to_refuse_is_not_taken_for_one_that_is_away(
+    apache_kafka: None, vault: Path, tmp_path: Path
+) -> None:
+    """It says no after five seconds: later than a cluster that has let us in may be silent."""
+    kafka = settings(tls={"ca_file": vault / "ca.pem"}, sasl=sasl(WRONG))
+    with guarding(vault, **{"connection.failed.authentication.delay.ms": 5_000}) as slow:
+        with pytest.raises(LyttepostError) as caught:
+            there_and_back(slow.addresses("SCRAM"), kafka, tmp_path)
+        assert caught.value.exit_code == 4
+        assert "bus.kafka.sasl" in str(caught.value)
+        slow.stop(1)
+        began = time.monotonic()
+        with pytest.raises(LyttepostError) as caught:
+            there_and_back(slow.addresses("SCRAM"), kafka, tmp_path)
+        assert caught.value.exit_code == 1
+        assert time.monotonic() - began < LOGIN_SECONDS, "nobody is there: not asked once more"
 
 
 def test_a_wrong_password_ends_a_command_with_the_code_for_configuration(

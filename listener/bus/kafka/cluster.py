@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,8 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 4.0
 """A cluster that has not answered in this time counts as away."""
+LOGIN_SECONDS = 10.0
+"""So long is a cluster given, once more, that takes our connection, must let us in and has never answered us."""
 ADMIN_SECONDS = 2.0
 """So long an answer of one broker is waited for before another is asked."""
 RETRY_SECONDS = 0.05
@@ -81,6 +84,8 @@ class Cluster:
         self.written = 0
         """Grows with every write of this process, so that its readers see at once what it wrote."""
         self._security = settings.client()
+        self._answered = self._security["security_protocol"] == "PLAINTEXT"
+        """It has let us in before, or lets everybody in: from now on silence is silence."""
         self._lock = threading.Lock()
         self._admin: KafkaAdminClient | None = None
 
@@ -114,6 +119,19 @@ class Cluster:
 
     def make(self, what: str, factory: Callable[..., T], **options: Any) -> T:
         """A client, connected. Raises ConfigError when the cluster refuses us, BusError when it is away."""
+        try:
+            made = self._make(what, factory, options)
+        except BusError:
+            # A login is several answers, and whoever is slow to give the last one may be about to say no.
+            if self._answered or not self._accepts():
+                raise
+            patience = round(LOGIN_SECONDS * 1000)
+            patient = {**options, "bootstrap_timeout_ms": patience, "request_timeout_ms": patience}
+            made = self._make(what, factory, patient)
+        self._answered = True
+        return made
+
+    def _make(self, what: str, factory: Callable[..., T], options: Mapping[str, Any]) -> T:
         self.check_open()
         begun: list[KafkaNetClient] = []
 
@@ -129,6 +147,17 @@ class Cluster:
                 for client in begun:
                     client.close()
                 raise self.explain(heard.reason(error), what) from None
+
+    def _accepts(self) -> bool:
+        """Whether any of the brokers takes a connection, be it only that."""
+        for address in self.hosts.split(","):
+            host, _, port = address.rpartition(":")
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=ADMIN_SECONDS).close()
+            except (OSError, ValueError, OverflowError):
+                continue
+            return True
+        return False
 
     def admin(self) -> KafkaAdminClient:
         with self._lock:
