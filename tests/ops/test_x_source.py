@@ -335,8 +335,9 @@ def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: House) -> None:
     settle(crisis)
     tries = [r.at for r in fast.fake.requests("/search/stream", "GET") if r.status == 503]
     waits = [(b - a).total_seconds() for a, b in pairwise(tries)]
-    assert waits[0] >= 5
-    assert all(later > 1.5 * earlier for earlier, later in pairwise(waits))
+    # Never sooner than X asks; later is this machine's business.
+    assert waits
+    assert all(wait >= 5 * 2**number for number, wait in enumerate(waits)), waits
 
 
 def test_429_waits_until_x_says(fast: Town, crisis: House) -> None:
