@@ -206,7 +206,7 @@ class Matcher:
             if post.author is not None and post.author.handle:
                 handles.add(post.author.handle.lower())
             if post.quoted is not None:
-                handles.update(handles_in(post.quoted.text))
+                handles.update((*handles_in(post.quoted.text), *post.quoted.handles))
             parts += [f"@{handle} " for handle in handles]
         return "".join(parts)
 

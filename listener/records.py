@@ -112,6 +112,7 @@ class Quoted(Model):
 
     text: str
     hashtags: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
     place: str | None = None
 
 

@@ -122,7 +122,8 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
         # X cuts a repost's own text at 140 characters; the original beside it is whole.
         text = f"RT @{name}: {body}" if name else body
         handles |= dict(_mentions(entities))
-    quoted = _quoted(refs.get("quoted") or dict(_references(original or {})).get("quoted"), includes, handles)
+    # What a reposted post quotes comes with the repost only if X sends it so.
+    quoted = _quoted(refs.get("quoted") or dict(_references(original or {})).get("quoted"), includes)
     for user in _addressed(raw, includes, refs):
         if handle := includes.handle(user):
             handles[handle.lower()] = user
@@ -280,22 +281,21 @@ def _mentions(entities: Any) -> Iterator[tuple[str, str]]:
             yield name.lower(), user
 
 
-def _quoted(post_id: str | None, includes: Includes, handles: dict[str, str]) -> Quoted | None:
-    """What a post quotes, where the answer holds it; whom it names is added to `handles`. One that is odd is left out:
-    the post itself is whole without it."""
+def _quoted(post_id: str | None, includes: Includes) -> Quoted | None:
+    """What a post quotes, where the answer holds it. One that is odd is left out: the post is whole without it."""
     raw = includes.posts.get(post_id or "")
     if raw is None:
         return None
     try:
         text, entities = _full_text(raw)
-        place = includes.places.get(as_text(_in(raw.get("geo"), "place_id")) or "", {}).get("full_name")
-        tags = texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text)
-        quoted = Quoted(text=text, hashtags=tags, place=as_text(place))
+        return Quoted(
+            text=text,
+            hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text),
+            handles=tuple(dict(_mentions(entities))),
+            place=as_text(includes.places.get(as_text(_in(raw.get("geo"), "place_id")) or "", {}).get("full_name")),
+        )
     except (Unusable, ValidationError):
         return None
-    for name, user in _mentions(entities):
-        handles.setdefault(name, user)
-    return quoted
 
 
 def _addressed(raw: Raw, includes: Includes, refs: Mapping[str, str]) -> Iterator[str]:

@@ -86,7 +86,7 @@ def reason_of(body: Any) -> str | None:
     Nothing else of the answer is told: what X repeats of a request may be anybody's words.
     """
     title = body.get("title") if isinstance(body, Mapping) else None
-    shown = "".join(c if c.isprintable() else " " for c in title[:LONGEST]).strip() if isinstance(title, str) else ""
+    shown = cleaned(title) if isinstance(title, str) else ""
     ours = named_in(body)
     names: dict[str, None] = {}
     for error in _errors(body):
@@ -96,6 +96,11 @@ def reason_of(body: Any) -> str | None:
                 names[f"{name}={','.join(few)}" if few else name] = None
     told = ", ".join(list(names)[:3])
     return f"{shown or 'no title'} ({told})" if told else shown or None
+
+
+def cleaned(text: str, most: int = LONGEST) -> str:
+    """X's words as they may stand in a log or on a terminal: one short line."""
+    return "".join(c if c.isprintable() else " " for c in text[:most]).strip()
 
 
 def _errors(body: Any) -> Iterator[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from listener.clock import Clock
+from listener.x.asked import cleaned
 from listener.x.backoff import Backoff, Schedule
 from listener.x.client import DENIED, Api, Trouble, XError
 from listener.x.rules import TAG, Changes, Rule, RuleAtX, compile_rules, reconcile
@@ -238,8 +239,8 @@ def why(error: Mapping[str, Any]) -> str:
     """X's reason for refusing a rule. It speaks of our rule and of nobody's post."""
     details = error.get("details")
     if isinstance(details, list) and details:
-        return "; ".join(str(detail) for detail in details[:2])[:200]
-    return str(error.get("detail") or error.get("title") or "refused")[:200]
+        return cleaned("; ".join(str(detail) for detail in details[:2]), 200)
+    return cleaned(str(error.get("detail") or error.get("title") or "refused"), 200)
 
 
 def check_rules(api: Api, tracks: Iterable[str], *, reposts: bool = True) -> dict[str, str | None]:

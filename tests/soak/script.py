@@ -94,9 +94,13 @@ def _kill_in_silence(rng: random.Random) -> tuple[float, list[Step]]:
 
 
 def _revoked(rng: random.Random) -> tuple[float, list[Step]]:
-    """The key is refused; a person sees to it and restarts."""
+    """The key is refused for everything; a person sees to it and restarts, though by then it may be heard again."""
     return 420.0, [Step(0, "refuse", {"status": 401, "on": "all", "seconds": 90}), Step(1, "reset"),
                    Step(150, "restart")]  # fmt: skip
+
+
+def _field_refused(rng: random.Random) -> tuple[float, list[Step]]:
+    return 60.0, [Step(0, "refuse_field", {"parameter": "user.fields", "value": "verified_type"}), Step(1, "reset")]
 
 
 def _rules_lost(rng: random.Random) -> tuple[float, list[Step]]:
@@ -161,6 +165,9 @@ FAULTS: Final[dict[str, Make]] = {
     "unmatched": _do("unmatched", count=5, lasts=0),
     "track added": lambda rng: (60.0, [Step(0, "track")]),
     "key revoked": _revoked,
+    "401 once": _cut_and("refuse", 0, on="stream", status=401, times=1, lasts=60),
+    "403 everywhere": _cut_and("refuse", 90, on="all", status=403, lasts=330),
+    "a field refused": _field_refused,
     "kill": _kill,
     "kill again": _kill,
     "kill while filling": _kill_while_filling,

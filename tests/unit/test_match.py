@@ -73,6 +73,7 @@ def test_a_phrase_is_not_found_in_other_words(text: str) -> None:
         ("#nes", Quoted(text="Se her", hashtags=("Nes",)), True),
         ("#nes", Quoted(text="Se #Nes"), True),
         ("@fjordbysyk", Quoted(text="spør @FjordbySyk"), True),
+        ("@fjordbysyk", Quoted(text="spør dem", handles=("fjordbysyk",)), True),
         ("place:Nes", Quoted(text="her", place="Nes, Fjordby"), True),
         ("place:Nes", Quoted(text="ute på Nes"), True),
         ("se dette nå", Quoted(text="nå"), False),

@@ -124,13 +124,24 @@ def parsed(**more: Any) -> Post:
     return item
 
 
-def test_what_a_post_of_x_quotes_comes_with_it_and_whom_that_names() -> None:
+def test_what_a_post_of_x_quotes_comes_with_it() -> None:
     post = parsed(text="Herregud, se her", referenced_tweets=[{"type": "quoted", "id": "5"}])
     assert post.quoted == Quoted(text="Lang melding <3", hashtags=("nes",))
     assert post.text == "Herregud, se her"
     assert parsed().quoted is None
     assert parsed(referenced_tweets=[{"type": "quoted", "id": "404"}]).quoted is None
     assert parsed(referenced_tweets=[{"type": "replied_to", "id": "5"}]).quoted is None
+
+
+def test_whom_a_quoted_post_names_is_no_account_of_the_post_that_quotes_it() -> None:
+    """X neither sends nor bills it."""
+    raw = answer(referenced_tweets=[{"type": "quoted", "id": "6"}])
+    named = {"mentions": [{"username": "Ola_N", "id": "12"}]}
+    raw["includes"]["tweets"] = [{"id": "6", "text": "spør dem", "author_id": "8", "entities": named}]
+    (post,) = parse_answer(raw, "x")
+    assert isinstance(post, Post)
+    assert post.quoted == Quoted(text="spør dem", handles=("ola_n",))
+    assert post.handles == {"fjordbyunivsyk": "8"}
 
 
 @pytest.mark.parametrize("odd", [{}, {"text": 7}, {"text": ""}, {"text": "a", "entities": "b"}, {"text": "\ud800"}])
