@@ -66,6 +66,7 @@ _BREAK = re.compile(
 )
 _LEAD = re.compile(r"[\W_]*(?:(?:RT\b|#\w+)[\W_]*)*")
 _GAP = re.compile(r"[\W_]*")
+_SPACE = re.compile(r"\s*")
 _HEAD = re.compile(r"\s*(?:RT @\w+:\s*)?(?=[A-ZÆØÅ@#])([^:.!?\n]{2,60}?)(?::\s|\s[–—|]\s)")
 _ENDS_SENTENCE = frozenset(".!?…\n")
 _ANYWHERE, _START, _CLAUSE, _HEAD_SITE = At.ANYWHERE, At.START, At.CLAUSE, At.HEAD
@@ -107,17 +108,17 @@ class _Layout:
         """`start` and `end` are those of a phrase with its spaces, in the folded text."""
         if site is _START or site is _CLAUSE:
             if self._starts is None:
-                self._starts = {_LEAD.match(self._bare, bound).end() for bound in self._bounds}  # type: ignore[union-attr]
+                self._starts = _ends(_LEAD, self._bare, self._bounds)
             if start in self._starts:
                 return True
             if site is _START:
                 return False
             if self._clauses is None:
-                self._clauses = {_GAP.match(self._bare, place).end() for place in self._breaks}  # type: ignore[union-attr]
+                self._clauses = _ends(_GAP, self._bare, self._breaks)
             return start in self._clauses
         index = self.sentence(start) + 1
         stop = self._bounds[index] if index < len(self._bounds) else len(self._text)
-        return not self._folded[end - 1 : stop + 1].strip()
+        return _SPACE.match(self._folded, end - 1, stop + 1).end() == min(stop + 1, len(self._folded))  # type: ignore[union-attr]
 
     def open_after(self, end: int) -> None:
         """What follows the phrase that ends here counts as the start of a sentence too."""
@@ -128,6 +129,18 @@ class _Layout:
         """The words of the post that a phrase found in the folded text touches."""
         first = start if self._folded[start] == " " else self._folded.rfind(" ", 0, start)
         return self._text[first : self._folded.find(" ", end - 1) - 1]
+
+
+def _ends(pattern: re.Pattern[str], text: str, places: list[int]) -> set[int]:
+    """Where a pattern that always matches ends from each of these places, which rise. No part is read twice: what
+    reaches the next place goes on as from there."""
+    ends: set[int] = set()
+    after, reached = len(text), len(text)
+    for place in reversed(places):
+        end = pattern.match(text, place, after).end()  # type: ignore[union-attr]
+        reached, after = (reached if end == after else end), place
+        ends.add(reached)
+    return ends
 
 
 class KindCues:
@@ -186,10 +199,11 @@ class KindCues:
         for index in layout.asking:
             sentences.setdefault(index, {}).update(dict.fromkeys(self._asking, (-1, -1)))
         post = {group for here in sentences.values() for group in here}
+        asking = set(layout.asking)
         rules, held = self._rules, []
         given: set[int] = set()
         for index, here in sentences.items():
-            asks = index in layout.asking
+            asks = index in asking
             for group, (start, end) in here.items():
                 rule = rules[group]
                 if rule is not None and group not in given and rule.holds(here, post, asks):

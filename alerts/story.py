@@ -29,8 +29,8 @@ ENOUGH_REPOSTED = 20
 
 _REPOST = re.compile(r"\b(?:RT|MT)\s*@\w+\s*:?\s*|(?<!\w)[\"“”«]\s*@\w+\s*:\s*")
 _IS_REPOST = re.compile(r"\s*(?:(?:RT|MT)\s*@\w|[\"“”«]\s*@\w+\s*:)")
-_CUT = re.compile(r"(?:…|\.\.+)\s*(?:https?:?\S*|[\"”»])?\s*$")
-_DROPPED = re.compile(r"(?:https?://|www\.)\S*|\b(?:via|cc|h/t)\s+@\w+|@\w+|&\w+;|‹[^›]*›", re.IGNORECASE)
+_CUT = re.compile(r"(?:…|(?<!\.)\.\.++)\s*+(?:https?:?\S{0,256}+|[\"”»])?\s*+$")
+_DROPPED = re.compile(r"(?:https?://|www\.)\S*|\b(?:via|cc|h/t)\s+@\w+|@\w+|&\w+;|‹[^‹›]*›", re.IGNORECASE)
 _LEAD = re.compile(r"\W*(?:[^\W\d_]+[\s,]+){0,3}[^\W\d_]+\s?:\s+")
 _HASHTAG = re.compile(r"#\w+")
 _WORD = re.compile(r"[^\W_]+")

@@ -21,6 +21,8 @@ _AT_NAME = re.compile(
     rf"(?P<name>[\w{_MARKS}]+(?:[.-]+(?!https?:)[\w{_MARKS}]+)*)(?:@(?P<server>[\w-]+(?:\.[\w-]+)+))?"
 )
 _CUT = re.compile(r"[.-]+")
+_LONGEST = 512
+"""Characters of a name; no platform knows longer ones."""
 
 _X_WORDS = "i|home|search|hashtag|intent|share|explore|settings|messages|notifications|compose|login|tos|privacy|about"
 _ON_X = rf"(?!(?:{_X_WORDS})\b)(?P<name>\w+)(?P<status>/status(?:es)?/\d+)?"
@@ -34,7 +36,7 @@ _PROFILES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("instagram.com", r"(?:stories/)?(?!(?:p|reels?|tv|explore|stories|accounts)\b)(?P<name>\w[\w.]*)"),
         (
             "facebook.com",
-            r"(?:people/(?P<person>[^\s/?#]+(?:/\d+)?)|profile\.php\?(?:[^\s#]*?&)?id=(?P<id>\d+)"
+            r"(?:people/(?P<person>[^\s/?#]+(?:/\d+)?)|profile\.php\?(?:[^\s#]{0,256}?&)?id=(?P<id>\d+)"
             r"|(?!(?:groups|events|watch|photo|permalink|story|share|sharer|reel|hashtag|pages|profile|people|help"
             r"|login|plugins|dialog|media|marketplace)\b)(?P<name>\w[\w.-]*))",
         ),
@@ -70,7 +72,7 @@ def _name(match: re.Match[str], known: Known) -> tuple[int, int, str]:
     whole = match[0][1:]
     if known(whole) or match["server"]:
         return start, match.end(), whole
-    for cut in reversed(list(_CUT.finditer(name))):
+    for cut in reversed(list(_CUT.finditer(name, 0, _LONGEST))):
         if known(name[: cut.start()]):
             return start, start + cut.start(), name[: cut.start()]
     if "." not in name and "-" in name:  # no platform has a name with a hyphen and no dot

@@ -39,18 +39,18 @@ class Masked(NamedTuple):
 EMAIL_MARK = "‹e-post›"
 
 _LABEL = r"[\w\u0300-\u036f](?:[\w\u0300-\u036f-]{0,62}[\w\u0300-\u036f])?"
-_DOT = r"(?:\.|\s?[(\[{]\s?(?:dot|punktum|prikk)\s?[)\]}]\s?|\s+(?:dot|punktum|prikk)\s+)"
+_DOT = r"(?:\.|\s?[(\[{]\s?(?:dot|punktum|prikk)\s?[)\]}]\s?|\s++(?:dot|punktum|prikk)\s++)"
 _DOMAIN = re.compile(rf"(?i){_LABEL}(?:{_DOT}{_LABEL})+")
 _ENDINGS = "no|com|org|net|edu|gov|info|eu|se|dk|fi|is|de|uk|pl|nl|fr"
 _SPOKEN_DOMAIN = re.compile(
-    rf"(?i){_LABEL}(?:\s+(?:dot|punktum|prikk)\s+{_LABEL}){{0,3}}?\s+(?:dot|punktum|prikk)\s+(?:{_ENDINGS})\b"
+    rf"(?i){_LABEL}(?:\s++(?:dot|punktum|prikk)\s++{_LABEL}){{0,3}}?\s++(?:dot|punktum|prikk)\s++(?:{_ENDINGS})\b"
 )
 _CUT_DOMAIN = re.compile(_LABEL)
 _LOCAL = re.compile(r"[\w.+'’\u0300-\u036f-]{1,256}\Z")
 _CLOCK = re.compile(r"\d{1,2}\.\d")
 _CUT_OFF = re.compile(r"…|\.\.\.")
 _BRACKETED = re.compile(r"(?i)[(\[{<]\s?(?:at|a|alfa|krøllalfa|alfakrøll|snabel-?a)\s?[)\]}>]\s?")
-_SPOKEN = re.compile(r"(?i)\s+(?:at|(krøllalfa|alfakrøll|snabel-?a))\s+")
+_SPOKEN = re.compile(r"(?i)(?<!\s)\s++(?:at|(krøllalfa|alfakrøll|snabel-?a))\s++")
 _SPOKEN_CUES = ("dot", "punktum", "prikk", "krøll", "snabel")
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from ahocorasick_rs import AhoCorasick
 
+from listener.normalize import nfc
 from listener.tracks import Track, TrackKind, parse
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class _Table(dict[int, str]):
 
 _TABLE = _Table()
 _BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
+_FEW = 100
+"""So many different letters are replaced one after another; for more, `str.translate` is faster."""
 _SHARP_S, _SOFT_HYPHEN = b"\xdf", b"\xad"
 _LATIN1 = bytes(ord(f) if len(f := _fold_char(chr(c))) == 1 and f < "\u0100" else c for c in range(256))
 """The fold of Latin-1, byte by byte, but for ß (two letters), the soft hyphen (nothing) and µ (stays itself)."""
@@ -85,9 +88,11 @@ _TABLE[0xB5] = "µ"
 def fold(text: str) -> str:
     """Text → its words, folded, with one space between them and none around. Equal words fold to equal strings."""
     if not text.isascii():
-        if not unicodedata.is_normalized("NFC", text):
-            text = unicodedata.normalize("NFC", text)
-        for char in set(_BEYOND_LATIN1.findall(text)):
+        text = nfc(text)
+        beyond = set(_BEYOND_LATIN1.findall(text))
+        if len(beyond) > _FEW:
+            return " ".join(text.translate(_TABLE).split())
+        for char in beyond:
             text = text.replace(char, _TABLE[ord(char)])
     try:
         raw = text.encode("latin-1")
@@ -143,7 +148,7 @@ def hashtags_in(text: str) -> tuple[str, ...]:
     """The hashtags in a text as written there, without #, each once."""
     if "#" not in text and "＃" not in text:
         return ()
-    return tuple(dict.fromkeys(_TAG.findall(unicodedata.normalize("NFC", text))))
+    return tuple(dict.fromkeys(_TAG.findall(nfc(text))))
 
 
 class Matcher:

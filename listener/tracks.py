@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from listener.fields import MOST_TRACKS
+from listener.normalize import nfc
 
 if TYPE_CHECKING:
     from listener.config import Loc, YamlFile
@@ -140,7 +141,7 @@ def is_total(track: str) -> bool:
 
 def _tidy(text: str) -> str:
     """One space between words, composed letters, and without what a paste leaves: quotes, invisible characters."""
-    seen = unicodedata.normalize("NFC", text)
+    seen = nfc(text)
     if not seen.isprintable():
         seen = "".join(c for c in seen if c.isspace() or unicodedata.category(c)[0] != "C")
     return " ".join(seen.split()).strip("\"'“”„«» ")

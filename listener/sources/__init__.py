@@ -49,7 +49,7 @@ class Reason(StrEnum):
     LONE_DATE = "lone_date"
     """Years ahead of every post around it: it would end every window that is open."""
     TOO_LONG = "too_long"
-    """A line of more than a million bytes."""
+    """A line of more than a million bytes, or a post with more than a thousand hashtags, links or accounts."""
     TRUNCATED_LINE = "truncated_line"
     """The file ends in the middle of its last line."""
     BROKEN_LINE = "broken_line"
