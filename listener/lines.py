@@ -87,7 +87,7 @@ class LineReader:
 
     def lines(self) -> Iterator[Line | None]:
         """Lines in order; None where there is nothing to read yet. Raises LyttepostError when the disk fails."""
-        number, tail = 0, b""
+        number, tail = 0, bytearray()
         measure: _Measure | None = None
         for chunk in self._unpacked():
             if chunk is None:
@@ -101,20 +101,22 @@ class LineReader:
                 number += 1
                 yield number, measure.line()
                 measure = None
-            pieces = (tail + chunk).split(b"\n")
-            tail = pieces.pop()
-            for piece in pieces:
-                number += 1
-                yield number, piece if len(piece) <= LONGEST else _Measure(piece).line()
+            pieces = chunk.split(b"\n")
+            tail += pieces[0]
+            if len(pieces) > 1:
+                pieces[0], tail = bytes(tail), bytearray(pieces.pop())
+                for piece in pieces:
+                    number += 1
+                    yield number, piece if len(piece) <= LONGEST else _Measure(piece).line()
             if len(tail) > LONGEST:
-                measure, tail = _Measure(tail), b""
+                measure, tail = _Measure(tail), bytearray()
         if self._damage is not None:
             yield number + 1, Broken(self._damage, len(tail), hashlib.sha256(tail).hexdigest())
         elif measure is not None:
             yield number + 1, measure.line()
         elif tail:
             self.unended = True
-            yield number + 1, tail
+            yield number + 1, bytes(tail)
 
     def _unpacked(self) -> Iterator[bytes | None]:
         chunks = self._chunks()
@@ -177,12 +179,12 @@ class LineReader:
 class _Measure:
     """Length and digest of a line that is too long to keep."""
 
-    def __init__(self, start: bytes) -> None:
+    def __init__(self, start: bytes | bytearray) -> None:
         self._length = 0
         self._hash = hashlib.sha256()
         self.add(start)
 
-    def add(self, more: bytes) -> None:
+    def add(self, more: bytes | bytearray) -> None:
         self._length += len(more)
         self._hash.update(more)
 

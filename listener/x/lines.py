@@ -20,7 +20,7 @@ class Lines:
     """Cuts at line feeds; a carriage return before one belongs to it."""
 
     longest: int = LONGEST
-    _rest: bytes = b""
+    _rest: bytearray = field(default_factory=bytearray)
     _skipped: int = 0
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
@@ -32,15 +32,16 @@ class Lines:
             if self._skipped:
                 out.append(self._skip(line))
                 continue
-            whole, self._rest = (self._rest + line) if self._rest else line, b""
-            out.append(whole.removesuffix(b"\r"))
+            if self._rest:
+                line, self._rest = bytes(self._rest + line), bytearray()
+            out.append(line.removesuffix(b"\r"))
         if self._skipped:
             self._pass_over(rest)
         else:
             self._rest += rest
             if len(self._rest) > self.longest:
                 self._pass_over(self._rest)
-                self._rest = b""
+                self._rest = bytearray()
         return out
 
     def left(self) -> TooLong | None:
@@ -51,7 +52,7 @@ class Lines:
             return None
         return TooLong(len(self._rest), hashlib.sha256(self._rest).hexdigest())
 
-    def _pass_over(self, part: bytes) -> None:
+    def _pass_over(self, part: bytes | bytearray) -> None:
         self._skipped += len(part)
         self._digest.update(part)
 

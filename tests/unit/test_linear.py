@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from listener.config import packaged_config, parse_yaml
 from listener.errors import ConfigError
 from listener.folding import fold
 from listener.handles import find_handles
-from listener.lines import read_json
+from listener.lines import LineReader, read_json
 from listener.masking import mask
 from listener.match import Matcher, handles_in, hashtags_in
 from listener.normalize import same, whole
@@ -221,6 +221,34 @@ def _heard(folder: Path, line: bytes) -> None:
 
 def test_four_times_as_many_things_in_a_line_take_about_four_times_as_long(tmp_path: Path) -> None:
     assert slow(lambda line: _heard(tmp_path, line), WIDE.items(), 2_000) == []
+
+
+class _Dripping(LineReader):
+    """A pipe that brings a few bytes at a time."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__("-")
+        self._raw = raw
+
+    def _chunks(self) -> Iterator[bytes | None]:
+        yield from _drops(self._raw)
+
+
+def _drops(raw: bytes) -> Iterator[bytes]:
+    return (raw[start : start + 16] for start in range(0, len(raw), 16))
+
+
+def test_a_long_line_that_comes_a_few_bytes_at_a_time_costs_no_more() -> None:
+    def lines(raw: bytes) -> None:
+        assert list(_Dripping(raw).lines()) == [(1, raw)]
+
+    def stream(raw: bytes) -> None:
+        reader = Lines()
+        assert not any(map(reader.feed, _drops(raw)))
+        assert reader.feed(b"\r\n") == [raw]
+
+    for read in (lines, stream):
+        assert slow(read, [("a line", lambda n: b"a" * n)], 240_000) == []
 
 
 @pytest.mark.parametrize("name", READERS)
