@@ -7,6 +7,7 @@
     index.py     which rules a finding may concern
     watermark.py until when everything is heard
     window.py    posts of the last timeframe, counted as posts, authors or stories
+    past.py      how the numbers of a key stood at any time, for posts that are found late; on the steps of steps.py
     level.py     conditions that time alone can bring or end, on the windows of stages.py
     repeats.py   how long a rule holds its tongue after an alarm; episodes.py what it has said
     aggregation.py  several alarms of a rule in one

@@ -16,10 +16,13 @@ from typing import Any, NamedTuple
 
 from pydantic import model_validator
 
+from alerts.rules import past
 from alerts.rules.judge import Scene
 from alerts.rules.level import Level
+from alerts.rules.past import Edges, Past, above, stage, whole
 from alerts.rules.spec import TimeframeSpec
 from alerts.rules.stages import Gauge, Reading
+from alerts.rules.steps import Steps
 from alerts.rules.verdict import Reason
 from alerts.rules.window import Entry
 
@@ -55,6 +58,13 @@ class Distinct:
     def read(self, known: bool) -> Reading:
         count = len(self._values)
         return self._bounds.reading(count, known, count)
+
+    def past(self, edges: Edges) -> Past | None:
+        if self._bounds.most is None:
+            return None
+        steps = Steps()
+        units = past.Distinct(steps, stage(edges), lambda entry: set(entry.value))
+        return Past((units,), (above(steps, whole(self._bounds.most)),))
 
 
 class Bounded(Level):

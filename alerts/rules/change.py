@@ -151,7 +151,7 @@ class Change:
         state.said[told] = at
         state.episodes.tell(event, at, told, since)
         if event is Event.FIRED:
-            state.episodes.fired[told].end = at
+            state.episodes.close(told, at)
 
 
 TYPE = RuleType(ChangeSpec, Change, value_of, resolves=False)

@@ -17,6 +17,7 @@ from pydantic import model_validator
 
 from alerts.rules.judge import Scene
 from alerts.rules.level import Level
+from alerts.rules.past import Edges
 from alerts.rules.spec import Positive, RuleType, TimeframeSpec
 from alerts.rules.stages import Reading
 from alerts.rules.verdict import Reason
@@ -51,6 +52,9 @@ class _Few:
         count = self._tally.count
         met = Reason.FLATLINE if known and count < self._threshold else None
         return Reading(met, count, float(self._threshold), silent=True)
+
+    def past(self, edges: Edges) -> None:
+        """A late post can only lift a silence."""
 
 
 class Flatline(Level):

@@ -17,7 +17,7 @@ from alerts.rules.keyed import RETRY, Keyed
 from alerts.rules.repeats import memory
 from alerts.rules.spec import CountBy, RuleType, WindowSpec
 from alerts.rules.verdict import Reason, Verdict, resolved, spoken
-from alerts.rules.window import KEEP, ORDER, Entry, Window
+from alerts.rules.window import KEEP, Entry, Window
 from listener.records import Alert, Event, Finding, Origin
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -65,7 +65,7 @@ class Frequency:
         # A level that falls at this very instant may be lifted by its next post: look again when the instant is over.
         self._states.wake_at(key, entry.at if state.high and not reached else window.next_due)
         if reached and not self._scene.muted and state.standing is None:
-            yield from self._rise(state, key, entry, list(window.current), window.count)
+            yield from self._rise(state, key, entry)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
         now = self._scene.watermark
@@ -81,15 +81,13 @@ class Frequency:
         high = state.window.count >= self._spec.num_events
         if entry.lookback:
             if high and not state.high:
-                yield from self._rise(state, key, entry, list(state.window.current), state.window.count)
+                yield from self._rise(state, key, entry)
             return
-        completed = self._completed(state, entry)
+        completed = self._completed(state, entry, now)
         if high and state.standing is None:
-            by, count = completed or (entry, state.window.count)
-            window = self._until(state, by) if completed else list(state.window.current)
-            yield from self._rise(state, key, by, window, count, late=entry)
-        elif completed:
-            yield from self._passed(state, key, completed, entry)
+            yield from self._rise(state, key, entry, late=entry, completed=completed)
+        elif completed is not None:
+            yield from self._passed(state, key, completed, entry, now)
 
     def advance(self) -> Iterator[Verdict]:
         now = self._scene.watermark
@@ -99,8 +97,8 @@ class Frequency:
             yield from self._settle(state, key, now, closed=True)
             state.window.forget(now)
             due = state.window.next_due
+            state.episodes.prune(now - self._memory, memory(self._spec), all=due is None)
             if due is None:
-                state.episodes.prune(now - self._memory, memory(self._spec))
                 newest = state.episodes.newest
                 # One that has stood for long is kept, and in a muted replay its posts are still to be read again.
                 due = max(newest + self._memory, now + RETRY) if newest else None
@@ -129,57 +127,59 @@ class Frequency:
             state.moved = due
 
     def _rise(
-        self, state: _State, key: str, by: Entry, window: list[Entry], count: int, late: Entry | None = None
+        self, state: _State, key: str, entry: Entry, late: Entry | None = None, completed: datetime | None = None
     ) -> Iterator[Verdict]:
-        held = None
-        if by.lookback and (late is None or late.lookback):
+        """The level is high with `entry`. `completed`: when the late one made it so, if that was before."""
+        held, at = None, completed or entry.at
+        if entry.lookback:
             held = Reason.LOOKBACK_ONLY
-        elif state.episodes.recent(by.at, self._spec.realert, self._spec.exponential_realert):
+        elif state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
             held = Reason.REALERT
+        if held is not None and state.held:
+            return
+        by, count, window = entry, state.window.count, list(state.window.current)
+        if completed is not None:
+            by, count, window = state.window.completed(completed, self._spec.num_events, entry)
+        state.held = held is not None
+        verdict = self._speak(state, key, by, window, count, Event.SUPPRESSED if held else Event.FIRED, held, late)
         if held is None:
-            verdict = self._speak(state, key, by, window, count, Event.FIRED, None, late)
-            state.standing, state.held = state.episodes.standing(), False
-            yield verdict
-        elif not state.held:
-            state.held = True
-            yield self._speak(state, key, by, window, count, Event.SUPPRESSED, held, late)
+            state.standing = state.episodes.standing()
+        yield verdict
 
     def _fall(self, state: _State, key: str) -> Iterator[Verdict]:
         standing, state.standing, state.held = state.standing, None, False
         if standing is not None:
             yield self._resolve(state, key, standing, state.moved, list(state.window.current), state.window.count)
 
-    def _passed(self, state: _State, key: str, completed: tuple[Entry, int], late: Entry) -> Iterator[Verdict]:
+    def _passed(self, state: _State, key: str, at: datetime, late: Entry, now: datetime) -> Iterator[Verdict]:
         """A level that was reached in the past, and is over or was told of since."""
-        by, count = completed
-        steps = state.window.steps(by.at - self._spec.timeframe)
-        fell = next((s for s in steps if s.at > by.at and s.level < self._spec.num_events), None)
-        now = self._scene.watermark
-        if fell is None or now is None or fell.at > now:
+        least = self._spec.num_events
+        fell = state.window.history(least, now).may_be_over(at)
+        if fell is None or fell > now:
             return  # it joins the level that stands, of which somebody knows
-        window = self._until(state, by)
-        if state.episodes.recent(by.at, self._spec.realert, self._spec.exponential_realert):
+        by, count, window = state.window.completed(at, least, late)
+        if state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
             yield self._speak(state, key, by, window, count, Event.SUPPRESSED, Reason.REALERT, late)
             return
         fired = self._speak(state, key, by, window, count, Event.FIRED, None, late)
         yield fired
-        episode = state.episodes.fired[fired.alert_id]
-        yield self._resolve(state, key, episode, fell.at, state.window.at(fell.at), fell.level)
+        yield self._resolve(state, key, state.episodes.fired[fired.alert_id], fell, *state.window.stood(fell))
 
-    def _completed(self, state: _State, late: Entry) -> tuple[Entry, int] | None:
-        """The first post whose window the late one completes and nobody was told of, with its count."""
-        timeframe = self._spec.timeframe
-        for step in state.window.steps(late.at - timeframe):
-            if step.at >= late.at + timeframe:
-                break
-            for entry, count in step.came:
-                reached = count >= self._spec.num_events and ORDER(entry) >= ORDER(late)
-                if reached and not state.episodes.covers(entry.at, timeframe):
-                    return entry, count
-        return None
-
-    def _until(self, state: _State, by: Entry) -> list[Entry]:
-        return [entry for entry in state.window.at(by.at) if ORDER(entry) <= ORDER(by)]
+    def _completed(self, state: _State, late: Entry, now: datetime) -> datetime | None:
+        """When first a post came whose window the late one completes and nobody was told of."""
+        timeframe, window = self._spec.timeframe, state.window
+        history, at, end = window.history(self._spec.num_events, now), late.at, late.at + timeframe
+        while True:
+            reached = history.may_be_met(at)
+            if reached is None or reached >= end:
+                return None
+            came = window.came(reached)
+            if came is None or came >= end:
+                return None
+            covered = state.episodes.covered_until(came, timeframe) if came == reached else came
+            if covered is None:
+                return came
+            at = covered
 
     def _speak(
         self, state: _State, key: str, by: Entry, window: list[Entry], count: int,

@@ -17,28 +17,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from itertools import takewhile
 
 from alerts.rules.episodes import Episode
 from alerts.rules.fields import keys_of, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.keyed import Keyed
 from alerts.rules.keys import read_key
+from alerts.rules.past import Past
 from alerts.rules.repeats import memory
 from alerts.rules.spec import TimeframeSpec
-from alerts.rules.stages import Gauge, Reading, State, history
+from alerts.rules.stages import Gauge, Reading, State
 from alerts.rules.verdict import Reason, Verdict, noticed, resolved, spoken
 from alerts.rules.window import KEEP, Entry
 from listener.records import Alert, Event, Finding, Origin
 
 SOON = timedelta(microseconds=1)
 """With the next step of the watermark, however small."""
-
-
-class _Rise(NamedTuple):
-    at: datetime
-    window: list[Entry]
-    reading: Reading
 
 
 class Level:
@@ -117,6 +112,9 @@ class Level:
             self._rest(self._state(""), "", now)
         for key, state in self._states.due(now):
             yield from self._settle(state, key, now, closed=True)
+            history = state.stages.history
+            if history is not None and history.used is not None and history.used <= now - self._kept:
+                state.stages.history = None
             if not state.held and not self._scene.muted:
                 state.episodes.prune(now - self._memory, memory(self._spec))
             self._rest(state, key, now)
@@ -125,7 +123,7 @@ class Level:
         state = self._state(alert.key)
         state.episodes.remember(alert)
         if self._once and alert.event is Event.FIRED:
-            state.episodes.fired[alert.id].end = alert.at
+            state.episodes.close(alert.id, alert.at)
         self._states.wake_by(alert.key, alert.at + self._memory)
 
     def unmute(self) -> None:
@@ -198,12 +196,11 @@ class Level:
         if state.look is not None and state.look <= now:
             state.look = None
         due = self._due(state)
-        newest = state.episodes.newest
         if state.held and self._released(state) is None:
             due = now + SOON  # nobody knows when the gap will end
         elif due is None and (state.standing is not None or not self._spec.query_key):
             due = now + self._span
-        elif due is None and newest is not None:
+        elif due is None and (newest := state.episodes.newest) is not None:
             due = newest + self._memory
             if due <= now:
                 due = now + SOON if self._scene.muted else None
@@ -211,10 +208,10 @@ class Level:
 
     def _released(self, state: State) -> datetime | None:
         """The first instant since it was held at which neither realert nor a gap holds it; None: a post must come."""
-        at = max(state.episodes.held, default=None)
+        at = state.episodes.last_held
         if at is None or state.met is None:
             return None
-        if not state.silent and all(entry.lookback for entry in state.stages.current):
+        if not state.silent and state.stages.all_lookback:
             return None
         while True:
             until = state.episodes.quiet_until(at, self._spec.realert, self._spec.exponential_realert) or at
@@ -262,60 +259,133 @@ class Level:
                 yield self._resolve(state, key, standing, at, list(state.stages.current), reading, reason)
         if reading.met is None or state.standing is not None:
             return
-        why = self._why_held(state, reading, at)
+        why = self._why_held(state, at, silent=reading.silent)
         if why is not None and state.held:
             return
         state.held = why is not None
         yield self._speak(state, key, at, list(state.stages.current), reading, why, late)
 
-    def _why_held(self, state: State, reading: Reading, at: datetime) -> Reason | None:
-        if reading.silent and self._scene.unheard(at - self._spec.timeframe, at, state.sources):
+    def _why_held(self, state: State, at: datetime, *, silent: bool) -> Reason | None:
+        if silent and self._scene.unheard(at - self._spec.timeframe, at, state.sources):
             return Reason.GAP
-        if reading.silent and self._unheard(state, at):
+        if silent and self._unheard(state, at):
             return Reason.LOOKBACK_ONLY
-        if not reading.silent and all(entry.lookback for entry in state.stages.current):
+        if not silent and state.stages.all_lookback:
             return Reason.LOOKBACK_ONLY
         if state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
             return Reason.REALERT
         return None
 
+    # --- late posts ------------------------------------------------------------------------------------------------
+
     def _missed(self, state: State, key: str, late: Entry, now: datetime) -> Iterator[Verdict]:
         """A condition of the past that the late post completes and nobody was told of; told with its end."""
-        start = max(late.at, now - self._kept + self._span)
-        rise: _Rise | None = None
-        posts, gauge = list(state.stages.posts), self._gauge()
-        for at, window in history(posts, gauge, self._edges, self._kept, now):
-            reading = gauge.read(self._known(posts[0].at, at))
-            if rise is not None and reading.met is not rise.reading.met:
-                yield from self._passed(state, key, rise, late, (at, window, reading))
-                return
-            if rise is not None or reading.met is None or reading.silent or not start <= at < late.at + self._span:
-                continue
-            if any(not e.lookback for e in window) and not state.episodes.covers(at, self._spec.timeframe):
-                rise = _Rise(at, window, reading)
-        if rise is not None and state.standing is None and self._read(state, now).met is rise.reading.met:
-            why = self._why_held(state, rise.reading, rise.at)
+        history = self._history(state, now)
+        at = None if history is None else self._completed(state, history, late, now)
+        if history is None or at is None:
+            return
+        end = self._over_at(state, history, at)
+        if end is not None and end <= now:
+            yield from self._passed(state, key, late, at, end)
+            return
+        reading = self._read(state, now)
+        if state.standing is None and reading.met is not None and not reading.silent:
+            why = self._why_held(state, at, silent=False)
             if why is None or not state.held:
-                state.met, state.silent, state.held = rise.reading.met, rise.reading.silent, why is not None
-                yield self._speak(state, key, *rise, why, late)
+                state.met, state.silent, state.held = reading.met, False, why is not None
+                yield self._speak(state, key, at, *self._stood(state, at), why, late)
 
-    def _passed(
-        self, state: State, key: str, rise: _Rise, late: Entry, end: tuple[datetime, list[Entry], Reading]
-    ) -> Iterator[Verdict]:
+    def _history(self, state: State, now: datetime) -> Past | None:
+        """How the condition stood, for all posts that are kept."""
+        stages = state.stages
+        if stages.history is None:
+            stages.history = self._gauge().past(self._edges)
+            if stages.history is None:
+                return None
+            for entry in stages.posts:
+                stages.history.add(entry)
+        stages.history.used = now
+        stages.history.forget(now - self._kept)
+        return stages.history
+
+    def _completed(self, state: State, history: Past, late: Entry, now: datetime) -> datetime | None:
+        """The first instant that the late post changes, at which the condition was met and nobody was told of it."""
+        at, end = max(late.at, now - self._kept + self._span), min(late.at + self._span, now + datetime.resolution)
+        if history.known:
+            known = self._known_from(state)
+            if known is None:
+                return None
+            at = max(at, known)
+        while at < end:
+            met = history.may_be_met(at)
+            if met is None or met >= end:
+                return None
+            change = state.stages.next_change(met)
+            if change is None or change >= end:
+                return None
+            if change > met:
+                at = change
+                continue
+            if history.live is not None:
+                live = history.live.steps.above(change, history.live.may)
+                if live is None:
+                    return None
+                if live > change:
+                    at = live
+                    continue
+            covered = state.episodes.covered_until(change, self._spec.timeframe)
+            if covered is not None:
+                at = covered
+            elif history.exact is None or history.exact(change):
+                return change
+            else:
+                at = change + datetime.resolution
+        return None
+
+    @staticmethod
+    def _over_at(state: State, history: Past, met: datetime) -> datetime | None:
+        """The first instant after `met` at which the condition is not met."""
+        at: datetime | None = met + datetime.resolution
+        while at is not None:
+            at = history.may_be_over(at)
+            if at is None or history.exact is None:
+                return at
+            at = state.stages.next_change(at)
+            if at is None or not history.exact(at):
+                return at
+            at += datetime.resolution
+        return None
+
+    def _known_from(self, state: State) -> datetime | None:
+        """From when on all of the span was heard, or the key had been seen before it."""
+        oldest = state.stages.oldest
+        heard = None if self._seen and self._spec.query_key else self._scene.heard
+        since = min((at for at in (oldest, heard) if at is not None), default=None)
+        return None if since is None else since + self._span
+
+    def _stood(self, state: State, at: datetime) -> tuple[list[Entry], Reading]:
+        """The current window and the numbers as they stood at an instant."""
+        gauge = self._gauge()
+        window = state.stages.stood(at, gauge)
+        return window, gauge.read(self._known(state.stages.oldest, at))
+
+    def _passed(self, state: State, key: str, late: Entry, at: datetime, end: datetime) -> Iterator[Verdict]:
         standing = state.standing
-        held = state.episodes.recent(rise.at, self._spec.realert, self._spec.exponential_realert)
-        said = self._speak(state, key, *rise, Reason.REALERT if held else None, late)
+        held = state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert)
+        said = self._speak(state, key, at, *self._stood(state, at), Reason.REALERT if held else None, late)
         state.standing = standing
         yield said
         if not held:
-            yield self._resolve(state, key, state.episodes.fired[said.alert_id], *end)
+            episode = state.episodes.fired[said.alert_id]
+            yield self._resolve(state, key, episode, end, *self._stood(state, end))
 
     def _speak(
         self, state: State, key: str, at: datetime, window: list[Entry], reading: Reading, held: Reason | None,
         late: Entry | None,
     ) -> Verdict:  # fmt: skip
         event = Event.FIRED if held is None else Event.SUPPRESSED
-        by = None if reading.silent else next((e for e in reversed(window) if e.at == at and not e.lookback), None)
+        came = takewhile(lambda entry: entry.at == at, reversed(window))
+        by = None if reading.silent else next((entry for entry in came if not entry.lookback), None)
         found_late = late is not None or (by is not None and by.origin is Origin.GAP_FILL)
         reason = held or (Reason.HEARD_LATE if found_late else reading.met) or self._over
         if by is not None:
@@ -332,7 +402,7 @@ class Level:
             )  # fmt: skip
         state.episodes.tell(event, at, verdict.alert_id, verdict.first_seen)
         if event is Event.FIRED and self._once:
-            state.episodes.fired[verdict.alert_id].end = at
+            state.episodes.close(verdict.alert_id, at)
             state.start_over(self._gauge(), self._edges, self._kept)
             state.met, state.held = None, False
         elif event is Event.FIRED:

@@ -21,12 +21,16 @@ from pydantic import Field, model_validator
 from alerts.rules.bounds import Bounded, Bounds, BufferSpec, Distinct, ordered, uncounted
 from alerts.rules.fields import reader
 from alerts.rules.judge import Scene
+from alerts.rules.past import Amounts, Edges, Past, above, stage, whole
 from alerts.rules.spec import RuleType
 from alerts.rules.stages import Gauge, Reading
+from alerts.rules.steps import Number, Steps
 from alerts.rules.window import Entry
 from listener.records import Finding
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Threshold = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+MANY = 1 << 60
+"""More numbers than a window ever holds."""
 
 
 class Metric(StrEnum):
@@ -43,8 +47,8 @@ class Metric(StrEnum):
 class MetricSpec(BufferSpec):
     metric_agg_key: str = Field(min_length=1)
     metric_agg_type: Metric
-    max_threshold: Number | None = None
-    min_threshold: Number | None = None
+    max_threshold: Threshold | None = None
+    min_threshold: Threshold | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -84,6 +88,24 @@ class Numbers:
         value = self._value
         return self._bounds.reading(value, known, round(value or 0))
 
+    def past(self, edges: Edges) -> Past | None:
+        if self._bounds.most is None:
+            return None
+        steps, most, metric = Steps(), Fraction(self._bounds.most), self._metric
+
+        def amount(entry: Entry) -> Number:
+            match metric:
+                case Metric.SUM:
+                    return sum((Fraction(number) for number in entry.value), Fraction()) * entry.weight
+                case Metric.AVG:
+                    return sum((Fraction(number) - most for number in entry.value), Fraction()) * entry.weight
+                case Metric.MIN:
+                    return sum(1 if number > most else -MANY for number in entry.value)
+                case _:
+                    return sum(1 if number > most else 0 for number in entry.value)
+
+        return Past((Amounts(steps, stage(edges), amount),), (above(steps, most if metric is Metric.SUM else 0),))
+
     @property
     def _value(self) -> Fraction | float | None:
         match self._metric:
@@ -109,6 +131,13 @@ class Values:
 
     def read(self, known: bool) -> Reading:
         return self._bounds.reading(self._count, known, self._count)
+
+    def past(self, edges: Edges) -> Past | None:
+        if self._bounds.most is None:
+            return None
+        steps = Steps()
+        amounts = Amounts(steps, stage(edges), lambda entry: len(entry.value) * entry.weight)
+        return Past((amounts,), (above(steps, whole(self._bounds.most)),))
 
 
 def gauge_of(spec: MetricSpec) -> Callable[[], Gauge]:

@@ -126,12 +126,17 @@ class NewTerm:
         self._windows.wake_at(key, window.next_due)
         if self._scene.muted:
             return
-        came = (pair for step in window.steps(entry.at - timeframe) for pair in step.came)
-        for by, count in came:
-            if count >= self._spec.num_events and ORDER(by) >= ORDER(entry) and by.at < entry.at + timeframe:
-                stood = [e for e in window.at(by.at) if ORDER(e) <= ORDER(by)]
-                yield self._report(key, by, stood, count, entry)
+        history, at = window.history(self._spec.num_events, now), entry.at
+        while (reached := history.may_be_met(at)) is not None and reached < entry.at + timeframe:
+            came = window.came(reached)
+            if came == reached:
+                by, count, stood = window.completed(came, self._spec.num_events, entry)
+                if ORDER(by) >= ORDER(entry):
+                    yield self._report(key, by, stood, count, entry)
                 return
+            if came is None:
+                return
+            at = came
 
     def advance(self) -> Iterator[Verdict]:
         now = self._scene.watermark

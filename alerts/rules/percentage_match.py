@@ -9,6 +9,8 @@ of people or stories (`count_by`). An alert counts the posts that match; its bas
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
+from math import inf, nextafter
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -17,8 +19,10 @@ from alerts.rules.bounds import Bounded, Bounds, BufferSpec, ordered
 from alerts.rules.fields import Test, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.listed import possible
+from alerts.rules.past import Counted, Edges, Filtered, Past, above, counted, stage
 from alerts.rules.spec import CountBy, Positive, RuleType, Values
 from alerts.rules.stages import Reading
+from alerts.rules.steps import Steps
 from alerts.rules.window import Entry, Tally
 
 Percentage = Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)]
@@ -46,6 +50,7 @@ class Share:
     """Those that match, of all in a window; the value of a post says whether it does."""
 
     def __init__(self, by: CountBy, bounds: Bounds, least: int) -> None:
+        self._by = by
         self._bounds = bounds
         self._least = least
         self._match = Tally(by)
@@ -62,6 +67,24 @@ class Share:
         match, total = self._match.count, self._all.count
         percentage = 100 * match / total if total >= self._least else None
         return self._bounds.reading(percentage, known, match, scale=total / 100)
+
+    def past(self, edges: Edges) -> Past | None:
+        most = self._bounds.most
+        if most is None:
+            return None
+        # A quotient that is rounded to the nearest float is greater than `most` just when it is beyond halfway to the
+        # next one; so the share is compared in whole numbers, and can be counted post by post.
+        bound = (Fraction(most) + Fraction(nextafter(most, inf))) / 200
+        over, total = Steps(), Steps()
+        parts: list[Counted] = [
+            Filtered(counted(self._by, over, stage(edges), bound.denominator), lambda entry: bool(entry.value)),
+            counted(self._by, over, stage(edges), -bound.numerator),
+        ]
+        clause = [above(over, 0)]
+        if self._least > 1:
+            parts.append(counted(self._by, total, stage(edges)))
+            clause.append(above(total, self._least - 1))
+        return Past(parts, tuple(clause))
 
 
 def value_of(spec: PercentageSpec) -> Test:

@@ -8,15 +8,18 @@ throughout: over a recorded gap it holds its tongue and says so once.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from alerts.rules.judge import Scene
 from alerts.rules.level import Level
+from alerts.rules.past import Above, Amounts, Edges, Filtered, Past, above, counted, stage
 from alerts.rules.spec import RuleType, TimeframeSpec
 from alerts.rules.stages import Reading
+from alerts.rules.steps import Steps
 from alerts.rules.verdict import Reason
 from alerts.rules.window import Entry, Tally
 
@@ -71,6 +74,33 @@ class _Ratio:
             elif spec.spike_type != "up" and ref and cur * spec.spike_height <= ref:
                 met = Reason.SPIKE_DOWN
         return Reading(met, cur, float(ref), silent=met is Reason.SPIKE_DOWN)
+
+    def past(self, edges: Edges) -> Past | None:
+        spec = self._spec
+        if spec.spike_type == "down":
+            return None
+        current, reference = stage(edges, 0), stage(edges, 1)
+        cur, ref, over, live = Steps(), Steps(), Steps(), Steps()
+        height = Fraction(spec.spike_height)
+        # The product of `read` is rounded: between these bounds it is asked of each instant itself.
+        rounded = height.numerator >> 20
+        parts = [
+            counted(spec.count_by, cur, current),
+            counted(spec.count_by, ref, reference),
+            counted(spec.count_by, over, current, height.denominator),
+            counted(spec.count_by, over, reference, -height.numerator),
+            Filtered(Amounts(live, current, lambda entry: 1), lambda entry: not entry.lookback),
+        ]
+        clause = [Above(over, -rounded - 1, rounded), above(cur, max(spec.threshold_cur, 1) - 1)]
+        if spec.threshold_ref:
+            clause.append(above(ref, spec.threshold_ref - 1))
+
+        def exact(at: datetime) -> bool:
+            now, before = cur.at(at), ref.at(at)
+            enough = now >= max(spec.threshold_cur, 1) and before >= spec.threshold_ref
+            return enough and now >= float(before) * spec.spike_height
+
+        return Past(parts, tuple(clause), exact=exact, live=above(live, 0), known=True)
 
 
 class Spike(Level):

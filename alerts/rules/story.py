@@ -18,8 +18,10 @@ from pydantic import model_validator
 
 from alerts.rules.bounds import Bounded
 from alerts.rules.judge import Scene
+from alerts.rules.past import Above, Counted, Edges, Old, Past, above, counted, stage
 from alerts.rules.spec import CountBy, Names, Positive, RuleType, Span, TimeframeSpec
 from alerts.rules.stages import Reading
+from alerts.rules.steps import Steps
 from alerts.rules.verdict import Reason
 from alerts.rules.window import Entry, Tally
 
@@ -78,6 +80,23 @@ class Spread:
         wide = spec.max_authors is not None and authors > spec.max_authors
         old = spec.max_age is not None and self._times and self._times[-1] - self._times[0] > spec.max_age
         return Reading(Reason.MAX_PASSED if wide or old else None, spread)
+
+    def past(self, edges: Edges) -> Past | None:
+        spec, spread, authors, old = self._spec, Steps(), Steps(), Steps()
+        several = (above(authors, SEVERAL - 1),) if self._people else ()
+        parts: list[Counted] = []
+        clauses: list[tuple[Above, ...]] = []
+        if spec.max_spread is not None:
+            parts.append(counted(spec.count_by, spread, stage(edges)))
+            clauses.append((above(spread, spec.max_spread), *several))
+        if spec.max_authors is not None:
+            clauses.append((above(authors, spec.max_authors), *several))
+        if spec.max_age is not None:
+            parts.append(Old(old, edges[-1], spec.max_age, lambda entry: not (self._people and entry.repost)))
+            clauses.append((above(old, 0), *several))
+        if spec.max_authors is not None or several:
+            parts.append(counted(CountBy.AUTHORS, authors, stage(edges)))
+        return Past(parts, *clauses)
 
 
 def judge(spec: StorySpec, scene: Scene) -> Bounded:

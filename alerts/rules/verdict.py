@@ -6,11 +6,14 @@ Numbers, ids and digests only, never a post's text.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from heapq import nsmallest
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from alerts.rules.texts import headline
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from alerts.rules.window import Entry
 
 BINS = 12
+_AUTHOR, _WEIGHT = attrgetter("author"), attrgetter("weight")
 SAMPLES = 3
 
 
@@ -198,7 +202,7 @@ def _verdict(
     event: Event, reason: Reason, count: int, alert_id: str, first_seen: datetime,
     key_fields: tuple[str, ...], late: Entry | None, baseline: float | None,
 ) -> Verdict:  # fmt: skip
-    authors = {entry.author for entry in window if entry.author}
+    authors = set(map(_AUTHOR, window)) - {None, ""}
     start = at - spec.window if spec.window else at
     return Verdict(
         at=at,
@@ -212,7 +216,7 @@ def _verdict(
         alert_id=alert_id,
         first_seen=first_seen,
         authors=len(authors) if authors else None,
-        posts=sum(entry.weight for entry in window),
+        posts=sum(map(_WEIGHT, window)),
         reposts=sum(entry.weight for entry in window if entry.repost),
         kinds=_kinds(window),
         spark=_spark(window, start, spec.window) if spec.window else (),
@@ -225,30 +229,45 @@ def _verdict(
 
 
 def _kinds(window: Sequence[Entry]) -> dict[Kind, int]:
-    counts: Counter[Kind] = Counter()
+    # By the value's own text: an enum's hash is computed in Python, and a window may hold many thousand posts.
+    counts: dict[str, int] = {}
     for entry in window:
         for kind in entry.kinds:
-            counts[kind] += entry.weight
-    return {kind: counts[kind] for kind in Kind if kind in counts}
+            counts[kind._value_] = counts.get(kind._value_, 0) + entry.weight
+    return {kind: counts[kind._value_] for kind in Kind if kind._value_ in counts}
 
 
 def _spark(window: Sequence[Entry], start: datetime, length: timedelta) -> tuple[int, ...]:
+    # The window is open at its start and closed at its end, and so is each bin. Its posts are in order.
     bins = [0] * BINS
-    for entry in window:
-        # The window is open at its start and closed at its end, and so is each bin.
-        bins[min(max(-((start - entry.at) * BINS // length) - 1, 0), BINS - 1)] += entry.weight
+    begin = 0
+    for place in range(BINS):
+        last = place == BINS - 1
+        end = len(window) if last else bisect_left(window, True, begin, key=partial(_is_after, start, length, place))
+        bins[place] = sum(map(_WEIGHT, window[begin:end]))
+        begin = end
     return tuple(bins)
+
+
+def _is_after(start: datetime, length: timedelta, place: int, entry: Entry) -> bool:
+    """Whether a post belongs to a bin after the one at `place`."""
+    return -((start - entry.at) * BINS // length) - 1 > place
 
 
 def _samples(window: Sequence[Entry]) -> tuple[Sample, ...]:
     """The widest stories, each by its first post that is no repost."""
-    spread: Counter[str] = Counter()
+    spread: dict[str, int] = {}
     first: dict[str, Entry] = {}
     for entry in window:
-        spread[entry.story] += entry.weight
-        if entry.story not in first or (first[entry.story].repost and not entry.repost):
-            first[entry.story] = entry
-    widest = sorted(first.values(), key=lambda e: (-spread[e.story], e.at, e.post_key))[:SAMPLES]
+        story = entry.story
+        if story in spread:
+            spread[story] += entry.weight
+            if not entry.repost and first[story].repost:
+                first[story] = entry
+        else:
+            spread[story] = entry.weight
+            first[story] = entry
+    widest = nsmallest(SAMPLES, first.values(), key=lambda e: (-spread[e.story], e.at, e.post_key))
     return tuple(Sample(key=entry.post_key, digest=entry.digest) for entry in widest)
 
 

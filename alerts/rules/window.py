@@ -2,20 +2,23 @@
 
 A window is half open, (t - timeframe, t]. What has left it is kept for another timeframe, so that a post that is
 found late is judged together with those it stood among; what comes later than that no longer counts.
-Adding and expiring cost O(1) amortised; only late posts walk through the window.
+Adding and expiring cost O(1) amortised; a late post is searched for in what `past` knows of the window.
 """
 
 from __future__ import annotations
 
 import hashlib
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from alerts.rules.past import Past, above, counted, unit_of
 from alerts.rules.spec import CountBy
+from alerts.rules.steps import Steps
 from alerts.story import is_repost
 from listener.records import Finding, Kind, Origin
 
@@ -45,6 +48,7 @@ class Entry(NamedTuple):
 
 
 ORDER = attrgetter("at", "post_key")
+AT = attrgetter("at")
 
 
 def entry_of(finding: Finding) -> Entry:
@@ -76,23 +80,16 @@ class Tally:
     def count(self) -> int:
         return self._total if self._by is CountBy.POSTS else len(self._units)
 
-    def _unit(self, entry: Entry) -> Hashable | None:
-        if self._by is CountBy.STORIES:
-            return entry.story
-        # An unknown author's post stands for one person; so without any authors it is distinct posts that count.
-        # The pair keeps an author from being taken for a post.
-        return None if entry.repost else ("a", entry.author) if entry.author else ("p", entry.post_key)
-
     def add(self, entry: Entry) -> None:
         if self._by is CountBy.POSTS:
             self._total += entry.weight
-        elif (unit := self._unit(entry)) is not None:
+        elif (unit := unit_of(self._by, entry)) is not None:
             self._units[unit] = self._units.get(unit, 0) + 1
 
     def drop(self, entry: Entry) -> None:
         if self._by is CountBy.POSTS:
             self._total -= entry.weight
-        elif (unit := self._unit(entry)) is not None:
+        elif (unit := unit_of(self._by, entry)) is not None:
             left = self._units[unit] - 1
             if left:
                 self._units[unit] = left
@@ -101,7 +98,9 @@ class Tally:
 
 
 class Window:
-    __slots__ = ("_by", "_former", "_tally", "_timeframe", "current")
+    """`past`: how its count went, kept while late posts ask for it."""
+
+    __slots__ = ("_by", "_former", "_tally", "_timeframe", "current", "past")
 
     def __init__(self, timeframe: timedelta, by: CountBy) -> None:
         self._timeframe = timeframe
@@ -109,6 +108,7 @@ class Window:
         self._tally = Tally(by)
         self.current: deque[Entry] = deque()
         self._former: deque[Entry] = deque()
+        self.past: Past | None = None
 
     @property
     def count(self) -> int:
@@ -130,16 +130,17 @@ class Window:
         """The newest post."""
         self.current.append(entry)
         self._tally.add(entry)
+        if self.past is not None:
+            self.past.add(entry)
 
     def insert(self, entry: Entry, now: datetime) -> None:
         """A post that was found late, at `now`."""
         into = self.current if entry.at > now - self._timeframe else self._former
-        ordered = list(into)
-        insort(ordered, entry, key=ORDER)
-        into.clear()
-        into.extend(ordered)
+        insort(into, entry, key=ORDER)
         if into is self.current:
             self._tally.add(entry)
+        if self.past is not None:
+            self.past.add(entry)
 
     def expire(self, now: datetime) -> None:
         """Let go what is a timeframe old at `now`."""
@@ -153,42 +154,60 @@ class Window:
     def forget(self, now: datetime) -> None:
         """Let go what no late post can meet any more."""
         edge = now - KEEP * self._timeframe
+        past = self.past
         while self._former and self._former[0].at <= edge:
-            self._former.popleft()
+            entry = self._former.popleft()
+            if past is not None:
+                past.drop(entry)
+        if past is not None:
+            past.forget(edge)
+            if past.used is not None and past.used <= edge:
+                self.past = None
 
-    def kept(self, after: datetime) -> list[Entry]:
-        """Posts of the current and the former window later than `after`, in order."""
-        return [entry for part in (self._former, self.current) for entry in part if entry.at > after]
+    def history(self, least: int, now: datetime) -> Past:
+        """How the count went in all that is kept: when there were at least so many."""
+        past = self.past
+        if past is None:
+            steps = Steps()
+            past = self.past = Past(
+                (counted(self._by, steps, (timedelta(), self._timeframe)),), (above(steps, least - 1),)
+            )
+            for entry in chain(self._former, self.current):
+                past.add(entry)
+        past.used = now
+        return past
+
+    def came(self, since: datetime) -> datetime | None:
+        """When the first post came since then, at that time itself or later; of those that are kept."""
+        for part in (self._former, self.current):
+            place = bisect_left(part, since, key=AT)
+            if place < len(part):
+                return part[place].at
+        return None
+
+    def completed(self, at: datetime, least: int, late: Entry) -> tuple[Entry, int, list[Entry]]:
+        """The first post of that instant, the late one or after it, that there were so many with; their count, and the
+        window that ends with it. Raises LookupError when there was none."""
+        tally, window = Tally(self._by), []
+        for entry in self.at(at):
+            tally.add(entry)
+            window.append(entry)
+            if entry.at == at and tally.count >= least and ORDER(entry) >= ORDER(late):
+                return entry, tally.count, window
+        raise LookupError(at)
+
+    def stood(self, at: datetime) -> tuple[list[Entry], int]:
+        """The window as it stood at `at`, and its count."""
+        tally, window = Tally(self._by), self.at(at)
+        for entry in window:
+            tally.add(entry)
+        return window, tally.count
 
     def at(self, now: datetime) -> list[Entry]:
-        """The window as it stood at `now`."""
-        return [entry for entry in self.kept(now - self._timeframe) if entry.at <= now]
-
-    def steps(self, after: datetime) -> Iterator[Step]:
-        """How the count went since `after`, instant by instant; true from one timeframe after it."""
-        return _steps(self.kept(after), self._timeframe, Tally(self._by))
-
-
-class Step(NamedTuple):
-    """One instant: the posts that came at it, each with the count it made, and the count that stood after it."""
-
-    at: datetime
-    came: tuple[tuple[Entry, int], ...]
-    level: int
-
-
-def _steps(entries: Sequence[Entry], timeframe: timedelta, tally: Tally) -> Iterator[Step]:
-    instants = sorted({e.at for e in entries} | {e.at + timeframe for e in entries})
-    coming, leaving = 0, 0
-    for instant in instants:
-        while entries[leaving].at + timeframe <= instant and leaving < coming:
-            tally.drop(entries[leaving])
-            leaving += 1
-            if leaving == len(entries):
-                break
-        came: list[tuple[Entry, int]] = []
-        while coming < len(entries) and entries[coming].at == instant:
-            tally.add(entries[coming])
-            came.append((entries[coming], tally.count))
-            coming += 1
-        yield Step(instant, tuple(came), tally.count)
+        """The posts of the window as it stood at `now`."""
+        edge = now - self._timeframe
+        out: list[Entry] = []
+        for part in (self._former, self.current):
+            begin, end = bisect_right(part, edge, key=AT), bisect_right(part, now, key=AT)
+            out += islice(part, begin, end)
+        return out
