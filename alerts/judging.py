@@ -21,7 +21,7 @@ from alerts.alert import read_to_end
 from alerts.history import KEPT, kept_by, last_words, reach_back
 from alerts.rulebook import Edit, Rulebook, record_edit
 from alerts.rules.burst import on_findings
-from alerts.rules.engine import LATENESS, Engine, RuleFailed
+from alerts.rules.engine import LATENESS, TIMEOUT, Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict, to_alert
@@ -44,6 +44,8 @@ KEEP_CLOSED = timedelta(minutes=10)
 """A closed incident's engine is kept so long, by the bus's time: posts may still be under way, however late it is."""
 CALM_AFTER = timedelta(minutes=10)
 """A rule that has not failed for so long works again."""
+SLOW = 5.0
+"""Seconds that one rule may take of a turn."""
 FAILED = "lyttepost.rule_failed"
 BAD = "lyttepost.rules_bad"
 RULES_TOPIC = "findings"
@@ -72,6 +74,7 @@ class Judging:
         self._rules = tuple(rules)
         self._clock = clock
         self._metrics = metrics
+        self._part = part
         self._following = following
         self._lateness = allowed_lateness
         self._mentions = bus.partitions("mentions")
@@ -113,7 +116,9 @@ class Judging:
         if self._ops:
             self._bus.publish(self._ops)
             self._ops = []
-        return self._stage.step(timeout)
+        moved = self._stage.step(timeout)
+        self._slow()
+        return moved
 
     def close(self) -> None:
         self._stage.close()
@@ -265,6 +270,7 @@ class Judging:
         wanted = {incident for _, incident in self._engines}
         reader = self._bus.reader(["alerts"])
         for record in read_to_end(self._bus, reader, ["alerts"]):
+            self._part.beat()
             try:
                 alert = decode(ALERTS, record.value or b"")
             except BadRecord:
@@ -287,8 +293,19 @@ class Judging:
         for (_, incident), engine in self._engines.items():
             for alert in said[incident]:
                 engine.remember(alert)
+                self._part.beat()
 
-    # --- rules that raise --------------------------------------------------------------------------------------
+    # --- rules that raise, or are slow ---------------------------------------------------------------------------
+
+    def _slow(self) -> None:
+        """Many judgements of a rule that were each a little slow: the stage takes fewer records at a time, and lags."""
+        spent: dict[str, float] = defaultdict(float)
+        for engine in self._engines.values():
+            for rule, seconds in engine.take_spent().items():
+                spent[rule] += seconds
+        for rule, seconds in spent.items():
+            if seconds > SLOW:
+                self._failed(RuleFailed(rule, TIMEOUT))
 
     def _failed(self, failed: RuleFailed) -> None:
         self._metrics.rule_failures.labels(failed.rule).inc()

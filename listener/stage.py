@@ -5,6 +5,9 @@ without loss or repeat. A bad record becomes a dead letter in that same transact
 the bus cannot take the batch (no room, away), the batch is kept and offered again; when another member took over, it
 is dropped, because it is now another's.
 
+A stage that is slow works in small batches, so that what it has done is committed, and says with each record that it
+is alive: it lags, and to restart it would only begin the same work again.
+
 Where the work on a batch itself breaks off (the bus is away), it is begun again from the commit. A stage whose
 `on_assign` seeks back reads what lies before the committed offset again, to remember: that was
 answered for, so it publishes nothing, and the commit never moves back.
@@ -12,7 +15,7 @@ answered for, so it publishes nothing, and the commit never moves back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from listener.bus import Bus, Commit, Message, Record, TopicPartition, check_size
@@ -23,6 +26,9 @@ from listener.errors import BusError, Corrupt, Fenced, TooLarge
 from listener.health import Part
 from listener.metrics import Metrics
 from listener.records import BadRecord
+
+TURN = 2.0
+"""Seconds that the work on a batch should take at most: the next one is made as small as that needs."""
 
 
 class Worker(Protocol):
@@ -63,6 +69,7 @@ class Stage:
         self._part = part
         self._metadata = metadata
         self._batch = batch
+        self._size = batch
         self._on_assign = on_assign
         self._done: dict[TopicPartition, int] = {}
         self._broken_off = False
@@ -74,12 +81,12 @@ class Stage:
         if self._pending is None:
             if self._broken_off:
                 self._begin_again()
-            records = self.consumer.poll(timeout, self._batch)
+            records = self.consumer.poll(timeout, self._size)
             if not records:
                 self._part.problem(None)
                 return False
             self._broken_off = True
-            messages = [message for record in records for message in self._safely(record)]
+            messages = self._work(records)
             ends = {record.tp: record.offset + 1 for record in records}
             commits = {tp: Commit(end, self._metadata(tp)) for tp, end in ends.items() if end > self._done.get(tp, 0)}
             self._broken_off = False
@@ -131,6 +138,19 @@ class Stage:
         self._metrics.stage_records.labels(self.name).inc(count)
         self._metrics.stage_batches.labels(self.name).inc()
         return True
+
+    def _work(self, records: Sequence[Record]) -> list[Message]:
+        began = self._clock.monotonic()
+        messages: list[Message] = []
+        for record in records:
+            messages += self._safely(record)
+            self._part.beat()
+        took = self._clock.monotonic() - began
+        if took > TURN:
+            self._size = max(int(len(records) * TURN / took), 1)
+        else:
+            self._size = min(2 * self._size, self._batch)
+        return messages
 
     def _safely(self, record: Record) -> list[Message]:
         try:

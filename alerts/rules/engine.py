@@ -13,6 +13,7 @@ suppressed, in order), reads on from `needed()`, and from the committed offset o
 undisturbed engine would have given. Until then it is mute.
 
 **A rule that fails**, by raising or by taking longer than `PATIENCE` over a judgement, is told of and asked again.
+`spent` is what each rule took since `take_spent`: many judgements that are each a little slow are slow as well.
 Rules offer no patterns to search by, only values to compare: none can make a judgement long by its own words.
 """
 
@@ -125,6 +126,7 @@ class Engine:
         self._from = 0
         self._mute_until = 0
         self._next = 0
+        self._spent: dict[str, float] = dict.fromkeys(self._judges, 0.0)
 
     @property
     def watermark(self) -> datetime | None:
@@ -139,6 +141,11 @@ class Engine:
     @property
     def muted(self) -> bool:
         return self._scene.muted
+
+    def take_spent(self) -> dict[str, float]:
+        """Seconds that each rule took since this was last asked."""
+        spent, self._spent = self._spent, dict.fromkeys(self._judges, 0.0)
+        return spent
 
     def feed(self, record: Finding | Tick | Gap, offset: int) -> list[Verdict]:
         """Any record of `findings`."""
@@ -303,7 +310,9 @@ class Engine:
     def _measured(self, name: str, began: float) -> float:
         """Now; and a failure where the rule took too long since `began`."""
         now = self._monotonic()
-        if now - began > self._patience:
+        took = now - began
+        self._spent[name] += took
+        if took > self._patience:
             self._on_failure(RuleFailed(name, TIMEOUT))
         return now
 
