@@ -209,7 +209,8 @@ class Dispatcher:
                 return
             said = Decision(kind=answer.kind, id=answer.state.id, at=self._time.now(), by=answer.by, why=answer.why)
             self._book.take_decision(ledger.append(self._bus, "decisions", said))
-            log.info("dispatch: alert %s is %s by %s", answer.state.id, answer.kind.value, answer.why)
+            # Not by whom and why: words that a person typed may hold a line break.
+            log.info("dispatch: alert %s: %s, see its decision", answer.state.id, answer.kind.value)
         self._count()
 
     def _mode(self) -> State:

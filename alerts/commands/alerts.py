@@ -10,6 +10,7 @@ import typer
 
 from alerts import card, ledger
 from alerts.alert import AlertBook, AlertState, Handling, acknowledge, read_book, read_to_end
+from alerts.doubles import first_of
 from listener.clock import SystemClock
 from listener.commands import By, Data, Json, local, open_live_topics, out, out_json, out_table, say, say_who_runs, user
 from listener.config import data_dir
@@ -36,14 +37,15 @@ def alerts(
     with _open(data) as (bus, book):
         say_who_runs(bus)
         states = book.all() if everything else book.open()
+    told_as = {state.id: first.id for state in states if (first := _told_as(book, state)) is not None}
     if json:
-        out_json([state.as_json() for state in states])
+        out_json([state.as_json() | {"told_as": told_as.get(state.id)} for state in states])
         return
     if not states:
         say("No alert is open." if not everything else "There are no alerts.")
         return
     rows = [("ID", "FIRED", "SEVERITY", "RULE", "COUNT", "CONDITION", "HANDLING", "INCIDENT")]
-    out_table(rows + [_row(state) for state in states])
+    out_table(rows + [_row(state, told_as.get(state.id)) for state in states])
 
 
 @app.command()
@@ -130,9 +132,14 @@ def _card(bus: Bus, state: AlertState, data: str | None) -> str:
         return card.build(state, people, messages, now=now, in_house=True).text
 
 
-def _row(state: AlertState) -> tuple[str, ...]:
+def _told_as(book: AlertBook, state: AlertState) -> AlertState | None:
+    """The alert of another incident whose messages tell this one too."""
+    return first_of(book, state) if state.handling is Handling.OPEN else None
+
+
+def _row(state: AlertState, told_as: str | None) -> tuple[str, ...]:
     alert = state.alert
-    handling = state.handling.value
+    handling = state.handling.value + (f", told as {told_as}" if told_as else "")
     if state.handled is not None and state.handling is not Handling.OPEN:
         handling += f" by {state.handled.by}"
     incident = ("ØVELSE " if alert.exercise else "") + alert.incident_name

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -86,6 +90,22 @@ def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_onc
     to(house, hours=3)
     assert settle(house, dispatcher) == ["a1", "a1"]
     ledger.verify(house.records("decisions"))
+
+
+def test_the_list_says_as_what_a_double_is_told(house: House) -> None:
+    brann, ras = open_two(house)
+    fire(house, "a1", brann, "Brann", 1, 2)
+    fire(house, "b1", ras, "Ras", 1, 2)
+
+    def listed(*words: str) -> str:
+        command = [sys.executable, "-c", "import lyttepost; lyttepost.main()", "alerts", "--data", str(house.folder)]
+        root = Path(__file__).parents[2]
+        return subprocess.run(
+            [*command, *words], env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert {each["id"]: each["told_as"] for each in json.loads(listed("--json"))} == {"a1": None, "b1": "a1"}
+    assert "open, told as a1" in listed()
 
 
 @pytest.mark.parametrize(
