@@ -207,7 +207,8 @@ class Dispatcher:
         for answer in found:
             if not self._lead():
                 return
-            said = Decision(kind=answer.kind, id=answer.state.id, at=self._time.now(), by=answer.by, why=answer.why)
+            # At the instant of the person's own word: later, it would answer what fired in between.
+            said = Decision(kind=answer.kind, id=answer.state.id, at=answer.at, by=answer.by, why=answer.why)
             self._book.take_decision(ledger.append(self._bus, "decisions", said))
             # Not by whom and why: words that a person typed may hold a line break.
             log.info("dispatch: alert %s: %s, see its decision", answer.state.id, answer.kind.value)

@@ -18,6 +18,7 @@ that were under way, is told until it reached somebody, and then closed too: nev
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -30,10 +31,11 @@ OPS = "ops"
 
 
 class Answer(NamedTuple):
-    """A decision about an alert that follows from what a person said about something else."""
+    """A decision about an alert that follows from what a person said about something else, and when that was."""
 
     kind: DecisionKind
     state: AlertState
+    at: datetime
     by: str
     why: str
 
@@ -81,11 +83,13 @@ def answers(book: AlertBook, people: People, state: State) -> Iterator[Answer]:
         incident = state.incidents.get(alert.alert.incident)
         first = first_of(book, alert)
         if first is not None and first.handling is Handling.ACKNOWLEDGED and first.handled is not None:
-            yield Answer(DecisionKind.ACKNOWLEDGE, alert, first.handled.by, f"acknowledged as {first.id}")
+            said = first.handled
+            yield Answer(DecisionKind.ACKNOWLEDGE, alert, said.at, said.by, f"acknowledged as {first.id}")
         elif incident is not None and incident.closed_at is not None and alert.alert.rule_type != OPS:
             knew = alert.fired_at <= incident.closed_at
             if knew or alert.reached(people.own(alert.alert.to)):
-                yield Answer(DecisionKind.CLOSE, alert, incident.closed_by or "?", _why(state, incident))
+                by, why = incident.closed_by or "?", _why(state, incident)
+                yield Answer(DecisionKind.CLOSE, alert, incident.closed_at, by, why)
 
 
 def _closing(state: State, incident: Incident) -> Transition | None:
