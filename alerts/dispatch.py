@@ -64,7 +64,8 @@ CHAINED = ("decisions", "deliveries")
 
 
 class Dispatcher:
-    """`holder` names this process at the lease: the same name after a restart takes over at once."""
+    """`holder` names this process at the lease: the same name after a restart takes over at once. `following` is asked
+    for the mode where the process has one: to ask the bus at every turn would be dear on Kafka."""
 
     name = "dispatch"
 
@@ -94,7 +95,7 @@ class Dispatcher:
         self._part = part
         self._outbox = Outbox(channels, clock, workers=workers, limit=send_limit)
         self._following = following
-        self._control = Control(bus)
+        self._control = Control(bus) if following is None else None
         self._book = AlertBook()
         self._chain = ledger.Chain()
         self._reader = bus.reader(TOPICS)
@@ -215,8 +216,9 @@ class Dispatcher:
         self._count()
 
     def _mode(self) -> State:
-        """What the process follows: to ask the bus at every turn would be dear on Kafka."""
-        return self._control.refresh() if self._following is None else self._following.state
+        if self._following is not None:
+            return self._following.state
+        return self._control.refresh() if self._control is not None else State()
 
     def _start(self) -> bool:
         started = False
