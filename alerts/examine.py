@@ -130,9 +130,12 @@ def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Find
 
 def _server(options: Any) -> tuple[str, int] | None:
     """Host and port that a channel's settings name, without what may be a secret."""
-    if "url" in options:
-        parts = urlsplit(str(options["url"]))
-        return (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)) if parts.hostname else None
-    if "host" in options:
-        return str(options["host"]), int(options.get("port", 587))
+    try:
+        if "url" in options:
+            parts = urlsplit(str(options["url"]))
+            return (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)) if parts.hostname else None
+        if "host" in options:
+            return str(options["host"]), int(options.get("port", 587))
+    except ValueError:
+        pass  # no number where the port should be, of which the channel itself tells
     return None
