@@ -39,19 +39,34 @@ class Masked(NamedTuple):
 EMAIL_MARK = "‹e-post›"
 
 _LABEL = r"[\w\u0300-\u036f](?:[\w\u0300-\u036f-]{0,62}[\w\u0300-\u036f])?"
-_DOT = r"(?:\.|\s?[(\[{]\s?(?:dot|punktum|prikk)\s?[)\]}]\s?|\s++(?:dot|punktum|prikk)\s++)"
+_DOT = r"(?:\.|\s?[(\[{]\s?(?:dot|punktum|prikk)\s?[)\]}]\s?|\s{1,3}(?:dot|punktum|prikk)\s{1,3})"
 _DOMAIN = re.compile(rf"(?i){_LABEL}(?:{_DOT}{_LABEL})+")
 _ENDINGS = "no|com|org|net|edu|gov|info|eu|se|dk|fi|is|de|uk|pl|nl|fr"
 _SPOKEN_DOMAIN = re.compile(
-    rf"(?i){_LABEL}(?:\s++(?:dot|punktum|prikk)\s++{_LABEL}){{0,3}}?\s++(?:dot|punktum|prikk)\s++(?:{_ENDINGS})\b"
+    rf"(?i){_LABEL}(?:\s{{1,3}}(?:dot|punktum|prikk)\s{{1,3}}{_LABEL}){{0,3}}?\s{{1,3}}(?:dot|punktum|prikk)\s{{1,3}}"
+    rf"(?:{_ENDINGS})\b"
 )
+# Known by its ending: where blanks or words stand in it, or where the sign before it is none.
+_WORD = r"[^\W_](?:[^\W_-]|-(?!(?:dot|punktum|prikk)-)){0,62}"
+_KNOWN_DOMAIN = re.compile(
+    rf"(?i){_WORD}(?:(?:\.|\s\.\s|{_DOT}|[_*/|-](?:dot|punktum|prikk)[_*/|-]){_WORD}){{0,4}}?"
+    rf"(?:\.|\s\.\s|{_DOT}|[_*/|-](?:dot|punktum|prikk)[_*/|-])(?:{_ENDINGS})(?![\w-]|\.\w)"
+)
+_PROVIDERS = re.compile(r"(?i)(?:gmail|hotmail|outlook|yahoo|icloud|proton(?:mail)?)\b(?:[. ,]{1,2}(?:com|no|me))?")
 _CUT_DOMAIN = re.compile(_LABEL)
-_LOCAL = re.compile(r"[\w.+'’\u0300-\u036f-]{1,256}\Z")
+_LOCAL_BACKWARDS = re.compile(r"[\w.+'’\u0300-\u036f-]{1,256}")
 _CLOCK = re.compile(r"\d{1,2}\.\d")
-_CUT_OFF = re.compile(r"…|\.\.\.")
-_BRACKETED = re.compile(r"(?i)[(\[{<]\s?(?:at|a|alfa|krøllalfa|alfakrøll|snabel-?a)\s?[)\]}>]\s?")
-_SPOKEN = re.compile(r"(?i)(?<!\s)\s++(?:at|(krøllalfa|alfakrøll|snabel-?a))\s++")
-_SPOKEN_CUES = ("dot", "punktum", "prikk", "krøll", "snabel")
+_CUT_OFF = re.compile(r"\.?…|\.\.\.")
+_AT_WORDS = r"at|a|alfa|æt|kr[øo]ll-?\s?alfa|alfa-?\s?kr[øo]ll|kralfa|snabel-?\s?a"
+_BRACKETED = re.compile(rf"(?i)[(\[{{<]\s?(?:{_AT_WORDS}|@)\s?[)\]}}>]\s?")
+_SIGNED = re.compile(r"(?i)\s?(?P<sign>[_*/|-])(?:at|alfakr[øo]ll|kr[øo]llalfa)(?P=sign)\s?")
+_SPOKEN = re.compile(rf"(?i)(?<!\s)\s{{1,3}}(?:at|a|æt|({_AT_WORDS}))\s{{1,3}}")
+_SPOKEN_CUES = ("dot", "punktum", "prikk", "alfa", "snabel")
+_AT_CUES = (" at", " a ", " æt")
+_DOMAIN_CUES = (*(f".{ending}" for ending in _ENDINGS.split("|")), "mail", "outlook", "yahoo", "icloud", "proton")
+_SIGNED_CUES = ("_at_", "-at-", "/at/", "|at|", "*at*")
+_TELLING = re.compile(r"(?:[^\W\d_]+[._+-])+[^\W\d_]{2,}\d*|(?:[^\W\d_]+[._+-])*[^\W\d_]{3,}\d{1,4}")
+"""A part before the sign that is no word of a sentence."""
 
 
 def mask(text: str) -> Masked:
@@ -61,14 +76,17 @@ def mask(text: str) -> Masked:
     return Masked(new, Counter(MaskReason(label) for label in labels))
 
 
-def find_masks(text: str) -> list[Span]:
-    """All that must be masked in a folded text."""
+def find_masks(text: str, lower: str | None = None) -> list[Span]:
+    """All that must be masked in a folded text. `lower` is the text in lower case, where that is at hand."""
     spans = list(find_numbers(text))
-    spans.extend(Span(start, end, EMAIL_MARK, MaskReason.EMAIL) for start, end in _addresses(text))
+    spans.extend(
+        Span(start, end, EMAIL_MARK, MaskReason.EMAIL)
+        for start, end in _addresses(text, text.lower() if lower is None else lower)
+    )
     return spans
 
 
-def _addresses(text: str) -> Iterator[tuple[int, int]]:
+def _addresses(text: str, lower: str) -> Iterator[tuple[int, int]]:
     at = text.find("@")
     while at >= 0:
         found = _plain_address(text, at)
@@ -81,14 +99,30 @@ def _addresses(text: str) -> Iterator[tuple[int, int]]:
         start = _local(text, before)
         if domain and start < before:
             yield start, domain.end()
-    lower = text.lower()
-    if _holds_any(lower, _SPOKEN_CUES):
-        for match in _SPOKEN.finditer(text):
-            # `at` is a Norwegian word: only with a spoken dot is it the sign.
-            domain = (_DOMAIN if match[1] else _SPOKEN_DOMAIN).match(text, match.end())
+    if _holds_any(lower, _SPOKEN_CUES) or (_holds_any(lower, _AT_CUES) and _holds_any(lower, _DOMAIN_CUES)):
+        yield from _spoken(text)
+    if "alfa" in lower or ("at" in lower and _holds_any(lower, _SIGNED_CUES)):
+        for match in _SIGNED.finditer(text):
+            domain = _KNOWN_DOMAIN.match(text, match.end())
             start = _local(text, match.start())
             if domain and start < match.start():
                 yield start, domain.end()
+
+
+def _spoken(text: str) -> Iterator[tuple[int, int]]:
+    for match in _SPOKEN.finditer(text):
+        start = _local(text, match.start())
+        if start == match.start():
+            continue
+        # `at` and `a` are Norwegian words: with a spoken dot, or between what are no words, they are the sign.
+        if match[1]:
+            domain = _DOMAIN.match(text, match.end()) or _PROVIDERS.match(text, match.end())
+        else:
+            domain = _SPOKEN_DOMAIN.match(text, match.end())
+            if domain is None and _TELLING.fullmatch(text, start, match.start()):
+                domain = _KNOWN_DOMAIN.match(text, match.end()) or _PROVIDERS.match(text, match.end())
+        if domain:
+            yield start, domain.end()
 
 
 def _holds_any(text: str, parts: Iterable[str]) -> bool:
@@ -101,16 +135,23 @@ def _holds_any(text: str, parts: Iterable[str]) -> bool:
 
 def _plain_address(text: str, at: int) -> tuple[int, int] | None:
     start, after = _local(text, at), at + 1
-    if start == at and text[at - 1 : at].isspace() and text[after : after + 1].isspace():
-        start, after = _local(text, at - 1), at + 2
-        domain = _DOMAIN.match(text, after)
-        found = domain and start < at - 1 and not _CLOCK.match(domain[0])
-        return (start, domain.end()) if domain and found else None
+    blank_before, blank_after = text[at - 1 : at].isspace(), text[after : after + 1].isspace()
+    if start == at and blank_before and blank_after:
+        return _with_blanks(text, at - 1, at + 2)
+    if start == at and blank_before and at > 1:
+        # `takk @ola.no` names an account; `kari.viik @post.no` is an address.
+        start = _local(text, at - 1)
+        known = _TELLING.fullmatch(text, start, at - 1) and _KNOWN_DOMAIN.match(text, after)
+        return (start, known.end()) if start < at - 1 and known else None
     if start == at or text[start - 1 : start] == "@":  # @name@server is a handle
         return None
+    if blank_after:
+        return _with_blanks(text, at, after + 1)
     domain = _DOMAIN.match(text, after)
     if domain:
         return start, domain.end()
+    if spaced := _KNOWN_DOMAIN.match(text, after):
+        return start, spaced.end()
     # `word@name` is most often a handle that lost its space; an address that lost its end looks otherwise.
     cut = _CUT_DOMAIN.match(text, after)
     if cut and text[at - 1] not in ".-+'’" and ("." in text[start:at] or _CUT_OFF.match(text, cut.end())):
@@ -118,12 +159,21 @@ def _plain_address(text: str, at: int) -> tuple[int, int] | None:
     return None
 
 
+def _with_blanks(text: str, before: int, after: int) -> tuple[int, int] | None:
+    """Blanks around the sign: the part before ends at `before`, the domain begins at `after`."""
+    start = _local(text, before)
+    domain = _KNOWN_DOMAIN.match(text, after) or _DOMAIN.match(text, after)
+    if not domain or start == before or _CLOCK.match(domain[0]):
+        return None
+    return start, domain.end()
+
+
 def _local(text: str, end: int) -> int:
     """Where the part before the @ at `end` begins; `end` when there is none."""
     if text[end - 1 : end].isspace():
         return end
-    match = _LOCAL.search(text, max(0, end - 256), end)
+    match = _LOCAL_BACKWARDS.match(text[max(0, end - 256) : end][::-1])
     if not match:
         return end
-    local = match[0].lstrip(".'’+-_")
+    local = match[0][::-1].lstrip(".'’+-_")
     return end - len(local)

@@ -113,8 +113,9 @@ class _Cleaner:
 
     def _clean(self, text: str, link: bool) -> str:
         folded = fold(text)
-        spans = find_masks(folded.text)
-        spans.extend(find_handles(folded.text, self._is_known, self._new_name))
+        lower = folded.text.lower()
+        spans = find_masks(folded.text, lower)
+        spans.extend(find_handles(folded.text, self._is_known, self._new_name, lower))
         if spans:
             text, labels = replace(text, folded, spans)
             self.masked += labels

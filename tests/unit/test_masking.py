@@ -64,6 +64,33 @@ def test_an_identity_number_is_masked_however_it_is_written(written: str) -> Non
     assert mask(f"fnr {written}.").text == "fnr ‹fnr›."
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "311299,{}", "311299*{}", "311299={}", "311299~{}", "311299|{}", "311299 + {}", "311299\n{}", "31.12.99, {}",
+    ],
+)  # fmt: skip
+def test_a_number_whose_check_digits_fit_is_masked_whatever_stands_between(written: str) -> None:
+    assert mask(f"Han: {written.format(_some('311299')[6:])}!").text == "Han: ‹fnr›!"
+
+
+def test_words_between_date_and_personal_number_stay() -> None:
+    right = _some("311299")
+    assert mask(f"født 311299 og så {right[6:]}.").text == "født ‹fnr› og så ‹fnr›."
+    assert mask("31.12.1999, personnummer 12345").text == "‹fnr›, personnummer ‹fnr›"
+    assert mask("311299 kom det 12345 personer").text == "311299 kom det 12345 personer"
+
+
+def test_two_together_letters_for_digits_and_links_do_not_hide_a_number() -> None:
+    right = _some("311299")
+    assert mask(right + right).text == "‹fnr›"
+    assert mask(right + "91234567").text == "‹fnr›"
+    assert mask(right.replace("1", "l").replace("0", "O")).text == "‹fnr›"
+    assert mask(f"https://eksempel.no/p/fnr{right}.pdf").text == "https://eksempel.no/p/fnr‹fnr›.pdf"
+    assert mask(f"https://eksempel.no/p/{right[:6]}-{right[6:]}/1").text == "https://eksempel.no/p/‹fnr›/1"
+    assert mask("978-82-03-36452-8 og 9788203364525").text == "978-82-03-36452-8 og 9788203364525"
+
+
 def test_digits_broken_at_other_places_are_an_identity_number_when_the_check_digits_fit() -> None:
     right = _some("311299")
     assert mask(" ".join(right)).text == "‹fnr›"
@@ -109,6 +136,54 @@ def test_an_identity_number_beside_another_number_does_not_become_half_a_phone_n
 )
 def test_a_phone_number_is_masked_however_it_is_written(written: str) -> None:
     assert mask(f"Jeg er {written}, svar!") == ("Jeg er ‹tlf›, svar!", {MaskReason.PHONE: 1})
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["93/18/62/11", "486_74_794", "9-318-6211", "93186-211", "93*18*62*11", "93|18|62|11", "93,18,62,11", "93 l8 62 1l",
+     "601234567", "601 234 567", "9.3.1.8.6.2.1.1", "931 862 11", "tlf 93 , 18 , 62 , 11", "+47/93186211"],
+)  # fmt: skip
+def test_a_phone_number_is_masked_whatever_breaks_it(written: str) -> None:
+    assert mask(f"Jeg: {written}!").text.removeprefix("Jeg: tlf ") in ("Jeg: ‹tlf›!", "‹tlf›!")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2-1 3-0 1-1 2-2", "2-1, 3-0, 1-1, 2-2", "(4-1) 3-0 1-1 2-2",
+        "Buss 20, 21, 31 og 37", "linje 21 31 37 54", "rute 21-31-37-54",
+        "45 500 600 kr", "kr 45 500 600", "45500600 kroner", "NOK 45.500.600", "45500600,-", "$ 45500600",
+        "sak 2023/12345", "saksnr. 45678912", "ordre 45678912", "faktura nr 45678912", "ref: 45678912",
+        "org.nr. 974 760 673", "orgnr 974760673", "974760673",
+        "versjon 91.45.30.21", "10.91.45.30.21", "Lotto: 4 18 25 31 34",
+        "journalnr 2012/11293-12", "E18, rv4, fv45 og E6", "21 % 31 % 37 % 54 %",
+    ],
+)  # fmt: skip
+def test_what_a_word_or_a_sign_says_is_something_else_stays(text: str) -> None:
+    assert mask(text) == (text, {})
+
+
+def test_a_word_that_announces_a_phone_number_wins() -> None:
+    assert mask("saksbehandler, ring 45678912").text == "saksbehandler, ring ‹tlf›"
+    assert mask("Vipps 45 500 600").text == "Vipps ‹tlf›"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["ola.viik at eksempel.no", "ola_at_eksempel.no", "ola.viik @eksempel.no", "ola@ eksempel.no",
+     "ola alfakroll eksempel.no", "ola|at|eksempel.no", "ola@eksempel . no", "ola_at_eksempel_dot_no",
+     "ola.viik at gmail", "ola <at> eksempel.no", "ola krøll-alfa eksempel.no", "ola snabela eksempel.no"],
+)  # fmt: skip
+def test_an_address_is_masked_whatever_stands_for_its_sign(written: str) -> None:
+    assert mask(f"Skriv til {written}, takk").text == "Skriv til ‹e-post›, takk"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Sier at nrk.no melder", "står i covid-19 at nrk.no", "kl.19 at vg.no", "takk @ola.nordmann, bra", "a vg.no b"],
+)
+def test_at_is_a_word_of_the_language(text: str) -> None:
+    assert mask(text) == (text, {})
 
 
 def test_a_mistyped_number_is_masked_after_a_word_that_announces_it() -> None:

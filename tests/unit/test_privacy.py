@@ -132,6 +132,59 @@ def test_a_link_to_a_post_on_x_goes_on_working_without_the_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("link", "left"),
+    [
+        ("https://vxtwitter.com/Ola_N/status/99", "https://vxtwitter.com/i/status/99"),
+        ("https://fxtwitter.com/ola_n/status/99/en?s=20", "https://fxtwitter.com/i/status/99/en?s=20"),
+        ("https://nitter.example.org/ola_n/status/99#m", "https://nitter.example.org/i/status/99#m"),
+        ("http://localhost:8080/ola_n/statuses/99", "http://localhost:8080/i/statuses/99"),
+        ("https://some.example/@ola_n/status/99", "https://some.example/@{}/status/99"),
+        ("https://x.com:443/ola_n/status/99", "https://x.com:443/i/web/status/99"),
+        ("https://twitter.com/#!/ola_n/status/99", "https://twitter.com/#!/i/web/status/99"),
+        ("https://twitter.com//ola_n/status/99", "https://twitter.com//i/web/status/99"),
+        ("https://some.example/i/status/99", "https://some.example/i/status/99"),
+        ("https://some.example/i/web/status/99", "https://some.example/i/web/status/99"),
+        ("https://xcancel.com/ola_n", "https://xcancel.com/{}"),
+        ("https://nitter.net/ola_n/with_replies", "https://nitter.net/{}/with_replies"),
+        ("https://social.example/@ola_n/112233", "https://social.example/@{}/112233"),
+        ("https://mirror.example/profile/ola_n/post/3kq", "https://mirror.example/profile/{}/post/3kq"),
+        ("https://reddit.example/user/ola_n", "https://reddit.example/user/{}"),
+        ("https://some.example/nyheter/status/", "https://some.example/nyheter/status/"),
+    ],
+)
+def test_a_link_through_any_host_loses_the_name(link: str, left: str) -> None:
+    mention = _mention(text=f"se {link}", url=link, links=(link,))
+    wanted = left.replace("{}", UNKNOWN)
+    assert (mention.text, mention.url, mention.links) == (f"se {wanted}", wanted, (wanted,))
+
+
+def test_a_link_to_a_named_account_through_a_mirror_keeps_its_name() -> None:
+    assert _text("https://vxtwitter.com/fjordavisa/status/7") == "https://vxtwitter.com/fjordavisa/status/7"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("insta: ola_n", "insta: {}"),
+        ("Snapchat ola_n ", "Snapchat {} "),
+        ("RT ola_n: hei", "RT {}: hei"),
+        ("@ ola_n hei", "@ {} hei"),
+        ("@[ola_n]", "@[{}]"),
+        ("fra u/ola_n", "fra u/{}"),
+    ],
+)
+def test_a_name_without_a_sign_is_found_where_something_says_what_it_is(text: str, left: str) -> None:
+    assert _text(text) == left.replace("{}", UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "text", ["insta er nede", "twitter: E6 stengt", "@ huset", "RT viktig: nå", "og/eller u/s", "snap 10 s", "fb 2024"]
+)
+def test_a_word_behind_a_platform_is_no_name(text: str) -> None:
+    assert _text(text) == text
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "https://x.com/i/web/status/99",
@@ -219,6 +272,12 @@ def test_hostile_texts_cost_no_more_than_their_length() -> None:
         "x.com/" * 3000,
         "facebook.com/profile.php?" + "&" * 9000,
         "%40" * 6000,
+        "/a/status/1" * 3000,
+        "/profile/a" * 3000,
+        "insta: a1_" * 3000,
+        "nitter.a." * 3000,
+        "@[a" * 6000,
+        "?user=a" * 4000,
     ):
         assert _text(hostile)
 
