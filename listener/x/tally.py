@@ -9,7 +9,7 @@ from typing import Any, Final
 from listener.clock import Clock
 from listener.x.backoff import Budget
 from listener.x.client import Api, Trouble, XError
-from listener.x.counts import instant_of, read_counts
+from listener.x.counts import REACH, instant_of, minute_of, read_counts
 from listener.x.rules import Rule
 
 CALLS: Final = 200
@@ -42,12 +42,18 @@ class Tally:
     def _pages(self, query: Rule, span: range, stop: threading.Event) -> dict[int, int]:
         counts: dict[int, int] = {}
         token: str | None = None
+        start = span.start
         for _ in range(MOST_PAGES):
             if self._clock.wait(self._calls.wait(self._clock.monotonic()), stop):
                 return {}
             self._calls.spend(self._clock.monotonic())
+            if token is None:
+                # Minutes may have passed since the span was chosen, and X refuses what begins before its reach.
+                start = max(span.start, minute_of(self._clock.now() - REACH) + 1)
+            if start >= span.stop:
+                return {}
             try:
-                page = self._api.counts(query.value, instant_of(span.start), instant_of(span.stop), token)
+                page = self._api.counts(query.value, instant_of(start), instant_of(span.stop), token)
                 counts |= read_counts(page.answer)
             except ValueError:
                 raise XError(Trouble.SERVER) from None
