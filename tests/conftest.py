@@ -11,6 +11,12 @@ import pytest
 import stand_in
 from broker import Cluster, brokers
 from choice import Choice, Kind, choose
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's business; Hypothesis else fails one that takes a fifth of a second.
+PATIENT = "patient"
+settings.register_profile(PATIENT, parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(PATIENT)
 
 
 def _choice(lacking: str | None) -> Choice:

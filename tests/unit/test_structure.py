@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
+import hypothesis
 import pytest
 from packaging.requirements import Requirement
 
@@ -396,6 +397,12 @@ def test_what_ci_tries_once_more_is_listed_with_both_outcomes(
     wrong = ["test_it.py::test_wrong first: failed: assert False second: failed: assert False"] * (right == "False")
     tried = [" ".join(" ".join(listed[at : at + 3]).split()) for at in range(0, len(listed), 3)]
     assert tried == ([] if failing > 4 else [*late, *wrong])
+
+
+def test_no_example_of_hypothesis_fails_for_the_time_it_took() -> None:
+    assert hypothesis.settings.default is not None
+    assert hypothesis.settings.default.deadline is None
+    assert hypothesis.HealthCheck.too_slow in hypothesis.settings.default.suppress_health_check
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is bash")
