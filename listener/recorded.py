@@ -3,7 +3,8 @@
 A line is an answer of X's stream or search (`{"data": …, "includes": …}`), or a plain post. A plain post has `id`,
 `created_at` (RFC 3339) and `text`, and may have `author_id`, `username` and `followers` (or all of them in `author`),
 `lang`, `place`, `hashtags`, `links`, `repost_of`, `reply_to`, `quote_of`, `edits` and `url`. One that bears fields of
-X's own post object is read as such. Whatever else there is is passed over.
+X's own post object is read as such, with the users and posts that `twarc2 flatten` put inside. Ids may be numbers.
+Whatever else there is is passed over.
 """
 
 from __future__ import annotations
