@@ -37,15 +37,14 @@ def alerts(
     with _open(data) as (bus, book):
         say_who_runs(bus)
         states = book.all() if everything else book.open()
-    told_as = {state.id: first.id for state in states if (first := _told_as(book, state)) is not None}
     if json:
-        out_json([state.as_json() | {"told_as": told_as.get(state.id)} for state in states])
+        out_json([_json(book, state) for state in states])
         return
     if not states:
         say("No alert is open." if not everything else "There are no alerts.")
         return
     rows = [("ID", "FIRED", "SEVERITY", "RULE", "COUNT", "CONDITION", "HANDLING", "INCIDENT")]
-    out_table(rows + [_row(state, told_as.get(state.id)) for state in states])
+    out_table(rows + [_row(state, _told_as(book, state)) for state in states])
 
 
 @app.command()
@@ -60,7 +59,7 @@ def show(
     with _open(folder) as (bus, book):
         state = book.find(id)
         if json or _of_group(context, "json"):
-            out_json(state.as_json())
+            out_json(_json(book, state))
         else:
             out(_card(bus, state, folder))
 
@@ -132,9 +131,14 @@ def _card(bus: Bus, state: AlertState, data: str | None) -> str:
         return card.build(state, people, messages, now=now, in_house=True).text
 
 
-def _told_as(book: AlertBook, state: AlertState) -> AlertState | None:
+def _told_as(book: AlertBook, state: AlertState) -> str | None:
     """The alert of another incident whose messages tell this one too."""
-    return first_of(book, state) if state.handling is Handling.OPEN else None
+    first = first_of(book, state) if state.handling is Handling.OPEN else None
+    return None if first is None else first.id
+
+
+def _json(book: AlertBook, state: AlertState) -> dict[str, Any]:
+    return state.as_json() | {"told_as": _told_as(book, state)}
 
 
 def _row(state: AlertState, told_as: str | None) -> tuple[str, ...]:
