@@ -66,7 +66,7 @@ class Spool:
         with _locked(self._file):
             self.size = _whole(self._file)
             os.ftruncate(self._file, self.size)
-        self._oldest = next((entry.at for entry in self._entries(1)), None)
+        self._oldest = self._first()
 
     @property
     def limit(self) -> int:
@@ -114,17 +114,21 @@ class Spool:
         """The first that wait, in order: at least one entry, and no more than so many messages if there are several."""
         out: list[Entry] = []
         count = 0
-        for entry in self._entries(messages):
-            count += len(entry.messages or ())
-            if out and count > messages:
-                break
-            out.append(entry)
+        if not self.waits:
+            return out
+        with _locked(self._file):
+            # No further than is given out: to read all that waits for each of them would cost the square.
+            for entry, _, _ in _lines(self._file, self._drained, self.size):
+                count += len(entry.messages or ())
+                if out and count > messages:
+                    break
+                out.append(entry)
         return out
 
     def drop(self, end: int) -> None:
         """All before `end` is on the bus. When nothing is left, its bytes go."""
         self._drained = end
-        self._oldest = next((entry.at for entry in self._entries(1)), None)
+        self._oldest = self._first()
         if self.waits:
             return
         with _locked(self._file):
@@ -136,16 +140,8 @@ class Spool:
         if fd >= 0:
             os.close(fd)
 
-    def _entries(self, most: int) -> list[Entry]:
-        if not self.waits:
-            return []
-        with _locked(self._file):
-            out = []
-            for entry, _, _ in _lines(self._file, self._drained, self.size):
-                out.append(entry)
-                if len(out) >= most:
-                    break
-            return out
+    def _first(self) -> datetime | None:
+        return next((entry.at for entry in self.peek(1)), None)
 
 
 def forget(folder: Path, wanted: Wanted) -> int:

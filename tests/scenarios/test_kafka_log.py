@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,6 +18,7 @@ from tests.fakes.x import FakeX
 
 TOKEN = "a-token-of-no-account"
 SECONDS = float(os.environ.get("KAFKA_LOG_SECONDS", "70"))
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
 ROLES = ("listener", "annotate", "judge", "dispatch")
 
 
@@ -33,7 +35,8 @@ def fake() -> Iterator[FakeX]:
 
 
 def lines(process: Running, since: int) -> list[str]:
-    return process.said.splitlines()[since:]
+    """Of the log: the console's cards, which stand in the same file, are no lines of it."""
+    return [line for line in process.said.splitlines() if LOGGED.match(line)][since:]
 
 
 def wait_until_ready(role: str, process: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -124,3 +125,25 @@ def test_what_is_too_old_is_forgotten_by_when_it_was_kept(tmp_path: Path) -> Non
     assert forget_before(tmp_path, START + timedelta(days=1)) == 2
     assert waiting(spool) == [entry(1)[2:], entry(2)]
     spool.close()
+
+
+def _seconds_to_drain(path: Path, entries: int) -> float:
+    spool = Spool(path, 1 << 30, ManualClock(START))
+    for _ in range(entries):
+        spool.append(START, [Message("volumes", "x", b"{}")] * 200)
+    began = process_time()
+    given = 0
+    while spool.waits:
+        some = spool.peek(300)
+        given += len(some)
+        spool.drop(some[-1].end)
+    spool.close()
+    assert given == entries
+    return process_time() - began
+
+
+def test_to_bring_eight_times_as_much_costs_eight_times_as_long(tmp_path: Path) -> None:
+    few = min(_seconds_to_drain(tmp_path / "few.jsonl", 50) for _ in range(3))
+    many = min(_seconds_to_drain(tmp_path / "many.jsonl", 400) for _ in range(2))
+    # Eight times as much; by the square it would be sixty-four.
+    assert many < 24 * few
