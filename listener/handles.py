@@ -109,7 +109,7 @@ def find_handles(text: str, known: Known, resolve: Resolve, lower: str | None = 
                 yield Span(*match.span(part), new, HANDLE)
     if lower is None:
         lower = text.lower()
-    if _is_cued(lower) or text.count("RT ") > text.count("RT @"):
+    if _is_cued(lower) or ("RT " in text and text.count("RT ") > text.count("RT @")):
         yield from _simple(_NAMED, text, resolve)
     if "/" in text:
         yield from _in_links(text, lower, resolve)

@@ -63,7 +63,7 @@ _SIGNED = re.compile(r"(?i)\s?(?P<sign>[_*/|-])(?:at|alfakr[øo]ll|kr[øo]llalfa
 _SPOKEN = re.compile(rf"(?i)(?<!\s)\s{{1,3}}(?:at|a|æt|({_AT_WORDS}))\s{{1,3}}")
 _SPOKEN_CUES = ("dot", "punktum", "prikk", "alfa", "snabel")
 _AT_CUES = (" at", " a ", " æt")
-_DOMAIN_CUES = (*(f".{ending}" for ending in _ENDINGS.split("|")), "mail", "outlook", "yahoo", "icloud", "proton")
+_DOMAIN_CUES = (*(f".{ending}" for ending in _ENDINGS.split("|")), "mail")
 _SIGNED_CUES = ("_at_", "-at-", "/at/", "|at|", "*at*")
 _TELLING = re.compile(r"(?:[^\W\d_]+[._+-])+[^\W\d_]{2,}\d*|(?:[^\W\d_]+[._+-])*[^\W\d_]{3,}\d{1,4}")
 """A part before the sign that is no word of a sentence."""
@@ -99,7 +99,9 @@ def _addresses(text: str, lower: str) -> Iterator[tuple[int, int]]:
         start = _local(text, before)
         if domain and start < before:
             yield start, domain.end()
-    if _holds_any(lower, _SPOKEN_CUES) or (_holds_any(lower, _AT_CUES) and _holds_any(lower, _DOMAIN_CUES)):
+    if _holds_any(lower, _SPOKEN_CUES) or (
+        ("." in text or "mail" in lower) and _holds_any(lower, _AT_CUES) and _holds_any(lower, _DOMAIN_CUES)
+    ):
         yield from _spoken(text)
     if "alfa" in lower or ("at" in lower and _holds_any(lower, _SIGNED_CUES)):
         for match in _SIGNED.finditer(text):
