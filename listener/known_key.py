@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from listener.clock import Clock
 from listener.errors import ConfigError, Corrupt
 from listener.fields import SCHEMA_VERSION
 from listener.forget import CONTENT
-from listener.pseudonym import load_key
+from listener.pseudonym import PREFIX, load_key
 from listener.units import format_instant
 
 TOPIC = "keys"
 NAME = "pseudonym.key"
+_PSEUDONYM = re.compile(rb"(?<![0-9A-Za-z_])p_[a-z2-7]{16}(?![a-z2-7])")
 
 
 def fingerprint(key: bytes) -> str:
@@ -81,12 +83,16 @@ def known_fingerprint(bus: Bus) -> str | None:
 
 
 def holds_content(bus: Bus) -> bool:
-    """A post lies on the bus."""
+    """A post that has somebody's pseudonym in it lies on the bus. Others are the same with any key."""
     with closing(bus.reader(list(CONTENT))) as reader:
         while records := reader.poll(0.0, 5000):
-            if any(r.value is not None and not r.key.endswith((":tick", ":gap")) for r in records):
+            if any(r.value is not None and PREFIX.encode() in r.value and _has_pseudonym(r.value) for r in records):
                 return True
     return False
+
+
+def _has_pseudonym(value: bytes) -> bool:
+    return _PSEUDONYM.search(value) is not None
 
 
 def _way(path: Path) -> str:

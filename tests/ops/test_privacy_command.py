@@ -188,7 +188,7 @@ def test_a_lost_key_ends_the_start_until_it_is_restored_or_given_up(keyed: Machi
     path = Path(keyed.more["LYTTEPOST_PRIVACY__KEY_FILE"])
     with live_bus(keyed) as bus:
         live_key(path, bus, SystemClock())
-        bus.publish(messages("1906123456789012345", "p_a", "vann", START))
+        bus.publish(messages("1906123456789012345", "p_abcdefghijklmnop", "vann", START))
     kept = path.read_bytes()
     path.unlink()
     done = keyed.run("run", "--role", "listener")

@@ -33,8 +33,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "keys" / "pseudonym.key"
 
 
-def take_in(bus: Bus) -> None:
-    said = Mention(source="x", id="1", at=START, captured_at=START, text="vann", incidents={"brann-0": ("a",)})
+def take_in(bus: Bus, author: str | None = "p_abcdefghijklmnop", text: str = "vann") -> None:
+    said = Mention(
+        source="x", id="1", at=START, captured_at=START, text=text, author=author, incidents={"brann-0": ("a",)}
+    )
     bus.publish([Message("mentions", said.post_key, encode(said))])
 
 
@@ -87,8 +89,10 @@ def test_a_deployment_from_before_goes_on_with_the_key_it_has(bus: Bus, path: Pa
     assert known_fingerprint(bus) == fingerprint(key)
 
 
-def test_ticks_and_gaps_are_no_content(bus: Bus) -> None:
+def test_ticks_and_posts_without_a_pseudonym_are_the_same_with_any_key(bus: Bus) -> None:
     bus.publish([Message("mentions", "x:tick", encode(Tick(source="x", until=START)))])
+    take_in(bus, author=None)
+    take_in(bus, author="@fjordavisa")
     assert not holds_content(bus)
-    take_in(bus)
+    take_in(bus, author=None, text="RT @p_abcdefghijklmnop: vann")
     assert holds_content(bus)
