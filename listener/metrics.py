@@ -132,7 +132,7 @@ class Metrics:
             "rules_unheard",
             "1 while every source of an incident is in a gap, so that no window closes, else 0.",
         )
-        self.rule_failures = c("rule_failures", "Times that a rule raised; it is tried again.", "rule")
+        self.rule_failures = c("rule_failures", "Times that a rule raised or was slow; it is tried again.", "rule")
         self.rules_reloaded = g(
             "rules_last_reload_successful",
             "1 while the rules' files are what is at work, 0 while they are refused and the old rules hold.",

@@ -6,7 +6,7 @@ and after; of two that arrive out of order the first to arrive fires. Posts from
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -67,8 +67,9 @@ class Arrival:
         edge = self._edge()
         while self._order and edge is not None and self._order[0][0] <= edge:
             at, key = self._order.popleft()
-            self._fired[key].remove(at)
-            if not self._fired[key]:
+            fired = self._fired[key]
+            del fired[bisect_left(fired, at)]
+            if not fired:
                 del self._fired[key]
         return ()
 
@@ -86,10 +87,19 @@ class Arrival:
         self._order.append((at, key))
 
     def _recent(self, key: str, at: datetime) -> bool:
-        edge = self._edge()
+        fired = self._fired.get(key)
+        if fired is None:
+            return False
         # What is forgotten in `advance` must not count before it is, or a restart would judge otherwise.
-        known = [fired for fired in self._fired.get(key, ()) if edge is None or fired > edge]
-        return quiet_until(known, at, self._spec.realert, self._spec.exponential_realert) is not None
+        edge = self._edge()
+        gone = 0 if edge is None else bisect_right(fired, edge)
+        if self._spec.exponential_realert is None:
+            # Only the nearest alarms matter, and there may be many of a day.
+            place = bisect_right(fired, at)
+            near = fired[max(place - 1, gone) : max(place, gone) + 1]
+        else:
+            near = fired[gone:]
+        return quiet_until(near, at, self._spec.realert, self._spec.exponential_realert) is not None
 
     def _edge(self) -> datetime | None:
         mark = self._scene.watermark

@@ -10,7 +10,7 @@ one after it from the late one; found more than a timeframe late, it is left asi
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,10 +25,11 @@ from alerts.rules.keyed import Keyed
 from alerts.rules.repeats import memory
 from alerts.rules.spec import Names, RuleSpec, RuleType, Span
 from alerts.rules.verdict import Reason, Verdict, alert_id, spoken
-from alerts.rules.window import KEEP, ORDER, Entry
+from alerts.rules.window import AT, KEEP, ORDER, Entry
 from listener.normalize import same
 from listener.records import Alert, Event, Finding, Origin
 
+FEW = 8
 Value = tuple[tuple[str, ...], ...]
 
 
@@ -55,10 +56,12 @@ def value_of(spec: ChangeSpec) -> Callable[[Finding], Value]:
 
 @dataclass(slots=True)
 class _State:
-    """`said`: every change that was told, fired or held, by its alert's id."""
+    """`said`: every change that was told, fired or held, by its alert's id. `kept`: how many of them there were when
+    the old ones were last forgotten, which is done once it is worth a walk through all."""
 
     posts: list[Entry] = field(default_factory=list)
     said: dict[str, datetime] = field(default_factory=dict)
+    kept: int = 0
     episodes: Episodes = field(default_factory=Episodes)
 
 
@@ -108,11 +111,12 @@ class Change:
         if now is None:
             return
         for key, state in self._states.due(now):
-            edge = now - self._keep
-            while state.posts and state.posts[0].at <= edge:
-                state.posts.pop(0)
-            state.said = {each: at for each, at in state.said.items() if at > now - self._memory}
-            state.episodes.prune(now - self._memory, memory(self._spec))
+            gone = bisect_right(state.posts, now - self._keep, key=AT)
+            del state.posts[:gone]
+            if len(state.said) > 2 * state.kept + FEW or not state.posts:
+                state.said = {each: at for each, at in state.said.items() if at > now - self._memory}
+                state.kept = len(state.said)
+            state.episodes.prune(now - self._memory, memory(self._spec), all=not state.posts)
             due = state.posts[0].at + self._keep if state.posts else None
             newest = state.episodes.newest
             if due is None and newest is not None and newest + self._memory > now:
