@@ -25,7 +25,7 @@ from listener.health import Health
 from listener.metrics import Metrics
 from listener.plugins import load
 from listener.privacy import Screen
-from listener.pseudonym import check_key_outside
+from listener.pseudonym import check_key_outside, load_key
 from listener.records import AuthorClass
 from listener.settings import Settings, parse_speed
 from listener.sources import SOURCES, Source
@@ -75,11 +75,14 @@ def make_ears(
     return Ears(sources=sources, screen=screen, standing=load_standing(load_yaml(raw.folder / "tracks.yaml")))
 
 
-def live_key(settings: Settings, folder: Path, bus: Bus, clock: Clock) -> bytes:
-    """The pseudonym key of this deployment, made on first use. Raises ConfigError when it is lost or another one."""
+def live_key(settings: Settings, folder: Path, house: House | None = None) -> bytes:
+    """The pseudonym key of this deployment, made on first use.
+
+    With a house, its bus tells which key it was before: raises ConfigError when that is lost or another one.
+    """
     path = settings.privacy.key_path
     check_key_outside(path, folder)
-    return known_key.live_key(path, bus, clock)
+    return load_key(path, create=True) if house is None else known_key.live_key(path, house.bus, house.clock)
 
 
 def passing_key() -> bytes:

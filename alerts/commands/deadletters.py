@@ -111,7 +111,7 @@ def _relisten(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
     settings = load_settings(raw)
     house = make_house(settings, folder, bus, clock, "redrive")
-    ears = make_ears(house, raw, [], live_key(settings, folder, bus, clock))
+    ears = make_ears(house, raw, [], live_key(settings, folder, house))
     return relisten(bus, letter, ears.screen, ears.standing, holder=house.process, clock=clock, metrics=house.metrics)
 
 

@@ -101,7 +101,7 @@ def run(
     house = make_house(settings, folder, bus, clock, role, name)
     ears = None
     if LISTENER in roles:
-        ears = make_ears(house, raw, live_sources(settings, clock), live_key(settings, folder, bus, clock))
+        ears = make_ears(house, raw, live_sources(settings, clock), live_key(settings, folder, house))
     wits = make_wits(raw, settings, None, tell=True) if role is not Role.LISTENER else None
     turning = flow(house, roles, ears, wits)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
