@@ -18,7 +18,7 @@ from tests.fakes.x import FakeX
 
 TOKEN = "a-token-of-no-account"
 SECONDS = float(os.environ.get("KAFKA_LOG_SECONDS", "70"))
-LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (WARNING|ERROR|CRITICAL) ")
 ROLES = ("listener", "annotate", "judge", "dispatch")
 
 
@@ -35,7 +35,7 @@ def fake() -> Iterator[FakeX]:
 
 
 def lines(process: Running, since: int) -> list[str]:
-    """Of the log: the console's cards, which stand in the same file, are no lines of it."""
+    """Of the log what is wrong; not whom it told meanwhile, nor the console's cards, which stand in the same file."""
     return [line for line in process.said.splitlines() if LOGGED.match(line)][since:]
 
 
