@@ -64,7 +64,7 @@ class FrontDoor(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             # A crash point that is none is told by every command, whether or not it comes past one.
-            import listener.crash  # noqa: F401
+            import listener.crashpoints  # noqa: F401
 
             return super().invoke(ctx)
         except LyttepostError as error:

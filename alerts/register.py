@@ -23,13 +23,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from alerts.story import is_repost
-from listener.bus import Bus, Record, TopicPartition
+from alerts.annotate.story import is_repost
+from listener.bus.protocol import Bus, Record, TopicPartition
+from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
-from listener.health import Part
-from listener.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
+from listener.model.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
+from listener.runtime.health import Part
 from listener.units import from_ms, to_ms
-from listener.view import ViewFile, connect, is_damage
 
 T = TypeVar("T")
 

@@ -10,28 +10,29 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.channels import Channel, open_channels
-from alerts.flow import Ears, House, Wits
-from alerts.kinds import KindCues
-from alerts.messages import load_messages
-from alerts.people import load_people
-from alerts.rulebook import Rulebook
-from listener import __version__, known_key
-from listener.bus import Bus
-from listener.bus.topics import topic_specs
+from alerts.annotate.kinds import KindCues
+from alerts.judge.reload import Rulebook
+from alerts.notify.channels.contract import Channel, open_channels
+from alerts.notify.messages import load_messages
+from alerts.notify.recipients import load_people
+from alerts.pipeline import Ears, House, Wits
+from listener import __version__
+from listener.bus.protocol import Bus
 from listener.clock import Clock
-from listener.config import RawSettings, load_yaml
-from listener.health import Health
-from listener.metrics import Metrics
+from listener.model.records import AuthorClass
+from listener.model.topics import topic_specs
+from listener.model.tracks import load_standing
 from listener.plugins import load
-from listener.privacy import Screen
-from listener.pseudonym import check_key_outside, load_key
-from listener.records import AuthorClass
-from listener.settings import Settings, parse_speed
-from listener.sources import SOURCES, Source
-from listener.sources.recording import RecordingSource
-from listener.tracks import load_standing
-from listener.x.access import x_access
+from listener.privacy import key_fingerprint as known_key
+from listener.privacy.pseudonyms import check_key_outside, load_key
+from listener.privacy.screen import Screen
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.settings.files import RawSettings, load_yaml
+from listener.settings.schema import Settings, parse_speed
+from listener.sources.contract import SOURCES, Source
+from listener.sources.recording.source import RecordingSource
+from listener.sources.x.access import x_access
 
 
 def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> House:

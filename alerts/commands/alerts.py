@@ -8,16 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts import card, ledger
-from alerts.alert import AlertBook, AlertState, Handling, acknowledge, read_book, read_to_end
-from alerts.doubles import first_of
+from alerts.notify import card, ledger
+from alerts.notify.duplicates import first_of
+from alerts.notify.state import AlertBook, AlertState, Handling, acknowledge, read_book, read_to_end
 from listener.clock import SystemClock
-from listener.commands import By, Data, Json, local, open_live_topics, out, out_json, out_table, say, say_who_runs, user
-from listener.config import data_dir
+from listener.commands.shared import (
+    By,
+    Data,
+    Json,
+    local,
+    open_live_topics,
+    out,
+    out_json,
+    out_table,
+    say,
+    say_who_runs,
+    user,
+)
 from listener.errors import ConfigError
+from listener.settings.files import data_dir
 
 if TYPE_CHECKING:
-    from listener.bus import Bus
+    from listener.bus.protocol import Bus
 
 app = typer.Typer(help="What is open, what one alert says, and 'I have it'.")
 
@@ -113,10 +125,10 @@ def _of_group(context: typer.Context, option: str) -> Any:
 
 def _card(bus: Bus, state: AlertState, data: str | None) -> str:
     from alerts.commands.register import open_view
-    from alerts.messages import load_messages
-    from alerts.people import load_people
-    from listener.config import raw_settings
-    from listener.settings import load_settings
+    from alerts.notify.messages import load_messages
+    from alerts.notify.recipients import load_people
+    from listener.settings.files import raw_settings
+    from listener.settings.schema import load_settings
 
     raw = raw_settings()
     people = load_people(raw.folder / "people.yaml")

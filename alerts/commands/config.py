@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from listener.commands import Data, out, out_json, say
-from listener.config import config_dir, data_dir, load_yaml, packaged_config, raw_settings
+from listener.commands.shared import Data, out, out_json, say
 from listener.errors import ConfigError, Refused, UsageError
+from listener.settings.files import config_dir, data_dir, load_yaml, packaged_config, raw_settings
 from listener.units import format_duration
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from alerts.rules.spec import RuleSpec
-    from listener.config import RawSettings
+    from listener.settings.files import RawSettings
 
 app = typer.Typer(help="Look at the configuration, check it, copy it.", no_args_is_help=True)
 
@@ -27,7 +27,7 @@ app = typer.Typer(help="Look at the configuration, check it, copy it.", no_args_
 @app.command()
 def show() -> None:
     """All settings as they are in force, secrets left out."""
-    from listener.settings import load_settings
+    from listener.settings.schema import load_settings
 
     out_json(load_settings().model_dump(mode="json"))
 
@@ -39,16 +39,16 @@ def check(data: Data = None) -> None:
     Nobody is asked: what only a server can know, `lyttepost doctor` asks. Doubts go to standard error and change no
     exit code.
     """
-    from alerts.channels import open_channels
+    from alerts.annotate.kinds import KindCues
     from alerts.commands.rules import references
-    from alerts.kinds import KindCues
-    from alerts.messages import load_messages
-    from alerts.people import load_people
-    from alerts.rules.examples import judge_examples
+    from alerts.judge.examples import judge_examples
+    from alerts.notify.channels.contract import open_channels
+    from alerts.notify.messages import load_messages
+    from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
-    from listener.preflight import doubts, mistakes
-    from listener.settings import load_settings
-    from listener.tracks import load_standing
+    from listener.maintenance.preflight import doubts, mistakes
+    from listener.model.tracks import load_standing
+    from listener.settings.schema import load_settings
 
     raw = raw_settings()
     folder = raw.folder
@@ -120,7 +120,7 @@ def path() -> None:
 @app.command()
 def schema(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """The JSON Schema of a record, such as `post`, `mention` or `alert`."""
-    from listener.records import SCHEMAS
+    from listener.model.records import SCHEMAS
 
     if name not in SCHEMAS:
         raise UsageError(f"no record is called {name!r}; known: {', '.join(SCHEMAS)}")

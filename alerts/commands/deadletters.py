@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from listener.clock import SystemClock
-from listener.commands import By, Data, Json, Why, duration, local, out, out_json, out_table, reason, say, user
-from listener.commands import open_live_topics as open_topics
+from listener.commands.shared import By, Data, Json, Why, duration, local, out, out_json, out_table, reason, say, user
+from listener.commands.shared import open_live_topics as open_topics
 from listener.errors import LyttepostError, UsageError
-from listener.redrive import Outcome, chosen, place_of, redrive, standing
+from listener.maintenance.redrive import Outcome, chosen, place_of, redrive, standing
 
 if TYPE_CHECKING:
-    from listener.bus import Bus
-    from listener.records import DeadLetter
+    from listener.bus.protocol import Bus
+    from listener.model.records import DeadLetter
 
 DIGITS = 12
 
@@ -94,7 +94,7 @@ def redrive_(
 
 
 def _redrive(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
-    from listener.relisten import STAGE
+    from listener.maintenance.redrive_line import STAGE
 
     if place_of(letter.where) is None and letter.stage == STAGE:
         return _relisten(bus, letter, data)
@@ -104,9 +104,9 @@ def _redrive(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
 def _relisten(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
     """A line of a recording: with the screen that the running service has."""
     from alerts.wiring import live_key, make_ears, make_house
-    from listener.config import data_dir, raw_settings
-    from listener.relisten import relisten
-    from listener.settings import load_settings
+    from listener.maintenance.redrive_line import relisten
+    from listener.settings.files import data_dir, raw_settings
+    from listener.settings.schema import load_settings
 
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
     settings = load_settings(raw)
@@ -116,8 +116,8 @@ def _relisten(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
 
 
 def _record(bus: Bus, who: str, why: str, letters: list[DeadLetter], its: str | None) -> None:
-    from listener.chain import append
-    from listener.records import Decision, DecisionKind
+    from listener.bus.hashchain import append
+    from listener.model.records import Decision, DecisionKind
 
     what = letters[0].where if len(letters) == 1 else f"{len(letters)} dead letters" + (f": {its}" if its else "")
     append(bus, "decisions", Decision(kind=DecisionKind.REDRIVE, id=what, at=SystemClock().now(), by=who, why=why))

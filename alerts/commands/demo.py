@@ -17,15 +17,15 @@ import typer
 
 from alerts.commands.register import people_of, title
 from alerts.commands.replay import ending_cleanly, heading, progress, speed_of, stamp
-from alerts.messages import one_line
+from alerts.notify.messages import one_line
 from alerts.register import Entry
-from alerts.replaying import Summary, Told, replaying
+from alerts.replay import Summary, Told, replaying
 from listener.clock import SystemClock
-from listener.commands import local, out
-from listener.config import packaged_config, raw_settings
-from listener.records import AuthorClass, Event, Kind
-from listener.service import settle_memory
-from listener.settings import load_settings
+from listener.commands.shared import local, out
+from listener.model.records import AuthorClass, Event, Kind
+from listener.runtime.service import settle_memory
+from listener.settings.files import packaged_config, raw_settings
+from listener.settings.schema import load_settings
 
 app = typer.Typer(help="See the whole thing in under a minute, without any account.")
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from listener.commands import Data, Json, open_live_topics, out, out_json, out_table
+from listener.commands.shared import Data, Json, open_live_topics, out, out_json, out_table
 from listener.errors import ConfigError, LyttepostError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from listener.doctor import Finding
+    from listener.maintenance.diagnostics import Finding
 
 app = typer.Typer(help="Is everything in place for tonight? Each finding says what to do.")
 
@@ -33,7 +33,7 @@ def doctor(
     Reads all that is on the bus, connects to the channels' servers without a word, and asks X three free questions.
     Changes nothing. Exit code 1 when something failed; 0 when nothing did.
     """
-    from listener.doctor import Level, worst
+    from listener.maintenance.diagnostics import Level, worst
 
     if not seconds > 0:  # click's bounds let NaN through
         raise typer.BadParameter("a number of seconds from 0.1 to 60", param_hint="--timeout")
@@ -52,14 +52,14 @@ def doctor(
 
 
 def _examine(data: str | None, seconds: float) -> Iterator[Finding]:
-    from alerts.examine import examine_telling
+    from alerts.notify.diagnostics import examine_telling
     from listener.clock import SystemClock
-    from listener.config import data_dir, load_yaml, raw_settings
-    from listener.control import Control, Presences, source_states
-    from listener.doctor import examine_house, examine_settings, failed, warning
-    from listener.settings import load_settings
-    from listener.tracks import load_standing
-    from listener.x.access import x_access
+    from listener.maintenance.diagnostics import examine_house, examine_settings, failed, warning
+    from listener.model.tracks import load_standing
+    from listener.runtime.control import Control, Presences, source_states
+    from listener.settings.files import data_dir, load_yaml, raw_settings
+    from listener.settings.schema import load_settings
+    from listener.sources.x.access import x_access
 
     raw = raw_settings()
     clock, settings, folder = SystemClock(), load_settings(raw), Path(data_dir(data))
@@ -95,6 +95,6 @@ def _examine(data: str | None, seconds: float) -> Iterator[Finding]:
         )
         return
     # tweepy takes a third of a second to import: only who uses X pays for it.
-    from listener.x.examine import examine_x
+    from listener.sources.x.doctor import examine_x
 
     yield from examine_x(access, settings.x, incidents, standing, clock, seconds)

@@ -7,22 +7,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts import ledger
+from alerts.notify import ledger
 from alerts.register import Register
-from listener.bus.topics import topic_specs
 from listener.clock import SystemClock
-from listener.commands import Data, Json, Why, local, open_live_topics, out_json, out_table, reason, say, storable, user
-from listener.config import data_dir
+from listener.commands.shared import (
+    Data,
+    Json,
+    Why,
+    local,
+    open_live_topics,
+    out_json,
+    out_table,
+    reason,
+    say,
+    storable,
+    user,
+)
 from listener.errors import ConfigError, LyttepostError, Refused
-from listener.forget import forget_posts, is_held
-from listener.mode import Mode
-from listener.post_ids import ids_meant, looks_rounded, post_ids
-from listener.records import Decision, DecisionKind
-from listener.settings import load_settings
+from listener.maintenance.post_ids import ids_meant, looks_rounded, post_ids
+from listener.model.incidents import Mode
+from listener.model.records import Decision, DecisionKind
+from listener.model.topics import topic_specs
+from listener.privacy.purge import forget_posts, is_held
+from listener.settings.files import data_dir
+from listener.settings.schema import load_settings
 from listener.units import format_duration, from_ms
 
 if TYPE_CHECKING:
-    from listener.bus import Bus
+    from listener.bus.protocol import Bus
 
 app = typer.Typer(help="Make us forget a post; prove that nothing is kept too long.", no_args_is_help=True)
 
@@ -119,10 +131,10 @@ def rotate_key(
     data: Data = None,
 ) -> None:
     """Make a new pseudonym key; the old one is gone, and with it every way back to an author. Only in calm."""
-    from listener.control import Control
-    from listener.known_key import holds_content, key_problem, remember
-    from listener.pseudonym import check_key_outside
-    from listener.pseudonym import rotate_key as rotate
+    from listener.privacy.key_fingerprint import holds_content, key_problem, remember
+    from listener.privacy.pseudonyms import check_key_outside
+    from listener.privacy.pseudonyms import rotate_key as rotate
+    from listener.runtime.control import Control
 
     why_so, who = reason(why), user(by)
     bus = open_live_topics(data)

@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts.messages import one_line
+from alerts.notify.messages import one_line
 from alerts.register import Entry, Register
-from listener.commands import Data, Json, local, open_live_topics, out, out_json, require_known, say, say_who_runs
-from listener.config import data_dir
-from listener.control import Control
+from listener.commands.shared import (
+    Data,
+    Json,
+    local,
+    open_live_topics,
+    out,
+    out_json,
+    require_known,
+    say,
+    say_who_runs,
+)
 from listener.errors import ConfigError
-from listener.records import Kind
+from listener.model.records import Kind
+from listener.runtime.control import Control
+from listener.settings.files import data_dir
 
 if TYPE_CHECKING:
-    from listener.bus import Bus
+    from listener.bus.protocol import Bus
 
 app = typer.Typer(help="What people wish and think, ranked by people.")
 

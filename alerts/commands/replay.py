@@ -15,15 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.replaying import Replay, Summary, Told, replaying
+from alerts.replay import Replay, Summary, Told, replaying
 from listener.clock import SystemClock
-from listener.commands import Json, local, out, out_json, say, storable
-from listener.config import raw_settings
+from listener.commands.shared import Json, local, out, out_json, say, storable
 from listener.errors import LyttepostError
-from listener.records import Event
-from listener.service import settle_memory
-from listener.settings import load_settings, parse_speed
-from listener.tracks import canonical
+from listener.model.records import Event
+from listener.model.tracks import canonical
+from listener.runtime.service import settle_memory
+from listener.settings.files import raw_settings
+from listener.settings.schema import load_settings, parse_speed
 from listener.units import format_instant
 
 app = typer.Typer(help="Play a recording and print the alerts it would have made.")

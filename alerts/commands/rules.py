@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 import typer
 
 from alerts.commands import rules_trying
-from alerts.people import load_people
-from alerts.rules.examples import judge_examples
+from alerts.judge.examples import judge_examples
+from alerts.notify.recipients import load_people
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import REASONS
-from listener.commands import Json, out, out_json, out_table, say
-from listener.config import raw_settings
+from listener.commands.shared import Json, out, out_json, out_table, say
 from listener.errors import ConfigError
+from listener.settings.files import raw_settings
 
 app = typer.Typer(help="What rules there are, and whether they keep their promises.", no_args_is_help=True)
 app.command("run")(rules_trying.run)

@@ -10,26 +10,26 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.backtest import Backtest, backtest, exported
-from alerts.finding_lines import BadLine, read_line, write_finding, write_gap, write_tick
-from alerts.rules.engine import RuleFailed
+from alerts.judge.backtest import Backtest, backtest, exported
+from alerts.judge.dry_run import Trial, as_json
+from alerts.judge.jsonl import BadLine, read_line, write_finding, write_gap, write_tick
+from alerts.rules.engine.engine import RuleFailed
 from alerts.rules.judge import CALM, IncidentInfo
 from alerts.rules.keys import shown
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import REASONS, Reason, Verdict
-from alerts.trial import Trial, as_json
 from listener.clock import SystemClock
-from listener.commands import Data, Json, duration, flush, local, open_live_topics, out, out_json, out_table, say
-from listener.config import raw_settings
-from listener.control import Control
+from listener.commands.shared import Data, Json, duration, flush, local, open_live_topics, out, out_json, out_table, say
 from listener.errors import LyttepostError, UsageError
-from listener.lines import Broken, LineReader
-from listener.mode import Mode
-from listener.records import Finding, Gap, Tick
-from listener.settings import load_settings
+from listener.model.incidents import Mode
+from listener.model.records import Finding, Gap, Tick
+from listener.runtime.control import Control
+from listener.settings.files import raw_settings
+from listener.settings.schema import load_settings
+from listener.settings.zone import find_zone
+from listener.sources.recording.reader import Broken, LineReader
 from listener.units import format_instant
-from listener.zone import find_zone
 
 RulesFile = Annotated[
     Path, typer.Option("--rules", metavar="FILE", help="A rule, a list of rules, or a folder of such files.")

@@ -12,22 +12,22 @@ from typing import Annotated
 
 import typer
 
-from alerts.flow import ALERTS, ANNOTATE, DISPATCH, JUDGE, LISTENER, flow
+from alerts.pipeline import ALERTS, ANNOTATE, DISPATCH, JUDGE, LISTENER, flow
 from alerts.register import Register
 from alerts.wiring import live_key, live_sources, make_ears, make_house, make_wits
-from listener.bus import open_bus
+from listener.bus.protocol import open_bus
+from listener.bus.spool import forget_before
+from listener.bus.sqlite.view import KEEP_ASIDE, wipe_aside
 from listener.clock import SystemClock
-from listener.commands import Data, say
-from listener.config import data_dir, raw_settings
-from listener.keeping import Keeping
-from listener.logs import set_up
+from listener.commands.shared import Data, say
 from listener.permissions import exposed
-from listener.service import RoleLock, Service, settle_memory
-from listener.settings import load_settings
-from listener.spool import forget_before
-from listener.view import KEEP_ASIDE, wipe_aside
-from listener.web import Web
-from listener.zone import find_zone
+from listener.runtime.housekeeping import Keeping
+from listener.runtime.logs import set_up
+from listener.runtime.service import RoleLock, Service, settle_memory
+from listener.runtime.web import Web
+from listener.settings.files import data_dir, raw_settings
+from listener.settings.schema import load_settings
+from listener.settings.zone import find_zone
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from alerts.burst import Burst
-from listener.commands import duration, say
+from alerts.rules.conditions.burst_detector import Burst
+from listener.commands.shared import duration, say
 from listener.errors import LyttepostError
-from listener.lines import Broken, LineReader
+from listener.sources.recording.reader import Broken, LineReader
 from listener.units import FIRST, LAST, format_duration, parse_time
 
 app = typer.Typer(help="Counts of posts: is this loud for this hour?", no_args_is_help=True)

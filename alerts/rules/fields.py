@@ -12,10 +12,10 @@ from itertools import islice, product
 from operator import attrgetter
 from typing import Any
 
+from alerts.annotate.story import is_repost
 from alerts.rules.keys import write_key
-from alerts.story import is_repost
-from listener.normalize import nfc, same
-from listener.records import AuthorClass, Finding, Kind, Origin, Reach
+from listener.model.normalize import nfc, same
+from listener.model.records import AuthorClass, Finding, Kind, Origin, Reach
 
 Reader = Callable[[Finding], tuple[str, ...]]
 Test = Callable[[Finding], bool]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from alerts.rules.conditions.window import Entry
 from alerts.rules.verdict import Verdict
-from alerts.rules.window import Entry
-from listener.records import Alert, Finding, Gap
+from listener.model.records import Alert, Finding, Gap
 
 CALM = "calm"
 

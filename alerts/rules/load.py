@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from alerts.rules import TYPES
 from alerts.rules.fields import PROPERTIES, UNSPEAKABLE, UNUSABLE, VALUES
 from alerts.rules.spec import RuleSpec, RuleType
-from listener.config import Loc, YamlFile, load_yaml
+from alerts.rules.table import TYPES
 from listener.errors import ConfigError
 from listener.plugins import load
+from listener.settings.files import Loc, YamlFile, load_yaml
 
 
 def load_rules(path: Path, fields: Set[str] | None = frozenset()) -> tuple[RuleSpec, ...]:

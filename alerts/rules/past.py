@@ -17,10 +17,10 @@ from alerts.rules.spec import CountBy
 from alerts.rules.steps import Number, Steps
 
 if TYPE_CHECKING:
-    from alerts.rules.window import Entry
+    from alerts.rules.conditions.window import Entry
 
 Edges = tuple[timedelta, ...]
-"""The ages at which a post passes from stage to stage; `alerts.rules.stages`."""
+"""The ages at which a post passes from stage to stage; `alerts.rules.conditions.stages`."""
 Ages = tuple[timedelta, timedelta]
 """Between which ages a post counts: the first is within, the second is not."""
 

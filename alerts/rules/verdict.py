@@ -17,13 +17,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from alerts.rules.texts import headline
-from listener.records import Alert, Event, Gap, Kind, Origin, Sample
+from listener.model.records import Alert, Event, Gap, Kind, Origin, Sample
 from listener.units import format_instant
 
 if TYPE_CHECKING:
+    from alerts.rules.conditions.window import Entry
     from alerts.rules.judge import IncidentInfo, Scene
     from alerts.rules.spec import RuleSpec
-    from alerts.rules.window import Entry
 
 BINS = 12
 _AUTHOR, _WEIGHT = attrgetter("author"), attrgetter("weight")

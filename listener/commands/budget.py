@@ -8,15 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from listener.commands import By, Data, Json, Why, local, open_live_topics, out, out_json, out_table, reason, say, user
+from listener.commands.shared import (
+    By,
+    Data,
+    Json,
+    Why,
+    local,
+    open_live_topics,
+    out,
+    out_json,
+    out_table,
+    reason,
+    say,
+    user,
+)
 from listener.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from listener.bus import Bus
-    from listener.records import Spending
-    from listener.tariff import Budget
+    from listener.bus.protocol import Bus
+    from listener.model.records import Spending
+    from listener.settings.prices import Budget
 
 SOURCE = "x"
 
@@ -55,12 +68,12 @@ def raise_(
     It holds until the end of the month (UTC); then the caps of the settings are back. The last word counts, so one that
     was too much can be taken back. It must be more than what is spent already. Recorded with name and reason.
     """
-    from listener.chain import append
+    from listener.bus.hashchain import append
     from listener.clock import SystemClock
-    from listener.purse import decision_of, in_force, spending_of, usd
-    from listener.records import Decision, DecisionKind
-    from listener.settings import load_settings
-    from listener.tariff import MOST_USD
+    from listener.ingest.budget import decision_of, in_force, spending_of, usd
+    from listener.model.records import Decision, DecisionKind
+    from listener.settings.prices import MOST_USD
+    from listener.settings.schema import load_settings
 
     if not math.isfinite(to) or not 0 < to <= MOST_USD:
         raise UsageError(f"--to: an amount of US dollars up to {MOST_USD:,.0f}, such as 2500")
@@ -85,12 +98,12 @@ def raise_(
 
 def _look(bus: Bus) -> dict[str, Any]:
     from listener.clock import SystemClock
-    from listener.control import Control
-    from listener.purse import decision_of, in_force, spending_of
-    from listener.records import Spending
-    from listener.settings import load_settings
-    from listener.spending import per_hour
-    from listener.tariff import month_of
+    from listener.ingest.budget import decision_of, in_force, spending_of
+    from listener.ingest.spending import per_hour
+    from listener.model.records import Spending
+    from listener.runtime.control import Control
+    from listener.settings.prices import month_of
+    from listener.settings.schema import load_settings
 
     now = SystemClock().now()
     told = _told_caps(bus)
@@ -125,8 +138,8 @@ def _told_caps(bus: Bus) -> Budget | None:
     from pydantic import ValidationError
 
     from listener.clock import SystemClock
-    from listener.control import Presences, source_states
-    from listener.tariff import Budget
+    from listener.runtime.control import Presences, source_states
+    from listener.settings.prices import Budget
 
     state = source_states(Presences(bus, SystemClock()).refresh()).get(SOURCE, {})
     try:
@@ -137,8 +150,8 @@ def _told_caps(bus: Bus) -> Budget | None:
 
 def _of_now(spending: Spending, now: datetime) -> Spending:
     """The account as a new day or month finds it, although nothing was read in it yet."""
-    from listener.spending import Account
-    from listener.tariff import DEFAULT
+    from listener.ingest.spending import Account
+    from listener.settings.prices import DEFAULT
 
     account = Account(DEFAULT.prices, spending)
     account.roll(now, spending.incidents.keys())
@@ -146,13 +159,13 @@ def _of_now(spending: Spending, now: datetime) -> Spending:
 
 
 def _tally(spending: Spending, incident: str) -> dict[str, Any]:
-    from listener.records import Tally
+    from listener.model.records import Tally
 
     return spending.incidents.get(incident, Tally()).model_dump()
 
 
 def _caps(spending: Spending, budget: Budget, now: datetime) -> list[dict[str, Any]]:
-    from listener.spending import reached_at
+    from listener.ingest.spending import reached_at
 
     return [
         {

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from listener.bus.topics import TOPICS
 from listener.clock import SystemClock
-from listener.commands import (
+from listener.commands.shared import (
     By,
     Data,
     Json,
@@ -31,13 +30,14 @@ from listener.commands import (
     user,
 )
 from listener.errors import Refused, UsageError
+from listener.model.topics import TOPICS
 from listener.units import format_duration, format_instant, from_ms, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from listener.bus import Bus, Record
+    from listener.bus.protocol import Bus, Record
 
 POLL_SECONDS = 0.5
 
@@ -101,7 +101,7 @@ def read(
 @app.command()
 def lag(json: Json = False, data: Data = None) -> None:
     """How far each group is behind: records, and how long the oldest of them has waited. Asked of the bus itself."""
-    from listener.lag import lags
+    from listener.runtime.lag import lags
 
     with closing(open_live_bus(data)) as bus:
         found = lags(bus, bus.groups(), SystemClock().now())
@@ -131,12 +131,12 @@ def copy_(
     Stop all processes first. `bus.kafka` of the settings is how a cluster is reached. Afterwards set bus.url, and
     bus.partitions as told, and start the processes: they go on where they were.
     """
-    from listener.bus import open_bus
-    from listener.bus.address import check_url
-    from listener.bus.topics import topic_specs
-    from listener.config import data_dir
-    from listener.copying import copy
-    from listener.settings import load_settings
+    from listener.bus.protocol import open_bus
+    from listener.maintenance.copy import copy
+    from listener.model.topics import topic_specs
+    from listener.settings.bus_address import check_url
+    from listener.settings.files import data_dir
+    from listener.settings.schema import load_settings
 
     settings, clock, folder = load_settings(), SystemClock(), data_dir(data)
     for name, url in (("--from", source), ("--to", target)):
@@ -170,14 +170,14 @@ def give_up_history(why: Why, by: By = None, data: Data = None) -> None:
 
     Restore the newest backup instead, if there is one. The decision is kept on the new log.
     """
-    from listener.bus import open_bus
-    from listener.bus.embedded import EmbeddedBus
-    from listener.bus.topics import topic_specs
-    from listener.chain import append
-    from listener.config import data_dir
-    from listener.records import Decision, DecisionKind
-    from listener.service import locked_roles
-    from listener.settings import load_settings
+    from listener.bus.hashchain import append
+    from listener.bus.protocol import open_bus
+    from listener.bus.sqlite.bus import EmbeddedBus
+    from listener.model.records import Decision, DecisionKind
+    from listener.model.topics import topic_specs
+    from listener.runtime.service import locked_roles
+    from listener.settings.files import data_dir
+    from listener.settings.schema import load_settings
 
     settings, clock, folder = load_settings(), SystemClock(), data_dir(data)
     said, who = reason(why), user(by)

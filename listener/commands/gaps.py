@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from listener.commands import Data, Json, local, open_live_bus, out, out_json, out_table, say, say_who_runs
-from listener.control import Control
+from listener.commands.shared import Data, Json, local, open_live_bus, out, out_json, out_table, say, say_who_runs
 from listener.errors import UsageError
-from listener.gaps import is_whole, ledger
-from listener.sources import SOURCES
+from listener.ingest.gaps import is_whole, ledger
+from listener.runtime.control import Control
+from listener.sources.contract import SOURCES
 from listener.units import format_duration
 
 if TYPE_CHECKING:
-    from listener.records import Gap
+    from listener.model.records import Gap
 
 app = typer.Typer(help="When a source could not be heard, and what was found of it after all.")
 

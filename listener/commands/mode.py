@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from listener.clock import SystemClock
-from listener.commands import (
+from listener.commands.mode_view import history_json, history_line, report, told
+from listener.commands.shared import (
     By,
     Data,
     Json,
@@ -28,9 +29,11 @@ from listener.commands import (
     storable,
     user,
 )
-from listener.commands.mode_view import history_json, history_line, report, told
-from listener.config import raw_settings
-from listener.control import (
+from listener.errors import NotFollowed, Refused
+from listener.model.codec import LEAST_REVIEW, LONGEST, LONGEST_NAME, MOST_LOOKBACK, MOST_REVIEW, MOST_TRACKS
+from listener.model.incidents import Action, Command, Incident, Result, State, apply, encode_command
+from listener.model.tracks import account_track, canonical, place_track, too_common
+from listener.runtime.control import (
     FOLLOW_SECONDS,
     Control,
     Follower,
@@ -41,16 +44,13 @@ from listener.control import (
     source_states,
     wait_for_followers,
 )
-from listener.errors import NotFollowed, Refused
-from listener.fields import LEAST_REVIEW, LONGEST, LONGEST_NAME, MOST_LOOKBACK, MOST_REVIEW, MOST_TRACKS
-from listener.mode import Action, Command, Incident, Result, State, apply, encode_command
-from listener.tracks import account_track, canonical, place_track, too_common
+from listener.settings.files import raw_settings
 from listener.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from listener.bus import Bus
+    from listener.bus.protocol import Bus
     from listener.clock import Clock
 
 BOUNDS = {"lookback": (timedelta(), MOST_LOOKBACK), "review_after": (LEAST_REVIEW, MOST_REVIEW)}

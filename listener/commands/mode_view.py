@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from listener.commands import local, one_line, out, out_json, say
-from listener.config import load_yaml, raw_settings
-from listener.control import source_states
+from listener.commands.shared import local, one_line, out, out_json, say
 from listener.errors import ConfigError
-from listener.mode import Command, Incident, Mode, Result, State, Transition
-from listener.tracks import load_standing
+from listener.model.incidents import Command, Incident, Mode, Result, State, Transition
+from listener.model.tracks import load_standing
+from listener.runtime.control import source_states
+from listener.settings.files import load_yaml, raw_settings
 from listener.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from listener.control import Follower
+    from listener.runtime.control import Follower
 
 MARK = "ØVELSE / EXERCISE "
 

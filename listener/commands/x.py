@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from listener.commands import Json, budget, out, out_json, out_table, say
+from listener.commands import budget
+from listener.commands.shared import Json, out, out_json, out_table, say
 from listener.errors import ConfigError, LyttepostError, Refused
 
 app = typer.Typer(
@@ -29,12 +30,12 @@ def check(
     json: Json = False,
 ) -> None:
     """Ask X whether it can listen for these tracks. Changes nothing there. Exit code 3: at least one it cannot."""
-    from listener.settings import load_settings
-    from listener.tracks import canonical
-    from listener.x.access import x_access
-    from listener.x.client import Api, XError
-    from listener.x.keeper import check_rules
-    from listener.x.rules import EXACT, compile_rules
+    from listener.model.tracks import canonical
+    from listener.settings.schema import load_settings
+    from listener.sources.x.access import x_access
+    from listener.sources.x.client import Api, XError
+    from listener.sources.x.filter_rules import EXACT, compile_rules
+    from listener.sources.x.rule_sync import check_rules
 
     access = x_access(load_settings())
     if access is None:

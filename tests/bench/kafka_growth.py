@@ -30,12 +30,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from listener.bus import Message, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Message, open_bus
 from listener.clock import SystemClock
-from listener.control import Control
-from listener.mode import Action, Command
-from listener.records import Mention, encode
+from listener.model.incidents import Action, Command
+from listener.model.records import Mention, encode
+from listener.model.topics import topic_specs
+from listener.runtime.control import Control
 from tests.bench.kafka_job.__main__ import OURS, Bench, Result
 from tests.bench.kafka_job.broker import broker_with_pids
 from tests.bench.kafka_job.data import Score

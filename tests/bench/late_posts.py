@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from alerts.rules.burst import on_findings
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
-from listener.records import AuthorClass, Cue, Finding, Kind, Origin, Tick
+from alerts.rules.types.burst import on_findings
+from listener.model.records import AuthorClass, Cue, Finding, Kind, Origin, Tick
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

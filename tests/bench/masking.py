@@ -26,9 +26,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from listener.config import packaged_config
-from listener.privacy import Screen
-from listener.records import Origin, Post
+from listener.model.records import Origin, Post
+from listener.privacy.screen import Screen
+from listener.settings.files import packaged_config
 from tests.bench.mask_forms import HALVES, Form, forms
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +105,7 @@ def cost(texts: Sequence[str]) -> float:
 CHILD = """
 import sys
 here, checkout = sys.argv[1:]
-import listener, listener.privacy
+import listener, listener.privacy.screen
 assert listener.__file__.startswith(checkout)
 sys.path.insert(0, here)
 from tests.bench.masking import serve

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from pydantic_core import from_json
 
-from listener.records import Author, Post
+from listener.model.records import Author, Post
 from tests.bench.leftovers import nothing_left
 
 ROOT = Path(__file__).parents[2]

@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerts.rules import TYPES
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
+from alerts.rules.table import TYPES
+from listener.model.records import Cue, Finding, Kind, Tick
 from listener.plugins import load
-from listener.records import Cue, Finding, Kind, Tick
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 A_SECOND = 20

@@ -31,11 +31,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from listener.bus import open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.control import Control
-from listener.mode import Action, Command
+from listener.model.incidents import Action, Command
+from listener.model.topics import topic_specs
+from listener.runtime.control import Control
 from tests.bench.leftovers import nothing_left
 from tests.bench.x_bare import FIRST, bare, database, line, sqlite_loop, tweepy_loop
 from tests.bench.x_peer_client import TOKEN

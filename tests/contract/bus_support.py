@@ -18,9 +18,9 @@ from uuid import uuid4
 
 import pytest
 
-from listener.bus import Bus, Consumer, Message, Record, open_bus
-from listener.bus.topics import TOPICS, Retention, topic_specs
+from listener.bus.protocol import Bus, Consumer, Message, Record, open_bus
 from listener.clock import Clock, SystemClock
+from listener.model.topics import TOPICS, Retention, topic_specs
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -116,7 +116,7 @@ class KafkaSite(Site):
         bus.publish([Message(topic, "settled", None)])
 
     def _alter(self, bus: Bus, topics: Iterable[str], config: Mapping[str, str]) -> None:
-        from listener.bus.kafka import KafkaBus
+        from listener.bus.kafka.bus import KafkaBus
         from listener.bus.kafka.topics import alter
 
         assert isinstance(bus, KafkaBus)

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from listener.bus import Bus, Commit, Message, Record, open_bus
+from listener.bus.protocol import Bus, Commit, Message, Record, open_bus
 from listener.clock import SystemClock
-from listener.crash import point
+from listener.crashpoints import point
 from listener.errors import Fenced
 
 BATCH = 7

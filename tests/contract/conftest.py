@@ -15,7 +15,7 @@ from bus_support import SITES, Site, embedded, on_kafka
 from choice import Choice, Kind, choose
 from topics import drop_topics
 
-from listener.bus import Bus
+from listener.bus.protocol import Bus
 
 
 @pytest.fixture(params=SITES)

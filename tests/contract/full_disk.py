@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from listener.bus import Message
-from listener.bus.embedded import EmbeddedBus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Message
+from listener.bus.sqlite.bus import EmbeddedBus
 from listener.clock import SystemClock
 from listener.errors import BusError, BusFull
+from listener.model.topics import topic_specs
 
 RESERVE = 2 << 20
 WHAT_WAKES_PEOPLE = ("control", "gaps", "alerts", "deliveries", "presence", "deadletters")

@@ -32,11 +32,12 @@ from bus_support import (
     said,
 )
 
-from listener.bus import Message, TopicPartition, log, open_bus
-from listener.bus.embedded import EmbeddedBus
-from listener.bus.topics import TOPICS, topic_specs
+from listener.bus.protocol import Message, TopicPartition, open_bus
+from listener.bus.sqlite import partition as log
+from listener.bus.sqlite.bus import EmbeddedBus
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError, Corrupt
+from listener.model.topics import TOPICS, topic_specs
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_processes_may_begin_a_log_together(site: Site, processes):
 
 
 def test_a_log_that_stays_locked_is_told_in_plain_words(site: Site, bus, monkeypatch):
-    monkeypatch.setattr("listener.bus.store.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("listener.bus.sqlite.store.BUSY_SECONDS", 0.2)
     impatient = site.open()
     with beside(site.folder / "bus.sqlite") as db:
         db.execute("BEGIN IMMEDIATE")

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from bus_support import PARTITIONS, PATIENCE, Site, drain, eventually, everything, finish, mentions, said
 
-from listener.bus import Bus, Commit, Message, TopicPartition
+from listener.bus.protocol import Bus, Commit, Message, TopicPartition
 from listener.errors import BusError, Fenced
 
 ALL = frozenset(TopicPartition("mentions", n) for n in range(PARTITIONS))

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from bus_support import ROOT, Site, embedded, everything, mentions
 
-from listener.bus import open_bus
-from listener.bus.embedded import EmbeddedBus
+from listener.bus.protocol import open_bus
+from listener.bus.sqlite.bus import EmbeddedBus
 from listener.clock import SystemClock
 from listener.errors import BusError, Refused
 
@@ -191,7 +191,7 @@ def test_whoever_shares_a_log_follows_when_its_history_is_given_up(tmp_path: Pat
 
 def test_many_that_begin_at_once_find_one_log(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from listener.bus.embedded import EmbeddedBus; "
+        "import sys; from pathlib import Path; from listener.bus.sqlite.bus import EmbeddedBus; "
         "from listener.clock import SystemClock; "
         "print(EmbeddedBus('', Path(sys.argv[1]), SystemClock(), reserve=4096).store.id)"
     )
@@ -211,7 +211,7 @@ def test_many_that_begin_at_once_find_one_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", ["bus.made", "bus.remembered"])
 def test_who_is_killed_while_a_log_is_made_leaves_no_false_memory(tmp_path: Path, at: str) -> None:
     script = (
-        "import sys; from pathlib import Path; from listener.bus.embedded import EmbeddedBus; "
+        "import sys; from pathlib import Path; from listener.bus.sqlite.bus import EmbeddedBus; "
         "from listener.clock import SystemClock; EmbeddedBus('', Path(sys.argv[1]), SystemClock(), reserve=4096)"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT), "LYTTEPOST_CRASH": at}

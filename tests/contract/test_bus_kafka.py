@@ -26,14 +26,14 @@ from bus_support import (
 from kafka import KafkaConsumer
 from topics import drop_topics
 
-from listener.bus import Bus, Commit, Message, TopicPartition, open_bus
-from listener.bus.kafka import KafkaBus
+from listener.bus.kafka.bus import KafkaBus
 from listener.bus.kafka.keys import plain, stored
 from listener.bus.kafka.topics import alter, configs_of
-from listener.bus.kafka_settings import KafkaSettings
-from listener.bus.topics import TOPICS, Retention, topic_specs
+from listener.bus.protocol import Bus, Commit, Message, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError, Fenced, Refused
+from listener.model.topics import TOPICS, Retention, topic_specs
+from listener.settings.kafka import KafkaSettings
 
 SOON = 15.0
 """Within so many seconds anything that asks a cluster that is away must have said so."""

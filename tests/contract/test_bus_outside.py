@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from bus_support import PARTITIONS, SetClock, Site, drain, mentions
 
-from listener.bus import Bus, Commit, Message, TopicPartition
+from listener.bus.protocol import Bus, Commit, Message, TopicPartition
 from listener.errors import BusError
-from listener.lag import Lag, lags
+from listener.runtime.lag import Lag, lags
 
 FIRST = TopicPartition("mentions", 0)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from bus_support import PARTITIONS, SetClock, Site, drain, eventually, everything, finish, mentions, said
 
-from listener.bus import Bus, Message, TopicPartition, partition_of
+from listener.bus.protocol import Bus, Message, TopicPartition, partition_of
 from listener.errors import BusError
 
 CONTROL = TopicPartition("control", 0)

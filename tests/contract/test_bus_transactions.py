@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from bus_support import PATIENCE, drain, everything, finish, killed, mentions
 
-from listener.bus import Commit, Message, TopicPartition
+from listener.bus.protocol import Commit, Message, TopicPartition
 
 TOTAL = 60
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from alerts.card import Card
-from alerts.channels import CHANNELS, ChannelError, ChannelType, Reason, SendNote, channel_type
-from alerts.people import load_people
+from alerts.notify.card import Card
+from alerts.notify.channels.contract import CHANNELS, ChannelError, ChannelType, Reason, SendNote, channel_type
+from alerts.notify.recipients import load_people
 from listener.errors import ConfigError
 
 NOTE = SendNote("a" * 32, "alert1", 0, 1, False, datetime(2031, 3, 2, 2, 14, tzinfo=UTC))

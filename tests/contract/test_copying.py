@@ -11,15 +11,15 @@ import pytest
 from bus_support import KEEP, PARTITIONS, SITES, Site, drain, embedded, everything, on_kafka
 from topics import drop_topics
 
-from listener.bus import Bus, Commit, Message, Record, TopicPartition
-from listener.bus.topics import topic_specs
-from listener.chain import append, verify
+from listener.bus.hashchain import append, verify
+from listener.bus.protocol import Bus, Commit, Message, Record, TopicPartition
 from listener.clock import SystemClock
-from listener.control import Control, say_presence
-from listener.copying import copy, prove
 from listener.errors import Refused
-from listener.mode import Action, Command, Presence
-from listener.records import Decision, DecisionKind
+from listener.maintenance.copy import copy, prove
+from listener.model.incidents import Action, Command, Presence
+from listener.model.records import Decision, DecisionKind
+from listener.model.topics import topic_specs
+from listener.runtime.control import Control, say_presence
 
 CLOCK = SystemClock()
 SPECS = {spec.name: spec for spec in topic_specs(PARTITIONS, KEEP)}

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from listener.bus import MOST_BYTES, Bus, Message, Record, TopicPartition
+from listener.bus.protocol import MOST_BYTES, Bus, Message, Record, TopicPartition
 from listener.clock import SystemClock
 from listener.errors import TooLarge
-from listener.health import Health
-from listener.hearing import Hearing
-from listener.metrics import Metrics
-from listener.mode import Incident
-from listener.privacy import Screen
-from listener.records import MENTIONS, Mention, Post, decode
-from listener.redrive import standing
-from listener.sources import Batch
-from listener.stage import Stage
+from listener.ingest.capture import Hearing
+from listener.maintenance.redrive import standing
+from listener.model.incidents import Incident
+from listener.model.records import MENTIONS, Mention, Post, decode
+from listener.privacy.screen import Screen
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.stage import Stage
+from listener.sources.contract import Batch
 
 CLOCK = SystemClock()
 FIRST = TopicPartition("findings", 0)

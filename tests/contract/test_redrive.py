@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
 
-from listener.bus import Bus, Message, Record, TopicPartition
+from listener.bus.deadletters import dead_letter
+from listener.bus.protocol import Bus, Message, Record, TopicPartition
 from listener.clock import SystemClock
-from listener.deadletters import dead_letter
-from listener.health import Health
-from listener.metrics import Metrics
-from listener.records import BadRecord, DeadLetter
-from listener.redrive import Outcome, chosen, redrive, standing
-from listener.stage import Stage
+from listener.maintenance.redrive import Outcome, chosen, redrive, standing
+from listener.model.records import BadRecord, DeadLetter
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.stage import Stage
 
 CLOCK = SystemClock()
 

@@ -12,16 +12,16 @@ import pytest
 from broker import Cluster, brokers
 from prometheus_client import CollectorRegistry
 
-from listener.bus import Bus, Message, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError
-from listener.follow import Following
-from listener.health import Health
-from listener.keeping import Keeping
-from listener.metrics import Metrics
-from listener.service import Service
-from listener.stage import Stage
+from listener.model.topics import topic_specs
+from listener.runtime.health import Health
+from listener.runtime.housekeeping import Keeping
+from listener.runtime.metrics import Metrics
+from listener.runtime.presence import Following
+from listener.runtime.service import Service
+from listener.runtime.stage import Stage
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from listener.bus import Message, open_bus
-from listener.bus.topics import TOPICS, topic_specs
+from listener.bus.protocol import Message, open_bus
 from listener.clock import SystemClock
-from listener.mode import Command, Presence
-from listener.records import SCHEMAS, decode
+from listener.model.incidents import Command, Presence
+from listener.model.records import SCHEMAS, decode
+from listener.model.topics import TOPICS, topic_specs
 
 ROOT = Path(__file__).parents[2]
 

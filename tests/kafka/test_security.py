@@ -17,12 +17,12 @@ import pytest
 from broker import Cluster, brokers
 from certificates import authority, signed
 
-from listener.bus import Message, TopicPartition, open_bus
 from listener.bus.kafka.cluster import LOGIN_SECONDS
-from listener.bus.kafka_settings import KafkaSettings
-from listener.bus.topics import TOPICS
+from listener.bus.protocol import Message, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.errors import LyttepostError
+from listener.model.topics import TOPICS
+from listener.settings.kafka import KafkaSettings
 
 ROOT = Path(__file__).parents[2]
 USER = "lyttepost"

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from listener.clock import ManualClock
-from listener.health import Health
-from listener.metrics import Metrics
-from listener.web import Web
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.web import Web
 
 
 @dataclass(frozen=True)

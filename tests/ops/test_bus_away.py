@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 from x_support import SPEED, House, Town, inside, town
 
-from listener.bus import Message, partition_of
-from listener.capture import LEASE_SECONDS, Listen
-from listener.chain import append
+from listener.bus.hashchain import append
+from listener.bus.protocol import Message, partition_of
+from listener.bus.spool import Spool, path_of
 from listener.errors import BusError
-from listener.forget import forget_posts
-from listener.privacy import Screen
-from listener.records import Decision, DecisionKind
-from listener.spool import Spool, path_of
+from listener.ingest.worker import LEASE_SECONDS, Listen
+from listener.model.records import Decision, DecisionKind
+from listener.privacy.purge import forget_posts
+from listener.privacy.screen import Screen
 from tests.fakes.x import ScaledClock
 
 ROOMY = 10 << 20
@@ -32,7 +32,7 @@ SPOOL = "spool-x.jsonl"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    monkeypatch.setattr("listener.bus.store.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("listener.bus.sqlite.store.BUSY_SECONDS", 0.1)
     with town(tmp_path, ScaledClock(SPEED)) as made:
         yield made
         for house in made.houses:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from alerts.card import Card
-from alerts.channels import CHANNELS, Channel, ChannelError, Reason, SendNote, open_channels, uncertain
-from alerts.channels.console import Console, ConsoleSettings
-from alerts.channels.email import Email, SmtpSettings
-from alerts.channels.webhook import Webhook, WebhookSettings
-from listener.config import RawSettings, parse_yaml
+from alerts.notify.card import Card
+from alerts.notify.channels.console import Console, ConsoleSettings
+from alerts.notify.channels.contract import CHANNELS, Channel, ChannelError, Reason, SendNote, open_channels, uncertain
+from alerts.notify.channels.email import Email, SmtpSettings
+from alerts.notify.channels.webhook import Webhook, WebhookSettings
 from listener.errors import ConfigError
+from listener.settings.files import RawSettings, parse_yaml
 from tests.fakes.drip import dripping_server
 from tests.fakes.smtp import FakeSmtp, smtp_server
 from tests.fakes.webhook import FakeWebhook, webhook_server

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from certificates import authority, signed
 
-from alerts.card import Card
-from alerts.channels import ChannelError, Reason, SendNote
-from alerts.channels.email import Email, SmtpSettings
+from alerts.notify.card import Card
+from alerts.notify.channels.contract import ChannelError, Reason, SendNote
+from alerts.notify.channels.email import Email, SmtpSettings
 from tests.fakes.smtp import FakeSmtp, smtp_server
 
 NOTE = SendNote("a" * 32, "alert1", 2, 1, False, datetime(2031, 3, 2, 2, 14, tzinfo=UTC))

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from command_support import Machine, post
 
-from listener.bus import Bus, Message, TopicPartition, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.deadletters import dead_letter
+from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
 from listener.clock import SystemClock
-from listener.deadletters import dead_letter
-from listener.records import Mention, encode
+from listener.model.records import Mention, encode
+from listener.model.topics import topic_specs
 
 NEWER = b'{"v":2,"type":"mention","said":"Noe nytt fra Nordvik"}'
 

@@ -16,24 +16,24 @@ from typing import NoReturn
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts import ledger
-from alerts.alert import Handling, acknowledge, read_book
-from alerts.card import Card
-from alerts.channels import Channel, Deliver, SendNote
-from alerts.channels.console import Console, ConsoleSettings
-from alerts.channels.email import Email, SmtpSettings
-from alerts.channels.webhook import Webhook, WebhookSettings
-from alerts.dispatch import Dispatcher
-from alerts.messages import load_messages
-from alerts.people import People
-from listener.bus import Bus, Message, Record, open_bus
-from listener.bus.topics import topic_specs
+from alerts.notify import ledger
+from alerts.notify.card import Card
+from alerts.notify.channels.console import Console, ConsoleSettings
+from alerts.notify.channels.contract import Channel, Deliver, SendNote
+from alerts.notify.channels.email import Email, SmtpSettings
+from alerts.notify.channels.webhook import Webhook, WebhookSettings
+from alerts.notify.dispatcher import Dispatcher
+from alerts.notify.messages import load_messages
+from alerts.notify.recipients import People
+from alerts.notify.state import Handling, acknowledge, read_book
+from listener.bus.protocol import Bus, Message, Record, open_bus
 from listener.clock import ManualClock, SystemClock
-from listener.config import packaged_config
 from listener.errors import Corrupt, UsageError
-from listener.health import Health
-from listener.metrics import Metrics
-from listener.records import DELIVERIES, Delivery, Event, Outcome, Sample, decode, encode
+from listener.model.records import DELIVERIES, Delivery, Event, Outcome, Sample, decode, encode
+from listener.model.topics import topic_specs
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.settings.files import packaged_config
 from tests.fakes.smtp import FakeSmtp, smtp_server
 from tests.fakes.webhook import FakeWebhook, webhook_server
 from tests.unit.telling_support import T0, alert, people
@@ -491,14 +491,14 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from prometheus_client import CollectorRegistry
-from alerts.channels.webhook import Webhook, WebhookSettings
-from alerts.dispatch import Dispatcher
-from alerts.messages import load_messages
-from listener.bus import open_bus
+from alerts.notify.channels.webhook import Webhook, WebhookSettings
+from alerts.notify.dispatcher import Dispatcher
+from alerts.notify.messages import load_messages
+from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.config import packaged_config
-from listener.health import Health
-from listener.metrics import Metrics
+from listener.settings.files import packaged_config
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
 from tests.unit.telling_support import people
 
 folder, url = sys.argv[1:]

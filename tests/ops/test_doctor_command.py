@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from command_support import Machine, wait_for
 
-from listener.bus import Message, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Message, open_bus
 from listener.clock import ManualClock, SystemClock
-from listener.settings import Settings
+from listener.model.topics import topic_specs
+from listener.settings.schema import Settings
 from tests.fakes.x import FakeX
 
 TOKEN = "a-token-of-no-account"

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import pytest
 
-from listener.bus import Message, open_bus
+from listener.bus.protocol import Message, open_bus
 from listener.clock import SystemClock
 
 ROOT = Path(__file__).parents[2]

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from command_support import Machine
 
+from alerts.annotate.story import story
 from alerts.register import Register
-from alerts.story import story
-from listener import spool
-from listener.bus import Bus, Message, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus import spool
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
-from listener.known_key import live_key
-from listener.records import Cue, Finding, Kind, Mention, Tick, encode
-from listener.settings import Settings
+from listener.model.records import Cue, Finding, Kind, Mention, Tick, encode
+from listener.model.topics import topic_specs
+from listener.privacy.key_fingerprint import live_key
+from listener.settings.schema import Settings
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 AGREED = ("--why", "krav fra forfatteren", "--by", "Personvernombud")

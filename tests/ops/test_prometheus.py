@@ -21,7 +21,7 @@ import yaml
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from listener.metrics import Metrics
+from listener.runtime.metrics import Metrics
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Served

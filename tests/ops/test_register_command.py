@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from command_support import Machine
 
-from alerts.story import story
-from listener.bus import Message, open_bus
-from listener.bus.topics import TOPICS
+from alerts.annotate.story import story
+from listener.bus.protocol import Message, open_bus
 from listener.clock import SystemClock
-from listener.records import Cue, Finding, Kind, encode
+from listener.model.records import Cue, Finding, Kind, encode
+from listener.model.topics import TOPICS
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 WATER = "Kan noen komme med vann til skolen i Nordvik"

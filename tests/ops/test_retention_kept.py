@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_support import Machine
 
-from listener.bus import Message, open_bus
+from listener.bus.protocol import Message, open_bus
 from listener.clock import SystemClock
 
 

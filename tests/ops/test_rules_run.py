@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from command_support import ROOT, Machine, crisis, post, wait_for
 
-from alerts.backtest import exported, night_of
-from alerts.finding_lines import write_finding, write_gap, write_tick
-from alerts.replaying import replaying
+from alerts.judge.backtest import exported, night_of
+from alerts.judge.jsonl import write_finding, write_gap, write_tick
+from alerts.replay import replaying
 from alerts.rules.verdict import alert_id
-from listener.bus import TopicPartition
+from listener.bus.protocol import TopicPartition
 from listener.clock import SystemClock
-from listener.config import raw_settings
-from listener.records import ALERTS, Finding, Gap, decode
-from listener.settings import load_settings
+from listener.model.records import ALERTS, Finding, Gap, decode
+from listener.settings.files import raw_settings
+from listener.settings.schema import load_settings
+from listener.settings.zone import find_zone
 from listener.units import format_instant
-from listener.zone import find_zone
 
 START = datetime(2031, 1, 31, 19, 0, tzinfo=UTC)
 KEYS = ["at", "event", "rule", "key", "count", "baseline", "reason", "alert_id"]

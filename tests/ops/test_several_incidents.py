@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from alerts import ledger
-from alerts.alert import Handling, acknowledge, read_book
-from alerts.dispatch import DOUBLES_WAIT, Dispatcher
-from listener.control import Control
-from listener.mode import Action, Command
-from listener.records import DECISIONS, Sample, decode
+from alerts.notify import ledger
+from alerts.notify.dispatcher import DOUBLES_WAIT, Dispatcher
+from alerts.notify.state import Handling, acknowledge, read_book
+from listener.model.incidents import Action, Command
+from listener.model.records import DECISIONS, Sample, decode
+from listener.runtime.control import Control
 from tests.fakes.smtp import smtp_server
 from tests.fakes.webhook import webhook_server
 from tests.ops.test_dispatch import House, idle, turn

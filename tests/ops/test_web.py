@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 
 from listener.clock import SystemClock
 from listener.errors import ConfigError
-from listener.health import Health
-from listener.metrics import Metrics
-from listener.web import (
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.web import (
     DEADLINE_SECONDS,
     MOST_CONNECTIONS,
     OLD_PLAIN,

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from x_support import SPEED, House, Town, town
 
-from listener.chain import append, verify
-from listener.records import Decision, DecisionKind
-from listener.tariff import Budget, Prices, Tariff
+from listener.bus.hashchain import append, verify
+from listener.model.records import Decision, DecisionKind
+from listener.settings.prices import Budget, Prices, Tariff
 from tests.fakes.x import ScaledClock
 
 DOLLAR = Prices(post=1, counts=0)

@@ -16,13 +16,13 @@ from weakref import WeakKeyDictionary
 import pytest
 from x_support import SPEED, House, Town, town
 
-from listener.bus import Bus, TopicPartition
-from listener.capture import LEASE_SECONDS
-from listener.mode import Action
-from listener.records import VOLUMES, Volume, decode
-from listener.tracks import is_total, total_of
+from listener.bus.protocol import Bus, TopicPartition
+from listener.ingest.worker import LEASE_SECONDS
+from listener.model.incidents import Action
+from listener.model.records import VOLUMES, Volume, decode
+from listener.model.tracks import is_total, total_of
+from listener.sources.x.counts import WEEK
 from listener.units import parse_instant
-from listener.x.counts import WEEK
 from tests.fakes.x import ScaledClock
 
 TRACKS = ("granvik", "sandnesbrua")

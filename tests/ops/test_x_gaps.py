@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from x_support import SPEED, House, Town, town
 
-from listener.gaps import is_whole
-from listener.mode import Action
+from listener.ingest.gaps import is_whole
+from listener.model.incidents import Action
 from listener.units import format_instant
 from tests.fakes.x import ScaledClock
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from x_support import TOKEN, House, Town, town
 
+from listener.sources.x.access import Access
 from listener.units import parse_instant
-from listener.x.access import Access
 from tests.fakes.x import ScaledClock
 
 SPEED = 20.0

@@ -16,7 +16,7 @@ import pytest
 from x_support import SPEED, TOKEN, House, Town, town
 
 from listener.clock import SystemClock
-from listener.mode import Action
+from listener.model.incidents import Action
 from tests.fakes.x import ScaledClock
 
 

@@ -16,21 +16,21 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from listener.bus import Bus, Record, open_bus
-from listener.bus.topics import topic_specs
-from listener.capture import LEASE_SECONDS, Listen
+from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import Clock, SystemClock
-from listener.control import Control
-from listener.follow import Following
-from listener.gaps import ledger
-from listener.health import Health, Part
-from listener.metrics import Metrics
-from listener.mode import Action, Command
-from listener.privacy import Screen
-from listener.records import Gap
-from listener.sources.x import XSource
+from listener.ingest.gaps import ledger
+from listener.ingest.worker import LEASE_SECONDS, Listen
+from listener.model.incidents import Action, Command
+from listener.model.records import Gap
+from listener.model.topics import topic_specs
+from listener.privacy.screen import Screen
+from listener.runtime.control import Control
+from listener.runtime.health import Health, Part
+from listener.runtime.metrics import Metrics
+from listener.runtime.presence import Following
+from listener.sources.x.access import Access
+from listener.sources.x.source import XSource
 from listener.units import parse_instant
-from listener.x.access import Access
 from tests.fakes.x import FakeX
 
 TOKEN = "a-token-of-no-account"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from alerts.rules.conditions.window import Entry
 from alerts.rules.judge import Scene
 from alerts.rules.spec import RuleSpec, RuleType
 from alerts.rules.verdict import Verdict
-from alerts.rules.window import Entry
-from listener.records import Alert, Finding
+from listener.model.records import Alert, Finding
 
 
 class Brittle:

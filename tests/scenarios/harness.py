@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from listener.bus import Bus, Record, open_bus
+from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import SystemClock
 
 ROOT = Path(os.environ.get("SCENARIO_ROOT") or Path(__file__).parents[2])

@@ -19,20 +19,20 @@ from typing import Any
 from harness import Deployment, Running, read_all, until
 from prometheus_client import CollectorRegistry
 
-from alerts.annotating import Annotating
-from alerts.judging import Judging
-from alerts.kinds import KindCues
+from alerts.annotate.kinds import KindCues
+from alerts.annotate.worker import Annotating
+from alerts.judge.worker import Judging
 from alerts.rules.load import load_rules
-from listener.bus import Bus, Message, Record, open_bus, partition_of
-from listener.bus.kafka_settings import KafkaSettings
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Bus, Message, Record, open_bus, partition_of
 from listener.clock import SystemClock
-from listener.control import Control
-from listener.health import Health
-from listener.metrics import Metrics
-from listener.mode import Action, Command, slug
-from listener.records import MENTIONS, Mention, Origin, Tick, decode, encode
-from listener.stage import Worker
+from listener.model.incidents import Action, Command, slug
+from listener.model.records import MENTIONS, Mention, Origin, Tick, decode, encode
+from listener.model.topics import topic_specs
+from listener.runtime.control import Control
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.stage import Worker
+from listener.settings.kafka import KafkaSettings
 
 PARTITIONS = 4
 TEXTS = 'texts: {nb: "{count} av {key}", en: "{count} of {key}"}'

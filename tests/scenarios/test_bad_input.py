@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness import ROOT, Deployment, Recording, Running, outcome, until
 
-from listener.bus import Message
+from listener.bus.protocol import Message
 
 Deploy = Callable[..., Deployment]
 
@@ -200,7 +200,8 @@ def test_a_rule_that_raises_keeps_its_neighbours_running_and_tells_ops_once(
     whole.exercise()
     whole.wait_until_settled()
 
-    entry = "from alerts.rules import TYPES; TYPES['brittle'] = 'brittle_rule:TYPE'; import lyttepost; lyttepost.main()"
+    added = "from alerts.rules.table import TYPES; TYPES['brittle'] = 'brittle_rule:TYPE'"
+    entry = f"{added}; import lyttepost; lyttepost.main()"
     house = deploy("brittle", recording=recording.path, speed="2000", key=whole.key)
     house.entry = (sys.executable, "-c", entry)
     house.configure(**{"rules/brittle": BRITTLE})

@@ -11,17 +11,17 @@ from typing import Any
 
 from harness import START, TRACK, Deployment, Recording, files_with, post, read_all, until, word
 
-from alerts.flow import ALERTS, LISTENER, Ears, flow
+from alerts.pipeline import ALERTS, LISTENER, Ears, flow
 from alerts.wiring import live_key, make_ears, make_house, make_wits
-from listener.bus import open_bus
+from listener.bus.protocol import open_bus
 from listener.clock import ManualClock
-from listener.config import raw_settings
-from listener.control import Control
-from listener.mode import Action, Command
-from listener.recorded import plain_post
-from listener.records import VOLUMES, Volume, decode
-from listener.settings import PrivacySettings, Settings
-from listener.sources import Batch, Counts
+from listener.model.incidents import Action, Command
+from listener.model.records import VOLUMES, Volume, decode
+from listener.runtime.control import Control
+from listener.settings.files import raw_settings
+from listener.settings.schema import PrivacySettings, Settings
+from listener.sources.contract import Batch, Counts
+from listener.sources.recording.parser import plain_post
 
 SECRETS = ("Fin tur", "Granvik sykehus", "bruker_", "særord")
 

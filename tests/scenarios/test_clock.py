@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from harness import Outcome, Recording, outcome_of, read_all
 
-from alerts.flow import ALERTS, LISTENER, Ears, flow
+from alerts.pipeline import ALERTS, LISTENER, Ears, flow
 from alerts.wiring import make_ears, make_house, make_wits
-from listener.bus import Bus, open_bus
+from listener.bus.protocol import Bus, open_bus
 from listener.clock import SystemClock
-from listener.config import raw_settings
-from listener.control import Control, Presences, followers, missing_roles
-from listener.keeping import Keeping
-from listener.mode import Action, Command
-from listener.settings import Settings
-from listener.sources.recording import RecordingSource
+from listener.model.incidents import Action, Command
+from listener.runtime.control import Control, Presences, followers, missing_roles
+from listener.runtime.housekeeping import Keeping
+from listener.settings.files import raw_settings
+from listener.settings.schema import Settings
+from listener.sources.recording.source import RecordingSource
 
 
 class Jumping(SystemClock):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from harness import Deployment, Running, files_with, until
 
-from listener.tracks import total_of
+from listener.model.tracks import total_of
+from listener.sources.x.counts import WEEK
 from listener.units import parse_instant
-from listener.x.counts import WEEK
 from tests.fakes.x import FakeX
 
 TRACKS = ("granvik", "sandnesbrua", "#granvikhjelp")

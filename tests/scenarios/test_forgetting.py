@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from harness import START, Deployment, Recording, files_with, until
 
-from listener.bus import Message, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Message, open_bus
 from listener.clock import ManualClock
-from listener.records import Mention, encode
-from listener.settings import Settings
+from listener.model.records import Mention, encode
+from listener.model.topics import topic_specs
+from listener.settings.schema import Settings
 
 
 def purge(house: Deployment, *ids: str) -> str:

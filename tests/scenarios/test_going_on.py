@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from harness import START, read_all
 
-from alerts.judging import Judging
+from alerts.judge.worker import Judging
 from alerts.rules.load import load_rules
 from alerts.wiring import make_house
-from listener.bus import Message, Record, open_bus
+from listener.bus.protocol import Message, Record, open_bus
 from listener.clock import ManualClock, SystemClock
-from listener.config import packaged_config
-from listener.control import Control
 from listener.errors import BusError
-from listener.mode import Action, Command
-from listener.records import Cue, Finding, Kind, Tick, encode
-from listener.settings import Settings
-from listener.stage import Stage
+from listener.model.incidents import Action, Command
+from listener.model.records import Cue, Finding, Kind, Tick, encode
+from listener.runtime.control import Control
+from listener.runtime.stage import Stage
+from listener.settings.files import packaged_config
+from listener.settings.schema import Settings
 
 POSTS = 3500
 KINDS = (Kind.WISH, Kind.QUESTION, Kind.RUMOUR, Kind.EYEWITNESS, Kind.VIEWPOINT)

@@ -13,7 +13,7 @@ from harness import Deployment
 from spread import Spread, ready
 from topics import drop_topics
 
-from listener.control import FOLLOW_SECONDS
+from listener.runtime.control import FOLLOW_SECONDS
 
 ROLES = (("listener", ""), ("annotate", "1"), ("annotate", "2"), ("judge", "1"), ("judge", "2"), ("dispatch", ""))
 

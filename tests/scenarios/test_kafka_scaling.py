@@ -23,15 +23,15 @@ from harness import TRACK, Deployment, Recording, Running, read_all, until
 from spread import PARTITIONS, Spread, ended, ready, said, twice
 from topics import drop_topics
 
-from alerts.flow import LISTENER, Ears, flow
+from alerts.pipeline import LISTENER, Ears, flow
 from alerts.wiring import make_ears, make_house
-from listener.bus import Message, Record, open_bus
+from listener.bus.protocol import Message, Record, open_bus
 from listener.clock import SystemClock
-from listener.config import raw_settings
-from listener.control import Control
-from listener.mode import Action, Command
-from listener.settings import Settings
-from listener.sources.recording import RecordingSource
+from listener.model.incidents import Action, Command
+from listener.runtime.control import Control
+from listener.settings.files import raw_settings
+from listener.settings.schema import Settings
+from listener.sources.recording.source import RecordingSource
 
 POINTS = ("stage.before_publish", "bus.before_commit", "bus.after_commit", "stage.after_publish")
 """Where a worker of a stage can die."""

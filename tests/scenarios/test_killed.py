@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from harness import Deployment, Outcome, Recording, Running, outcome, until
 
-from listener.crash import POINTS
+from listener.crashpoints import POINTS
 
 KILLS = 20
 

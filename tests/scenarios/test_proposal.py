@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from harness import ROOT, Deployment, files_with, until
 
-from listener.tracks import total_of
+from listener.model.tracks import total_of
 from tests.fakes.webhook import FakeWebhook, webhook_server
 from tests.fakes.x import FakeX
 

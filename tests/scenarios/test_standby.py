@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from harness import Deployment, Running, read_all, until
 
-from listener.bus import open_bus
+from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.gaps import is_whole, ledger
+from listener.ingest.gaps import is_whole, ledger
 from tests.fakes.x import FakeX
 
 TAKEN_OVER = 10.0

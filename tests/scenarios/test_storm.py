@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from harness import Deployment, Recording, until
 
-from alerts.alert import read_book
+from alerts.notify.state import read_book
 from tests.fakes.smtp import smtp_server
 
 PEOPLE = """

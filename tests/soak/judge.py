@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from listener.gaps import is_whole
-from listener.records import Gap
-from listener.x.search import SWEEP
+from listener.ingest.gaps import is_whole
+from listener.model.records import Gap
+from listener.sources.x.search import SWEEP
 from tests.fakes.x import FakeX, Post
 from tests.soak.script import Script
 

@@ -11,17 +11,17 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from alerts.flow import LISTENER, flow
+from alerts.pipeline import LISTENER, flow
 from alerts.wiring import live_key, make_ears, make_house
-from listener.bus import open_bus
-from listener.capture import Listen
+from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.config import data_dir, raw_settings
-from listener.service import RoleLock, Service, settle_memory
-from listener.settings import load_settings
-from listener.sources.x import XSource
-from listener.stage import Worker
-from listener.x.access import x_access
+from listener.ingest.worker import Listen
+from listener.runtime.service import RoleLock, Service, settle_memory
+from listener.runtime.stage import Worker
+from listener.settings.files import data_dir, raw_settings
+from listener.settings.schema import load_settings
+from listener.sources.x.access import x_access
+from listener.sources.x.source import XSource
 from tests.soak.clock import SharedClock
 
 CALL_SECONDS = 1.0

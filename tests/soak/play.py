@@ -21,12 +21,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from listener.bus import Bus, open_bus
-from listener.bus.topics import topic_specs
-from listener.control import Control
-from listener.gaps import is_whole, ledger
-from listener.mode import Action, Command
-from listener.records import Gap
+from listener.bus.protocol import Bus, open_bus
+from listener.ingest.gaps import is_whole, ledger
+from listener.model.incidents import Action, Command
+from listener.model.records import Gap
+from listener.model.topics import topic_specs
+from listener.runtime.control import Control
 from tests.fakes.x import FakeX
 from tests.soak.clock import Hand, SharedClock
 from tests.soak.judge import Heard, Outcome, judge

@@ -10,15 +10,15 @@ from datetime import datetime
 from types import MethodType
 from typing import Any
 
-from alerts.rules.engine import Engine
-from alerts.rules.episodes import Episodes
-from alerts.rules.frequency import Frequency
-from alerts.rules.level import Level
-from alerts.rules.new_term import NewTerm
-from alerts.rules.stages import Gauge, Reading, State
+from alerts.rules.conditions.episodes import Episodes
+from alerts.rules.conditions.level import Level
+from alerts.rules.conditions.stages import Gauge, Reading, State
+from alerts.rules.conditions.window import ORDER, Entry, Tally
+from alerts.rules.engine.engine import Engine
+from alerts.rules.types.frequency import Frequency
+from alerts.rules.types.new_term import NewTerm
 from alerts.rules.verdict import Reason, Verdict
-from alerts.rules.window import ORDER, Entry, Tally
-from listener.records import Event
+from listener.model.records import Event
 
 
 def naive(engine: Engine) -> Engine:

@@ -9,10 +9,10 @@ from random import Random
 from hypothesis import strategies as st
 from rules_support import INCIDENT, finding, gap, tick
 
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict, to_alert
-from listener.records import ALERTS, Finding, Gap, Origin, Tick, decode, encode
+from listener.model.records import ALERTS, Finding, Gap, Origin, Tick, decode, encode
 
 LATENESS = timedelta(seconds=10)
 Records = list[Finding | Tick | Gap]

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
-from listener.records import Cue, Finding, Gap, Kind, Origin, Recorded, Tick
+from listener.model.records import Cue, Finding, Gap, Kind, Origin, Recorded, Tick
 
 START = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 INCIDENT = IncidentInfo("brann-1", "Brann")
@@ -58,7 +58,7 @@ def rules(folder: Path, text: str) -> tuple[RuleSpec, ...]:
 
 def rule(type: str, **options: Any) -> RuleSpec:
     """One rule from Python values, as YAML would give them."""
-    from alerts.rules import TYPES
+    from alerts.rules.table import TYPES
     from listener.plugins import load
 
     raw: Mapping[str, Any] = {"name": type.replace("_", "-"), "type": type, "why": "because a test wants it", **options}

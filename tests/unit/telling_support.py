@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from alerts.alert import AlertBook
-from alerts.people import People
-from alerts.plan import Due
-from listener.bus import Record
-from listener.records import Alert, Decision, DecisionKind, Delivery, Event, Outcome, encode
+from alerts.notify.plan import Due
+from alerts.notify.recipients import People
+from alerts.notify.state import AlertBook
+from listener.bus.protocol import Record
+from listener.model.records import Alert, Decision, DecisionKind, Delivery, Event, Outcome, encode
 from listener.units import to_ms
 
 T0 = datetime(2031, 3, 2, 2, 0, tzinfo=UTC)

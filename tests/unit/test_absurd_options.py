@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from listener.bus import open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.config import raw_settings
-from listener.control import say_presence
-from listener.crash import CrashPoint
+from listener.crashpoints import CrashPoint
 from listener.errors import UsageError
-from listener.mode import Presence
-from listener.settings import Settings
+from listener.model.incidents import Presence
+from listener.model.topics import topic_specs
+from listener.runtime.control import say_presence
+from listener.settings.files import raw_settings
+from listener.settings.schema import Settings
 from lyttepost import app
 
 HUGE = "99999999999999999999"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.addresses import ascii_host, web_address
+from alerts.notify.channels.addresses import ascii_host, web_address
 
 
 @pytest.mark.parametrize(

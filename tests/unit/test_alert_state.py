@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.alert import Condition, Handling
-from alerts.plan import due
+from alerts.notify.plan import due
+from alerts.notify.state import Condition, Handling
 from listener.errors import UsageError
-from listener.records import Alert, BadRecord, DecisionKind, Event, NewerSchema, Outcome
+from listener.model.records import Alert, BadRecord, DecisionKind, Event, NewerSchema, Outcome
 from tests.unit.telling_support import T0, Log, after, alert, people
 
 

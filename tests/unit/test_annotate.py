@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerts.annotate import Annotator
-from alerts.kinds import KindCues
-from alerts.story import story
-from listener.config import packaged_config
-from listener.records import (
+from alerts.annotate.annotator import Annotator
+from alerts.annotate.kinds import KindCues
+from alerts.annotate.story import story
+from listener.model.records import (
     FINDINGS,
     AuthorClass,
     Captured,
@@ -20,6 +19,7 @@ from listener.records import (
     decode,
     encode,
 )
+from listener.settings.files import packaged_config
 
 AT = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 MENTION = Mention(

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.commands.volumes import BadInput, make, records
-from alerts.finding_lines import BadLine, read_line
-from alerts.rules.examples import judge_examples
+from alerts.judge.examples import judge_examples
+from alerts.judge.jsonl import BadLine, read_line
 from alerts.rules.load import load_rules
 from listener.clock import ManualClock
 from listener.errors import ConfigError
-from listener.records import Finding, Gap, Post, Tick, encode
-from listener.sources.recording import RecordingSource
+from listener.model.records import Finding, Gap, Post, Tick, encode
+from listener.sources.recording.source import RecordingSource
+from listener.sources.x.reading import read_line as read_stream
+from listener.sources.x.reading import read_page
 from listener.units import FIRST
-from listener.x.reading import read_line as read_stream
-from listener.x.reading import read_page
 
 AT = "2026-03-01T20:00:00Z"
 POST = {

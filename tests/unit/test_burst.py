@@ -10,7 +10,7 @@ from burst_series import FIVE, MONDAY, town
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.burst import Burst, Reading, Tuning
+from alerts.rules.conditions.burst_detector import Burst, Reading, Tuning
 
 MINUTE = timedelta(minutes=1)
 Counts = list[tuple[datetime, int]]

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from alerts.burst import Burst
+from alerts.rules.conditions.burst_detector import Burst
 
 pytestmark = pytest.mark.evaluation
 

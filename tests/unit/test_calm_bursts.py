@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from burst_series import town
 
-from alerts.calm import Calm
-from alerts.proposal import command
 from alerts.rules.load import load_rules
+from alerts.volumes.alert import command
+from alerts.volumes.worker import Calm
 from alerts.wiring import make_house
-from listener.bus import Message, open_bus
+from listener.bus.protocol import Message, open_bus
 from listener.clock import ManualClock
-from listener.config import packaged_config
-from listener.control import Control
-from listener.mode import Action, Command
-from listener.records import ALERTS, Alert, Event, Volume, decode, encode
-from listener.settings import Settings
-from listener.tracks import total_of
+from listener.model.incidents import Action, Command
+from listener.model.records import ALERTS, Alert, Event, Volume, decode, encode
+from listener.model.tracks import total_of
+from listener.runtime.control import Control
+from listener.settings.files import packaged_config
+from listener.settings.schema import Settings
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from alerts.alert import AlertState
-from alerts.card import Card, bare, build
-from alerts.messages import BRACES, fill, load_messages, one_line, sparkline
-from alerts.people import People
-from alerts.plan import due
-from listener.config import packaged_config
+from alerts.notify.card import Card, bare, build
+from alerts.notify.messages import BRACES, fill, load_messages, one_line, sparkline
+from alerts.notify.plan import due
+from alerts.notify.recipients import People
+from alerts.notify.state import AlertState
 from listener.errors import ConfigError
-from listener.records import DecisionKind, Gap, Kind, Outcome, Sample
+from listener.model.records import DecisionKind, Gap, Kind, Outcome, Sample
+from listener.settings.files import packaged_config
 from tests.unit.telling_support import T0, Log, after, people
 
 NB = load_messages(packaged_config(), "nb")

@@ -11,12 +11,12 @@ import pytest
 import typer
 from pydantic import SecretStr
 
-from alerts.channels import CHANNELS, channel_type
-from alerts.people import load_people
+from alerts.notify.channels.contract import CHANNELS, channel_type
+from alerts.notify.recipients import load_people
 from alerts.rules.load import load_rules
-from listener.config import YamlFile, load_yaml, packaged_config, parse_yaml
 from listener.plugins import load
-from listener.settings import Settings
+from listener.settings.files import YamlFile, load_yaml, packaged_config, parse_yaml
+from listener.settings.schema import Settings
 from lyttepost import COMMANDS
 
 CONFIG = packaged_config()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from listener.bus import Bus, Message, open_bus
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import ManualClock
-from listener.control import (
+from listener.model.incidents import Action, Command, Mode, Presence, Result
+from listener.runtime.control import (
     Control,
     Follower,
     Presences,
@@ -21,7 +22,6 @@ from listener.control import (
     source_states,
     wait_for_followers,
 )
-from listener.mode import Action, Command, Mode, Presence, Result
 
 T0 = datetime(2031, 5, 17, 3, 0, tzinfo=UTC)
 

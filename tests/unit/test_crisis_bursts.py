@@ -10,13 +10,13 @@ import pytest
 from test_calm_bursts import BURST, MINUTE, START, TRACK, House, drain
 
 from alerts.rules.load import load_rules
-from listener.bus import Message
-from listener.config import packaged_config
-from listener.control import Control
-from listener.gaps import Cause, closed, open_gap, to_ledger
-from listener.mode import Action, Command
-from listener.records import Alert, Event, Heard, Volume, encode
-from listener.tracks import total_of
+from listener.bus.protocol import Message
+from listener.ingest.gaps import Cause, closed, open_gap, to_ledger
+from listener.model.incidents import Action, Command
+from listener.model.records import Alert, Event, Heard, Volume, encode
+from listener.model.tracks import total_of
+from listener.runtime.control import Control
+from listener.settings.files import packaged_config
 
 OPENED = START + timedelta(days=1, hours=12)
 OTHER = "nordvik kai"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.cues import fold, pattern
+from alerts.annotate.cues import fold, pattern
 
 MARKS = "aåæøäÖéÉłŻİſßµ\u00ad ,.!?-–…«»“”\"'’`#@\n\t\u00a0\u200b\ufe0f😀Жя"
 

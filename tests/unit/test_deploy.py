@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from alerts.commands.run import Role
-from listener.config import environment
-from listener.settings import Settings
+from listener.settings.files import environment
+from listener.settings.schema import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

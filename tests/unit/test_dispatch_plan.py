@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.people import People, Why
-from alerts.plan import BACKOFF, Cause, Due, due
-from listener.records import DecisionKind, Outcome, Severity
+from alerts.notify.plan import BACKOFF, Cause, Due, due
+from alerts.notify.recipients import People, Why
+from listener.model.records import DecisionKind, Outcome, Severity
 from tests.unit.telling_support import T0, Log, after, people
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.doubles import answers, doubles_of, first_of, may_be_doubled
-from alerts.plan import due
-from listener.mode import Incident, State
-from listener.records import Decision, DecisionKind, Sample
+from alerts.notify.duplicates import answers, doubles_of, first_of, may_be_doubled
+from alerts.notify.plan import due
+from listener.model.incidents import Incident, State
+from listener.model.records import Decision, DecisionKind, Sample
 from tests.unit.telling_support import T0, Log, after, people
 
 WHO = people({"duty": ["kari"]})

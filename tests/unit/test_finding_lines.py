@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from alerts.finding_lines import ALL_SOURCES, BadLine, read_line, write_finding, write_gap, write_tick
-from alerts.story import story
-from listener.records import AuthorClass, Cue, Finding, Gap, Kind, Origin, Reach, Tick
+from alerts.annotate.story import story
+from alerts.judge.jsonl import ALL_SOURCES, BadLine, read_line, write_finding, write_gap, write_tick
+from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Origin, Reach, Tick
 
 AT = datetime(2031, 1, 31, 19, 0, tzinfo=UTC)
 NOW = "2031-01-31T19:00:00Z"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from alerts.annotate import Annotator
-from alerts.kinds import KindCues
-from listener.bus import Bus, Message, open_bus
-from listener.bus.topics import topic_specs
+from alerts.annotate.annotator import Annotator
+from alerts.annotate.kinds import KindCues
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
-from listener.config import packaged_config
-from listener.forget import forget_posts
-from listener.records import Mention, encode
+from listener.model.records import Mention, encode
+from listener.model.topics import topic_specs
+from listener.privacy.purge import forget_posts
+from listener.settings.files import packaged_config
 
 START = datetime(2031, 2, 3, 4, 5, tzinfo=UTC)
 SAID = "Kari i Bakkegata ligger på sengepost fire og har det ikke godt i kveld"

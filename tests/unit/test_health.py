@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from listener.clock import ManualClock
-from listener.health import Health
+from listener.runtime.health import Health
 
 
 @pytest.fixture

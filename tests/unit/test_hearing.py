@@ -11,12 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from listener.clock import ManualClock
-from listener.hearing import Hearing, Pending
-from listener.metrics import Metrics
-from listener.mode import Incident
-from listener.privacy import Screen
-from listener.records import MENTIONS, Gap, Mention, Origin, Post, Quoted, decode
-from listener.sources import Batch
+from listener.ingest.capture import Hearing, Pending
+from listener.model.incidents import Incident
+from listener.model.records import MENTIONS, Gap, Mention, Origin, Post, Quoted, decode
+from listener.privacy.screen import Screen
+from listener.runtime.metrics import Metrics
+from listener.sources.contract import Batch
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 

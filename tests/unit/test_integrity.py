@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from listener.bus import Bus, Message, open_bus
-from listener.bus.topics import topic_specs
-from listener.chain import append
+from listener.bus.hashchain import append
+from listener.bus.integrity import problems
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import ManualClock
-from listener.integrity import problems
-from listener.records import Decision, DecisionKind
+from listener.model.records import Decision, DecisionKind
+from listener.model.topics import topic_specs
 
 NOW = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 

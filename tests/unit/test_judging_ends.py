@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rules_support import INCIDENT, START, finding, gap, lookback, rule, tick
 
-from alerts.judging import Judging
+from alerts.judge.worker import Judging
 from alerts.wiring import make_house
-from listener.bus import Bus, Message, open_bus
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import ManualClock
-from listener.records import Finding, Tick, encode
-from listener.settings import Settings
+from listener.model.records import Finding, Tick, encode
+from listener.settings.schema import Settings
 
 PARTITIONS = 4
 RULES = (rule("frequency", num_events=3, timeframe="5m"),)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rules_support import INCIDENT, START, finding, rule
 
-from alerts.judging import Judging
+from alerts.judge.worker import Judging
 from alerts.wiring import make_house
-from listener.bus import Bus, Message, TopicPartition, open_bus
+from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
 from listener.clock import ManualClock
-from listener.health import TURNS_WITHIN
-from listener.records import encode
-from listener.settings import Settings
+from listener.model.records import encode
+from listener.runtime.health import TURNS_WITHIN
+from listener.settings.schema import Settings
 
 POSTS = 600
 BEFORE_EACH_LOOK = 0.04

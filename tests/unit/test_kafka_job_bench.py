@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from listener.bus import Bus, Message, open_bus
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
 from tests.bench.kafka_job.broker import specs
 from tests.bench.kafka_job.data import (

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from listener.bus.kafka_settings import KafkaSettings
-from listener.config import RawSettings, packaged_config, parse_yaml
 from listener.errors import ConfigError
-from listener.settings import Settings, kafka_settings, load_settings
+from listener.settings.files import RawSettings, packaged_config, parse_yaml
+from listener.settings.kafka import KafkaSettings
+from listener.settings.schema import Settings, kafka_settings, load_settings
 
 SECRET = "very-secret-indeed"
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.kinds import KindCues
-from listener.config import packaged_config
+from alerts.annotate.kinds import KindCues
 from listener.errors import ConfigError
-from listener.records import AuthorClass, Kind
+from listener.model.records import AuthorClass, Kind
+from listener.settings.files import packaged_config
 
 
 @pytest.fixture(scope="module")

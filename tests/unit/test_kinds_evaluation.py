@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.kinds import KindCues
-from listener.config import packaged_config
-from listener.records import Kind
+from alerts.annotate.kinds import KindCues
+from listener.model.records import Kind
+from listener.settings.files import packaged_config
 
 pytestmark = pytest.mark.evaluation
 

@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from listener.bus import Bus, Message, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import ManualClock
 from listener.errors import ConfigError
-from listener.known_key import fingerprint, holds_content, key_problem, known_fingerprint, live_key, remember
-from listener.pseudonym import load_key, rotate_key
-from listener.records import Mention, Tick, encode
+from listener.model.records import Mention, Tick, encode
+from listener.model.topics import topic_specs
+from listener.privacy.key_fingerprint import (
+    fingerprint,
+    holds_content,
+    key_problem,
+    known_fingerprint,
+    live_key,
+    remember,
+)
+from listener.privacy.pseudonyms import load_key, rotate_key
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 CLOCK = ManualClock(START)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerts.ledger import seal, verify
-from listener.bus import Record
+from alerts.notify.ledger import seal, verify
+from listener.bus.protocol import Record
 from listener.errors import Corrupt
-from listener.records import Decision, DecisionKind, encode
+from listener.model.records import Decision, DecisionKind, encode
 
 AT = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
 
@@ -69,7 +69,7 @@ def test_a_record_of_a_newer_schema_still_holds_its_place() -> None:
     first = json.loads(encode(seal(decision("én"), None)))
     newer = {**first, "v": 2, "mood": "calm", "digest": ""}
     # What a newer program would have sealed: the same rule over whatever fields it has.
-    from listener.chain import _digest_of
+    from listener.bus.hashchain import _digest_of
 
     newer["digest"] = _digest_of(newer)
     second = seal(decision("to"), decision("").model_copy(update={"digest": newer["digest"]}))

@@ -17,30 +17,30 @@ from typing import Any
 
 import pytest
 
+from alerts.annotate.kinds import KindCues
+from alerts.annotate.story import is_repost, story
 from alerts.commands.volumes import BadInput, records
-from alerts.finding_lines import BadLine, read_line
-from alerts.kinds import KindCues
+from alerts.judge.jsonl import BadLine, read_line
 from alerts.rules.keys import read_key, write_key
-from alerts.story import is_repost, story
 from listener.clock import ManualClock
-from listener.config import packaged_config, parse_yaml
 from listener.errors import ConfigError
-from listener.folding import fold
-from listener.handles import find_handles
-from listener.lines import LineReader, read_json
-from listener.masking import mask
-from listener.match import Matcher, handles_in, hashtags_in
-from listener.normalize import same, whole
-from listener.numbers import find_numbers
-from listener.privacy import Screen
-from listener.recorded import plain_post
-from listener.records import AuthorClass, Origin
-from listener.sources.recording import RecordingSource
-from listener.sources.x_payload import Unusable, parse_answer
-from listener.tracks import parse
+from listener.ingest.matcher import Matcher, handles_in, hashtags_in
+from listener.model.normalize import same, whole
+from listener.model.records import AuthorClass, Origin
+from listener.model.tracks import parse
+from listener.privacy.folding import fold
+from listener.privacy.handles import find_handles
+from listener.privacy.masking import mask
+from listener.privacy.numbers import find_numbers
+from listener.privacy.screen import Screen
+from listener.settings.files import packaged_config, parse_yaml
+from listener.sources.common.line_splitter import Lines
+from listener.sources.recording.parser import plain_post
+from listener.sources.recording.reader import LineReader, read_json
+from listener.sources.recording.source import RecordingSource
+from listener.sources.x.payload import Unusable, parse_answer
+from listener.sources.x.reading import read_line as read_stream
 from listener.units import parse_duration, parse_instant
-from listener.x.lines import Lines
-from listener.x.reading import read_line as read_stream
 
 LENGTH = 3_000
 """Characters; and four times as many."""

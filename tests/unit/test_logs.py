@@ -11,9 +11,9 @@ import pytest
 
 from listener.clock import ManualClock
 from listener.errors import BusError
-from listener.health import Health
-from listener.logs import Outage, Sparing, reason_of, set_up
-from listener.service import Service
+from listener.runtime.health import Health
+from listener.runtime.logs import Outage, Sparing, reason_of, set_up
+from listener.runtime.service import Service
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 OURS = "listener.something"
@@ -60,9 +60,9 @@ def test_other_words_are_said_at_once(lines: Callable[[], list[str]]) -> None:
 
 def test_alerts_that_differ_are_each_said(lines: Callable[[], list[str]]) -> None:
     for id_ in range(100):
-        say("alerts.dispatch", logging.WARNING, "alert %s by %s, attempt %d: temporary", f"a{id_}", "email", 1)
+        say("alerts.notify.dispatcher", logging.WARNING, "alert %s by %s, attempt %d: temporary", f"a{id_}", "email", 1)
     for step in range(100):
-        say("alerts.dispatch", logging.INFO, "alert %s step %d by %s: sent", "a1", step, "email")
+        say("alerts.notify.dispatcher", logging.INFO, "alert %s step %d by %s: sent", "a1", step, "email")
     assert len(lines()) == 200
 
 

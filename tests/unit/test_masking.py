@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum.no import fodselsnummer
 
-from listener.folding import Span, fold, replace
-from listener.masking import MaskReason, mask
+from listener.privacy.folding import Span, fold, replace
+from listener.privacy.masking import MaskReason, mask
 
 MISTYPED = "31129912345"
 

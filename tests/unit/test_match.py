@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.match import Matcher, fold, handles_in, hashtags_in
-from listener.records import Author, Post, Quoted
+from listener.ingest.matcher import Matcher, fold, handles_in, hashtags_in
+from listener.model.records import Author, Post, Quoted
 
 
 def post(text: str, **more: Any) -> Post:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from listener.metrics import BUCKETS, Metrics, SourceState, table
-from listener.records import Kind, Outcome, Severity
+from listener.model.records import Kind, Outcome, Severity
+from listener.runtime.metrics import BUCKETS, Metrics, SourceState, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "lyttepost.rules.yml"
@@ -31,7 +31,7 @@ def test_the_readme_holds_the_table_of_metrics(metrics: Metrics) -> None:
     readme = ROOT / "README.md"
     block = BLOCK.search(readme.read_text(encoding="utf-8"))
     assert block is not None, "README.md needs the markers <!-- metrics --> and <!-- /metrics -->"
-    assert block[1].strip() == table(metrics), "paste listener.metrics.table(…) between README.md's markers"
+    assert block[1].strip() == table(metrics), "paste listener.runtime.metrics.table(…) between README.md's markers"
 
 
 def test_the_table_tells_name_type_labels_and_meaning(metrics: Metrics) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from listener.minutes import Minutes
-from listener.records import Gap, Heard
+from listener.ingest.coverage import Minutes
+from listener.model.records import Gap, Heard
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 TRACKS = {"brann-0": ("granvik",)}

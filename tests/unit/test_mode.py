@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener.mode import (
+from listener.model.incidents import (
     Action,
     Command,
     Mode,

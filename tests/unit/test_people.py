@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.people import LAST_RESORT, Why, load_people
-from listener.config import packaged_config
+from alerts.notify.recipients import LAST_RESORT, Why, load_people
 from listener.errors import ConfigError
-from listener.records import Severity
+from listener.model.records import Severity
+from listener.settings.files import packaged_config
 from tests.unit.telling_support import people
 
 REPEAT = "repeat_every: {critical: 5m, warning: 15m, info: 4h}\n"

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from alerts.register import Register
-from listener.bus import Bus, open_bus
-from listener.bus.gate import Gate
-from listener.bus.room import Room
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Bus, open_bus
+from listener.bus.spool import Spool, forget
+from listener.bus.sqlite.gate import Gate
+from listener.bus.sqlite.reserve import Room
 from listener.clock import SystemClock
 from listener.errors import ConfigError
+from listener.model.topics import topic_specs
 from listener.permissions import exposed, make_folder, open_private
-from listener.pseudonym import load_key
-from listener.service import RoleLock
-from listener.spool import Spool, forget
+from listener.privacy.pseudonyms import load_key
+from listener.runtime.service import RoleLock
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from listener.errors import UsageError
-from listener.post_ids import ids_meant, looks_rounded, post_id, post_ids
+from listener.maintenance.post_ids import ids_meant, looks_rounded, post_id, post_ids
 
 ID = "1906123456789012345"
 

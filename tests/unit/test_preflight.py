@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from listener.bus.address import check_url, embedded_file, kafka_address
-from listener.config import RawSettings, YamlFile, environment, merge, parse_yaml
 from listener.errors import ConfigError
-from listener.hosts import host_problem
-from listener.preflight import doubts, mistakes
-from listener.settings import Settings, load_settings
+from listener.maintenance.preflight import doubts, mistakes
+from listener.settings.bus_address import check_url, embedded_file, kafka_address
+from listener.settings.files import RawSettings, YamlFile, environment, merge, parse_yaml
+from listener.settings.hosts import host_problem
+from listener.settings.schema import Settings, load_settings
 
 PLACED = re.compile(r"^(settings\.yaml:\d+: [\w.]+: |LYTTEPOST_\w+: )\S")
 

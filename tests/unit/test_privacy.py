@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener.masking import MaskReason
-from listener.privacy import Screen
-from listener.pseudonym import pseudonym, pseudonym_of_handle
-from listener.records import Author, AuthorClass, Mention, Origin, Post, Quoted, Reach, encode
+from listener.model.records import Author, AuthorClass, Mention, Origin, Post, Quoted, Reach, encode
+from listener.privacy.masking import MaskReason
+from listener.privacy.pseudonyms import pseudonym, pseudonym_of_handle
+from listener.privacy.screen import Screen
 
 KEY = bytes(range(32))
 NOW = datetime(2024, 3, 1, 3, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from listener.errors import ConfigError
-from listener.pseudonym import check_key_outside, load_key, pseudonym, pseudonym_of_handle, rotate_key
+from listener.privacy.pseudonyms import check_key_outside, load_key, pseudonym, pseudonym_of_handle, rotate_key
 
 KEY = bytes(range(32))
 

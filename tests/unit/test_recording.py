@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError, Corrupt
-from listener.records import AuthorClass, Post, Quoted
-from listener.seen import SeenIds
-from listener.sources import Batch, Reason
-from listener.sources.recording import MOST_LINES, RecordingSource
-from listener.sources.x_payload import Includes, Unusable, parse_answer, parse_post
+from listener.model.records import AuthorClass, Post, Quoted
+from listener.sources.contract import Batch, Reason
+from listener.sources.recording.seen_ids import SeenIds
+from listener.sources.recording.source import MOST_LINES, RecordingSource
+from listener.sources.x.payload import Includes, Unusable, parse_answer, parse_post
 
 START = datetime(2026, 3, 1, 20, 0, 0, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from listener.mode import Action, Command, encode_command
-from listener.records import (
+from listener.model.incidents import Action, Command, encode_command
+from listener.model.records import (
     FINDINGS,
     MENTIONS,
     SCHEMA_VERSION,

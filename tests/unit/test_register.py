@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
+from alerts.annotate.story import story
 from alerts.register import Entry, Register
-from alerts.story import story
-from listener.bus import Bus, Message, TopicPartition, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
+from listener.bus.sqlite.view import wipe_aside
 from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError
-from listener.forget import forget_posts
-from listener.records import AuthorClass, Cue, Finding, Kind, Tick, encode
-from listener.view import wipe_aside
+from listener.model.records import AuthorClass, Cue, Finding, Kind, Tick, encode
+from listener.model.topics import topic_specs
+from listener.privacy.purge import forget_posts
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from alerts.flow import ALERTS, ANNOTATE, DISPATCH, JUDGE, flow
+from alerts.pipeline import ALERTS, ANNOTATE, DISPATCH, JUDGE, flow
 from alerts.wiring import make_house, make_wits, process_name
-from listener.bus import open_bus
+from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.config import raw_settings
-from listener.control import PARTS, ROLES, lacking_of
-from listener.settings import Settings
+from listener.runtime.control import PARTS, ROLES, lacking_of
+from listener.settings.files import raw_settings
+from listener.settings.schema import Settings
 
 
 def workers(folder: Path, *roles: str) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from listener.bus import room
-from listener.bus.room import Room
+from listener.bus.sqlite import reserve as room
+from listener.bus.sqlite.reserve import Room
 from listener.errors import BusFull
 
 SIZE = 1 << 20

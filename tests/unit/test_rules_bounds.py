@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from rules_support import INCIDENT, feed, finding, gap, instant, judge, lookback, rule, rules, said, tick
 
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Reason, to_alert
 from listener.errors import ConfigError
-from listener.records import Event, Finding, Gap, Origin, Tick
+from listener.model.records import Event, Finding, Gap, Origin, Tick
 
 Records = Sequence[Finding | Tick | Gap]
 Said = list[tuple[str, float]]

@@ -13,7 +13,7 @@ from rules_support import finding, instant, judge, lookback, rule, rules, said, 
 
 from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
-from listener.records import Finding, Origin
+from listener.model.records import Finding, Origin
 
 Said = list[tuple[str, float]]
 TERMS = ["good", "bad", "also good", "really bad", None]
@@ -206,7 +206,7 @@ def test_a_post_found_late_withdraws_no_change_and_tells_none_twice() -> None:
 
 
 def test_memory_of_a_change_is_bounded_by_its_timeframe() -> None:
-    from alerts.rules.engine import Engine
+    from alerts.rules.engine.engine import Engine
 
     spec = rule("change", **{**CHANGE, "compare_key": "place", "timeframe": "30s"})
     engine = Engine((spec,))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rules_support import rules
 
-from alerts.rules import TYPES
-from alerts.rules.examples import judge_examples
+from alerts.judge.examples import judge_examples
+from alerts.rules.table import TYPES
 from listener.plugins import load
 
 README = Path(__file__).resolve().parents[2] / "README.md"

@@ -1,7 +1,7 @@
 """Boundary cases of the common types, retyped as tables from ElastAlert 2's own tests/rules_test.py and base_test.py.
 
 Each row names the test it comes from. Where we differ on purpose the row says so; the list with the reasons stands in
-`alerts/rules/__init__.py`.
+`alerts/rules/table.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from datetime import timedelta
 import pytest
 from rules_support import finding, instant, judge, rule, tick
 
-from alerts.rules.repeats import doubled
-from listener.records import Event, Finding
+from alerts.rules.conditions.repeats import doubled
+from listener.model.records import Event, Finding
 
 FREQUENCY = [
     # from, num_events, timeframe, query_key, (at, count) of one user, how many fire

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 from rules_support import INCIDENT, finding, gap, instant, judge, rule, said, tick
 
-from alerts.rules.engine import Engine, RuleFailed
+from alerts.rules.conditions.window import Window
+from alerts.rules.engine.engine import Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.texts import spell
 from alerts.rules.verdict import REASONS, Reason, to_alert
-from alerts.rules.window import Window
-from listener.mode import Mode
-from listener.records import ALERTS, Finding, Gap, Tick, decode, encode
+from listener.model.incidents import Mode
+from listener.model.records import ALERTS, Finding, Gap, Tick, decode, encode
 
 ONE = rule("frequency", name="one", timeframe="60s", num_events=1, realert="0s")
 

@@ -9,7 +9,7 @@ from rules_support import finding, instant, judge, lookback, rule, said, tick
 
 from alerts.rules.keys import read_key, shown, write_key
 from alerts.rules.verdict import Reason
-from listener.records import Origin
+from listener.model.records import Origin
 
 TAGS = rule("new_term", fields="hashtags", num_events=2, timeframe="60s", realert="0s")
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rules_support import feed, finding, gap, instant, judge, lookback, rule, said, tick
 
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.verdict import Reason
-from listener.records import Event, Origin
+from listener.model.records import Event, Origin
 
 THREE = rule("frequency", timeframe="60s", num_events=3, realert="0s")
 

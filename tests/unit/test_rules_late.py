@@ -16,11 +16,11 @@ from rules_samples import SAMPLES
 from rules_streams import Records, engine_of, minutes, run, told
 from rules_support import INCIDENT, finding, instant, rule, tick
 
-from alerts.rules.engine import Engine
-from alerts.rules.episodes import Episode, Stretches
+from alerts.rules.conditions.episodes import Episode, Stretches
+from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
 from alerts.rules.steps import Steps
-from listener.records import Finding, Origin, Tick
+from listener.model.records import Finding, Origin, Tick
 
 WINDOWED = [type for type in SAMPLES if type not in ("any", "blacklist", "whitelist", "change")]
 MORE: dict[str, tuple[RuleSpec, ...]] = {

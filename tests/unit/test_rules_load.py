@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts.rules import TYPES
-from alerts.rules.examples import judge_examples
+from alerts.judge.examples import judge_examples
 from alerts.rules.load import load_rules
-from listener.config import packaged_config
+from alerts.rules.table import TYPES
 from listener.errors import ConfigError
+from listener.settings.files import packaged_config
 
 HEAD = "name: a\ntype: frequency\nwhy: because a test wants it\n"
 GOOD = HEAD + "timeframe: 5m\nnum_events: 3\n"

@@ -19,11 +19,11 @@ from rules_samples import BY_COUNTS, SAMPLES
 from rules_streams import Records, engine_of, run, streams, told
 from rules_support import INCIDENT, finding, instant, tick
 
-from alerts.rules import TYPES
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
+from alerts.rules.table import TYPES
 from alerts.rules.verdict import Verdict
-from listener.records import Event, Finding, Gap, Tick
+from listener.model.records import Event, Finding, Gap, Tick
 
 EXAMPLES = int(os.environ.get("RULES_EXAMPLES", "8"))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rules_streams import LATENESS, Records, run, streams
 from rules_support import INCIDENT, finding, gap, instant, rule, said, tick
 
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.verdict import Verdict, to_alert
 from listener.errors import Corrupt
-from listener.records import ALERTS, Finding, Tick, decode, encode
+from listener.model.records import ALERTS, Finding, Tick, decode, encode
 
 SPECS = (
     rule("frequency", name="volume", timeframe="60s", num_events=4, realert="90s"),

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from rules_support import START, instant
 
-from alerts.alert import read_to_end
-from alerts.calm import Calm
-from alerts.history import CHUNK
-from alerts.judging import Judging
-from alerts.ledger import verify
-from alerts.rulebook import LOOK_SECONDS, Rulebook
+from alerts.judge.reload import LOOK_SECONDS, Rulebook
+from alerts.judge.restore import CHUNK
+from alerts.judge.worker import Judging
+from alerts.notify.ledger import verify
+from alerts.notify.state import read_to_end
+from alerts.volumes.worker import Calm
 from alerts.wiring import make_house
-from listener.bus import Bus, Message, Record, open_bus
+from listener.bus.protocol import Bus, Message, Record, open_bus
 from listener.clock import ManualClock
-from listener.control import Control
-from listener.mode import Action, Command
-from listener.records import Cue, Finding, Gap, Kind, Tick, encode
-from listener.settings import Settings
+from listener.model.incidents import Action, Command
+from listener.model.records import Cue, Finding, Gap, Kind, Tick, encode
+from listener.runtime.control import Control
+from listener.settings.schema import Settings
 
 KEPT = """\
 - {name: kept, type: frequency, why: stays as it is, timeframe: 60s, num_events: 12, query_key: kind, realert: 2m}

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from rules_support import INCIDENT, feed, finding, judge, rule, said, tick
 
 from alerts.commands.rules import reasons
-from alerts.rules.engine import TIMEOUT, Engine, RuleFailed
-from alerts.rules.index import Index
+from alerts.rules.engine.engine import TIMEOUT, Engine, RuleFailed
+from alerts.rules.engine.index import Index
 from alerts.rules.verdict import REASONS, Reason, to_alert
-from listener.records import Event, Finding, Tick
+from listener.model.records import Event, Finding, Tick
 
 
 @pytest.mark.parametrize("type", ["any", "frequency"])

@@ -8,7 +8,7 @@ import pytest
 from rules_support import finding, gap, instant, judge, lookback, rule, said, tick
 
 from alerts.rules.verdict import Reason
-from listener.records import Event, Finding, Gap, Origin, Tick
+from listener.model.records import Event, Finding, Gap, Origin, Tick
 
 QUIET = rule("flatline", timeframe="30s", threshold=2, realert="0s")
 SPIKE = rule("spike", timeframe="10s", threshold_ref=4, spike_height=2, spike_type="both", realert="0s")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rules_support import finding, instant, judge, lookback, rule, rules, said, tick
 
-from alerts.rules.engine import Engine
+from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
-from listener.records import Finding, Origin, Tick
+from listener.model.records import Finding, Origin, Tick
 
 Said = list[tuple[str, float]]
 HOUR = 3600

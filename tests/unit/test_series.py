@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from burst_series import town
 
-from alerts.burst import Tuning
-from alerts.series import Judged, Series
+from alerts.rules.conditions.burst_detector import Tuning
+from alerts.rules.conditions.series import Judged, Series
 
 NOON = datetime(2031, 1, 13, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

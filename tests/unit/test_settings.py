@@ -17,7 +17,9 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from listener.config import (
+from listener.errors import ConfigError
+from listener.model.records import SCHEMAS, AuthorClass
+from listener.settings.files import (
     DEEPEST,
     ENV_PREFIX,
     MOST_ALIASED,
@@ -32,10 +34,8 @@ from listener.config import (
     parse_yaml,
     raw_settings,
 )
-from listener.errors import ConfigError
-from listener.records import SCHEMAS, AuthorClass
-from listener.settings import Settings, load_settings, parse_speed
-from listener.tree import read_secret
+from listener.settings.schema import Settings, load_settings, parse_speed
+from listener.settings.types import read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "uleseleg-7f3a"

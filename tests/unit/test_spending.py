@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from listener.purse import in_force, next_cap
-from listener.records import Author, Decision, DecisionKind, Post, Spending
-from listener.sources import BadLine, Batch, Call, Reason
-from listener.spending import Account, per_hour, reached_at
-from listener.tariff import DEFAULT, Budget, Cap, Prices
-from listener.x.tolls import ENDPOINTS, Tolls, endpoint_of
+from listener.ingest.budget import in_force, next_cap
+from listener.ingest.spending import Account, per_hour, reached_at
+from listener.model.records import Author, Decision, DecisionKind, Post, Spending
+from listener.settings.prices import DEFAULT, Budget, Cap, Prices
+from listener.sources.contract import BadLine, Batch, Call, Reason
+from listener.sources.x.call_meter import ENDPOINTS, Tolls, endpoint_of
 
 NOON = datetime(2031, 5, 14, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

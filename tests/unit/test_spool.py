@@ -9,9 +9,9 @@ from time import process_time
 
 import pytest
 
-from listener.bus import Message
+from listener.bus.protocol import Message
+from listener.bus.spool import Spool, forget, forget_before, path_of
 from listener.clock import ManualClock
-from listener.spool import Spool, forget, forget_before, path_of
 
 START = datetime(2031, 1, 11, 19, tzinfo=UTC)
 PATH = "spool-x.jsonl"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.story import is_repost, story
+from alerts.annotate.story import is_repost, story
 
 TEXT = "Strømmen er borte på hele Fjellheim sykehus, 40 pasienter flyttes til nabobygget i kveld https://t.example/a1"
 
@@ -77,5 +77,5 @@ def test_reposts_are_told_from_posts() -> None:
 def test_a_long_text_has_the_name_that_a_look_at_all_of_it_gives(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         named = story(text)
-        patch.setattr("alerts.story.HEAD", len(text) * 20)
+        patch.setattr("alerts.annotate.story.HEAD", len(text) * 20)
         assert story(text) == named

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.config import load_yaml, packaged_config, parse_yaml
 from listener.errors import ConfigError
-from listener.tracks import (
+from listener.model.tracks import (
     Track,
     TrackKind,
     account_track,
@@ -23,6 +22,7 @@ from listener.tracks import (
     place_track,
     too_common,
 )
+from listener.settings.files import load_yaml, packaged_config, parse_yaml
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_fault_in_the_file_is_told_with_its_line(text: str, says: str) -> None
 
 
 def test_a_mode_switch_reads_tracks_without_pydantic() -> None:
-    code = "import sys, listener.tracks as t; t.parse('ullevål*'); sys.exit('pydantic' in sys.modules)"
+    code = "import sys, listener.model.tracks as t; t.parse('ullevål*'); sys.exit('pydantic' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 

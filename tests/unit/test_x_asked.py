@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.x.asked import FIELDS, LONGEST, NEEDED, Asked, named_in, reason_of
+from listener.sources.x.requested_fields import FIELDS, LONGEST, NEEDED, Asked, named_in, reason_of
 from tests.fakes.x.problems import invalid_request
 
 USERS = ",".join(FIELDS["user.fields"])

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from listener.x.backoff import CONNECTS, WINDOW, Backoff, Budget, Schedule
+from listener.sources.x.backoff import CONNECTS, WINDOW, Backoff, Budget, Schedule
 
 
 def waits(schedule: Schedule, times: int, until: float | None = None) -> list[float]:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from listener.ops import HEADLINES
-from listener.settings import Settings
-from listener.tracks import is_total, parse, total_of
-from listener.x.counts import (
+from listener.model.tracks import is_total, parse, total_of
+from listener.runtime.ops_alerts import HEADLINES
+from listener.settings.schema import Settings
+from listener.sources.x.counts import (
     WEEK,
     Minutes,
     cost_a_day,
@@ -21,9 +21,9 @@ from listener.x.counts import (
     minute_of,
     read_counts,
 )
-from listener.x.rules import LONGEST
-from listener.x.splitting import HISTORY, QUIET, Splitting, is_burst
-from listener.x.telling import UNCOUNTED
+from listener.sources.x.filter_rules import LONGEST
+from listener.sources.x.splitting import HISTORY, QUIET, Splitting, is_burst
+from listener.sources.x.status import UNCOUNTED
 
 NOW = datetime(2031, 2, 3, 12, 0, 30, tzinfo=UTC)
 

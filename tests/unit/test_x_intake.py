@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from listener.x.intake import Intake, Line
+from listener.sources.common.buffer import Intake, Line
 
 
 def at(second: float) -> datetime:

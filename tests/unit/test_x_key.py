@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from listener.x.access import Access, Key
+from listener.sources.x.access import Access, Key
 
 
 def replaced(file: Path, content: bytes) -> None:

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.errors import Corrupt
-from listener.gaps import Cause, is_whole
-from listener.mode import Incident
-from listener.sources import Reason
-from listener.x.gapbook import GapBook
-from listener.x.intake import Down, Intake, Line, Lost
-from listener.x.lines import Lines, TooLong
-from listener.x.memory import Memory
-from listener.x.reading import read_line, read_page
-from listener.x.search import SLICE, slices_of
-from listener.x.unheard import unheard
+from listener.ingest.gaps import Cause, is_whole
+from listener.model.incidents import Incident
+from listener.sources.common.buffer import Down, Intake, Line, Lost
+from listener.sources.common.gap_tracker import GapBook
+from listener.sources.common.line_splitter import Lines, TooLong
+from listener.sources.common.unheard import unheard
+from listener.sources.contract import Reason
+from listener.sources.x.cursor import Memory
+from listener.sources.x.reading import read_line, read_page
+from listener.sources.x.search import SLICE, slices_of
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 

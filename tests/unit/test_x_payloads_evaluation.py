@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from listener.match import Matcher
-from listener.records import Author, Post
-from listener.sources import Reason
-from listener.x.reading import Read, read_line, read_page
+from listener.ingest.matcher import Matcher
+from listener.model.records import Author, Post
+from listener.sources.contract import Reason
+from listener.sources.x.reading import Read, read_line, read_page
 
 pytestmark = pytest.mark.evaluation
 

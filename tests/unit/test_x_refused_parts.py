@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from listener.x.client import Trouble
-from listener.x.memory import Memory
-from listener.x.refusals import Part, Refusal, Refusals
-from listener.x.telling import LASTS, REFUSED_NOTICES, SILENT_AFTER, Notices
+from listener.sources.x.client import Trouble
+from listener.sources.x.cursor import Memory
+from listener.sources.x.refusals import Part, Refusal, Refusals
+from listener.sources.x.status import LASTS, REFUSED_NOTICES, SILENT_AFTER, Notices
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 

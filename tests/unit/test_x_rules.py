@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.match import Matcher, fold, spellings
-from listener.records import Post
-from listener.tracks import canonical
-from listener.x.rules import LONGEST, Rule, RuleAtX, compile_rules, reconcile
+from listener.ingest.matcher import Matcher, fold, spellings
+from listener.model.records import Post
+from listener.model.tracks import canonical
+from listener.sources.x.filter_rules import LONGEST, Rule, RuleAtX, compile_rules, reconcile
 from tests.fakes.x import PLANS, World
 from tests.fakes.x.language import parse
 

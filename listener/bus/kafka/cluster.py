@@ -20,15 +20,15 @@ from kafka.admin import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
 from kafka.protocol.consumer.offsets import IsolationLevel, OffsetSpec
 
-from listener.bus import TopicPartition
-from listener.bus.address import kafka_address
-from listener.bus.counts import Counts
 from listener.bus.kafka.overheard import overhearing, tls_refusal
 from listener.bus.kafka.sockets import DIRECT
+from listener.bus.protocol import TopicPartition
+from listener.bus.stats import Counts
 from listener.errors import BusError, ConfigError, LyttepostError
+from listener.settings.bus_address import kafka_address
 
 if TYPE_CHECKING:
-    from listener.bus.kafka_settings import KafkaSettings
+    from listener.settings.kafka import KafkaSettings
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from typing import Any
 from kafka import errors
 from kafka.structs import OffsetAndMetadata
 
-from listener.bus import Commit, TopicPartition
 from listener.bus.kafka.cluster import RETRY_SECONDS, Cluster
 from listener.bus.kafka.readers import Reader
-from listener.bus.topics import TOPICS
+from listener.bus.protocol import Commit, TopicPartition
 from listener.errors import BusError
+from listener.model.topics import TOPICS
 
 PUT_SECONDS = 10.0
 """A broker takes a moment to make its first group."""

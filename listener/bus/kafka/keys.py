@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 
-from listener.bus.topics import TOPICS, Retention
+from listener.model.topics import TOPICS, Retention
 
 CONTENT = frozenset(name for name, spec in TOPICS.items() if spec.retention is Retention.PRIVACY)
 ENDING = 11

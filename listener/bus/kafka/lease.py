@@ -14,10 +14,10 @@ from typing import Any
 
 from kafka.protocol.consumer.offsets import OffsetSpec
 
-from listener.bus import Record, TopicPartition
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.readers import Reader
 from listener.bus.kafka.writer import Put, Writer
+from listener.bus.protocol import Record, TopicPartition
 from listener.clock import Clock
 from listener.errors import BusError, Fenced
 from listener.units import to_ms

@@ -17,10 +17,10 @@ from kafka.admin import MemberToRemove
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
-from listener.bus import Commit, Record, TopicPartition
 from listener.bus.kafka.cluster import ANSWER_SECONDS, Cluster, safe
 from listener.bus.kafka.readers import Reader, ms
 from listener.bus.kafka.writer import Writer
+from listener.bus.protocol import Commit, Record, TopicPartition
 from listener.errors import BusError, Fenced
 
 if TYPE_CHECKING:

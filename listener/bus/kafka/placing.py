@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from operator import methodcaller
 
-from listener.bus import Record, TopicPartition
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.keys import stored
 from listener.bus.kafka.writer import Put, Single, Writer
+from listener.bus.protocol import Record, TopicPartition
 from listener.errors import BusError
 
 BLANKS = 50_000

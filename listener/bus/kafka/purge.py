@@ -13,15 +13,15 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from listener.bus import Record, TopicPartition
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.keys import plain
 from listener.bus.kafka.readers import Reader
 from listener.bus.kafka.stamps import Stamps
 from listener.bus.kafka.topics import FILES, alter, config_of
 from listener.bus.kafka.writer import Put, Writer
-from listener.bus.topics import TOPICS
+from listener.bus.protocol import Record, TopicPartition
 from listener.errors import BusError, ConfigError
+from listener.model.topics import TOPICS
 from listener.units import format_duration
 
 PURGE_SECONDS = 60.0

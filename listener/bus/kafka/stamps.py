@@ -7,8 +7,8 @@ from collections.abc import Set
 
 from kafka.protocol.consumer.offsets import OffsetSpec
 
-from listener.bus import TopicPartition
 from listener.bus.kafka.cluster import Cluster
+from listener.bus.protocol import TopicPartition
 from listener.clock import Clock
 from listener.units import to_ms
 

@@ -15,10 +15,10 @@ from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.protocol.consumer.offsets import OffsetSpec
 
-from listener.bus import Record, TopicInfo, TopicPartition
 from listener.bus.kafka.cluster import RETRY_SECONDS, Cluster
-from listener.bus.topics import TOPICS, Retention, TopicSpec
+from listener.bus.protocol import Record, TopicInfo, TopicPartition
 from listener.errors import BusError, ConfigError
+from listener.model.topics import TOPICS, Retention, TopicSpec
 
 LEASES = TopicSpec("leases", "who holds what only one may do", "lease", Retention.COMPACTED)
 """Beside the table: the bus's own."""

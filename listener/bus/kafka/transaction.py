@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from listener.bus import Commit, Consumer, Lease, Message, TopicPartition, check_metadata
 from listener.bus.kafka.lease import KafkaLease
 from listener.bus.kafka.members import Member
+from listener.bus.protocol import Commit, Consumer, Lease, Message, TopicPartition, check_metadata
 from listener.errors import BusError
 
 

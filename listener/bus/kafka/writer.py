@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from kafka import KafkaProducer, errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
-from listener.bus import Commit, TopicPartition
 from listener.bus.kafka.cluster import Cluster, names_in
-from listener.crash import point
+from listener.bus.protocol import Commit, TopicPartition
+from listener.crashpoints import point
 from listener.errors import BusError, Fenced, LyttepostError
 
 DELIVERY_SECONDS = 8.0

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from listener.bus import open_bus
-from listener.bus.topics import Retention, TopicSpec
+from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
+from listener.model.topics import Retention, TopicSpec
 
 VARIABLE = "LYTTEPOST_TEST_KAFKA"
 IN_FLIGHT = 5_000

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from listener.bus import Bus, open_bus
-from listener.bus.topics import topic_specs
+from listener.bus.protocol import Bus, open_bus
 from listener.clock import SystemClock
-from listener.control import Control
-from listener.mode import Action, Command
+from listener.model.incidents import Action, Command
+from listener.model.topics import topic_specs
+from listener.runtime.control import Control
 from tests.bench.kafka_pipeline.x import PROBE, TOKEN, TRACK, X
 
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pydantic_core import from_json
 
-from listener.bus import Bus, Record
+from listener.bus.protocol import Bus, Record
 from listener.units import parse_instant
 from tests.bench.kafka_pipeline.house import LATER, NOW
 from tests.bench.kafka_pipeline.x import FIRST

@@ -20,13 +20,13 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
-from alerts.alert import read_to_end
-from alerts.rules.watermark import Watermark
-from listener.bus import Bus, Commit, Message, Record, TopicPartition, open_bus
+from alerts.notify.state import read_to_end
+from alerts.rules.engine.watermark import Watermark
+from listener.bus.protocol import Bus, Commit, Message, Record, TopicPartition, open_bus
 from listener.clock import SystemClock
-from listener.match import Matcher
-from listener.records import Tick
-from listener.service import settle_memory
+from listener.ingest.matcher import Matcher
+from listener.model.records import Tick
+from listener.runtime.service import settle_memory
 from tests.bench.kafka_job.broker import specs
 from tests.bench.kafka_job.data import PARTITIONS
 

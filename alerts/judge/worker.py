@@ -1,0 +1,324 @@
+"""The judging stage: `findings` in, `alerts` out. One engine an incident.
+
+After a restart each engine goes on exactly where it was: the commit's metadata says how the ticks stood before the
+lowest offset that a window still needs, `alerts` says what was fired, and what lies between that offset and the
+committed one is read again in silence.
+
+Rules that are edited while it runs come into force in the same way, without a restart: a rule that stayed as it was
+loses nothing and says nothing twice, and a new one knows its window's past without firing for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from alerts.judge.reload import Edit, Rulebook, record_edit
+from alerts.judge.restore import KEPT, kept_by, last_words, reach_back
+from alerts.notify.state import read_to_end
+from alerts.rules.engine.engine import LATENESS, TIMEOUT, Engine, RuleFailed
+from alerts.rules.judge import IncidentInfo
+from alerts.rules.spec import RuleSpec
+from alerts.rules.types.burst import on_findings
+from alerts.rules.verdict import Verdict, to_alert
+from listener.bus.protocol import METADATA_CHARS, Bus, Message, Record, TopicPartition
+from listener.clock import Clock
+from listener.errors import Corrupt
+from listener.model.incidents import State
+from listener.model.records import ALERTS, FINDINGS, Alert, BadRecord, Event, Finding, decode, encode
+from listener.runtime.control import Control
+from listener.runtime.health import Part
+from listener.runtime.metrics import Metrics
+from listener.runtime.ops_alerts import ops_alert
+from listener.runtime.presence import Following
+from listener.runtime.stage import Stage
+from listener.units import from_ms
+
+log = logging.getLogger(__name__)
+
+KEEP_CLOSED = timedelta(minutes=10)
+"""A closed incident's engine is kept so long, by the bus's time: posts may still be under way, however late it is."""
+CALM_AFTER = timedelta(minutes=10)
+"""A rule that has not failed for so long works again."""
+SLOW = 5.0
+"""Seconds that one rule may take of a turn."""
+FAILED = "lyttepost.rule_failed"
+BAD = "lyttepost.rules_bad"
+RULES_TOPIC = "findings"
+
+
+class Judging:
+    """The worker. Its group is `judge`."""
+
+    name = "judge"
+
+    def __init__(
+        self,
+        bus: Bus,
+        rules: Sequence[RuleSpec],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        part: Part,
+        following: Following | None = None,
+        allowed_lateness: timedelta = LATENESS,
+        rulebook: Rulebook | None = None,
+        member: str = "",
+    ) -> None:
+        """`rulebook`: where these rules come from, if edits of it are to come into force."""
+        self._bus = bus
+        self._rules = tuple(rules)
+        self._clock = clock
+        self._metrics = metrics
+        self._part = part
+        self._following = following
+        self._lateness = allowed_lateness
+        self._mentions = bus.partitions("mentions")
+        self._control = Control(bus)
+        self._engines: dict[tuple[int, str], Engine] = {}
+        self._heard: dict[int, datetime] = {}
+        self._failing: dict[str, tuple[datetime, datetime]] = {}
+        for rule in self._rules:
+            metrics.add_rule(rule.name)
+        self._ops: list[Message] = []
+        self._rulebook = rulebook
+        self._begun = False
+        self._edit: Edit | None = None
+        self._bad_since: datetime | None = None
+        if rulebook is not None:
+            metrics.rules_reloaded.set(1)
+        if following is not None:
+            following.joins(self.name)
+        self._stage = Stage(
+            self.name,
+            bus,
+            RULES_TOPIC,
+            self._handle,
+            clock=clock,
+            metrics=metrics,
+            part=part,
+            on_assign=self._assign,
+            metadata=self._metadata,
+            member=member,
+        )
+
+    def step(self, timeout: float) -> bool:
+        if self._following is None:
+            self._control.refresh()
+        else:
+            self._following.applied(self.name, self._state().epoch)
+        self._recovered()
+        self._look()
+        if self._ops:
+            self._bus.publish(self._ops)
+            self._ops = []
+        moved = self._stage.step(timeout)
+        self._slow()
+        return moved
+
+    def close(self) -> None:
+        self._stage.close()
+
+    def _state(self) -> State:
+        """What the process follows: to ask the bus once more, at every step, would be dear on Kafka."""
+        return self._control.state if self._following is None else self._following.state
+
+    # --- rules that are edited ---------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        if self._rulebook is None:
+            return
+        if not self._begun:
+            record_edit(self._bus, self._rulebook.found(), self._clock.now())
+            self._begun = True
+        if self._edit is None:
+            self._edit = self._rulebook.look(self._clock.monotonic())
+        if self._edit is not None:
+            self._obey(self._edit, self._rulebook)
+            self._edit = None
+
+    def _obey(self, edit: Edit, rulebook: Rulebook) -> None:
+        now = self._clock.now()
+        self._metrics.rules_reloaded.set(0 if edit.rules is None else 1)
+        if edit.rules is None:
+            log.error("the rules as %s edited them are refused, the old ones hold: %s", edit.by, edit.problem)
+            if self._bad_since is None:
+                self._bad_since = now
+                self._ops.append(ops_alert("rules_bad", "rules", now, now))
+            return
+        if self._bad_since is not None:
+            self._ops.append(ops_alert("rules_bad", "rules", self._bad_since, now, over=True))
+            self._bad_since = None
+        if edit.news:
+            record_edit(self._bus, edit, now)
+            log.info("the rules as %s edited them are in force: %s (%s)", edit.by, edit.news, edit.digest)
+            self._rules = rulebook.rules = edit.rules
+            for rule in edit.rules:
+                self._metrics.add_rule(rule.name)
+            self._stage.begin_again()
+
+    # --- one record --------------------------------------------------------------------------------------------
+
+    def _handle(self, record: Record) -> Iterable[Message]:
+        self._heard[record.partition] = from_ms(record.time_ms)
+        if record.value is None:
+            return []
+        found = decode(FINDINGS, record.value)
+        if isinstance(found, Finding):
+            engine = self._engines.get((record.partition, found.incident)) or self._begin(record, found)
+            return self._told(engine, engine.feed(found, record.offset))
+        messages = []
+        for (partition, _), engine in self._engines.items():
+            if partition == record.partition:
+                messages += self._told(engine, engine.feed(found, record.offset))
+                if engine.watermark is not None:
+                    self._metrics.rules_watermark.set(engine.watermark.timestamp())
+        self._metrics.rules_unheard.set(any(engine.unheard for engine in self._engines.values()))
+        return messages
+
+    def _begin(self, record: Record, first: Finding) -> Engine:
+        engine = self._engines[record.partition, first.incident] = self._engine(first.incident)
+        for offset, tick in last_words(self._bus, record.tp, record.offset, first):
+            engine.feed(tick, offset)
+        return engine
+
+    def _told(self, engine: Engine, verdicts: list[Verdict]) -> list[Message]:
+        if engine.muted:
+            return []
+        alerts = [to_alert(verdict, engine.specs[verdict.rule], engine.incident) for verdict in verdicts]
+        for alert in alerts:
+            self._metrics.alerts.labels(alert.rule, alert.event, alert.severity).inc()
+            if alert.event is Event.SUPPRESSED:
+                self._metrics.suppressed.labels(alert.reason).inc()
+        return [Message("alerts", alert.id, encode(alert)) for alert in alerts]
+
+    def _engine(self, incident: str) -> Engine:
+        known = self._control.refresh().incidents.get(incident)
+        info = IncidentInfo(
+            id=incident,
+            name=known.name if known else incident,
+            exercise=known.exercise if known else False,
+            synthetic=known.synthetic if known else False,
+        )
+        return Engine(
+            on_findings(self._rules),
+            info,
+            allowed_lateness=self._lateness,
+            partitions=self._mentions,
+            on_failure=self._failed,
+            monotonic=self._clock.monotonic,
+        )
+
+    # --- going on after a restart ------------------------------------------------------------------------------
+
+    def _metadata(self, tp: TopicPartition) -> str:
+        states, kept, state = {}, kept_by(self._rules), self._state()
+        for partition, incident in list(self._engines):
+            if partition != tp.partition:
+                continue
+            known = state.incidents.get(incident)
+            closed_at = known.closed_at if known is not None else None
+            if closed_at is not None and self._heard[partition] - closed_at > KEEP_CLOSED:
+                del self._engines[partition, incident]
+            else:
+                states[incident] = {**self._engines[partition, incident].watermarks(), KEPT: kept}
+        text = json.dumps(states, separators=(",", ":"))
+        if len(text) > METADATA_CHARS:
+            log.error("the state of %d open incidents does not fit beside an offset; close some", len(states))
+        while len(text) > METADATA_CHARS:
+            # After a restart the newest incidents begin with what is read again; better than to stop judging all.
+            states.popitem()
+            text = json.dumps(states, separators=(",", ":"))
+        return text
+
+    def _assign(self, assignment: frozenset[TopicPartition]) -> None:
+        """Make the engines of these partitions anew, and go back as far as they need."""
+        self._engines.clear()
+        for tp in assignment:
+            commit = self._stage.consumer.committed(tp)
+            if commit is None or not commit.metadata:
+                continue
+            lowest = commit.offset
+            for incident, committed in self._states(commit.metadata).items():
+                engine = self._engine(incident)
+                state = reach_back(self._bus, tp, committed, self._rules)
+                engine.restore_watermarks(state, commit.offset)
+                self._engines[tp.partition, incident] = engine
+                lowest = min(lowest, int(state["n"]))
+            self._stage.consumer.seek(tp, max(lowest, self._bus.begin_offset(tp)))
+        self._remember()
+
+    @staticmethod
+    def _states(metadata: str) -> dict[str, Any]:
+        try:
+            states = json.loads(metadata)
+        except ValueError:
+            states = None
+        if not isinstance(states, dict):
+            raise Corrupt("the rules' state in a commit of `findings` is not what this program writes")
+        return states
+
+    def _remember(self) -> None:
+        """What was said of these incidents, and what ops were told of."""
+        said: dict[str, list[Alert]] = defaultdict(list)
+        failing: dict[str, datetime] = {}
+        bad: datetime | None = None
+        wanted = {incident for _, incident in self._engines}
+        reader = self._bus.reader(["alerts"])
+        for record in read_to_end(self._bus, reader, ["alerts"]):
+            self._part.beat()
+            try:
+                alert = decode(ALERTS, record.value or b"")
+            except BadRecord:
+                continue
+            if alert.incident in wanted:
+                said[alert.incident].append(alert)
+            elif alert.rule == FAILED:
+                failing.pop(alert.key, None)
+                if alert.event is Event.FIRED:
+                    failing[alert.key] = alert.first_seen
+            elif alert.rule == BAD:
+                bad = alert.first_seen if alert.event is Event.FIRED else None
+        reader.close()
+        now = self._clock.now()
+        for rule, since in failing.items():
+            self._failing.setdefault(rule, (since, now))
+        if bad is not None and self._bad_since is None and self._rulebook is not None:
+            # A process before us was given bad rules; those that we began with are good.
+            self._ops.append(ops_alert("rules_bad", "rules", bad, now, over=True))
+        for (_, incident), engine in self._engines.items():
+            for alert in said[incident]:
+                engine.remember(alert)
+                self._part.beat()
+
+    # --- rules that raise, or are slow ---------------------------------------------------------------------------
+
+    def _slow(self) -> None:
+        """Many judgements of a rule that were each a little slow: the stage takes fewer records at a time, and lags."""
+        spent: dict[str, float] = defaultdict(float)
+        for engine in self._engines.values():
+            for rule, seconds in engine.take_spent().items():
+                spent[rule] += seconds
+        for rule, seconds in spent.items():
+            if seconds > SLOW:
+                self._failed(RuleFailed(rule, TIMEOUT))
+
+    def _failed(self, failed: RuleFailed) -> None:
+        self._metrics.rule_failures.labels(failed.rule).inc()
+        now = self._clock.now()
+        since, _ = self._failing.get(failed.rule, (now, now))
+        if failed.rule not in self._failing:
+            log.error("rule %s failed: %s; it is tried again", failed.rule, failed.error)
+            self._ops.append(ops_alert("rule_failed", failed.rule, since, now))
+        self._failing[failed.rule] = since, now
+
+    def _recovered(self) -> None:
+        now = self._clock.now()
+        for rule, (since, last) in list(self._failing.items()):
+            if now - last > CALM_AFTER:
+                del self._failing[rule]
+                self._ops.append(ops_alert("rule_failed", rule, since, now, over=True))

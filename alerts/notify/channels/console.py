@@ -1,0 +1,65 @@
+"""The console: a card as lines of text, for whoever watches `lyttepost run` and for the demo.
+
+Text of posts is shown on a terminal only, unless the settings say otherwise: where standard output goes to a journal
+or a file, it would be kept beyond the posts' retention, and no purge would reach it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal, TextIO
+
+from pydantic import BaseModel, ConfigDict
+
+from alerts.notify.card import Card
+from alerts.notify.channels.contract import ChannelError, ChannelType, Deliver, Reason, SendNote, checked
+
+RULE = "─" * 72
+
+
+class ConsoleSettings(BaseModel):
+    """`texts`: whether up to three posts are shown with a card."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    texts: Literal["on_terminal", "always", "never"] = "on_terminal"
+
+
+class Console:
+    def __init__(self, stream: TextIO, settings: ConsoleSettings | None = None) -> None:
+        texts = (settings or ConsoleSettings()).texts
+        self._stream = stream
+        self._lock = threading.Lock()
+        self.in_house = texts == "always" or (texts == "on_terminal" and stream.isatty())
+
+    def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
+        checked(check_target, target)
+        block = f"{RULE}\n{card.text}\n{RULE}\n"
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        # A terminal without UTF-8 shows question marks; an alert is not lost over a letter.
+        return partial(self._print, block.encode(encoding, "replace").decode(encoding))
+
+    def _print(self, printable: str) -> None:
+        with self._lock:
+            try:
+                self._stream.write(printable)
+                self._stream.flush()
+            except (OSError, ValueError):
+                raise ChannelError(Reason.UNREACHABLE, permanent=False) from None
+
+
+def check_target(target: str) -> str:
+    """There is one console, so it has no target: under two it would show everything twice."""
+    if target.strip():
+        raise ValueError("the console takes no target; leave it out")
+    return ""
+
+
+def open_channel(settings: Mapping[str, Any]) -> Console:
+    return Console(sys.stdout, ConsoleSettings.model_validate(settings))
+
+
+TYPE = ChannelType(open=open_channel, check=check_target)

@@ -1,0 +1,186 @@
+"""A webhook: the card as JSON in one HTTP POST. Leaves the house: the card it is given holds no post's text.
+
+`Idempotency-Key` is the intent, the same for every attempt of one step. With a secret, `X-Lyttepost-Signature` is
+`sha256=` and the HMAC of `X-Lyttepost-Timestamp`, a full stop and the body. 2xx is delivered; 408, 425, 429 and 5xx are
+temporary; everything else is permanent. Redirects are not followed, to whatever host: they would carry the headers'
+secrets along. Of the answer only its status is read. By the standard library's client: urllib3's writes the address
+into the log when an answer's headers are broken.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import ssl
+from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from alerts.notify.card import Card
+from alerts.notify.channels.addresses import web_address
+from alerts.notify.channels.contract import (
+    LONGEST_SEND,
+    ChannelError,
+    ChannelType,
+    Deliver,
+    Reason,
+    SendNote,
+    checked,
+    one_line_target,
+    read_secret,
+    time_limit,
+)
+
+TEMPORARY = frozenset({408, 425, 429})
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{1,4000}")
+OURS = frozenset(
+    {
+        "connection", "content-length", "content-type", "expect", "host", "idempotency-key", "te", "trailer",
+        "transfer-encoding", "upgrade", "user-agent", "x-lyttepost-signature", "x-lyttepost-timestamp",
+    }
+)  # fmt: skip
+"""Headers that we or the connection set: a second one would contradict the first."""
+
+
+class WebhookSettings(BaseModel):
+    """The address is a secret too: many services put their key into it. `timeout` is seconds for each read or write."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr
+    headers: Mapping[str, SecretStr] = Field(default_factory=dict)
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+    timeout: float = Field(default=10.0, gt=0, le=30)
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: SecretStr) -> SecretStr:
+        url = web_address(value.get_secret_value())
+        if url.auth is not None:
+            raise ValueError("must not hold a user and password: send them in headers, as Authorization")
+        if url.fragment is not None:
+            raise ValueError("holds a # and what comes after it is never sent; write %23 where it is meant")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+        seen: set[str] = set()
+        out: dict[str, SecretStr] = {}
+        for name, secret in value.items():
+            text = secret.get_secret_value().strip()
+            if not HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header: letters, digits and - only")
+            if name.lower() in OURS or name.lower() in seen:
+                raise ValueError(f"{name} is set already; leave it out")
+            if not HEADER_VALUE.fullmatch(text):
+                raise ValueError(f"{name}: its value must be one line of ASCII, not empty, at most 4,000 characters")
+            seen.add(name.lower())
+            out[name] = SecretStr(text)
+        return out
+
+    @model_validator(mode="after")
+    def _readable(self) -> WebhookSettings:
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("keep one of secret and secret_file")
+        self.key()
+        return self
+
+    def key(self) -> bytes | None:
+        """None where nothing is to be signed. Raises ValueError when it cannot be read or is empty."""
+        if self.secret_file is not None:
+            try:
+                return read_secret(self.secret_file)
+            except ValueError as error:
+                raise ValueError(f"secret_file {error}") from None
+        if self.secret is None:
+            return None
+        if not self.secret.get_secret_value().strip():
+            raise ValueError("secret is empty; leave it out, or nothing is signed")
+        return self.secret.get_secret_value().encode("utf-8", "surrogatepass")
+
+
+class Webhook:
+    in_house = False
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self._settings = settings
+        self._url = web_address(settings.url.get_secret_value())
+
+    def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
+        fields = {**card.fields, "to": checked(one_line_target, target)}
+        # Half a surrogate from a command line, which UTF-8 cannot write, must not cost the alert.
+        body = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
+        return partial(self._deliver, body, self._headers(body, note))
+
+    def _deliver(self, body: bytes, headers: Mapping[str, str]) -> None:
+        timeout = self._settings.timeout
+        with (
+            closing(self._connection()) as connection,
+            time_limit(min(4 * timeout, LONGEST_SEND), lambda: connection.sock),
+        ):
+            try:
+                connection.connect()
+            except ssl.SSLError as error:
+                wrong = isinstance(error, ssl.SSLCertVerificationError)
+                raise ChannelError(Reason.INSECURE, permanent=wrong) from None
+            except OSError:
+                raise ChannelError(Reason.UNREACHABLE, permanent=False) from None
+            try:
+                connection.request("POST", self._url.request_uri, body, headers)
+                status = connection.getresponse().status
+            except (OSError, HTTPException):
+                raise ChannelError(Reason.NO_ANSWER, permanent=False) from None
+        _judge(status)
+
+    def _connection(self) -> HTTPConnection:
+        host, timeout = self._url.host or "", self._settings.timeout
+        # A port that is left out would be looked for in an IPv6 address.
+        if self._url.scheme == "https":
+            context = ssl.create_default_context()
+            return HTTPSConnection(host, self._url.port or 443, timeout=timeout, context=context)
+        return HTTPConnection(host, self._url.port or 80, timeout=timeout)
+
+    def _headers(self, body: bytes, note: SendNote) -> dict[str, str]:
+        stamp = str(int(note.at.timestamp()))
+        headers = {name: value.get_secret_value() for name, value in self._settings.headers.items()}
+        headers |= {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "lyttepost",
+            "Idempotency-Key": note.intent,
+            "X-Lyttepost-Timestamp": stamp,
+        }
+        try:
+            key = self._settings.key()
+        except ValueError:
+            raise ChannelError(Reason.LOGIN, permanent=True) from None
+        if key is not None:
+            signed = hmac.new(key, stamp.encode() + b"." + body, "sha256").hexdigest()
+            headers["X-Lyttepost-Signature"] = f"sha256={signed}"
+        return headers
+
+
+def _judge(status: int) -> None:
+    if status // 100 == 2:
+        return
+    if status in TEMPORARY or status // 100 == 5:
+        raise ChannelError(Reason.BUSY, permanent=False, code=status)
+    if status // 100 == 3:
+        raise ChannelError(Reason.REDIRECTED, permanent=True, code=status)
+    raise ChannelError(Reason.LOGIN if status in (401, 403) else Reason.REFUSED, permanent=True, code=status)
+
+
+def open_channel(settings: Mapping[str, Any]) -> Webhook:
+    return Webhook(WebhookSettings.model_validate(settings))
+
+
+TYPE = ChannelType(open=open_channel, check=one_line_target)

@@ -1,0 +1,141 @@
+"""Whom an alert would reach, as `lyttepost doctor` finds it: channels, routes, people, standing tracks.
+
+No message is sent. A channel's server is connected to and let go of, without a word.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from alerts.notify.channels.contract import open_channels
+from alerts.notify.recipients import CANARY, LAST_RESORT, People, load_people
+from alerts.rules.load import load_rules
+from listener.errors import ConfigError
+from listener.maintenance.diagnostics import Finding, failed, warning, well
+from listener.model.tracks import load_standing, too_common
+from listener.settings.files import RawSettings, load_yaml, packaged_config
+
+EXAMPLE = (".example", ".invalid", ".test", ".example.org", ".example.com", ".example.net")
+"""Ends of domains that nobody has: they stand for an address that was never filled in."""
+
+
+def examine_telling(raw: RawSettings, standing: Sequence[str], seconds: float) -> Iterator[Finding]:
+    """Every connection is given up after `seconds`."""
+    yield _tracks(raw, standing)
+    try:
+        people = load_people(raw.folder / "people.yaml")
+        routes = {rule.to for rule in load_rules(raw.folder / "rules")}
+    except ConfigError as error:
+        yield failed("config.people", str(error), "correct the file; `lyttepost config check` tells every mistake")
+        return
+    yield _people(raw, people)
+    yield _routes(people, routes)
+    used = people.channels() - {LAST_RESORT.channel}
+    for name in sorted(used | set(raw.get("channels", {})) - {LAST_RESORT.channel}):
+        yield _channel(raw, name, seconds, used=name in used)
+
+
+def _tracks(raw: RawSettings, standing: Sequence[str]) -> Finding:
+    shipped = load_standing(load_yaml(packaged_config() / "tracks.yaml"))
+    file = raw.folder / "tracks.yaml"
+    if not standing:
+        return warning(
+            "config.tracks",
+            "there are no standing tracks: in calm nothing is counted",
+            f"write the hospital's names into {file}",
+        )
+    if left := [track for track in standing if track in shipped]:
+        return warning(
+            "config.tracks",
+            f"{len(left)} of {len(standing)} standing tracks are the shipped example's, such as {left[0]!r}: "
+            "a hospital that does not exist",
+            f"put your own names into {file}; `lyttepost config init DIR` writes a configuration to change",
+        )
+    if common := [track for track in standing if too_common(track)]:
+        return warning(
+            "config.tracks",
+            f"{', '.join(map(repr, common))}: in every other sentence, and a paid source bills every post that has it",
+            f"name in {file} what the posts are about",
+        )
+    return well("config.tracks", f"{len(standing)} standing tracks, none of them the shipped example's")
+
+
+def _people(raw: RawSettings, people: People) -> Finding:
+    file = raw.folder / "people.yaml"
+    shipped = load_people(packaged_config() / "people.yaml")
+    if people.people == shipped.people:
+        return warning(
+            "config.people",
+            "people.yaml is the shipped example: nobody is in it but the console",
+            f"put the people on duty into {file}",
+        )
+    left = [p.name for p in people.people.values() if any(_is_example(way.target) for way in p.contacts)]
+    if left:
+        return warning(
+            "config.people",
+            f"{', '.join(left)}: an address of an example, which reaches nobody",
+            f"write real addresses into {file}",
+        )
+    return well("config.people", f"{len(people.people)} people can be told")
+
+
+def _is_example(target: str) -> bool:
+    host = urlsplit(target).hostname if "://" in target else target.rpartition("@")[2] if "@" in target else None
+    return f".{host or ''}".rstrip(".").lower().endswith(EXAMPLE)
+
+
+def _routes(people: People, used: Collection[str]) -> Finding:
+    """A route that ends at the console of a process that nobody watches wakes nobody."""
+    console = LAST_RESORT.channel
+    names = sorted({*people.routes, *used} - {CANARY})
+    deaf = [name for name in names if all(c.channel == console for c in people.tiers(name)[0].contacts)]
+    if deaf:
+        return warning(
+            "routes.console",
+            f"{', '.join(deaf)}: alerts lead to the console of `lyttepost run` alone, and wake nobody",
+            "give each route in people.yaml a person with a channel such as email or webhook",
+        )
+    if unknown := sorted(set(used) - people.routes.keys()):
+        return warning(
+            "routes.console",
+            f"rules tell {', '.join(unknown)}, which people.yaml does not have: the fallback is told",
+            "add the route to people.yaml, or correct `to:` in the rule",
+        )
+    return well("routes.console", f"every route reaches a person: {', '.join(names)}")
+
+
+def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Finding:
+    id_ = f"channels.{name}"
+    try:
+        open_channels({name}, raw)
+    except ConfigError as error:
+        return failed(id_, str(error), f"correct channels.{name} in settings.yaml")
+    if not used:
+        return warning(id_, "is set up, and nobody in people.yaml is told by it", "give somebody a contact with it")
+    place = _server(raw.get(f"channels.{name}", {}))
+    if place is None:
+        return well(id_, "is set up")
+    host, port = place
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        mend = f"see whether this machine reaches {host} port {port}: name, firewall, server"
+        return failed(id_, f"{host} port {port} cannot be reached: {why}", mend)
+    return well(id_, f"is set up, and {host} port {port} can be reached; whether it takes a message was not tried")
+
+
+def _server(options: Any) -> tuple[str, int] | None:
+    """Host and port that a channel's settings name, without what may be a secret."""
+    try:
+        if "url" in options:
+            parts = urlsplit(str(options["url"]))
+            return (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)) if parts.hostname else None
+        if "host" in options:
+            return str(options["host"]), int(options.get("port", 587))
+    except ValueError:
+        pass  # no number where the port should be, of which the channel itself tells
+    return None

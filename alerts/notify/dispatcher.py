@@ -1,0 +1,391 @@
+"""The dispatcher: reads what fired and who answered, plans (`alerts.notify.plan`), writes each intent down before the
+send and its outcome after it. One process at a time does so, by a lease; a successor reads the same log and goes on.
+
+Everything that it needs to know lies on the bus. At start, and whenever it takes over, it reads `alerts`, `decisions`
+and `deliveries` to their ends before it sends anything; the chains of the last two are verified as they are read, and
+a broken one stops it with `Corrupt`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from math import inf, nan
+
+from alerts.notify import card, ledger, trouble
+from alerts.notify import duplicates as doubles
+from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, Reason, SendNote
+from alerts.notify.messages import Messages
+from alerts.notify.plan import Due, due
+from alerts.notify.recipients import People, Why
+from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Outbox, Prepare, Result, Room
+from alerts.notify.state import TOPICS, AlertBook, read_to_end
+from alerts.notify.steady import SteadyClock
+from listener.bus.deadletters import dead_letter
+from listener.bus.protocol import Bus, Message, Record
+from listener.clock import Clock
+from listener.crashpoints import point
+from listener.errors import BusError
+from listener.model.incidents import State
+from listener.model.records import (
+    DELIVERIES,
+    Alert,
+    BadRecord,
+    Decision,
+    DecisionKind,
+    Delivery,
+    Outcome,
+    Severity,
+    decode,
+    encode,
+)
+from listener.runtime.control import Control
+from listener.runtime.health import Part
+from listener.runtime.metrics import Metrics
+from listener.runtime.presence import Following
+from listener.units import from_ms
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 5.0
+DRAIN_SECONDS = 3.0
+TURN_SECONDS = 0.05
+"""How long a turn waits for news while sends are under way."""
+
+FAILURES_KEPT = timedelta(hours=1)
+"""Failures in a row of a channel are known to a new process so far back."""
+
+DOUBLES_WAIT = timedelta(seconds=1)
+"""While several incidents are open, a new alert waits so long for the same word of the others, to name them all."""
+
+CHAINED = ("decisions", "deliveries")
+
+
+class Dispatcher:
+    """`holder` names this process at the lease: the same name after a restart takes over at once. `following` is asked
+    for the mode where the process has one: to ask the bus at every turn would be dear on Kafka."""
+
+    name = "dispatch"
+
+    def __init__(
+        self,
+        bus: Bus,
+        people: People,
+        messages: Messages,
+        channels: Mapping[str, Channel],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        part: Part,
+        holder: str,
+        texts: card.Texts | None = None,
+        workers: int = WORKERS,
+        send_limit: float = LIMIT_SECONDS,
+        following: Following | None = None,
+    ) -> None:
+        self._bus = bus
+        self._people = people
+        self._messages = messages
+        self._texts = texts
+        self._clock = clock
+        self._time = SteadyClock(clock)
+        self._metrics = metrics
+        self._part = part
+        self._outbox = Outbox(channels, clock, workers=workers, limit=send_limit)
+        self._following = following
+        self._control = Control(bus) if following is None else None
+        self._book = AlertBook()
+        self._chain = ledger.Chain()
+        self._reader = bus.reader(TOPICS)
+        self._lease = bus.lease(self.name, holder, LEASE_SECONDS)
+        self._leads = False
+        self._renew_at = clock.monotonic()
+        self._flying: dict[str, Due] = {}
+        self._unwritten: deque[Delivery] = deque()
+        self._bad: list[tuple[Record, BadRecord]] = []
+        self._trouble = trouble.Desk(bus)
+        self._failures: Counter[str] = Counter()
+        self._failures_since = clock.now() - FAILURES_KEPT
+
+    def step(self, timeout: float) -> bool:
+        """One turn, waiting at most `timeout` seconds for news. Raises Corrupt when a chain is broken."""
+        self._part.beat()
+        try:
+            moved = self._turn(timeout)
+        except BusError as error:
+            self._part.problem(str(error))
+            self._collect(min(timeout, 1.0))
+            return False
+        self._part.problem(self._complaint())
+        return moved
+
+    def close(self) -> None:
+        """Wait a little for sends under way. What does not come back is repeated, marked."""
+        with suppress(BusError):
+            for _ in range(round(DRAIN_SECONDS / TURN_SECONDS)):
+                if not self._outbox.busy:
+                    break
+                self._collect(TURN_SECONDS)
+                self._write_outcomes()
+        with suppress(BusError):
+            self._write_outcomes()
+            if self._leads:
+                self._lease.release()
+        self._outbox.close()
+        self._reader.close()
+
+    # --- one turn ----------------------------------------------------------------------------------------------
+
+    def _turn(self, timeout: float) -> bool:
+        moved = self._collect(0.0)
+        self._write_outcomes()
+        leads = self._lead()
+        records = self._reader.poll(0.0 if moved else min(timeout, TURN_SECONDS) if self._outbox.busy else timeout)
+        for record in records:
+            self._absorb(record)
+        if not leads:
+            return moved or bool(records)
+        self._settle()
+        self._follow_words()
+        self._bury()
+        started = self._start()
+        if records or started:
+            self._count()
+        return moved or started or bool(records)
+
+    def _lead(self) -> bool:
+        """Whether we hold the lease. Who just got it reads all that its predecessor wrote first."""
+        now = self._clock.monotonic()
+        if self._leads and now < self._renew_at:
+            return True
+        led, self._leads = self._leads, self._lease.renew()
+        self._renew_at = now + LEASE_SECONDS / 5
+        if self._leads and not led:
+            log.info("dispatch: this process tells people from now on")
+            for record in read_to_end(self._bus, self._reader, TOPICS):
+                self._absorb(record)
+            self._count()
+        elif led and not self._leads:
+            self._metrics.alerts_undelivered.set(0)
+            log.warning("dispatch: another process took over; this one stands by")
+        return self._leads
+
+    def _absorb(self, record: Record) -> None:
+        if record.topic in CHAINED:
+            self._chain.follow(record)
+        self._time.at_least(from_ms(record.time_ms))
+        bad = self._book.apply(record)
+        if record.topic == "deliveries" and bad is None and record.value is not None:
+            self._count_failures(decode(DELIVERIES, record.value))
+        if bad is not None:
+            self._bad.append((record, bad))
+
+    def _settle(self) -> None:
+        """A send is in flight until its outcome was read back from the bus."""
+        for intent, one in list(self._flying.items()):
+            state = self._book.get(one.state.id)
+            told = state.told.get((one.contact.channel, one.contact.target)) if state else None
+            if told is None:
+                continue
+            # A later attempt is another process's, which took over while we sent.
+            answered = (told.step, told.attempt) == (one.step, one.attempt) and told.outcome is not None
+            if answered or (told.step, told.attempt) > (one.step, one.attempt):
+                del self._flying[intent]
+
+    def _follow_words(self) -> None:
+        """Write down what follows from what people said elsewhere: of an incident, or of the first of doubles."""
+        state = self._mode()
+        found = list(doubles.answers(self._book, self._people, state))
+        if not found:
+            return
+        closed = [answer for answer in found if answer.kind is DecisionKind.CLOSE]
+        # The notice first: it goes to those whose alerts are closed, however often we have to begin anew.
+        for notice in doubles.notice(closed, state):
+            if self._book.get(notice.id) is None:
+                self._bus.publish([Message("alerts", notice.id, encode(notice))])
+        for answer in found:
+            if not self._lead():
+                return
+            # At the instant of the person's own word: later, it would answer what fired in between.
+            said = Decision(kind=answer.kind, id=answer.state.id, at=answer.at, by=answer.by, why=answer.why)
+            self._book.take_decision(ledger.append(self._bus, "decisions", said))
+            # Not by whom and why: words that a person typed may hold a line break.
+            log.info("dispatch: alert %s: %s, see its decision", answer.state.id, answer.kind.value)
+        self._count()
+
+    def _mode(self) -> State:
+        if self._following is not None:
+            return self._following.state
+        return self._control.refresh() if self._control is not None else State()
+
+    def _start(self) -> bool:
+        started = False
+        now = self._time.now()
+        several = doubles.may_be_doubled(self._mode())
+        for one in due(self._book, self._people, now, self._flying):
+            fresh = one.state.step < 0 and now - one.state.fired_at < DOUBLES_WAIT
+            if fresh and one.state.alert.incident in several:
+                continue
+            if not self._lead():
+                break
+            room = self._outbox.room(one.contact.channel)
+            if room is Room.FULL:
+                continue
+            self._begin(one, room)
+            started = True
+        return started
+
+    def _begin(self, one: Due, room: Room) -> None:
+        at = self._time.now()
+        self._flying[one.intent] = one
+        try:
+            ledger.append(self._bus, "deliveries", _delivery(one, at, reason=_noted(one)))
+        except BaseException:
+            del self._flying[one.intent]
+            raise
+        point("dispatch.after_intent")
+        if one.why is not Why.ROUTE:
+            self._trouble.tell(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
+        if room is Room.FREE:
+            self._outbox.put(one, self._prepare(one, at))
+        else:
+            reason = Reason.STUCK if room is Room.STUCK else Reason.NO_CHANNEL
+            self._note(Result(one, ChannelError(reason, permanent=room is Room.MISSING)))
+
+    def _prepare(self, one: Due, at: datetime) -> Prepare:
+        note = SendNote(one.intent, one.state.id, one.step, one.attempt, one.may_repeat, at)
+
+        also = tuple(double.alert for double in doubles.doubles_of(self._book, one.state))
+
+        def prepare(channel: Channel) -> tuple[Deliver, tuple[str, ...]]:
+            made = self._card(one, channel, at, also)
+            hand_over = channel.prepare(made, one.contact.target, note=note)
+
+            def deliver() -> None:
+                hand_over()
+                point("dispatch.after_send")
+
+            return deliver, made.problems
+
+        return prepare
+
+    def _card(self, one: Due, channel: Channel, at: datetime, also: Sequence[Alert]) -> card.Card:
+        try:
+            return card.build(
+                one.state,
+                self._people,
+                self._messages,
+                now=at,
+                in_house=channel.in_house,
+                step=one.step,
+                may_repeat=one.may_repeat,
+                texts=self._texts,
+                also=also,
+            )
+        except Exception:  # A defect of ours in a card's details must not keep an alert from its person.
+            return card.bare(one.state, step=one.step, may_repeat=one.may_repeat)
+
+    # --- outcomes ----------------------------------------------------------------------------------------------
+
+    def _collect(self, timeout: float) -> bool:
+        results = self._outbox.results(timeout)
+        for result in results:
+            self._note(result)
+        return bool(results)
+
+    def _note(self, result: Result) -> None:
+        one, error = result.due, result.error
+        if result.late and error is not None:
+            return
+        if error is None:
+            delivery = _delivery(one, self._time.now(), Outcome.SENT)
+        else:
+            outcome = Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
+            delivery = _delivery(one, self._time.now(), outcome, error.word)
+        self._unwritten.append(delivery)
+        if result.problems:
+            part = f"{one.state.alert.rule}: {', '.join(result.problems)}"
+            self._trouble.tell(self._book, "card_incomplete", part, one.state.alert, delivery.at)
+        if error is not None and (error.permanent or error.reason in DEFECTS):
+            part = f"{one.contact.channel}: {error.word}"
+            self._trouble.tell(self._book, "contact_failed", part, one.state.alert, delivery.at)
+
+    def _write_outcomes(self) -> None:
+        self._trouble.publish()
+        while self._unwritten:
+            delivery = self._unwritten[0]
+            ledger.append(self._bus, "deliveries", delivery)
+            self._unwritten.popleft()
+            outcome = delivery.outcome or Outcome.TEMPORARY
+            self._metrics.deliveries.labels(delivery.channel, outcome.value).inc()
+            state = self._book.get(delivery.alert)
+            own = self._people.own(state.alert.to) if state else frozenset()
+            first = outcome is Outcome.SENT and (delivery.channel, delivery.target) in own
+            if first and state and not state.reached(own):
+                self._metrics.dispatch_latency.observe(max(0.0, (delivery.at - state.fired_at).total_seconds()))
+            log.log(
+                logging.INFO if outcome is Outcome.SENT else logging.WARNING,
+                "dispatch: alert %s step %d by %s, attempt %d: %s %s",
+                delivery.alert, delivery.step, delivery.channel, delivery.attempt, outcome.value, delivery.reason or "",
+            )  # fmt: skip
+
+    def _bury(self) -> None:
+        """What could not be read becomes a dead letter, once, and ops are told: it may have been an alert."""
+        for record, bad in self._bad:
+            if self._trouble.is_news(record.where):
+                letter = dead_letter(self.name, bad.reason, record.value or b"", record.where, self._clock)
+                self._bus.publish([letter])
+                self._metrics.deadletters.labels(self.name, bad.reason).inc()
+                self._trouble.tell(self._book, "unreadable", record.where, None, self._time.now())
+        self._bad.clear()
+
+    def _count(self) -> None:
+        counts = {(severity, exercise): 0 for severity in Severity for exercise in ("true", "false")}
+        oldest = dict.fromkeys(counts, nan)
+        undelivered = 0
+        for state in self._book.open():
+            if state.alert.synthetic:
+                continue
+            labels = state.alert.severity, str(state.alert.exercise).lower()
+            counts[labels] += 1
+            oldest[labels] = min(state.fired_at.timestamp(), oldest[labels] if counts[labels] > 1 else inf)
+            undelivered += not state.reached(self._people.own(state.alert.to))
+        for labels, count in counts.items():
+            self._metrics.alerts_open.labels(*labels).set(count)
+            self._metrics.oldest_open.labels(*labels).set(oldest[labels])
+        self._metrics.alerts_undelivered.set(undelivered)
+
+    def _count_failures(self, delivery: Delivery) -> None:
+        """Of every process's attempts. What failed long before this one began may have been fixed since."""
+        if delivery.outcome is not None and delivery.at >= self._failures_since:
+            failed = 0 if delivery.outcome is Outcome.SENT else self._failures[delivery.channel] + 1
+            self._failures[delivery.channel] = failed
+            self._metrics.channel_failures.labels(delivery.channel).set(failed)
+
+    def _complaint(self) -> str | None:
+        stuck = sorted({c for c in self._people.channels() if self._outbox.room(c) in (Room.STUCK, Room.MISSING)})
+        return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
+
+
+def _delivery(one: Due, at: datetime, outcome: Outcome | None = None, reason: str | None = None) -> Delivery:
+    return Delivery(
+        intent=one.intent,
+        alert=one.state.id,
+        at=at,
+        step=one.step,
+        channel=one.contact.channel,
+        target=one.contact.target,
+        attempt=one.attempt,
+        may_repeat=one.may_repeat,
+        exercise=one.state.alert.exercise,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def _noted(one: Due) -> str:
+    """Why this send is made, for the ledger: `step`, `retry`, `unknown_outcome`, and how the contact was chosen."""
+    return one.cause.value if one.why is Why.ROUTE else f"{one.cause.value} {one.why.value}"

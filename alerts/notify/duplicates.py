@@ -1,0 +1,142 @@
+"""One word, said once, though several incidents are open; and no word more of an incident that a person closed.
+
+Standing tracks join every incident, so one post completes the same rule once for each. An alert is a *double* of one
+that fired before it, for another incident, with the same rule, key, route and exercise mark, when it rests on no post
+that the first does not rest on (the digests of its samples) and counts no more. A double is not told: the first names
+both incidents, and a person who acknowledges the first has acknowledged both. Nothing is lost by it: what came after
+the first was acknowledged is no double, and a double of an alert that was closed with its incident is told by itself,
+for to close one incident answers nothing of another.
+
+All of it is worked out from the log each time and stored nowhere, so that it is the same after a restart and in
+whatever order topics are read; what follows from it (an acknowledgement, a closing) is written down as a decision in
+the name of the person whose word it was.
+
+An alert of a closed incident is closed in the name of who closed that. One that fires after the closing, from posts
+that were under way, is told until it reached somebody, and then closed too: never lost, and never repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+from alerts.notify.recipients import People
+from alerts.notify.state import NOTICE, AlertBook, AlertState, Handling
+from listener.model.incidents import Incident, Result, State, Transition
+from listener.model.records import Alert, DecisionKind, Event, Severity
+
+OPS = "ops"
+
+
+class Answer(NamedTuple):
+    """A decision about an alert that follows from what a person said about something else, and when that was."""
+
+    kind: DecisionKind
+    state: AlertState
+    at: datetime
+    by: str
+    why: str
+
+
+def first_of(book: AlertBook, double: AlertState) -> AlertState | None:
+    """The alert that tells what this one says, if there is one."""
+    found = [state for state in book.alike(double) if _says_all_of(state, double) and _speaks_for(state, double)]
+    return min(found, key=lambda state: (state.fired_at, state.id), default=None)
+
+
+def doubles_of(book: AlertBook, first: AlertState) -> tuple[AlertState, ...]:
+    """The open alerts that this one tells too."""
+    found = (state for state in book.alike(first) if state.handling is Handling.OPEN)
+    return tuple(state for state in found if first_of(book, state) is first)
+
+
+def may_be_doubled(state: State) -> frozenset[str]:
+    """The open incidents that are not the only one of their kind, exercise or real."""
+    marks = [incident.exercise for incident in state.open]
+    return frozenset(incident.id for incident in state.open if marks.count(incident.exercise) > 1)
+
+
+def _says_all_of(first: AlertState, double: AlertState) -> bool:
+    mine, its = first.alert, double.alert
+    rests_on = {sample.digest for sample in its.samples}
+    return (
+        mine.incident != its.incident
+        and (first.fired_at, first.id) < (double.fired_at, double.id)
+        and bool(rests_on)
+        and rests_on <= {sample.digest for sample in mine.samples}
+        and its.count <= mine.count
+        and its.posts <= mine.posts
+    )
+
+
+def _speaks_for(first: AlertState, double: AlertState) -> bool:
+    if first.handling is Handling.ACKNOWLEDGED and first.handled is not None:
+        return first.handled.at >= double.fired_at
+    return first.handling is Handling.OPEN
+
+
+def answers(book: AlertBook, people: People, state: State) -> Iterator[Answer]:
+    """What follows for open alerts from words that were said: about their incident, or about the first of doubles."""
+    for alert in book.open():
+        incident = state.incidents.get(alert.alert.incident)
+        first = first_of(book, alert)
+        if first is not None and first.handling is Handling.ACKNOWLEDGED and first.handled is not None:
+            said = first.handled
+            yield Answer(DecisionKind.ACKNOWLEDGE, alert, said.at, said.by, f"acknowledged as {first.id}")
+        elif incident is not None and incident.closed_at is not None and alert.alert.rule_type != OPS:
+            knew = alert.fired_at <= incident.closed_at
+            if knew or alert.reached(people.own(alert.alert.to)):
+                by, why = incident.closed_by or "?", _why(state, incident)
+                yield Answer(DecisionKind.CLOSE, alert, incident.closed_at, by, why)
+
+
+def _closing(state: State, incident: Incident) -> Transition | None:
+    """The command that closed it."""
+    found = (t for t in reversed(state.history) if t.result is Result.CLOSED and incident.id in t.incidents)
+    return next(found, None)
+
+
+def _why(state: State, incident: Incident) -> str:
+    closing = _closing(state, incident)
+    why = closing.command.why if closing is not None and closing.command is not None else ""
+    return f"the incident was closed: {why}" if why else "the incident was closed"
+
+
+def notice(closed: list[Answer], state: State) -> list[Alert]:
+    """One notice for each command that closed incidents with these alerts, to all whom the alerts were told to.
+
+    Of an exercise and of a real incident that one command closed there are two.
+    """
+    groups: dict[tuple[int, bool], list[AlertState]] = {}
+    for answer in closed:
+        incident = state.incidents[answer.state.alert.incident]
+        closing = _closing(state, incident)
+        if closing is not None and any(told.times for told in answer.state.told.values()):
+            groups.setdefault((closing.offset, incident.exercise), []).append(answer.state)
+    out = []
+    for (offset, exercise), alerts in groups.items():
+        incidents = [state.incidents[id_] for id_ in sorted({each.alert.incident for each in alerts})]
+        at = max(incident.closed_at or incident.opened_at for incident in incidents)
+        out.append(
+            Alert(
+                id=sha256(f"closed|{offset}|{exercise}".encode()).hexdigest()[:16],
+                event=Event.FIRED,
+                at=at,
+                incident=incidents[0].id,
+                incident_name=", ".join(incident.name for incident in incidents),
+                exercise=exercise,
+                rule="lyttepost.incident_closed",
+                rule_type=NOTICE,
+                severity=Severity.INFO,
+                to="",
+                key=incidents[0].closed_by or "?",
+                # Whose alerts they were: the notice goes to those who were told of them.
+                key_fields=tuple(incident.id for incident in incidents),
+                count=len(alerts),
+                reason="incident_closed",
+                first_seen=at,
+            )
+        )
+    return out

@@ -1,0 +1,357 @@
+"""What is open, who knows, who answered: the fold of `alerts`, `decisions` and `deliveries`.
+
+An alert stands on two axes. *Condition* is the rule's word (firing, resolved), *handling* a person's (open,
+acknowledged, closed). Neither moves the other: a condition that has passed still waits for somebody to say so.
+
+The fold is pure and does not mind the order of topics: a decision or delivery read before its alert waits for it.
+Suppressed events open nothing, and a second `fired` of a known id, as a replay makes, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from alerts.notify import ledger
+from listener.bus.protocol import Bus, Consumer, Record, TopicPartition
+from listener.errors import BusError, UsageError
+from listener.model.records import (
+    ALERTS,
+    DECISIONS,
+    DELIVERIES,
+    Alert,
+    BadRecord,
+    Decision,
+    DecisionKind,
+    Delivery,
+    Event,
+    Outcome,
+    decode,
+)
+from listener.units import format_instant, from_ms
+
+TOPICS = ("alerts", "decisions", "deliveries")
+
+NOTICE = "notice"
+"""The type of what is told once and waits for nobody's answer: that an incident was closed, with its alerts."""
+
+Place = tuple[str, str]
+"""Channel and target: where somebody is told."""
+
+
+class Condition(StrEnum):
+    """The rule's word."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Handling(StrEnum):
+    """A person's word."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
+_HANDLING = {DecisionKind.ACKNOWLEDGE: Handling.ACKNOWLEDGED, DecisionKind.CLOSE: Handling.CLOSED}
+_ABOUT_ALERTS = {*_HANDLING, DecisionKind.NOTE}
+
+
+@dataclass(frozen=True)
+class Told:
+    """How telling one place stands: its newest step, and what is worth knowing of the steps before.
+
+    `sent`: the newest step arrived. `failures`: attempts in a row that failed, over all steps. `uncertain`: the newest
+    step may have arrived although we do not know it.
+    """
+
+    step: int
+    attempt: int
+    at: datetime
+    outcome: Outcome | None = None
+    reason: str | None = None
+    sent: bool = False
+    uncertain: bool = False
+    failures: int = 0
+    times: int = 0
+    last_told: datetime | None = None
+
+    def apply(self, delivery: Delivery) -> Told:
+        arrived = delivery.outcome is Outcome.SENT
+        told = self
+        if arrived:
+            told = replace(told, failures=0, times=told.times + 1, last_told=delivery.at)
+        elif delivery.outcome is not None:
+            told = replace(told, failures=told.failures + 1)
+        if delivery.step < self.step or (delivery.step == self.step and delivery.attempt < self.attempt):
+            # The late answer of a send that was given up: it counts as told, and it ends its own step only.
+            return replace(told, sent=told.sent or (arrived and delivery.step == self.step))
+        return replace(
+            told,
+            step=delivery.step,
+            attempt=delivery.attempt,
+            at=delivery.at,
+            outcome=delivery.outcome,
+            reason=delivery.reason,
+            sent=arrived or (self.sent and delivery.step == self.step),
+            uncertain=delivery.may_repeat,
+        )
+
+
+@dataclass(frozen=True)
+class AlertState:
+    """One alert as it stands. `fired_at` is the bus's time of the `fired` record: the steps are counted from it."""
+
+    alert: Alert
+    fired_at: datetime
+    resolved: Alert | None = None
+    handling: Handling = Handling.OPEN
+    handled: Decision | None = None
+    notes: tuple[Decision, ...] = ()
+    told: Mapping[Place, Told] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.alert.id
+
+    @property
+    def condition(self) -> Condition:
+        return Condition.FIRING if self.resolved is None else Condition.RESOLVED
+
+    @property
+    def step(self) -> int:
+        """The newest step that anybody was told of or was about to be; -1 before the first."""
+        return max((told.step for told in self.told.values()), default=-1)
+
+    def reached(self, places: Collection[Place]) -> bool:
+        """Whether a delivery arrived at any of these places, at whatever step."""
+        return any(told.times > 0 and place in places for place, told in self.told.items())
+
+    def decide(self, decision: Decision) -> AlertState:
+        if decision.kind is DecisionKind.NOTE:
+            known = any(note.digest == decision.digest for note in self.notes)
+            return self if known else replace(self, notes=(*self.notes, decision))
+        handling = _HANDLING.get(decision.kind)
+        later = handling is Handling.CLOSED and self.handling is Handling.ACKNOWLEDGED
+        if handling is None or not (self.handling is Handling.OPEN or later):
+            return self
+        return replace(self, handling=handling, handled=decision)
+
+    def deliver(self, delivery: Delivery) -> AlertState:
+        place = (delivery.channel, delivery.target)
+        told = self.told.get(place) or Told(delivery.step, delivery.attempt, delivery.at)
+        return replace(self, told={**self.told, place: told.apply(delivery)})
+
+    def as_json(self) -> dict[str, Any]:
+        """What `lyttepost alerts --json` prints for it. Ids and numbers, no post's text; times in UTC."""
+        alert, handled = self.alert, self.handled
+        return {
+            "id": alert.id,
+            "rule": alert.rule,
+            "severity": alert.severity.value,
+            "incident": alert.incident,
+            "incident_name": alert.incident_name,
+            "exercise": alert.exercise,
+            "synthetic": alert.synthetic,
+            "key": alert.key,
+            "count": alert.count,
+            "baseline": alert.baseline,
+            "condition": self.condition.value,
+            "handling": self.handling.value,
+            "at": format_instant(alert.at),
+            "fired_at": format_instant(self.fired_at),
+            "resolved_at": format_instant(self.resolved.at) if self.resolved else None,
+            "handled_by": handled.by if handled else None,
+            "handled_at": format_instant(handled.at) if handled else None,
+            "handled_why": handled.why if handled else None,
+            "notes": [{"at": format_instant(n.at), "by": n.by, "text": n.why} for n in self.notes],
+            "told": [_told_json(place, told) for place, told in self.told.items()],
+        }
+
+
+def _told_json(place: Place, told: Told) -> dict[str, Any]:
+    return {
+        "channel": place[0],
+        "target": place[1],
+        "step": told.step,
+        "times": told.times,
+        "last_told": format_instant(told.last_told) if told.last_told else None,
+        "attempt": told.attempt,
+        "outcome": told.outcome.value if told.outcome else "sending",
+        "reason": told.reason,
+        "may_repeat": told.uncertain,
+    }
+
+
+class AlertBook:
+    """Every alert that the log still holds. Not for several threads; the states that it gives out never change."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, AlertState] = {}
+        self._open: dict[str, None] = {}
+        self._early: dict[str, list[Alert | Decision | Delivery]] = defaultdict(list)
+        self._alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
+        self._notices: dict[str, None] = {}
+
+    def apply(self, record: Record) -> BadRecord | None:
+        """Take in one record of `TOPICS`, each once and in its topic's order. What cannot be read is handed back."""
+        if record.value is None:
+            return None
+        try:
+            self._take(record, record.value)
+        except BadRecord as error:
+            return error
+        return None
+
+    def take_decision(self, decision: Decision) -> None:
+        """A decision that may be known already: twice is once."""
+        self._add(decision.id, decision)
+
+    def open(self) -> list[AlertState]:
+        """The alerts that no person has acknowledged, oldest first."""
+        return [self._states[id_] for id_ in self._open]
+
+    def all(self) -> list[AlertState]:
+        """Oldest first. Notices are no alerts."""
+        return [state for state in self._states.values() if state.alert.rule_type != NOTICE]
+
+    def notices(self) -> list[AlertState]:
+        """Oldest first."""
+        return [self._states[id_] for id_ in self._notices]
+
+    def alike(self, state: AlertState) -> list[AlertState]:
+        """The alerts of all incidents with this one's rule, key, route and exercise mark."""
+        return [self._states[id_] for id_ in self._alike[_likeness(state.alert)]]
+
+    def called(self, notice: AlertState) -> list[Place]:
+        """Who was told of an alert that was closed with the notice's incidents."""
+        found: dict[Place, None] = {}
+        for state in self._states.values():
+            closed = state.handled is not None and state.handling is Handling.CLOSED
+            if closed and state.alert.incident in notice.alert.key_fields and state.fired_at <= notice.alert.at:
+                found |= dict.fromkeys(place for place, told in state.told.items() if told.times)
+        return list(found)
+
+    def get(self, id_: str) -> AlertState | None:
+        return self._states.get(id_)
+
+    def find(self, prefix: str) -> AlertState:
+        """By id, or by the beginning of one. Raises UsageError when none or several fit."""
+        if prefix in self._states:
+            return self._states[prefix]
+        fits = [id_ for id_ in self._states if prefix and id_.startswith(prefix)]
+        if not fits:
+            raise UsageError(f"no alert begins with {prefix!r}; `lyttepost alerts` lists them")
+        if len(fits) > 1:
+            raise UsageError(f"{prefix!r} fits {len(fits)} alerts ({', '.join(fits[:4])}); write more of the id")
+        return self._states[fits[0]]
+
+    def _take(self, record: Record, value: bytes) -> None:
+        if record.topic == "alerts":
+            alert = decode(ALERTS, value)
+            if alert.event is Event.FIRED:
+                self._fire(alert, from_ms(record.time_ms))
+            elif alert.event is Event.RESOLVED:
+                self._add(alert.id, alert)
+        elif record.topic == "decisions":
+            self.take_decision(decode(DECISIONS, value))
+        elif record.topic == "deliveries":
+            delivery = decode(DELIVERIES, value)
+            self._add(delivery.alert, delivery)
+
+    def _fire(self, alert: Alert, at: datetime) -> None:
+        if alert.id in self._states:
+            return
+        self._set(AlertState(alert, at))
+        self._alike[_likeness(alert)].append(alert.id)
+        for word in self._early.pop(alert.id, ()):
+            self._add(alert.id, word)
+
+    def _add(self, id_: str, word: Alert | Decision | Delivery) -> None:
+        state = self._states.get(id_)
+        if isinstance(word, Decision) and word.kind not in _ABOUT_ALERTS:
+            return
+        if state is None:
+            self._early[id_].append(word)
+        elif isinstance(word, Alert):
+            self._set(state if state.resolved else replace(state, resolved=word))
+        else:
+            self._set(state.decide(word) if isinstance(word, Decision) else state.deliver(word))
+
+    def _set(self, state: AlertState) -> None:
+        self._states[state.id] = state
+        if state.alert.rule_type == NOTICE:
+            self._notices.setdefault(state.id)
+        elif state.handling is Handling.OPEN:
+            self._open.setdefault(state.id)
+        else:
+            self._open.pop(state.id, None)
+
+
+def _likeness(alert: Alert) -> tuple[object, ...]:
+    return alert.rule, alert.key, alert.key_fields, alert.to, alert.exercise, alert.synthetic
+
+
+def read_to_end(bus: Bus, reader: Consumer, topics: Sequence[str]) -> Iterator[Record]:
+    """The records up to what were the ends when this was called. Raises BusError when the bus gives no more."""
+    ends = {tp: bus.end_offset(tp) for topic in topics for tp in _partitions(bus, topic)}
+    silent = 0
+    while any(max(reader.position(tp), bus.begin_offset(tp)) < end for tp, end in ends.items()):
+        records = reader.poll(0.1)
+        silent = 0 if records else silent + 1
+        if silent > 100:
+            raise BusError(f"the bus gives no more of {', '.join(topics)}, though there is more; is it well?")
+        yield from records
+
+
+def _partitions(bus: Bus, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(bus.partitions(topic))]
+
+
+def read_book(bus: Bus) -> AlertBook:
+    """All alerts as they stand now. Unreadable records are passed over: the dispatcher tells of them."""
+    book = AlertBook()
+    reader = bus.reader(TOPICS)
+    try:
+        for record in read_to_end(bus, reader, TOPICS):
+            book.apply(record)
+    finally:
+        reader.close()
+    return book
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """`already`: somebody had answered before; `state` says who and when."""
+
+    state: AlertState
+    already: bool
+
+
+def acknowledge(bus: Bus, book: AlertBook, id_: str, by: str, why: str, now: datetime) -> Acknowledged:
+    """A person says "I have it": the alert is told no more. Durable when this returns; a second time changes nothing.
+
+    Raises UsageError when no alert, or more than one, goes by that id, and when nobody says who it is.
+    """
+    if not by.strip():
+        raise UsageError("an acknowledgement needs a name; say who with --by")
+    state = book.find(id_)
+    if state.handling is not Handling.OPEN:
+        return Acknowledged(state, already=True)
+    mine = ledger.append(
+        bus, "decisions", Decision(kind=DecisionKind.ACKNOWLEDGE, id=state.id, at=now, by=by.strip(), why=why)
+    )
+    # Two people may answer at the same instant: the log's order decides who was first, not ours.
+    reader = bus.reader(["decisions"])
+    try:
+        for record in read_to_end(bus, reader, ["decisions"]):
+            book.apply(record)
+    finally:
+        reader.close()
+    state = book.find(state.id)
+    return Acknowledged(state, already=state.handled is None or state.handled.digest != mine.digest)

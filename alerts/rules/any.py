@@ -1,8 +1,0 @@
-"""`any`: every finding that passes the filter fires, at once, on arrival."""
-
-from __future__ import annotations
-
-from alerts.rules.arrival import Arrival
-from alerts.rules.spec import RuleSpec, RuleType
-
-TYPE = RuleType(RuleSpec, Arrival, resolves=False)

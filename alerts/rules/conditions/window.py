@@ -1,0 +1,213 @@
+"""The posts of the last timeframe under one key, counted as posts, authors or stories.
+
+A window is half open, (t - timeframe, t]. What has left it is kept for another timeframe, so that a post that is
+found late is judged together with those it stood among; what comes later than that no longer counts.
+Adding and expiring cost O(1) amortised; a late post is searched for in what `past` knows of the window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Hashable
+from datetime import datetime, timedelta
+from itertools import chain, islice
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from alerts.annotate.story import is_repost
+from alerts.rules.past import Past, above, counted, unit_of
+from alerts.rules.spec import CountBy
+from alerts.rules.steps import Steps
+from listener.model.records import Finding, Kind, Origin
+
+KEEP = 2
+"""Windows are kept for so many timeframes."""
+
+
+class Entry(NamedTuple):
+    """What windows keep of a finding: no text, only its digest."""
+
+    at: datetime
+    post_key: str
+    captured_at: datetime
+    origin: Origin
+    author: str | None
+    story: str
+    repost: bool
+    weight: int
+    kinds: tuple[Kind, ...]
+    digest: str
+    value: Any = None
+    """What the rule's type reads of the finding, where it reads anything: a term, a number, a mark."""
+
+    @property
+    def lookback(self) -> bool:
+        return self.origin is Origin.LOOKBACK
+
+
+ORDER = attrgetter("at", "post_key")
+AT = attrgetter("at")
+
+
+def entry_of(finding: Finding) -> Entry:
+    return Entry(
+        finding.at,
+        finding.post_key,
+        finding.captured_at,
+        finding.origin,
+        finding.author,
+        finding.story,
+        is_repost(finding.text, finding.repost_of),
+        finding.count,
+        finding.kinds,
+        hashlib.sha256(finding.text.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+    )
+
+
+class Tally:
+    """A count that can go up and down."""
+
+    __slots__ = ("_by", "_total", "_units")
+
+    def __init__(self, by: CountBy) -> None:
+        self._by = by
+        self._units: dict[Hashable, int] = {}
+        self._total = 0
+
+    @property
+    def count(self) -> int:
+        return self._total if self._by is CountBy.POSTS else len(self._units)
+
+    def add(self, entry: Entry) -> None:
+        if self._by is CountBy.POSTS:
+            self._total += entry.weight
+        elif (unit := unit_of(self._by, entry)) is not None:
+            self._units[unit] = self._units.get(unit, 0) + 1
+
+    def drop(self, entry: Entry) -> None:
+        if self._by is CountBy.POSTS:
+            self._total -= entry.weight
+        elif (unit := unit_of(self._by, entry)) is not None:
+            left = self._units[unit] - 1
+            if left:
+                self._units[unit] = left
+            else:
+                del self._units[unit]
+
+
+class Window:
+    """`past`: how its count went, kept while late posts ask for it."""
+
+    __slots__ = ("_by", "_former", "_tally", "_timeframe", "current", "past")
+
+    def __init__(self, timeframe: timedelta, by: CountBy) -> None:
+        self._timeframe = timeframe
+        self._by = by
+        self._tally = Tally(by)
+        self.current: deque[Entry] = deque()
+        self._former: deque[Entry] = deque()
+        self.past: Past | None = None
+
+    @property
+    def count(self) -> int:
+        return self._tally.count
+
+    @property
+    def next_expiry(self) -> datetime | None:
+        """When the oldest post leaves the window."""
+        return self.current[0].at + self._timeframe if self.current else None
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When the window has something to let go; None when it is empty."""
+        if self.current:
+            return self.current[0].at + self._timeframe
+        return self._former[0].at + KEEP * self._timeframe if self._former else None
+
+    def add(self, entry: Entry) -> None:
+        """The newest post."""
+        self.current.append(entry)
+        self._tally.add(entry)
+        if self.past is not None:
+            self.past.add(entry)
+
+    def insert(self, entry: Entry, now: datetime) -> None:
+        """A post that was found late, at `now`."""
+        into = self.current if entry.at > now - self._timeframe else self._former
+        insort(into, entry, key=ORDER)
+        if into is self.current:
+            self._tally.add(entry)
+        if self.past is not None:
+            self.past.add(entry)
+
+    def expire(self, now: datetime) -> None:
+        """Let go what is a timeframe old at `now`."""
+        edge = now - self._timeframe
+        current = self.current
+        while current and current[0].at <= edge:
+            entry = current.popleft()
+            self._tally.drop(entry)
+            self._former.append(entry)
+
+    def forget(self, now: datetime) -> None:
+        """Let go what no late post can meet any more."""
+        edge = now - KEEP * self._timeframe
+        past = self.past
+        while self._former and self._former[0].at <= edge:
+            entry = self._former.popleft()
+            if past is not None:
+                past.drop(entry)
+        if past is not None:
+            past.forget(edge)
+            if past.used is not None and past.used <= edge:
+                self.past = None
+
+    def history(self, least: int, now: datetime) -> Past:
+        """How the count went in all that is kept: when there were at least so many."""
+        past = self.past
+        if past is None:
+            steps = Steps()
+            past = self.past = Past(
+                (counted(self._by, steps, (timedelta(), self._timeframe)),), (above(steps, least - 1),)
+            )
+            for entry in chain(self._former, self.current):
+                past.add(entry)
+        past.used = now
+        return past
+
+    def came(self, since: datetime) -> datetime | None:
+        """When the first post came since then, at that time itself or later; of those that are kept."""
+        for part in (self._former, self.current):
+            place = bisect_left(part, since, key=AT)
+            if place < len(part):
+                return part[place].at
+        return None
+
+    def completed(self, at: datetime, least: int, late: Entry) -> tuple[Entry, int, list[Entry]]:
+        """The first post of that instant, the late one or after it, that there were so many with; their count, and the
+        window that ends with it. Raises LookupError when there was none."""
+        tally, window = Tally(self._by), []
+        for entry in self.at(at):
+            tally.add(entry)
+            window.append(entry)
+            if entry.at == at and tally.count >= least and ORDER(entry) >= ORDER(late):
+                return entry, tally.count, window
+        raise LookupError(at)
+
+    def stood(self, at: datetime) -> tuple[list[Entry], int]:
+        """The window as it stood at `at`, and its count."""
+        tally, window = Tally(self._by), self.at(at)
+        for entry in window:
+            tally.add(entry)
+        return window, tally.count
+
+    def at(self, now: datetime) -> list[Entry]:
+        """The posts of the window as it stood at `now`."""
+        edge = now - self._timeframe
+        out: list[Entry] = []
+        for part in (self._former, self.current):
+            begin, end = bisect_right(part, edge, key=AT), bisect_right(part, now, key=AT)
+            out += islice(part, begin, end)
+        return out

@@ -1,0 +1,217 @@
+"""Gaps: stretches of time in which a source could not be heard. Written to `gaps`, and in-band for the rules."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from listener.bus.protocol import Bus, Message
+from listener.clock import Clock
+from listener.errors import BusError
+from listener.model.records import GAPS, BadRecord, Gap, decode, encode
+from listener.runtime.metrics import Metrics
+from listener.runtime.ops_alerts import ops_alert
+from listener.units import format_instant
+
+log = logging.getLogger(__name__)
+
+MOST_WHOLE = 1000
+"""So many of the newest gaps are known though they are filled: more may be found of them."""
+
+
+class Cause(StrEnum):
+    """Why a source could not be heard."""
+
+    DISK_FULL = "disk_full"
+    PROCESS_DOWN = "process_down"
+    """Nobody listened: a crash, a stop, an update."""
+    RULES_UNCONFIRMED = "rules_unconfirmed"
+    """The platform had not confirmed yet what we ask for."""
+    RULES_MISSING = "rules_missing"
+    """Rules of ours were gone at the platform."""
+    UNREACHABLE = "unreachable"
+    SILENCE = "silence"
+    RESET = "reset"
+    CLOSED = "closed"
+    HTTP_5XX = "http_5xx"
+    RATE_LIMITED = "rate_limited"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    OPERATIONAL_DISCONNECT = "operational_disconnect"
+    USAGE_CAPPED = "usage_capped"
+    BUDGET_CEILING = "budget_ceiling"
+    """The month has cost as much as it may at most: we stopped, and a person is asked."""
+    REFUSED = "refused"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    BUS_AWAY = "bus_away"
+    """The bus was away for longer than there was room to keep what came."""
+    QUEUE_FULL = "queue_full"
+    """Posts came faster than they could be taken in."""
+    GARBLED = "garbled"
+    """Bytes came that may have been a post and cannot be read."""
+
+
+class RoomGap:
+    """The gap that a full disk makes. `open` is None while there is room.
+
+    It outlives the process: one that a predecessor left open in `gaps` is taken over, and closed when there is room.
+    """
+
+    def __init__(self, bus: Bus, source: str, *, clock: Clock, metrics: Metrics) -> None:
+        self._bus = bus
+        self._source = source
+        self._clock = clock
+        self._metrics = metrics
+        self._said = True
+        self._beside = 0
+        self.open: Gap | None = None
+        self.restore()
+
+    def restore(self) -> None:
+        """Take over what `gaps` says is open."""
+        full = [gap for gap in ledger(self._bus) if gap.source == self._source and gap.cause == Cause.DISK_FULL]
+        self.open = next((gap for gap in full if gap.end is None), None)
+        self._show()
+
+    def no_room(self, start: datetime, why: str) -> None:
+        """The disk is full: say so, in the ledger and to ops, into the room that is held for it.
+
+        When even that is gone, nothing is raised: it is said at the next call.
+        """
+        if self.open is None:
+            self.open, self._said = open_gap(self._source, start, Cause.DISK_FULL), False
+            self._show()
+            log.error("source %s: %s", self._source, why)
+        if self._said:
+            return
+        told = ops_alert(Cause.DISK_FULL, self._source, self.open.start, self._clock.now())
+        try:
+            self._bus.publish([to_ledger(self.open), told])
+        except BusError:
+            return
+        self._said = True
+
+    def closing(self, end: datetime, refilled: int, refilled_until: datetime | None) -> list[Message]:
+        """What to publish with the posts that there is room for again; then call `close`."""
+        if self.open is None:
+            return []
+        over = closed(self.open, max(end, self.open.start), refilled=refilled, refilled_until=refilled_until)
+        told = ops_alert(Cause.DISK_FULL, self._source, over.start, self._clock.now(), over=True)
+        return [to_ledger(over), *in_band(over, self._bus.partitions("mentions")), told]
+
+    def close(self, end: datetime) -> None:
+        """What `closing` gave is on the bus."""
+        if self.open is not None:
+            seconds = max(0.0, (end - self.open.start).total_seconds())
+            self._metrics.gap_seconds.labels(self._source, self.open.cause).inc(seconds)
+            self.open = None
+            self._show()
+
+    def beside(self, others: int) -> None:
+        """So many gaps of other causes are open."""
+        self._beside = others
+        self._show()
+
+    def _show(self) -> None:
+        self._metrics.gaps_open.labels(self._source).set((self.open is not None) + self._beside)
+
+
+class SourceGaps:
+    """The gaps that a source itself tells of: in the ledger, in-band, and counted. A state is counted once it is on
+    the bus."""
+
+    def __init__(self, bus: Bus, source: str, metrics: Metrics) -> None:
+        self._bus = bus
+        self._source = source
+        self._metrics = metrics
+        self._known: dict[str, Gap] = {}
+
+    def restore(self, since: datetime) -> tuple[Gap, ...]:
+        """What `gaps` holds of those that ended after `since`, or last."""
+        self._known = {gap.id: gap for gap in ledger(self._bus) if gap.source == self._source}
+        for gap in list(self._known.values()):
+            if gap.cause == Cause.DISK_FULL or (gap.end is not None and gap.end < since):
+                del self._known[gap.id]
+        return tuple(self._known.values())
+
+    @property
+    def open(self) -> int:
+        return sum(not is_whole(gap) for gap in self._known.values())
+
+    def states(self, gaps: Iterable[Gap], fills: str | None, found: int) -> list[Gap]:
+        """The gaps as they are to be written, where they changed: `found` posts of the gap `fills` are new."""
+        out = []
+        for gap in gaps:
+            before = self._known.get(gap.id, gap).refilled
+            state = gap.model_copy(update={"refilled": before + (found if gap.id == fills else 0)})
+            if state != self._known.get(gap.id):
+                out.append(state)
+        return out
+
+    def messages(self, states: Iterable[Gap]) -> list[Message]:
+        """In-band only what changes anything for the rules: beginnings, ends, and that one is whole."""
+        out = []
+        for gap in states:
+            out.append(to_ledger(gap))
+            known = self._known.get(gap.id)
+            if known is None or (known.start, known.end) != (gap.start, gap.end) or is_whole(gap):
+                out += in_band(gap, self._bus.partitions("mentions"))
+        return out
+
+    def published(self, states: Iterable[Gap]) -> None:
+        for gap in states:
+            known = self._known.get(gap.id)
+            if gap.end is not None and (known is None or known.end != gap.end):
+                counted = known.end if known is not None and known.end is not None else gap.start
+                seconds = max(0.0, (gap.end - counted).total_seconds())
+                self._metrics.gap_seconds.labels(self._source, gap.cause).inc(seconds)
+            # The newest last; of old ones that are whole nothing more is needed.
+            self._known.pop(gap.id, None)
+            self._known[gap.id] = gap
+        for gap in list(self._known.values())[:-MOST_WHOLE]:
+            if is_whole(gap):
+                del self._known[gap.id]
+
+
+def ledger(bus: Bus) -> list[Gap]:
+    """Every gap there is on `gaps`, as it was last told of, oldest first."""
+    found: dict[str, Gap] = {}
+    reader = bus.reader(["gaps"])
+    while records := reader.poll(0.0, 5000):
+        for record in records:
+            try:
+                gap = decode(GAPS, record.value or b"")
+            except BadRecord:
+                continue
+            found[gap.id] = gap
+    reader.close()
+    return sorted(found.values(), key=lambda gap: (gap.start, gap.id))
+
+
+def open_gap(source: str, start: datetime, cause: Cause) -> Gap:
+    """A gap that lasts. The same start is the same gap, so that saying it twice makes one."""
+    digest = hashlib.sha256(f"{source}|{format_instant(start)}|{cause}".encode()).hexdigest()[:12]
+    return Gap(id=digest, source=source, start=start, cause=cause)
+
+
+def closed(gap: Gap, end: datetime, *, refilled: int, refilled_until: datetime | None) -> Gap:
+    """The gap, over. `refilled`: posts of that time that were found after all."""
+    return gap.model_copy(update={"end": end, "refilled": refilled, "refilled_until": refilled_until})
+
+
+def is_whole(gap: Gap) -> bool:
+    """It is over, and all of it was found after all."""
+    return gap.end is not None and gap.refilled_until is not None and gap.refilled_until >= gap.end
+
+
+def to_ledger(gap: Gap) -> Message:
+    return Message("gaps", gap.source, encode(gap))
+
+
+def in_band(gap: Gap, partitions: int) -> list[Message]:
+    """One message for every partition of `mentions`, so that whoever judges hears of it in order."""
+    value = encode(gap)
+    return [Message("mentions", f"{gap.source}:gap", value, number) for number in range(partitions)]

@@ -1,0 +1,265 @@
+"""What a listener does while the bus is away: it goes on hearing, keeps what it hears on its own disk, and brings it
+to the bus when that is back.
+
+**Who goes on.** Only who held the source's lease and was reading when the bus went. A lease cannot be renewed then, and
+another may take it when the bus is back, or behind a network that is cut in two; so what is kept is brought to the bus
+only by who holds the lease again, in transactions that hold it, and only what is not there by then.
+
+**Once, and not twice.** Before anything is brought, the bus is read from when keeping began: which posts are there,
+and which ticks. Each entry has a tick of its own, unlike any other by a mark in its cursor, which goes with it in one
+transaction: an entry whose tick is there is there itself, whatever was killed between. The first entry is what was on
+its way when the bus went, as it was sent: it may have arrived.
+
+**What was forgotten meanwhile** stays forgotten: purges are on `decisions`, and content past its time is left out.
+
+**No room.** What is beyond the bound is not kept: from the first post of it, until the bus is back, is a gap.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import nan
+
+from listener.bus.deadletters import dead_letter
+from listener.bus.protocol import Bus, Lease, Message
+from listener.bus.spool import Entry, Spool
+from listener.clock import Clock
+from listener.crashpoints import point
+from listener.ingest.gaps import Cause, closed, in_band, open_gap, to_ledger
+from listener.model.records import DECISIONS, MENTIONS, BadRecord, DecisionKind, Mention, Tick, decode, encode
+from listener.privacy.purge import is_about
+from listener.runtime.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 2.0
+"""So often it is asked whether the bus is back."""
+AT_ONCE = 2_000
+"""Messages in one transaction."""
+MARGIN = timedelta(minutes=1)
+"""Clocks of machines differ."""
+
+
+class Away:
+    """Of one source, in its listener's thread. Without a spool nothing is kept, and it is never said to last."""
+
+    def __init__(
+        self, bus: Bus, source: str, spool: Spool | None, *, keep: timedelta | None, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._bus = bus
+        self._source = source
+        self._spool = spool
+        self._keep = keep
+        self._clock = clock
+        self._metrics = metrics
+        self._asked = 0.0
+        self._mark = uuid.uuid4().hex[:8]
+        self._count = 0
+        self._doubtful = False
+        self._lost: tuple[datetime, datetime] | None = None
+        self._beside: list[Message] = []
+        self._there: _There | None = None
+        self.why: str | None = None
+        """While the bus is away: the reason."""
+        self._show()
+
+    def begins(self, why: str, *, doubtful: bool) -> bool:
+        """The bus is away. `doubtful`: what is kept next was on its way. False when nothing can be kept."""
+        if self._spool is None:
+            return False
+        if self.why is None:
+            log.warning("source %s: the bus is away; what is heard is kept on disk", self._source)
+        self.why, self._asked, self._doubtful, self._there = why, self._clock.monotonic(), doubtful, None
+        return True
+
+    def lasts(self) -> bool:
+        """Asks the bus, now and then."""
+        if self.why is not None and self._clock.monotonic() - self._asked >= ASK_SECONDS:
+            # A disk that is full takes nothing, but it is not away.
+            self.why = None if self._bus.full() else self._bus.healthy()
+            self._asked = self._clock.monotonic()
+        return self.why is not None
+
+    @property
+    def waits(self) -> bool:
+        """Something is to be brought to the bus."""
+        return (self._spool is not None and self._spool.waits) or self._lost is not None
+
+    def told(self) -> str | None:
+        """For /readyz."""
+        if self._spool is None:
+            return None
+        if self.why is None:
+            left = f"{self._spool.left >> 10} KiB that were kept on disk are brought to it"
+            return f"the bus is back; {left}" if self._spool.waits else None
+        kept = f"{self._spool.size >> 10} KiB are kept on disk"
+        return f"{self.why}; heard all the same: {kept}" + ("; THE BOUND IS REACHED" if self._lost else "")
+
+    # --- keeping -----------------------------------------------------------------------------------------------
+
+    def keep(self, messages: Sequence[Message], start: datetime, end: datetime) -> bool:
+        """What would have gone to the bus; it is of the time from `start` to `end`. False when there is no room."""
+        if self._spool is None:
+            return False
+        doubtful, self._doubtful = self._doubtful, False
+        said = list(messages) if doubtful else list(self._marked(messages))
+        if self._lost is None and self._spool.append(self._clock.now(), said):
+            point("spool.kept")
+            self._show()
+            return True
+        if self._lost is None:
+            log.error("source %s: no room to keep what is heard: a gap", self._source)
+        self._lost = min(start, self._lost[0] if self._lost else start), end
+        # What the source tells of itself is not lost, but for what counts the posts that are.
+        self._beside += [m for m in messages if m.key.endswith(":gap") or m.topic not in ("mentions", "volumes")]
+        return False
+
+    def _marked(self, messages: Sequence[Message]) -> Iterator[Message]:
+        self._count += 1
+        values: dict[bytes, bytes] = {}
+        for message in messages:
+            if message.key != f"{self._source}:tick" or message.value is None:
+                yield message
+                continue
+            if message.value not in values:
+                values[message.value] = _with_mark(message.value, f"{self._mark}:{self._count}")
+            yield replace(message, value=values[message.value])
+
+    # --- bringing ----------------------------------------------------------------------------------------------
+
+    def bring(self, name: str, lease: Lease, beat: Callable[[], None]) -> bool:
+        """One transaction's worth, to be called again while `waits`. True when the source missed something that may
+        be searched for. Raises Fenced or BusError; then nothing of it is on the bus, or it is known to be next time."""
+        spool = self._spool
+        if spool is None:
+            return False
+        try:
+            return self._bring(spool, name, lease, beat)
+        except BaseException:
+            self._there = None
+            raise
+
+    def _bring(self, spool: Spool, name: str, lease: Lease, beat: Callable[[], None]) -> bool:
+        entries = spool.peek(AT_ONCE)
+        there = self._there or _There(self._bus, self._source, spool.oldest or self._clock.now(), beat)
+        self._there = there
+        messages = [message for entry in entries for message in self._missing(entry, there)]
+        lost = self._lost if not entries or entries[-1].end == spool.size else None
+        if lost is not None:
+            gap = closed(open_gap(self._source, lost[0], Cause.BUS_AWAY), lost[1], refilled=0, refilled_until=None)
+            messages += [*self._beside, to_ledger(gap), *in_band(gap, self._bus.partitions("mentions"))]
+        with self._bus.transaction(name) as transaction:
+            transaction.hold(lease)
+            for message in messages:
+                transaction.publish(message)
+        point("spool.drained")
+        if entries:
+            spool.drop(entries[-1].end)
+        if lost is not None:
+            seconds = max(0.0, (lost[1] - lost[0]).total_seconds())
+            self._metrics.gap_seconds.labels(self._source, Cause.BUS_AWAY).inc(seconds)
+            self._lost, self._beside = None, []
+        if not spool.waits:
+            self._there = None
+            if entries:
+                log.warning("source %s: all that was kept on disk is on the bus", self._source)
+        self._show()
+        return lost is not None
+
+    def _missing(self, entry: Entry, there: _There) -> list[Message]:
+        """Of an entry, what the bus has not."""
+        if entry.messages is None or entry.at is None:
+            self._metrics.deadletters.labels(f"listen-{self._source}", "spool_damaged").inc()
+            where = f"spool-{self._source}:{entry.end}"
+            return [dead_letter(f"listen-{self._source}", "spool_damaged", b"", where, self._clock)]
+        late = self._keep is not None and self._clock.now() - entry.at > self._keep
+        came = any(m.key == f"{self._source}:tick" and m.value in there.ticks for m in entry.messages)
+        out, posts = [], 0
+        for message in entry.messages:
+            if message.topic != "mentions" or message.value is None or message.key.endswith((":tick", ":gap")):
+                out.append(message)
+                continue
+            left = None if late or is_about(message, there.purged) else there.without(message.value)
+            if left is None:
+                self._metrics.posts_dropped.labels(self._source, "too_old" if late else "duplicate").inc()
+                continue
+            out.append(replace(message, value=encode(left)))
+            posts += 1
+            self._metrics.mentions.labels(self._source, left.origin).inc()
+        # The tick of what was on its way may be another's that looks the same: then a post tells.
+        return out if posts or not came else []
+
+    def _show(self) -> None:
+        if self._spool is not None:
+            oldest = self._spool.oldest
+            self._metrics.spool_bytes.labels(self._source).set(self._spool.left)
+            self._metrics.spool_limit.labels(self._source).set(self._spool.limit)
+            self._metrics.spool_oldest.labels(self._source).set(nan if oldest is None else oldest.timestamp())
+
+    def close(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+
+
+class _There:
+    """What the bus holds of a source since keeping began, and what was to be forgotten since."""
+
+    def __init__(self, bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> None:
+        self._posts: dict[str, set[str]] = {}
+        self.ticks: set[bytes | None] = set()
+        purged: set[str] = set()
+        with closing(bus.reader(["mentions"], start=since - MARGIN)) as reader:
+            while records := reader.poll(0.0, 5000):
+                beat()
+                for record in records:
+                    if record.value is not None and record.key.startswith(f"{source}:"):
+                        self._take(record.key, record.value)
+        with closing(bus.reader(["decisions"], start=since - MARGIN)) as reader:
+            while records := reader.poll(0.0, 5000):
+                for record in records:
+                    try:
+                        decision = decode(DECISIONS, record.value or b"")
+                    except BadRecord:
+                        continue
+                    if decision.kind is DecisionKind.PURGE:
+                        purged.add(decision.id)
+        self.purged = frozenset(purged)
+
+    def without(self, value: bytes) -> Mention | None:
+        """A kept mention, for the incidents that do not have it yet; they have it from now on."""
+        try:
+            mention = decode(MENTIONS, value)
+        except BadRecord:
+            return None
+        if not isinstance(mention, Mention):
+            return None
+        there = self._posts.setdefault(mention.post_key, set())
+        left = {incident: tracks for incident, tracks in mention.incidents.items() if incident not in there}
+        there |= left.keys()
+        return mention.model_copy(update={"incidents": left}) if left else None
+
+    def _take(self, key: str, value: bytes) -> None:
+        if key.endswith(":tick"):
+            self.ticks.add(value)
+            return
+        try:
+            mention = decode(MENTIONS, value)
+        except BadRecord:
+            return
+        if isinstance(mention, Mention):
+            self._posts.setdefault(mention.post_key, set()).update(mention.incidents)
+
+
+def _with_mark(value: bytes, mark: str) -> bytes:
+    """A tick like no other."""
+    tick = decode(MENTIONS, value)
+    if not isinstance(tick, Tick):
+        return value
+    cursor = json.loads(tick.cursor or "{}")
+    return encode(tick.model_copy(update={"cursor": json.dumps({**cursor, "kept": mark})}))

@@ -1,0 +1,105 @@
+"""From a listener to the bus: a batch and all that goes with it in one transaction; or, while the bus is away, to disk.
+
+With the posts and their tick go the gaps that the source tells of, what it has cost, and what ops must know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from listener.bus.protocol import Bus, Lease, Message
+from listener.clock import Clock
+from listener.crashpoints import point
+from listener.ingest.budget import Purse
+from listener.ingest.capture import Hearing, Pending
+from listener.ingest.gaps import RoomGap, SourceGaps
+from listener.ingest.outage import Away
+from listener.model.records import Gap, Origin
+from listener.runtime.metrics import Metrics
+from listener.runtime.ops_alerts import ops_alert
+
+
+class Outlet:
+    """Of one source, in its listener's thread. `room` is the gap of a full disk, `gaps` are the source's own."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        source: str,
+        name: str,
+        lease: Lease,
+        *,
+        hearing: Hearing,
+        purse: Purse,
+        away: Away,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self.room = RoomGap(bus, source, clock=clock, metrics=metrics)
+        self.away = away
+        self._gaps = SourceGaps(bus, source, metrics)
+        self._bus = bus
+        self._source = source
+        self._name = name
+        self._lease = lease
+        self._hearing = hearing
+        self._purse = purse
+        self._clock = clock
+        self._metrics = metrics
+        self._states: list[Gap] = []
+
+    def recall(self, since: datetime) -> Sequence[Gap]:
+        """The source's own gaps as the ledger has them, older ones left out."""
+        known = self._gaps.restore(since)
+        self.room.beside(self._gaps.open)
+        return known
+
+    def publish(self, pending: Pending) -> None:
+        """To the bus. Raises Fenced, BusFull or BusError; then it can be tried again."""
+        gap = self.room.open
+        end = max(pending.batch.until or gap.start, gap.start) if gap is not None else None
+        point("capture.before_publish")
+        with self._bus.transaction(self._name) as transaction:
+            transaction.hold(self._lease)
+            for message in (*pending.messages, *self._beside(pending)):
+                transaction.publish(message)
+            if end is not None:
+                whole = end if pending.batch.volumes else pending.batch.until
+                for message in self.room.closing(end, pending.mentions, whole):
+                    transaction.publish(message)
+        if end is not None:
+            self.room.close(end)
+        self._took(pending)
+        self._hearing.seen.update(pending.seen)
+        self._metrics.mentions.labels(self._source, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
+
+    def keep(self, pending: Pending) -> None:
+        """To disk. Where there is no room its posts are lost, in a gap, and may be found again."""
+        now = self._clock.now()
+        start, end = pending.since(self._hearing.until, now), pending.batch.until or now
+        if self.away.keep([*pending.messages, *self._beside(pending)], start, end):
+            self._hearing.seen.update(pending.seen)
+        self._took(pending)
+
+    def no_room(self, pending: Pending, why: str) -> None:
+        """The bus has no room for it."""
+        self.room.no_room(pending.since(self._hearing.until, self._clock.now()), why)
+
+    def _took(self, pending: Pending) -> None:
+        if pending.batch.gaps:
+            self._gaps.published(self._states)
+            self.room.beside(self._gaps.open)
+        for cause in pending.batch.reconnects:
+            self._metrics.reconnects.labels(self._source, cause).inc()
+        self._purse.published()
+
+    def _beside(self, pending: Pending) -> list[Message]:
+        """What the source tells of itself: its gaps, and what ops must know."""
+        batch, now = pending.batch, self._clock.now()
+        self._states = self._gaps.states(batch.gaps, batch.fills, pending.mentions)
+        return [
+            *self._gaps.messages(self._states),
+            *self._purse.messages(),
+            *(ops_alert(n.what, self._source, n.since, now, over=n.over, words=n.words) for n in batch.notices),
+        ]

@@ -1,0 +1,93 @@
+"""Where a source goes on: which incidents a tick on the bus was for, and whether they are still the ones.
+
+A tick's cursor says how far the source was read and which incidents it was read for then. One that is open still goes
+on from there; a source that had ended begins anew for an incident that was not yet open. Names and no times: a clock
+that jumps back changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
+from datetime import datetime
+
+from listener.bus.protocol import Bus, TopicPartition
+from listener.bus.scan import said_since
+from listener.model.records import MENTIONS, BadRecord, Mention, Tick, decode
+
+CHUNK = 2_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a cursor on the bus says. `at` is the source's own word; None: it was left, and begins anew."""
+
+    at: str | None
+    played_for: frozenset[str]
+    final: bool
+
+
+def cursor(at: str | None, played_for: Set[str]) -> str | None:
+    """A tick's cursor."""
+    return None if at is None else json.dumps({"for": sorted(played_for), "at": at})
+
+
+def place(tick: Tick) -> Place:
+    """A tick's cursor, read. One that is none of ours counts as none."""
+    try:
+        saved = json.loads(tick.cursor or "null")
+        return Place(str(saved["at"]), frozenset(map(str, saved["for"])), tick.final)
+    except (ValueError, KeyError, TypeError):
+        return Place(None, frozenset(), tick.final)
+
+
+def goes_on(last: Place, wanted: Set[str]) -> bool:
+    """Whether a source that stood there goes on for these incidents, or begins anew."""
+    return bool(last.played_for & wanted) and (not last.final or wanted <= last.played_for)
+
+
+def heard_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Mention | Tick]:
+    """What is on `mentions` of a source, in order. `beat` is called now and then: there may be a week of it."""
+    for found in said_since(bus, "mentions", MENTIONS, source, since, beat):
+        if isinstance(found, Mention | Tick):
+            yield found
+
+
+def last_heard(
+    bus: Bus, source: str, since: datetime, beat: Callable[[], None], met: Callable[[Mention], None]
+) -> Tick | None:
+    """The last tick of it; `met` is told of every mention."""
+    last: Tick | None = None
+    for found in heard_since(bus, source, since, beat):
+        if isinstance(found, Mention):
+            met(found)
+        else:
+            last = found
+    return last
+
+
+def resumed(last: Tick | None, wanted: Set[str]) -> tuple[datetime | None, bool, str | None]:
+    """Up to when a source is heard, whether it ended there, and its own word for where to go on; nothing of it when it
+    begins anew."""
+    if last is None or not goes_on(at := place(last), wanted):
+        return None, False, None
+    return last.until, last.final, at.at
+
+
+def last_tick(bus: Bus, source: str) -> Tick | None:
+    """The newest tick of a source. Ticks go to every partition of `mentions`, so one partition tells."""
+    tp = TopicPartition("mentions", 0)
+    end, begin = bus.end_offset(tp), bus.begin_offset(tp)
+    while end > begin:
+        start = max(begin, end - CHUNK)
+        for record in reversed(bus.read(tp, start, end - start)):
+            if record.key == f"{source}:tick" and record.value is not None and record.offset < end:
+                try:
+                    found = decode(MENTIONS, record.value)
+                except BadRecord:
+                    continue
+                if isinstance(found, Tick):
+                    return found
+        end = start
+    return None

@@ -1,0 +1,49 @@
+"""How a source is, for whoever looks: the metrics, `presence`, and its part of /readyz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from listener.model.records import Gap
+from listener.runtime.health import Part
+from listener.runtime.metrics import Metrics, SourceState
+from listener.runtime.presence import Following
+from listener.sources.contract import Live, Source
+from listener.units import parse_instant
+
+
+class Face:
+    """Of one source."""
+
+    def __init__(self, source: Source, following: Following, metrics: Metrics, part: Part) -> None:
+        self._source = source
+        self._following = following
+        self._metrics = metrics
+        self._part = part
+
+    def show(self, state: SourceState, gap: Gap | None, *, wanted: bool) -> None:
+        """`gap`: why we do not take in what it says; `wanted`: somebody listens for something."""
+        told = dict(self._source.state())
+        if isinstance(self._source, Live):
+            state = self._show_live(told, state, gap)
+        self._metrics.set_source_state(self._source.name, state)
+        told["state"] = state
+        if gap is not None:
+            told["gap"] = gap.cause
+        if self._source.only_exercise and not wanted:
+            told["why"] = "played only under an exercise"
+        self._following.source(self._source.name, told)
+
+    def _show_live(self, told: Mapping[str, Any], state: SourceState, gap: Gap | None) -> SourceState:
+        """What a source of today says of itself: it knows better than we whether it is heard."""
+        name = self._source.name
+        self._metrics.source_queue.labels(name).set(told.get("queue", 0))
+        if told.get("heard"):
+            self._metrics.source_heard.labels(name).set(parse_instant(told["heard"]).timestamp())
+        self._metrics.set_counted(name, told.get("counted"))
+        if state is not SourceState.LISTENING:
+            return state
+        if gap is None:
+            self._part.problem(told.get("problem"))
+        return SourceState(told["state"])

@@ -1,0 +1,193 @@
+"""What `lyttepost doctor` finds: one finding a question, each with an id that stays and what to do about it.
+
+The questions about X are in `listener.sources.x.doctor`, those about whom an alert reaches in
+`alerts.notify.diagnostics`, those about settings, bus, disk and processes here. Nothing is changed by asking, and no
+answer holds a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from listener.bus.integrity import problems
+from listener.bus.protocol import Bus
+from listener.bus.sqlite.reserve import RESERVE_BYTES
+from listener.clock import Clock
+from listener.errors import BusError, ConfigError
+from listener.maintenance.preflight import doubts, mistakes
+from listener.model.topics import TopicSpec, topic_specs
+from listener.permissions import exposed
+from listener.privacy.key_fingerprint import key_problem
+from listener.privacy.pseudonyms import check_key_outside, load_key
+from listener.runtime.control import ROLES, Presences, lacking_of
+from listener.settings.bus_address import embedded_file
+from listener.settings.files import RawSettings
+from listener.settings.schema import Settings
+from listener.units import from_ms
+
+LITTLE_BYTES = 1 << 30
+"""A crisis of a day writes less; what is logged and exported beside it may not."""
+SHOWN = 3
+"""So many damages are told; the rest are counted."""
+SLACK = timedelta(hours=1)
+"""Retention runs each hour, so a record may be so much older than its limit."""
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    """It works, and a person should know."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`id` names the question, `mend` what to do about the answer; nothing, when all is well."""
+
+    id: str
+    level: Level
+    says: str
+    mend: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def well(id_: str, says: str) -> Finding:
+    return Finding(id_, Level.OK, says)
+
+
+def warning(id_: str, says: str, mend: str) -> Finding:
+    return Finding(id_, Level.WARNING, says, mend)
+
+
+def failed(id_: str, says: str, mend: str) -> Finding:
+    return Finding(id_, Level.FAILED, says, mend)
+
+
+def worst(findings: Sequence[Finding]) -> Level:
+    order = list(Level)
+    return max((f.level for f in findings), key=order.index, default=Level.OK)
+
+
+def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> Iterator[Finding]:
+    """The bus and all that lies on it, the disk, the pseudonym key, and who runs."""
+    why = bus.healthy()
+    if why is None:
+        yield well("bus.healthy", f"the bus answers and takes records ({settings.bus.url.split('@')[-1]})")
+    else:
+        yield failed("bus.healthy", why, "make the bus well first: nothing works without it")
+        return
+    yield _integrity(bus)
+    yield _retention(bus, settings, clock)
+    yield _key(settings, folder, bus)
+    running = {role for presence in Presences(bus, clock).refresh() for role in presence.roles}
+    for role in ROLES:
+        lacking = lacking_of(role, running)
+        if not lacking:
+            yield well(f"run.{role}", f"a process with the role {role} runs")
+        for each in lacking:
+            yield warning(
+                f"run.{each}", f"no process with the role {each} runs", f"start `lyttepost run --role {each}`"
+            )
+
+
+def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iterator[Finding]:
+    """What can be known of the settings without asking anybody, and the folder that holds all state."""
+    found = mistakes(raw, settings, folder)
+    for told in found:
+        yield failed("config.settings", told, "correct it, and look again with `lyttepost config check`")
+    unsure = [doubt for doubt in doubts(raw, settings, ()) if not found]
+    for told in unsure:
+        yield warning("config.settings", told, "correct it, unless it is meant so")
+    if not found and not unsure:
+        yield well("config.settings", f"the settings are as they should be, and so is what they name ({raw.file.path})")
+    if os.environ.get("LYTTEPOST_CRASH"):
+        yield warning(
+            "config.crash", "LYTTEPOST_CRASH is set: it kills a process where a test wants it", "unset the variable"
+        )
+    yield _private(folder)
+    yield _disk(settings, folder)
+
+
+def _private(folder: Path) -> Finding:
+    if not folder.is_dir():
+        return well("data.private", "there is no data folder yet; it will be for its owner alone")
+    if found := list(exposed(folder)):
+        return warning("data.private", "; ".join(found), f"let only its owner read it: `chmod -R go= {folder}`")
+    return well("data.private", "only its owner can read the data folder")
+
+
+def _disk(settings: Settings, folder: Path) -> Finding:
+    """Room where the state lies: the embedded log with its reserve, or what is kept while a cluster is away."""
+    scheme, _, rest = settings.bus.url.partition(":")
+    named = embedded_file(rest) if scheme == "embedded" else None
+    place = Path(named).expanduser().parent if named else folder
+    here = next(each for each in (place.absolute(), *place.absolute().parents) if each.is_dir())
+    free = shutil.disk_usage(here).free
+    says = f"{free >> 20} MiB free where {'the bus is' if scheme == 'embedded' else 'posts wait'} ({here})"
+    mend = "make room on the disk, or move the data folder to a larger one"
+    if free < 2 * RESERVE_BYTES:
+        return failed("disk.space", f"{says}: posts are refused when it is full", mend)
+    if scheme != "embedded" and free < settings.bus.kafka.buffer:
+        return warning("disk.space", f"{says}: less than bus.kafka.buffer, {settings.bus.kafka.buffer >> 20} MiB", mend)
+    if free < LITTLE_BYTES:
+        return warning("disk.space", f"{says}: little for a crisis", mend)
+    return well("disk.space", says)
+
+
+def _integrity(bus: Bus) -> Finding:
+    try:
+        found = list(problems(bus))
+    except BusError as error:
+        return failed("bus.integrity", str(error), "make the bus well, and ask again")
+    if found:
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return failed(
+            "bus.integrity",
+            "; ".join(found[:SHOWN]) + more,
+            "stop all processes, keep a copy of the data folder, and restore the newest backup",
+        )
+    return well("bus.integrity", "every record can be read, and the chains of deliveries and decisions are unbroken")
+
+
+def overdue(bus: Bus, specs: Iterable[TopicSpec], now: datetime) -> list[str]:
+    """The topics whose oldest record is older than allowed. Retention runs each hour; so much is no delay."""
+    oldest = {info.name: info.oldest_ms for info in bus.topics()}
+    return [
+        spec.name
+        for spec in specs
+        if spec.keep is not None and (ms := oldest.get(spec.name)) is not None and now - from_ms(ms) > spec.keep + SLACK
+    ]
+
+
+def _retention(bus: Bus, settings: Settings, clock: Clock) -> Finding:
+    late = overdue(bus, topic_specs(settings.bus.partitions, settings.retention.keep()), clock.now())
+    if late:
+        return failed(
+            "retention.kept",
+            f"{', '.join(late)}: older than the settings allow",
+            "run `lyttepost privacy retention`, and see why `lyttepost run` did not",
+        )
+    return well("retention.kept", "nothing is older than the settings allow")
+
+
+def _key(settings: Settings, folder: Path, bus: Bus) -> Finding:
+    path = settings.privacy.key_path
+    try:
+        check_key_outside(path, folder)
+        if (problem := key_problem(path, bus)) is not None:
+            return failed("privacy.key", problem, "restore the key; until then no post is taken in")
+        load_key(path, create=False)
+    except ConfigError as error:
+        if path.exists():
+            return failed("privacy.key", str(error), "mend the key file; without it no post is taken in")
+        return warning("privacy.key", f"{path} does not exist yet", "`lyttepost run` makes it at its first start")
+    return well("privacy.key", "the pseudonym key is there, outside the data folder, and only its owner may read it")

@@ -1,0 +1,149 @@
+"""What can be known of the settings without asking anybody: files, folders, secrets, certificates.
+
+The types in `listener.settings.schema` say what a setting may be; here it is looked whether what it names is there and
+fit. Nothing is written, no network is used, and no answer holds a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from listener.errors import ConfigError
+from listener.model.tracks import too_common
+from listener.privacy.pseudonyms import check_key_outside, load_key
+from listener.settings.bus_address import embedded_file
+from listener.settings.files import Loc, RawSettings
+from listener.settings.hosts import is_loopback
+from listener.settings.schema import Settings
+from listener.sources.recording.reader import LineReader
+from listener.sources.x.access import x_access
+
+_DOTTED = re.compile(r"([a-z_]+(?:\.[a-z_]+)+):? ?")
+
+
+def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
+    """One line each, with file and line or variable and what to write. `data` is the data folder."""
+    checks: list[tuple[Loc, Callable[[], None]]] = [
+        (("bus", "url"), lambda: _bus_file(settings, data)),
+        (("x", "bearer_token"), lambda: _use(x_access(settings))),
+        (("bus", "kafka"), lambda: _kafka(settings)),
+        (("privacy", "key_file"), lambda: _key(settings, data)),
+        (("sources", "recording", "path"), lambda: _recording(settings)),
+    ]
+    found = [told for told in (_tried(raw, loc, check) for loc, check in checks) if told]
+    if why := _no_folder(data):
+        found.append(f"{_data_says(data)}: {why}")
+    return found
+
+
+def doubts(raw: RawSettings, settings: Settings, standing: Collection[str]) -> Iterator[str]:
+    """What may be meant so and most often is not."""
+    parts = urlsplit(settings.x.base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        yield str(raw.error(("x", "base_url"), "sends the token in the clear; write https://"))
+    if settings.bus.url.startswith("embedded:") and (settings.bus.kafka.sasl.username or settings.bus.kafka.tls.on):
+        yield str(raw.error(("bus", "kafka"), "is not used, because bus.url is no kafka:// address"))
+    for track in standing:
+        if why := too_common(track):
+            yield f"{raw.folder / 'tracks.yaml'}: {track!r} {why}; a paid source bills every post that has it"
+
+
+def _tried(raw: RawSettings, loc: Loc, check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except ConfigError as error:
+        found = _DOTTED.match(str(error))
+        if found is None:
+            return str(raw.error(loc, str(error)))
+        named: Loc = tuple(found[1].split("."))
+        plain = str(error)[found.end() :] if found[0].endswith(": ") else str(error)
+        return str(raw.error(named, plain))
+    return None
+
+
+def _use(value: object) -> None:
+    """Only whether it can be had was asked."""
+
+
+def _bus_file(settings: Settings, data: Path) -> None:
+    scheme, _, rest = settings.bus.url.partition(":")
+    if scheme != "embedded" or (named := embedded_file(rest)) is None:
+        return
+    path = Path(named).expanduser()
+    if path.is_dir():
+        raise ConfigError(f"bus.url: {path} is a folder; name a file in it, such as embedded:{path / 'bus.sqlite'}")
+    if why := _no_folder(path.parent):
+        raise ConfigError(f"bus.url: {path.parent}: {why}")
+
+
+def _no_folder(folder: Path) -> str | None:
+    """None where it is a folder that we may write to, or may be made one; else what is wrong."""
+    here = Path(os.path.abspath(folder))
+    while not os.path.lexists(here) and here != here.parent:
+        here = here.parent
+    if not here.is_dir():
+        return f"cannot be a folder, because {here} is none; choose another"
+    if not os.access(here, os.W_OK | os.X_OK):
+        return f"cannot be written to by this user; choose another, or `chown USER {here}`"
+    return None
+
+
+def _data_says(data: Path) -> str:
+    return "LYTTEPOST_DATA" if os.environ.get("LYTTEPOST_DATA") == str(data) else f"data folder {data}"
+
+
+def _kafka(settings: Settings) -> None:
+    kafka = settings.bus.kafka
+    kafka.client()
+    tls = kafka.tls
+    if not tls.on:
+        return
+    context = ssl.create_default_context()
+    if tls.ca_file is not None:
+        try:
+            context.load_verify_locations(tls.ca_file.expanduser())
+        except (ssl.SSLError, OSError):
+            raise ConfigError(f"bus.kafka.tls.ca_file: {tls.ca_file} holds no certificate in PEM") from None
+    if tls.cert_file is not None and tls.key_file is not None:
+        try:
+            context.load_cert_chain(tls.cert_file.expanduser(), tls.key_file.expanduser(), password=_no_password)
+        except (ssl.SSLError, OSError, ValueError):
+            raise ConfigError(
+                f"bus.kafka.tls.cert_file: {tls.cert_file} and {tls.key_file} are not a certificate and its own key, "
+                "both in PEM, the key without a password"
+            ) from None
+
+
+def _no_password() -> str:
+    """Else OpenSSL asks for it on the terminal."""
+    raise ValueError
+
+
+def _key(settings: Settings, data: Path) -> None:
+    path = settings.privacy.key_path
+    check_key_outside(path, data)
+    if path.is_dir():
+        raise ConfigError(f"privacy.key_file: {path} is a folder; name a file in it, such as {path / 'pseudonym.key'}")
+    if os.path.lexists(path):
+        load_key(path, create=False)
+    elif settings.privacy.key_file is not None and (why := _no_folder(path.parent)):
+        raise ConfigError(f"privacy.key_file: {path.parent}: {why}")
+
+
+def _recording(settings: Settings) -> None:
+    path = settings.sources.recording.path
+    if path is None:
+        return
+    reader = LineReader(str(path.expanduser()))
+    try:
+        if not path.expanduser().is_fifo():
+            reader.open()
+    except ConfigError as error:
+        raise ConfigError(f"sources.recording.path: {error}") from None
+    finally:
+        reader.close()

@@ -1,0 +1,495 @@
+"""Every record that lies on the bus, in one place: frozen, strict, each with a schema version `v`.
+
+Instants are aware datetimes in UTC, written as RFC 3339. `at` is event time (when it was said or done);
+when a record was captured is the bus's own time. Fields that are unset are left out of the JSON.
+
+A record of a newer schema is refused with `NewerSchema` and not guessed at; anything else that does not fit
+raises `BadRecord`. Neither message holds a value of the record: values may be a post's text.
+
+`Incident`, `Command` and `Presence` live in `listener.model.incidents`, which a mode switch must import in no time at
+all.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from listener.model.incidents import Command, Incident, Presence
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return at if at.tzinfo is UTC else at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no such instant in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""In Python's own UTC, whatever was written: those with pydantic's take ten times as long to compare."""
+
+
+class Origin(StrEnum):
+    """How a mention came to us."""
+
+    LIVE = "live"
+    GAP_FILL = "gap_fill"
+    LOOKBACK = "lookback"
+
+
+class Kind(StrEnum):
+    """What a mention voices; it may voice several things."""
+
+    VIEWPOINT = "viewpoint"
+    WISH = "wish"
+    QUESTION = "question"
+    RUMOUR = "rumour"
+    EYEWITNESS = "eyewitness"
+    MEDIA = "media"
+    OTHER = "other"
+
+
+class AuthorClass(StrEnum):
+    """Whose account it is, taken before the author becomes a pseudonym."""
+
+    PERSON = "person"
+    MEDIA = "media"
+    PUBLIC_BODY = "public_body"
+    UNKNOWN = "unknown"
+
+
+class Reach(StrEnum):
+    """Followers in bands, so that a number does not lead back to a person."""
+
+    UNKNOWN = "unknown"
+    UNDER_100 = "under_100"
+    UNDER_1K = "under_1k"
+    UNDER_10K = "under_10k"
+    UNDER_100K = "under_100k"
+    LARGE = "100k_or_more"
+
+
+class Severity(StrEnum):
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Event(StrEnum):
+    """What a rule says."""
+
+    FIRED = "fired"
+    RESOLVED = "resolved"
+    SUPPRESSED = "suppressed"
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Recorded(Model):
+    v: Literal[1] = SCHEMA_VERSION
+
+
+class Author(Model):
+    """Who said it, as the platform tells it. Never on the bus: `privacy` makes a pseudonym of it."""
+
+    id: str
+    handle: str | None = None
+    followers: int | None = None
+    author_class: AuthorClass = AuthorClass.UNKNOWN
+
+
+class Quoted(Model):
+    """What another said that a post quotes: it is matched with the post, and never stored with it."""
+
+    text: str
+    hashtags: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
+    place: str | None = None
+
+
+class Post(Recorded):
+    """One thing somebody published on one platform, in one shape whatever the platform. Not yet safe to store.
+
+    `handles` maps the handles that the text names, lower case and without @, to author ids where known. `edits` are the
+    ids it had before it was edited, the first one first.
+    """
+
+    type: Literal["post"] = "post"
+    source: str
+    id: str
+    at: Instant
+    text: str
+    lang: str | None = None
+    author: Author | None = None
+    repost_of: str | None = None
+    reply_to: str | None = None
+    quote_of: str | None = None
+    edits: tuple[str, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    handles: Mapping[str, str] = Field(default_factory=dict)
+    place: str | None = None
+    url: str | None = None
+    quoted: Quoted | None = None
+
+
+class Captured(Recorded):
+    """What a mention and a finding share: a post made safe. Handles, numbers and addresses in `text` are masked."""
+
+    source: str
+    id: str
+    at: Instant
+    captured_at: Instant
+    origin: Origin = Origin.LIVE
+    synthetic: bool = False
+    exercise: bool = False
+    text: str
+    lang: str | None = None
+    author: str | None = None
+    author_class: AuthorClass = AuthorClass.UNKNOWN
+    reach: Reach = Reach.UNKNOWN
+    repost_of: str | None = None
+    reply_to: str | None = None
+    quote_of: str | None = None
+    edits: tuple[str, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    place: str | None = None
+    url: str | None = None
+
+    @property
+    def post_key(self) -> str:
+        return f"{self.source}:{self.id}"
+
+
+def first_key(post: Post | Captured) -> str:
+    """The key of what it was before any edit: the same for all versions of a post."""
+    return f"{post.source}:{post.edits[0] if post.edits else post.id}"
+
+
+class Mention(Captured):
+    """A post that matched a track of an open incident; `incidents` maps each incident to the tracks matched."""
+
+    type: Literal["mention"] = "mention"
+    incidents: Mapping[str, tuple[str, ...]]
+
+
+class Cue(Model):
+    """A kind with the words that led to it."""
+
+    kind: Kind
+    words: tuple[str, ...] = ()
+
+
+class Finding(Captured):
+    """A mention plus what we understood, for one incident. `count` and `fields` serve rules run on other data."""
+
+    type: Literal["finding"] = "finding"
+    incident: str
+    tracks: tuple[str, ...] = ()
+    cues: tuple[Cue, ...] = ()
+    story: str
+    count: int = 1
+    fields: Mapping[str, Any] = Field(default_factory=dict)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        return tuple(cue.kind for cue in self.cues)
+
+    @property
+    def key(self) -> str:
+        return f"{self.incident}:{self.source}:{self.id}"
+
+
+class Tick(Recorded):
+    """This source is heard until `until`. `cursor` says where to go on reading; `final`: nothing more will come.
+
+    `partition` is the mentions partition that a forwarded tick came through.
+    """
+
+    type: Literal["tick"] = "tick"
+    source: str
+    until: Instant
+    cursor: str | None = None
+    final: bool = False
+    partition: int | None = None
+
+
+class Gap(Recorded):
+    """A stretch of time in which we could not hear a source; `end` is unset while it lasts."""
+
+    type: Literal["gap"] = "gap"
+    id: str
+    source: str
+    start: Instant = Field(alias="from")
+    end: Instant | None = Field(default=None, alias="to")
+    cause: str
+    refilled: int = 0
+    refilled_until: Instant | None = None
+    partition: int | None = None
+
+
+class Volume(Recorded):
+    """Posts heard in one minute for one track; several records of a minute add up. No content."""
+
+    type: Literal["volume"] = "volume"
+    source: str
+    track: str
+    minute: Instant
+    count: int
+
+
+class Heard(Recorded):
+    """The minutes of `[start, end)`, in which a source was heard throughout; one that no `Volume` tells of had no post.
+
+    `incidents` maps each incident that was open to the tracks that were listened for; in calm `""` to standing ones.
+    """
+
+    type: Literal["heard"] = "heard"
+    source: str
+    start: Instant = Field(alias="from")
+    end: Instant = Field(alias="to")
+    incidents: Mapping[str, tuple[str, ...]]
+
+
+class Tally(Model):
+    """Posts read for the first time on their day, and US dollars."""
+
+    posts: int = 0
+    usd: float = 0.0
+
+
+class Recent(Model):
+    """Dollars that one minute cost."""
+
+    minute: Instant
+    usd: float
+
+
+class Spending(Recorded):
+    """What a source has cost up to `at`: in the month and the day (UTC) of `at`, and for each incident since it opened.
+
+    `calls` are the month's, by endpoint. `crossed`: caps of the budget that are reached, since when. No ids of posts.
+    """
+
+    type: Literal["spending"] = "spending"
+    source: str
+    at: Instant
+    month: Tally = Tally()
+    day: Tally = Tally()
+    incidents: Mapping[str, Tally] = Field(default_factory=dict)
+    calls: Mapping[str, int] = Field(default_factory=dict)
+    recent: tuple[Recent, ...] = ()
+    crossed: Mapping[str, Instant] = Field(default_factory=dict)
+
+
+class Sample(Model):
+    """A post that an alert rests on: where it is and the digest of its text, never the text."""
+
+    key: str
+    digest: str
+
+
+class Alert(Recorded):
+    """One state of an alert: a rule's word. Numbers, ids and digests only, never a post's text."""
+
+    type: Literal["alert"] = "alert"
+    id: str
+    event: Event
+    at: Instant
+    incident: str
+    incident_name: str
+    exercise: bool = False
+    synthetic: bool = False
+    rule: str
+    rule_type: str
+    severity: Severity = Severity.WARNING
+    to: str = "duty"
+    key: str = ""
+    key_fields: tuple[str, ...] = ()
+    headline: Mapping[str, str] = Field(default_factory=dict)
+    tiltakskort: str | None = None
+    count: int
+    baseline: float | None = None
+    timeframe_seconds: float | None = None
+    reason: str
+    first_seen: Instant
+    authors: int | None = None
+    posts: int = 0
+    reposts: int = 0
+    kinds: Mapping[Kind, int] = Field(default_factory=dict)
+    spark: tuple[int, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    heard_late: bool = False
+    posted_at: Instant | None = None
+    found_at: Instant | None = None
+    gaps: tuple[Gap, ...] = ()
+    command: Mapping[str, str] = Field(default_factory=dict)
+    """Language → what a person may type now, if the alert proposes anything."""
+
+
+class Outcome(StrEnum):
+    """What became of a send."""
+
+    SENT = "sent"
+    TEMPORARY = "temporary_failure"
+    PERMANENT = "permanent_failure"
+
+
+class Chained(Recorded):
+    """A record whose `digest` covers itself and the `digest` before it, so that no word can be changed unseen."""
+
+    prev: str = ""
+    digest: str = ""
+
+
+class Delivery(Chained):
+    """An intent to tell somebody (`outcome` unset), or what became of it. No text.
+
+    `intent` names the step, channel and target; `attempt` counts tries; `may_repeat` says that the same step may
+    have been told before.
+    """
+
+    type: Literal["delivery"] = "delivery"
+    intent: str
+    alert: str
+    at: Instant
+    step: int
+    channel: str
+    target: str
+    attempt: int = 1
+    may_repeat: bool = False
+    exercise: bool = False
+    outcome: Outcome | None = None
+    reason: str | None = None
+
+
+class DecisionKind(StrEnum):
+    ACKNOWLEDGE = "acknowledge"
+    CLOSE = "close"
+    NOTE = "note"
+    PURGE = "purge"
+    ROTATE_KEY = "rotate_key"
+    BUDGET = "budget"
+    """The month's hard cap of the source `id` becomes `usd`."""
+    REDRIVE = "redrive"
+    """Dead letters were put through their stage once more; `id` says which."""
+    RULES_CHANGED = "rules_changed"
+    """Alert rules were edited while they were at work; `id` names what they say now, `why` which of them changed."""
+    HISTORY_GIVEN_UP = "history_given_up"
+    """The bus that was there is lost, and the one with this `id` counts from now on."""
+
+
+class Decision(Chained):
+    """A word of a human about the thing `id`: who, when, why. No post text."""
+
+    type: Literal["decision"] = "decision"
+    kind: DecisionKind
+    id: str
+    at: Instant
+    by: str
+    why: str = ""
+    usd: float | None = None
+
+
+class DeadLetter(Recorded):
+    """A record or line that could not be used: why, how long, its digest and where it stands. Never its content."""
+
+    type: Literal["deadletter"] = "deadletter"
+    at: Instant
+    stage: str
+    reason: str
+    length: int
+    digest: str
+    where: str
+
+
+class BadRecord(ValueError):
+    """Bytes that are no such record; the message names fields, never values."""
+
+    reason = "bad_record"
+
+
+class NewerSchema(BadRecord):
+    """A record of a schema version that this program does not know."""
+
+    reason = "newer_schema"
+
+
+MentionsRecord = Annotated[Mention | Tick | Gap, Field(discriminator="type")]
+FindingsRecord = Annotated[Finding | Tick | Gap, Field(discriminator="type")]
+VolumesRecord = Annotated[Volume | Heard, Field(discriminator="type")]
+
+T = TypeVar("T")
+
+MENTIONS: TypeAdapter[Mention | Tick | Gap] = TypeAdapter(MentionsRecord)
+FINDINGS: TypeAdapter[Finding | Tick | Gap] = TypeAdapter(FindingsRecord)
+ALERTS = TypeAdapter(Alert)
+DELIVERIES = TypeAdapter(Delivery)
+DECISIONS = TypeAdapter(Decision)
+VOLUMES: TypeAdapter[Volume | Heard] = TypeAdapter(VolumesRecord)
+SPENDING = TypeAdapter(Spending)
+GAPS = TypeAdapter(Gap)
+DEADLETTERS = TypeAdapter(DeadLetter)
+
+SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
+    "post": TypeAdapter(Post),
+    "mention": TypeAdapter(Mention),
+    "tick": TypeAdapter(Tick),
+    "gap": GAPS,
+    "finding": TypeAdapter(Finding),
+    "volume": TypeAdapter(Volume),
+    "heard": TypeAdapter(Heard),
+    "spending": SPENDING,
+    "incident": TypeAdapter(Incident),
+    "command": TypeAdapter(Command),
+    "presence": TypeAdapter(Presence),
+    "alert": ALERTS,
+    "delivery": DELIVERIES,
+    "decision": DECISIONS,
+    "deadletter": DEADLETTERS,
+}
+
+
+def encode(record: BaseModel) -> bytes:
+    """One record → one line of JSON, unset fields left out."""
+    return to_json(record, by_alias=True, exclude_none=True)
+
+
+def decode(adapter: TypeAdapter[T], value: bytes) -> T:
+    """Bytes → record. Raises NewerSchema or BadRecord."""
+    try:
+        return adapter.validate_json(value)
+    except ValidationError as error:
+        raise _why(value, error) from None
+
+
+def _why(value: bytes, error: ValidationError) -> BadRecord:
+    try:
+        raw = from_json(value)
+    except ValueError:
+        return BadRecord("not JSON")
+    version = raw.get("v") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return NewerSchema(f"schema version {version}; this program knows up to {SCHEMA_VERSION}")
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return BadRecord("; ".join(f"{'.'.join(map(str, p['loc'])) or 'record'}: {p['type']}" for p in problems[:3]))
+
+
+_BOUNDS = (100, 1_000, 10_000, 100_000)
+_BANDS = (Reach.UNDER_100, Reach.UNDER_1K, Reach.UNDER_10K, Reach.UNDER_100K, Reach.LARGE)
+
+
+def reach_of(followers: int | None) -> Reach:
+    """Follower count → band."""
+    return Reach.UNKNOWN if followers is None else _BANDS[bisect_right(_BOUNDS, followers)]

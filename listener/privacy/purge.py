@@ -1,0 +1,170 @@
+"""Forgetting a post: by its id, from every topic that holds what people wrote, down to the bytes on the disk.
+
+All versions of a post that was edited are one post and go together. Reposts hold its words too and go with it, those
+included that name no post but repeat its words. What stays are ids and digests in alerts, deliveries and decisions: the
+archive, which holds nobody's text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from listener.bus import spool
+from listener.bus.protocol import Bus, Message, TopicPartition
+from listener.bus.sqlite.view import wipe_aside
+from listener.clock import Clock
+from listener.model.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode, first_key
+
+CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
+"""The topics that hold content."""
+OLD_REPOST = re.compile(r"(?:RT @\S+ )+(.*)", re.DOTALL)
+WORKERS = "annotate"
+"""The group that makes findings of mentions."""
+MOST_SECONDS = 10.0
+IDLE_SECONDS = 1.0
+
+
+def forget_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | None = None) -> int:
+    """Purge posts given as `source:id`, or as a bare id of any source. Returns how many records went.
+
+    `folder`: the data folder, whose spools are purged too, and first: they are there when the bus is not.
+    Done twice: a worker may have had a mention in its hands, and put a finding of it on the bus meanwhile.
+    Raises BusError when the bytes could not be overwritten: then it must be run once more.
+    """
+    spooled = 0 if folder is None else spool.forget(folder, lambda at, message: is_about(message, frozenset(ids)))
+    if folder is not None:
+        wipe_aside(folder)
+    wanted = _versions(bus, frozenset(ids))
+    wanted |= _copies(bus, wanted)
+    gone = _forget(bus, wanted)
+    _let_workers_pass(bus, clock)
+    if folder is not None:
+        spooled += spool.forget(folder, lambda at, message: is_about(message, wanted))
+    return spooled + gone + _forget(bus, wanted)
+
+
+def is_held(bus: Bus, id_: str) -> bool:
+    """A post of this very id lies on the bus. The id may be bare, or with its source and incident before it."""
+    with closing(bus.reader(list(CONTENT))) as reader:
+        while records := reader.poll(0.0, 5000):
+            if any(record.value is not None and _is_meant(record.key, frozenset({id_})) for record in records):
+                return True
+    return False
+
+
+def is_about(message: Message, ids: frozenset[str]) -> bool:
+    """It holds what one of these posts said: the post itself, a version or a repost of it."""
+    if message.topic not in CONTENT or message.value is None:
+        return False
+    if _is_meant(message.key, ids) or _holds(CONTENT[message.topic], message.value, ids):
+        return True
+    if b'"edits":["' not in message.value:
+        return False
+    with suppress(BadRecord):
+        found = decode(CONTENT[message.topic], message.value)
+        return not ids.isdisjoint({form for each in found.edits for form in (each, f"{found.source}:{each}")})
+    return False
+
+
+def _forget(bus: Bus, ids: frozenset[str]) -> int:
+    # Also when there are none: a purge that was run before may have left bytes that a reader held on to.
+    return bus.purge(list(_records_of(bus, ids)))
+
+
+def _versions(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
+    """These, and what each of them was before it was edited and became by it."""
+    posts: dict[str, set[str]] = {}
+    reader = bus.reader(["mentions"])
+    while records := reader.poll(0.0, 5000):
+        for record in records:
+            if record.value is None or b'"edits":["' not in record.value:
+                continue
+            with suppress(BadRecord):
+                found = decode(MENTIONS, record.value)
+                if isinstance(found, Mention):
+                    versions = (f"{found.source}:{each}" for each in (found.id, *found.edits))
+                    posts.setdefault(first_key(found), set()).update(versions)
+    reader.close()
+    return ids.union(*(its for its in posts.values() if any(_is_meant(key, ids) for key in its)))
+
+
+def _copies(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
+    """Reposts that name no post, as people write them: `RT @…: ` and its words, or the beginning of them."""
+    texts: list[str] = []
+    copies: list[tuple[str, str]] = []
+    reader = bus.reader(["mentions"])
+    while records := reader.poll(0.0, 5000):
+        for record in records:
+            if record.value is None or not (_is_meant(record.key, ids) or b'"RT @' in record.value):
+                continue
+            try:
+                found = decode(MENTIONS, record.value)
+            except BadRecord:
+                continue
+            if not isinstance(found, Mention):
+                continue
+            body = OLD_REPOST.match(found.text)
+            if _is_meant(record.key, ids):
+                texts.append(found.text)
+            elif body is not None and found.repost_of is None:
+                copies.append((body[1].rstrip(" .…"), found.post_key))
+    reader.close()
+    return frozenset(post for words, post in copies if words and any(text.startswith(words) for text in texts))
+
+
+def _let_workers_pass(bus: Bus, clock: Clock) -> None:
+    """Until all mentions there are now have been annotated, or nobody is at it."""
+    tps = [TopicPartition("mentions", number) for number in range(bus.partitions("mentions"))]
+    ends = {tp: bus.end_offset(tp) for tp in tps}
+    never, started = Event(), clock.monotonic()
+    moved, before = started, None
+    while clock.monotonic() - started < MOST_SECONDS and clock.monotonic() - moved < IDLE_SECONDS:
+        at = {tp: bus.end_offset(tp) - behind for tp, behind in bus.lag(WORKERS).items() if tp in ends}
+        if all(at.get(tp, end) >= end for tp, end in ends.items()):
+            return
+        if at != before:
+            moved, before = clock.monotonic(), at
+        clock.wait(0.05, never)
+
+
+def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition, str]]:
+    seen: set[tuple[TopicPartition, str]] = set()
+    for topic, adapter in CONTENT.items():
+        reader = bus.reader([topic])
+        while records := reader.poll(0.0, 5000):
+            for record in records:
+                if record.value is None or (record.tp, record.key) in seen:
+                    continue
+                if _is_meant(record.key, ids) or _holds(adapter, record.value, ids):
+                    seen.add((record.tp, record.key))
+                    yield record.tp, record.key
+        reader.close()
+
+
+def _is_meant(key: str, ids: frozenset[str]) -> bool:
+    """`source:id` or `incident:source:id`. An id may hold colons; a source and an incident do not."""
+    if key.endswith((":tick", ":gap")):
+        return False
+    parts = key.split(":", 2)
+    ways = {":".join(parts[n:]) for n in range(len(parts))} | {key}
+    return not ids.isdisjoint(ways)
+
+
+def _holds(adapter: TypeAdapter[Any], value: bytes, ids: frozenset[str]) -> bool:
+    """A repost of it."""
+    if b'"repost_of"' not in value:
+        return False
+    try:
+        found = decode(adapter, value)
+    except BadRecord:
+        return False
+    if not isinstance(found, Mention | Finding) or found.repost_of is None:
+        return False
+    return found.repost_of in ids or f"{found.source}:{found.repost_of}" in ids

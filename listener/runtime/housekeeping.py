@@ -1,0 +1,114 @@
+"""Housekeeping: retention each hour, and the gauges that no event moves, each second."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import inf, nan
+from pathlib import Path
+
+from listener.bus.protocol import Bus, TopicPartition
+from listener.clock import Clock
+from listener.errors import BusError
+from listener.model.topics import TopicSpec
+from listener.runtime.health import Part
+from listener.runtime.lag import lags
+from listener.runtime.metrics import Metrics
+
+GAUGES_SECONDS = 1.0
+AGES_SECONDS = 60.0
+RETENTION_SECONDS = 3600.0
+
+
+class Keeping:
+    """`forget` is called after each retention, for views that must let go of what the bus has dropped."""
+
+    name = "keeping"
+
+    def __init__(
+        self,
+        bus: Bus,
+        specs: Sequence[TopicSpec],
+        groups: Sequence[str],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        part: Part,
+        folder: Path,
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._bus = bus
+        self._specs = specs
+        self._groups = groups
+        self._clock = clock
+        self._metrics = metrics
+        self._part = part
+        self._folder = folder
+        self._forget = forget
+        self._shown: set[tuple[str, str]] = set()
+        self._counted: Counter[tuple[str, str]] = Counter()
+        self._due = {self._gauges: 0.0, self._retain: 0.0, self._ages: 0.0}
+
+    def step(self, timeout: float) -> bool:
+        self._part.beat()
+        every = {self._gauges: GAUGES_SECONDS, self._retain: RETENTION_SECONDS, self._ages: AGES_SECONDS}
+        for task, seconds in every.items():
+            if self._clock.monotonic() >= self._due[task]:
+                task()
+                self._due[task] = self._clock.monotonic() + seconds
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def _retain(self) -> None:
+        try:
+            self._bus.retain(self._clock.now())
+        finally:
+            # Of what is kept while the bus is away, too.
+            self._forget()
+
+    def _gauges(self) -> None:
+        problem = self._bus.healthy()
+        full = self._bus.full() if problem else None
+        away = problem is not None and full is None
+        self._metrics.bus_up.set(not away)
+        self._metrics.bus_full.set(full is not None)
+        self._metrics.bus_free.set(shutil.disk_usage(self._folder).free)
+        self._count()
+        try:
+            self._show_lag(away)
+        except BusError as error:
+            problem = problem or str(error)
+        self._part.problem(problem)
+
+    def _show_lag(self, away: bool) -> None:
+        """What cannot be asked for is not known: neither nothing to do nor what it was before."""
+        for group, topic in self._shown if away else ():
+            self._metrics.lag.labels(group, topic).set(nan)
+            self._metrics.lag_seconds.labels(group, topic).set(nan)
+        for lag in () if away else lags(self._bus, self._groups, self._clock.now()):
+            self._shown.add((lag.group, lag.topic))
+            self._metrics.lag.labels(lag.group, lag.topic).set(lag.records)
+            self._metrics.lag_seconds.labels(lag.group, lag.topic).set(lag.seconds)
+
+    def _count(self) -> None:
+        """What the bus has counted since the last time."""
+        counts, metrics = self._bus.counts, self._metrics
+        for of, counted in (("rebalances", counts.rebalances), ("producer_errors", counts.producer_errors)):
+            for name, count in dict(counted).items():
+                getattr(metrics, of).labels(name).inc(count - self._counted[of, name])
+                self._counted[of, name] = count
+        retries = sum(dict(counts.retries).values())
+        metrics.bus_retries.inc(retries - self._counted["retries", ""])
+        self._counted["retries", ""] = retries
+
+    def _ages(self) -> None:
+        for spec in self._specs:
+            # Its first record and no count: a count would read the whole log each minute.
+            parts = [TopicPartition(spec.name, number) for number in range(self._bus.partitions(spec.name))]
+            first = [record.time_ms for tp in parts for record in self._bus.read(tp, 0, 1)]
+            self._metrics.oldest_record.labels(spec.name).set(min(first) / 1000 if first else nan)
+            allowed = inf if spec.keep is None else spec.keep.total_seconds()
+            self._metrics.retention_allowed.labels(spec.name).set(allowed)

@@ -1,0 +1,251 @@
+"""Every metric of the product, in one place. The wiring makes one `Metrics` and hands it out.
+
+Base units only: counts, seconds, bytes, Unix timestamps. Label values are words that a programmer or the
+configuration chose (sources, rules, channels, topics, members of an enum), never something a post or a platform
+said: a label that grows without bound takes Prometheus down with it.
+
+A timestamp or a size that is not known yet is NaN, which no alerting rule takes for an answer; zero would be 1970.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import nan
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+
+from listener.model.records import Kind, Origin, Outcome, Severity
+from listener.units import parse_instant
+
+NAMESPACE = "lyttepost"
+BUCKETS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
+"""Seconds. The client's own stop at 10 s, where an officer's wait begins."""
+
+
+class SourceState(StrEnum):
+    """How a source is, in the words of `presence`, metrics and the board."""
+
+    IDLE = "idle"
+    """Nothing is asked of it now."""
+    COUNTING = "counting"
+    """Calm: counts only, no content."""
+    CONNECTING = "connecting"
+    """Wanted, and not heard yet or again: a gap."""
+    LISTENING = "listening"
+    STANDBY = "standby"
+    """Another process listens; this one waits to take over."""
+    FINISHED = "finished"
+    """A recording that was played to its end."""
+    STOPPED = "stopped"
+    """Not heard for a cause that a person may have to fix; it is tried again all the same."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One metric as ops see it: the name as it is scraped."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+class Metrics:
+    """The metrics, registered with `registry`; every attribute is one. Thread-safe, as the client library is."""
+
+    def __init__(self, registry: CollectorRegistry, version: str) -> None:
+        # The library has only this switch for the whole process; unused, `_created` doubles every series.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry
+        self.specs: list[Spec] = []
+        c, g, h = self._counter, self._gauge, self._histogram
+
+        self.build = Info("build", "What runs here.", namespace=NAMESPACE, registry=registry)
+        self.build.info({"version": version})
+        self.specs.append(Spec(f"{NAMESPACE}_build_info", "info", ("version",), "What runs here."))
+        self.ready = g("ready", "1 while this part can do its job, else 0; `/readyz` tells why.", "part")
+
+        self.clock = g(
+            "clock_timestamp_seconds", "This process's clock at the scrape; Prometheus compares it with its own."
+        )
+
+        self.crisis = g("crisis", "1 while any incident is open, exercises included, else 0.")
+        self.incidents_open = g("incidents_open", "Open incidents, canaries' left out.", "exercise")
+        self.control_epoch = g("control_epoch", "Offset of the last command applied; -1 before the first.")
+
+        self.source_heard = g(
+            "source_last_heard_timestamp_seconds",
+            "When the source last sent a byte, a keep-alive included.",
+            "source",
+        )
+        self.source_counted = g(
+            "source_counted_timestamp_seconds",
+            "Up to when a source's posts are counted in calm; NaN where they are not.",
+            "source",
+        )
+        self.source_state = g("source_state", "1 for the state that the source is in, else 0.", "source", "state")
+        self.posts_heard = c("posts_heard", "Posts that a source offered.", "source")
+        self.posts_matched = c("posts_matched", "Posts that matched a track of an open incident.", "source")
+        self.posts_dropped = c("posts_dropped", "Posts heard and not published, by reason.", "source", "reason")
+        self.mentions = c("mentions_published", "Mentions written to the bus.", "source", "origin")
+        self.masks = c("masks_applied", "Things masked in posts before the bus.", "kind")
+        self.gaps_open = g("gaps_open", "Gaps that last or are not refilled.", "source")
+        self.gap_seconds = c("gap_seconds", "Time in which a source could not be heard.", "source", "cause")
+
+        self.reconnects = c("reconnects", "Connections made anew, by why the last one ended.", "source", "cause")
+        self.source_queue = g("source_queue_posts", "Posts heard that wait to be taken in.", "source")
+
+        self.spool_bytes = g("spool_bytes", "Kept on disk while the bus is away, and not yet on the bus.", "source")
+        self.spool_oldest = g(
+            "spool_oldest_timestamp_seconds", "When the oldest of it was heard; NaN while nothing is kept.", "source"
+        )
+
+        self.spool_limit = g("spool_limit_bytes", "How much may be kept so; what comes beyond is a gap.", "source")
+
+        self.posts_charged = c("posts_charged", "Posts read that are paid for, each once a UTC day.", "source")
+        self.calls = c("source_calls", "Requests to a platform.", "source", "endpoint", "outcome")
+        self.spent = g(
+            "spent_dollars",
+            "What a source has cost in US dollars: `day` and `month` (UTC), and each `incident` since it opened.",
+            "source",
+            "scope",
+            "incident",
+        )
+        self.spending_rate = g(
+            "spending_dollars_per_hour", "What a source costs an hour, by its last ten minutes.", "source"
+        )
+        self.budget = g(
+            "budget_dollars", "What a month may cost: `soft` warns, `hard` pages, `ceiling` stops.", "source", "cap"
+        )
+
+        self.deadletters = c("deadletters", "Records and lines that could not be used.", "stage", "reason")
+        self.stage_records = c("stage_records", "Records that a stage has taken in and committed.", "stage")
+        self.stage_batches = c("stage_batches", "Batches that a stage has committed.", "stage")
+        self.findings = c("findings", "Findings by kind; one of several kinds counts for each.", "kind")
+        self.pipeline_delay = h("pipeline_delay_seconds", "From a live post's capture to its finding on the bus.")
+
+        self.rules_watermark = g(
+            "rules_watermark_timestamp_seconds", "Event time up to which the rules have judged; NaN at first."
+        )
+        self.rules_unheard = g(
+            "rules_unheard",
+            "1 while every source of an incident is in a gap, so that no window closes, else 0.",
+        )
+        self.rule_failures = c("rule_failures", "Times that a rule raised or was slow; it is tried again.", "rule")
+        self.rules_reloaded = g(
+            "rules_last_reload_successful",
+            "1 while the rules' files are what is at work, 0 while they are refused and the old rules hold.",
+        )
+        self.alerts = c("alerts", "Verdicts of the rules.", "rule", "event", "severity")
+        self.suppressed = c("alerts_suppressed", "Verdicts that were not passed on, by reason.", "reason")
+        self.alerts_open = g(
+            "alerts_open", "Alerts that nobody has acknowledged, passed ones included.", "severity", "exercise"
+        )
+        self.alerts_undelivered = g(
+            "alerts_undelivered", "Open alerts that have reached nobody of their own route; a fallback does not count."
+        )
+        self.oldest_open = g(
+            "alerts_oldest_open_timestamp_seconds",
+            "When the oldest alert fired that nobody has acknowledged; NaN while there is none.",
+            "severity",
+            "exercise",
+        )
+        self.deliveries = c("deliveries", "Attempts to tell somebody, by outcome.", "channel", "outcome")
+        self.channel_failures = g(
+            "channel_consecutive_failures", "Attempts in a row that failed on a channel; 0 after a success.", "channel"
+        )
+        self.dispatch_latency = h(
+            "dispatch_latency_seconds", "From an alert on the bus to its first delivery to somebody of its own route."
+        )
+
+        self.lag = g("consumer_lag_records", "Records that a group has not committed yet.", "group", "topic")
+        self.lag_seconds = g(
+            "consumer_lag_seconds",
+            "How long the oldest record that a group has not committed has been on the bus; 0 with none.",
+            "group",
+            "topic",
+        )
+        self.rebalances = c("bus_rebalances", "Assignments of partitions to a group's members here.", "group")
+        self.producer_errors = c("bus_producer_errors", "Writes to the bus that failed, by the error's name.", "reason")
+        self.bus_retries = c("bus_retries", "Writes to the bus that were tried again.")
+        self.bus_up = g("bus_up", "1 while the bus answers, else 0; `/readyz` tells why.")
+        self.bus_free = g("bus_free_bytes", "Room left where the bus writes; NaN where it cannot be known.")
+        self.bus_full = g("bus_full", "1 while posts are refused for want of room, else 0.")
+        self.oldest_record = g(
+            "retention_oldest_record_timestamp_seconds",
+            "When the topic's oldest record was written; NaN while it is empty.",
+            "topic",
+        )
+        self.retention_allowed = g(
+            "retention_allowed_seconds", "How old a record of the topic may get; +Inf is for ever.", "topic"
+        )
+        self._at_rest()
+
+    def _at_rest(self) -> None:
+        """Series whose labels are known are there from the start: a rate needs a zero to rise from."""
+        self.control_epoch.set(-1)
+        self.rules_watermark.set(nan)
+        self.rules_reloaded.set(nan)
+        self.bus_free.set(nan)
+        for exercise in ("true", "false"):
+            self.incidents_open.labels(exercise)
+            for severity in Severity:
+                self.alerts_open.labels(severity, exercise)
+                self.oldest_open.labels(severity, exercise).set(nan)
+        for kind in Kind:
+            self.findings.labels(kind)
+
+    def add_source(self, source: str) -> None:
+        """Show a source before it has said anything."""
+        self.posts_heard.labels(source)
+        self.posts_matched.labels(source)
+        self.gaps_open.labels(source)
+        self.spool_bytes.labels(source)
+        self.spool_oldest.labels(source).set(nan)
+        self.spool_limit.labels(source).set(nan)
+        for origin in Origin:
+            self.mentions.labels(source, origin)
+        self.source_heard.labels(source).set(nan)
+        self.source_counted.labels(source).set(nan)
+        self.set_source_state(source, SourceState.IDLE)
+
+    def add_rule(self, rule: str) -> None:
+        """Show a rule before it has failed."""
+        self.rule_failures.labels(rule)
+
+    def add_channel(self, channel: str) -> None:
+        """Show a channel before it has been used."""
+        self.channel_failures.labels(channel)
+        for outcome in Outcome:
+            self.deliveries.labels(channel, outcome)
+
+    def set_counted(self, source: str, until: str | None) -> None:
+        """`until`: an instant as presence has it; None where another process counts, or nobody."""
+        self.source_counted.labels(source).set(nan if until is None else parse_instant(until).timestamp())
+
+    def set_source_state(self, source: str, state: SourceState) -> None:
+        """One state is 1, all others are 0."""
+        for each in SourceState:
+            self.source_state.labels(source, each).set(each is state)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        self.specs.append(Spec(f"{NAMESPACE}_{name}_total", "counter", labels, meaning))
+        return Counter(name, meaning, labels, namespace=NAMESPACE, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        self.specs.append(Spec(f"{NAMESPACE}_{name}", "gauge", labels, meaning))
+        return Gauge(name, meaning, labels, namespace=NAMESPACE, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
+        self.specs.append(Spec(f"{NAMESPACE}_{name}", "histogram", labels, meaning))
+        return Histogram(name, meaning, labels, namespace=NAMESPACE, registry=self.registry, buckets=BUCKETS)
+
+
+def table(metrics: Metrics) -> str:
+    """The README's table: Markdown, one row a metric, in the order of this file."""
+    rows = [("Metric", "Type", "Labels", "Meaning"), ("---", "---", "---", "---")]
+    for spec in metrics.specs:
+        labels = ", ".join(f"`{label}`" for label in spec.labels)
+        rows.append((f"`{spec.name}`", spec.type, labels, spec.meaning))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

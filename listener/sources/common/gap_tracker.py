@@ -1,0 +1,120 @@
+"""The gaps of one stream: which lasts, which are to be filled, and how far they are. Knows no socket and no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from listener.ingest.gaps import Cause, closed, is_whole, open_gap
+from listener.model.records import Gap
+
+BEFORE: Final = timedelta(seconds=30)
+AFTER: Final = timedelta(seconds=5)
+"""Beyond a gap's ends that search looks: X delivers a post up to seconds after it was written, and in no order."""
+
+
+class GapBook:
+    """At most one gap lasts; others are over and wait to be filled. `changed` collects what is to be told."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self.because: Cause | None = None
+        """Why nothing is heard, whatever else goes wrong meanwhile."""
+        self.lasting: Gap | None = None
+        self._over: dict[str, Gap] = {}
+        self._whole: dict[str, Gap] = {}
+        self._changed: dict[str, Gap] = {}
+
+    def recall(self, gaps: Iterable[Gap]) -> None:
+        """What the ledger holds from before."""
+        for gap in sorted(gaps, key=lambda gap: gap.start):
+            if is_whole(gap):
+                self._whole[gap.id] = gap
+            elif gap.end is not None:
+                self._over[gap.id] = gap
+            elif self.lasting is None:
+                self.lasting = gap
+            else:
+                # Two that last cannot be: the younger lies within the older.
+                self._over[gap.id] = self._tell(_end(gap, gap.start))
+
+    @property
+    def unfilled(self) -> tuple[Gap, ...]:
+        return tuple(self._over.values())
+
+    def begin(self, start: datetime, cause: Cause) -> Gap:
+        """From then on nothing is heard. While one lasts it is the same gap; it began with the earlier of the two."""
+        if self.lasting is not None and start < self.lasting.start:
+            self.lasting = self._tell(self.lasting.model_copy(update={"start": start}))
+        elif self.lasting is None:
+            self.lasting = self._tell(open_gap(self._source, start, self.because or cause))
+        return self.lasting
+
+    def end(self, at: datetime) -> Gap | None:
+        """It is heard again since `at`. The gap that is over now, to be filled."""
+        if self.lasting is None:
+            return None
+        gap = self._over[self.lasting.id] = self._tell(_end(self.lasting, at))
+        self.lasting = None
+        return gap
+
+    def between(self, start: datetime, end: datetime, cause: Cause) -> Gap | None:
+        """A gap that is over already; None when it lies within the one that lasts. One of that cause that was not yet
+        filled and ends just there grows."""
+        if self.lasting is not None:
+            end = min(end, self.lasting.start)
+            if start >= end:
+                return None
+        for gap in self._over.values():
+            if gap.cause == cause and gap.refilled_until is None and gap.end is not None and start <= gap.end + AFTER:
+                if end > gap.end:
+                    self._over[gap.id] = self._tell(_end(gap, end))
+                return self._over[gap.id]
+        gap = self._tell(_end(open_gap(self._source, start, cause), end))
+        self._over[gap.id] = gap
+        return gap
+
+    def filled(self, gap_id: str, until: datetime | None, *, done: bool) -> Gap | None:
+        """Search has found all of it up to `until`. None when it is no gap of ours any more."""
+        gap = self._over.get(gap_id)
+        if gap is None or gap.end is None:
+            return None
+        if until is not None:
+            gap = gap.model_copy(update={"refilled_until": min(max(until, gap.start), gap.end)})
+        # Told even where it is no further: what was found is counted with it.
+        self._over[gap_id] = self._tell(gap)
+        if done:
+            del self._over[gap_id]
+            if is_whole(gap):
+                self._whole[gap_id] = gap
+        return gap
+
+    def whole(self, gap_id: str) -> Gap | None:
+        """One that is filled and may be searched once more."""
+        return self._whole.get(gap_id)
+
+    def topped_up(self, gap_id: str, *, done: bool) -> None:
+        """More was found of one that is filled, which is counted with it."""
+        if (gap := self._whole.get(gap_id)) is not None:
+            self._tell(gap)
+            if done:
+                del self._whole[gap_id]
+
+    def forget(self, gap_id: str) -> None:
+        """Nobody will fill it: if it is not whole, it stays open in the ledger."""
+        self._over.pop(gap_id, None)
+        self._whole.pop(gap_id, None)
+
+    def take(self) -> tuple[Gap, ...]:
+        """What has changed since the last call."""
+        out, self._changed = tuple(self._changed.values()), {}
+        return out
+
+    def _tell(self, gap: Gap) -> Gap:
+        self._changed[gap.id] = gap
+        return gap
+
+
+def _end(gap: Gap, at: datetime) -> Gap:
+    return closed(gap, max(at, gap.start), refilled=gap.refilled, refilled_until=gap.refilled_until)

@@ -1,0 +1,214 @@
+"""What the lines of a recording hold, judged in order: posts, ids seen twice, and what will not do, with the reason.
+
+A line is an answer of X's stream or search (`{"data": …, "includes": …}`), or a plain post. A plain post has `id`,
+`created_at` (RFC 3339) and `text`, and may have `author_id`, `username` and `followers` (or all of them in `author`),
+`lang`, `place`, `hashtags`, `links`, `repost_of`, `reply_to`, `quote_of`, `edits` and `url`. One that bears fields of
+X's own post object is read as such, with the users and posts that `twarc2 flatten` put inside. Ids may be numbers.
+Whatever else there is is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from listener.errors import ConfigError
+from listener.ingest.matcher import hashtags_in
+from listener.model.records import Author, Post
+from listener.sources.contract import BadLine, Reason
+from listener.sources.recording.reader import Broken, LineReader, read_json
+from listener.sources.recording.seen_ids import SeenIds
+from listener.sources.x import payload as x
+
+PATIENCE = 20
+"""Lines that are no JSON objects, at a file's beginning, after which it is no recording."""
+LONE = timedelta(days=5 * 365)
+"""A post further ahead of the others is believed only when the next post is there too."""
+
+_OF_X = frozenset({"entities", "referenced_tweets", "edit_history_tweet_ids", "note_tweet"})
+_OF_A_POST = frozenset({"id", "created_at", "text"})
+
+
+@dataclass(slots=True)
+class Offered:
+    """What one line held. `at` is the latest time of its posts."""
+
+    number: int
+    line: bytes | Broken
+    posts: tuple[Post, ...] = ()
+    bad: tuple[BadLine, ...] = ()
+    duplicates: int = 0
+    at: datetime | None = None
+
+
+def offered(reader: LineReader, source: str) -> Iterator[Offered | None]:
+    """The lines of a recording, blank ones left out; None where there is nothing to read yet.
+
+    Raises ConfigError when the file is no recording at all.
+    """
+    return _without_lone_dates(_parsed(reader, source), reader.path)
+
+
+def plain_post(raw: Any, source: str) -> Post:
+    """One plain post. Raises x_payload.Unusable."""
+    if not isinstance(raw, dict):
+        raise x.Unusable(Reason.WRONG_TYPE, "line")
+    if _OF_A_POST.isdisjoint(raw) or ("text" not in raw and "action" in raw):
+        raise x.Unusable(Reason.NOT_A_POST)
+    if not _OF_X.isdisjoint(raw):
+        said = raw.get("author")
+        user = said if isinstance(said, dict) else {"username": said or raw.get("username")}
+        return x.parse_post({**raw, "author": user}, x.Includes(None), source)
+    post_id, text = x.text_of(raw, "id"), x.unescape(x.text_of(raw, "text"))
+    return x.build(
+        source=source,
+        id=post_id,
+        at=x.time_of(raw),
+        text=text,
+        lang=x.as_text(raw.get("lang")),
+        author=_author(raw),
+        repost_of=x.as_id(raw.get("repost_of")),
+        reply_to=x.as_id(raw.get("reply_to")),
+        quote_of=x.as_id(raw.get("quote_of")),
+        edits=x.ids(raw.get("edits")),
+        hashtags=x.texts(raw.get("hashtags")) or hashtags_in(text)[: x.MOST_NAMED],
+        links=x.texts(raw.get("links")),
+        place=x.as_text(raw.get("place")),
+        url=x.as_text(raw.get("url")),
+    )
+
+
+def _author(raw: dict[str, Any]) -> Author | None:
+    said = raw.get("author")
+    user: dict[str, Any] = said if isinstance(said, dict) else {}
+    name = said if isinstance(said, str) else user.get("username") or user.get("handle")
+    handle = x.as_text(name or raw.get("username") or raw.get("handle"))
+    # Without an id the handle serves, written as privacy writes one: so author and mentions get the same pseudonym.
+    author_id = (
+        x.as_id(raw.get("author_id")) or x.as_id(user.get("id")) or (f"@{handle.casefold()}" if handle else None)
+    )
+    if author_id is None:
+        return None
+    metrics = user.get("public_metrics") or {"followers_count": user.get("followers", raw.get("followers"))}
+    return x.make_author(author_id, user | {"username": handle, "public_metrics": metrics})
+
+
+def _parsed(reader: LineReader, source: str) -> Iterator[Offered | None]:
+    seen = SeenIds()
+    strange, first = 0, b""
+    for line in reader.lines():
+        if line is None:
+            yield None
+            continue
+        number, content = line
+        if isinstance(content, bytes):
+            content = content.strip()
+            if not content:
+                continue
+            if strange >= 0:
+                strange, first = (-1, b"") if content.startswith(b"{") else (strange + 1, first or content[:64])
+                if strange >= PATIENCE or first == b"[":
+                    raise _no_recording(reader.path, number, first)
+        yield _judge(number, content, reader, source, seen)
+    if strange > 0:
+        raise _no_recording(reader.path, 1, first)
+
+
+def _judge(number: int, content: bytes | Broken, reader: LineReader, source: str, seen: SeenIds) -> Offered:
+    if isinstance(content, Broken):
+        broken = BadLine(content.reason, f"{reader.path}:{number}", content.length, content.digest)
+        return Offered(number, content, bad=(broken,))
+    posts: list[Post] = []
+    bad: list[BadLine] = []
+    bad_of: dict[Reason, BadLine] = {}
+    duplicates = 0
+    for item in _items(content, source, reader):
+        if isinstance(item, Reason):
+            if item not in bad_of:
+                bad_of[item] = _bad(item, reader.path, number, content)
+            bad.append(bad_of[item])
+        elif seen.add(item.id):
+            posts.append(item)
+        else:
+            duplicates += 1
+    at = max((post.at for post in posts), default=None)
+    return Offered(number, content, tuple(posts), tuple(bad), duplicates, at)
+
+
+def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | Reason]:
+    try:
+        raw = read_json(content)
+    except ValueError:
+        return (Reason.TRUNCATED_LINE if reader.unended else Reason.BAD_JSON,)
+    try:
+        if isinstance(raw, dict) and ("data" in raw or "meta" in raw):
+            return [i.reason if isinstance(i, x.Unusable) else i for i in x.parse_answer(raw, source)]
+        return (plain_post(raw, source),)
+    except x.Unusable as refused:
+        return (refused.reason,)
+
+
+def _bad(reason: Reason, path: str, number: int, content: bytes) -> BadLine:
+    return BadLine(reason, f"{path}:{number}", len(content), hashlib.sha256(content).hexdigest())
+
+
+def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[Offered | None]:
+    """Hold a post that is far ahead of all before it until the next one tells whether the time has come.
+
+    One wrong date would otherwise carry the watermark past every window that is open.
+    """
+    until: datetime | None = None
+    held: list[Offered] = []
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        if held:
+            suspect, told = held[0].at, sum(each.at is not None for each in held[1:])
+            far = line.at is not None and suspect is not None and line.at < suspect - LONE
+            # Of the first two posts either may be wrong: a third one tells.
+            if len(held) < PATIENCE and (line.at is None or (far and until is None and not told)):
+                held.append(line)
+                continue
+            if far:
+                _refuse(held[0], path)
+            else:
+                until = suspect
+            yield from held
+            held = []
+        if line.at is not None and len(line.posts) == 1 and (until is None or line.at > until + LONE):
+            held = [line]
+            continue
+        if line.at is not None:
+            until = line.at if until is None else max(until, line.at)
+        yield line
+    if held and until is not None:
+        _refuse(held[0], path)
+    yield from held
+
+
+def _refuse(line: Offered, path: str) -> None:
+    if isinstance(line.line, bytes):
+        line.bad = (*line.bad, _bad(Reason.LONE_DATE, path, line.number, line.line))
+        line.posts, line.at = (), None
+
+
+_KNOWN: dict[bytes, str] = {
+    b"[": "it is one JSON list; write one object a line: `jq -c '.[]' FILE`",
+    b"\x28\xb5\x2f\xfd": "it is compressed with zstd; unpack it first: `zstd -d FILE`",
+    b"BZh": "it is compressed with bzip2; unpack it first: `bunzip2 FILE`",
+    b"\xfd7zXZ": "it is compressed with xz; unpack it first: `unxz FILE`",
+    b"PK\x03\x04": "it is a zip archive; unpack it first: `unzip FILE`",
+    b"\xff\xfe": "it is text in UTF-16; turn it into UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`",
+    b"\xfe\xff": "it is text in UTF-16; turn it into UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`",
+}
+
+
+def _no_recording(path: str, number: int, first: bytes) -> ConfigError:
+    why = next((why for start, why in _KNOWN.items() if first.startswith(start)), None)
+    if why is None:
+        why = "it is binary" if b"\0" in first else "its lines are no JSON objects"
+    return ConfigError(f"{path}:{number}: is no recording: {why}. A recording has one post a line, as JSON")

@@ -1,0 +1,60 @@
+"""The toll booth on the road to X: every request passes it, is counted by endpoint, and is held when money is out.
+
+It stands where requests leave us and not at the callers, so that no call of tomorrow goes by uncounted, and so that
+the ceiling of the budget holds whatever some thread still has in mind.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from listener.sources.contract import Call
+
+RULES: Final = "rules"
+STREAM: Final = "stream"
+SEARCH: Final = "search"
+COUNTS: Final = "counts"
+CONNECTIONS: Final = "connections"
+OTHER: Final = "other"
+ENDPOINTS: Final = (RULES, STREAM, SEARCH, COUNTS, CONNECTIONS, OTHER)
+
+_BY_PATH: Final = (
+    ("/2/tweets/search/stream/rules", RULES),
+    ("/2/tweets/search/stream", STREAM),
+    ("/2/tweets/search/", SEARCH),
+    ("/2/tweets/counts/", COUNTS),
+    ("/2/connections", CONNECTIONS),
+)
+_COSTLY: Final = frozenset({STREAM, SEARCH, COUNTS})
+"""What costs by itself or by what it brings."""
+
+
+class Tolls:
+    """For all threads. `shut`: nothing that costs may pass."""
+
+    def __init__(self) -> None:
+        self.shut = False
+        self._lock = threading.Lock()
+        self._made: Counter[Call] = Counter()
+
+    def may_pass(self, path: str) -> bool:
+        return not (self.shut and endpoint_of(path) in _COSTLY)
+
+    def passed(self, path: str, *, answered: bool) -> None:
+        """A request was made. X bills those that it answers with success."""
+        with self._lock:
+            self._made[Call(endpoint_of(path), answered)] += 1
+
+    def take(self) -> Mapping[Call, int]:
+        """The calls made since the last time."""
+        with self._lock:
+            made, self._made = self._made, Counter()
+        return made
+
+
+def endpoint_of(path: str) -> str:
+    """X's path → one of `ENDPOINTS`; before it may stand the path of a base address."""
+    return next((endpoint for part, endpoint in _BY_PATH if part in path), OTHER)

@@ -1,0 +1,321 @@
+"""The road to X: tweepy's clients, led to the base address of the settings, with an end to every call.
+
+tweepy writes `https://api.twitter.com` into each request. An adapter mounted for that host moves the request to where
+the settings say, keeps its path, and gives it a timeout, which tweepy does not. What X answers comes back as its JSON
+or as one `XError`, whose `trouble` says what to do about it. No message of ours repeats what X wrote about a post.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+import tweepy
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from listener.sources.recording.reader import read_json
+from listener.sources.x.access import Access, Key
+from listener.sources.x.call_meter import Tolls
+from listener.sources.x.filter_rules import Rule, RuleAtX
+from listener.sources.x.requested_fields import Asked, reason_of
+
+# At DEBUG tweepy writes the bearer token and whole answers to the log.
+logging.getLogger("tweepy").setLevel(logging.WARNING)
+logging.getLogger("tweepy").addHandler(logging.NullHandler())
+
+log = logging.getLogger(__name__)
+
+HOSTS: Final = ("https://api.twitter.com", "https://api.x.com")
+RULES: Final = "/2/tweets/search/stream/rules"
+COUNTS: Final = "/2/tweets/counts/recent"
+CONNECTIONS: Final = "/2/connections/all"
+CONNECT_SECONDS: Final = 5.0
+REST_SECONDS: Final = 15.0
+"""A call that has no whole answer by then has failed, however busily its server drips."""
+PAGE: Final = 100
+
+
+class Trouble(StrEnum):
+    """Why X did not do what was asked, by what follows from it."""
+
+    NETWORK = "network"
+    """No connection, a reset, no answer in time."""
+    SERVER = "server"
+    RATE_LIMITED = "rate_limited"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    NO_RULES = "no_rules"
+    CAPPED = "capped"
+    """The month's posts are used up."""
+    OVER_BUDGET = "over_budget"
+    """We have spent what we may, and have not asked."""
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
+    """The request itself will not do; the same again will hardly do either."""
+
+
+DENIED: Final = frozenset({Trouble.UNAUTHORIZED, Trouble.FORBIDDEN})
+"""X does not let us in. Mostly a person must act, but X also says so once and lets us in a moment later: asked again,
+with growing pauses, like everything else."""
+
+
+_BY_STATUS: Final = {
+    401: Trouble.UNAUTHORIZED,
+    403: Trouble.FORBIDDEN,
+    420: Trouble.RATE_LIMITED,
+    429: Trouble.RATE_LIMITED,
+}
+
+
+class XError(Exception):
+    """`reset` is when X says to come back, in Unix seconds; `body` the JSON of its answer, if there was any; `why` its
+    own title and the parameters that it blames."""
+
+    def __init__(self, trouble: Trouble, status: int | None = None, reset: float | None = None, body: Any = None):
+        self.why = reason_of(body)
+        told = f": {self.why}" if self.why else ""
+        super().__init__(f"{trouble}" + (f" (HTTP {status}){told}" if status else ""))
+        self.trouble = trouble
+        self.status = status
+        self.reset = reset
+        self.body = body
+
+
+@dataclass(frozen=True)
+class Look:
+    """An answer with its headers, for whoever examines X rather than uses it."""
+
+    answer: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    """One page of search: the whole answer, and where the next one begins."""
+
+    answer: Mapping[str, Any]
+    next_token: str | None
+
+
+class Road(HTTPAdapter):
+    """Leads requests for X's hosts to `base_url`, past the toll booth, and gives those a timeout that have none."""
+
+    def __init__(self, base_url: str, seconds: float, tolls: Tolls) -> None:
+        self._base = urlsplit(base_url.rstrip("/"))
+        self._seconds = seconds
+        self._tolls = tolls
+        super().__init__()
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        url = urlsplit(str(request.url))
+        if (url.scheme, url.netloc) != (self._base.scheme, self._base.netloc):
+            request.url = urlunsplit((*self._base[:2], self._base.path + url.path, url.query, ""))
+            # What the environment says of proxies was looked up for the address that tweepy wrote.
+            proxies = get_environ_proxies(request.url)
+        timeout = timeout or (CONNECT_SECONDS, self._seconds)
+        if not self._tolls.may_pass(url.path):
+            raise XError(Trouble.OVER_BUDGET)
+        answered = False
+        try:
+            response = super().send(request, stream, timeout, verify, cert, dict(proxies or {}))
+            answered = response.ok
+        finally:
+            self._tolls.passed(url.path, answered=answered)
+        return response
+
+
+def lead(
+    session: requests.Session, base_url: str, seconds: float = REST_SECONDS, tolls: Tolls | None = None
+) -> requests.Session:
+    """A session of tweepy's, led to `base_url`."""
+    road = Road(base_url, seconds, tolls or Tolls())
+    for host in HOSTS:
+        session.mount(host, road)
+    return session
+
+
+class Api:
+    """X's endpoints of one request each. Every call ends within `seconds`, with JSON or XError; safe for threads."""
+
+    def __init__(self, access: Access, seconds: float = REST_SECONDS) -> None:
+        self._access = access
+        self._seconds = seconds
+        self.key = Key(access)
+        self.asked = Asked()
+        self.tolls = Tolls()
+
+    def rules(self) -> list[RuleAtX]:
+        """All rules at X, foreign ones too."""
+        found: list[RuleAtX] = []
+        token: str | None = None
+        while True:
+            params: dict[str, str] = {"pagination_token": token} if token else {}
+            answer = self._call(partial(_get_rules, params=params))
+            found += [
+                RuleAtX(str(raw["id"]), str(raw["value"]), raw.get("tag"))
+                for raw in answer.get("data") or ()
+                if isinstance(raw, dict) and "id" in raw and "value" in raw
+            ]
+            token = (answer.get("meta") or {}).get("next_token")
+            if not token:
+                return found
+
+    def add_rules(self, rules: Sequence[Rule], *, dry_run: bool = False) -> Mapping[str, Any]:
+        """X's answer, in which `errors` name the rules that it refuses; when it refuses them all, too."""
+        ask = [tweepy.StreamRule(value=rule.value, tag=rule.tag) for rule in rules]
+        more = {"dry_run": "true"} if dry_run else {}
+        try:
+            return self._call(lambda c: c.add_rules(ask, **more))
+        except XError as error:
+            if error.trouble is Trouble.REFUSED and isinstance(error.body, dict) and error.body.get("errors"):
+                return error.body
+            raise
+
+    def delete_rules(self, rules: Sequence[RuleAtX]) -> Mapping[str, Any]:
+        return self._call(lambda c: c.delete_rules([rule.id for rule in rules]))
+
+    def search(self, query: str, start: datetime, end: datetime, token: str | None = None) -> SearchPage:
+        """A page of at most 100 posts of [start, end), newest first."""
+        if end.microsecond:
+            # tweepy cuts instants to whole seconds; what was said in the last one must not be cut off.
+            end = end.replace(microsecond=0) + timedelta(seconds=1)
+        while True:
+            ask = partial(
+                tweepy.Client.search_recent_tweets, query=query, start_time=start, end_time=end, max_results=PAGE,
+                next_token=token, **self.asked.now(),
+            )  # fmt: skip
+            try:
+                answer = self._call(ask, tweepy.Client)
+            except XError as error:
+                if not self.refuses_field(error):
+                    raise
+                continue
+            self.asked.answered = True
+            return SearchPage(answer, (answer.get("meta") or {}).get("next_token"))
+
+    def refuses_field(self, error: XError) -> bool:
+        """X refuses a field that we can do without: it is asked for no more, and the same call may be made again."""
+        if error.status not in (400, 403):
+            return False
+        dropped = self.asked.drop(error.body)
+        if dropped:
+            log.warning("x: %s: no longer asked for: %s", error, ", ".join(dropped))
+        return bool(dropped)
+
+    def counts(self, query: str, start: datetime, end: datetime, token: str | None = None) -> SearchPage:
+        """A page of how many posts each minute of [start, end) had, and nothing of what they say."""
+        span = {"start_time": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end_time": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+        params = {"query": query, "granularity": "minute", **span, **({"next_token": token} if token else {})}
+        answer = self._call(partial(_get_counts, params=params), tweepy.Client)
+        return SearchPage(answer, (answer.get("meta") or {}).get("next_token"))
+
+    def drop_connections(self) -> None:
+        """Clear all stream connections of our application, those that only X still knows among them."""
+        self._call(lambda c: c.request("DELETE", CONNECTIONS))
+
+    def look(self, path: str) -> Look:
+        """GET a path of X's that answers for nothing and changes nothing."""
+        response = self._answer(lambda c: c.request("GET", path), tweepy.StreamingClient)
+        return Look(_json(response), response.headers)
+
+    def _call(self, call: Callable[[Any], requests.Response], make: Any = tweepy.StreamingClient) -> dict[str, Any]:
+        return _json(self._answer(call, make))
+
+    def _answer(self, call: Callable[[Any], requests.Response], make: Any) -> requests.Response:
+        """In a thread of its own: a socket's timeout begins anew with each byte, so it ends no dripping answer."""
+        done: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+
+        def run() -> None:
+            try:
+                client = make(self.key.token, return_type=requests.Response)
+                with lead(client.session, self._access.base_url, self._seconds, self.tolls):
+                    done.put(call(client))
+            except Exception as error:
+                done.put(error)
+
+        threading.Thread(target=run, daemon=True, name="x-call").start()
+        try:
+            came = done.get(timeout=self._seconds)
+        except queue.Empty:
+            raise XError(Trouble.NETWORK) from None
+        if isinstance(came, Exception):
+            raise as_x_error(came) from None
+        return came
+
+
+def _get_rules(client: Any, params: Mapping[str, str]) -> Any:
+    # tweepy's `get_rules` cannot ask for a second page.
+    return client.request("GET", RULES, params=params)
+
+
+def _get_counts(client: Any, params: Mapping[str, str]) -> Any:
+    # tweepy's `get_recent_tweets_count` cannot ask for a second page either.
+    return client.request("GET", COUNTS, params=params)
+
+
+def as_x_error(error: Exception) -> XError:
+    """What tweepy or requests raised → what follows from it."""
+    if isinstance(error, XError):
+        return error
+    if isinstance(error, tweepy.HTTPException):
+        return error_of(error.response)
+    if isinstance(error, requests.RequestException | OSError):
+        return XError(Trouble.NETWORK)
+    raise error
+
+
+def error_of(response: requests.Response) -> XError:
+    """An answer that is not 200 → its error. Reads the body."""
+    status = response.status_code
+    try:
+        body = read_json(response.content[:100_000])
+    except (ValueError, requests.RequestException, OSError):
+        body = None
+    said = body if isinstance(body, dict) else {}
+    return XError(_trouble(status, said), status, _reset(response.headers), body)
+
+
+def _trouble(status: int, said: Mapping[str, Any]) -> Trouble:
+    issue = str(said.get("connection_issue", ""))
+    if issue == "TooManyConnections":
+        return Trouble.TOO_MANY_CONNECTIONS
+    if issue == "RuleConfigurationIssue":
+        return Trouble.NO_RULES
+    if "usage-capped" in str(said.get("type", "")) or said.get("title") == "UsageCapExceeded":
+        return Trouble.CAPPED
+    return _BY_STATUS.get(status) or (Trouble.SERVER if status >= 500 else Trouble.REFUSED)
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    try:
+        return float(headers["x-rate-limit-reset"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _json(response: requests.Response) -> dict[str, Any]:
+    try:
+        answer = read_json(response.content)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise XError(Trouble.SERVER, response.status_code)
+    return answer

@@ -1,0 +1,322 @@
+"""The shape of X API v2: one answer of the stream or a page of search → posts. Pure; what will not do has a reason.
+
+An answer is `{"data": {…} | […], "includes": {"users": […], "tweets": […], "places": […]}, …}`. Each post in it becomes
+a `Post` or a `Reason`; only an answer that holds no post at all raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from listener.ingest.matcher import hashtags_in
+from listener.model.normalize import nfc, whole
+from listener.model.records import Author, AuthorClass, Post, Quoted
+from listener.sources.contract import Reason
+from listener.units import parse_instant
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+MOST_NAMED = 1_000
+"""Hashtags, links, accounts or versions of one post. No platform lets one name so many, and screening the one for the
+other takes the product of their numbers."""
+
+_NOT_A_POST = ("username", "member_count", "tweet_count", "action")
+"""Fields of users, lists, counts and compliance events, which come in the same wrapping."""
+
+
+class Unusable(ValueError):
+    """It is no post of ours; `reason` says why. The message names a field, never a value."""
+
+    def __init__(self, reason: Reason, field: str = "") -> None:
+        super().__init__(f"{reason}: {field}" if field else str(reason))
+        self.reason = reason
+        self.field = field
+
+
+Raw = Mapping[str, Any]
+_REPOST = re.compile(r"RT @(\w+)")
+
+
+class Includes:
+    """What an answer's posts refer to, by id."""
+
+    def __init__(self, raw: Any) -> None:
+        self.users = _by_id(_in(raw, "users"))
+        self.posts = _by_id(_in(raw, "tweets"))
+        self.places = _by_id(_in(raw, "places"))
+
+    def handle(self, user_id: Any) -> str | None:
+        """A user's handle as it is written, where the answer tells it."""
+        return as_text(self.users.get(as_id(user_id) or "", {}).get("username"))
+
+    def beside(self, post: Raw) -> Includes:
+        """These, and what stands inside the post itself, where `twarc2 flatten` puts users and posts."""
+        if not any(isinstance(post.get(name), dict) for name in _INLINE_USERS) and not any(_inline_posts(post)):
+            return self
+        more = Includes(None)
+        more.users, more.posts, more.places = dict(self.users), dict(self.posts), self.places
+        todo = [post]
+        while todo:
+            here = todo.pop()
+            for name, by in _INLINE_USERS.items():
+                user = here.get(name)
+                user_id = as_id(here.get(by)) or as_id(_in(user, "id"))
+                if user_id is not None and isinstance(user, dict):
+                    more.users.setdefault(user_id, user)
+            for inner in _inline_posts(here):
+                post_id = as_id(inner.get("id"))
+                if post_id is not None:
+                    more.posts.setdefault(post_id, inner)
+                todo.append(inner)
+        return more
+
+
+_INLINE_USERS = {"author": "author_id", "in_reply_to_user": "in_reply_to_user_id"}
+"""Where a user stands inside a post, and the field that names its id."""
+
+
+def _inline_posts(post: Raw) -> Iterator[Raw]:
+    return (ref for ref in dicts(post.get("referenced_tweets")) if "text" in ref or "note_tweet" in ref)
+
+
+def _by_id(raw: Any) -> dict[str, Raw]:
+    return {post_id: item for item in dicts(raw) if (post_id := as_id(item.get("id"))) is not None}
+
+
+def parse_answer(raw: Any, source: str) -> list[Post | Unusable]:
+    """One decoded answer → its posts in order. Raises Unusable when it is no answer that could hold one."""
+    if not isinstance(raw, dict):
+        raise Unusable(Reason.WRONG_TYPE, "answer")
+    if "data" not in raw:
+        if _in(raw.get("meta"), "result_count") == 0:
+            return []
+        raise Unusable(Reason.NOT_A_POST)
+    data, includes = raw["data"], Includes(raw.get("includes"))
+    out: list[Post | Unusable] = []
+    for item in data if isinstance(data, list) else (data,):
+        try:
+            out.append(parse_post(item, includes, source))
+        except Unusable as refused:
+            out.append(refused)
+    return out
+
+
+def parse_post(raw: Any, includes: Includes, source: str) -> Post:
+    """One post object of X. Raises Unusable."""
+    if not isinstance(raw, dict):
+        raise Unusable(Reason.WRONG_TYPE, "data")
+    if "text" not in raw and any(name in raw for name in _NOT_A_POST):
+        raise Unusable(Reason.NOT_A_POST)
+    post_id = text_of(raw, "id")
+    includes = includes.beside(raw)
+    refs = dict(_references(raw))
+    text, entities = _full_text(raw)
+    handles = dict(_mentions(entities))
+    original = includes.posts.get(refs.get("retweeted", ""))
+    if original is not None:
+        head = _REPOST.match(text)
+        body, entities = _full_text(original)
+        name = includes.handle(_author_id(original)) or (head[1] if head else None)
+        # X cuts a repost's own text at 140 characters; the original beside it is whole.
+        text = f"RT @{name}: {body}" if name else body
+        handles |= dict(_mentions(entities))
+    # What a reposted post quotes comes with the repost only if X sends it so.
+    quoted = _quoted(refs.get("quoted") or dict(_references(original or {})).get("quoted"), includes)
+    for user in _addressed(raw, includes, refs):
+        if handle := includes.handle(user):
+            handles[handle.lower()] = user
+    geo = raw.get("geo")
+    place = includes.places.get(as_id(_in(geo, "place_id")) or "", {}).get("full_name") or _in(geo, "full_name")
+    return build(
+        source=source,
+        id=post_id,
+        at=time_of(raw),
+        text=text,
+        lang=as_text(raw.get("lang")),
+        author=_author(_author_id(raw), includes),
+        repost_of=refs.get("retweeted"),
+        reply_to=refs.get("replied_to"),
+        quote_of=refs.get("quoted"),
+        edits=_earlier(ids(raw.get("edit_history_tweet_ids")), post_id),
+        hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text)[:MOST_NAMED],
+        links=tuple(_links(entities)),
+        handles=handles,
+        place=as_text(place),
+        url=f"https://x.com/i/web/status/{post_id}",
+        quoted=quoted,
+    )
+
+
+def build(**fields: Any) -> Post:
+    """A Post of these fields, its words in one Unicode spelling. Raises Unusable with the first that will not do."""
+    fields["text"] = nfc(fields["text"])
+    for name in ("hashtags", "links", "handles", "edits"):
+        if len(fields.get(name, ())) > MOST_NAMED:
+            raise Unusable(Reason.TOO_LONG, name)
+    fields["hashtags"] = tuple(map(nfc, fields["hashtags"]))
+    if fields["place"] is not None:
+        fields["place"] = nfc(fields["place"])
+    try:
+        return Post(**fields)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise Unusable(Reason.WRONG_TYPE, str(first["loc"][0])) from None
+
+
+def text_of(raw: Raw, name: str) -> str:
+    """A text that must be there and hold something; a whole number serves as an id. Raises Unusable."""
+    value = raw.get(name)
+    if name == "id" and not isinstance(value, str) and (number := as_id(value)) is not None:
+        return number
+    if value is None or value == "":
+        raise Unusable(Reason.MISSING_FIELD, name)
+    if not isinstance(value, str):
+        raise Unusable(Reason.WRONG_TYPE, name)
+    return whole(value)
+
+
+def time_of(raw: Raw) -> datetime:
+    """`created_at`, in UTC. Raises Unusable."""
+    written = text_of(raw, "created_at")
+    try:
+        at = parse_instant(written)
+    except ValueError:
+        raise Unusable(Reason.BAD_DATE, "created_at") from None
+    if EARLIEST <= at < LATEST:
+        return at
+    raise Unusable(Reason.BAD_DATE, "created_at")
+
+
+def unescape(text: str) -> str:
+    """X writes &, < and > of a text as `&amp;`, `&lt;` and `&gt;`, and nothing else."""
+    if "&" not in text:
+        return text
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def dicts(raw: Any) -> list[dict[str, Any]]:
+    """The objects in a list; nothing where there is no list."""
+    return [item for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
+
+
+def texts(raw: Any) -> tuple[str, ...]:
+    """The texts in a list; nothing where there is no list."""
+    return tuple(whole(item) for item in raw if isinstance(item, str)) if isinstance(raw, list) else ()
+
+
+def ids(raw: Any) -> tuple[str, ...]:
+    """The ids in a list; nothing where there is no list."""
+    found = map(as_id, raw) if isinstance(raw, list) else ()
+    return tuple(item for item in found if item is not None)
+
+
+def as_text(raw: Any) -> str | None:
+    """For what a post can do without: what is no text counts as unset."""
+    return whole(raw) if isinstance(raw, str) else None
+
+
+def as_id(raw: Any) -> str | None:
+    """An id, which many tools write as a number; None for what is none, or a number that has lost digits."""
+    if isinstance(raw, str):
+        return whole(raw) or None
+    if type(raw) is float and raw.is_integer() and abs(raw) < _EXACT:
+        return str(int(raw))
+    return str(raw) if type(raw) is int and raw.bit_length() <= _ID_BITS else None
+
+
+_EXACT = 2.0**53
+"""Below it a float holds every whole number."""
+_ID_BITS = 128
+
+
+def _full_text(raw: Raw) -> tuple[str, Any]:
+    """A post's whole text and the entities that belong to it: beyond 280 characters they stand in `note_tweet`."""
+    note = raw.get("note_tweet")
+    if isinstance(note, dict) and isinstance(note.get("text"), str) and note["text"]:
+        return unescape(note["text"]), note.get("entities") or raw.get("entities")
+    return unescape(text_of(raw, "text")), raw.get("entities")
+
+
+def _author_id(post: Raw) -> Any:
+    """As it is written; where there is none, that of the author inside the post."""
+    said = post.get("author_id")
+    return _in(post.get("author"), "id") if said is None else said
+
+
+def _author(said: Any, includes: Includes) -> Author | None:
+    if said is None:
+        return None
+    author_id = said if said == "" else as_id(said)
+    if author_id is None:
+        raise Unusable(Reason.WRONG_TYPE, "author_id")
+    return make_author(author_id, includes.users.get(author_id, {}))
+
+
+def make_author(author_id: str, user: Raw) -> Author:
+    """An author of an id and X's user object, which may be empty. What is odd in the latter is unknown, not refused."""
+    followers = _in(user.get("public_metrics"), "followers_count")
+    return Author(
+        id=author_id,
+        handle=as_text(user.get("username")),
+        followers=followers if type(followers) is int else None,
+        author_class=AuthorClass.PUBLIC_BODY if user.get("verified_type") == "government" else AuthorClass.UNKNOWN,
+    )
+
+
+def _references(raw: Raw) -> Iterator[tuple[str, str]]:
+    for ref in dicts(raw.get("referenced_tweets")):
+        kind, post_id = ref.get("type"), as_id(ref.get("id"))
+        if isinstance(kind, str) and post_id is not None:
+            yield kind, post_id
+
+
+def _earlier(history: tuple[str, ...], post_id: str) -> tuple[str, ...]:
+    """The ids before this one. X tells all versions in their order, of an older one the newer ones too."""
+    return history[: history.index(post_id)] if post_id in history else history
+
+
+def _mentions(entities: Any) -> Iterator[tuple[str, str]]:
+    for mention in dicts(_in(entities, "mentions")):
+        name, user = as_text(mention.get("username")), as_id(mention.get("id"))
+        if name is not None and user is not None:
+            yield name.lower(), user
+
+
+def _quoted(post_id: str | None, includes: Includes) -> Quoted | None:
+    """What a post quotes, where the answer holds it. One that is odd is left out: the post is whole without it."""
+    raw = includes.posts.get(post_id or "")
+    if raw is None:
+        return None
+    try:
+        text, entities = _full_text(raw)
+        return Quoted(
+            text=text,
+            hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text),
+            handles=tuple(dict(_mentions(entities))),
+            place=as_text(includes.places.get(as_text(_in(raw.get("geo"), "place_id")) or "", {}).get("full_name")),
+        )
+    except (Unusable, ValidationError):
+        return None
+
+
+def _addressed(raw: Raw, includes: Includes, refs: Mapping[str, str]) -> Iterator[str]:
+    """The authors whom a post answers, reposts or quotes: it concerns them though its text may not name them."""
+    users = [raw.get("in_reply_to_user_id")]
+    users += [_author_id(includes.posts.get(post_id, {})) for post_id in refs.values()]
+    return (user for user in map(as_id, users) if user is not None)
+
+
+def _links(entities: Any) -> Iterator[str]:
+    for url in dicts(_in(entities, "urls")):
+        link = as_text(url.get("unwound_url") or url.get("expanded_url") or url.get("url"))
+        if link is not None:
+            yield link
+
+
+def _in(raw: Any, name: str) -> Any:
+    return raw.get(name) if isinstance(raw, dict) else None
