@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.notify import card
+from alerts.notify.channels.card import Card
 from alerts.notify.state import AlertBook
 from alerts.pipeline import ALERTS, LISTENER, Ears, House, Turning, Wits, flow
 from alerts.register import Register
@@ -52,7 +53,7 @@ class Told:
     """One thing an officer would have been told. `heard` is how many posts had been heard by then."""
 
     alert: Alert
-    card: card.Card
+    card: Card
     texts: Mapping[str, str]
     heard: int
 

@@ -21,7 +21,6 @@ from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.model.records import AuthorClass
 from listener.model.topics import topic_specs
-from listener.model.tracks import load_standing
 from listener.plugins import load
 from listener.privacy import key_fingerprint as known_key
 from listener.privacy.pseudonyms import check_key_outside, load_key
@@ -30,6 +29,7 @@ from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.settings.files import RawSettings, load_yaml
 from listener.settings.schema import Settings, parse_speed
+from listener.settings.standing_tracks import load_standing
 from listener.sources.contract import SOURCES, Source
 from listener.sources.recording.source import RecordingSource
 from listener.sources.x.access import x_access

@@ -10,7 +10,8 @@ import typer
 
 from alerts.notify import card, ledger
 from alerts.notify.duplicates import first_of
-from alerts.notify.state import AlertBook, AlertState, Handling, acknowledge, read_book, read_to_end
+from alerts.notify.state import AlertBook, AlertState, Handling, acknowledge, read_book
+from listener.bus.scan import read_to_end
 from listener.clock import SystemClock
 from listener.commands.shared import (
     By,

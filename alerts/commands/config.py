@@ -47,8 +47,8 @@ def check(data: Data = None) -> None:
     from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
     from listener.maintenance.preflight import doubts, mistakes
-    from listener.model.tracks import load_standing
     from listener.settings.schema import load_settings
+    from listener.settings.standing_tracks import load_standing
 
     raw = raw_settings()
     folder = raw.folder

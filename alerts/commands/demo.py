@@ -17,7 +17,7 @@ import typer
 
 from alerts.commands.register import people_of, title
 from alerts.commands.replay import ending_cleanly, heading, progress, speed_of, stamp
-from alerts.notify.messages import one_line
+from alerts.notify.channels.text import one_line
 from alerts.register import Entry
 from alerts.replay import Summary, Told, replaying
 from listener.clock import SystemClock

@@ -15,7 +15,7 @@ from listener.errors import ConfigError, LyttepostError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from listener.maintenance.diagnostics import Finding
+    from listener.runtime.checks import Finding
 
 app = typer.Typer(help="Is everything in place for tonight? Each finding says what to do.")
 
@@ -33,7 +33,7 @@ def doctor(
     Reads all that is on the bus, connects to the channels' servers without a word, and asks X three free questions.
     Changes nothing. Exit code 1 when something failed; 0 when nothing did.
     """
-    from listener.maintenance.diagnostics import Level, worst
+    from listener.runtime.checks import Level, worst
 
     if not seconds > 0:  # click's bounds let NaN through
         raise typer.BadParameter("a number of seconds from 0.1 to 60", param_hint="--timeout")
@@ -54,11 +54,12 @@ def doctor(
 def _examine(data: str | None, seconds: float) -> Iterator[Finding]:
     from alerts.notify.diagnostics import examine_telling
     from listener.clock import SystemClock
-    from listener.maintenance.diagnostics import examine_house, examine_settings, failed, warning
-    from listener.model.tracks import load_standing
+    from listener.maintenance.diagnostics import examine_house, examine_settings
+    from listener.runtime.checks import failed, warning
     from listener.runtime.control import Control, Presences, source_states
     from listener.settings.files import data_dir, load_yaml, raw_settings
     from listener.settings.schema import load_settings
+    from listener.settings.standing_tracks import load_standing
     from listener.sources.x.access import x_access
 
     raw = raw_settings()

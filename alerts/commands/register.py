@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts.notify.messages import one_line
+from alerts.notify.channels.text import one_line
 from alerts.register import Entry, Register
 from listener.commands.shared import (
     Data,

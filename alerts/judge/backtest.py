@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 
 from alerts.judge.worker import KEEP_CLOSED
-from alerts.notify.state import read_to_end
 from alerts.rules.engine.engine import Engine, RuleFailed
 from alerts.rules.engine.watermark import Watermark
 from alerts.rules.judge import IncidentInfo
@@ -20,6 +19,7 @@ from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
 from alerts.rules.verdict import Verdict
 from listener.bus.protocol import Bus, partition_of
+from listener.bus.scan import read_to_end
 from listener.model.incidents import Incident
 from listener.model.records import FINDINGS, BadRecord, Event, Finding, Gap, Tick, decode
 from listener.runtime.control import Control

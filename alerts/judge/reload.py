@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alerts.judge.examples import judge_examples
-from alerts.notify.state import read_to_end
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from listener.bus.hashchain import append
 from listener.bus.protocol import Bus
+from listener.bus.scan import read_to_end
 from listener.errors import ConfigError
 from listener.model.records import DECISIONS, BadRecord, Decision, DecisionKind, decode
 

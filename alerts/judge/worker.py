@@ -19,13 +19,14 @@ from typing import Any
 
 from alerts.judge.reload import Edit, Rulebook, record_edit
 from alerts.judge.restore import KEPT, kept_by, last_words, reach_back
-from alerts.notify.state import read_to_end
 from alerts.rules.engine.engine import LATENESS, TIMEOUT, Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
+from alerts.rules.report import to_alert
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
-from alerts.rules.verdict import Verdict, to_alert
+from alerts.rules.verdict import Verdict
 from listener.bus.protocol import METADATA_CHARS, Bus, Message, Record, TopicPartition
+from listener.bus.scan import read_to_end
 from listener.clock import Clock
 from listener.errors import Corrupt
 from listener.model.incidents import State

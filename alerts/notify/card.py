@@ -19,7 +19,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from alerts.notify.messages import PLACE, Messages, fill, one_line, sparkline
+from alerts.notify.channels.card import Card
+from alerts.notify.channels.text import one_line
+from alerts.notify.messages import PLACE, Messages, fill, sparkline
 from alerts.notify.recipients import LAST_RESORT, People
 from alerts.notify.state import NOTICE, AlertState, Condition, Handling
 from alerts.rules.keys import shown
@@ -37,21 +39,6 @@ HEADLINE_LENGTH = 160
 
 Texts = Callable[[Sequence[str]], Mapping[str, str]]
 """Keys of posts → the texts that are still kept of them. Called when a card is sent or shown in the house."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """`fields` is the same for machines. `problems` names the fields that were missing."""
-
-    subject: str
-    lines: tuple[str, ...]
-    fields: Mapping[str, Any]
-    urgent: bool
-    problems: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines)
 
 
 def build(

@@ -14,9 +14,10 @@ from alerts.notify.channels.contract import open_channels
 from alerts.notify.recipients import CANARY, LAST_RESORT, People, load_people
 from alerts.rules.load import load_rules
 from listener.errors import ConfigError
-from listener.maintenance.diagnostics import Finding, failed, warning, well
-from listener.model.tracks import load_standing, too_common
+from listener.model.tracks import too_common
+from listener.runtime.checks import Finding, failed, warning, well
 from listener.settings.files import RawSettings, load_yaml, packaged_config
+from listener.settings.standing_tracks import load_standing
 
 EXAMPLE = (".example", ".invalid", ".test", ".example.org", ".example.com", ".example.net")
 """Ends of domains that nobody has: they stand for an address that was never filled in."""

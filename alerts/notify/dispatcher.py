@@ -17,15 +17,17 @@ from math import inf, nan
 
 from alerts.notify import card, ledger, trouble
 from alerts.notify import duplicates as doubles
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, Reason, SendNote
 from alerts.notify.messages import Messages
 from alerts.notify.plan import Due, due
 from alerts.notify.recipients import People, Why
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Outbox, Prepare, Result, Room
-from alerts.notify.state import TOPICS, AlertBook, read_to_end
+from alerts.notify.state import TOPICS, AlertBook
 from alerts.notify.steady import SteadyClock
 from listener.bus.deadletters import dead_letter
 from listener.bus.protocol import Bus, Message, Record
+from listener.bus.scan import read_to_end
 from listener.clock import Clock
 from listener.crashpoints import point
 from listener.errors import BusError
@@ -272,7 +274,7 @@ class Dispatcher:
 
         return prepare
 
-    def _card(self, one: Due, channel: Channel, at: datetime, also: Sequence[Alert]) -> card.Card:
+    def _card(self, one: Due, channel: Channel, at: datetime, also: Sequence[Alert]) -> Card:
         try:
             return card.build(
                 one.state,

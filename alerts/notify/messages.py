@@ -4,7 +4,6 @@ misspelt name in braces is found at start and not at three in the morning."""
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from alerts.notify.channels.text import one_line
 from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
 from listener.model.records import Kind, Severity
@@ -167,13 +167,6 @@ class Messages(BaseModel):
 def fill(template: str, values: Mapping[str, str]) -> str:
     """`{name}` → its value; an unknown name stays as it is. No attribute, index or format is looked at."""
     return PLACE.sub(lambda found: values.get(found[1], found[0]), template)
-
-
-def one_line(text: str, limit: int = 500) -> str:
-    """One line without control characters (a post may hold terminal commands), cut at `limit` characters."""
-    plain = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
-    short = " ".join(plain.split())
-    return short if len(short) <= limit else short[: limit - 1].rstrip() + "…"
 
 
 def sparkline(counts: Sequence[int]) -> str:

@@ -10,15 +10,16 @@ Suppressed events open nothing, and a second `fired` of a known id, as a replay 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from alerts.notify import ledger
-from listener.bus.protocol import Bus, Consumer, Record, TopicPartition
-from listener.errors import BusError, UsageError
+from listener.bus.protocol import Bus, Record
+from listener.bus.scan import read_to_end
+from listener.errors import UsageError
 from listener.model.records import (
     ALERTS,
     DECISIONS,
@@ -295,22 +296,6 @@ class AlertBook:
 
 def _likeness(alert: Alert) -> tuple[object, ...]:
     return alert.rule, alert.key, alert.key_fields, alert.to, alert.exercise, alert.synthetic
-
-
-def read_to_end(bus: Bus, reader: Consumer, topics: Sequence[str]) -> Iterator[Record]:
-    """The records up to what were the ends when this was called. Raises BusError when the bus gives no more."""
-    ends = {tp: bus.end_offset(tp) for topic in topics for tp in _partitions(bus, topic)}
-    silent = 0
-    while any(max(reader.position(tp), bus.begin_offset(tp)) < end for tp, end in ends.items()):
-        records = reader.poll(0.1)
-        silent = 0 if records else silent + 1
-        if silent > 100:
-            raise BusError(f"the bus gives no more of {', '.join(topics)}, though there is more; is it well?")
-        yield from records
-
-
-def _partitions(bus: Bus, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in range(bus.partitions(topic))]
 
 
 def read_book(bus: Bus) -> AlertBook:

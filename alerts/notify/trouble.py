@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 
-from alerts.notify.state import AlertBook, read_to_end
+from alerts.notify.state import AlertBook
 from listener.bus.protocol import Bus, Message
+from listener.bus.scan import read_to_end
 from listener.model.records import Alert, Event, Severity, encode
 
 OPS = "ops"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from alerts.rules.conditions.window import Entry
+from alerts.rules.entry import Entry
 from alerts.rules.verdict import Verdict
 from listener.model.records import Alert, Finding, Gap
 

@@ -17,7 +17,7 @@ from alerts.rules.spec import CountBy
 from alerts.rules.steps import Number, Steps
 
 if TYPE_CHECKING:
-    from alerts.rules.conditions.window import Entry
+    from alerts.rules.entry import Entry
 
 Edges = tuple[timedelta, ...]
 """The ages at which a post passes from stage to stage; `alerts.rules.conditions.stages`."""

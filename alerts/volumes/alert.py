@@ -10,9 +10,10 @@ from typing import NamedTuple
 from alerts.rules.conditions.burst_detector import Reading
 from alerts.rules.conditions.series import MINUTE, Judged
 from alerts.rules.judge import IncidentInfo
+from alerts.rules.report import BINS, alert_id
 from alerts.rules.texts import spell
 from alerts.rules.types.burst import BurstSpec
-from alerts.rules.verdict import BINS, Reason, alert_id
+from alerts.rules.verdict import Reason
 from listener.model.records import Alert, Event, Gap
 from listener.model.tracks import TrackKind, is_total, parse, total_of
 

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from alerts.judge.reload import Rulebook
-from alerts.notify.state import read_to_end
 from alerts.rules.conditions.burst_detector import Tuning
 from alerts.rules.conditions.series import MINUTE, Judged, Series
 from alerts.rules.judge import IncidentInfo
@@ -23,6 +22,7 @@ from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import BurstSpec
 from alerts.volumes.alert import CALM, alert_of
 from listener.bus.protocol import Bus, Message, Record, TopicPartition
+from listener.bus.scan import read_to_end
 from listener.clock import Clock
 from listener.ingest.gaps import ledger
 from listener.model.incidents import Incident, Mode, State

@@ -8,7 +8,8 @@ import typer
 
 from listener.commands.shared import Data, Json, local, open_live_bus, out, out_json, out_table, say, say_who_runs
 from listener.errors import UsageError
-from listener.ingest.gaps import is_whole, ledger
+from listener.ingest.gaps import ledger
+from listener.model.gaps import is_whole
 from listener.runtime.control import Control
 from listener.sources.contract import SOURCES
 from listener.units import format_duration

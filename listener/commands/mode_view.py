@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from listener.commands.shared import local, one_line, out, out_json, say
 from listener.errors import ConfigError
 from listener.model.incidents import Command, Incident, Mode, Result, State, Transition
-from listener.model.tracks import load_standing
 from listener.runtime.control import source_states
 from listener.settings.files import load_yaml, raw_settings
+from listener.settings.standing_tracks import load_standing
 from listener.units import format_duration, format_instant
 
 if TYPE_CHECKING:

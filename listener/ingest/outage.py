@@ -31,7 +31,8 @@ from listener.bus.protocol import Bus, Lease, Message
 from listener.bus.spool import Entry, Spool
 from listener.clock import Clock
 from listener.crashpoints import point
-from listener.ingest.gaps import Cause, closed, in_band, open_gap, to_ledger
+from listener.ingest.gaps import in_band, to_ledger
+from listener.model.gaps import Cause, closed, open_gap
 from listener.model.records import DECISIONS, MENTIONS, BadRecord, DecisionKind, Mention, Tick, decode, encode
 from listener.privacy.purge import is_about
 from listener.runtime.metrics import Metrics

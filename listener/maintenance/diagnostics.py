@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from listener.bus.integrity import problems
 from listener.bus.protocol import Bus
@@ -26,6 +23,7 @@ from listener.model.topics import TopicSpec, topic_specs
 from listener.permissions import exposed
 from listener.privacy.key_fingerprint import key_problem
 from listener.privacy.pseudonyms import check_key_outside, load_key
+from listener.runtime.checks import Finding, failed, warning, well
 from listener.runtime.control import ROLES, Presences, lacking_of
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import RawSettings
@@ -38,43 +36,6 @@ SHOWN = 3
 """So many damages are told; the rest are counted."""
 SLACK = timedelta(hours=1)
 """Retention runs each hour, so a record may be so much older than its limit."""
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    """It works, and a person should know."""
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`id` names the question, `mend` what to do about the answer; nothing, when all is well."""
-
-    id: str
-    level: Level
-    says: str
-    mend: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def well(id_: str, says: str) -> Finding:
-    return Finding(id_, Level.OK, says)
-
-
-def warning(id_: str, says: str, mend: str) -> Finding:
-    return Finding(id_, Level.WARNING, says, mend)
-
-
-def failed(id_: str, says: str, mend: str) -> Finding:
-    return Finding(id_, Level.FAILED, says, mend)
-
-
-def worst(findings: Sequence[Finding]) -> Level:
-    order = list(Level)
-    return max((f.level for f in findings), key=order.index, default=Level.OK)
 
 
 def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> Iterator[Finding]:

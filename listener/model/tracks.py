@@ -17,16 +17,15 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listener.model.codec import MOST_TRACKS
 from listener.model.normalize import nfc
 
 if TYPE_CHECKING:
-    from listener.settings.files import Loc, YamlFile
+    pass
 
 LONGEST = 200
 """Characters in a track. X takes rules of 512, which must hold several."""
@@ -201,50 +200,3 @@ def _check(text: str, written: str, kind: str, shortest: int) -> None:
         raise ValueError(f"{written!r}: a {kind} this short matches nearly everything; give {shortest} letters or more")
     if len(text) > LONGEST:
         raise ValueError(f"a {kind} of {len(text)} characters; the longest is {LONGEST}. Choose a few words of it")
-
-
-_GROUPS: dict[str, Callable[[str], str]] = {
-    "phrases": phrase_track,
-    "hashtags": hashtag_track,
-    "accounts": account_track,
-    "places": place_track,
-}
-"""The lists of config/tracks.yaml: apart, because YAML reads a bare `#tag` as a comment and refuses a bare `@name`."""
-
-
-def load_standing(file: YamlFile) -> tuple[str, ...]:
-    """config/tracks.yaml → canonical tracks in the file's order. Raises ConfigError that names file and line."""
-    if file.data is None:
-        return ()
-    if not isinstance(file.data, dict):
-        raise file.error((), f"must be a mapping of {', '.join(_GROUPS)}")
-    tracks: list[str] = []
-    lines: dict[str, int] = {}
-    for group, entries in file.data.items():
-        if group not in _GROUPS:
-            raise file.error((group,), f"no such list; known: {', '.join(_GROUPS)}")
-        if entries is not None and not isinstance(entries, list):
-            raise file.error((group,), "must be a list, one track a line, each after a dash")
-        for index, entry in enumerate(entries or ()):
-            loc: Loc = (group, index)
-            track = _entry(file, loc, _GROUPS[group], entry)
-            known = lines.setdefault(track.casefold(), file.line(loc))
-            if tracks and known != file.line(loc):
-                raise file.error(loc, f"{track} stands twice; it is on line {known} already")
-            tracks.append(track)
-            if len(tracks) > MOST_TRACKS:
-                raise file.error(
-                    loc, f"there are more than {MOST_TRACKS:,} standing tracks; choose what people would write"
-                )
-    return tuple(tracks)
-
-
-def _entry(file: YamlFile, loc: Loc, make: Callable[[str], str], entry: Any) -> str:
-    if entry is None:
-        raise file.error(loc, "is empty; what begins with # must stand in quotes, else it is a comment")
-    if not isinstance(entry, str):
-        raise file.error(loc, "must be text; put it in quotes")
-    try:
-        return make(entry)
-    except ValueError as error:
-        raise file.error(loc, str(error)) from None

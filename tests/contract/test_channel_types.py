@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from alerts.notify.card import Card
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import CHANNELS, ChannelError, ChannelType, Reason, SendNote, channel_type
 from alerts.notify.recipients import load_people
 from listener.errors import ConfigError

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from alerts.notify.card import Card
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.console import Console, ConsoleSettings
 from alerts.notify.channels.contract import CHANNELS, Channel, ChannelError, Reason, SendNote, open_channels, uncertain
 from alerts.notify.channels.email import Email, SmtpSettings

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alerts.notify.card import Card
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import ChannelError, Reason, SendNote
 from alerts.notify.channels.email import Email, SmtpSettings
+from alerts.notify.channels.text import one_line
 from alerts.notify.channels.webhook import Webhook, WebhookSettings
-from alerts.notify.messages import one_line
 from tests.fakes.smtp import FakeSmtp, smtp_server
 from tests.fakes.webhook import webhook_server
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from certificates import authority, signed
 
-from alerts.notify.card import Card
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import ChannelError, Reason, SendNote
 from alerts.notify.channels.email import Email, SmtpSettings
 from tests.fakes.smtp import FakeSmtp, smtp_server

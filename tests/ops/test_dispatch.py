@@ -17,7 +17,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts.notify import ledger
-from alerts.notify.card import Card
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.console import Console, ConsoleSettings
 from alerts.notify.channels.contract import Channel, Deliver, SendNote
 from alerts.notify.channels.email import Email, SmtpSettings

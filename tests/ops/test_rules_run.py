@@ -16,7 +16,7 @@ from command_support import ROOT, Machine, crisis, post, wait_for
 from alerts.judge.backtest import exported, night_of
 from alerts.judge.jsonl import write_finding, write_gap, write_tick
 from alerts.replay import replaying
-from alerts.rules.verdict import alert_id
+from alerts.rules.report import alert_id
 from listener.bus.protocol import TopicPartition
 from listener.clock import SystemClock
 from listener.model.records import ALERTS, Finding, Gap, decode

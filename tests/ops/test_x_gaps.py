@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from x_support import SPEED, House, Town, town
 
-from listener.ingest.gaps import is_whole
+from listener.model.gaps import is_whole
 from listener.model.incidents import Action
 from listener.units import format_instant
 from tests.fakes.x import ScaledClock

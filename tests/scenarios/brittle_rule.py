@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from alerts.rules.conditions.window import Entry
+from alerts.rules.entry import Entry
 from alerts.rules.judge import Scene
 from alerts.rules.spec import RuleSpec, RuleType
 from alerts.rules.verdict import Verdict

@@ -15,7 +15,8 @@ from harness import Deployment, Running, read_all, until
 
 from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.ingest.gaps import is_whole, ledger
+from listener.ingest.gaps import ledger
+from listener.model.gaps import is_whole
 from tests.fakes.x import FakeX
 
 TAKEN_OVER = 10.0

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from listener.ingest.gaps import Cause
+from listener.model.gaps import Cause
 from tests.soak.script import FAULTS, script
 
 ROOT = Path(__file__).parents[2]

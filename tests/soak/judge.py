@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from listener.ingest.gaps import is_whole
+from listener.model.gaps import is_whole
 from listener.model.records import Gap
 from listener.sources.x.search import SWEEP
 from tests.fakes.x import FakeX, Post

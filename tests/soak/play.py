@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from listener.bus.protocol import Bus, open_bus
-from listener.ingest.gaps import is_whole, ledger
+from listener.ingest.gaps import ledger
+from listener.model.gaps import is_whole
 from listener.model.incidents import Action, Command
 from listener.model.records import Gap
 from listener.model.topics import topic_specs

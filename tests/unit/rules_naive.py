@@ -13,8 +13,9 @@ from typing import Any
 from alerts.rules.conditions.episodes import Episodes
 from alerts.rules.conditions.level import Level
 from alerts.rules.conditions.stages import Gauge, Reading, State
-from alerts.rules.conditions.window import ORDER, Entry, Tally
+from alerts.rules.conditions.window import ORDER, Tally
 from alerts.rules.engine.engine import Engine
+from alerts.rules.entry import Entry
 from alerts.rules.types.frequency import Frequency
 from alerts.rules.types.new_term import NewTerm
 from alerts.rules.verdict import Reason, Verdict

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rules_support import INCIDENT, finding, gap, tick
 
 from alerts.rules.engine.engine import Engine
+from alerts.rules.report import to_alert
 from alerts.rules.spec import RuleSpec
-from alerts.rules.verdict import Verdict, to_alert
+from alerts.rules.verdict import Verdict
 from listener.model.records import ALERTS, Finding, Gap, Origin, Tick, decode, encode
 
 LATENESS = timedelta(seconds=10)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from alerts.notify.card import Card, bare, build
-from alerts.notify.messages import BRACES, fill, load_messages, one_line, sparkline
+from alerts.notify.card import bare, build
+from alerts.notify.channels.card import Card
+from alerts.notify.channels.text import one_line
+from alerts.notify.messages import BRACES, fill, load_messages, sparkline
 from alerts.notify.plan import due
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertState

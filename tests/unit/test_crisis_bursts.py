@@ -11,7 +11,8 @@ from test_calm_bursts import BURST, MINUTE, START, TRACK, House, drain
 
 from alerts.rules.load import load_rules
 from listener.bus.protocol import Message
-from listener.ingest.gaps import Cause, closed, open_gap, to_ledger
+from listener.ingest.gaps import to_ledger
+from listener.model.gaps import Cause, closed, open_gap
 from listener.model.incidents import Action, Command
 from listener.model.records import Alert, Event, Heard, Volume, encode
 from listener.model.tracks import total_of

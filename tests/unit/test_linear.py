@@ -24,7 +24,8 @@ from alerts.judge.jsonl import BadLine, read_line
 from alerts.rules.keys import read_key, write_key
 from listener.clock import ManualClock
 from listener.errors import ConfigError
-from listener.ingest.matcher import Matcher, handles_in, hashtags_in
+from listener.ingest.matcher import Matcher, handles_in
+from listener.model.hashtags import hashtags_in
 from listener.model.normalize import same, whole
 from listener.model.records import AuthorClass, Origin
 from listener.model.tracks import parse
@@ -34,9 +35,10 @@ from listener.privacy.masking import mask
 from listener.privacy.numbers import find_numbers
 from listener.privacy.screen import Screen
 from listener.settings.files import packaged_config, parse_yaml
+from listener.sources.common.json import read_json
 from listener.sources.common.line_splitter import Lines
 from listener.sources.recording.parser import plain_post
-from listener.sources.recording.reader import LineReader, read_json
+from listener.sources.recording.reader import LineReader
 from listener.sources.recording.source import RecordingSource
 from listener.sources.x.payload import Unusable, parse_answer
 from listener.sources.x.reading import read_line as read_stream

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.ingest.matcher import Matcher, fold, handles_in, hashtags_in
+from listener.ingest.matcher import Matcher, handles_in
+from listener.model.hashtags import hashtags_in
+from listener.model.letters import fold
 from listener.model.records import Author, Post, Quoted
 
 

@@ -14,8 +14,9 @@ import pytest
 from rules_support import INCIDENT, feed, finding, gap, instant, judge, lookback, rule, rules, said, tick
 
 from alerts.rules.engine.engine import Engine
+from alerts.rules.report import to_alert
 from alerts.rules.spec import RuleSpec
-from alerts.rules.verdict import Reason, to_alert
+from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
 from listener.model.records import Event, Finding, Gap, Origin, Tick
 

@@ -11,8 +11,9 @@ from rules_support import INCIDENT, finding, gap, instant, judge, rule, said, ti
 from alerts.rules.conditions.window import Window
 from alerts.rules.engine.engine import Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
+from alerts.rules.report import to_alert
 from alerts.rules.texts import spell
-from alerts.rules.verdict import REASONS, Reason, to_alert
+from alerts.rules.verdict import REASONS, Reason
 from listener.model.incidents import Mode
 from listener.model.records import ALERTS, Finding, Gap, Tick, decode, encode
 

@@ -13,7 +13,8 @@ from rules_streams import LATENESS, Records, run, streams
 from rules_support import INCIDENT, finding, gap, instant, rule, said, tick
 
 from alerts.rules.engine.engine import Engine
-from alerts.rules.verdict import Verdict, to_alert
+from alerts.rules.report import to_alert
+from alerts.rules.verdict import Verdict
 from listener.errors import Corrupt
 from listener.model.records import ALERTS, Finding, Tick, decode, encode
 

@@ -16,10 +16,10 @@ from alerts.judge.reload import LOOK_SECONDS, Rulebook
 from alerts.judge.restore import CHUNK
 from alerts.judge.worker import Judging
 from alerts.notify.ledger import verify
-from alerts.notify.state import read_to_end
 from alerts.volumes.worker import Calm
 from alerts.wiring import make_house
 from listener.bus.protocol import Bus, Message, Record, open_bus
+from listener.bus.scan import read_to_end
 from listener.clock import ManualClock
 from listener.model.incidents import Action, Command
 from listener.model.records import Cue, Finding, Gap, Kind, Tick, encode

@@ -11,7 +11,8 @@ from rules_support import INCIDENT, feed, finding, judge, rule, said, tick
 from alerts.commands.rules import reasons
 from alerts.rules.engine.engine import TIMEOUT, Engine, RuleFailed
 from alerts.rules.engine.index import Index
-from alerts.rules.verdict import REASONS, Reason, to_alert
+from alerts.rules.report import to_alert
+from alerts.rules.verdict import REASONS, Reason
 from listener.model.records import Event, Finding, Tick
 
 

@@ -29,8 +29,32 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 500
 """Lines of a module: enough for one noun, whatever its length; none is cut only to fit."""
 
-SHARED = {"listener.sources.x.payload", "listener.sources.recording.reader"}
-"""The shape of X's answers, which recordings have too; and lines of JSON."""
+SHARED = {"listener.sources.x.payload"}
+"""The shape of X's answers, which recordings have too."""
+
+ORDER = (
+    ("listener.clock", "listener.errors", "listener.units", "listener.plugins", "listener.crashpoints"),
+    ("listener.permissions",),
+    ("listener.model",),
+    ("listener.settings",),
+    ("listener.bus",),
+    ("listener.privacy",),
+    ("listener.runtime",),
+    ("listener.sources",),
+    ("listener.ingest",),
+    ("listener.maintenance",),
+    ("listener.commands",),
+    ("alerts.annotate",),
+    ("alerts.rules",),
+    ("alerts.judge",),
+    ("alerts.notify",),
+    ("alerts.volumes",),
+    ("alerts.register",),
+    ("alerts.pipeline", "alerts.wiring"),
+    ("alerts.replay",),
+    ("alerts.commands",),
+)
+"""The folders, lowest first: each imports from its own and from those above it in this list, never from those below."""
 
 Sources = Mapping[str, ast.Module]
 
@@ -114,6 +138,67 @@ def folder_of_modules(package: str) -> frozenset[str]:
     )
 
 
+def level_of(name: str) -> int:
+    (level,) = [n for n, names in enumerate(ORDER) if any(within(name, each) for each in names)]
+    return level
+
+
+def imports_of(modules: Sources) -> dict[str, set[str]]:
+    """Module → the modules of ours that it imports. A name taken from a package's own file is that file."""
+    return {
+        name: {found for found in imported(tree) if found in modules and found != name and not within(name, found)}
+        for name, tree in modules.items()
+        if name not in ("lyttepost", "listener", "alerts")
+    }
+
+
+def test_imports_run_one_way_through_the_folders(modules: Sources) -> None:
+    against = [
+        f"{name} imports {found}"
+        for name, its in imports_of(modules).items()
+        for found in its - {"listener", "alerts"}
+        if level_of(found) > level_of(name)
+    ]
+    assert sorted(against) == []
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """The groups whose members all reach each other."""
+
+    def reach(start: str) -> set[str]:
+        found: set[str] = set()
+        todo = [start]
+        while todo:
+            for each in graph.get(todo.pop(), set()) - found:
+                found.add(each)
+                todo.append(each)
+        return found
+
+    reached = {name: reach(name) for name in graph}
+    rings = {frozenset({name, *(o for o in its if name in reached.get(o, ()))}) for name, its in reached.items()}
+    return [set(ring) for ring in rings if len(ring) > 1]
+
+
+def test_no_files_import_each_other_in_a_circle(modules: Sources) -> None:
+    assert circles(imports_of(modules)) == []
+
+
+def test_no_folders_import_each_other_in_a_circle(modules: Sources) -> None:
+    """A folder's own files are one node, those of a folder within it another."""
+
+    def folder(name: str) -> str:
+        return name.rpartition(".")[0] if name.count(".") > 1 else name
+
+    graph: dict[str, set[str]] = {}
+    for name, its in imports_of(modules).items():
+        graph.setdefault(folder(name), set()).update({folder(found) for found in its} - {folder(name)})
+    assert circles(graph) == []
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
 def packages_in(package: str) -> frozenset[str]:
     """The folders in a package that hold modules."""
     return frozenset(module_name(path) for path in (ROOT / Path(*package.split("."))).glob("*/__init__.py"))
@@ -154,7 +239,8 @@ def test_what_a_table_of_plug_ins_names_is_there(name: str, table: Mapping[str, 
 
 
 def test_every_channel_rule_type_and_source_is_in_its_table() -> None:
-    shared = {"alerts.notify.channels.contract", "alerts.notify.channels.addresses"}
+    shared = {"alerts.notify.channels.contract", "alerts.notify.channels.card"}
+    shared |= {"alerts.notify.channels.addresses", "alerts.notify.channels.text"}
     assert plug_ins(CHANNELS) == folder_of_modules("alerts.notify.channels") - shared
     folders = {name.rpartition(".")[0] for name in plug_ins(SOURCES)}
     assert folders == packages_in("listener.sources") - {"listener.sources.common"}

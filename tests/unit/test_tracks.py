@@ -17,12 +17,12 @@ from listener.model.tracks import (
     account_track,
     canonical,
     hashtag_track,
-    load_standing,
     parse,
     place_track,
     too_common,
 )
 from listener.settings.files import load_yaml, packaged_config, parse_yaml
+from listener.settings.standing_tracks import load_standing
 
 
 @pytest.mark.parametrize(

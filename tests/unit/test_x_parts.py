@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.errors import Corrupt
-from listener.ingest.gaps import Cause, is_whole
+from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Incident
 from listener.sources.common.buffer import Down, Intake, Line, Lost
 from listener.sources.common.gap_tracker import GapBook

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.ingest.matcher import Matcher, fold, spellings
+from listener.ingest.matcher import Matcher
+from listener.model.letters import fold, spellings
 from listener.model.records import Post
 from listener.model.tracks import canonical
 from listener.sources.x.filter_rules import LONGEST, Rule, RuleAtX, compile_rules, reconcile

@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
-from alerts.notify.card import Card
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import ChannelError, ChannelType, Deliver, Reason, SendNote, checked
 
 RULE = "─" * 72

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from listener.plugins import load
 
 if TYPE_CHECKING:
-    from alerts.notify.card import Card
+    from alerts.notify.channels.card import Card
     from listener.settings.files import RawSettings
 
 CHANNELS: Mapping[str, str] = {

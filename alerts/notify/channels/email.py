@@ -39,8 +39,8 @@ from pydantic import (
     model_validator,
 )
 
-from alerts.notify.card import Card
 from alerts.notify.channels.addresses import ascii_host
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import (
     LONGEST_SEND,
     ChannelError,
@@ -52,7 +52,7 @@ from alerts.notify.channels.contract import (
     read_secret,
     time_limit,
 )
-from alerts.notify.messages import one_line
+from alerts.notify.channels.text import one_line
 
 ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]")
 LONGEST_LOCAL = 64

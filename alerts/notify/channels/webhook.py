@@ -22,8 +22,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from alerts.notify.card import Card
 from alerts.notify.channels.addresses import web_address
+from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import (
     LONGEST_SEND,
     ChannelError,

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from alerts.rules.conditions.repeats import memory, quiet_until
-from alerts.rules.conditions.window import Entry
+from alerts.rules.entry import Entry
 from alerts.rules.fields import Test, keys_of, test_of
 from alerts.rules.judge import Scene
+from alerts.rules.report import spoken
 from alerts.rules.spec import RuleSpec
-from alerts.rules.verdict import Reason, Verdict, spoken
+from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Finding, Origin
 
 MEMORY = timedelta(hours=24)

@@ -19,7 +19,7 @@ from pydantic import model_validator
 from alerts.rules import past
 from alerts.rules.conditions.level import Level
 from alerts.rules.conditions.stages import Gauge, Reading
-from alerts.rules.conditions.window import Entry
+from alerts.rules.entry import Entry
 from alerts.rules.judge import Scene
 from alerts.rules.past import Edges, Past, above, stage, whole
 from alerts.rules.spec import TimeframeSpec

@@ -23,13 +23,15 @@ from alerts.rules.conditions.episodes import Episode
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.repeats import memory
 from alerts.rules.conditions.stages import Gauge, Reading, State
-from alerts.rules.conditions.window import KEEP, Entry
+from alerts.rules.conditions.window import KEEP
+from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.keys import read_key
 from alerts.rules.past import Past
+from alerts.rules.report import noticed, resolved, spoken
 from alerts.rules.spec import TimeframeSpec
-from alerts.rules.verdict import Reason, Verdict, noticed, resolved, spoken
+from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Finding, Origin
 
 SOON = timedelta(microseconds=1)

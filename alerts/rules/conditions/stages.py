@@ -13,7 +13,8 @@ from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 from alerts.rules.conditions.episodes import Episode, Episodes
-from alerts.rules.conditions.window import AT, ORDER, Entry
+from alerts.rules.conditions.window import AT, ORDER
+from alerts.rules.entry import Entry
 from alerts.rules.past import Past
 from alerts.rules.verdict import Reason
 

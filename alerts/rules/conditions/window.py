@@ -7,63 +7,24 @@ Adding and expiring cost O(1) amortised; a late post is searched for in what `pa
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Hashable
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, NamedTuple
 
-from alerts.annotate.story import is_repost
+from alerts.rules.entry import Entry
 from alerts.rules.past import Past, above, counted, unit_of
 from alerts.rules.spec import CountBy
 from alerts.rules.steps import Steps
-from listener.model.records import Finding, Kind, Origin
 
 KEEP = 2
 """Windows are kept for so many timeframes."""
 
 
-class Entry(NamedTuple):
-    """What windows keep of a finding: no text, only its digest."""
-
-    at: datetime
-    post_key: str
-    captured_at: datetime
-    origin: Origin
-    author: str | None
-    story: str
-    repost: bool
-    weight: int
-    kinds: tuple[Kind, ...]
-    digest: str
-    value: Any = None
-    """What the rule's type reads of the finding, where it reads anything: a term, a number, a mark."""
-
-    @property
-    def lookback(self) -> bool:
-        return self.origin is Origin.LOOKBACK
-
-
 ORDER = attrgetter("at", "post_key")
 AT = attrgetter("at")
-
-
-def entry_of(finding: Finding) -> Entry:
-    return Entry(
-        finding.at,
-        finding.post_key,
-        finding.captured_at,
-        finding.origin,
-        finding.author,
-        finding.story,
-        is_repost(finding.text, finding.repost_of),
-        finding.count,
-        finding.kinds,
-        hashlib.sha256(finding.text.encode("utf-8", "surrogatepass")).hexdigest()[:16],
-    )
 
 
 class Tally:

@@ -25,10 +25,11 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from alerts.rules.conditions.window import KEEP, Entry, entry_of
+from alerts.rules.conditions.window import KEEP
 from alerts.rules.engine.aggregation import Aggregation
 from alerts.rules.engine.index import Index
 from alerts.rules.engine.watermark import Watermark, instant, microseconds
+from alerts.rules.entry import Entry, entry_of
 from alerts.rules.judge import IncidentInfo, Judge, Scene
 from alerts.rules.spec import RuleSpec, RuleType
 from alerts.rules.table import TYPES

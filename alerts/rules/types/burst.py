@@ -16,10 +16,11 @@ from pydantic import Field, field_validator
 
 from alerts.rules.conditions.burst_detector import Burst, Tuning
 from alerts.rules.conditions.series import FURTHEST
-from alerts.rules.conditions.window import Entry
+from alerts.rules.entry import Entry
 from alerts.rules.judge import Scene
+from alerts.rules.report import noticed
 from alerts.rules.spec import Duration, Positive, RuleSpec, RuleType, Span
-from alerts.rules.verdict import Reason, Verdict, noticed
+from alerts.rules.verdict import Reason, Verdict
 from listener.model.incidents import Mode
 from listener.model.records import Alert, Event, Finding
 

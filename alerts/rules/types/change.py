@@ -21,11 +21,13 @@ from pydantic import Field
 from alerts.rules.conditions.episodes import Episodes
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.repeats import memory
-from alerts.rules.conditions.window import AT, KEEP, ORDER, Entry
+from alerts.rules.conditions.window import AT, KEEP, ORDER
+from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, reader, test_of
 from alerts.rules.judge import Scene
+from alerts.rules.report import alert_id, spoken
 from alerts.rules.spec import Names, RuleSpec, RuleType, Span
-from alerts.rules.verdict import Reason, Verdict, alert_id, spoken
+from alerts.rules.verdict import Reason, Verdict
 from listener.model.normalize import same
 from listener.model.records import Alert, Event, Finding, Origin
 

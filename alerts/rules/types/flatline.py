@@ -17,7 +17,8 @@ from pydantic import model_validator
 
 from alerts.rules.conditions.level import Level
 from alerts.rules.conditions.stages import Reading
-from alerts.rules.conditions.window import Entry, Tally
+from alerts.rules.conditions.window import Tally
+from alerts.rules.entry import Entry
 from alerts.rules.judge import Scene
 from alerts.rules.past import Edges
 from alerts.rules.spec import Positive, RuleType, TimeframeSpec

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from alerts.rules.conditions.episodes import Episode, Episodes
 from alerts.rules.conditions.keyed import RETRY, Keyed
 from alerts.rules.conditions.repeats import memory
-from alerts.rules.conditions.window import KEEP, Entry, Window
+from alerts.rules.conditions.window import KEEP, Window
+from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, test_of
 from alerts.rules.judge import Scene
+from alerts.rules.report import resolved, spoken
 from alerts.rules.spec import CountBy, RuleType, WindowSpec
-from alerts.rules.verdict import Reason, Verdict, resolved, spoken
+from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Finding, Origin
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from alerts.rules.conditions.bounds import Bounded, Bounds, BufferSpec, Distinct, ordered, uncounted
 from alerts.rules.conditions.stages import Gauge, Reading
-from alerts.rules.conditions.window import Entry
+from alerts.rules.entry import Entry
 from alerts.rules.fields import reader
 from alerts.rules.judge import Scene
 from alerts.rules.past import Amounts, Edges, Past, above, stage, whole

@@ -24,12 +24,14 @@ from pydantic import model_validator
 
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.repeats import memory, quiet_until
-from alerts.rules.conditions.window import KEEP, ORDER, Entry, Window
+from alerts.rules.conditions.window import KEEP, ORDER, Window
+from alerts.rules.entry import Entry
 from alerts.rules.fields import Reader, key_values_of, keys_of, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.keys import read_key, write_key
+from alerts.rules.report import spoken
 from alerts.rules.spec import CountBy, Duration, Names, Positive, RuleType, Span, WindowSpec
-from alerts.rules.verdict import Reason, Verdict, spoken
+from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Finding, Origin
 
 

@@ -18,7 +18,8 @@ from pydantic import Field, model_validator
 from alerts.rules.conditions.bounds import Bounded, Bounds, BufferSpec, ordered
 from alerts.rules.conditions.listed import possible
 from alerts.rules.conditions.stages import Reading
-from alerts.rules.conditions.window import Entry, Tally
+from alerts.rules.conditions.window import Tally
+from alerts.rules.entry import Entry
 from alerts.rules.fields import Test, test_of
 from alerts.rules.judge import Scene
 from alerts.rules.past import Counted, Edges, Filtered, Past, above, counted, stage

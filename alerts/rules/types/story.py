@@ -18,7 +18,8 @@ from pydantic import model_validator
 
 from alerts.rules.conditions.bounds import Bounded
 from alerts.rules.conditions.stages import Reading
-from alerts.rules.conditions.window import Entry, Tally
+from alerts.rules.conditions.window import Tally
+from alerts.rules.entry import Entry
 from alerts.rules.judge import Scene
 from alerts.rules.past import Above, Counted, Edges, Old, Past, above, counted, stage
 from alerts.rules.spec import CountBy, Names, Positive, RuleType, Span, TimeframeSpec

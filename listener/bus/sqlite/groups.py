@@ -9,13 +9,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from listener.bus.protocol import Commit, Record, TopicPartition
 from listener.errors import BusError, Fenced
 
 if TYPE_CHECKING:
-    from listener.bus.sqlite.bus import EmbeddedBus
+    from listener.bus.sqlite.partition import Log
+    from listener.bus.sqlite.store import Store
+    from listener.bus.stats import Counts
+    from listener.clock import Clock
 
 BEAT_SECONDS = 0.5
 SESSION_SECONDS = 3.0
@@ -25,10 +28,37 @@ STALE = -1
 """No generation: the assignment must be made anew."""
 
 
+class Partitions(Protocol):
+    """What readers ask of the log that they read."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def counts(self) -> Counts: ...
+
+    def log(self, tp: TopicPartition) -> Log: ...
+
+    def committed(self, group: str, tp: TopicPartition) -> Commit | None: ...
+
+    def partitions(self, topic: str) -> int: ...
+
+    def read(self, tp: TopicPartition, offset: int, limit: int) -> list[Record]: ...
+
+    def begin_offset(self, tp: TopicPartition) -> int: ...
+
+    def end_offset(self, tp: TopicPartition) -> int: ...
+
+    def offset_at(self, tp: TopicPartition, time: datetime) -> int: ...
+
+
 class PlainReader:
     """Reads all partitions of some topics by itself."""
 
-    def __init__(self, bus: EmbeddedBus, topics: Sequence[str], start: int | datetime | None) -> None:
+    def __init__(self, bus: Partitions, topics: Sequence[str], start: int | datetime | None) -> None:
         self._bus = bus
         self._positions: dict[TopicPartition, int] = {}
         for topic in topics:
@@ -67,7 +97,7 @@ class GroupConsumer:
 
     def __init__(
         self,
-        bus: EmbeddedBus,
+        bus: Partitions,
         topics: Sequence[str],
         group: str,
         member: str,
@@ -204,7 +234,7 @@ def store_commits(db: sqlite3.Connection, group: str, commits: Mapping[int, Comm
     )
 
 
-def _share(bus: EmbeddedBus, members: list[tuple[str, list[str]]], me: str) -> list[TopicPartition]:
+def _share(bus: Partitions, members: list[tuple[str, list[str]]], me: str) -> list[TopicPartition]:
     """Each topic's partitions dealt round, in order of the members' names."""
     mine = []
     for topic in sorted({topic for _, topics in members for topic in topics}):
@@ -221,7 +251,7 @@ def _seek(positions: dict[TopicPartition, int], tp: TopicPartition, offset: int)
     positions[tp] = offset
 
 
-def _poll(bus: EmbeddedBus, positions: dict[TopicPartition, int], timeout: float, limit: int) -> list[Record]:
+def _poll(bus: Partitions, positions: dict[TopicPartition, int], timeout: float, limit: int) -> list[Record]:
     deadline = time.monotonic() + timeout
     while True:
         seen = bus.store.news
@@ -248,7 +278,7 @@ def _poll(bus: EmbeddedBus, positions: dict[TopicPartition, int], timeout: float
 class RowLease:
     """One holder at a time, by a row that the holder keeps fresh. `ttl` is in seconds."""
 
-    def __init__(self, bus: EmbeddedBus, name: str, holder: str, ttl: float) -> None:
+    def __init__(self, bus: Partitions, name: str, holder: str, ttl: float) -> None:
         self._bus = bus
         self._name = name
         self._holder = holder

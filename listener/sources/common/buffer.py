@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
-from listener.ingest.gaps import Cause
+from listener.model.gaps import Cause
 
 MOST_LINES = 100_000
 MOST_BYTES = 256 * 1024 * 1024

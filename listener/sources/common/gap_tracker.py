@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from listener.ingest.gaps import Cause, closed, is_whole, open_gap
+from listener.model.gaps import Cause, closed, is_whole, open_gap
 from listener.model.records import Gap
 
 BEFORE: Final = timedelta(seconds=30)

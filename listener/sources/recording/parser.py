@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from listener.errors import ConfigError
-from listener.ingest.matcher import hashtags_in
+from listener.model.hashtags import hashtags_in
 from listener.model.records import Author, Post
+from listener.sources.common.json import read_json
 from listener.sources.contract import BadLine, Reason
-from listener.sources.recording.reader import Broken, LineReader, read_json
+from listener.sources.recording.reader import Broken, LineReader
 from listener.sources.recording.seen_ids import SeenIds
 from listener.sources.x import payload as x
 

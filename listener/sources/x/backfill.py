@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from listener.ingest.gaps import Cause
+from listener.model.gaps import Cause
 from listener.model.incidents import Incident
 from listener.model.records import Gap, Origin
 from listener.sources.common.gap_tracker import AFTER, BEFORE, GapBook

@@ -23,7 +23,7 @@ import tweepy
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
-from listener.sources.recording.reader import read_json
+from listener.sources.common.json import read_json
 from listener.sources.x.access import Access, Key
 from listener.sources.x.call_meter import Tolls
 from listener.sources.x.filter_rules import Rule, RuleAtX

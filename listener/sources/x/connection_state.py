@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from listener.ingest.gaps import Cause
+from listener.model.gaps import Cause
 from listener.sources.common.buffer import Intake, Item, Line, Lost, Unreadable
 
 TICK_SECONDS: Final = 1.0

@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from listener.clock import Clock
-from listener.maintenance.diagnostics import Finding, failed, warning, well
 from listener.model.incidents import Incident
+from listener.runtime.checks import Finding, failed, warning, well
 from listener.settings.schema import XSettings
 from listener.sources.x.access import Access
 from listener.sources.x.client import Api, Look, Trouble, XError

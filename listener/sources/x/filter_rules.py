@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from listener.ingest.matcher import spellings
+from listener.model.letters import spellings
 from listener.model.tracks import Track, TrackKind, parse
 
 LONGEST = 512

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from listener.ingest.matcher import hashtags_in
+from listener.model.hashtags import hashtags_in
 from listener.model.normalize import nfc, whole
 from listener.model.records import Author, AuthorClass, Post, Quoted
 from listener.sources.contract import Reason

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from listener.model.records import Post
 from listener.sources.common.buffer import Unreadable
+from listener.sources.common.json import read_json
 from listener.sources.contract import BadLine, Reason
-from listener.sources.recording.reader import read_json
 from listener.sources.x.payload import Unusable, parse_answer
 
 _OPERATIONAL: Final = ("operational-disconnect", "OperationalDisconnect", "UpstreamOperationalDisconnect")

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from listener.clock import Clock
-from listener.ingest.gaps import Cause
+from listener.model.gaps import Cause
 from listener.model.incidents import Incident
 from listener.model.records import Gap, Volume
 from listener.settings.prices import DEFAULT, Tariff

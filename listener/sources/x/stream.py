@@ -19,7 +19,7 @@ import requests
 import tweepy
 
 from listener.clock import Clock
-from listener.ingest.gaps import Cause
+from listener.model.gaps import Cause
 from listener.sources.common.buffer import Down, Intake, Unreadable, Up
 from listener.sources.common.line_splitter import Lines, TooLong
 from listener.sources.x.access import Access

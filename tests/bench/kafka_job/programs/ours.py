@@ -20,9 +20,9 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
-from alerts.notify.state import read_to_end
 from alerts.rules.engine.watermark import Watermark
 from listener.bus.protocol import Bus, Commit, Message, Record, TopicPartition, open_bus
+from listener.bus.scan import read_to_end
 from listener.clock import SystemClock
 from listener.ingest.matcher import Matcher
 from listener.model.records import Tick

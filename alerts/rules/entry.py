@@ -1,0 +1,46 @@
+"""What a rule keeps of a finding."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from alerts.annotate.story import is_repost
+from listener.model.records import Finding, Kind, Origin
+
+
+class Entry(NamedTuple):
+    """What windows keep of a finding: no text, only its digest."""
+
+    at: datetime
+    post_key: str
+    captured_at: datetime
+    origin: Origin
+    author: str | None
+    story: str
+    repost: bool
+    weight: int
+    kinds: tuple[Kind, ...]
+    digest: str
+    value: Any = None
+    """What the rule's type reads of the finding, where it reads anything: a term, a number, a mark."""
+
+    @property
+    def lookback(self) -> bool:
+        return self.origin is Origin.LOOKBACK
+
+
+def entry_of(finding: Finding) -> Entry:
+    return Entry(
+        finding.at,
+        finding.post_key,
+        finding.captured_at,
+        finding.origin,
+        finding.author,
+        finding.story,
+        is_repost(finding.text, finding.repost_of),
+        finding.count,
+        finding.kinds,
+        hashlib.sha256(finding.text.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+    )
