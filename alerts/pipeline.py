@@ -31,13 +31,13 @@ from alerts.volumes.worker import Calm
 from listener.bus.protocol import Bus
 from listener.bus.spool import Spool, path_of
 from listener.clock import Clock
-from listener.ingest.worker import LEASE_SECONDS, Listen
+from listener.ingest.worker import LEASE_SECONDS, Ingestor
 from listener.model.topics import TopicSpec
 from listener.privacy.screen import Screen
 from listener.runtime.control import with_parts
 from listener.runtime.health import Health, Part
 from listener.runtime.metrics import Metrics
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Worker
 from listener.settings.schema import Settings
 from listener.settings.zone import find_zone
@@ -97,7 +97,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
         turning.append((worker, its))
 
     p = part("follow")
-    following = Following(bus, me, sorted(roles), part=p, clock=clock, metrics=metrics)
+    following = PresenceReporter(bus, me, sorted(roles), part=p, clock=clock, metrics=metrics)
     add(following, p)
 
     if ears is not None:
@@ -105,7 +105,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             p = part(f"listen-{source.name}")
             lease = bus.lease(f"source:{source.name}", me, LEASE_SECONDS)
             add(
-                Listen(
+                Ingestor(
                     source, bus, following, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
                     clock=clock, metrics=metrics, keep=house.settings.retention.content,
                     spool=spool_of(house, source.name) if isinstance(source, Live) else None,

@@ -73,7 +73,7 @@ ORDER BY f.repost, f.at LIMIT 1
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegisterRow:
     """One story that people voice. `text` is as the first of them put it, masked; None when it was purged.
 
     `incidents` are those that heard it: one post that several heard is one post.
@@ -304,19 +304,19 @@ class Register:
 
     # --- reading -----------------------------------------------------------------------------------------------
 
-    def top(self, kind: Kind, *, incident: str = "", limit: int = 20) -> list[Entry]:
+    def top(self, kind: Kind, *, incident: str = "", limit: int = 20) -> list[RegisterRow]:
         """The stories that most people voice, most first."""
         return self._safely(lambda: self._top(kind, incident, limit))
 
-    def _top(self, kind: Kind, incident: str, limit: int) -> list[Entry]:
+    def _top(self, kind: Kind, incident: str, limit: int) -> list[RegisterRow]:
         rows = self._db.execute(RANKED, (kind, incident, incident, limit)).fetchall()
         return [self._entry(kind, incident, row) for row in rows]
 
-    def _entry(self, kind: Kind, incident: str, row: Sequence[object]) -> Entry:
+    def _entry(self, kind: Kind, incident: str, row: Sequence[object]) -> RegisterRow:
         incidents, story, exercise, people, posts, reposts, first, last, authors = row
         found = self._db.execute(FIRST, (kind, incident, incident, story, exercise))
         key, part, offset = found.fetchone()
-        return Entry(
+        return RegisterRow(
             kind=kind,
             incidents=tuple(sorted(str(incidents).split(","))),
             exercise=bool(exercise),

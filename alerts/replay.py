@@ -30,7 +30,7 @@ from alerts.wiring import make_ears, make_house, make_wits, passing_key
 from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import Clock, ManualClock
 from listener.errors import ConfigError, LyttepostError
-from listener.ingest.worker import Listen
+from listener.ingest.worker import Ingestor
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import ALERTS as ALERT_RECORDS
 from listener.model.records import Alert, AuthorClass, Event, decode
@@ -49,7 +49,7 @@ PLACES = 3
 
 
 @dataclass(frozen=True)
-class Told:
+class SentCard:
     """One thing an officer would have been told. `heard` is how many posts had been heard by then."""
 
     alert: Alert
@@ -77,7 +77,7 @@ class Summary:
     first_alert: datetime | None = None
 
 
-class Ear:
+class OfferLog:
     """Notes what the source offers, on its way in: the time, how much by when, and where bad lines stand."""
 
     def __init__(self, clock: ManualClock) -> None:
@@ -120,9 +120,9 @@ class Replay:
     clock: ManualClock
     wits: Wits
     turning: list[Turning]
-    listen: Listen
+    listen: Ingestor
     register: Register
-    ear: Ear
+    ear: OfferLog
     paced: bool
     lines: int | None
     """In the whole recording; None where they are not known."""
@@ -132,7 +132,7 @@ class Replay:
         """How much has been played, 0 to 1."""
         return min(1.0, self.ear.lines / self.lines) if self.lines else None
 
-    def play(self, tell: Callable[[Told], None], turned: Callable[[], None] = lambda: None) -> Summary:
+    def play(self, tell: Callable[[SentCard], None], turned: Callable[[], None] = lambda: None) -> Summary:
         """To the end of the recording; `tell` gets what is fired or resolved, `turned` is called often.
 
         Raises LyttepostError when it cannot go on.
@@ -177,7 +177,7 @@ class Replay:
                 raise (ConfigError if unopened else LyttepostError)(part.reason)
 
     def _tell(
-        self, alert: Alert, record: Record, book: AlertBook, tell: Callable[[Told], None], summary: Summary
+        self, alert: Alert, record: Record, book: AlertBook, tell: Callable[[SentCard], None], summary: Summary
     ) -> None:
         if alert.event is Event.SUPPRESSED:
             summary.suppressed[f"{alert.rule}: {alert.reason}"] += 1
@@ -194,7 +194,7 @@ class Replay:
         made = card.build(
             state, self.wits.people, self.wits.messages, now=alert.at, in_house=True, texts=self.register.texts
         )
-        tell(Told(alert, made, texts, self.ear.heard(alert.at)))
+        tell(SentCard(alert, made, texts, self.ear.heard(alert.at)))
 
     def _sum_up(self, summary: Summary) -> None:
         counts = self.source.counts
@@ -248,7 +248,7 @@ def replaying(
         house = make_house(settings, folder, bus, clock, "replay")
         ears = make_ears(house, raw, [source], key, named or {})
         incident = open_incident(bus, name, tracks, clock)
-        ear = Ear(clock)
+        ear = OfferLog(clock)
         turning = flow(house, (LISTENER, ALERTS), Ears(ears.sources, ears.screen, ears.standing, ear), wits)
         replay = Replay(
             house=house,
@@ -257,7 +257,7 @@ def replaying(
             clock=clock,
             wits=wits,
             turning=turning,
-            listen=next(w for w, _ in turning if isinstance(w, Listen)),
+            listen=next(w for w, _ in turning if isinstance(w, Ingestor)),
             register=next(w for w, _ in turning if isinstance(w, Register)),
             ear=ear,
             paced=speed is not None,

@@ -12,7 +12,7 @@ from listener.clock import SystemClock
 from listener.commands.shared import By, Data, Json, Why, duration, local, out, out_json, out_table, reason, say, user
 from listener.commands.shared import open_live_topics as open_topics
 from listener.errors import LyttepostError, UsageError
-from listener.maintenance.redrive import Outcome, chosen, place_of, redrive, standing
+from listener.maintenance.redrive import RedriveResult, chosen, place_of, redrive, standing
 
 if TYPE_CHECKING:
     from listener.bus.protocol import Bus
@@ -93,7 +93,7 @@ def redrive_(
         raise LyttepostError("not all could be re-driven; see above")
 
 
-def _redrive(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
+def _redrive(bus: Bus, letter: DeadLetter, data: str | None) -> RedriveResult:
     from listener.maintenance.redrive_line import STAGE
 
     if place_of(letter.where) is None and letter.stage == STAGE:
@@ -101,7 +101,7 @@ def _redrive(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
     return redrive(bus, letter, SystemClock())
 
 
-def _relisten(bus: Bus, letter: DeadLetter, data: str | None) -> Outcome:
+def _relisten(bus: Bus, letter: DeadLetter, data: str | None) -> RedriveResult:
     """A line of a recording: with the screen that the running service has."""
     from alerts.wiring import live_key, make_ears, make_house
     from listener.maintenance.redrive_line import relisten

@@ -18,8 +18,8 @@ import typer
 from alerts.commands.register import people_of, title
 from alerts.commands.replay import ending_cleanly, heading, progress, speed_of, stamp
 from alerts.notify.channels.text import one_line
-from alerts.register import Entry
-from alerts.replay import Summary, Told, replaying
+from alerts.register import RegisterRow
+from alerts.replay import SentCard, Summary, replaying
 from listener.clock import SystemClock
 from listener.commands.shared import local, out
 from listener.model.records import AuthorClass, Event, Kind
@@ -113,7 +113,7 @@ class _Teller:
         self._full = full
         self._told = 0
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: SentCard) -> None:
         passed = told.alert.event is Event.RESOLVED
         if self._told == 0:
             out(FIRST)
@@ -129,7 +129,7 @@ class _Teller:
         sys.stdout.flush()
 
 
-def _brief(told: Told) -> None:
+def _brief(told: SentCard) -> None:
     subject, amount = told.card.lines[:2]
     out(f"{_clock(told)} │ {one_line(subject, WIDTH)}")
     out(f"{told.heard:>4} heard │ {amount}")
@@ -138,7 +138,7 @@ def _brief(told: Told) -> None:
         out(f"           │ «{one_line(text, WIDTH)}»")
 
 
-def _clock(told: Told) -> str:
+def _clock(told: SentCard) -> str:
     return f"{stamp(told)[11:19]:>10}"
 
 
@@ -152,7 +152,7 @@ def _sum_up(summary: Summary) -> None:
         out(f"All times are {zone}, the time zone of the settings (LYTTEPOST_TIMEZONE).")
 
 
-def _show(kind: Kind, entries: list[Entry]) -> None:
+def _show(kind: Kind, entries: list[RegisterRow]) -> None:
     out(f"\n{title(kind, entries)}")
     for entry in entries:
         out(f"{people_of(entry):>11}  {'ØVELSE ' if entry.exercise else ''}«{one_line(entry.text or '', WIDTH)}»")

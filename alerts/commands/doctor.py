@@ -15,7 +15,7 @@ from listener.errors import ConfigError, LyttepostError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from listener.runtime.checks import Finding
+    from listener.runtime.checks import Check
 
 app = typer.Typer(help="Is everything in place for tonight? Each finding says what to do.")
 
@@ -33,7 +33,7 @@ def doctor(
     Reads all that is on the bus, connects to the channels' servers without a word, and asks X three free questions.
     Changes nothing. Exit code 1 when something failed; 0 when nothing did.
     """
-    from listener.runtime.checks import Level, worst
+    from listener.runtime.checks import CheckLevel, worst
 
     if not seconds > 0:  # click's bounds let NaN through
         raise typer.BadParameter("a number of seconds from 0.1 to 60", param_hint="--timeout")
@@ -42,16 +42,16 @@ def doctor(
     if json:
         out_json({"level": level, "findings": [finding.to_json() for finding in findings]})
     else:
-        out_table([(f.level.upper() if f.level is not Level.OK else "ok", f.id, f.says) for f in findings])
+        out_table([(f.level.upper() if f.level is not CheckLevel.OK else "ok", f.id, f.says) for f in findings])
         for finding in findings:
             if finding.mend:
                 out(f"\n{finding.id}: {finding.mend}")
-    if level is Level.FAILED:
+    if level is CheckLevel.FAILED:
         sys.stdout.flush()
         raise LyttepostError(f"{sum(f.level is level for f in findings)} of {len(findings)} findings failed")
 
 
-def _examine(data: str | None, seconds: float) -> Iterator[Finding]:
+def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     from alerts.notify.diagnostics import examine_telling
     from listener.clock import SystemClock
     from listener.maintenance.diagnostics import examine_house, examine_settings

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alerts.notify.channels.text import one_line
-from alerts.register import Entry, Register
+from alerts.register import Register, RegisterRow
 from listener.commands.shared import (
     Data,
     Json,
@@ -77,7 +77,7 @@ def open_view(bus: Bus, path: Path) -> Iterator[Register]:
         raise ConfigError(f"{path}: is damaged; remove it, it is rebuilt from the bus") from None
 
 
-def show(kind: Kind, entries: list[Entry]) -> None:
+def show(kind: Kind, entries: list[RegisterRow]) -> None:
     """One kind's entries for a person."""
     if not entries:
         return
@@ -91,12 +91,12 @@ def show(kind: Kind, entries: list[Entry]) -> None:
         out(f"{'':11}  {counted}, {local(entry.first_at)}{several}")
 
 
-def title(kind: Kind, entries: list[Entry]) -> str:
+def title(kind: Kind, entries: list[RegisterRow]) -> str:
     by = "people" if all(e.authors_known for e in entries) else "posts that are no reposts: no authors are known"
     return f"{kind.upper()} (ranked by {by})"
 
 
-def people_of(entry: Entry) -> str:
+def people_of(entry: RegisterRow) -> str:
     if not entry.authors_known:
         return _number(entry.people, "post")
     return f"{entry.people} {'person' if entry.people == 1 else 'people'}"

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.replay import Replay, Summary, Told, replaying
+from alerts.replay import Replay, SentCard, Summary, replaying
 from listener.clock import SystemClock
 from listener.commands.shared import Json, local, out, out_json, say, storable
 from listener.errors import LyttepostError
@@ -105,12 +105,12 @@ def ending_cleanly() -> Iterator[None]:
 # --- an alert ----------------------------------------------------------------------------------------------------
 
 
-def tell_program(told: Told) -> None:
+def tell_program(told: SentCard) -> None:
     out_json(as_json(told))
     sys.stdout.flush()
 
 
-def as_json(told: Told) -> dict[str, Any]:
+def as_json(told: SentCard) -> dict[str, Any]:
     """The contract. `fired_at` is `at`, in the recording's time; `authors` is null where none are known."""
     a = told.alert
     return {
@@ -136,7 +136,7 @@ def as_json(told: Told) -> dict[str, Any]:
     }
 
 
-def tell_person(told: Told) -> None:
+def tell_person(told: SentCard) -> None:
     """The card as an officer gets it. Nobody is woken for what has passed: that is one line."""
     if told.alert.event is Event.RESOLVED:
         tell_passed(told)
@@ -145,18 +145,18 @@ def tell_person(told: Told) -> None:
         sys.stdout.flush()
 
 
-def tell_passed(told: Told) -> None:
+def tell_passed(told: SentCard) -> None:
     out(f"\n{stamp(told)}  {told.card.subject}  ({told.alert.id})")
     sys.stdout.flush()
 
 
-def heading(told: Told) -> str:
+def heading(told: SentCard) -> str:
     """When, and of how many posts."""
     posts = "1 post" if told.heard == 1 else f"{told.heard} posts"
     return f"── {stamp(told)} · {posts} heard ".ljust(WIDTH, "─")
 
 
-def stamp(told: Told) -> str:
+def stamp(told: SentCard) -> str:
     """On the wall clock that the card shows, its zone named."""
     return local(told.alert.at)
 
@@ -185,8 +185,8 @@ class Bar:
             sys.stderr.flush()
             self._drawn, self._at = "", float("-inf")
 
-    def around(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
-        def told(what: Told) -> None:
+    def around(self, tell: Callable[[SentCard], None]) -> Callable[[SentCard], None]:
+        def told(what: SentCard) -> None:
             self.clear()
             tell(what)
 

@@ -21,7 +21,7 @@ from listener.bus.sqlite.view import KEEP_ASIDE, wipe_aside
 from listener.clock import SystemClock
 from listener.commands.shared import Data, say
 from listener.permissions import exposed
-from listener.runtime.housekeeping import Keeping
+from listener.runtime.housekeeping import Housekeeping
 from listener.runtime.logs import set_up
 from listener.runtime.service import RoleLock, Service, settle_memory
 from listener.runtime.web import Web
@@ -113,7 +113,7 @@ def run(
             register.forget()
 
     part = house.health.part("keeping")
-    keeping = Keeping(
+    keeping = Housekeeping(
         bus,
         house.specs,
         ("annotate", "judge", "calm"),

@@ -30,7 +30,7 @@ EVENING, MORNING = 22, 7
 
 
 @dataclass
-class Tally:
+class RuleTally:
     """What one rule said. Nights are those of `zone`."""
 
     zone: tzinfo
@@ -54,7 +54,7 @@ class Tally:
 
 @dataclass
 class Backtest:
-    rules: dict[str, Tally]
+    rules: dict[str, RuleTally]
     findings: int = 0
     incidents: list[str] = field(default_factory=list)
     oldest: datetime | None = None
@@ -87,7 +87,7 @@ def backtest(
 ) -> Backtest:
     """`since` is capture time: what was taken in before it is not judged."""
     specs = tuple(rules)
-    out = Backtest({spec.name: Tally(zone) for spec in specs})
+    out = Backtest({spec.name: RuleTally(zone) for spec in specs})
     incidents = Control(bus).refresh().incidents
     engines: dict[tuple[int, str], Engine] = {}
     for partition, offset, heard, record in _findings(bus, since):

@@ -35,7 +35,7 @@ from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import ops_alert
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Stage
 from listener.units import from_ms
 
@@ -65,7 +65,7 @@ class Judging:
         clock: Clock,
         metrics: Metrics,
         part: Part,
-        following: Following | None = None,
+        following: PresenceReporter | None = None,
         allowed_lateness: timedelta = LATENESS,
         rulebook: Rulebook | None = None,
         member: str = "",

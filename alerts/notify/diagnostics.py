@@ -15,7 +15,7 @@ from alerts.notify.recipients import CANARY, LAST_RESORT, People, load_people
 from alerts.rules.load import load_rules
 from listener.errors import ConfigError
 from listener.model.tracks import too_common
-from listener.runtime.checks import Finding, failed, warning, well
+from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.files import RawSettings, load_yaml, packaged_config
 from listener.settings.standing_tracks import load_standing
 
@@ -23,7 +23,7 @@ EXAMPLE = (".example", ".invalid", ".test", ".example.org", ".example.com", ".ex
 """Ends of domains that nobody has: they stand for an address that was never filled in."""
 
 
-def examine_telling(raw: RawSettings, standing: Sequence[str], seconds: float) -> Iterator[Finding]:
+def examine_telling(raw: RawSettings, standing: Sequence[str], seconds: float) -> Iterator[Check]:
     """Every connection is given up after `seconds`."""
     yield _tracks(raw, standing)
     try:
@@ -39,7 +39,7 @@ def examine_telling(raw: RawSettings, standing: Sequence[str], seconds: float) -
         yield _channel(raw, name, seconds, used=name in used)
 
 
-def _tracks(raw: RawSettings, standing: Sequence[str]) -> Finding:
+def _tracks(raw: RawSettings, standing: Sequence[str]) -> Check:
     shipped = load_standing(load_yaml(packaged_config() / "tracks.yaml"))
     file = raw.folder / "tracks.yaml"
     if not standing:
@@ -64,7 +64,7 @@ def _tracks(raw: RawSettings, standing: Sequence[str]) -> Finding:
     return well("config.tracks", f"{len(standing)} standing tracks, none of them the shipped example's")
 
 
-def _people(raw: RawSettings, people: People) -> Finding:
+def _people(raw: RawSettings, people: People) -> Check:
     file = raw.folder / "people.yaml"
     shipped = load_people(packaged_config() / "people.yaml")
     if people.people == shipped.people:
@@ -88,7 +88,7 @@ def _is_example(target: str) -> bool:
     return f".{host or ''}".rstrip(".").lower().endswith(EXAMPLE)
 
 
-def _routes(people: People, used: Collection[str]) -> Finding:
+def _routes(people: People, used: Collection[str]) -> Check:
     """A route that ends at the console of a process that nobody watches wakes nobody."""
     console = LAST_RESORT.channel
     names = sorted({*people.routes, *used} - {CANARY})
@@ -108,7 +108,7 @@ def _routes(people: People, used: Collection[str]) -> Finding:
     return well("routes.console", f"every route reaches a person: {', '.join(names)}")
 
 
-def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Finding:
+def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Check:
     id_ = f"channels.{name}"
     try:
         open_channels({name}, raw)

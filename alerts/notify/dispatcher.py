@@ -18,11 +18,11 @@ from math import inf, nan
 from alerts.notify import card, ledger, trouble
 from alerts.notify import duplicates as doubles
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, Reason, SendNote
+from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote
 from alerts.notify.messages import Messages
 from alerts.notify.plan import Due, due
 from alerts.notify.recipients import People, Why
-from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Outbox, Prepare, Result, Room
+from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
 from alerts.notify.state import TOPICS, AlertBook
 from alerts.notify.steady import SteadyClock
 from listener.bus.deadletters import dead_letter
@@ -47,7 +47,7 @@ from listener.model.records import (
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.units import from_ms
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Dispatcher:
         texts: card.Texts | None = None,
         workers: int = WORKERS,
         send_limit: float = LIMIT_SECONDS,
-        following: Following | None = None,
+        following: PresenceReporter | None = None,
     ) -> None:
         self._bus = bus
         self._people = people
@@ -96,7 +96,7 @@ class Dispatcher:
         self._time = SteadyClock(clock)
         self._metrics = metrics
         self._part = part
-        self._outbox = Outbox(channels, clock, workers=workers, limit=send_limit)
+        self._outbox = SenderPool(channels, clock, workers=workers, limit=send_limit)
         self._following = following
         self._control = Control(bus) if following is None else None
         self._book = AlertBook()
@@ -234,13 +234,13 @@ class Dispatcher:
             if not self._lead():
                 break
             room = self._outbox.room(one.contact.channel)
-            if room is Room.FULL:
+            if room is Capacity.FULL:
                 continue
             self._begin(one, room)
             started = True
         return started
 
-    def _begin(self, one: Due, room: Room) -> None:
+    def _begin(self, one: Due, room: Capacity) -> None:
         at = self._time.now()
         self._flying[one.intent] = one
         try:
@@ -251,11 +251,11 @@ class Dispatcher:
         point("dispatch.after_intent")
         if one.why is not Why.ROUTE:
             self._trouble.tell(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
-        if room is Room.FREE:
+        if room is Capacity.FREE:
             self._outbox.put(one, self._prepare(one, at))
         else:
-            reason = Reason.STUCK if room is Room.STUCK else Reason.NO_CHANNEL
-            self._note(Result(one, ChannelError(reason, permanent=room is Room.MISSING)))
+            reason = FailureReason.STUCK if room is Capacity.STUCK else FailureReason.NO_CHANNEL
+            self._note(Result(one, ChannelError(reason, permanent=room is Capacity.MISSING)))
 
     def _prepare(self, one: Due, at: datetime) -> Prepare:
         note = SendNote(one.intent, one.state.id, one.step, one.attempt, one.may_repeat, at)
@@ -368,7 +368,9 @@ class Dispatcher:
             self._metrics.channel_failures.labels(delivery.channel).set(failed)
 
     def _complaint(self) -> str | None:
-        stuck = sorted({c for c in self._people.channels() if self._outbox.room(c) in (Room.STUCK, Room.MISSING)})
+        stuck = sorted(
+            {c for c in self._people.channels() if self._outbox.room(c) in (Capacity.STUCK, Capacity.MISSING)}
+        )
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
 
 

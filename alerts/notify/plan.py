@@ -18,7 +18,7 @@ from hashlib import sha256
 from alerts.notify.channels.contract import uncertain
 from alerts.notify.duplicates import first_of
 from alerts.notify.recipients import Contact, People, Tier, Why
-from alerts.notify.state import AlertBook, AlertState, Told
+from alerts.notify.state import AlertBook, AlertState, DeliveryState
 from listener.model.records import Outcome, Severity
 
 BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
@@ -33,7 +33,7 @@ NOTICE_FOR = timedelta(hours=1)
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-class Cause(StrEnum):
+class SendCause(StrEnum):
     """Why a send is due."""
 
     STEP = "step"
@@ -50,7 +50,7 @@ class Due:
     step: int
     contact: Contact
     why: Why
-    cause: Cause
+    cause: SendCause
     attempt: int = 1
     may_repeat: bool = False
 
@@ -114,20 +114,20 @@ def _of_notice(state: AlertState, book: AlertBook, now: datetime) -> Iterator[Du
 def _for_contact(state: AlertState, contact: Contact, why: Why, step: int, now: datetime) -> Due | None:
     told = state.told.get((contact.channel, contact.target))
     if told is None or told.step < step:
-        return Due(state, step, contact, why, Cause.STEP)
+        return Due(state, step, contact, why, SendCause.STEP)
     if told.sent or told.outcome is Outcome.PERMANENT:
         return None
     again = told.attempt + 1
     if told.outcome is None:
-        return Due(state, step, contact, why, Cause.UNKNOWN_OUTCOME, again, may_repeat=True)
+        return Due(state, step, contact, why, SendCause.UNKNOWN_OUTCOME, again, may_repeat=True)
     pause = BACKOFF[min(told.attempt, len(BACKOFF)) - 1]
     # A clock that was set back must not turn a pause of seconds into one of hours.
     if timedelta(0) <= now - told.at < pause:
         return None
-    return Due(state, step, contact, why, Cause.RETRY, again, told.uncertain or uncertain(told.reason))
+    return Due(state, step, contact, why, SendCause.RETRY, again, told.uncertain or uncertain(told.reason))
 
 
-def _given_up(told: Told | None, step: int) -> bool:
+def _given_up(told: DeliveryState | None, step: int) -> bool:
     if told is None or (told.step == step and told.sent):
         return False
     return (told.step == step and told.outcome is Outcome.PERMANENT) or told.failures >= GIVE_UP_AFTER

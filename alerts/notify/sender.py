@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from alerts.notify.channels.contract import Channel, ChannelError, Deliver, Reason
+from alerts.notify.channels.contract import Channel, ChannelError, Deliver, FailureReason
 from alerts.notify.plan import Due
 from listener.clock import Clock
 
@@ -31,7 +31,7 @@ Prepare = Callable[[Channel], tuple[Deliver, tuple[str, ...]]]
 """Makes the card and the message; gives what hands it over, and what the card lacked. Raises ChannelError."""
 
 
-class Room(StrEnum):
+class Capacity(StrEnum):
     FREE = "free"
     FULL = "full"
     STUCK = "stuck"
@@ -56,7 +56,7 @@ class _Running:
         self.hung = False
 
 
-class Outbox:
+class SenderPool:
     """Used by one thread, the dispatcher's. `clock.monotonic` measures how long a send takes."""
 
     def __init__(
@@ -71,13 +71,13 @@ class Outbox:
         self._running: dict[str, list[_Running]] = {name: [] for name in channels}
         self._done: SimpleQueue[tuple[_Running, Result]] = SimpleQueue()
 
-    def room(self, channel: str) -> Room:
+    def room(self, channel: str) -> Capacity:
         if channel not in self._channels:
-            return Room.MISSING
+            return Capacity.MISSING
         running = self._running[channel]
         if len(running) < self._workers:
-            return Room.FREE
-        return Room.STUCK if all(one.hung for one in running) else Room.FULL
+            return Capacity.FREE
+        return Capacity.STUCK if all(one.hung for one in running) else Capacity.FULL
 
     @property
     def busy(self) -> bool:
@@ -120,7 +120,7 @@ class Outbox:
         for running in (one for lane in self._running.values() for one in lane):
             if not running.hung and self._clock.monotonic() - running.started > self._limit:
                 running.hung = True
-                out.append(Result(running.due, ChannelError(Reason.HUNG, permanent=False)))
+                out.append(Result(running.due, ChannelError(FailureReason.HUNG, permanent=False)))
         return out
 
     def _work(self, name: str, lane: SimpleQueue[tuple[_Running, Prepare] | None]) -> None:
@@ -136,19 +136,19 @@ class Outbox:
             return Result(due, error)
         except Exception as error:
             # Nothing has left, and the same again would fail the same.
-            return Result(due, _defect(due, error, Reason.DEFECT))
+            return Result(due, _defect(due, error, FailureReason.DEFECT))
         try:
             deliver()
         except ChannelError as error:
             return Result(due, error, problems)
         except Exception as error:
-            return Result(due, _defect(due, error, Reason.DEFECT_IN_SENDING), problems)
+            return Result(due, _defect(due, error, FailureReason.DEFECT_IN_SENDING), problems)
         return Result(due, None, problems)
 
 
-def _defect(due: Due, error: Exception, reason: Reason) -> ChannelError:
+def _defect(due: Due, error: Exception, reason: FailureReason) -> ChannelError:
     """Logged by its name and place: its words may hold a secret."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
     log.error("dispatch: %s on the channel %s: %s; report it", reason.value, due.contact.channel, where)
-    return ChannelError(reason, permanent=reason is Reason.DEFECT)
+    return ChannelError(reason, permanent=reason is FailureReason.DEFECT)

@@ -64,7 +64,7 @@ _ABOUT_ALERTS = {*_HANDLING, DecisionKind.NOTE}
 
 
 @dataclass(frozen=True)
-class Told:
+class DeliveryState:
     """How telling one place stands: its newest step, and what is worth knowing of the steps before.
 
     `sent`: the newest step arrived. `failures`: attempts in a row that failed, over all steps. `uncertain`: the newest
@@ -82,7 +82,7 @@ class Told:
     times: int = 0
     last_told: datetime | None = None
 
-    def apply(self, delivery: Delivery) -> Told:
+    def apply(self, delivery: Delivery) -> DeliveryState:
         arrived = delivery.outcome is Outcome.SENT
         told = self
         if arrived:
@@ -114,7 +114,7 @@ class AlertState:
     handling: Handling = Handling.OPEN
     handled: Decision | None = None
     notes: tuple[Decision, ...] = ()
-    told: Mapping[Place, Told] = field(default_factory=dict)
+    told: Mapping[Place, DeliveryState] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -145,7 +145,7 @@ class AlertState:
 
     def deliver(self, delivery: Delivery) -> AlertState:
         place = (delivery.channel, delivery.target)
-        told = self.told.get(place) or Told(delivery.step, delivery.attempt, delivery.at)
+        told = self.told.get(place) or DeliveryState(delivery.step, delivery.attempt, delivery.at)
         return replace(self, told={**self.told, place: told.apply(delivery)})
 
     def as_json(self) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class AlertState:
         }
 
 
-def _told_json(place: Place, told: Told) -> dict[str, Any]:
+def _told_json(place: Place, told: DeliveryState) -> dict[str, Any]:
     return {
         "channel": place[0],
         "target": place[1],

@@ -25,7 +25,7 @@ class IncidentInfo:
 
 
 @dataclass(slots=True)
-class Scene:
+class RuleContext:
     """How things stand in an engine; its judges read it and never write.
 
     `watermark`: everything up to it was heard and judged. `start`: when the incident began, for types that learn.

@@ -18,7 +18,7 @@ from listener.units import format_instant
 
 if TYPE_CHECKING:
     from alerts.rules.entry import Entry
-    from alerts.rules.judge import IncidentInfo, Scene
+    from alerts.rules.judge import IncidentInfo, RuleContext
     from alerts.rules.spec import RuleSpec
 
 
@@ -38,7 +38,7 @@ def alert_id(incident: str, rule: str, key: str, at: datetime, post_key: str) ->
 
 
 def spoken(
-    scene: Scene,
+    scene: RuleContext,
     spec: RuleSpec,
     key: str,
     by: Entry,
@@ -66,7 +66,7 @@ def spoken(
 
 
 def noticed(
-    scene: Scene,
+    scene: RuleContext,
     spec: RuleSpec,
     key: str,
     at: datetime,
@@ -89,7 +89,7 @@ def noticed(
 
 
 def resolved(
-    scene: Scene,
+    scene: RuleContext,
     spec: RuleSpec,
     key: str,
     at: datetime,
@@ -110,7 +110,7 @@ def resolved(
 
 
 def _verdict(
-    scene: Scene, spec: RuleSpec, key: str, at: datetime, window: Sequence[Entry], *,
+    scene: RuleContext, spec: RuleSpec, key: str, at: datetime, window: Sequence[Entry], *,
     event: Event, reason: Reason, count: int, alert_id: str, first_seen: datetime,
     key_fields: tuple[str, ...], late: Entry | None, baseline: float | None,
 ) -> Verdict:  # fmt: skip

@@ -19,7 +19,7 @@ from listener.model.records import AuthorClass, Event, Finding, Kind, Model, Ori
 from listener.units import LONGEST, parse_duration
 
 if TYPE_CHECKING:
-    from alerts.rules.judge import Judge, Scene
+    from alerts.rules.judge import Judge, RuleContext
 
 PLACEHOLDERS = ("count", "authors", "posts", "timeframe", "key")
 """What a headline may be filled with."""
@@ -221,6 +221,6 @@ class RuleType(NamedTuple):
     """
 
     spec: type[RuleSpec]
-    judge: Callable[[Any, Scene], Judge]
+    judge: Callable[[Any, RuleContext], Judge]
     value: Callable[[Any], Callable[[Finding], Any]] | None = None
     resolves: bool = True

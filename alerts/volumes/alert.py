@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from alerts.rules.conditions.burst_detector import Reading
+from alerts.rules.conditions.burst_detector import BurstReading
 from alerts.rules.conditions.series import MINUTE, Judged
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.report import BINS, alert_id
@@ -117,7 +117,7 @@ def _named(track: str, standing: Sequence[str]) -> str:
 
 
 def _headline(
-    rule: BurstSpec, track: str, reading: Reading, standing: Sequence[str], language: str, incident: IncidentInfo
+    rule: BurstSpec, track: str, reading: BurstReading, standing: Sequence[str], language: str, incident: IncidentInfo
 ) -> str:
     words, named = WORDS[language], _named(track, standing)
     own = rule.texts.get(language)  # type: ignore[call-overload]

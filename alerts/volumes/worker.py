@@ -30,7 +30,7 @@ from listener.model.records import ALERTS, VOLUMES, Alert, BadRecord, Event, Hea
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Stage
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 from listener.units import from_ms
@@ -63,7 +63,7 @@ class Calm:
         clock: Clock,
         metrics: Metrics,
         part: Part,
-        following: Following | None = None,
+        following: PresenceReporter | None = None,
         rulebook: Rulebook | None = None,
         standing: Sequence[str] = (),
         member: str = "",

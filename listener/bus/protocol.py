@@ -27,7 +27,7 @@ from listener.errors import BusError, ConfigError, TooLarge
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from listener.bus.stats import Counts
+    from listener.bus.stats import BusStats
     from listener.clock import Clock
     from listener.model.topics import TopicSpec
     from listener.settings.kafka import KafkaSettings
@@ -161,7 +161,7 @@ class Bus(Protocol):
     """Safe to use from several threads; consumers and transactions belong to one thread each."""
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> BusStats:
         """What went on underneath in this process, for the metrics."""
 
     def ensure(self, specs: Iterable[TopicSpec]) -> None:

@@ -35,7 +35,7 @@ Wanted = Callable[[datetime, Message], bool]
 
 
 @dataclass(frozen=True)
-class Entry:
+class SpoolEntry:
     """`at`: when it was kept; `end`: where the next one begins. `messages` None: the line is damaged."""
 
     at: datetime | None
@@ -110,9 +110,9 @@ class Spool:
             self._synced = self._clock.monotonic()
         return True
 
-    def peek(self, messages: int) -> list[Entry]:
+    def peek(self, messages: int) -> list[SpoolEntry]:
         """The first that wait, in order: at least one entry, and no more than so many messages if there are several."""
-        out: list[Entry] = []
+        out: list[SpoolEntry] = []
         count = 0
         if not self.waits:
             return out
@@ -189,7 +189,7 @@ def _line(at: datetime, messages: Sequence[Message], length: int = 0) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
-def _entry(line: bytes, end: int) -> Entry:
+def _entry(line: bytes, end: int) -> SpoolEntry:
     crc, _, body = line.rstrip(b"\n").partition(b" ")
     try:
         if int(crc, 16) != zlib.crc32(body):
@@ -199,12 +199,12 @@ def _entry(line: bytes, end: int) -> Entry:
             Message(topic, key, None if value is None else value.encode(), partition)
             for topic, key, value, partition in raw["messages"]
         )
-        return Entry(parse_instant(raw["at"]), messages, end)
+        return SpoolEntry(parse_instant(raw["at"]), messages, end)
     except (ValueError, KeyError, TypeError):
-        return Entry(None, None, end)
+        return SpoolEntry(None, None, end)
 
 
-def _lines(file: int, start: int, end: int) -> Iterator[tuple[Entry, int, int]]:
+def _lines(file: int, start: int, end: int) -> Iterator[tuple[SpoolEntry, int, int]]:
     """Each with where its line begins and how long it is."""
     with os.fdopen(os.dup(file), "rb") as reader:
         reader.seek(start)

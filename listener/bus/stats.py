@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Counts:
+class BusStats:
     """Since the start of this process. Counted without a lock: a number may lag, none runs back."""
 
     rebalances: Counter[str] = field(default_factory=Counter)

@@ -159,9 +159,9 @@ def _of_now(spending: Spending, now: datetime) -> Spending:
 
 
 def _tally(spending: Spending, incident: str) -> dict[str, Any]:
-    from listener.model.records import Tally
+    from listener.model.records import Spent
 
-    return spending.incidents.get(incident, Tally()).model_dump()
+    return spending.incidents.get(incident, Spent()).model_dump()
 
 
 def _caps(spending: Spending, budget: Budget, now: datetime) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ LOOK_SECONDS: Final = 1.0
 _Series = tuple[Gauge, tuple[str, ...]]
 
 
-class Purse:
+class SpendMeter:
     """Of one source. One that costs nothing has an empty purse, which does nothing."""
 
     def __init__(self, source: Source, bus: Bus, *, clock: Clock, metrics: Metrics) -> None:

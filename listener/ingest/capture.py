@@ -15,7 +15,7 @@ from datetime import datetime
 from listener.bus.deadletters import TOO_LARGE, dead_letter, measured
 from listener.bus.protocol import Message, is_too_large
 from listener.clock import Clock
-from listener.ingest.coverage import Minutes
+from listener.ingest.coverage import Coverage
 from listener.ingest.matcher import Matcher
 from listener.model.incidents import Incident
 from listener.model.records import Mention, Origin, Post, Tick, Volume, encode, first_key
@@ -47,7 +47,7 @@ class Pending:
 
 
 @dataclass
-class _Heard:
+class _Captured:
     """What comes of a batch beside its mentions. `taken`: fingerprints of what was new."""
 
     volumes: Counter[tuple[str, datetime]] = field(default_factory=Counter)
@@ -55,7 +55,7 @@ class _Heard:
     taken: set[int] = field(default_factory=set)
 
 
-class Hearing:
+class Capture:
     """What one source's posts become. `seen` holds what is on the bus already, once for each incident."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Hearing:
         """Event time up to which the source is heard."""
         self.ended = False
         """It has said that nothing more comes. One that is opened at its end again says so again."""
-        self.minutes = Minutes(source)
+        self.minutes = Coverage(source)
 
     def listen_for(self, incidents: tuple[Incident, ...], over: tuple[Incident, ...] = ()) -> None:
         tracks: dict[str, Sequence[str]] = {i.id: (*i.tracks, *self._standing) for i in incidents}
@@ -101,7 +101,7 @@ class Hearing:
 
     def capture(self, batch: Batch, cursor: str | None) -> Pending:
         """A batch → all that goes to the bus in its transaction; `cursor` is the tick's."""
-        pending, heard = Pending([], batch), _Heard()
+        pending, heard = Pending([], batch), _Captured()
         for post in batch.posts:
             try:
                 self._hear(post, pending, heard)
@@ -125,7 +125,7 @@ class Hearing:
         self._count(batch, heard.drops)
         return pending
 
-    def _hear(self, post: Post, pending: Pending, heard: _Heard) -> None:
+    def _hear(self, post: Post, pending: Pending, heard: _Captured) -> None:
         batch, matched = pending.batch, self._matcher.match(post)
         if batch.origin is Origin.GAP_FILL:
             matched = {**matched, **self._match_late(post)}

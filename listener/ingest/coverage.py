@@ -17,7 +17,7 @@ LATE = timedelta(seconds=10)
 """So much later may a post come than one that was said after it."""
 
 
-class Minutes:
+class Coverage:
     """Of one source; `listen_for` says what for."""
 
     def __init__(self, source: str) -> None:

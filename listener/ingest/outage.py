@@ -28,7 +28,7 @@ from math import nan
 
 from listener.bus.deadletters import dead_letter
 from listener.bus.protocol import Bus, Lease, Message
-from listener.bus.spool import Entry, Spool
+from listener.bus.spool import Spool, SpoolEntry
 from listener.clock import Clock
 from listener.crashpoints import point
 from listener.ingest.gaps import in_band, to_ledger
@@ -47,7 +47,7 @@ MARGIN = timedelta(minutes=1)
 """Clocks of machines differ."""
 
 
-class Away:
+class OutageBuffer:
     """Of one source, in its listener's thread. Without a spool nothing is kept, and it is never said to last."""
 
     def __init__(
@@ -173,7 +173,7 @@ class Away:
         self._show()
         return lost is not None
 
-    def _missing(self, entry: Entry, there: _There) -> list[Message]:
+    def _missing(self, entry: SpoolEntry, there: _There) -> list[Message]:
         """Of an entry, what the bus has not."""
         if entry.messages is None or entry.at is None:
             self._metrics.deadletters.labels(f"listen-{self._source}", "spool_damaged").inc()

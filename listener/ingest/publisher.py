@@ -11,16 +11,16 @@ from datetime import datetime
 from listener.bus.protocol import Bus, Lease, Message
 from listener.clock import Clock
 from listener.crashpoints import point
-from listener.ingest.budget import Purse
-from listener.ingest.capture import Hearing, Pending
+from listener.ingest.budget import SpendMeter
+from listener.ingest.capture import Capture, Pending
 from listener.ingest.gaps import RoomGap, SourceGaps
-from listener.ingest.outage import Away
+from listener.ingest.outage import OutageBuffer
 from listener.model.records import Gap, Origin
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import ops_alert
 
 
-class Outlet:
+class Publisher:
     """Of one source, in its listener's thread. `room` is the gap of a full disk, `gaps` are the source's own."""
 
     def __init__(
@@ -30,9 +30,9 @@ class Outlet:
         name: str,
         lease: Lease,
         *,
-        hearing: Hearing,
-        purse: Purse,
-        away: Away,
+        hearing: Capture,
+        purse: SpendMeter,
+        away: OutageBuffer,
         clock: Clock,
         metrics: Metrics,
     ) -> None:

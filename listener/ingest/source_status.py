@@ -8,15 +8,15 @@ from typing import Any
 from listener.model.records import Gap
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics, SourceState
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.sources.contract import Live, Source
 from listener.units import parse_instant
 
 
-class Face:
+class SourceStatus:
     """Of one source."""
 
-    def __init__(self, source: Source, following: Following, metrics: Metrics, part: Part) -> None:
+    def __init__(self, source: Source, following: PresenceReporter, metrics: Metrics, part: Part) -> None:
         self._source = source
         self._following = following
         self._metrics = metrics

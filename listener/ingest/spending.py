@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from listener.model.records import Post, Recent, Spending, Tally
+from listener.model.records import Post, Recent, Spending, Spent
 from listener.settings.prices import Budget, Prices, month_of
-from listener.sources.contract import Batch, Reason
+from listener.sources.contract import Batch, DropReason
 
 RATE_OVER: Final = timedelta(minutes=10)
 """The rate is that of the last minutes, or of what there is of them."""
@@ -34,10 +34,10 @@ class Account:
         if now.date() <= then.date():
             return
         self._charged.clear()
-        change: dict[str, object] = {"at": now, "day": Tally()}
+        change: dict[str, object] = {"at": now, "day": Spent()}
         if month_of(now) != month_of(then):
             kept = {key: tally for key, tally in self.spending.incidents.items() if key in open_incidents}
-            change |= {"month": Tally(), "calls": {}, "crossed": {}, "incidents": kept}
+            change |= {"month": Spent(), "calls": {}, "crossed": {}, "incidents": kept}
         self.spending = self.spending.model_copy(update=change)
 
     def remember(self, post_id: str, at: datetime) -> None:
@@ -48,15 +48,15 @@ class Account:
     def charge(self, batch: Batch, matched: Mapping[str, Collection[str]], now: datetime) -> None:
         """Count what a batch cost. `matched`: post id → the incidents that it matched."""
         posts = usd = 0.0
-        by_incident: dict[str, Tally] = dict(self.spending.incidents)
+        by_incident: dict[str, Spent] = dict(self.spending.incidents)
         for post in batch.posts:
             new, cost = self._cost(post)
             posts, usd = posts + new, usd + cost
             if new or cost:
                 for incident in (batch.incident,) if batch.incident else matched.get(post.id, ()):
-                    by_incident[incident] = _add(by_incident.get(incident, Tally()), new, cost)
+                    by_incident[incident] = _add(by_incident.get(incident, Spent()), new, cost)
         # What we could not read was delivered, and will be billed, too.
-        unread = sum(line.reason is not Reason.NOT_A_POST for line in batch.bad)
+        unread = sum(line.reason is not DropReason.NOT_A_POST for line in batch.bad)
         posts, usd = posts + unread, usd + unread * self._prices.post
         calls = dict(self.spending.calls)
         for call, count in batch.calls.items():
@@ -121,9 +121,9 @@ def reached_at(spending: Spending, cap: float, now: datetime) -> datetime | None
     return at if month_of(at) == month_of(now) else None
 
 
-def _add(tally: Tally, posts: int, usd: float) -> Tally:
+def _add(tally: Spent, posts: int, usd: float) -> Spent:
     # To a millionth of a dollar: thousandths of cents added a million times must not drift.
-    return Tally(posts=tally.posts + posts, usd=round(tally.usd + usd, 6))
+    return Spent(posts=tally.posts + posts, usd=round(tally.usd + usd, 6))
 
 
 def _recent(recent: tuple[Recent, ...], usd: float, now: datetime) -> tuple[Recent, ...]:

@@ -15,18 +15,18 @@ from listener.bus.spool import Spool
 from listener.clock import Clock
 from listener.errors import BusError, BusFull, Corrupt, Fenced, LyttepostError
 from listener.ingest import resume as playing
-from listener.ingest.budget import Purse
-from listener.ingest.capture import Hearing, Pending
-from listener.ingest.outage import Away
-from listener.ingest.publisher import Outlet
-from listener.ingest.source_status import Face
+from listener.ingest.budget import SpendMeter
+from listener.ingest.capture import Capture, Pending
+from listener.ingest.outage import OutageBuffer
+from listener.ingest.publisher import Publisher
+from listener.ingest.source_status import SourceStatus
 from listener.ingest.volumes import volumes_since
 from listener.model.incidents import State
 from listener.model.records import Mention
 from listener.privacy.screen import Screen
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics, SourceState
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.sources.contract import Batch, Counting, Live, Source
 
 log = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ RETRY_SECONDS = 10.0
 """A source that could not be read is tried again so often: somebody may have mended it."""
 
 
-class Listen:
+class Ingestor:
     """Reads one source while it holds the lease; everything it offers is on the bus, or in a gap."""
 
     def __init__(
         self,
         source: Source,
         bus: Bus,
-        following: Following,
+        following: PresenceReporter,
         screen: Screen,
         standing: Sequence[str],
         *,
@@ -74,16 +74,16 @@ class Listen:
         self._standing = tuple(standing)
         self._asked = -2
         self._pending: Pending | None = None
-        self._purse = Purse(source, bus, clock=clock, metrics=metrics)
+        self._purse = SpendMeter(source, bus, clock=clock, metrics=metrics)
         self._renewed = float("-inf")
-        self._hearing = Hearing(
+        self._hearing = Capture(
             source.name, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics
         )
-        self._face = Face(source, following, metrics, part)
+        self._face = SourceStatus(source, following, metrics, part)
         self._following.joins(self.name)
         self._metrics.add_source(source.name)
-        self._away = Away(bus, source.name, spool, keep=keep, clock=clock, metrics=metrics)
-        self._outlet = Outlet(
+        self._away = OutageBuffer(bus, source.name, spool, keep=keep, clock=clock, metrics=metrics)
+        self._outlet = Publisher(
             bus, source.name, self.name, lease, hearing=self._hearing, purse=self._purse, away=self._away, clock=clock,
             metrics=metrics,
         )  # fmt: skip

@@ -23,7 +23,7 @@ from listener.model.topics import TopicSpec, topic_specs
 from listener.permissions import exposed
 from listener.privacy.key_fingerprint import key_problem
 from listener.privacy.pseudonyms import check_key_outside, load_key
-from listener.runtime.checks import Finding, failed, warning, well
+from listener.runtime.checks import Check, failed, warning, well
 from listener.runtime.control import ROLES, Presences, lacking_of
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import RawSettings
@@ -38,7 +38,7 @@ SLACK = timedelta(hours=1)
 """Retention runs each hour, so a record may be so much older than its limit."""
 
 
-def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> Iterator[Finding]:
+def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> Iterator[Check]:
     """The bus and all that lies on it, the disk, the pseudonym key, and who runs."""
     why = bus.healthy()
     if why is None:
@@ -60,7 +60,7 @@ def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> I
             )
 
 
-def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iterator[Finding]:
+def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iterator[Check]:
     """What can be known of the settings without asking anybody, and the folder that holds all state."""
     found = mistakes(raw, settings, folder)
     for told in found:
@@ -78,7 +78,7 @@ def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iter
     yield _disk(settings, folder)
 
 
-def _private(folder: Path) -> Finding:
+def _private(folder: Path) -> Check:
     if not folder.is_dir():
         return well("data.private", "there is no data folder yet; it will be for its owner alone")
     if found := list(exposed(folder)):
@@ -86,7 +86,7 @@ def _private(folder: Path) -> Finding:
     return well("data.private", "only its owner can read the data folder")
 
 
-def _disk(settings: Settings, folder: Path) -> Finding:
+def _disk(settings: Settings, folder: Path) -> Check:
     """Room where the state lies: the embedded log with its reserve, or what is kept while a cluster is away."""
     scheme, _, rest = settings.bus.url.partition(":")
     named = embedded_file(rest) if scheme == "embedded" else None
@@ -104,7 +104,7 @@ def _disk(settings: Settings, folder: Path) -> Finding:
     return well("disk.space", says)
 
 
-def _integrity(bus: Bus) -> Finding:
+def _integrity(bus: Bus) -> Check:
     try:
         found = list(problems(bus))
     except BusError as error:
@@ -129,7 +129,7 @@ def overdue(bus: Bus, specs: Iterable[TopicSpec], now: datetime) -> list[str]:
     ]
 
 
-def _retention(bus: Bus, settings: Settings, clock: Clock) -> Finding:
+def _retention(bus: Bus, settings: Settings, clock: Clock) -> Check:
     late = overdue(bus, topic_specs(settings.bus.partitions, settings.retention.keep()), clock.now())
     if late:
         return failed(
@@ -140,7 +140,7 @@ def _retention(bus: Bus, settings: Settings, clock: Clock) -> Finding:
     return well("retention.kept", "nothing is older than the settings allow")
 
 
-def _key(settings: Settings, folder: Path, bus: Bus) -> Finding:
+def _key(settings: Settings, folder: Path, bus: Bus) -> Check:
     path = settings.privacy.key_path
     try:
         check_key_outside(path, folder)

@@ -28,7 +28,7 @@ REDRIVEN = "redriven"
 _PLACE = re.compile(r"([a-z]+)/(\d+):(\d+)")
 
 
-class Outcome(NamedTuple):
+class RedriveResult(NamedTuple):
     """What became of a letter; `why` says so for a person."""
 
     letter: DeadLetter
@@ -57,24 +57,24 @@ def place_of(where: str) -> tuple[TopicPartition, int] | None:
     return None if place is None else (TopicPartition(place[1], int(place[2])), int(place[3]))
 
 
-def redrive(bus: Bus, letter: DeadLetter, clock: Clock) -> Outcome:
+def redrive(bus: Bus, letter: DeadLetter, clock: Clock) -> RedriveResult:
     """One whose place is on the bus. Raises BusError."""
     place = place_of(letter.where)
     if place is None:
-        return Outcome(letter, False, "what was sent is kept nowhere")
+        return RedriveResult(letter, False, "what was sent is kept nowhere")
     tp, offset = place
     if tp.topic not in AGAIN:
-        return Outcome(letter, False, f"not needed: whoever reads {tp.topic} reads it anew when it is started")
+        return RedriveResult(letter, False, f"not needed: whoever reads {tp.topic} reads it anew when it is started")
     found = bus.read(tp, offset, 1) if tp.partition < bus.partitions(tp.topic) else []
     if not found or found[0].offset != offset:
-        return Outcome(letter, False, "no longer there: its retention has ended")
+        return RedriveResult(letter, False, "no longer there: its retention has ended")
     record = found[0]
     if record.value is None:
-        return Outcome(letter, False, "no longer there: it was purged")
+        return RedriveResult(letter, False, "no longer there: it was purged")
     if not is_it(record.value, letter):
-        return Outcome(letter, False, "another record stands there: is this another bus, or was it set up anew?")
+        return RedriveResult(letter, False, "another record stands there: is this another bus, or was it set up anew?")
     answer(bus, letter, [Message(tp.topic, record.key, record.value, tp.partition)], clock)
-    return Outcome(letter, True, f"published again to {tp.topic}/{tp.partition}")
+    return RedriveResult(letter, True, f"published again to {tp.topic}/{tp.partition}")
 
 
 def is_it(value: bytes, letter: DeadLetter) -> bool:

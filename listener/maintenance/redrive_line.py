@@ -12,10 +12,10 @@ from pathlib import Path
 from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.errors import ConfigError, Refused
-from listener.ingest.capture import Hearing
+from listener.ingest.capture import Capture
 from listener.ingest.resume import heard_since
 from listener.ingest.worker import LEASE_SECONDS, RELOAD
-from listener.maintenance.redrive import Outcome, answer, is_it
+from listener.maintenance.redrive import RedriveResult, answer, is_it
 from listener.model.records import DeadLetter, Mention, Origin
 from listener.privacy.screen import Screen
 from listener.runtime.control import Control
@@ -37,16 +37,18 @@ def relisten(
     holder: str,
     clock: Clock,
     metrics: Metrics,
-) -> Outcome:
+) -> RedriveResult:
     """One of the stage `listen-recording`. Raises Refused while the recording is played, BusError."""
     path, _, number = letter.where.rpartition(":")
     if not number.isdigit() or not Path(path).is_file():
-        return Outcome(letter, False, "no longer there: the file is gone, or it came through a pipe")
+        return RedriveResult(letter, False, "no longer there: the file is gone, or it came through a pipe")
     line = _line(path, int(number))
     if line is None or not isinstance(line.line, bytes) or not is_it(line.line, letter):
-        return Outcome(letter, False, "another line stands there: the file was changed")
+        return RedriveResult(letter, False, "another line stands there: the file was changed")
     if not line.posts:
-        return Outcome(letter, False, f"still {line.bad[0].reason}" if line.bad else "its post came before, elsewhere")
+        return RedriveResult(
+            letter, False, f"still {line.bad[0].reason}" if line.bad else "its post came before, elsewhere"
+        )
     lease = bus.lease(f"source:{SOURCE}", holder, LEASE_SECONDS)
     if not lease.renew():
         raise Refused("a process plays the recording; stop it, and wait for five seconds")
@@ -54,11 +56,13 @@ def relisten(
         hearing = _hearing(bus, screen, standing, clock, metrics)
         pending = hearing.capture(Batch(posts=line.posts, origin=Origin.GAP_FILL), None)
         if not pending.mentions:
-            return Outcome(letter, False, "nothing to do: on the bus already, or it matches no incident of its time")
+            return RedriveResult(
+                letter, False, "nothing to do: on the bus already, or it matches no incident of its time"
+            )
         answer(bus, letter, pending.messages, clock)
     finally:
         lease.release()
-    return Outcome(letter, True, f"heard once more: {pending.mentions} of {len(line.posts)} posts")
+    return RedriveResult(letter, True, f"heard once more: {pending.mentions} of {len(line.posts)} posts")
 
 
 def _line(path: str, number: int) -> Offered | None:
@@ -71,9 +75,9 @@ def _line(path: str, number: int) -> Offered | None:
             return None
 
 
-def _hearing(bus: Bus, screen: Screen, standing: Sequence[str], clock: Clock, metrics: Metrics) -> Hearing:
+def _hearing(bus: Bus, screen: Screen, standing: Sequence[str], clock: Clock, metrics: Metrics) -> Capture:
     """What listens to the recording would, with what it has heard."""
-    hearing = Hearing(SOURCE, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics)
+    hearing = Capture(SOURCE, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics)
     since = clock.now() - RELOAD
     exercises = [i for i in Control(bus).refresh().incidents.values() if i.exercise]
     over = tuple(i for i in exercises if i.closed_at is not None and i.closed_at > since)

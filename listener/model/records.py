@@ -262,7 +262,7 @@ class Heard(Recorded):
     incidents: Mapping[str, tuple[str, ...]]
 
 
-class Tally(Model):
+class Spent(Model):
     """Posts read for the first time on their day, and US dollars."""
 
     posts: int = 0
@@ -285,9 +285,9 @@ class Spending(Recorded):
     type: Literal["spending"] = "spending"
     source: str
     at: Instant
-    month: Tally = Tally()
-    day: Tally = Tally()
-    incidents: Mapping[str, Tally] = Field(default_factory=dict)
+    month: Spent = Spent()
+    day: Spent = Spent()
+    incidents: Mapping[str, Spent] = Field(default_factory=dict)
     calls: Mapping[str, int] = Field(default_factory=dict)
     recent: tuple[Recent, ...] = ()
     crossed: Mapping[str, Instant] = Field(default_factory=dict)

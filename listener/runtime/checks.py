@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Level(StrEnum):
+class CheckLevel(StrEnum):
     OK = "ok"
     WARNING = "warning"
     """It works, and a person should know."""
@@ -16,11 +16,11 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """`id` names the question, `mend` what to do about the answer; nothing, when all is well."""
 
     id: str
-    level: Level
+    level: CheckLevel
     says: str
     mend: str = ""
 
@@ -28,18 +28,18 @@ class Finding:
         return asdict(self)
 
 
-def well(id_: str, says: str) -> Finding:
-    return Finding(id_, Level.OK, says)
+def well(id_: str, says: str) -> Check:
+    return Check(id_, CheckLevel.OK, says)
 
 
-def warning(id_: str, says: str, mend: str) -> Finding:
-    return Finding(id_, Level.WARNING, says, mend)
+def warning(id_: str, says: str, mend: str) -> Check:
+    return Check(id_, CheckLevel.WARNING, says, mend)
 
 
-def failed(id_: str, says: str, mend: str) -> Finding:
-    return Finding(id_, Level.FAILED, says, mend)
+def failed(id_: str, says: str, mend: str) -> Check:
+    return Check(id_, CheckLevel.FAILED, says, mend)
 
 
-def worst(findings: Sequence[Finding]) -> Level:
-    order = list(Level)
-    return max((f.level for f in findings), key=order.index, default=Level.OK)
+def worst(findings: Sequence[Check]) -> CheckLevel:
+    order = list(CheckLevel)
+    return max((f.level for f in findings), key=order.index, default=CheckLevel.OK)

@@ -21,7 +21,7 @@ AGES_SECONDS = 60.0
 RETENTION_SECONDS = 3600.0
 
 
-class Keeping:
+class Housekeeping:
     """`forget` is called after each retention, for views that must let go of what the bus has dropped."""
 
     name = "keeping"

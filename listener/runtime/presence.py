@@ -18,7 +18,7 @@ SAY_SECONDS = 1.0
 TURN_SECONDS = 0.1
 
 
-class Following:
+class PresenceReporter:
     """Folds `control` for one process. Workers read `state` and tell which epoch they have applied."""
 
     name = "follow"

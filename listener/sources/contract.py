@@ -34,7 +34,7 @@ SOURCES: Mapping[str, str] = {
 """Name → class."""
 
 
-class Reason(StrEnum):
+class DropReason(StrEnum):
     """Why something offered became no post."""
 
     BAD_JSON = "bad_json"
@@ -62,7 +62,7 @@ class Reason(StrEnum):
 class BadLine:
     """Something offered that became no post: why, where (`file:line`), its length in bytes and its SHA-256 digest."""
 
-    reason: Reason
+    reason: DropReason
     where: str
     length: int
     digest: str
@@ -122,13 +122,13 @@ class Batch:
 
 
 @dataclass(kw_only=True)
-class Counts:
+class OfferedCounts:
     """What was offered in all and what became of it."""
 
     read: int = 0
     posts: int = 0
     duplicates: int = 0
-    bad: dict[Reason, int] = field(default_factory=dict)
+    bad: dict[DropReason, int] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:
         self.read += batch.read
@@ -147,7 +147,7 @@ class Source(Protocol):
         """Its posts are not of today: it may only be played under an exercise."""
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> OfferedCounts:
         """What the batches given since `open` held."""
 
     def open(self, resume: str | None) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import CHANNELS, ChannelError, ChannelType, Reason, SendNote, channel_type
+from alerts.notify.channels.contract import CHANNELS, ChannelError, ChannelType, FailureReason, SendNote, channel_type
 from alerts.notify.recipients import load_people
 from listener.errors import ConfigError
 
@@ -89,7 +89,7 @@ def test_what_the_check_refuses_the_sender_refuses_for_good_and_before_it_asks_a
         # Nobody listens at the port: what were sent would be "unreachable".
         with pytest.raises(ChannelError) as caught:
             kind.open(SETTINGS[name]).prepare(CARD, target, note=NOTE)
-        assert (caught.value.reason, caught.value.permanent) == (Reason.BAD_TARGET, True), target
+        assert (caught.value.reason, caught.value.permanent) == (FailureReason.BAD_TARGET, True), target
 
 
 def test_people_are_refused_with_the_line_of_a_target_that_cannot_be_sent_to(name: str, tmp_path: Path) -> None:

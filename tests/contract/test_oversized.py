@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from listener.bus.protocol import MOST_BYTES, Bus, Message, Record, TopicPartition
 from listener.clock import SystemClock
 from listener.errors import TooLarge
-from listener.ingest.capture import Hearing
+from listener.ingest.capture import Capture
 from listener.maintenance.redrive import standing
 from listener.model.incidents import Incident
 from listener.model.records import MENTIONS, Mention, Post, decode
@@ -61,7 +61,7 @@ def test_a_record_that_grows_too_large_is_a_dead_letter_and_the_next_one_is_work
 
 def test_a_post_that_is_too_large_is_buried_and_its_neighbours_are_heard() -> None:
     metrics = Metrics(CollectorRegistry(), "1")
-    hearing = Hearing(
+    hearing = Capture(
         "x", Screen(b"0" * 32, {}, lambda kind, count: None), (), partitions=1, clock=CLOCK, metrics=metrics
     )
     at = datetime(2031, 1, 11, 19, tzinfo=UTC)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from listener.bus.deadletters import dead_letter
 from listener.bus.protocol import Bus, Message, Record, TopicPartition
 from listener.clock import SystemClock
-from listener.maintenance.redrive import Outcome, chosen, redrive, standing
+from listener.maintenance.redrive import RedriveResult, chosen, redrive, standing
 from listener.model.records import BadRecord, DeadLetter
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
@@ -59,7 +59,7 @@ def findings(bus: Bus) -> list[str]:
     return sorted(found)
 
 
-def redriven(bus: Bus, letters: Iterable[DeadLetter]) -> list[Outcome]:
+def redriven(bus: Bus, letters: Iterable[DeadLetter]) -> list[RedriveResult]:
     return [redrive(bus, letter, CLOCK) for letter in letters]
 
 

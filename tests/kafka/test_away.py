@@ -17,9 +17,9 @@ from listener.clock import SystemClock
 from listener.errors import BusError
 from listener.model.topics import topic_specs
 from listener.runtime.health import Health
-from listener.runtime.housekeeping import Keeping
+from listener.runtime.housekeeping import Housekeeping
 from listener.runtime.metrics import Metrics
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.runtime.service import Service
 from listener.runtime.stage import Stage
 
@@ -53,8 +53,8 @@ def test_readiness_and_metrics_follow_a_broker_that_is_killed_and_comes_back(
     metrics, health = Metrics(CollectorRegistry(), "1"), Health(clock)
     follow, keep, work = health.part("follow"), health.part("keeping"), health.part("stage")
     stage = Stage("stage", bus, "mentions", lambda record: (), clock=clock, metrics=metrics, part=work)
-    following = Following(bus, "a", ["listener"], clock=clock, metrics=metrics, part=follow)
-    keeping = Keeping(bus, topic_specs(2, {}), ["stage"], clock=clock, metrics=metrics, part=keep, folder=tmp_path)
+    following = PresenceReporter(bus, "a", ["listener"], clock=clock, metrics=metrics, part=follow)
+    keeping = Housekeeping(bus, topic_specs(2, {}), ["stage"], clock=clock, metrics=metrics, part=keep, folder=tmp_path)
     service = Service([(stage, work), (following, follow), (keeping, keep)], clock)
     thread = threading.Thread(target=service.run)
     thread.start()

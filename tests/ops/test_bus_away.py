@@ -20,7 +20,7 @@ from listener.bus.hashchain import append
 from listener.bus.protocol import Message, partition_of
 from listener.bus.spool import Spool, path_of
 from listener.errors import BusError
-from listener.ingest.worker import LEASE_SECONDS, Listen
+from listener.ingest.worker import LEASE_SECONDS, Ingestor
 from listener.model.records import Decision, DecisionKind
 from listener.privacy.purge import forget_posts
 from listener.privacy.screen import Screen
@@ -43,7 +43,7 @@ def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: ti
     """A listener that keeps what it hears while the bus is away."""
     house = here.house(holder)
     house.listen._away.close()
-    house.listen = Listen(
+    house.listen = Ingestor(
         house.source, house.bus, house.following, Screen(b"k" * 32, {}), (), clock=house.clock, metrics=house.metrics,
         lease=house.bus.lease("source:x", holder, LEASE_SECONDS), part=house.part, keep=keep,
         spool=Spool(path_of(here.folder, "x"), most, house.clock),

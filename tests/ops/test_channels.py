@@ -13,7 +13,15 @@ from pydantic import ValidationError
 
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.console import Console, ConsoleSettings
-from alerts.notify.channels.contract import CHANNELS, Channel, ChannelError, Reason, SendNote, open_channels, uncertain
+from alerts.notify.channels.contract import (
+    CHANNELS,
+    Channel,
+    ChannelError,
+    FailureReason,
+    SendNote,
+    open_channels,
+    uncertain,
+)
 from alerts.notify.channels.email import Email, SmtpSettings
 from alerts.notify.channels.webhook import Webhook, WebhookSettings
 from listener.errors import ConfigError
@@ -79,18 +87,18 @@ def test_a_repeat_bears_the_same_message_id(smtp: FakeSmtp) -> None:
 @pytest.mark.parametrize(
     ("fault", "reason", "permanent", "may_have_arrived"),
     [
-        ("421", Reason.BUSY, False, False),
-        ("451 rcpt", Reason.BUSY, False, False),
-        ("451", Reason.BUSY, False, False),
-        ("550", Reason.BAD_TARGET, True, False),
-        ("554", Reason.REFUSED, True, False),
-        ("hang", Reason.BROKEN_OFF, False, False),
-        ("reset", Reason.BROKEN_OFF, False, False),
-        ("accept then reset", Reason.NO_ANSWER, False, True),
+        ("421", FailureReason.BUSY, False, False),
+        ("451 rcpt", FailureReason.BUSY, False, False),
+        ("451", FailureReason.BUSY, False, False),
+        ("550", FailureReason.BAD_TARGET, True, False),
+        ("554", FailureReason.REFUSED, True, False),
+        ("hang", FailureReason.BROKEN_OFF, False, False),
+        ("reset", FailureReason.BROKEN_OFF, False, False),
+        ("accept then reset", FailureReason.NO_ANSWER, False, True),
     ],
 )
 def test_what_a_mail_server_says_decides_whether_to_try_again(
-    smtp: FakeSmtp, fault: str, reason: Reason, permanent: bool, may_have_arrived: bool
+    smtp: FakeSmtp, fault: str, reason: FailureReason, permanent: bool, may_have_arrived: bool
 ) -> None:
     smtp.faults.append(fault)
     error = failure(lambda: send(email(smtp), CARD, "kari@sykehus.example", note=NOTE))
@@ -101,17 +109,17 @@ def test_no_mail_server_is_temporary() -> None:
     dead = FakeSmtp()
     dead.port = 1
     error = failure(lambda: send(email(dead), CARD, "kari@sykehus.example", note=NOTE))
-    assert (error.reason, error.permanent) == (Reason.UNREACHABLE, False)
+    assert (error.reason, error.permanent) == (FailureReason.UNREACHABLE, False)
 
 
 def test_a_server_without_starttls_gets_nothing_when_encryption_was_asked_for(smtp: FakeSmtp) -> None:
     error = failure(lambda: send(email(smtp, encryption="starttls"), CARD, "kari@sykehus.example", note=NOTE))
-    assert (error.reason, error.permanent, smtp.tries) == (Reason.INSECURE, True, 0)
+    assert (error.reason, error.permanent, smtp.tries) == (FailureReason.INSECURE, True, 0)
 
 
 def test_an_address_that_is_none_is_permanent_and_asks_no_server(smtp: FakeSmtp) -> None:
     error = failure(lambda: send(email(smtp), CARD, "kari", note=NOTE))
-    assert (error.reason, error.permanent, smtp.tries) == (Reason.BAD_TARGET, True, 0)
+    assert (error.reason, error.permanent, smtp.tries) == (FailureReason.BAD_TARGET, True, 0)
 
 
 def test_an_error_holds_neither_address_nor_password_nor_what_the_server_said(smtp: FakeSmtp) -> None:
@@ -146,17 +154,17 @@ def test_a_webhook_gets_json_with_its_intent_and_signature(hook: FakeWebhook) ->
 @pytest.mark.parametrize(
     ("fault", "reason", "permanent", "may_have_arrived"),
     [
-        ("500", Reason.BUSY, False, False),
-        ("429", Reason.BUSY, False, False),
-        ("408", Reason.BUSY, False, False),
-        ("404", Reason.REFUSED, True, False),
-        ("401", Reason.LOGIN, True, False),
-        ("hang", Reason.NO_ANSWER, False, True),
-        ("reset", Reason.NO_ANSWER, False, True),
+        ("500", FailureReason.BUSY, False, False),
+        ("429", FailureReason.BUSY, False, False),
+        ("408", FailureReason.BUSY, False, False),
+        ("404", FailureReason.REFUSED, True, False),
+        ("401", FailureReason.LOGIN, True, False),
+        ("hang", FailureReason.NO_ANSWER, False, True),
+        ("reset", FailureReason.NO_ANSWER, False, True),
     ],
 )
 def test_what_a_webhook_answers_decides_whether_to_try_again(
-    hook: FakeWebhook, fault: str, reason: Reason, permanent: bool, may_have_arrived: bool
+    hook: FakeWebhook, fault: str, reason: FailureReason, permanent: bool, may_have_arrived: bool
 ) -> None:
     hook.faults.append(fault)
     error = failure(lambda: send(webhook(hook), CARD, "", note=NOTE))
@@ -167,7 +175,7 @@ def test_a_redirect_to_another_host_is_not_followed(hook: FakeWebhook) -> None:
     with webhook_server() as other:
         hook.faults.append(f"307 {other.url}")
         error = failure(lambda: send(webhook(hook, secret="s"), CARD, "", note=NOTE))
-        assert (error.reason, error.permanent) == (Reason.REDIRECTED, True)
+        assert (error.reason, error.permanent) == (FailureReason.REDIRECTED, True)
         assert other.tries == 0
 
 
@@ -192,7 +200,7 @@ def test_a_mail_server_that_never_comes_to_an_end_is_left_after_the_time_for_a_s
         slow.port = port
         began = time.monotonic()
         error = failure(lambda: send(email(slow), CARD, "kari@sykehus.example", note=NOTE))
-    assert (error.reason, error.permanent) in ((Reason.BROKEN_OFF, False), (Reason.UNREACHABLE, False))
+    assert (error.reason, error.permanent) in ((FailureReason.BROKEN_OFF, False), (FailureReason.UNREACHABLE, False))
     assert not uncertain(error.word)
     assert 1.0 < time.monotonic() - began < 4
 
@@ -203,7 +211,7 @@ def test_a_webhook_that_never_comes_to_an_end_is_left_after_the_time_for_a_send(
         slow = Webhook(WebhookSettings.model_validate({"url": f"http://127.0.0.1:{port}/", "timeout": 0.3}))
         began = time.monotonic()
         error = failure(lambda: send(slow, CARD, "", note=NOTE))
-    assert (error.reason, error.permanent, uncertain(error.word)) == (Reason.NO_ANSWER, False, True)
+    assert (error.reason, error.permanent, uncertain(error.word)) == (FailureReason.NO_ANSWER, False, True)
     assert time.monotonic() - began < 4
 
 

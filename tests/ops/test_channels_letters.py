@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import ChannelError, Reason, SendNote
+from alerts.notify.channels.contract import ChannelError, FailureReason, SendNote
 from alerts.notify.channels.email import Email, SmtpSettings
 from alerts.notify.channels.text import one_line
 from alerts.notify.channels.webhook import Webhook, WebhookSettings
@@ -161,7 +161,7 @@ def test_letters_before_the_at_need_a_server_that_takes_them(smtp: FakeSmtp) -> 
     deliver = email(smtp).prepare(card, "kåre@sykehus.example", note=NOTE)
     with pytest.raises(ChannelError) as caught:
         deliver()
-    assert (caught.value.reason, caught.value.permanent) == (Reason.NO_SMTPUTF8, True)
+    assert (caught.value.reason, caught.value.permanent) == (FailureReason.NO_SMTPUTF8, True)
     with smtp_server(enable_SMTPUTF8=True) as modern:
         email(modern).prepare(card, "kåre@sykehus.example", note=NOTE)()
         (mail,) = modern.seen
@@ -178,14 +178,14 @@ def test_a_password_beyond_ascii_logs_in(mechanism: str, user: str, password: st
         assert fake.logged_in == [(mechanism, user.encode())]
         with pytest.raises(ChannelError) as caught:
             mailed(fake, "x", user=user, password=password + "ø")
-        assert (caught.value.reason, caught.value.permanent, caught.value.code) == (Reason.LOGIN, True, 535)
+        assert (caught.value.reason, caught.value.permanent, caught.value.code) == (FailureReason.LOGIN, True, 535)
 
 
 @pytest.mark.parametrize("password", ["hemmelig", "blåbær"])
 def test_a_server_without_login_is_a_failure_for_good(smtp: FakeSmtp, password: str) -> None:
     with pytest.raises(ChannelError) as caught:
         mailed(smtp, "x", user="lytte", password=password)
-    assert (caught.value.reason, caught.value.permanent) == (Reason.LOGIN, True)
+    assert (caught.value.reason, caught.value.permanent) == (FailureReason.LOGIN, True)
 
 
 def test_a_password_file_is_read_as_written_by_any_editor(tmp_path: Any) -> None:
@@ -201,7 +201,7 @@ def test_a_password_file_is_read_as_written_by_any_editor(tmp_path: Any) -> None
         path.write_bytes("blåbær".encode("latin-1"))
         with pytest.raises(ChannelError) as caught:
             channel.prepare(card, "kari@sykehus.example", note=NOTE)
-        assert (caught.value.reason, caught.value.permanent) == (Reason.LOGIN, True)
+        assert (caught.value.reason, caught.value.permanent) == (FailureReason.LOGIN, True)
 
 
 GOOD_MAIL = {"host": "mail.example", "from": "l@sykehus.example"}
@@ -270,7 +270,7 @@ def test_an_empty_secret_file_does_not_leave_the_body_unsigned(tmp_path: Any) ->
         (tmp_path / "s").write_bytes(b"\n")
         with pytest.raises(ChannelError) as caught:
             channel.prepare(Card("x", ("x",), {}, False), "", note=NOTE)
-        assert (caught.value.reason, caught.value.permanent) == (Reason.LOGIN, True)
+        assert (caught.value.reason, caught.value.permanent) == (FailureReason.LOGIN, True)
 
 
 def test_blanks_around_a_headers_value_and_in_a_path_are_what_a_person_meant() -> None:

@@ -11,7 +11,7 @@ import pytest
 from certificates import authority, signed
 
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import ChannelError, Reason, SendNote
+from alerts.notify.channels.contract import ChannelError, FailureReason, SendNote
 from alerts.notify.channels.email import Email, SmtpSettings
 from tests.fakes.smtp import FakeSmtp, smtp_server
 
@@ -46,9 +46,9 @@ def test_a_right_certificate_is_trusted_and_another_names_is_not(
         assert (len(fake.seen), fake.logged_in) == (1, [("PLAIN", b"lytte")])
         with pytest.raises(ChannelError) as caught:
             send(fake, encryption, host="localhost")
-        assert (caught.value.reason, caught.value.permanent) == (Reason.INSECURE, True)
+        assert (caught.value.reason, caught.value.permanent) == (FailureReason.INSECURE, True)
         monkeypatch.delenv("SSL_CERT_FILE")
         with pytest.raises(ChannelError) as caught:
             send(fake, encryption)
-        assert (caught.value.reason, caught.value.permanent) == (Reason.INSECURE, True)
+        assert (caught.value.reason, caught.value.permanent) == (FailureReason.INSECURE, True)
         assert len(fake.seen) == 1

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import Clock, SystemClock
 from listener.ingest.gaps import ledger
-from listener.ingest.worker import LEASE_SECONDS, Listen
+from listener.ingest.worker import LEASE_SECONDS, Ingestor
 from listener.model.incidents import Action, Command
 from listener.model.records import Gap
 from listener.model.topics import topic_specs
@@ -27,7 +27,7 @@ from listener.privacy.screen import Screen
 from listener.runtime.control import Control
 from listener.runtime.health import Health, Part
 from listener.runtime.metrics import Metrics
-from listener.runtime.presence import Following
+from listener.runtime.presence import PresenceReporter
 from listener.sources.x.access import Access
 from listener.sources.x.source import XSource
 from listener.units import parse_instant
@@ -49,8 +49,8 @@ class House:
     bus: Bus
     clock: Clock
     source: XSource
-    following: Following
-    listen: Listen
+    following: PresenceReporter
+    listen: Ingestor
     part: Part
     metrics: Metrics
 
@@ -144,10 +144,12 @@ class Town:
         bus.ensure(topic_specs(1, {}))
         metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
         part = health.part("listen-x")
-        following = Following(bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow"))
+        following = PresenceReporter(
+            bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow")
+        )
         access = more.pop("access", Access(self.fake.url, TOKEN))
         source = XSource(access, self.clock, **{"chance": random.Random(1).random, **more})
-        listen = Listen(
+        listen = Ingestor(
             source, bus, following, Screen(b"k" * 32, {}), standing, lease=bus.lease("source:x", holder, LEASE_SECONDS),
             clock=self.clock, metrics=metrics, part=part,
         )  # fmt: skip

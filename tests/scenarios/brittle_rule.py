@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from alerts.rules.entry import Entry
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.spec import RuleSpec, RuleType
 from alerts.rules.verdict import Verdict
 from listener.model.records import Alert, Finding
@@ -14,7 +14,7 @@ from listener.model.records import Alert, Finding
 class Brittle:
     at_once = True
 
-    def __init__(self, spec: RuleSpec, scene: Scene) -> None:
+    def __init__(self, spec: RuleSpec, scene: RuleContext) -> None:
         pass
 
     def keys(self, finding: Finding) -> tuple[str, ...]:

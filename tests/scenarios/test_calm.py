@@ -20,7 +20,7 @@ from listener.model.records import VOLUMES, Volume, decode
 from listener.runtime.control import Control
 from listener.settings.files import raw_settings
 from listener.settings.schema import PrivacySettings, Settings
-from listener.sources.contract import Batch, Counts
+from listener.sources.contract import Batch, OfferedCounts
 from listener.sources.recording.parser import plain_post
 
 SECRETS = ("Fin tur", "Granvik sykehus", "bruker_", "særord")
@@ -61,7 +61,7 @@ class Today:
 
     name: str = "today"
     only_exercise: bool = False
-    counts: Counts = field(default_factory=Counts)
+    counts: OfferedCounts = field(default_factory=OfferedCounts)
     given: int = 0
 
     def open(self, resume: str | None) -> None:

@@ -15,7 +15,7 @@ from listener.bus.protocol import Bus, open_bus
 from listener.clock import SystemClock
 from listener.model.incidents import Action, Command
 from listener.runtime.control import Control, Presences, followers, missing_roles
-from listener.runtime.housekeeping import Keeping
+from listener.runtime.housekeeping import Housekeeping
 from listener.settings.files import raw_settings
 from listener.settings.schema import Settings
 from listener.sources.recording.source import RecordingSource
@@ -45,7 +45,7 @@ def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tupl
         house, (LISTENER, ALERTS), Ears([source], made.screen, made.standing), make_wits(raw, settings, None, tell=True)
     )
     part = house.health.part("keeping")
-    keeping = Keeping(bus, house.specs, ("judge",), clock=clock, metrics=house.metrics, part=part, folder=folder)
+    keeping = Housekeeping(bus, house.specs, ("judge",), clock=clock, metrics=house.metrics, part=part, folder=folder)
     Control(bus).append(
         Command(action=Action.OPEN, at=clock.now(), by="p", why="p", name="Øvelse", add=("granvik",), exercise=True)
     )

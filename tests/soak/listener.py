@@ -15,7 +15,7 @@ from alerts.pipeline import LISTENER, flow
 from alerts.wiring import live_key, make_ears, make_house
 from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.ingest.worker import Listen
+from listener.ingest.worker import Ingestor
 from listener.runtime.service import RoleLock, Service, settle_memory
 from listener.runtime.stage import Worker
 from listener.settings.files import data_dir, raw_settings
@@ -56,7 +56,7 @@ def main() -> None:
     source = XSource(access, clock, tariff=settings.x.tariff, rest_seconds=CALL_SECONDS)
     ears = make_ears(house, raw, [source], live_key(settings, folder))
     turning = flow(house, (LISTENER,), ears, None)
-    turning = [(Beating(w, clock) if isinstance(w, Listen) else w, part) for w, part in turning]
+    turning = [(Beating(w, clock) if isinstance(w, Ingestor) else w, part) for w, part in turning]
     # Workers rest in real time between their turns, or they would spin.
     service = Service(turning, SystemClock())
     settle_memory()

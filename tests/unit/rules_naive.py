@@ -10,9 +10,9 @@ from datetime import datetime
 from types import MethodType
 from typing import Any
 
-from alerts.rules.conditions.episodes import Episodes
+from alerts.rules.conditions.episodes import FiringHistory
 from alerts.rules.conditions.level import Level
-from alerts.rules.conditions.stages import Gauge, Reading, State
+from alerts.rules.conditions.stages import Gauge, State, WindowReading
 from alerts.rules.conditions.window import ORDER, Tally
 from alerts.rules.engine.engine import Engine
 from alerts.rules.entry import Entry
@@ -33,7 +33,7 @@ def naive(engine: Engine) -> Engine:
     return engine
 
 
-def covered(episodes: Episodes, at: datetime, timeframe: Any) -> bool:
+def covered(episodes: FiringHistory, at: datetime, timeframe: Any) -> bool:
     return any(
         episode.at - timeframe < at and (episode.end is None or at < episode.end) for episode in episodes.fired.values()
     ) or any(abs(at - held) < timeframe for held in episodes.held)
@@ -44,7 +44,7 @@ def covered(episodes: Episodes, at: datetime, timeframe: Any) -> bool:
 
 def _missed(self: Any, state: State, key: str, late: Entry, now: datetime) -> Iterator[Verdict]:
     start = max(late.at, now - self._kept + self._span)
-    rise: tuple[datetime, list[Entry], Reading] | None = None
+    rise: tuple[datetime, list[Entry], WindowReading] | None = None
     posts = list(state.stages.posts)
     for at, window, gauge in _instants(self, posts, now):
         reading = gauge.read(self._known(posts[0].at, at))

@@ -10,13 +10,13 @@ from burst_series import FIVE, MONDAY, town
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.rules.conditions.burst_detector import Burst, Reading, Tuning
+from alerts.rules.conditions.burst_detector import Burst, BurstReading, Tuning
 
 MINUTE = timedelta(minutes=1)
 Counts = list[tuple[datetime, int]]
 
 
-def readings(counts: Counts, interval: timedelta = FIVE) -> list[Reading]:
+def readings(counts: Counts, interval: timedelta = FIVE) -> list[BurstReading]:
     burst = Burst(interval)
     return [burst.step(at, count) for at, count in counts]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.notify.plan import BACKOFF, Cause, Due, due
+from alerts.notify.plan import BACKOFF, Due, SendCause, due
 from alerts.notify.recipients import People, Why
 from listener.model.records import DecisionKind, Outcome, Severity
 from tests.unit.telling_support import T0, Log, after, people
@@ -85,7 +85,7 @@ def test_what_is_in_flight_is_not_due(log: Log) -> None:
 def test_an_intent_without_an_outcome_is_sent_again_and_marked(log: Log) -> None:
     send(log, T0, outcome=None)
     again = plan(log, after(seconds=1))
-    assert [(one.cause, one.attempt, one.may_repeat) for one in again] == [(Cause.UNKNOWN_OUTCOME, 2, True)] * 2
+    assert [(one.cause, one.attempt, one.may_repeat) for one in again] == [(SendCause.UNKNOWN_OUTCOME, 2, True)] * 2
 
 
 def test_a_newer_step_takes_the_place_of_an_unfinished_one(log: Log) -> None:

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from listener.clock import ManualClock
-from listener.ingest.capture import Hearing, Pending
+from listener.ingest.capture import Capture, Pending
 from listener.model.incidents import Incident
 from listener.model.records import MENTIONS, Gap, Mention, Origin, Post, Quoted, decode
 from listener.privacy.screen import Screen
@@ -36,12 +36,12 @@ def incident(id_: str = "brann-0", closed: float | None = None) -> Incident:
     )  # fmt: skip
 
 
-def hearing(screen: Screen | None = None) -> Hearing:
+def hearing(screen: Screen | None = None) -> Capture:
     clock, metrics = ManualClock(at(30)), Metrics(CollectorRegistry(), "0")
-    return Hearing("x", screen or Screen(b"k" * 32, {}), (), partitions=1, clock=clock, metrics=metrics)
+    return Capture("x", screen or Screen(b"k" * 32, {}), (), partitions=1, clock=clock, metrics=metrics)
 
 
-def capture(ears: Hearing, *posts: Post, **more: Any) -> Pending:
+def capture(ears: Capture, *posts: Post, **more: Any) -> Pending:
     pending = ears.capture(Batch(posts=posts, **more), None)
     ears.seen.update(pending.seen)
     return pending

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from listener.ingest.coverage import Minutes
+from listener.ingest.coverage import Coverage
 from listener.model.records import Gap, Heard
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
@@ -25,8 +25,8 @@ def told(heard: Iterable[Heard]) -> list[tuple[float, float]]:
     return [((h.start - NOON).total_seconds() / 60, (h.end - NOON).total_seconds() / 60) for h in heard]
 
 
-def listening(until: float | None = None, opened: float = 0.0) -> Minutes:
-    minutes = Minutes("x")
+def listening(until: float | None = None, opened: float = 0.0) -> Coverage:
+    minutes = Coverage("x")
     minutes.listen_for(TRACKS, at(opened), None if until is None else at(until))
     return minutes
 
@@ -92,6 +92,6 @@ def test_tracks_that_are_added_are_told_from_the_next_whole_minute_on() -> None:
 
 
 def test_where_nothing_is_listened_for_nothing_is_told() -> None:
-    minutes = Minutes("x")
+    minutes = Coverage("x")
     minutes.listen_for({"": ()}, None, None)
     assert told(minutes.heard(at(0), at(9))) == []

@@ -14,7 +14,7 @@ from alerts.register import Register
 from listener.bus.protocol import Bus, open_bus
 from listener.bus.spool import Spool, forget
 from listener.bus.sqlite.gate import Gate
-from listener.bus.sqlite.reserve import Room
+from listener.bus.sqlite.reserve import DiskReserve
 from listener.clock import SystemClock
 from listener.errors import ConfigError
 from listener.model.topics import topic_specs
@@ -82,7 +82,7 @@ def test_a_link_in_the_place_of_the_reserve_is_neither_filled_nor_counted(tmp_pa
     victim = tmp_path / "victim"
     victim.write_bytes(bytes(1 << 13))
     (tmp_path / "reserve.bin").symlink_to(victim)
-    room = Room(tmp_path / "reserve.bin", 1 << 12)
+    room = DiskReserve(tmp_path / "reserve.bin", 1 << 12)
     room.problem()
     assert victim.stat().st_size == 1 << 13
     room.give()

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError, Corrupt
 from listener.model.records import AuthorClass, Post, Quoted
-from listener.sources.contract import Batch, Reason
+from listener.sources.contract import Batch, DropReason
 from listener.sources.recording.seen_ids import SeenIds
 from listener.sources.recording.source import MOST_LINES, RecordingSource
 from listener.sources.x.payload import Includes, Unusable, parse_answer, parse_post
@@ -56,7 +56,7 @@ def one(path: Path | str) -> Batch:
     return batch
 
 
-def reasons(batch: Batch) -> dict[Reason, int]:
+def reasons(batch: Batch) -> dict[DropReason, int]:
     return dict(Counter(bad.reason for bad in batch.bad))
 
 
@@ -190,7 +190,7 @@ def test_a_page_of_search_gives_its_posts_and_names_those_that_will_not_do(tmp_p
     page = {**answer(), "data": [answer()["data"], {"id": "11"}, answer(id="12")["data"], 5]}
     batch = one(write(tmp_path / "r", page, {"meta": {"result_count": 0}}))
     assert [post.id for post in batch.posts] == ["10", "12"]
-    assert reasons(batch) == {Reason.MISSING_FIELD: 1, Reason.WRONG_TYPE: 1}
+    assert reasons(batch) == {DropReason.MISSING_FIELD: 1, DropReason.WRONG_TYPE: 1}
 
 
 def test_an_id_may_be_a_number_wherever_an_id_stands(tmp_path: Path) -> None:
@@ -344,32 +344,32 @@ def test_ids_seen_are_as_in_a_set(ids: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"id": "2", "created', Reason.BAD_JSON),
-        ('"a"', Reason.WRONG_TYPE),
-        ({"created_at": "2026-03-01T20:00:00Z", "text": "x"}, Reason.MISSING_FIELD),
-        ({"id": "2", "text": "x"}, Reason.MISSING_FIELD),
-        ({"id": "2", "created_at": "2026-03-01T20:00:00Z"}, Reason.MISSING_FIELD),
-        ({"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": ""}, Reason.MISSING_FIELD),
-        ({"id": ["2"], "created_at": "2026-03-01T20:00:00Z", "text": "x"}, Reason.WRONG_TYPE),
-        ({"id": "2", "created_at": 5, "text": "x"}, Reason.WRONG_TYPE),
-        ({"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": {"a": 1}}, Reason.WRONG_TYPE),
-        ({"id": "2", "created_at": "2026-13-45T20:00:00Z", "text": "x"}, Reason.BAD_DATE),
-        ({"id": "2", "created_at": "2026-03-01T20:00:00", "text": "x"}, Reason.BAD_DATE),
-        ({"id": "2", "created_at": "9999-12-31T23:59:59-12:00", "text": "x"}, Reason.BAD_DATE),
-        ({"id": "2", "created_at": "0001-01-01T00:00:00+12:00", "text": "x"}, Reason.BAD_DATE),
-        ({"id": "2", "created_at": "2061-03-01T20:00:00Z", "text": "x"}, Reason.LONE_DATE),
-        ({"errors": [{"title": "operational-disconnect"}]}, Reason.NOT_A_POST),
-        ({"id": "2", "action": "tweet_delete", "created_at": "2026-03-01T20:00:00Z"}, Reason.NOT_A_POST),
-        ({"data": [{"id": "7", "username": "kari", "created_at": "2020-01-01T00:00:00Z"}]}, Reason.NOT_A_POST),
-        ('{"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": "\\ud83"}', Reason.BAD_JSON),
-        ({"id": 1.9e18, "created_at": "2026-03-01T20:00:00Z", "text": "x"}, Reason.WRONG_TYPE),
-        ({"id": True, "created_at": "2026-03-01T20:00:00Z", "text": "x"}, Reason.WRONG_TYPE),
-        ({"id": "2", "created_at": "2026-03-01T20:00:61Z", "text": "x"}, Reason.BAD_DATE),
-        ("[" * 100_000, Reason.BAD_JSON),
-        (plain(2, text="x" * 1_000_000), Reason.TOO_LONG),
+        ('{"id": "2", "created', DropReason.BAD_JSON),
+        ('"a"', DropReason.WRONG_TYPE),
+        ({"created_at": "2026-03-01T20:00:00Z", "text": "x"}, DropReason.MISSING_FIELD),
+        ({"id": "2", "text": "x"}, DropReason.MISSING_FIELD),
+        ({"id": "2", "created_at": "2026-03-01T20:00:00Z"}, DropReason.MISSING_FIELD),
+        ({"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": ""}, DropReason.MISSING_FIELD),
+        ({"id": ["2"], "created_at": "2026-03-01T20:00:00Z", "text": "x"}, DropReason.WRONG_TYPE),
+        ({"id": "2", "created_at": 5, "text": "x"}, DropReason.WRONG_TYPE),
+        ({"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": {"a": 1}}, DropReason.WRONG_TYPE),
+        ({"id": "2", "created_at": "2026-13-45T20:00:00Z", "text": "x"}, DropReason.BAD_DATE),
+        ({"id": "2", "created_at": "2026-03-01T20:00:00", "text": "x"}, DropReason.BAD_DATE),
+        ({"id": "2", "created_at": "9999-12-31T23:59:59-12:00", "text": "x"}, DropReason.BAD_DATE),
+        ({"id": "2", "created_at": "0001-01-01T00:00:00+12:00", "text": "x"}, DropReason.BAD_DATE),
+        ({"id": "2", "created_at": "2061-03-01T20:00:00Z", "text": "x"}, DropReason.LONE_DATE),
+        ({"errors": [{"title": "operational-disconnect"}]}, DropReason.NOT_A_POST),
+        ({"id": "2", "action": "tweet_delete", "created_at": "2026-03-01T20:00:00Z"}, DropReason.NOT_A_POST),
+        ({"data": [{"id": "7", "username": "kari", "created_at": "2020-01-01T00:00:00Z"}]}, DropReason.NOT_A_POST),
+        ('{"id": "2", "created_at": "2026-03-01T20:00:00Z", "text": "\\ud83"}', DropReason.BAD_JSON),
+        ({"id": 1.9e18, "created_at": "2026-03-01T20:00:00Z", "text": "x"}, DropReason.WRONG_TYPE),
+        ({"id": True, "created_at": "2026-03-01T20:00:00Z", "text": "x"}, DropReason.WRONG_TYPE),
+        ({"id": "2", "created_at": "2026-03-01T20:00:61Z", "text": "x"}, DropReason.BAD_DATE),
+        ("[" * 100_000, DropReason.BAD_JSON),
+        (plain(2, text="x" * 1_000_000), DropReason.TOO_LONG),
     ],
 )
-def test_a_line_that_will_not_do_is_named_and_the_rest_is_heard(tmp_path: Path, line: Any, reason: Reason) -> None:
+def test_a_line_that_will_not_do_is_named_and_the_rest_is_heard(tmp_path: Path, line: Any, reason: DropReason) -> None:
     path = write(tmp_path / "r", plain(1), "", line, plain(3))
     batch = one(path)
     assert [post.id for post in batch.posts] == ["1", "3"]
@@ -394,7 +394,7 @@ def test_a_truncated_last_line_is_named_and_a_whole_one_is_heard(tmp_path: Path)
     path.write_text(json.dumps(plain(1)) + "\n" + json.dumps(plain(2)))
     assert len(one(path).posts) == 2
     path.write_text(json.dumps(plain(1)) + "\n" + json.dumps(plain(2))[:-9])
-    assert reasons(one(path)) == {Reason.TRUNCATED_LINE: 1}
+    assert reasons(one(path)) == {DropReason.TRUNCATED_LINE: 1}
 
 
 def test_gzip_is_known_by_its_content_in_several_members(tmp_path: Path) -> None:
@@ -411,9 +411,9 @@ def test_damaged_gzip_gives_what_can_be_had(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     given = list(batches(path))
     assert sum(len(batch.posts) for batch in given) > 1000
-    assert [bad.reason for batch in given for bad in batch.bad] == [Reason.TRUNCATED_GZIP]
+    assert [bad.reason for batch in given for bad in batch.bad] == [DropReason.TRUNCATED_GZIP]
     path.write_bytes(whole[: len(whole) // 2] + b"\xff" * 500 + whole[len(whole) // 2 :])
-    assert [bad.reason for batch in batches(path) for bad in batch.bad][-1] is Reason.CORRUPT_GZIP
+    assert [bad.reason for batch in batches(path) for bad in batch.bad][-1] is DropReason.CORRUPT_GZIP
 
 
 def test_an_empty_recording_ends_at_once(tmp_path: Path) -> None:
@@ -444,7 +444,7 @@ def test_a_file_that_is_not_what_it_says_is_refused_with_the_mend(tmp_path: Path
 
 
 def test_a_first_line_cut_off_at_its_beginning_is_only_a_bad_line(tmp_path: Path) -> None:
-    assert reasons(one(write(tmp_path / "r", 'ext": "brann"}', plain(1)))) == {Reason.BAD_JSON: 1}
+    assert reasons(one(write(tmp_path / "r", 'ext": "brann"}', plain(1)))) == {DropReason.BAD_JSON: 1}
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
@@ -634,10 +634,10 @@ def test_real_payloads_all_parse_or_are_refused_with_a_reason() -> None:
     folder = os.environ.get("LYTTEPOST_EVALUATION_DATA")
     if not folder:
         pytest.skip("LYTTEPOST_EVALUATION_DATA names no folder; the real payloads of X are not part of the project")
-    posts, bad = 0, Counter[Reason]()
+    posts, bad = 0, Counter[DropReason]()
     for path in sorted((Path(folder) / "x-payloads").glob("*.json*")):
         for batch in batches(path):
             posts += len(batch.posts)
             bad.update(line.reason for line in batch.bad)
     assert posts > 100
-    assert set(bad) <= {Reason.NOT_A_POST}
+    assert set(bad) <= {DropReason.NOT_A_POST}

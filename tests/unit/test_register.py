@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from alerts.annotate.story import story
-from alerts.register import Entry, Register
+from alerts.register import Register, RegisterRow
 from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
 from listener.bus.sqlite.view import wipe_aside
 from listener.clock import ManualClock, SystemClock
@@ -68,12 +68,12 @@ def publish(bus: Bus, *findings: Finding | Tick, partition: int | None = None) -
     )
 
 
-def top(view: Register, kind: Kind = Kind.WISH, **more: Any) -> list[Entry]:
+def top(view: Register, kind: Kind = Kind.WISH, **more: Any) -> list[RegisterRow]:
     view.catch_up()
     return view.top(kind, **more)
 
 
-def ranks(entries: list[Entry]) -> list[tuple[str | None, int, int, int]]:
+def ranks(entries: list[RegisterRow]) -> list[tuple[str | None, int, int, int]]:
     return [(entry.text, entry.people, entry.posts, entry.reposts) for entry in entries]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from listener.bus.sqlite import reserve as room
-from listener.bus.sqlite.reserve import Room
+from listener.bus.sqlite.reserve import DiskReserve
 from listener.errors import BusFull
 
 SIZE = 1 << 20
@@ -31,8 +31,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 @pytest.fixture
-def reserve(tmp_path: Path) -> Room:
-    return Room(tmp_path / "reserve.bin", SIZE)
+def reserve(tmp_path: Path) -> DiskReserve:
+    return DiskReserve(tmp_path / "reserve.bin", SIZE)
 
 
 def test_the_reserve_is_taken_while_there_is_room(reserve, disk):
@@ -100,4 +100,4 @@ def test_the_disk_is_looked_at_once_a_second(reserve, disk, monkeypatch):
 
 
 def test_a_folder_that_is_gone_is_a_reason_and_no_crash(tmp_path: Path):
-    assert "No such file" in (Room(tmp_path / "gone" / "reserve.bin", SIZE).problem() or "")
+    assert "No such file" in (DiskReserve(tmp_path / "gone" / "reserve.bin", SIZE).problem() or "")

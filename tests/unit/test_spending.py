@@ -10,8 +10,8 @@ from listener.ingest.budget import in_force, next_cap
 from listener.ingest.spending import Account, per_hour, reached_at
 from listener.model.records import Author, Decision, DecisionKind, Post, Spending
 from listener.settings.prices import DEFAULT, Budget, Cap, Prices
-from listener.sources.contract import BadLine, Batch, Call, Reason
-from listener.sources.x.call_meter import ENDPOINTS, Tolls, endpoint_of
+from listener.sources.contract import BadLine, Batch, Call, DropReason
+from listener.sources.x.call_meter import ENDPOINTS, CallMeter, endpoint_of
 
 NOON = datetime(2031, 5, 14, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -80,7 +80,7 @@ def test_a_lookback_is_for_its_incident_alone_whatever_matched() -> None:
 
 
 def test_what_cannot_be_read_is_billed_too_and_notices_are_not() -> None:
-    bad = [BadLine(reason, "x:stream", 3, "d") for reason in (Reason.WRONG_TYPE, Reason.NOT_A_POST)]
+    bad = [BadLine(reason, "x:stream", 3, "d") for reason in (DropReason.WRONG_TYPE, DropReason.NOT_A_POST)]
     assert read(account(), bad=tuple(bad)).month.posts == 1
 
 
@@ -173,7 +173,7 @@ def test_every_path_has_its_endpoint(path: str, endpoint: str) -> None:
 
 
 def test_a_shut_gate_lets_pass_what_is_free() -> None:
-    tolls = Tolls()
+    tolls = CallMeter()
     tolls.shut = True
     passing = [e for e in ("/2/tweets/search/stream", "/2/tweets/search/stream/rules", "/2/connections/all",
                            "/2/tweets/counts/recent", "/2/tweets/search/recent") if tolls.may_pass(e)]  # fmt: skip

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from listener.sources.x.backoff import CONNECTS, WINDOW, Backoff, Budget, Schedule
+from listener.sources.x.backoff import CONNECTS, WINDOW, Backoff, ConnectLimit, Schedule
 
 
 def waits(schedule: Schedule, times: int, until: float | None = None) -> list[float]:
@@ -59,7 +59,7 @@ def test_no_two_listeners_come_back_at_the_same_time() -> None:
 
 
 def test_connects_never_exceed_the_budget_in_any_window_and_are_spread() -> None:
-    budget, now, times = Budget(), 0.0, []
+    budget, now, times = ConnectLimit(), 0.0, []
     while now < 4 * WINDOW:
         now += budget.wait(now)
         if budget.wait(now) <= 0:

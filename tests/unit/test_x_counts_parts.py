@@ -14,7 +14,7 @@ from listener.runtime.ops_alerts import HEADLINES
 from listener.settings.schema import Settings
 from listener.sources.x.counts import (
     WEEK,
-    Minutes,
+    CountedMinutes,
     cost_a_day,
     count_queries,
     instant_of,
@@ -79,13 +79,13 @@ def test_the_same_tracks_are_the_same_total_in_any_order_and_others_are_another(
 
 
 def test_of_an_uncounted_week_all_that_x_still_tells_and_has_settled_is_missing() -> None:
-    missing = Minutes().missing(NOW)
+    missing = CountedMinutes().missing(NOW)
     assert instant_of(missing.start) == NOW.replace(second=0) - timedelta(days=7) + timedelta(minutes=3)
     assert instant_of(missing.stop) == NOW.replace(second=0) - timedelta(minutes=2)
 
 
 def test_the_newest_minutes_wait_until_x_has_settled() -> None:
-    minutes = Minutes()
+    minutes = CountedMinutes()
     for minute in minutes.missing(NOW):
         minutes.add(minute)
     assert not minutes.missing(NOW)
@@ -95,7 +95,7 @@ def test_the_newest_minutes_wait_until_x_has_settled() -> None:
 
 @given(st.sets(st.integers(0, WEEK - 10), max_size=50))
 def test_what_is_missing_begins_and_ends_with_a_minute_that_is(counted: set[int]) -> None:
-    minutes, every = Minutes(), Minutes().missing(NOW)
+    minutes, every = CountedMinutes(), CountedMinutes().missing(NOW)
     for place in counted:
         minutes.add(every.start + place)
     missing = minutes.missing(NOW)
@@ -105,7 +105,7 @@ def test_what_is_missing_begins_and_ends_with_a_minute_that_is(counted: set[int]
 
 
 def test_minutes_older_than_a_week_make_room() -> None:
-    minutes, first = Minutes(), minute_of(NOW)
+    minutes, first = CountedMinutes(), minute_of(NOW)
     for minute in range(first, first + 3 * WEEK):
         minutes.add(minute)
     assert first not in minutes

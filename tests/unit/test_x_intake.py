@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from listener.sources.common.buffer import Intake, Line
+from listener.sources.common.buffer import Line, ReceiveBuffer
 
 
 def at(second: float) -> datetime:
@@ -13,7 +13,7 @@ def at(second: float) -> datetime:
 
 
 def test_nothing_is_taken_in_the_middle_of_what_came_in_one_piece() -> None:
-    intake = Intake()
+    intake = ReceiveBuffer()
     taken = []
     reader = threading.Thread(target=lambda: taken.append(intake.take(10)))
     with intake.whole():
@@ -28,7 +28,7 @@ def test_nothing_is_taken_in_the_middle_of_what_came_in_one_piece() -> None:
 
 
 def test_a_piece_that_is_taken_in_part_is_not_heard_yet() -> None:
-    intake = Intake()
+    intake = ReceiveBuffer()
     intake.line(at(1), b"before")
     with intake.whole():
         for raw in (b"one", b"two", b"three"):
@@ -38,7 +38,7 @@ def test_a_piece_that_is_taken_in_part_is_not_heard_yet() -> None:
 
 
 def test_the_first_piece_taken_in_part_is_heard_up_to_no_time_at_all() -> None:
-    intake = Intake()
+    intake = ReceiveBuffer()
     for raw in (b"one", b"two"):
         intake.line(at(1), raw)
     assert intake.take(1)[1] is None

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from listener.errors import Corrupt
 from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Incident
-from listener.sources.common.buffer import Down, Intake, Line, Lost
+from listener.sources.common.buffer import Down, Line, Lost, ReceiveBuffer
 from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.line_splitter import Lines, TooLong
 from listener.sources.common.unheard import unheard
-from listener.sources.contract import Reason
+from listener.sources.contract import DropReason
 from listener.sources.x.cursor import Memory
 from listener.sources.x.reading import read_line, read_page
 from listener.sources.x.search import SLICE, slices_of
@@ -65,7 +65,7 @@ def test_half_a_line_is_told_at_the_end() -> None:
 
 
 def test_what_finds_no_room_is_told_in_its_place_and_never_silently_dropped() -> None:
-    intake = Intake(most_lines=2)
+    intake = ReceiveBuffer(most_lines=2)
     for second in range(5):
         intake.line(at(second), b"x")
     taken, until = intake.take(10)
@@ -77,7 +77,7 @@ def test_what_finds_no_room_is_told_in_its_place_and_never_silently_dropped() ->
 
 
 def test_it_is_heard_only_up_to_what_was_taken() -> None:
-    intake = Intake()
+    intake = ReceiveBuffer()
     for second in range(3):
         intake.line(at(second), b"x")
     intake.touch(at(20))
@@ -86,7 +86,7 @@ def test_it_is_heard_only_up_to_what_was_taken() -> None:
 
 
 def test_the_end_of_a_connection_always_finds_room() -> None:
-    intake = Intake(most_lines=1)
+    intake = ReceiveBuffer(most_lines=1)
     intake.line(at(0), b"x")
     intake.line(at(1), b"y")
     intake.say(Down(at(1), Cause.RESET))
@@ -211,15 +211,15 @@ def test_a_line_is_a_post_with_or_without_its_rules() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason", "garbled"),
     [
-        (b'{"data": {"id": "17", ', Reason.BAD_JSON, True),
-        (b"<html>", Reason.BAD_JSON, True),
-        (b'{"data":{"id":"1","text":"\xff"}}', Reason.BAD_JSON, True),
-        (b'{"data": {"id": "17", "text": "a"}}', Reason.MISSING_FIELD, False),
-        (b"[]", Reason.WRONG_TYPE, False),
-        (b'{"tick": 1}', Reason.NOT_A_POST, False),
+        (b'{"data": {"id": "17", ', DropReason.BAD_JSON, True),
+        (b"<html>", DropReason.BAD_JSON, True),
+        (b'{"data":{"id":"1","text":"\xff"}}', DropReason.BAD_JSON, True),
+        (b'{"data": {"id": "17", "text": "a"}}', DropReason.MISSING_FIELD, False),
+        (b"[]", DropReason.WRONG_TYPE, False),
+        (b'{"tick": 1}', DropReason.NOT_A_POST, False),
     ],
 )
-def test_what_is_no_post_has_its_reason_and_raises_nothing(raw: bytes, reason: Reason, garbled: bool) -> None:
+def test_what_is_no_post_has_its_reason_and_raises_nothing(raw: bytes, reason: DropReason, garbled: bool) -> None:
     read = read_line(raw, "x")
     assert [line.reason for line in read.bad] == [reason]
     assert read.garbled is garbled

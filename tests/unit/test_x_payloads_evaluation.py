@@ -15,7 +15,7 @@ import pytest
 
 from listener.ingest.matcher import Matcher
 from listener.model.records import Author, Post
-from listener.sources.contract import Reason
+from listener.sources.contract import DropReason
 from listener.sources.x.reading import Read, read_line, read_page
 
 pytestmark = pytest.mark.evaluation
@@ -34,7 +34,7 @@ def answers() -> list[tuple[str, bytes]]:
 
 
 def test_every_one_becomes_posts_or_is_refused_with_a_reason(answers: list[tuple[str, bytes]]) -> None:
-    silent, reasons, posts = [], Counter[Reason](), 0
+    silent, reasons, posts = [], Counter[DropReason](), 0
     for name, raw in answers:
         read = read_line(raw, "x")
         reasons.update(bad.reason for bad in read.bad)
@@ -44,7 +44,7 @@ def test_every_one_becomes_posts_or_is_refused_with_a_reason(answers: list[tuple
         assert not read.garbled, f"{name}: JSON taken for garbage"
     assert silent == []
     assert posts > 100
-    assert set(reasons) <= {Reason.NOT_A_POST}
+    assert set(reasons) <= {DropReason.NOT_A_POST}
 
 
 def test_as_pages_of_search_they_give_the_same_posts(answers: list[tuple[str, bytes]]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO
 from pydantic import BaseModel, ConfigDict
 
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import ChannelError, ChannelType, Deliver, Reason, SendNote, checked
+from alerts.notify.channels.contract import ChannelError, ChannelType, Deliver, FailureReason, SendNote, checked
 
 RULE = "─" * 72
 
@@ -48,7 +48,7 @@ class Console:
                 self._stream.write(printable)
                 self._stream.flush()
             except (OSError, ValueError):
-                raise ChannelError(Reason.UNREACHABLE, permanent=False) from None
+                raise ChannelError(FailureReason.UNREACHABLE, permanent=False) from None
 
 
 def check_target(target: str) -> str:

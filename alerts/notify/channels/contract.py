@@ -41,7 +41,7 @@ LONGEST_SEND = 40.0
 """Seconds for one send, however many steps it has, and however slowly the far end answers each."""
 
 
-class Reason(StrEnum):
+class FailureReason(StrEnum):
     """Why a send failed."""
 
     UNREACHABLE = "unreachable"
@@ -75,10 +75,10 @@ class Reason(StrEnum):
     """A fault of ours while it was handed over: it may have arrived."""
 
 
-UNCERTAIN = frozenset({Reason.NO_ANSWER, Reason.HUNG, Reason.DEFECT_IN_SENDING})
+UNCERTAIN = frozenset({FailureReason.NO_ANSWER, FailureReason.HUNG, FailureReason.DEFECT_IN_SENDING})
 """Reasons after which a message may have arrived: the next attempt is marked "may be a repeat"."""
 
-DEFECTS = frozenset({Reason.DEFECT, Reason.DEFECT_IN_SENDING})
+DEFECTS = frozenset({FailureReason.DEFECT, FailureReason.DEFECT_IN_SENDING})
 
 
 class ChannelError(Exception):
@@ -87,7 +87,7 @@ class ChannelError(Exception):
     Carries nothing that the far end said: it may repeat an address, a secret or our text.
     """
 
-    def __init__(self, reason: Reason, *, permanent: bool, code: int | None = None) -> None:
+    def __init__(self, reason: FailureReason, *, permanent: bool, code: int | None = None) -> None:
         self.reason = reason
         self.permanent = permanent
         self.code = code
@@ -171,7 +171,7 @@ def checked(check: Callable[[str], str], target: str) -> str:
     try:
         return check(target)
     except ValueError:
-        raise ChannelError(Reason.BAD_TARGET, permanent=True) from None
+        raise ChannelError(FailureReason.BAD_TARGET, permanent=True) from None
 
 
 def one_line_target(target: str) -> str:

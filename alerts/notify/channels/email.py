@@ -46,7 +46,7 @@ from alerts.notify.channels.contract import (
     ChannelError,
     ChannelType,
     Deliver,
-    Reason,
+    FailureReason,
     SendNote,
     checked,
     read_secret,
@@ -192,7 +192,7 @@ class Email:
         try:
             secret = self._settings.secret()
         except ValueError:
-            raise ChannelError(Reason.LOGIN, permanent=True) from None
+            raise ChannelError(FailureReason.LOGIN, permanent=True) from None
         return partial(self._deliver, address, self._message(card, address, note), secret)
 
     def _deliver(self, address: str, message: bytes, secret: str) -> None:
@@ -204,13 +204,13 @@ class Email:
                 options = []
                 if not address.isascii():
                     if not server.has_extn("smtputf8"):
-                        raise ChannelError(Reason.NO_SMTPUTF8, permanent=True)
+                        raise ChannelError(FailureReason.NO_SMTPUTF8, permanent=True)
                     options = ["SMTPUTF8", "BODY=8BITMIME"]
-                _check(server.mail(self._from.address, options), Reason.REFUSED)
-                _check(server.rcpt(address), Reason.BAD_TARGET)
-                _check(_data(server, message), Reason.REFUSED)
+                _check(server.mail(self._from.address, options), FailureReason.REFUSED)
+                _check(server.rcpt(address), FailureReason.BAD_TARGET)
+                _check(_data(server, message), FailureReason.REFUSED)
             except (smtplib.SMTPException, OSError):
-                raise ChannelError(Reason.BROKEN_OFF, permanent=False) from None
+                raise ChannelError(FailureReason.BROKEN_OFF, permanent=False) from None
             finally:
                 # The message is accepted or not by now; nobody waits for the answer to a goodbye.
                 with suppress(smtplib.SMTPException, OSError):
@@ -232,9 +232,9 @@ class Email:
         except ssl.SSLError as error:
             raise _insecure(error) from None
         except (smtplib.SMTPException, OSError):
-            raise ChannelError(Reason.UNREACHABLE, permanent=False) from None
+            raise ChannelError(FailureReason.UNREACHABLE, permanent=False) from None
         if code != 220:
-            raise _error(code, Reason.REFUSED)
+            raise _error(code, FailureReason.REFUSED)
 
     def _begin(self, server: smtplib.SMTP, secret: str) -> None:
         s = self._settings
@@ -245,11 +245,11 @@ class Email:
             if s.user is not None:
                 _login(server, s.user, secret)
         except smtplib.SMTPAuthenticationError as error:
-            raise _error(error.smtp_code, Reason.LOGIN) from None
+            raise _error(error.smtp_code, FailureReason.LOGIN) from None
         except smtplib.SMTPResponseException as error:
-            raise _error(error.smtp_code, Reason.REFUSED) from None
+            raise _error(error.smtp_code, FailureReason.REFUSED) from None
         except smtplib.SMTPNotSupportedError:
-            raise ChannelError(Reason.INSECURE, permanent=True) from None
+            raise ChannelError(FailureReason.INSECURE, permanent=True) from None
         except ssl.SSLError as error:
             raise _insecure(error) from None
 
@@ -299,13 +299,13 @@ def _login(server: smtplib.SMTP, user: str, secret: str) -> None:
     elif "LOGIN" in offered:
         words = ["AUTH LOGIN", _base64(user), _base64(secret)]
     else:
-        raise ChannelError(Reason.LOGIN, permanent=True)
+        raise ChannelError(FailureReason.LOGIN, permanent=True)
     # Each on a line of its own: together they may be longer than a command is allowed to be.
     for word in words:
         answer = server.docmd(word)
         if answer[0] != 334:
             break
-    _check(answer, Reason.LOGIN)
+    _check(answer, FailureReason.LOGIN)
 
 
 def _base64(text: str) -> str:
@@ -319,21 +319,21 @@ def _data(server: smtplib.SMTP, body: bytes) -> Answer:
         return error.smtp_code, b""
     except (smtplib.SMTPException, OSError):
         # From DATA on the far end may have taken it before the line broke.
-        raise ChannelError(Reason.NO_ANSWER, permanent=False) from None
+        raise ChannelError(FailureReason.NO_ANSWER, permanent=False) from None
 
 
-def _check(answer: Answer, reason: Reason) -> None:
+def _check(answer: Answer, reason: FailureReason) -> None:
     if answer[0] // 100 != 2:
         raise _error(answer[0], reason)
 
 
-def _error(code: int, reason: Reason) -> ChannelError:
+def _error(code: int, reason: FailureReason) -> ChannelError:
     permanent = code // 100 == 5
-    return ChannelError(reason if permanent else Reason.BUSY, permanent=permanent, code=code)
+    return ChannelError(reason if permanent else FailureReason.BUSY, permanent=permanent, code=code)
 
 
 def _insecure(error: ssl.SSLError) -> ChannelError:
-    return ChannelError(Reason.INSECURE, permanent=isinstance(error, ssl.SSLCertVerificationError))
+    return ChannelError(FailureReason.INSECURE, permanent=isinstance(error, ssl.SSLCertVerificationError))
 
 
 def open_channel(settings: Mapping[str, Any]) -> Email:

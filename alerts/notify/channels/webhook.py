@@ -29,7 +29,7 @@ from alerts.notify.channels.contract import (
     ChannelError,
     ChannelType,
     Deliver,
-    Reason,
+    FailureReason,
     SendNote,
     checked,
     one_line_target,
@@ -132,14 +132,14 @@ class Webhook:
                 connection.connect()
             except ssl.SSLError as error:
                 wrong = isinstance(error, ssl.SSLCertVerificationError)
-                raise ChannelError(Reason.INSECURE, permanent=wrong) from None
+                raise ChannelError(FailureReason.INSECURE, permanent=wrong) from None
             except OSError:
-                raise ChannelError(Reason.UNREACHABLE, permanent=False) from None
+                raise ChannelError(FailureReason.UNREACHABLE, permanent=False) from None
             try:
                 connection.request("POST", self._url.request_uri, body, headers)
                 status = connection.getresponse().status
             except (OSError, HTTPException):
-                raise ChannelError(Reason.NO_ANSWER, permanent=False) from None
+                raise ChannelError(FailureReason.NO_ANSWER, permanent=False) from None
         _judge(status)
 
     def _connection(self) -> HTTPConnection:
@@ -162,7 +162,7 @@ class Webhook:
         try:
             key = self._settings.key()
         except ValueError:
-            raise ChannelError(Reason.LOGIN, permanent=True) from None
+            raise ChannelError(FailureReason.LOGIN, permanent=True) from None
         if key is not None:
             signed = hmac.new(key, stamp.encode() + b"." + body, "sha256").hexdigest()
             headers["X-Lyttepost-Signature"] = f"sha256={signed}"
@@ -173,10 +173,12 @@ def _judge(status: int) -> None:
     if status // 100 == 2:
         return
     if status in TEMPORARY or status // 100 == 5:
-        raise ChannelError(Reason.BUSY, permanent=False, code=status)
+        raise ChannelError(FailureReason.BUSY, permanent=False, code=status)
     if status // 100 == 3:
-        raise ChannelError(Reason.REDIRECTED, permanent=True, code=status)
-    raise ChannelError(Reason.LOGIN if status in (401, 403) else Reason.REFUSED, permanent=True, code=status)
+        raise ChannelError(FailureReason.REDIRECTED, permanent=True, code=status)
+    raise ChannelError(
+        FailureReason.LOGIN if status in (401, 403) else FailureReason.REFUSED, permanent=True, code=status
+    )
 
 
 def open_channel(settings: Mapping[str, Any]) -> Webhook:

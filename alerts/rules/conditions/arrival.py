@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from alerts.rules.conditions.repeats import memory, quiet_until
 from alerts.rules.entry import Entry
 from alerts.rules.fields import Test, keys_of, test_of
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.report import spoken
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Reason, Verdict
@@ -30,7 +30,7 @@ class Arrival:
     at_once = True
 
     def __init__(
-        self, spec: RuleSpec, scene: Scene, *, also: Test | None = None, reason: Reason = Reason.MATCHED
+        self, spec: RuleSpec, scene: RuleContext, *, also: Test | None = None, reason: Reason = Reason.MATCHED
     ) -> None:
         self._spec = spec
         self._scene = scene

@@ -18,9 +18,9 @@ from pydantic import model_validator
 
 from alerts.rules import past
 from alerts.rules.conditions.level import Level
-from alerts.rules.conditions.stages import Gauge, Reading
+from alerts.rules.conditions.stages import Gauge, WindowReading
 from alerts.rules.entry import Entry
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.past import Edges, Past, above, stage, whole
 from alerts.rules.spec import TimeframeSpec
 from alerts.rules.steps import Steps
@@ -31,15 +31,15 @@ class Bounds(NamedTuple):
     most: float | None = None
     least: float | None = None
 
-    def reading(self, value: Fraction | float | None, known: bool, number: int, scale: float = 1) -> Reading:
+    def reading(self, value: Fraction | float | None, known: bool, number: int, scale: float = 1) -> WindowReading:
         """`value`: None where there is nothing to judge. `number`: what an alert counts; `scale`: how many of that make
         one of the bound's.
         """
         if value is not None and self.most is not None and value > self.most:
-            return Reading(Reason.MAX_PASSED, number, round(self.most * scale, 1))
+            return WindowReading(Reason.MAX_PASSED, number, round(self.most * scale, 1))
         if value is not None and self.least is not None and value < self.least and known:
-            return Reading(Reason.MIN_PASSED, number, round(self.least * scale, 1), silent=True)
-        return Reading(None, number)
+            return WindowReading(Reason.MIN_PASSED, number, round(self.least * scale, 1), silent=True)
+        return WindowReading(None, number)
 
 
 class Distinct:
@@ -55,7 +55,7 @@ class Distinct:
             if not self._values[value]:
                 del self._values[value]
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         count = len(self._values)
         return self._bounds.reading(count, known, count)
 
@@ -70,7 +70,7 @@ class Distinct:
 class Bounded(Level):
     """`gauge`: a measure of an empty window."""
 
-    def __init__(self, spec: TimeframeSpec, scene: Scene, gauge: Callable[[], Gauge]) -> None:
+    def __init__(self, spec: TimeframeSpec, scene: RuleContext, gauge: Callable[[], Gauge]) -> None:
         super().__init__(
             spec, scene, gauge,
             edges=(timedelta(), spec.timeframe),

@@ -82,7 +82,7 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class BurstReading:
     """What the detector says of one interval.
 
     `score` in [0, 1]; 0.5 and more is an alarm, and within one burst only its start scores. `count` and `expected` are
@@ -145,7 +145,7 @@ class Burst:
         """It has heard enough to say anything."""
         return self._known >= self._warm
 
-    def step(self, at: datetime, count: float | None, *, learn: bool = True) -> Reading:
+    def step(self, at: datetime, count: float | None, *, learn: bool = True) -> BurstReading:
         """The count of the interval that starts at `at`; None: not known, which is not zero.
 
         Instants must rise; the ones left out are unknown, too. With `learn` unset, as while an incident is open, the
@@ -154,7 +154,7 @@ class Burst:
         self._pass_time(at)
         if count is None:
             self._recent.append(None)
-            return Reading(0.0, False, 0.0, 0.0, self.interval, self._since)
+            return BurstReading(0.0, False, 0.0, 0.0, self.interval, self._since)
         wall = at.astimezone(self._zone) if self._zone else at
         y = self._scale * math.asinh(math.sqrt(self.tuning.dispersion * (count + 0.375)))
         if not self._known:
@@ -236,7 +236,7 @@ class Burst:
     def _last_heard(self, window: int) -> list[_Heard]:
         return [heard for heard in islice(reversed(self._recent), window) if heard is not None]
 
-    def _judge(self, at: datetime, rarity: float, window: int) -> Reading:
+    def _judge(self, at: datetime, rarity: float, window: int) -> BurstReading:
         t = self.tuning
         score = self._score(rarity)
         if score:
@@ -252,7 +252,7 @@ class Burst:
                 self._loud = at
             score = 0.0
         heard = self._last_heard(window)
-        return Reading(
+        return BurstReading(
             score,
             score >= ALARM,
             sum(h.count for h in heard),

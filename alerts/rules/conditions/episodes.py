@@ -29,7 +29,7 @@ SLACK = 8
 
 
 @dataclass(slots=True)
-class Episodes:
+class FiringHistory:
     """`fired`: by the alert's id. `held`: when it held its tongue."""
 
     fired: dict[str, Episode] = field(default_factory=dict)

@@ -22,11 +22,11 @@ from itertools import takewhile
 from alerts.rules.conditions.episodes import Episode
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.repeats import memory
-from alerts.rules.conditions.stages import Gauge, Reading, State
+from alerts.rules.conditions.stages import Gauge, State, WindowReading
 from alerts.rules.conditions.window import KEEP
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, test_of
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.keys import read_key
 from alerts.rules.past import Past
 from alerts.rules.report import noticed, resolved, spoken
@@ -52,7 +52,7 @@ class Level:
     def __init__(
         self,
         spec: TimeframeSpec,
-        scene: Scene,
+        scene: RuleContext,
         gauge: Callable[[], Gauge],
         *,
         edges: tuple[timedelta, ...],
@@ -235,7 +235,7 @@ class Level:
 
     # --- judging ---------------------------------------------------------------------------------------------------
 
-    def _read(self, state: State, at: datetime) -> Reading:
+    def _read(self, state: State, at: datetime) -> WindowReading:
         known = self._known(state.stages.oldest, at)
         if not known and self._sticky and not (self._forgets and state.stages.oldest is None):
             # That it is held is no proof for a key that is forgotten: no alert tells that what was held has passed.
@@ -365,7 +365,7 @@ class Level:
         since = min((at for at in (oldest, heard) if at is not None), default=None)
         return None if since is None else since + self._span
 
-    def _stood(self, state: State, at: datetime) -> tuple[list[Entry], Reading]:
+    def _stood(self, state: State, at: datetime) -> tuple[list[Entry], WindowReading]:
         """The current window and the numbers as they stood at an instant."""
         gauge = self._gauge()
         window = state.stages.stood(at, gauge)
@@ -382,7 +382,7 @@ class Level:
             yield self._resolve(state, key, episode, end, *self._stood(state, end))
 
     def _speak(
-        self, state: State, key: str, at: datetime, window: list[Entry], reading: Reading, held: Reason | None,
+        self, state: State, key: str, at: datetime, window: list[Entry], reading: WindowReading, held: Reason | None,
         late: Entry | None,
     ) -> Verdict:  # fmt: skip
         event = Event.FIRED if held is None else Event.SUPPRESSED
@@ -412,7 +412,7 @@ class Level:
         return verdict
 
     def _resolve(
-        self, state: State, key: str, episode: Episode, at: datetime, window: list[Entry], reading: Reading,
+        self, state: State, key: str, episode: Episode, at: datetime, window: list[Entry], reading: WindowReading,
         reason: Reason | None = None,
     ) -> Verdict:  # fmt: skip
         state.episodes.tell(Event.RESOLVED, at, episode.alert_id, episode.first_seen)

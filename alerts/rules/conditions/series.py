@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from alerts.rules.conditions.burst_detector import Burst, Reading, Tuning
+from alerts.rules.conditions.burst_detector import Burst, BurstReading, Tuning
 
 MINUTE = timedelta(minutes=1)
 WHOLE_AFTER = timedelta(minutes=2)
@@ -28,7 +28,7 @@ class Judged:
     """A minute, and what each tuning says of it. `last_hour`: the counts before it and its own, oldest first."""
 
     minute: datetime
-    readings: Mapping[Tuning, Reading]
+    readings: Mapping[Tuning, BurstReading]
     last_hour: tuple[float, ...]
 
 

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
-from alerts.rules.conditions.episodes import Episode, Episodes
+from alerts.rules.conditions.episodes import Episode, FiringHistory
 from alerts.rules.conditions.window import AT, ORDER
 from alerts.rules.entry import Entry
 from alerts.rules.past import Past
 from alerts.rules.verdict import Reason
 
 
-class Reading(NamedTuple):
+class WindowReading(NamedTuple):
     """How a key stands at an instant. `met`: the reason it fires for, None while it is not met."""
 
     met: Reason | None
@@ -34,7 +34,7 @@ class Gauge(Protocol):
     def move(self, entry: Entry, stage: int) -> None:
         """A post has come (stage 0), or has become as old as `edges[stage]`."""
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         """`known`: all of the span before this instant was heard, or the key has been seen before it."""
 
     def past(self, edges: tuple[timedelta, ...]) -> Past | None:
@@ -151,7 +151,7 @@ class State:
     __slots__ = ("episodes", "gauge", "held", "look", "met", "pending", "silent", "sources", "stages", "standing")
 
     def __init__(self, gauge: Gauge, edges: tuple[timedelta, ...], kept: timedelta) -> None:
-        self.episodes = Episodes()
+        self.episodes = FiringHistory()
         self.standing: Episode | None = None
         self.held = False
         self.met: Reason | None = None

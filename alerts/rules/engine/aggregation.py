@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alerts.rules.conditions.window import KEEP
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event
@@ -36,7 +36,7 @@ class _Alarm:
 class Aggregation:
     """One rule's alarms. `resolves`: whether conditions of its type ever pass."""
 
-    def __init__(self, spec: RuleSpec, span: timedelta, scene: Scene, *, resolves: bool) -> None:
+    def __init__(self, spec: RuleSpec, span: timedelta, scene: RuleContext, *, resolves: bool) -> None:
         self._span = span
         self._scene = scene
         self._resolves = resolves

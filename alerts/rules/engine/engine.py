@@ -30,7 +30,7 @@ from alerts.rules.engine.aggregation import Aggregation
 from alerts.rules.engine.index import Index
 from alerts.rules.engine.watermark import Watermark, instant, microseconds
 from alerts.rules.entry import Entry, entry_of
-from alerts.rules.judge import IncidentInfo, Judge, Scene
+from alerts.rules.judge import IncidentInfo, Judge, RuleContext
 from alerts.rules.spec import RuleSpec, RuleType
 from alerts.rules.table import TYPES
 from alerts.rules.verdict import Verdict
@@ -100,7 +100,7 @@ class Engine:
         self._monotonic = monotonic
         self._patience = patience.total_seconds()
         self._watermark = Watermark(allowed_lateness, partitions)
-        self._scene = Scene(self.incident, start=opened_at, gaps=self._watermark.gaps)
+        self._scene = RuleContext(self.incident, start=opened_at, gaps=self._watermark.gaps)
         self._index = Index(self.specs)
         self._judges: dict[str, Judge] = {}
         self._values: dict[str, Callable[[Finding], Any]] = {}

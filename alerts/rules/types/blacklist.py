@@ -12,7 +12,7 @@ from pydantic import model_validator
 from alerts.rules.conditions.arrival import Arrival
 from alerts.rules.conditions.listed import CompareSpec, Listed, possible
 from alerts.rules.fields import test_of
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.spec import RuleType
 from alerts.rules.verdict import Reason
 
@@ -26,7 +26,7 @@ class BlacklistSpec(CompareSpec):
         return self
 
 
-def judge(spec: BlacklistSpec, scene: Scene) -> Arrival:
+def judge(spec: BlacklistSpec, scene: RuleContext) -> Arrival:
     return Arrival(spec, scene, also=test_of({spec.compare_key: spec.blacklist}), reason=Reason.BLACKLISTED)
 
 

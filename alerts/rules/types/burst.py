@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 from alerts.rules.conditions.burst_detector import Burst, Tuning
 from alerts.rules.conditions.series import FURTHEST
 from alerts.rules.entry import Entry
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.report import noticed
 from alerts.rules.spec import Duration, Positive, RuleSpec, RuleType, Span
 from alerts.rules.verdict import Reason, Verdict
@@ -54,13 +54,13 @@ def on_findings(rules: Iterable[RuleSpec]) -> tuple[RuleSpec, ...]:
     return tuple(rule for rule in rules if not isinstance(rule, BurstSpec))
 
 
-class Minutes:
+class MinuteCounts:
     """The rule on findings, as its examples give them: their counts, minute by minute. Live, `alerts.volumes.worker`
     judges."""
 
     at_once = False
 
-    def __init__(self, spec: BurstSpec, scene: Scene) -> None:
+    def __init__(self, spec: BurstSpec, scene: RuleContext) -> None:
         self._spec = spec
         self._scene = scene
         self._burst = Burst(MINUTE, tuning=spec.tuning)
@@ -102,4 +102,4 @@ class Minutes:
             self._minute, self._count = max(self._minute + MINUTE, minute - FURTHEST), 0
 
 
-TYPE = RuleType(BurstSpec, Minutes, resolves=False)
+TYPE = RuleType(BurstSpec, MinuteCounts, resolves=False)

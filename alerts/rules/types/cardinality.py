@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from alerts.rules.conditions.bounds import Bounded, Bounds, Distinct, ordered, uncounted
 from alerts.rules.fields import Reader, reader
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.spec import Positive, RuleType, TimeframeSpec
 
 
@@ -37,7 +37,7 @@ def value_of(spec: CardinalitySpec) -> Reader:
     return reader(spec.cardinality_field)
 
 
-def judge(spec: CardinalitySpec, scene: Scene) -> Bounded:
+def judge(spec: CardinalitySpec, scene: RuleContext) -> Bounded:
     bounds = Bounds(spec.max_cardinality, spec.min_cardinality)
     return Bounded(spec, scene, lambda: Distinct(bounds))
 

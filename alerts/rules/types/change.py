@@ -18,13 +18,13 @@ from itertools import islice
 
 from pydantic import Field
 
-from alerts.rules.conditions.episodes import Episodes
+from alerts.rules.conditions.episodes import FiringHistory
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.repeats import memory
 from alerts.rules.conditions.window import AT, KEEP, ORDER
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, reader, test_of
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.report import alert_id, spoken
 from alerts.rules.spec import Names, RuleSpec, RuleType, Span
 from alerts.rules.verdict import Reason, Verdict
@@ -64,13 +64,13 @@ class _State:
     posts: list[Entry] = field(default_factory=list)
     said: dict[str, datetime] = field(default_factory=dict)
     kept: int = 0
-    episodes: Episodes = field(default_factory=Episodes)
+    episodes: FiringHistory = field(default_factory=FiringHistory)
 
 
 class Change:
     at_once = False
 
-    def __init__(self, spec: ChangeSpec, scene: Scene) -> None:
+    def __init__(self, spec: ChangeSpec, scene: RuleContext) -> None:
         self._spec = spec
         self._scene = scene
         self._passes = test_of(spec.filter)

@@ -16,10 +16,10 @@ from typing import Self
 from pydantic import model_validator
 
 from alerts.rules.conditions.level import Level
-from alerts.rules.conditions.stages import Reading
+from alerts.rules.conditions.stages import WindowReading
 from alerts.rules.conditions.window import Tally
 from alerts.rules.entry import Entry
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.past import Edges
 from alerts.rules.spec import Positive, RuleType, TimeframeSpec
 from alerts.rules.verdict import Reason
@@ -49,17 +49,17 @@ class _Few:
         else:
             self._tally.drop(entry)
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         count = self._tally.count
         met = Reason.FLATLINE if known and count < self._threshold else None
-        return Reading(met, count, float(self._threshold), silent=True)
+        return WindowReading(met, count, float(self._threshold), silent=True)
 
     def past(self, edges: Edges) -> None:
         """A late post can only lift a silence."""
 
 
 class Flatline(Level):
-    def __init__(self, spec: FlatlineSpec, scene: Scene) -> None:
+    def __init__(self, spec: FlatlineSpec, scene: RuleContext) -> None:
         super().__init__(
             spec, scene, lambda: _Few(spec),
             edges=(timedelta(), spec.timeframe),

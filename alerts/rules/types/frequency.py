@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alerts.rules.conditions.episodes import Episode, Episodes
+from alerts.rules.conditions.episodes import Episode, FiringHistory
 from alerts.rules.conditions.keyed import RETRY, Keyed
 from alerts.rules.conditions.repeats import memory
 from alerts.rules.conditions.window import KEEP, Window
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, test_of
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.report import resolved, spoken
 from alerts.rules.spec import CountBy, RuleType, WindowSpec
 from alerts.rules.verdict import Reason, Verdict
@@ -30,7 +30,7 @@ class _State:
     """`moved`: the last instant at which a post left the window. `held`: high, but not fired."""
 
     window: Window
-    episodes: Episodes = field(default_factory=Episodes)
+    episodes: FiringHistory = field(default_factory=FiringHistory)
     standing: Episode | None = None
     held: bool = False
     moved: datetime = _NEVER
@@ -43,7 +43,7 @@ class _State:
 class Frequency:
     at_once = False
 
-    def __init__(self, spec: WindowSpec, scene: Scene) -> None:
+    def __init__(self, spec: WindowSpec, scene: RuleContext) -> None:
         self._spec = spec
         self._scene = scene
         self._passes = test_of(spec.filter)

@@ -19,10 +19,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from alerts.rules.conditions.bounds import Bounded, Bounds, BufferSpec, Distinct, ordered, uncounted
-from alerts.rules.conditions.stages import Gauge, Reading
+from alerts.rules.conditions.stages import Gauge, WindowReading
 from alerts.rules.entry import Entry
 from alerts.rules.fields import reader
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.past import Amounts, Edges, Past, above, stage, whole
 from alerts.rules.spec import RuleType
 from alerts.rules.steps import Number, Steps
@@ -84,7 +84,7 @@ class Numbers:
             self._sum += Fraction(number) * weight
             self._weight += weight
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         value = self._value
         return self._bounds.reading(value, known, round(value or 0))
 
@@ -129,7 +129,7 @@ class Values:
     def move(self, entry: Entry, stage: int) -> None:
         self._count += len(entry.value) * (entry.weight if stage == 0 else -entry.weight)
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         return self._bounds.reading(self._count, known, self._count)
 
     def past(self, edges: Edges) -> Past | None:
@@ -166,7 +166,7 @@ def _number(text: str) -> float | None:
     return number if isfinite(number) else None
 
 
-def judge(spec: MetricSpec, scene: Scene) -> Bounded:
+def judge(spec: MetricSpec, scene: RuleContext) -> Bounded:
     return Bounded(spec, scene, gauge_of(spec))
 
 

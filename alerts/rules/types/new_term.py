@@ -27,7 +27,7 @@ from alerts.rules.conditions.repeats import memory, quiet_until
 from alerts.rules.conditions.window import KEEP, ORDER, Window
 from alerts.rules.entry import Entry
 from alerts.rules.fields import Reader, key_values_of, keys_of, test_of
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.keys import read_key, write_key
 from alerts.rules.report import spoken
 from alerts.rules.spec import CountBy, Duration, Names, Positive, RuleType, Span, WindowSpec
@@ -93,7 +93,7 @@ def _terms_of(fields: tuple[str, ...]) -> Reader:
 class NewTerm:
     at_once = False
 
-    def __init__(self, spec: NewTermSpec, scene: Scene) -> None:
+    def __init__(self, spec: NewTermSpec, scene: RuleContext) -> None:
         self._spec = spec
         self._scene = scene
         self._passes = test_of(spec.filter)

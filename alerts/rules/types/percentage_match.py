@@ -17,11 +17,11 @@ from pydantic import Field, model_validator
 
 from alerts.rules.conditions.bounds import Bounded, Bounds, BufferSpec, ordered
 from alerts.rules.conditions.listed import possible
-from alerts.rules.conditions.stages import Reading
+from alerts.rules.conditions.stages import WindowReading
 from alerts.rules.conditions.window import Tally
 from alerts.rules.entry import Entry
 from alerts.rules.fields import Test, test_of
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.past import Counted, Edges, Filtered, Past, above, counted, stage
 from alerts.rules.spec import CountBy, Positive, RuleType, Values
 from alerts.rules.steps import Steps
@@ -64,7 +64,7 @@ class Share:
             else:
                 tally.drop(entry)
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         match, total = self._match.count, self._all.count
         percentage = 100 * match / total if total >= self._least else None
         return self._bounds.reading(percentage, known, match, scale=total / 100)
@@ -92,7 +92,7 @@ def value_of(spec: PercentageSpec) -> Test:
     return test_of(spec.match_bucket_filter)
 
 
-def judge(spec: PercentageSpec, scene: Scene) -> Bounded:
+def judge(spec: PercentageSpec, scene: RuleContext) -> Bounded:
     bounds = Bounds(spec.max_percentage, spec.min_percentage)
     return Bounded(spec, scene, lambda: Share(spec.count_by, bounds, spec.min_denominator))
 

@@ -15,10 +15,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from alerts.rules.conditions.level import Level
-from alerts.rules.conditions.stages import Reading
+from alerts.rules.conditions.stages import WindowReading
 from alerts.rules.conditions.window import Tally
 from alerts.rules.entry import Entry
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.past import Above, Amounts, Edges, Filtered, Past, above, counted, stage
 from alerts.rules.spec import RuleType, TimeframeSpec
 from alerts.rules.steps import Steps
@@ -66,7 +66,7 @@ class _Ratio:
         else:
             self._ref.drop(entry)
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         spec, cur, ref = self._spec, self._cur.count, self._ref.count
         met: Reason | None = None
         if known and cur >= spec.threshold_cur and ref >= spec.threshold_ref:
@@ -74,7 +74,7 @@ class _Ratio:
                 met = Reason.SPIKE_UP
             elif spec.spike_type != "up" and ref and cur * spec.spike_height <= ref:
                 met = Reason.SPIKE_DOWN
-        return Reading(met, cur, float(ref), silent=met is Reason.SPIKE_DOWN)
+        return WindowReading(met, cur, float(ref), silent=met is Reason.SPIKE_DOWN)
 
     def past(self, edges: Edges) -> Past | None:
         spec = self._spec
@@ -105,7 +105,7 @@ class _Ratio:
 
 
 class Spike(Level):
-    def __init__(self, spec: SpikeSpec, scene: Scene) -> None:
+    def __init__(self, spec: SpikeSpec, scene: RuleContext) -> None:
         super().__init__(
             spec, scene, lambda: _Ratio(spec),
             edges=(timedelta(), spec.timeframe, 2 * spec.timeframe),

@@ -17,10 +17,10 @@ from typing import Self
 from pydantic import model_validator
 
 from alerts.rules.conditions.bounds import Bounded
-from alerts.rules.conditions.stages import Reading
+from alerts.rules.conditions.stages import WindowReading
 from alerts.rules.conditions.window import Tally
 from alerts.rules.entry import Entry
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.past import Above, Counted, Edges, Old, Past, above, counted, stage
 from alerts.rules.spec import CountBy, Names, Positive, RuleType, Span, TimeframeSpec
 from alerts.rules.steps import Steps
@@ -72,15 +72,15 @@ class Spread:
             else:
                 del self._times[bisect_left(self._times, entry.at)]
 
-    def read(self, known: bool) -> Reading:
+    def read(self, known: bool) -> WindowReading:
         spec, spread, authors = self._spec, self._spread.count, self._authors.count
         if self._people and authors < SEVERAL:
-            return Reading(None, spread)
+            return WindowReading(None, spread)
         if spec.max_spread is not None and spread > spec.max_spread:
-            return Reading(Reason.MAX_PASSED, spread, float(spec.max_spread))
+            return WindowReading(Reason.MAX_PASSED, spread, float(spec.max_spread))
         wide = spec.max_authors is not None and authors > spec.max_authors
         old = spec.max_age is not None and self._times and self._times[-1] - self._times[0] > spec.max_age
-        return Reading(Reason.MAX_PASSED if wide or old else None, spread)
+        return WindowReading(Reason.MAX_PASSED if wide or old else None, spread)
 
     def past(self, edges: Edges) -> Past | None:
         spec, spread, authors, old = self._spec, Steps(), Steps(), Steps()
@@ -100,7 +100,7 @@ class Spread:
         return Past(parts, *clauses)
 
 
-def judge(spec: StorySpec, scene: Scene) -> Bounded:
+def judge(spec: StorySpec, scene: RuleContext) -> Bounded:
     return Bounded(spec, scene, lambda: Spread(spec))
 
 

@@ -13,7 +13,7 @@ from pydantic import model_validator
 from alerts.rules.conditions.arrival import Arrival
 from alerts.rules.conditions.listed import CompareSpec, Listed, possible
 from alerts.rules.fields import Test, reader
-from alerts.rules.judge import Scene
+from alerts.rules.judge import RuleContext
 from alerts.rules.spec import RuleType
 from alerts.rules.verdict import Reason
 from listener.model.normalize import same
@@ -41,7 +41,7 @@ def stranger(spec: WhitelistSpec) -> Test:
     return test
 
 
-def judge(spec: WhitelistSpec, scene: Scene) -> Arrival:
+def judge(spec: WhitelistSpec, scene: RuleContext) -> Arrival:
     return Arrival(spec, scene, also=stranger(spec), reason=Reason.NOT_WHITELISTED)
 
 

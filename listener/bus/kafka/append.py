@@ -24,7 +24,7 @@ LONGEST_BACKOFF_SECONDS = 2.0
 SETTLE_SECONDS = 0.02
 
 
-class Chain:
+class ChainAppender:
     """Thread-safe."""
 
     def __init__(self, cluster: Cluster, stamps: Stamps, tp: TopicPartition) -> None:

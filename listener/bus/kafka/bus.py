@@ -28,7 +28,7 @@ from kafka.protocol.consumer.offsets import OffsetSpec
 from listener.bus.history import ClusterHistory
 from listener.bus.kafka import groups
 from listener.bus.kafka import topics as making
-from listener.bus.kafka.append import Chain
+from listener.bus.kafka.append import ChainAppender
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.keys import stored
 from listener.bus.kafka.lease import KafkaLease
@@ -40,7 +40,7 @@ from listener.bus.kafka.stamps import Stamps
 from listener.bus.kafka.transaction import KafkaTransaction
 from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
 from listener.bus.protocol import Commit, Message, Record, TopicInfo, TopicPartition, check_size, partition_of
-from listener.bus.stats import Counts
+from listener.bus.stats import BusStats
 from listener.clock import Clock
 from listener.errors import BusError, Fenced, LyttepostError, Refused
 from listener.model.topics import TopicSpec
@@ -79,7 +79,7 @@ class KafkaBus:
         self._looking = threading.Lock()
         self._looker: Reader | None = None
         self._writers: dict[str, Writer] = {}
-        self._chains: dict[str, Chain] = {}
+        self._chains: dict[str, ChainAppender] = {}
         self._partitions: dict[str, int] = {}
         self._specs: dict[str, TopicSpec] = {}
         self._readers: weakref.WeakSet[Reader | KafkaLease] = weakref.WeakSet()
@@ -87,7 +87,7 @@ class KafkaBus:
         self._probe: Future[str | None] | None = None
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> BusStats:
         return self.cluster.counts
 
     # --- topics ------------------------------------------------------------------------------------------------
@@ -204,7 +204,9 @@ class KafkaBus:
         tp = TopicPartition(topic, 0)
         self._check(tp)
         with self._lock:
-            chain = self._chains.get(topic) or self._chains.setdefault(topic, Chain(self.cluster, self._stamps, tp))
+            chain = self._chains.get(topic) or self._chains.setdefault(
+                topic, ChainAppender(self.cluster, self._stamps, tp)
+            )
         return chain.append(key, make, self.last)
 
     def placing(self) -> Placer:
@@ -363,7 +365,7 @@ class KafkaBus:
                 reader.close()
             except LyttepostError:
                 continue
-        writing: list[Writer | Chain | Single] = [*self._writers.values(), *self._chains.values()]
+        writing: list[Writer | ChainAppender | Single] = [*self._writers.values(), *self._chains.values()]
         for writer in (*writing, self._many, self._single):
             writer.close()
         self.cluster.close()

@@ -23,7 +23,7 @@ from kafka.protocol.consumer.offsets import IsolationLevel, OffsetSpec
 from listener.bus.kafka.overheard import overhearing, tls_refusal
 from listener.bus.kafka.sockets import DIRECT
 from listener.bus.protocol import TopicPartition
-from listener.bus.stats import Counts
+from listener.bus.stats import BusStats
 from listener.errors import BusError, ConfigError, LyttepostError
 from listener.settings.bus_address import kafka_address
 
@@ -79,7 +79,7 @@ class Cluster:
         except ValueError as error:
             raise ConfigError(f"bus.url: {error}") from None
         self.settings = settings
-        self.counts = Counts()
+        self.counts = BusStats()
         self.closed = threading.Event()
         self.written = 0
         """Grows with every write of this process, so that its readers see at once what it wrote."""

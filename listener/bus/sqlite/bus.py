@@ -34,9 +34,9 @@ from listener.bus.protocol import (
 )
 from listener.bus.sqlite.groups import GroupConsumer, PlainReader, RowLease, store_commits
 from listener.bus.sqlite.partition import Log, Topic
-from listener.bus.sqlite.reserve import RESERVE_BYTES, Room
+from listener.bus.sqlite.reserve import RESERVE_BYTES, DiskReserve
 from listener.bus.sqlite.store import Store
-from listener.bus.stats import Counts
+from listener.bus.stats import BusStats
 from listener.clock import Clock
 from listener.errors import BusError, LyttepostError
 from listener.model.topics import TOPICS, TopicSpec
@@ -63,7 +63,7 @@ class EmbeddedBus:
         named = embedded_file(url)
         path = Path(named).expanduser() if named else folder / "bus.sqlite"
         self.clock = clock
-        self.room = Room(path.with_name("reserve.bin"), reserve) if durable else None
+        self.room = DiskReserve(path.with_name("reserve.bin"), reserve) if durable else None
         history = History(path, folder) if durable else None
         self.store = Store(path, self.room, durable=durable, history=history, anew=anew)
         self._topics: dict[str, Topic] = {}
@@ -78,7 +78,7 @@ class EmbeddedBus:
             self.room.problem()
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> BusStats:
         return self.store.counts
 
     # --- topics ------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from listener.errors import BusError, Fenced
 if TYPE_CHECKING:
     from listener.bus.sqlite.partition import Log
     from listener.bus.sqlite.store import Store
-    from listener.bus.stats import Counts
+    from listener.bus.stats import BusStats
     from listener.clock import Clock
 
 BEAT_SECONDS = 0.5
@@ -38,7 +38,7 @@ class Partitions(Protocol):
     def clock(self) -> Clock: ...
 
     @property
-    def counts(self) -> Counts: ...
+    def counts(self) -> BusStats: ...
 
     def log(self, tp: TopicPartition) -> Log: ...
 

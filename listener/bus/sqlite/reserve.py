@@ -20,7 +20,7 @@ RESERVE_BYTES = 32 << 20
 CHECK_SECONDS = 1.0
 
 
-class Room:
+class DiskReserve:
     """The reserve of `size` bytes beside one log. Thread-safe; any number of processes may share it."""
 
     def __init__(self, path: Path, size: int = RESERVE_BYTES) -> None:

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from listener.bus.history import UNREADABLE, History, new_id
 from listener.bus.sqlite.gate import Gate
-from listener.bus.sqlite.reserve import Room
-from listener.bus.stats import Counts
+from listener.bus.sqlite.reserve import DiskReserve
+from listener.bus.stats import BusStats
 from listener.crashpoints import point
 from listener.errors import BusError, BusFull, ConfigError, Corrupt, LyttepostError, Refused
 from listener.permissions import create_private, make_folder
@@ -98,12 +98,12 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, room: Room | None, *, durable: bool, history: History | None = None, anew: bool = False
+        self, path: Path, room: DiskReserve | None, *, durable: bool, history: History | None = None, anew: bool = False
     ) -> None:
         self.path = path
         self.room = room
         self.news = 0
-        self.counts = Counts()
+        self.counts = BusStats()
         self._durable = durable
         self._history = history
         self._anew = anew

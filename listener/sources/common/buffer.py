@@ -72,7 +72,7 @@ class _Overflow:
     count: int = 0
 
 
-class Intake:
+class ReceiveBuffer:
     """Written by the reader's thread, taken by another. `bell` is set whenever there is something to take."""
 
     def __init__(self, most_lines: int = MOST_LINES, most_bytes: int = MOST_BYTES) -> None:

@@ -19,7 +19,7 @@ from listener.errors import ConfigError
 from listener.model.hashtags import hashtags_in
 from listener.model.records import Author, Post
 from listener.sources.common.json import read_json
-from listener.sources.contract import BadLine, Reason
+from listener.sources.contract import BadLine, DropReason
 from listener.sources.recording.reader import Broken, LineReader
 from listener.sources.recording.seen_ids import SeenIds
 from listener.sources.x import payload as x
@@ -56,9 +56,9 @@ def offered(reader: LineReader, source: str) -> Iterator[Offered | None]:
 def plain_post(raw: Any, source: str) -> Post:
     """One plain post. Raises x_payload.Unusable."""
     if not isinstance(raw, dict):
-        raise x.Unusable(Reason.WRONG_TYPE, "line")
+        raise x.Unusable(DropReason.WRONG_TYPE, "line")
     if _OF_A_POST.isdisjoint(raw) or ("text" not in raw and "action" in raw):
-        raise x.Unusable(Reason.NOT_A_POST)
+        raise x.Unusable(DropReason.NOT_A_POST)
     if not _OF_X.isdisjoint(raw):
         said = raw.get("author")
         user = said if isinstance(said, dict) else {"username": said or raw.get("username")}
@@ -124,10 +124,10 @@ def _judge(number: int, content: bytes | Broken, reader: LineReader, source: str
         return Offered(number, content, bad=(broken,))
     posts: list[Post] = []
     bad: list[BadLine] = []
-    bad_of: dict[Reason, BadLine] = {}
+    bad_of: dict[DropReason, BadLine] = {}
     duplicates = 0
     for item in _items(content, source, reader):
-        if isinstance(item, Reason):
+        if isinstance(item, DropReason):
             if item not in bad_of:
                 bad_of[item] = _bad(item, reader.path, number, content)
             bad.append(bad_of[item])
@@ -139,11 +139,11 @@ def _judge(number: int, content: bytes | Broken, reader: LineReader, source: str
     return Offered(number, content, tuple(posts), tuple(bad), duplicates, at)
 
 
-def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | Reason]:
+def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | DropReason]:
     try:
         raw = read_json(content)
     except ValueError:
-        return (Reason.TRUNCATED_LINE if reader.unended else Reason.BAD_JSON,)
+        return (DropReason.TRUNCATED_LINE if reader.unended else DropReason.BAD_JSON,)
     try:
         if isinstance(raw, dict) and ("data" in raw or "meta" in raw):
             return [i.reason if isinstance(i, x.Unusable) else i for i in x.parse_answer(raw, source)]
@@ -152,7 +152,7 @@ def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | R
         return (refused.reason,)
 
 
-def _bad(reason: Reason, path: str, number: int, content: bytes) -> BadLine:
+def _bad(reason: DropReason, path: str, number: int, content: bytes) -> BadLine:
     return BadLine(reason, f"{path}:{number}", len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -193,7 +193,7 @@ def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[
 
 def _refuse(line: Offered, path: str) -> None:
     if isinstance(line.line, bytes):
-        line.bad = (*line.bad, _bad(Reason.LONE_DATE, path, line.number, line.line))
+        line.bad = (*line.bad, _bad(DropReason.LONE_DATE, path, line.number, line.line))
         line.posts, line.at = (), None
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from listener.errors import ConfigError, LyttepostError
-from listener.sources.contract import Reason
+from listener.sources.contract import DropReason
 
 LONGEST = 1_000_000
 """Bytes in a line."""
@@ -29,7 +29,7 @@ _BOM = b"\xef\xbb\xbf"
 class Broken:
     """A line that cannot be had: why, how many bytes there were, and their SHA-256."""
 
-    reason: Reason
+    reason: DropReason
     length: int
     digest: str
 
@@ -48,7 +48,7 @@ class LineReader:
         self._fd = -1
         self._size = 0
         self._taken = 0
-        self._damage: Reason | None = None
+        self._damage: DropReason | None = None
 
     def open(self) -> None:
         """Raises ConfigError that says what to mend."""
@@ -143,7 +143,7 @@ class LineReader:
                 if not member.eof:
                     yield member.decompress(b"", _CHUNK)
             except zlib.error:
-                self._damage = Reason.CORRUPT_GZIP
+                self._damage = DropReason.CORRUPT_GZIP
                 return
             chunk = next(chunks, b"")
             while chunk is None:
@@ -153,7 +153,7 @@ class LineReader:
                 break
             todo = chunk.lstrip(b"\0") if member.eof else chunk
         if not member.eof:
-            self._damage = Reason.TRUNCATED_GZIP
+            self._damage = DropReason.TRUNCATED_GZIP
 
     def _chunks(self) -> Iterator[bytes | None]:
         while self._fd >= 0:
@@ -184,4 +184,4 @@ class _Measure:
         self._hash.update(more)
 
     def line(self) -> Broken:
-        return Broken(Reason.TOO_LONG, self._length, self._hash.hexdigest())
+        return Broken(DropReason.TOO_LONG, self._length, self._hash.hexdigest())

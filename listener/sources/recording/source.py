@@ -16,7 +16,7 @@ from typing import Any
 
 from listener.clock import Clock
 from listener.errors import Corrupt, LyttepostError
-from listener.sources.contract import Batch, Counts
+from listener.sources.contract import Batch, OfferedCounts
 from listener.sources.recording.parser import Offered, offered
 from listener.sources.recording.reader import LineReader
 from listener.units import format_instant, from_ms
@@ -72,7 +72,7 @@ class RecordingSource:
         self._reset()
 
     def _reset(self) -> None:
-        self.counts = Counts()
+        self.counts = OfferedCounts()
         self._lines = LineReader(self._path)
         self._batches = self._cut()
         self._next: Batch | None = None

@@ -20,7 +20,7 @@ from listener.sources.x.counts import minute_of
 from listener.sources.x.cursor import Memory
 from listener.sources.x.filter_rules import compile_rules
 from listener.sources.x.reading import read_page
-from listener.sources.x.search import SETTLE, SWEEP, Found, Job, Searcher, slices_of
+from listener.sources.x.search import SETTLE, SWEEP, Found, Searcher, SearchJob, slices_of
 
 _BACK = "back:"
 _AGAIN = "again:"
@@ -137,7 +137,7 @@ class Refill:
         start = max(start, gap.start - BEFORE, min(i.opened_at for i in its))
         tracks = {track for i in its for track in (*i.tracks, *self._standing)}
         name, settle = (_AGAIN + gap.id, SWEEP) if again else (gap.id, SETTLE)
-        self._searcher.search(Job(name, False, self._queries(tracks), slices_of(start, end + AFTER), settle))
+        self._searcher.search(SearchJob(name, False, self._queries(tracks), slices_of(start, end + AFTER), settle))
         return True
 
     def _note(self, found: Found) -> str | None:
@@ -166,7 +166,7 @@ class Refill:
         if start < end:
             slices = slices_of(start, end, newest_first=True)
             queries = self._queries((*incident.tracks, *self._standing))
-            self._searcher.search(Job(_BACK + incident.id, True, queries, slices))
+            self._searcher.search(SearchJob(_BACK + incident.id, True, queries, slices))
 
     def _queries(self, tracks: Collection[str]) -> tuple[str, ...]:
         """Rules are short enough to be queries too."""

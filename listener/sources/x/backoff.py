@@ -62,7 +62,7 @@ class Backoff:
         return min(_FIRST_LIMITED * 2.0 ** min(count, 20) * spread, _LONGEST_LIMITED)
 
 
-class Budget:
+class ConnectLimit:
     """Connects in a sliding window. The second half of them is spread over what is left of it, so that the last is
     not spent long before the window ends."""
 

@@ -32,7 +32,7 @@ _COSTLY: Final = frozenset({STREAM, SEARCH, COUNTS})
 """What costs by itself or by what it brings."""
 
 
-class Tolls:
+class CallMeter:
     """For all threads. `shut`: nothing that costs may pass."""
 
     def __init__(self) -> None:

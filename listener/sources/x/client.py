@@ -25,7 +25,7 @@ from requests.utils import get_environ_proxies
 
 from listener.sources.common.json import read_json
 from listener.sources.x.access import Access, Key
-from listener.sources.x.call_meter import Tolls
+from listener.sources.x.call_meter import CallMeter
 from listener.sources.x.filter_rules import Rule, RuleAtX
 from listener.sources.x.requested_fields import Asked, reason_of
 
@@ -110,7 +110,7 @@ class SearchPage:
 class Road(HTTPAdapter):
     """Leads requests for X's hosts to `base_url`, past the toll booth, and gives those a timeout that have none."""
 
-    def __init__(self, base_url: str, seconds: float, tolls: Tolls) -> None:
+    def __init__(self, base_url: str, seconds: float, tolls: CallMeter) -> None:
         self._base = urlsplit(base_url.rstrip("/"))
         self._seconds = seconds
         self._tolls = tolls
@@ -143,10 +143,10 @@ class Road(HTTPAdapter):
 
 
 def lead(
-    session: requests.Session, base_url: str, seconds: float = REST_SECONDS, tolls: Tolls | None = None
+    session: requests.Session, base_url: str, seconds: float = REST_SECONDS, tolls: CallMeter | None = None
 ) -> requests.Session:
     """A session of tweepy's, led to `base_url`."""
-    road = Road(base_url, seconds, tolls or Tolls())
+    road = Road(base_url, seconds, tolls or CallMeter())
     for host in HOSTS:
         session.mount(host, road)
     return session
@@ -160,7 +160,7 @@ class Api:
         self._seconds = seconds
         self.key = Key(access)
         self.asked = Asked()
-        self.tolls = Tolls()
+        self.tolls = CallMeter()
 
     def rules(self) -> list[RuleAtX]:
         """All rules at X, foreign ones too."""

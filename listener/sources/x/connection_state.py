@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Final
 
 from listener.model.gaps import Cause
-from listener.sources.common.buffer import Intake, Item, Line, Lost, Unreadable
+from listener.sources.common.buffer import Item, Line, Lost, ReceiveBuffer, Unreadable
 
 TICK_SECONDS: Final = 1.0
 """So often is it said up to when all was heard, where there is nothing else to say."""
 
 
-class Ear:
+class ConnectionState:
     """`up_at`: since when X has taken us in. `flowing`: bytes came since. `announced`: why X said that it would end it.
     `given`: up to when all that was heard has been given away."""
 
-    def __init__(self, intake: Intake, given: datetime | None = None) -> None:
+    def __init__(self, intake: ReceiveBuffer, given: datetime | None = None) -> None:
         self._intake = intake
         self._given_at = float("-inf")
         self.up_at: datetime | None = None

@@ -31,12 +31,12 @@ from listener.model.tracks import is_total, total_of
 from listener.sources.contract import Batch
 from listener.sources.x.backoff import Backoff, Schedule
 from listener.sources.x.client import DENIED, Api, Trouble, XError
-from listener.sources.x.counts import Minutes, count_queries, instant_of, minute_of
+from listener.sources.x.counts import CountedMinutes, count_queries, instant_of, minute_of
 from listener.sources.x.cursor import Memory
 from listener.sources.x.filter_rules import Rule, compile_rules
 from listener.sources.x.refusals import Part, Refusal, Refusals
 from listener.sources.x.splitting import Burst, Splitting, is_burst
-from listener.sources.x.tally import Tally, Unanswerable
+from listener.sources.x.tally import CountQuery, Unanswerable
 from listener.units import format_instant
 
 log = logging.getLogger(__name__)
@@ -52,12 +52,12 @@ WAITING: Final = 50
 
 
 @dataclass
-class Series:
+class CountSeries:
     """One name in `volumes`. `next_at` is monotonic."""
 
     track: str
     queries: list[Rule]
-    minutes: Minutes
+    minutes: CountedMinutes
     next_at: float = float("-inf")
 
 
@@ -67,8 +67,8 @@ class _Plan:
 
     standing: tuple[str, ...] = ()
     crisis: bool = False
-    total: Series | None = None
-    single: list[Series] = field(default_factory=list)
+    total: CountSeries | None = None
+    single: list[CountSeries] = field(default_factory=list)
 
 
 class Counter:
@@ -93,7 +93,7 @@ class Counter:
         self._every = every
         self._reposts = reposts
         self._burst = burst
-        self._tally = Tally(api, clock)
+        self._tally = CountQuery(api, clock)
         self._backoff = Backoff(chance)
         self._not_before = float("-inf")
         self._lock = threading.Lock()
@@ -104,7 +104,7 @@ class Counter:
 
     def _forget(self) -> None:
         self._plan = _Plan()
-        self._known: defaultdict[str, Minutes] = defaultdict(Minutes)
+        self._known: defaultdict[str, CountedMinutes] = defaultdict(CountedMinutes)
         self._splittings: defaultdict[str, Splitting] = defaultdict(lambda: Splitting(self._burst))
         self._found: deque[tuple[Volume, ...]] = deque()
         self._answered = False
@@ -243,7 +243,7 @@ class Counter:
                 log.error("x: counts: %s; tried again", type(error).__name__)
                 self._failed(series, XError(Trouble.REFUSED))
 
-    def _next(self) -> tuple[Series | None, float]:
+    def _next(self) -> tuple[CountSeries | None, float]:
         """The series to ask for: the total first. Or how long there is none."""
         with self._lock:
             now, total = self._clock.monotonic(), self._plan.total
@@ -256,7 +256,7 @@ class Counter:
                 return ready[0], 0.0
             return None, min(max(wait, 0.01), 60.0)
 
-    def _give(self, series: Series, counts: dict[int, int], stop: threading.Event) -> None:
+    def _give(self, series: CountSeries, counts: dict[int, int], stop: threading.Event) -> None:
         """Hand out what is new."""
         with self._lock:
             if stop.is_set():
@@ -288,7 +288,7 @@ class Counter:
                 self._found.extend(tuple(volumes[at : at + AT_ONCE]) for at in range(0, len(volumes), AT_ONCE))
         self._bell()
 
-    def _cut(self, series: Series, query: Rule) -> None:
+    def _cut(self, series: CountSeries, query: Rule) -> None:
         """In two, until the track that X refuses stands alone; all others are counted."""
         with self._lock:
             place = series.queries.index(query)
@@ -299,7 +299,7 @@ class Counter:
                 self.refused[query.tracks[0]] = "X does not take it as a query"
                 log.warning("x: counts: one track is refused, and not counted")
 
-    def _failed(self, series: Series, error: XError) -> None:
+    def _failed(self, series: CountSeries, error: XError) -> None:
         # A request refused for what it asks, its times perhaps, is another one next time: told when counts are late.
         trouble = error.trouble if error.trouble in DENIED else Trouble.NETWORK
         self._refusals.failed(Part.COUNTS, trouble, error.why, self._clock.now())
@@ -326,8 +326,8 @@ class Counter:
         single = [] if crisis else [self._series(track, (track,)) for track in standing]
         return _Plan(standing, crisis, total, single)
 
-    def _series(self, name: str, tracks: Sequence[str]) -> Series:
-        return Series(name, list(self._queries(tracks)), self._known[name])
+    def _series(self, name: str, tracks: Sequence[str]) -> CountSeries:
+        return CountSeries(name, list(self._queries(tracks)), self._known[name])
 
     def _queries(self, tracks: Sequence[str]) -> tuple[Rule, ...]:
         return count_queries([track for track in tracks if track not in self.refused], reposts=self._reposts)

@@ -46,7 +46,7 @@ def cost_a_day(queries: int, every: timedelta, price: float) -> float:
     return queries * (timedelta(days=1) / every) * price
 
 
-class Minutes:
+class CountedMinutes:
     """The minutes of a series that are counted. Holds a week of them: later ones take the place of those before."""
 
     def __init__(self) -> None:

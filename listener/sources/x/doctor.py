@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from listener.clock import Clock
 from listener.model.incidents import Incident
-from listener.runtime.checks import Finding, failed, warning, well
+from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.schema import XSettings
 from listener.sources.x.access import Access
 from listener.sources.x.client import Api, Look, Trouble, XError
@@ -47,7 +47,7 @@ def examine_x(
     standing: Collection[str],
     clock: Clock,
     seconds: float,
-) -> Iterator[Finding]:
+) -> Iterator[Check]:
     """`incidents`: those that X is listened to for. Every call ends within `seconds`."""
     yield well("x.token", "a bearer token is set")
     if access.base_url != LIVE:
@@ -71,7 +71,7 @@ def examine_x(
     yield cost(settings, standing)
 
 
-def cost(settings: XSettings, standing: Collection[str]) -> Finding:
+def cost(settings: XSettings, standing: Collection[str]) -> Check:
     """What counting in calm costs, at the settings' price."""
     queries, every, price = len(count_queries(standing)), settings.counts.every, settings.prices.counts
     a_day = cost_a_day(queries, every, price)
@@ -88,7 +88,7 @@ def cost(settings: XSettings, standing: Collection[str]) -> Finding:
     )
 
 
-def tracks(incidents: Sequence[Incident], standing: Collection[str]) -> Finding:
+def tracks(incidents: Sequence[Incident], standing: Collection[str]) -> Check:
     """Which tracks X hears more narrowly than they are meant."""
     wanted = sorted({*standing, *(track for incident in incidents for track in incident.tracks)})
     narrow = compile_rules(wanted).approximate
@@ -101,7 +101,7 @@ def tracks(incidents: Sequence[Incident], standing: Collection[str]) -> Finding:
     return well("x.tracks", f"{says}{EXACT}")
 
 
-def _clocks(look: Look, now: datetime) -> Finding:
+def _clocks(look: Look, now: datetime) -> Check:
     try:
         theirs = parsedate_to_datetime(look.headers.get("Date", ""))
         skew = now - theirs
@@ -114,7 +114,7 @@ def _clocks(look: Look, now: datetime) -> Finding:
     return failed("x.clock", how, mend) if abs(skew) > SKEW_FAILS else warning("x.clock", how, mend)
 
 
-def _limits(look: Look) -> Iterator[Finding]:
+def _limits(look: Look) -> Iterator[Check]:
     data = look.answer.get("data")
     said: Mapping[str, Any] = data if isinstance(data, dict) else {}
     cap, used = _whole(said.get("cap_per_client_app")), _whole(said.get("project_rules_count"))
@@ -137,7 +137,7 @@ def _limits(look: Look) -> Iterator[Finding]:
 
 def _rules(
     at_x: Sequence[RuleAtX], incidents: Sequence[Incident], standing: Collection[str], *, reposts: bool
-) -> Finding:
+) -> Check:
     ours = sum(rule.ours for rule in at_x)
     foreign = len(at_x) - ours
     besides = f"; {foreign} not ours, left alone" if foreign else ""
@@ -153,7 +153,7 @@ def _rules(
     )
 
 
-def _connections(api: Api, *, expected: bool) -> Finding:
+def _connections(api: Api, *, expected: bool) -> Check:
     try:
         answer = api.look(CONNECTIONS).answer
     except XError as error:

@@ -1,7 +1,7 @@
 """The shape of X API v2: one answer of the stream or a page of search → posts. Pure; what will not do has a reason.
 
 An answer is `{"data": {…} | […], "includes": {"users": […], "tweets": […], "places": […]}, …}`. Each post in it becomes
-a `Post` or a `Reason`; only an answer that holds no post at all raises.
+a `Post` or a `DropReason`; only an answer that holds no post at all raises.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from listener.model.hashtags import hashtags_in
 from listener.model.normalize import nfc, whole
 from listener.model.records import Author, AuthorClass, Post, Quoted
-from listener.sources.contract import Reason
+from listener.sources.contract import DropReason
 from listener.units import parse_instant
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ _NOT_A_POST = ("username", "member_count", "tweet_count", "action")
 class Unusable(ValueError):
     """It is no post of ours; `reason` says why. The message names a field, never a value."""
 
-    def __init__(self, reason: Reason, field: str = "") -> None:
+    def __init__(self, reason: DropReason, field: str = "") -> None:
         super().__init__(f"{reason}: {field}" if field else str(reason))
         self.reason = reason
         self.field = field
@@ -91,11 +91,11 @@ def _by_id(raw: Any) -> dict[str, Raw]:
 def parse_answer(raw: Any, source: str) -> list[Post | Unusable]:
     """One decoded answer → its posts in order. Raises Unusable when it is no answer that could hold one."""
     if not isinstance(raw, dict):
-        raise Unusable(Reason.WRONG_TYPE, "answer")
+        raise Unusable(DropReason.WRONG_TYPE, "answer")
     if "data" not in raw:
         if _in(raw.get("meta"), "result_count") == 0:
             return []
-        raise Unusable(Reason.NOT_A_POST)
+        raise Unusable(DropReason.NOT_A_POST)
     data, includes = raw["data"], Includes(raw.get("includes"))
     out: list[Post | Unusable] = []
     for item in data if isinstance(data, list) else (data,):
@@ -109,9 +109,9 @@ def parse_answer(raw: Any, source: str) -> list[Post | Unusable]:
 def parse_post(raw: Any, includes: Includes, source: str) -> Post:
     """One post object of X. Raises Unusable."""
     if not isinstance(raw, dict):
-        raise Unusable(Reason.WRONG_TYPE, "data")
+        raise Unusable(DropReason.WRONG_TYPE, "data")
     if "text" not in raw and any(name in raw for name in _NOT_A_POST):
-        raise Unusable(Reason.NOT_A_POST)
+        raise Unusable(DropReason.NOT_A_POST)
     post_id = text_of(raw, "id")
     includes = includes.beside(raw)
     refs = dict(_references(raw))
@@ -157,7 +157,7 @@ def build(**fields: Any) -> Post:
     fields["text"] = nfc(fields["text"])
     for name in ("hashtags", "links", "handles", "edits"):
         if len(fields.get(name, ())) > MOST_NAMED:
-            raise Unusable(Reason.TOO_LONG, name)
+            raise Unusable(DropReason.TOO_LONG, name)
     fields["hashtags"] = tuple(map(nfc, fields["hashtags"]))
     if fields["place"] is not None:
         fields["place"] = nfc(fields["place"])
@@ -165,7 +165,7 @@ def build(**fields: Any) -> Post:
         return Post(**fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise Unusable(Reason.WRONG_TYPE, str(first["loc"][0])) from None
+        raise Unusable(DropReason.WRONG_TYPE, str(first["loc"][0])) from None
 
 
 def text_of(raw: Raw, name: str) -> str:
@@ -174,9 +174,9 @@ def text_of(raw: Raw, name: str) -> str:
     if name == "id" and not isinstance(value, str) and (number := as_id(value)) is not None:
         return number
     if value is None or value == "":
-        raise Unusable(Reason.MISSING_FIELD, name)
+        raise Unusable(DropReason.MISSING_FIELD, name)
     if not isinstance(value, str):
-        raise Unusable(Reason.WRONG_TYPE, name)
+        raise Unusable(DropReason.WRONG_TYPE, name)
     return whole(value)
 
 
@@ -186,10 +186,10 @@ def time_of(raw: Raw) -> datetime:
     try:
         at = parse_instant(written)
     except ValueError:
-        raise Unusable(Reason.BAD_DATE, "created_at") from None
+        raise Unusable(DropReason.BAD_DATE, "created_at") from None
     if EARLIEST <= at < LATEST:
         return at
-    raise Unusable(Reason.BAD_DATE, "created_at")
+    raise Unusable(DropReason.BAD_DATE, "created_at")
 
 
 def unescape(text: str) -> str:
@@ -253,7 +253,7 @@ def _author(said: Any, includes: Includes) -> Author | None:
         return None
     author_id = said if said == "" else as_id(said)
     if author_id is None:
-        raise Unusable(Reason.WRONG_TYPE, "author_id")
+        raise Unusable(DropReason.WRONG_TYPE, "author_id")
     return make_author(author_id, includes.users.get(author_id, {}))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from listener.model.records import Post
 from listener.sources.common.buffer import Unreadable
 from listener.sources.common.json import read_json
-from listener.sources.contract import BadLine, Reason
+from listener.sources.contract import BadLine, DropReason
 from listener.sources.x.payload import Unusable, parse_answer
 
 _OPERATIONAL: Final = ("operational-disconnect", "OperationalDisconnect", "UpstreamOperationalDisconnect")
@@ -36,12 +36,12 @@ def read_line(raw: bytes, source: str) -> Read:
     try:
         answer = read_json(raw)
     except ValueError:
-        read.bad.append(bad_line(Reason.BAD_JSON, raw, source))
+        read.bad.append(bad_line(DropReason.BAD_JSON, raw, source))
         read.garbled = True
         return read
     if isinstance(answer, dict) and "data" not in answer and "errors" in answer:
         read.disconnect = _is_disconnect(answer["errors"])
-        read.bad.append(bad_line(Reason.NOT_A_POST, raw, source))
+        read.bad.append(bad_line(DropReason.NOT_A_POST, raw, source))
         return read
     _take(answer, source, raw, read)
     return read
@@ -49,7 +49,7 @@ def read_line(raw: bytes, source: str) -> Read:
 
 def read_broken(item: Unreadable, source: str) -> Read:
     """Bytes that became no line. Half a line at a connection's end is of a gap that begins there anyway."""
-    reason = Reason.BROKEN_LINE if item.half else Reason.TOO_LONG
+    reason = DropReason.BROKEN_LINE if item.half else DropReason.TOO_LONG
     return Read(bad=[BadLine(reason, f"{source}:stream", item.length, item.digest)], garbled=not item.half)
 
 
@@ -61,7 +61,7 @@ def read_page(answer: Mapping[str, Any], source: str) -> Read:
     return read
 
 
-def bad_line(reason: Reason, raw: bytes, source: str) -> BadLine:
+def bad_line(reason: DropReason, raw: bytes, source: str) -> BadLine:
     return BadLine(reason, f"{source}:stream" if raw else f"{source}:search", len(raw), hashlib.sha256(raw).hexdigest())
 
 
@@ -69,12 +69,12 @@ def _take(answer: Any, source: str, raw: bytes, read: Read) -> None:
     try:
         found = parse_answer(answer, source)
     except Unusable as refused:
-        if raw or refused.reason is not Reason.NOT_A_POST:
+        if raw or refused.reason is not DropReason.NOT_A_POST:
             read.bad.append(bad_line(refused.reason, raw, source))
         return
     if raw and not found:
-        read.bad.append(bad_line(Reason.NOT_A_POST, raw, source))
-    bad: dict[Reason, BadLine] = {}
+        read.bad.append(bad_line(DropReason.NOT_A_POST, raw, source))
+    bad: dict[DropReason, BadLine] = {}
     for each in found:
         if isinstance(each, Post):
             read.posts.append(each)

@@ -71,7 +71,7 @@ class Failed:
 Told = Confirmed | Failed
 
 
-class RuleKeeper:
+class RuleSync:
     """`tell` is called from the keeper's thread."""
 
     def __init__(self, api: Api, clock: Clock, chance: Callable[[], float], tell: Callable[[Told], None]) -> None:
@@ -125,7 +125,7 @@ class RuleKeeper:
             if wanted is None:
                 return
             try:
-                done = Keeping(self._api, wanted, self._clock).put_in_force(done)
+                done = SyncRound(self._api, wanted, self._clock).put_in_force(done)
             except XError as error:
                 self._denied = error.trouble in DENIED
                 self._say(stop, Failed(wanted.version, error.trouble, error.why))
@@ -149,7 +149,7 @@ class RuleKeeper:
             self._tell(told)
 
 
-class Keeping:
+class SyncRound:
     """One round: look, add, delete."""
 
     def __init__(self, api: Api, wanted: Wanted, clock: Clock) -> None:
@@ -260,4 +260,4 @@ def _dicts(raw: Any) -> list[dict[str, Any]]:
     return [item for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
 
 
-__all__ = ["TAG", "Confirmed", "Failed", "Keeping", "RuleKeeper", "Told", "Wanted", "check_rules"]
+__all__ = ["TAG", "Confirmed", "Failed", "RuleSync", "SyncRound", "Told", "Wanted", "check_rules"]

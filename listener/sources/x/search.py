@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from listener.clock import Clock
-from listener.sources.x.backoff import Budget
+from listener.sources.x.backoff import ConnectLimit
 from listener.sources.x.client import DENIED, Api, Trouble, XError
 from listener.sources.x.refusals import REFUSALS
 
@@ -46,7 +46,7 @@ TRIES: Final = (10.0, 30.0, 60.0, 300.0, 900.0)
 
 
 @dataclass
-class Job:
+class SearchJob:
     """`name` is the gap's id or the incident's. `slices` are [start, end), in the order in which they are searched."""
 
     name: str
@@ -104,19 +104,19 @@ class Searcher:
         self._clock = clock
         self._bell = bell
         self._lock = threading.Lock()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, SearchJob] = {}
         self._found: deque[Found] = deque()
         self._news = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._calls = Budget(CALLS)
-        self._lookback_calls = Budget(CALLS_FOR_LOOKBACK)
+        self._calls = ConnectLimit(CALLS)
+        self._lookback_calls = ConnectLimit(CALLS_FOR_LOOKBACK)
         self._answered = False
         self._denials = 0
         """So often in a row X did not let us in, whichever job asked."""
         self._closed_until = float("-inf")
 
-    def search(self, job: Job) -> None:
+    def search(self, job: SearchJob) -> None:
         """Do this job; one of the same name is replaced."""
         with self._lock:
             self._jobs[job.name] = job
@@ -126,7 +126,7 @@ class Searcher:
             self._thread = threading.Thread(target=self._run, args=(self._stop,), name="x-search", daemon=True)
             self._thread.start()
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[SearchJob]:
         with self._lock:
             return list(self._jobs.values())
 
@@ -182,7 +182,7 @@ class Searcher:
                 log.error("x: search: %s; tried again", type(error).__name__)
                 self._failed(job, XError(Trouble.REFUSED))
 
-    def _next(self) -> tuple[Job | None, float]:
+    def _next(self) -> tuple[SearchJob | None, float]:
         """The job to go on with, or how long there is none."""
         now = self._clock.monotonic()
         with self._lock:
@@ -198,7 +198,7 @@ class Searcher:
                 waits.append(wait)
         return None, max(0.01, min(waits))
 
-    def _ready_in(self, job: Job) -> float:
+    def _ready_in(self, job: SearchJob) -> float:
         """Seconds until its next slice can be searched."""
         wait = job.due - self._clock.monotonic()
         if job.slices:
@@ -206,7 +206,7 @@ class Searcher:
             wait = max(wait, settled.total_seconds())
         return wait
 
-    def _page(self, job: Job, stop: threading.Event) -> None:
+    def _page(self, job: SearchJob, stop: threading.Event) -> None:
         earliest = self._clock.now() - REACH
         while job.slices and job.slices[0][0] < earliest:
             start, end = job.slices.popleft()
@@ -237,7 +237,7 @@ class Searcher:
         done = not job.slices or (job.lookback and job.pages >= MOST_PAGES)
         self._give(job, Found(job.name, job.lookback, page.answer, reached, done, at), stop)
 
-    def _give(self, job: Job, found: Found, stop: threading.Event) -> None:
+    def _give(self, job: SearchJob, found: Found, stop: threading.Event) -> None:
         with self._lock:
             if stop.is_set() or self._jobs.get(job.name) is not job:
                 return
@@ -246,7 +246,7 @@ class Searcher:
             self._found.append(found)
         self._bell()
 
-    def _failed(self, job: Job, error: XError) -> None:
+    def _failed(self, job: SearchJob, error: XError) -> None:
         denied = error.trouble in DENIED
         wait = TRIES[min(self._denials if denied else job.failures, len(TRIES) - 1)]
         if error.reset is not None and error.trouble is Trouble.RATE_LIMITED:

@@ -21,18 +21,18 @@ from listener.model.gaps import Cause
 from listener.model.incidents import Incident
 from listener.model.records import Gap, Volume
 from listener.settings.prices import DEFAULT, Tariff
-from listener.sources.common.buffer import MOST_LINES, Down, Intake, Item, Line, Lost, Unreadable, Up
+from listener.sources.common.buffer import MOST_LINES, Down, Item, Line, Lost, ReceiveBuffer, Unreadable, Up
 from listener.sources.common.gap_tracker import BEFORE, GapBook
-from listener.sources.contract import Batch, Counts
+from listener.sources.contract import Batch, OfferedCounts
 from listener.sources.x.access import Access
 from listener.sources.x.backfill import Refill
 from listener.sources.x.client import DENIED, REST_SECONDS, Api, Trouble
-from listener.sources.x.connection_state import TICK_SECONDS, Ear
+from listener.sources.x.connection_state import TICK_SECONDS, ConnectionState
 from listener.sources.x.counter import EVERY, Counter
 from listener.sources.x.cursor import Memory
 from listener.sources.x.reading import Read, read_broken, read_line
 from listener.sources.x.refusals import REFUSALS, Part, Refusal, Refusals
-from listener.sources.x.rule_sync import Confirmed, Failed, RuleKeeper, Told, Wanted
+from listener.sources.x.rule_sync import Confirmed, Failed, RuleSync, Told, Wanted
 from listener.sources.x.search import REACH, Searcher
 from listener.sources.x.splitting import Burst, is_burst
 from listener.sources.x.status import REFUSED, SILENT, SPENT, Notices, shown
@@ -68,13 +68,13 @@ class XSource:
         self.tariff = tariff
         self._clock = clock
         self._reposts = reposts
-        self._intake = Intake(most_lines)
+        self._intake = ReceiveBuffer(most_lines)
         api = Api(access, rest_seconds)
         self._tolls, self._key, self._asked = api.tolls, api.key, api.asked
         self._key_seen = clock.monotonic()
         self._stream = Stream(access, api, self._intake, clock, chance, silence=silence)
         self._told: deque[Told] = deque()
-        self._keeper = RuleKeeper(api, clock, chance, self._hear_from_keeper)
+        self._keeper = RuleSync(api, clock, chance, self._hear_from_keeper)
         self._searcher = Searcher(api, clock, self._intake.bell.set)
         self._counter = Counter(
             api, clock, chance, self._intake.bell.set, source=name, every=count_every, reposts=reposts, burst=burst
@@ -82,14 +82,14 @@ class XSource:
         self._reset()
 
     def _reset(self) -> None:
-        self.counts = Counts()
+        self.counts = OfferedCounts()
         self._book = GapBook(self.name)
         self._incidents: dict[str, Incident] = {}
         self._wanted = Wanted(0, ())
         self._followed = False
         self._confirmed: Confirmed | None = None
         self._confirmed_at: datetime | None = None
-        self._ear = Ear(self._intake)
+        self._ear = ConnectionState(self._intake)
         self._leaving = False
         self._refusals = Refusals()
         self._tolls.shut = False
@@ -109,7 +109,7 @@ class XSource:
     def open(self, resume: str | None) -> None:
         """Ready to follow. Raises Corrupt when the cursor is none of ours."""
         self._prepare(Memory.parse(resume) if resume else Memory())
-        self._ear = Ear(self._intake, self._memory.heard)
+        self._ear = ConnectionState(self._intake, self._memory.heard)
 
     def _prepare(self, memory: Memory) -> None:
         self._memory = memory

@@ -20,10 +20,10 @@ import tweepy
 
 from listener.clock import Clock
 from listener.model.gaps import Cause
-from listener.sources.common.buffer import Down, Intake, Unreadable, Up
+from listener.sources.common.buffer import Down, ReceiveBuffer, Unreadable, Up
 from listener.sources.common.line_splitter import Lines, TooLong
 from listener.sources.x.access import Access
-from listener.sources.x.backoff import Backoff, Budget, Schedule
+from listener.sources.x.backoff import Backoff, ConnectLimit, Schedule
 from listener.sources.x.client import CONNECT_SECONDS, Api, Trouble, XError, error_of, lead
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class End:
 class Wire(tweepy.StreamingClient):  # type: ignore[misc]
     """One connection, from its making to its end."""
 
-    def __init__(self, access: Access, api: Api, intake: Intake, clock: Clock, silence: float) -> None:
+    def __init__(self, access: Access, api: Api, intake: ReceiveBuffer, clock: Clock, silence: float) -> None:
         super().__init__(api.key.token, chunk_size=CHUNK)
         lead(self.session, access.base_url, tolls=api.tolls)
         self._api = api
@@ -190,7 +190,7 @@ class Stream:
         self,
         access: Access,
         api: Api,
-        intake: Intake,
+        intake: ReceiveBuffer,
         clock: Clock,
         chance: Callable[[], float],
         *,
@@ -203,7 +203,7 @@ class Stream:
         self._chance = chance
         self._silence = silence
         # Outlives each `start`: X counts connects, whatever made us connect.
-        self._budget = Budget()
+        self._budget = ConnectLimit()
         self._stop = threading.Event()
         self._wire: Wire | None = None
         self._thread: threading.Thread | None = None

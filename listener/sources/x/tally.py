@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from listener.clock import Clock
-from listener.sources.x.backoff import Budget
+from listener.sources.x.backoff import ConnectLimit
 from listener.sources.x.client import Api, Trouble, XError
 from listener.sources.x.counts import REACH, instant_of, minute_of, read_counts
 from listener.sources.x.filter_rules import Rule
@@ -25,13 +25,13 @@ class Unanswerable(Exception):
         self.query = query
 
 
-class Tally:
+class CountQuery:
     """Belongs to one thread. Its budget outlives every stop: X counts calls, whoever wanted them."""
 
     def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
         self._clock = clock
-        self._calls = Budget(CALLS)
+        self._calls = ConnectLimit(CALLS)
 
     def fetch(self, queries: Sequence[Rule], span: range, stop: threading.Event) -> dict[int, int]:
         """Minute → posts, in order, for those minutes of the span that every query has told of. Nothing once `stop` is
