@@ -97,8 +97,8 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
         turning.append((worker, its))
 
     p = part("follow")
-    following = PresenceReporter(bus, me, sorted(roles), part=p, clock=clock, metrics=metrics)
-    add(following, p)
+    reporter = PresenceReporter(bus, me, sorted(roles), part=p, clock=clock, metrics=metrics)
+    add(reporter, p)
 
     if ears is not None:
         for source in ears.sources:
@@ -106,7 +106,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             lease = bus.lease(f"source:{source.name}", me, LEASE_SECONDS)
             add(
                 Ingestor(
-                    source, bus, following, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
+                    source, bus, reporter, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
                     clock=clock, metrics=metrics, keep=house.settings.retention.content,
                     spool=spool_of(house, source.name) if isinstance(source, Live) else None,
                 ),
@@ -122,7 +122,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
         lateness = house.settings.rules.allowed_lateness
         add(
             Judging(
-                bus, wits.rules, following=following, allowed_lateness=lateness, rulebook=wits.rulebook, part=p,
+                bus, wits.rules, reporter=reporter, allowed_lateness=lateness, rulebook=wits.rulebook, part=p,
                 clock=clock, metrics=metrics, member=me,
             ),
             p,
@@ -130,7 +130,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
         p = part("calm")
         add(
             Calm(
-                bus, wits.rules, following=following, rulebook=wits.rulebook, standing=wits.standing, part=p,
+                bus, wits.rules, reporter=reporter, rulebook=wits.rulebook, standing=wits.standing, part=p,
                 clock=clock, metrics=metrics, member=me, zone=find_zone(house.settings.timezone),
             ),
             p,
@@ -146,7 +146,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             add(
                 Dispatcher(
                     bus, wits.people, wits.messages, wits.channels, holder=me, texts=register.texts, part=p,
-                    following=following, clock=clock, metrics=metrics,
+                    reporter=reporter, clock=clock, metrics=metrics,
                 ),
                 p,
             )  # fmt: skip

@@ -10,7 +10,7 @@ LONGEST = timedelta(days=36_500)
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """Instants that a calendar can still add to and take from."""
 
-_MOST_CHARACTERS = 64
+_MAX_CHARACTERS = 64
 """Of a duration or an instant; what is longer is neither, and is not looked at further."""
 _LEAP_SECOND = re.compile(r"(\d{4}-?\d\d-?\d\d\D\d\d:?\d\d:?)60((?:[.,]\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?)", re.IGNORECASE)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -20,7 +20,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 def parse_duration(text: str) -> timedelta:
     """`90s`, `5m`, `1h30m`, `30d` → timedelta. Raises ValueError on anything else, a bare number included."""
     compact = text.strip().replace(" ", "")
-    parts = _PART.findall(compact) if len(compact) <= _MOST_CHARACTERS else []
+    parts = _PART.findall(compact) if len(compact) <= _MAX_CHARACTERS else []
     if not parts or "".join(n + u for n, u in parts) != compact:
         raise ValueError(f"{_shortened(text)} is no duration; write it like 10s, 5m, 1h30m or 30d")
     seconds = sum(float(n) * _SECONDS[u] for n, u in parts)
@@ -59,7 +59,7 @@ def parse_time(text: str) -> datetime:
     A leap second is the second after it, as most clocks have it. Raises ValueError.
     """
     plain = text.strip()
-    if len(plain) > _MOST_CHARACTERS:
+    if len(plain) > _MAX_CHARACTERS:
         raise ValueError(f"{_shortened(text)} is no instant")
     leap = _LEAP_SECOND.fullmatch(plain) if "60" in plain else None
     if leap is not None:
@@ -76,7 +76,7 @@ def parse_time(text: str) -> datetime:
 
 
 def _shortened(text: str) -> str:
-    return repr(text) if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]!r}…"
+    return repr(text) if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]!r}…"
 
 
 def format_instant(value: datetime) -> str:

@@ -29,7 +29,7 @@ LOOK = 13
 """The interval, unless it is given, is what lies most often between the first rows."""
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=1)
 """Of an interval."""
-MOST_CHARACTERS = 16_000_000
+MAX_CHARACTERS = 16_000_000
 """Of one field, in as many lines as it likes: a quote that is never closed must not take in all the rest."""
 MOST = 1e12
 """A greater number is no count of posts."""
@@ -180,7 +180,7 @@ def lines(reader: LineReader, name: str) -> Iterator[str]:
 
 def records(texts: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
     """The records as RFC 4180 has them, each with the line in which it begins; blank lines are none."""
-    csv.field_size_limit(MOST_CHARACTERS)
+    csv.field_size_limit(MAX_CHARACTERS)
     reader = csv.reader(texts, strict=True)
     while True:
         begin = reader.line_num + 1

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_
 from pydantic_core import from_json, to_json
 
 from alerts.annotate.story import story
-from alerts.rules.spec import MOST_POSTS
+from alerts.rules.spec import MAX_POSTS
 from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Model, Origin, Reach, Tick
 from listener.settings.files import mend
 from listener.units import FIRST, LAST, format_instant, parse_instant
@@ -79,7 +79,7 @@ class FindingLine(_Line):
     quote_of: str | None = None
     edits: tuple[str, ...] = ()
     exercise: bool = False
-    count: Annotated[int, Field(ge=1, le=MOST_POSTS)] = 1
+    count: Annotated[int, Field(ge=1, le=MAX_POSTS)] = 1
     fields: Mapping[str, Any] = Field(default_factory=dict)
 
     def finding(self, incident: str) -> Finding:

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from alerts.rules.conditions.window import KEEP
-from alerts.rules.engine.engine import LEAST_KEPT
+from alerts.rules.engine.engine import MIN_KEPT
 from alerts.rules.engine.watermark import instant
 from alerts.rules.spec import RuleSpec
 from listener.bus.protocol import Bus, TopicPartition
@@ -35,7 +35,7 @@ MARGIN = timedelta(minutes=1)
 def kept_by(rules: Iterable[RuleSpec]) -> int:
     """How much of the past these rules keep, in whole seconds."""
     longest = max((rule.span for rule in rules if rule.span), default=timedelta())
-    return int(max((KEEP + 1) * longest, LEAST_KEPT).total_seconds())
+    return int(max((KEEP + 1) * longest, MIN_KEPT).total_seconds())
 
 
 def reach_back(bus: Bus, tp: TopicPartition, state: Mapping[str, Any], rules: Iterable[RuleSpec]) -> Mapping[str, Any]:

@@ -65,7 +65,7 @@ class Judging:
         clock: Clock,
         metrics: Metrics,
         part: Part,
-        following: PresenceReporter | None = None,
+        reporter: PresenceReporter | None = None,
         allowed_lateness: timedelta = LATENESS,
         rulebook: Rulebook | None = None,
         member: str = "",
@@ -76,7 +76,7 @@ class Judging:
         self._clock = clock
         self._metrics = metrics
         self._part = part
-        self._following = following
+        self._reporter = reporter
         self._lateness = allowed_lateness
         self._mentions = bus.partitions("mentions")
         self._control = Control(bus)
@@ -92,8 +92,8 @@ class Judging:
         self._bad_since: datetime | None = None
         if rulebook is not None:
             metrics.rules_reloaded.set(1)
-        if following is not None:
-            following.joins(self.name)
+        if reporter is not None:
+            reporter.joins(self.name)
         self._stage = Stage(
             self.name,
             bus,
@@ -108,10 +108,10 @@ class Judging:
         )
 
     def step(self, timeout: float) -> bool:
-        if self._following is None:
+        if self._reporter is None:
             self._control.refresh()
         else:
-            self._following.applied(self.name, self._state().epoch)
+            self._reporter.applied(self.name, self._state().epoch)
         self._recovered()
         self._look()
         if self._ops:
@@ -126,7 +126,7 @@ class Judging:
 
     def _state(self) -> State:
         """What the process follows: to ask the bus once more, at every step, would be dear on Kafka."""
-        return self._control.state if self._following is None else self._following.state
+        return self._control.state if self._reporter is None else self._reporter.state
 
     # --- rules that are edited ---------------------------------------------------------------------------------
 

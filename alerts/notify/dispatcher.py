@@ -67,7 +67,7 @@ CHAINED = ("decisions", "deliveries")
 
 
 class Dispatcher:
-    """`holder` names this process at the lease: the same name after a restart takes over at once. `following` is asked
+    """`holder` names this process at the lease: the same name after a restart takes over at once. `reporter` is asked
     for the mode where the process has one: to ask the bus at every turn would be dear on Kafka."""
 
     name = "dispatch"
@@ -86,7 +86,7 @@ class Dispatcher:
         texts: card.Texts | None = None,
         workers: int = WORKERS,
         send_limit: float = LIMIT_SECONDS,
-        following: PresenceReporter | None = None,
+        reporter: PresenceReporter | None = None,
     ) -> None:
         self._bus = bus
         self._people = people
@@ -96,9 +96,9 @@ class Dispatcher:
         self._time = SteadyClock(clock)
         self._metrics = metrics
         self._part = part
-        self._outbox = SenderPool(channels, clock, workers=workers, limit=send_limit)
-        self._following = following
-        self._control = Control(bus) if following is None else None
+        self._senders = SenderPool(channels, clock, workers=workers, limit=send_limit)
+        self._reporter = reporter
+        self._control = Control(bus) if reporter is None else None
         self._book = AlertBook()
         self._chain = ledger.Chain()
         self._reader = bus.reader(TOPICS)
@@ -128,7 +128,7 @@ class Dispatcher:
         """Wait a little for sends under way. What does not come back is repeated, marked."""
         with suppress(BusError):
             for _ in range(round(DRAIN_SECONDS / TURN_SECONDS)):
-                if not self._outbox.busy:
+                if not self._senders.busy:
                     break
                 self._collect(TURN_SECONDS)
                 self._write_outcomes()
@@ -136,7 +136,7 @@ class Dispatcher:
             self._write_outcomes()
             if self._leads:
                 self._lease.release()
-        self._outbox.close()
+        self._senders.close()
         self._reader.close()
 
     # --- one turn ----------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Dispatcher:
         moved = self._collect(0.0)
         self._write_outcomes()
         leads = self._lead()
-        records = self._reader.poll(0.0 if moved else min(timeout, TURN_SECONDS) if self._outbox.busy else timeout)
+        records = self._reader.poll(0.0 if moved else min(timeout, TURN_SECONDS) if self._senders.busy else timeout)
         for record in records:
             self._absorb(record)
         if not leads:
@@ -219,8 +219,8 @@ class Dispatcher:
         self._count()
 
     def _mode(self) -> State:
-        if self._following is not None:
-            return self._following.state
+        if self._reporter is not None:
+            return self._reporter.state
         return self._control.refresh() if self._control is not None else State()
 
     def _start(self) -> bool:
@@ -233,7 +233,7 @@ class Dispatcher:
                 continue
             if not self._lead():
                 break
-            room = self._outbox.room(one.contact.channel)
+            room = self._senders.room(one.contact.channel)
             if room is Capacity.FULL:
                 continue
             self._begin(one, room)
@@ -252,7 +252,7 @@ class Dispatcher:
         if one.why is not Why.ROUTE:
             self._trouble.tell(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
         if room is Capacity.FREE:
-            self._outbox.put(one, self._prepare(one, at))
+            self._senders.put(one, self._prepare(one, at))
         else:
             reason = FailureReason.STUCK if room is Capacity.STUCK else FailureReason.NO_CHANNEL
             self._note(Result(one, ChannelError(reason, permanent=room is Capacity.MISSING)))
@@ -293,7 +293,7 @@ class Dispatcher:
     # --- outcomes ----------------------------------------------------------------------------------------------
 
     def _collect(self, timeout: float) -> bool:
-        results = self._outbox.results(timeout)
+        results = self._senders.results(timeout)
         for result in results:
             self._note(result)
         return bool(results)
@@ -369,7 +369,7 @@ class Dispatcher:
 
     def _complaint(self) -> str | None:
         stuck = sorted(
-            {c for c in self._people.channels() if self._outbox.room(c) in (Capacity.STUCK, Capacity.MISSING)}
+            {c for c in self._people.channels() if self._senders.room(c) in (Capacity.STUCK, Capacity.MISSING)}
         )
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
 

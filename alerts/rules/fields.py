@@ -20,7 +20,7 @@ from listener.model.records import AuthorClass, Finding, Kind, Origin, Reach
 Reader = Callable[[Finding], tuple[str, ...]]
 Test = Callable[[Finding], bool]
 
-MOST_KEYS = 1_000
+MAX_KEYS = 1_000
 """Of one finding: where a key is made of several lists, a post could hold millions."""
 
 
@@ -155,4 +155,4 @@ def key_values_of(names: Iterable[str]) -> Callable[[Finding], tuple[tuple[str, 
 
 
 def _several(readers: Iterable[Reader], finding: Finding) -> Iterable[tuple[str, ...]]:
-    return islice(product(*(read(finding) for read in readers)), MOST_KEYS)
+    return islice(product(*(read(finding) for read in readers)), MAX_KEYS)

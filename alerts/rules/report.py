@@ -38,7 +38,7 @@ def alert_id(incident: str, rule: str, key: str, at: datetime, post_key: str) ->
 
 
 def spoken(
-    scene: RuleContext,
+    context: RuleContext,
     spec: RuleSpec,
     key: str,
     by: Entry,
@@ -55,9 +55,9 @@ def spoken(
     if late is None and by.origin is Origin.GAP_FILL:
         late = by
     return _verdict(
-        scene, spec, key, by.at, window,
+        context, spec, key, by.at, window,
         event=event, reason=reason, count=count,
-        alert_id=alert_id(scene.incident.id, spec.name, key, by.at, by.post_key),
+        alert_id=alert_id(context.incident.id, spec.name, key, by.at, by.post_key),
         first_seen=window[0].at,
         key_fields=key_fields or spec.query_key,
         late=late,
@@ -66,7 +66,7 @@ def spoken(
 
 
 def noticed(
-    scene: RuleContext,
+    context: RuleContext,
     spec: RuleSpec,
     key: str,
     at: datetime,
@@ -81,15 +81,15 @@ def noticed(
 ) -> Verdict:
     """A verdict that no post completed but time that went by: it began at `since`, and its window may be empty."""
     return _verdict(
-        scene, spec, key, at, window,
+        context, spec, key, at, window,
         event=event, reason=reason, count=count,
-        alert_id=alert_id(scene.incident.id, spec.name, key, at, ""),
+        alert_id=alert_id(context.incident.id, spec.name, key, at, ""),
         first_seen=since, key_fields=spec.query_key, late=late, baseline=baseline,
     )  # fmt: skip
 
 
 def resolved(
-    scene: RuleContext,
+    context: RuleContext,
     spec: RuleSpec,
     key: str,
     at: datetime,
@@ -103,14 +103,14 @@ def resolved(
 ) -> Verdict:
     """The word that a condition has passed."""
     return _verdict(
-        scene, spec, key, at, window,
+        context, spec, key, at, window,
         event=Event.RESOLVED, reason=reason, count=count,
         alert_id=alert, first_seen=first, key_fields=spec.query_key, late=None, baseline=baseline,
     )  # fmt: skip
 
 
 def _verdict(
-    scene: RuleContext, spec: RuleSpec, key: str, at: datetime, window: Sequence[Entry], *,
+    context: RuleContext, spec: RuleSpec, key: str, at: datetime, window: Sequence[Entry], *,
     event: Event, reason: Reason, count: int, alert_id: str, first_seen: datetime,
     key_fields: tuple[str, ...], late: Entry | None, baseline: float | None,
 ) -> Verdict:  # fmt: skip
@@ -136,7 +136,7 @@ def _verdict(
         heard_late=late is not None,
         posted_at=late.at if late else None,
         found_at=late.captured_at if late else None,
-        gaps=_overlapping(scene.gaps.values(), start, at),
+        gaps=_overlapping(context.gaps.values(), start, at),
     )
 
 

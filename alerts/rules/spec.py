@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 PLACEHOLDERS = ("count", "authors", "posts", "timeframe", "key")
 """What a headline may be filled with."""
-MOST_EXAMPLES = 50
+MAX_EXAMPLES = 50
 """Examples of one rule."""
-MOST_LINES = 200
+MAX_LINES = 200
 """Lines of findings, and of alerts, of one example; a line may stand for more by `repeat`."""
 LONGEST_HEADLINE = 300
 """Characters."""
@@ -84,9 +84,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Values = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Headline = Annotated[str, Field(min_length=1, max_length=LONGEST_HEADLINE), AfterValidator(_headline)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
-MOST_FINDINGS = 10_000
+MAX_FINDINGS = 10_000
 """In an example, its repeats written out."""
-MOST_POSTS = 10**12
+MAX_POSTS = 10**12
 """A greater count is none of posts."""
 
 
@@ -94,7 +94,7 @@ class ExampleFinding(Model):
     """A finding of an example. `at` is time since the example began; `{n}` in a text counts the repeats from 1."""
 
     at: Duration = timedelta()
-    repeat: Annotated[Positive, Field(le=MOST_FINDINGS)] = 1
+    repeat: Annotated[Positive, Field(le=MAX_FINDINGS)] = 1
     every: Duration = timedelta()
     id: str | None = None
     text: str = ""
@@ -110,7 +110,7 @@ class ExampleFinding(Model):
     place: str | None = None
     repost_of: str | None = None
     origin: Origin = Origin.LIVE
-    count: Annotated[Positive, Field(le=MOST_POSTS)] = 1
+    count: Annotated[Positive, Field(le=MAX_POSTS)] = 1
     fields: Mapping[str, Any] = Field(default_factory=dict)
 
 
@@ -128,14 +128,14 @@ class Example(Model):
     """Findings in, alerts out: all of them, in order. `until` lets time pass after the last finding."""
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
-    findings: tuple[ExampleFinding, ...] = Field(min_length=1, max_length=MOST_LINES)
+    findings: tuple[ExampleFinding, ...] = Field(min_length=1, max_length=MAX_LINES)
     until: Duration = timedelta()
-    alerts: tuple[ExampleAlert, ...] = Field(max_length=MOST_LINES)
+    alerts: tuple[ExampleAlert, ...] = Field(max_length=MAX_LINES)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if sum(finding.repeat for finding in self.findings) > MOST_FINDINGS:
-            raise ValueError(f"findings: more than {MOST_FINDINGS:,} in all, repeats written out")
+        if sum(finding.repeat for finding in self.findings) > MAX_FINDINGS:
+            raise ValueError(f"findings: more than {MAX_FINDINGS:,} in all, repeats written out")
         if any(finding.at + (finding.repeat - 1) * finding.every > LONGEST for finding in self.findings):
             raise ValueError(f"findings: the last repeat comes later than {LONGEST.days}d after the beginning")
         return self
@@ -162,7 +162,7 @@ class RuleSpec(Model):
     aggregation: Span | None = None
     tiltakskort: str | None = None
     texts: Mapping[Literal["nb", "en"], Headline] = Field(default_factory=dict)
-    examples: tuple[Example, ...] = Field(default=(), max_length=MOST_EXAMPLES)
+    examples: tuple[Example, ...] = Field(default=(), max_length=MAX_EXAMPLES)
 
     @model_validator(mode="after")
     def _doubles(self) -> Self:

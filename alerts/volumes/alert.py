@@ -20,7 +20,7 @@ from listener.model.tracks import TrackKind, is_total, parse, total_of
 CALM = IncidentInfo("calm", "Lyttepost")
 OPTIONS = {TrackKind.ACCOUNT: "--account", TrackKind.PLACE: "--place"}
 """Kind of track → the option of `lyttepost mode crisis` that takes it; words and hashtags are `--track`."""
-MOST_NAMED = 3
+MAX_NAMED = 3
 """Tracks of a total that are named; of the others it is told how many there are."""
 
 
@@ -112,7 +112,7 @@ def _named(track: str, standing: Sequence[str]) -> str:
         return track
     if track != total_of(standing):
         return ""
-    named, more = ", ".join(standing[:MOST_NAMED]), len(standing) - MOST_NAMED
+    named, more = ", ".join(standing[:MAX_NAMED]), len(standing) - MAX_NAMED
     return f"{named} + {more}" if more > 0 else named
 
 

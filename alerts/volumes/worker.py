@@ -63,7 +63,7 @@ class Calm:
         clock: Clock,
         metrics: Metrics,
         part: Part,
-        following: PresenceReporter | None = None,
+        reporter: PresenceReporter | None = None,
         rulebook: Rulebook | None = None,
         standing: Sequence[str] = (),
         member: str = "",
@@ -75,7 +75,7 @@ class Calm:
         self._zone = zone or find_zone(DEFAULT_ZONE)
         self._clock = clock
         self._metrics = metrics
-        self._following = following
+        self._reporter = reporter
         self._control = Control(bus)
         self._state: State = self._control.refresh()
         self._crises: tuple[Incident, ...] = ()
@@ -85,8 +85,8 @@ class Calm:
         self._told: dict[tuple[str, str, str], datetime] = {}
         self._proposed: dict[str, datetime] = {}
         self._read_rules(rules)
-        if following is not None:
-            following.joins(self.name)
+        if reporter is not None:
+            reporter.joins(self.name)
         self._refresh()
         self._stage = Stage(
             self.name, bus, "volumes", self._handle, clock=clock, metrics=metrics, part=part, on_assign=self._assign,
@@ -95,8 +95,8 @@ class Calm:
 
     def step(self, timeout: float) -> bool:
         self._refresh()
-        if self._following is not None:
-            self._following.applied(self.name, self._state.epoch)
+        if self._reporter is not None:
+            self._reporter.applied(self.name, self._state.epoch)
         if self._rulebook is not None and self._rulebook.rules is not self._book:
             known = set(self._tunings)
             if self._read_rules(self._rulebook.rules) != known:
@@ -108,7 +108,7 @@ class Calm:
 
     def _refresh(self) -> None:
         # What the process follows: to ask the bus once more, at every step, would be dear on Kafka.
-        self._state = self._control.refresh() if self._following is None else self._following.state
+        self._state = self._control.refresh() if self._reporter is None else self._reporter.state
         self._crises = tuple(i for i in self._state.incidents.values() if not i.synthetic)
 
     def _read_rules(self, rules: Sequence[RuleSpec]) -> set[Tuning]:

@@ -16,7 +16,7 @@ from listener.model.topics import TOPICS
 
 CHAINED = ("deliveries", "decisions")
 CHUNK = 2_000
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Of the records of one partition that cannot be read, so many are named; the rest are counted."""
 
 
@@ -45,7 +45,7 @@ def _unreadable(bus: Bus, tp: TopicPartition, beat: Callable[[], None]) -> Itera
         for record in _records(bus, tp, beat):
             if record.value is not None and not _is_ours(record.value):
                 bad += 1
-                if bad <= MOST_NAMED:
+                if bad <= MAX_NAMED:
                     yield f"{record.where}: is not what was written there; restore the newest backup"
             elif chain is not None:
                 try:
@@ -56,7 +56,7 @@ def _unreadable(bus: Bus, tp: TopicPartition, beat: Callable[[], None]) -> Itera
                     chain = Chain()
     except Corrupt as error:
         yield f"{tp.topic}/{tp.partition}: {error}"
-    if bad > MOST_NAMED:
+    if bad > MAX_NAMED:
         yield f"{tp.topic}/{tp.partition}: {bad} records in all are not what was written there"
 
 

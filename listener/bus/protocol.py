@@ -39,7 +39,7 @@ BUSES: Mapping[str, str] = {
 """URL scheme → class."""
 
 
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 """The largest record, key and value together. What Kafka takes by default, less what it puts around it; and the same
 on every bus, so that nothing that one has taken is too large for another."""
 
@@ -257,7 +257,7 @@ class Bus(Protocol):
 
 def is_too_large(message: Message) -> bool:
     # A character is four bytes at most: only a long key need be counted.
-    return len(message.value or b"") + 4 * len(message.key) > MOST_BYTES
+    return len(message.value or b"") + 4 * len(message.key) > MAX_BYTES
 
 
 def check_size(messages: Iterable[Message]) -> None:
@@ -265,7 +265,7 @@ def check_size(messages: Iterable[Message]) -> None:
     for message in messages:
         if is_too_large(message):
             size = len(message.value or b"")
-            raise TooLarge(f"a record of {size} bytes for {message.topic}; {MOST_BYTES} is the most")
+            raise TooLarge(f"a record of {size} bytes for {message.topic}; {MAX_BYTES} is the most")
 
 
 def partition_of(key: str, partitions: int) -> int:

@@ -72,11 +72,11 @@ def raise_(
     from listener.clock import SystemClock
     from listener.ingest.budget import decision_of, in_force, spending_of, usd
     from listener.model.records import Decision, DecisionKind
-    from listener.settings.prices import MOST_USD
+    from listener.settings.prices import MAX_USD
     from listener.settings.schema import load_settings
 
-    if not math.isfinite(to) or not 0 < to <= MOST_USD:
-        raise UsageError(f"--to: an amount of US dollars up to {MOST_USD:,.0f}, such as 2500")
+    if not math.isfinite(to) or not 0 < to <= MAX_USD:
+        raise UsageError(f"--to: an amount of US dollars up to {MAX_USD:,.0f}, such as 2500")
     settings = load_settings()
     now, who, said = SystemClock().now(), user(by), reason(why)
     with closing(open_live_topics(data or (context.parent.params.get("data") if context.parent else None))) as bus:

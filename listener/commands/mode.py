@@ -30,7 +30,7 @@ from listener.commands.shared import (
     user,
 )
 from listener.errors import NotFollowed, Refused
-from listener.model.codec import LEAST_REVIEW, LONGEST, LONGEST_NAME, MOST_LOOKBACK, MOST_REVIEW, MOST_TRACKS
+from listener.model.codec import LONGEST, LONGEST_NAME, MAX_LOOKBACK, MAX_REVIEW, MAX_TRACKS, MIN_REVIEW
 from listener.model.incidents import Action, Command, Incident, Result, State, apply, encode_command
 from listener.model.tracks import account_track, canonical, place_track, too_common
 from listener.runtime.control import (
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from listener.bus.protocol import Bus
     from listener.clock import Clock
 
-BOUNDS = {"lookback": (timedelta(), MOST_LOOKBACK), "review_after": (LEAST_REVIEW, MOST_REVIEW)}
+BOUNDS = {"lookback": (timedelta(), MAX_LOOKBACK), "review_after": (MIN_REVIEW, MAX_REVIEW)}
 """What the settings may say; a flag may say more."""
 NAMED = f"What it is called, such as 'Brann, Ullevål'; at most {LONGEST_NAME} characters."
 Tracks = Annotated[
@@ -61,10 +61,10 @@ Tracks = Annotated[
     typer.Option(
         "--track",
         metavar="PHRASE",
-        help=f"Listen for these words, a #hashtag or word*; may be repeated. An incident has at most {MOST_TRACKS:,}.",
+        help=f"Listen for these words, a #hashtag or word*; may be repeated. An incident has at most {MAX_TRACKS:,}.",
     ),
 ]
-ADDED = f"Listen for it too; may be repeated. An incident has at most {MOST_TRACKS:,}."
+ADDED = f"Listen for it too; may be repeated. An incident has at most {MAX_TRACKS:,}."
 Accounts = Annotated[
     list[str] | None, typer.Option("--account", metavar="@X", help="Listen for an account; may be repeated.")
 ]
@@ -261,8 +261,8 @@ def _switch(
 
 def _require_few(tracks: Sequence[str], before: Incident | None = None) -> None:
     """Raises BadParameter for an incident that would grow beyond what it may have."""
-    if len(tracks) > max(MOST_TRACKS, len(before.tracks) if before else 0):
-        told = f"{len(tracks):,} tracks; an incident has at most {MOST_TRACKS:,}. Choose those that people would write"
+    if len(tracks) > max(MAX_TRACKS, len(before.tracks) if before else 0):
+        told = f"{len(tracks):,} tracks; an incident has at most {MAX_TRACKS:,}. Choose those that people would write"
         raise typer.BadParameter(told, param_hint="--track")
 
 

@@ -16,7 +16,7 @@ from listener.runtime.ops_alerts import ops_alert
 
 log = logging.getLogger(__name__)
 
-MOST_WHOLE = 1000
+MAX_WHOLE = 1000
 """So many of the newest gaps are known though they are filled: more may be found of them."""
 
 
@@ -137,7 +137,7 @@ class SourceGaps:
             # The newest last; of old ones that are whole nothing more is needed.
             self._known.pop(gap.id, None)
             self._known[gap.id] = gap
-        for gap in list(self._known.values())[:-MOST_WHOLE]:
+        for gap in list(self._known.values())[:-MAX_WHOLE]:
             if is_whole(gap):
                 del self._known[gap.id]
 

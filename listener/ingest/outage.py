@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 ASK_SECONDS = 2.0
 """So often it is asked whether the bus is back."""
-AT_ONCE = 2_000
+BATCH_SIZE = 2_000
 """Messages in one transaction."""
 MARGIN = timedelta(minutes=1)
 """Clocks of machines differ."""
@@ -147,7 +147,7 @@ class OutageBuffer:
             raise
 
     def _bring(self, spool: Spool, name: str, lease: Lease, beat: Callable[[], None]) -> bool:
-        entries = spool.peek(AT_ONCE)
+        entries = spool.peek(BATCH_SIZE)
         there = self._there or _There(self._bus, self._source, spool.oldest or self._clock.now(), beat)
         self._there = there
         messages = [message for entry in entries for message in self._missing(entry, there)]

@@ -31,7 +31,7 @@ class Publisher:
         lease: Lease,
         *,
         hearing: Capture,
-        purse: SpendMeter,
+        spend_meter: SpendMeter,
         away: OutageBuffer,
         clock: Clock,
         metrics: Metrics,
@@ -43,8 +43,8 @@ class Publisher:
         self._source = source
         self._name = name
         self._lease = lease
-        self._hearing = hearing
-        self._purse = purse
+        self._capture = hearing
+        self._spend_meter = spend_meter
         self._clock = clock
         self._metrics = metrics
         self._states: list[Gap] = []
@@ -71,20 +71,20 @@ class Publisher:
         if end is not None:
             self.room.close(end)
         self._took(pending)
-        self._hearing.seen.update(pending.seen)
+        self._capture.seen.update(pending.seen)
         self._metrics.mentions.labels(self._source, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
 
     def keep(self, pending: Pending) -> None:
         """To disk. Where there is no room its posts are lost, in a gap, and may be found again."""
         now = self._clock.now()
-        start, end = pending.since(self._hearing.until, now), pending.batch.until or now
+        start, end = pending.since(self._capture.until, now), pending.batch.until or now
         if self.away.keep([*pending.messages, *self._beside(pending)], start, end):
-            self._hearing.seen.update(pending.seen)
+            self._capture.seen.update(pending.seen)
         self._took(pending)
 
     def no_room(self, pending: Pending, why: str) -> None:
         """The bus has no room for it."""
-        self.room.no_room(pending.since(self._hearing.until, self._clock.now()), why)
+        self.room.no_room(pending.since(self._capture.until, self._clock.now()), why)
 
     def _took(self, pending: Pending) -> None:
         if pending.batch.gaps:
@@ -92,7 +92,7 @@ class Publisher:
             self.room.beside(self._gaps.open)
         for cause in pending.batch.reconnects:
             self._metrics.reconnects.labels(self._source, cause).inc()
-        self._purse.published()
+        self._spend_meter.published()
 
     def _beside(self, pending: Pending) -> list[Message]:
         """What the source tells of itself: its gaps, and what ops must know."""
@@ -100,6 +100,6 @@ class Publisher:
         self._states = self._gaps.states(batch.gaps, batch.fills, pending.mentions)
         return [
             *self._gaps.messages(self._states),
-            *self._purse.messages(),
+            *self._spend_meter.messages(),
             *(ops_alert(n.what, self._source, n.since, now, over=n.over, words=n.words) for n in batch.notices),
         ]

@@ -16,9 +16,9 @@ from listener.units import parse_instant
 class SourceStatus:
     """Of one source."""
 
-    def __init__(self, source: Source, following: PresenceReporter, metrics: Metrics, part: Part) -> None:
+    def __init__(self, source: Source, reporter: PresenceReporter, metrics: Metrics, part: Part) -> None:
         self._source = source
-        self._following = following
+        self._reporter = reporter
         self._metrics = metrics
         self._part = part
 
@@ -33,7 +33,7 @@ class SourceStatus:
             told["gap"] = gap.cause
         if self._source.only_exercise and not wanted:
             told["why"] = "played only under an exercise"
-        self._following.source(self._source.name, told)
+        self._reporter.source(self._source.name, told)
 
     def _show_live(self, told: Mapping[str, Any], state: SourceState, gap: Gap | None) -> SourceState:
         """What a source of today says of itself: it knows better than we whether it is heard."""

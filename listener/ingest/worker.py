@@ -45,7 +45,7 @@ class Ingestor:
         self,
         source: Source,
         bus: Bus,
-        following: PresenceReporter,
+        reporter: PresenceReporter,
         screen: Screen,
         standing: Sequence[str],
         *,
@@ -61,7 +61,7 @@ class Ingestor:
         self.name = f"listen-{source.name}"
         self.source = source
         self._bus = bus
-        self._following = following
+        self._reporter = reporter
         self._lease = lease
         self._clock = clock
         self._metrics = metrics
@@ -74,18 +74,18 @@ class Ingestor:
         self._standing = tuple(standing)
         self._asked = -2
         self._pending: Pending | None = None
-        self._purse = SpendMeter(source, bus, clock=clock, metrics=metrics)
+        self._spend_meter = SpendMeter(source, bus, clock=clock, metrics=metrics)
         self._renewed = float("-inf")
-        self._hearing = Capture(
+        self._capture = Capture(
             source.name, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics
         )
-        self._face = SourceStatus(source, following, metrics, part)
-        self._following.joins(self.name)
+        self._status = SourceStatus(source, reporter, metrics, part)
+        self._reporter.joins(self.name)
         self._metrics.add_source(source.name)
         self._away = OutageBuffer(bus, source.name, spool, keep=keep, clock=clock, metrics=metrics)
-        self._outlet = Publisher(
-            bus, source.name, self.name, lease, hearing=self._hearing, purse=self._purse, away=self._away, clock=clock,
-            metrics=metrics,
+        self._publisher = Publisher(
+            bus, source.name, self.name, lease, hearing=self._capture, spend_meter=self._spend_meter, away=self._away,
+            clock=clock, metrics=metrics,
         )  # fmt: skip
 
     @property
@@ -108,7 +108,7 @@ class Ingestor:
             if not self._goes_away(error):
                 raise
             return False
-        self._apply(self._following.state)
+        self._apply(self._reporter.state)
         if self._away.waits:
             return self._bring()
         if self._pending is not None:
@@ -124,7 +124,7 @@ class Ingestor:
         if self._ended:
             self._show(SourceState.FINISHED)
             return False
-        if self._purse.turn(self._hearing.open):
+        if self._spend_meter.turn(self._capture.open):
             self._pending = Pending([], Batch())
             return self._publish(self._pending)
         self._ask()
@@ -137,8 +137,8 @@ class Ingestor:
         if batch is None:
             return None
         self._before(batch)
-        pending = self._hearing.capture(batch, playing.cursor(batch.cursor, self._playing or frozenset()))
-        self._purse.charge(batch, pending.matched, self._hearing.open)
+        pending = self._capture.capture(batch, playing.cursor(batch.cursor, self._playing or frozenset()))
+        self._spend_meter.charge(batch, pending.matched, self._capture.open)
         if isinstance(self.source, Counting):
             self.source.learn_counts(pending.volumes)
         return pending
@@ -154,14 +154,14 @@ class Ingestor:
 
     def _hear_away(self, timeout: float) -> bool:
         """As ever, but that what is heard is kept on our own disk."""
-        self._apply(self._following.state)
+        self._apply(self._reporter.state)
         self._ask()
         self._show(SourceState.LISTENING)
         self._part.problem(self._away.told())
         pending = self._pending or self._hear(timeout)
         if pending is None:
             return False
-        self._outlet.keep(pending)
+        self._publisher.keep(pending)
         self._took(pending)
         return True
 
@@ -182,7 +182,7 @@ class Ingestor:
     def _ask(self) -> None:
         """Let a source of today know what is wanted now."""
         if isinstance(self.source, Live) and self._asked != self._epoch:
-            self.source.follow(self._hearing.incidents, self._standing, self._hearing.over)
+            self.source.follow(self._capture.incidents, self._standing, self._capture.over)
             self._asked = self._epoch
 
     def _tend(self) -> None:
@@ -193,7 +193,7 @@ class Ingestor:
 
     def close(self) -> None:
         self.source.close()
-        self._purse.close()
+        self._spend_meter.close()
         self._away.close()
         self._lease.release()
 
@@ -210,27 +210,27 @@ class Ingestor:
         if self._playing is not None or self._pending is not None:
             self.source.close()
         self._playing, self._pending, self._tidy = None, None, False
-        self._purse.close()
-        self._hearing.seen.clear()
-        self._hearing.until = None
+        self._spend_meter.close()
+        self._capture.seen.clear()
+        self._capture.until = None
 
     def _apply(self, state: State) -> None:
         if state.epoch == self._epoch:
             return
         since = self._clock.now() - RELOAD
         its = tuple(i for i in state.incidents.values() if i.exercise or not self.source.only_exercise)
-        self._hearing.listen_for(
+        self._capture.listen_for(
             tuple(i for i in its if i.open), tuple(i for i in its if i.closed_at is not None and i.closed_at > since)
         )
         self._epoch = state.epoch
-        self._following.applied(self.name, state.epoch)
+        self._reporter.applied(self.name, state.epoch)
 
     def _wanted(self) -> bool:
-        return bool(self._hearing.incidents) or not self.source.only_exercise
+        return bool(self._capture.incidents) or not self.source.only_exercise
 
     def _served(self) -> frozenset[str]:
         """Whom the source is read for; a source of today is read for itself, calm or crisis."""
-        return frozenset(i.id for i in self._hearing.incidents) if self.source.only_exercise else frozenset({""})
+        return frozenset(i.id for i in self._capture.incidents) if self.source.only_exercise else frozenset({""})
 
     def _goes_on(self) -> bool:
         """False when there is something to stop: a source that plays, or one that a predecessor left in the middle."""
@@ -243,7 +243,7 @@ class Ingestor:
         return True
 
     def _show(self, state: SourceState) -> None:
-        self._face.show(state, self._outlet.room.open, wanted=self._wanted())
+        self._status.show(state, self._publisher.room.open, wanted=self._wanted())
 
     # --- beginning and ending ----------------------------------------------------------------------------------
 
@@ -251,17 +251,17 @@ class Ingestor:
         """Go on where the last tick on the bus says, if it was for the same incident."""
         if self._clock.monotonic() < self._retry_at:
             return False
-        self._outlet.room.restore()
-        self._purse.open()
+        self._publisher.room.restore()
+        self._spend_meter.open()
         served = self._served()
         since = self._clock.now() - RELOAD
         last = playing.last_heard(self._bus, self.source.name, since, self._part.beat, self._remember)
-        self._hearing.until, self._hearing.ended, resume = playing.resumed(last, served)
+        self._capture.until, self._capture.ended, resume = playing.resumed(last, served)
         self._asked = -2
         try:
             if isinstance(self.source, Live):
-                self.source.recall(known := self._outlet.recall(since))
-                self._hearing.minutes.recall(known)
+                self.source.recall(known := self._publisher.recall(since))
+                self._capture.minutes.recall(known)
             if isinstance(self.source, Counting):
                 self.source.learn_counts(volumes_since(self._bus, self.source.name, since, self._part.beat))
             self.source.open(resume)
@@ -276,8 +276,8 @@ class Ingestor:
 
     def _remember(self, mention: Mention) -> None:
         """It is on the bus already."""
-        self._hearing.remember(mention)
-        self._purse.remember(mention)
+        self._capture.remember(mention)
+        self._spend_meter.remember(mention)
 
     def _read(self, timeout: float) -> Batch | None:
         try:
@@ -304,12 +304,12 @@ class Ingestor:
             self.source.close()
         elif (last := playing.last_tick(self._bus, self.source.name)) is not None:
             # A process before this one may have died between the incident's end and its last word.
-            self._hearing.until, self._ended = last.until, last.final
-        pending = Pending([] if self._ended else self._hearing.tick(None, final=True), Batch())
-        self._playing, self._tidy, self._ended, self._hearing.until = None, True, False, None
+            self._capture.until, self._ended = last.until, last.final
+        pending = Pending([] if self._ended else self._capture.tick(None, final=True), Batch())
+        self._playing, self._tidy, self._ended, self._capture.until = None, True, False, None
         self._retry_at = float("-inf")
         self._part.problem(None)
-        if pending.messages or self._outlet.room.open is not None:
+        if pending.messages or self._publisher.room.open is not None:
             self._pending = pending
             self._publish(pending)
         return bool(pending.messages)
@@ -318,11 +318,11 @@ class Ingestor:
 
     def _publish(self, pending: Pending) -> bool:
         try:
-            self._outlet.publish(pending)
+            self._publisher.publish(pending)
         except BusFull as error:
             # Reading stops. What was read is kept, so that the gap can close refilled.
             self._part.problem(str(error))
-            self._outlet.no_room(pending, str(error))
+            self._publisher.no_room(pending, str(error))
             self._show(SourceState.CONNECTING)
             return False
         except BusError as error:

@@ -53,7 +53,7 @@ def relisten(
     if not lease.renew():
         raise Refused("a process plays the recording; stop it, and wait for five seconds")
     try:
-        hearing = _hearing(bus, screen, standing, clock, metrics)
+        hearing = _capture(bus, screen, standing, clock, metrics)
         pending = hearing.capture(Batch(posts=line.posts, origin=Origin.GAP_FILL), None)
         if not pending.mentions:
             return RedriveResult(
@@ -75,7 +75,7 @@ def _line(path: str, number: int) -> Offered | None:
             return None
 
 
-def _hearing(bus: Bus, screen: Screen, standing: Sequence[str], clock: Clock, metrics: Metrics) -> Capture:
+def _capture(bus: Bus, screen: Screen, standing: Sequence[str], clock: Clock, metrics: Metrics) -> Capture:
     """What listens to the recording would, with what it has heard."""
     hearing = Capture(SOURCE, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics)
     since = clock.now() - RELOAD

@@ -19,11 +19,11 @@ LONGEST_NAME = 100
 """Characters of an incident's name, and of whoever decides."""
 LONGEST_WHY = 1_000
 """Characters of a reason."""
-MOST_TRACKS = 1_000
+MAX_TRACKS = 1_000
 """Tracks of one incident, and standing ones. What is on `control` already is read whatever its size."""
-MOST_LOOKBACK = timedelta(days=7)
+MAX_LOOKBACK = timedelta(days=7)
 """Of the settings: X's search reaches no further back."""
-LEAST_REVIEW, MOST_REVIEW = timedelta(minutes=1), timedelta(days=30)
+MIN_REVIEW, MAX_REVIEW = timedelta(minutes=1), timedelta(days=30)
 """Of the settings: when to remind of a review."""
 
 

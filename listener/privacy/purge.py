@@ -27,7 +27,7 @@ CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FIN
 OLD_REPOST = re.compile(r"(?:RT @\S+ )+(.*)", re.DOTALL)
 WORKERS = "annotate"
 """The group that makes findings of mentions."""
-MOST_SECONDS = 10.0
+MAX_SECONDS = 10.0
 IDLE_SECONDS = 1.0
 
 
@@ -125,7 +125,7 @@ def _let_workers_pass(bus: Bus, clock: Clock) -> None:
     ends = {tp: bus.end_offset(tp) for tp in tps}
     never, started = Event(), clock.monotonic()
     moved, before = started, None
-    while clock.monotonic() - started < MOST_SECONDS and clock.monotonic() - moved < IDLE_SECONDS:
+    while clock.monotonic() - started < MAX_SECONDS and clock.monotonic() - moved < IDLE_SECONDS:
         at = {tp: bus.end_offset(tp) - behind for tp, behind in bus.lag(WORKERS).items() if tp in ends}
         if all(at.get(tp, end) >= end for tp, end in ends.items()):
             return

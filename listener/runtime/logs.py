@@ -22,7 +22,7 @@ from listener.errors import LyttepostError
 EVERY_SECONDS = 60.0
 SETTLED_SECONDS = 10.0
 """A bus that nobody complained of for so long works again: a client may be silent for some seconds and then fail."""
-MOST_KEPT = 1000
+MAX_KEPT = 1000
 CLIENTS = ("kafka", "tweepy", "urllib3", "requests", "apprise", "oauthlib")
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Sparing(logging.Filter):
                 self._said[key] = last, held + 1
                 return False
             self._said[key] = now, 0
-            if len(self._said) > MOST_KEPT:
+            if len(self._said) > MAX_KEPT:
                 del self._said[next(iter(self._said))]
         if held:
             record.msg, record.args = f"{record.getMessage()} (said {held} times more since it was last shown)", None

@@ -27,7 +27,7 @@ from listener.runtime.logs import reason_of
 from listener.runtime.metrics import Metrics
 
 DEADLINE_SECONDS = 5.0
-MOST_CONNECTIONS = 32
+MAX_CONNECTIONS = 32
 REST_SECONDS = 0.2
 REST_BLOCKS = 20
 
@@ -115,7 +115,7 @@ class _Server(ThreadingTCPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def service_actions(self) -> None:
-        self.drop(MOST_CONNECTIONS, DEADLINE_SECONDS)
+        self.drop(MAX_CONNECTIONS, DEADLINE_SECONDS)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:

@@ -43,12 +43,12 @@ LARGEST = 1_000_000
 """Bytes of one YAML file."""
 DEEPEST = 50
 """Levels of lists and mappings within each other."""
-MOST_ALIASED = 1_000
+MAX_ALIASED = 1_000
 """Values that all aliases (`*name`) of one file may stand for, those within the named ones counted each time; a text
 counts once more for each thousand characters."""
 
 _ENDLESS = f"nested too deeply, or an alias stands in what it names; at most {DEEPEST} levels may lie in each other"
-_TOO_MUCH = f"the aliases up to *{{name}} stand for more than {MOST_ALIASED:,} values; write out what is needed"
+_TOO_MUCH = f"the aliases up to *{{name}} stand for more than {MAX_ALIASED:,} values; write out what is needed"
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -89,7 +89,7 @@ class _Composer(yaml.composer.Composer):
             raise _refusal(_ENDLESS, alias)
         self._nodes += self._sizes[alias.anchor]
         self._aliased += self._sizes[alias.anchor]
-        if self._aliased > MOST_ALIASED:
+        if self._aliased > MAX_ALIASED:
             raise _refusal(_TOO_MUCH.format(name=alias.anchor), alias)
 
 

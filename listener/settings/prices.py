@@ -14,11 +14,11 @@ from pydantic import Field, model_validator
 
 from listener.settings.types import Tree
 
-MOST_USD: Final = 1_000_000_000.0
+MAX_USD: Final = 1_000_000_000.0
 """Beyond this it is a slip, and no cap."""
 
 Price = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
-Usd = Annotated[float, Field(ge=0, le=MOST_USD, allow_inf_nan=False)]
+Usd = Annotated[float, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
 
 
 class Cap(StrEnum):
@@ -67,8 +67,8 @@ class Budget(Tree):
 
     def raised(self, to: float) -> Budget:
         """The hard cap becomes `to`; the ceiling keeps its distance above it."""
-        hard = min(to, MOST_USD)
-        return Budget(soft=min(self.soft, hard), hard=hard, ceiling=min(hard + self.ceiling - self.hard, MOST_USD))
+        hard = min(to, MAX_USD)
+        return Budget(soft=min(self.soft, hard), hard=hard, ceiling=min(hard + self.ceiling - self.hard, MAX_USD))
 
     def caps(self) -> Mapping[Cap, float]:
         return {Cap.SOFT: self.soft, Cap.HARD: self.hard, Cap.CEILING: self.ceiling}

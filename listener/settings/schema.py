@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
 from listener.errors import ConfigError
-from listener.model.codec import LEAST_REVIEW, MOST_LOOKBACK, MOST_REVIEW
+from listener.model.codec import MAX_LOOKBACK, MAX_REVIEW, MIN_REVIEW
 from listener.model.records import AuthorClass
 from listener.model.topics import Retention
 from listener.model.tracks import account_track
@@ -82,8 +82,8 @@ class BusSettings(Tree):
 class ModeSettings(Tree):
     """`lookback` is at most what X's search reaches back to. `listener.commands.mode` reads both by hand."""
 
-    lookback: Annotated[Duration, within(timedelta(), MOST_LOOKBACK)] = timedelta(hours=6)
-    review_after: Annotated[Duration, within(LEAST_REVIEW, MOST_REVIEW)] = timedelta(hours=4)
+    lookback: Annotated[Duration, within(timedelta(), MAX_LOOKBACK)] = timedelta(hours=6)
+    review_after: Annotated[Duration, within(MIN_REVIEW, MAX_REVIEW)] = timedelta(hours=4)
 
 
 class RecordingSettings(Tree):

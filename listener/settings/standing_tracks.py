@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from listener.model.codec import MOST_TRACKS
+from listener.model.codec import MAX_TRACKS
 from listener.model.tracks import account_track, hashtag_track, phrase_track, place_track
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def load_standing(file: YamlFile) -> tuple[str, ...]:
             if tracks and known != file.line(loc):
                 raise file.error(loc, f"{track} stands twice; it is on line {known} already")
             tracks.append(track)
-            if len(tracks) > MOST_TRACKS:
+            if len(tracks) > MAX_TRACKS:
                 raise file.error(
-                    loc, f"there are more than {MOST_TRACKS:,} standing tracks; choose what people would write"
+                    loc, f"there are more than {MAX_TRACKS:,} standing tracks; choose what people would write"
                 )
     return tuple(tracks)
 

@@ -44,7 +44,7 @@ from tests.bench.kafka_pipeline.x import SAYINGS, TRACK
 from tests.bench.leftovers import nothing_left
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 5_000
+BATCH_SIZE = 5_000
 PATIENCE = 120.0
 SPOKEN = 10
 """Phrases that the posts speak of."""
@@ -72,8 +72,8 @@ def annotated(servers: str, brokers: Sequence[int], prefix: str, workers: int, p
                     review_after=1e5)
         )  # fmt: skip
         (incident,) = state.incidents
-        for first in range(0, posts, AT_ONCE):
-            bus.publish([_mention(number, now, incident) for number in range(first, min(first + AT_ONCE, posts))])
+        for first in range(0, posts, BATCH_SIZE):
+            bus.publish([_mention(number, now, incident) for number in range(first, min(first + BATCH_SIZE, posts))])
         env = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
         env |= {
             "PYTHONPATH": str(ROOT), "LYTTEPOST_BUS__URL": url, "LYTTEPOST_BUS__PARTITIONS": str(workers),
@@ -86,7 +86,7 @@ def annotated(servers: str, brokers: Sequence[int], prefix: str, workers: int, p
         started: list[float] = []
         deadline = time.monotonic() + PATIENCE + posts / 200
         while seen < posts:
-            if records := reader.poll(0.2, AT_ONCE):
+            if records := reader.poll(0.2, BATCH_SIZE):
                 if not started:
                     before, started = cpu_of(brokers), [cpu_of([process.pid]) for process in processes]
                     posts_before = len(records)

@@ -100,5 +100,5 @@ def said_without_a_byte_left(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    scenes = {scene.__name__: scene for scene in (a_running_service, a_command_alone)}
+    scenes = {context.__name__: context for context in (a_running_service, a_command_alone)}
     scenes[sys.argv[2]](Path(sys.argv[1]))

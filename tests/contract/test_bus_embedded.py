@@ -366,14 +366,14 @@ def test_news_of_another_process_is_found(bus, processes):
 
 
 @pytest.mark.parametrize("scene", ["a_running_service", "a_command_alone"])
-def test_on_a_full_disk_what_wakes_people_is_still_written(tmp_path: Path, scene):
+def test_on_a_full_disk_what_wakes_people_is_still_written(tmp_path: Path, context):
     mount = "mount -t tmpfs -o size=16m tmpfs"
     private = ["unshare", "--map-root-user", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*private, "sh", "-c", f"{mount} {tmp_path}"]).returncode:
         pytest.skip("a small disk cannot be mounted here: user namespaces are off")
     script = Path(__file__).with_name("full_disk.py")
     done = subprocess.run(
-        [*private, "sh", "-c", f'{mount} "$1" && exec "$0" "$2" "$1" "$3"', sys.executable, tmp_path, script, scene],
+        [*private, "sh", "-c", f'{mount} "$1" && exec "$0" "$2" "$1" "$3"', sys.executable, tmp_path, script, context],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from listener.bus.protocol import MOST_BYTES, Bus, Message, Record, TopicPartition
+from listener.bus.protocol import MAX_BYTES, Bus, Message, Record, TopicPartition
 from listener.clock import SystemClock
 from listener.errors import TooLarge
 from listener.ingest.capture import Capture
@@ -26,7 +26,7 @@ FIRST = TopicPartition("findings", 0)
 
 
 def test_the_largest_record_is_taken_and_one_above_it_refused_with_its_neighbours(bus: Bus) -> None:
-    most = b"x" * (MOST_BYTES - 4)
+    most = b"x" * (MAX_BYTES - 4)
     bus.publish([Message("findings", "k", most, 0)])
     for messages in ([Message("findings", "k", most + b"x", 0)], [Message("findings", "a", b"{}", 0)] * 2):
         with pytest.raises(TooLarge, match="the most"):
@@ -47,7 +47,7 @@ def test_a_record_that_grows_too_large_is_a_dead_letter_and_the_next_one_is_work
 
     part = Health(CLOCK).part("annotate")
     stage = Stage("annotate", bus, "mentions", grow, clock=CLOCK, metrics=metrics, part=part)
-    bus.publish([Message("mentions", "x:1", b"x" * (MOST_BYTES - 14), 0), Message("mentions", "x:2", b"{}", 0)])
+    bus.publish([Message("mentions", "x:1", b"x" * (MAX_BYTES - 14), 0), Message("mentions", "x:2", b"{}", 0)])
     for _ in range(100):
         if metrics.registry.get_sample_value("lyttepost_stage_records_total", {"stage": "annotate"}) == 2:
             break
@@ -55,7 +55,7 @@ def test_a_record_that_grows_too_large_is_a_dead_letter_and_the_next_one_is_work
     stage.close()
     assert [record.key for record in bus.read(FIRST, 0, 9)] == ["x:2"]
     (letter,) = standing(bus)
-    assert (letter.reason, letter.length) == ("too_large", MOST_BYTES - 14)
+    assert (letter.reason, letter.length) == ("too_large", MAX_BYTES - 14)
     assert letter.where.startswith("mentions/0:")
 
 

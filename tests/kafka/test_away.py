@@ -53,9 +53,9 @@ def test_readiness_and_metrics_follow_a_broker_that_is_killed_and_comes_back(
     metrics, health = Metrics(CollectorRegistry(), "1"), Health(clock)
     follow, keep, work = health.part("follow"), health.part("keeping"), health.part("stage")
     stage = Stage("stage", bus, "mentions", lambda record: (), clock=clock, metrics=metrics, part=work)
-    following = PresenceReporter(bus, "a", ["listener"], clock=clock, metrics=metrics, part=follow)
+    reporter = PresenceReporter(bus, "a", ["listener"], clock=clock, metrics=metrics, part=follow)
     keeping = Housekeeping(bus, topic_specs(2, {}), ["stage"], clock=clock, metrics=metrics, part=keep, folder=tmp_path)
-    service = Service([(stage, work), (following, follow), (keeping, keep)], clock)
+    service = Service([(stage, work), (reporter, follow), (keeping, keep)], clock)
     thread = threading.Thread(target=service.run)
     thread.start()
 

@@ -44,7 +44,7 @@ def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: ti
     house = here.house(holder)
     house.listen._away.close()
     house.listen = Ingestor(
-        house.source, house.bus, house.following, Screen(b"k" * 32, {}), (), clock=house.clock, metrics=house.metrics,
+        house.source, house.bus, house.reporter, Screen(b"k" * 32, {}), (), clock=house.clock, metrics=house.metrics,
         lease=house.bus.lease("source:x", holder, LEASE_SECONDS), part=house.part, keep=keep,
         spool=Spool(path_of(here.folder, "x"), most, house.clock),
     )  # fmt: skip

@@ -61,7 +61,7 @@ def settle(house: House, dispatcher: Dispatcher) -> list[str]:
     idle(dispatcher, 2)
     house.clock.advance(DOUBLES_WAIT)
     idle(dispatcher, 4)
-    while dispatcher._outbox.busy:
+    while dispatcher._senders.busy:
         idle(dispatcher, 1)
     idle(dispatcher, 8)
     return [mail.text.rpartition("varsel ")[2].split("\n")[0].strip() for mail in house.smtp.seen]

@@ -21,7 +21,7 @@ from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.web import (
     DEADLINE_SECONDS,
-    MOST_CONNECTIONS,
+    MAX_CONNECTIONS,
     OLD_PLAIN,
     OPEN_METRICS,
     PLAIN,
@@ -239,7 +239,7 @@ def test_half_a_request_costs_nobody_anything(served: Served, half: bytes) -> No
 
 
 def test_slow_clients_do_not_hold_up_others(served: Served) -> None:
-    slow = [raw(served.web.port, b"GET /metrics HTTP/1.1\r\nX-Slow: ") for _ in range(MOST_CONNECTIONS // 2)]
+    slow = [raw(served.web.port, b"GET /metrics HTTP/1.1\r\nX-Slow: ") for _ in range(MAX_CONNECTIONS // 2)]
     started = time.monotonic()
     assert ask(served.web.port, "/metrics")[0] == 200
     assert time.monotonic() - started < 1
@@ -255,7 +255,7 @@ def test_a_client_that_dawdles_is_hung_up_on(served: Served) -> None:
 
 
 def test_the_oldest_of_too_many_makes_room(served: Served) -> None:
-    crowd = [raw(served.web.port, b"GET /metrics HTTP/1.1\r\n") for _ in range(MOST_CONNECTIONS + 1)]
+    crowd = [raw(served.web.port, b"GET /metrics HTTP/1.1\r\n") for _ in range(MAX_CONNECTIONS + 1)]
     assert read_all(crowd[0]) == b""
     crowd[-1].sendall(b"\r\n")
     assert read_all(crowd[-1]).startswith(b"HTTP/1.0 200 OK")

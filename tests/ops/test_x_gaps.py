@@ -61,7 +61,7 @@ def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fas
     again = fast.house()
     again.turn_until(lambda: bool(again.gaps()) and again.gaps()[-1].cause == "process_down")
     gap = again.gaps()[-1]
-    closed_at = next(iter(again.following.state.incidents.values())).closed_at
+    closed_at = next(iter(again.reporter.state.incidents.values())).closed_at
     assert (gap.start, gap.end) == (last, closed_at)
     again.turn_until(lambda: is_whole(again.gaps()[-1]))
     assert again.captured() == {heard: 1, missed.id: 1}
@@ -82,7 +82,7 @@ def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: To
     again = fast.house()
     again.turn_until(lambda: all(gap.end is not None for gap in again.gaps()))
     assert again.causes() == ["rules_unconfirmed", "reset"]
-    assert again.gaps()[-1].end == next(iter(again.following.state.incidents.values())).closed_at
+    assert again.gaps()[-1].end == next(iter(again.reporter.state.incidents.values())).closed_at
 
 
 def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: Town, crisis: House) -> None:

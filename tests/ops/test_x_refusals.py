@@ -159,7 +159,7 @@ def test_rules_refused_while_the_stream_flows_cost_no_word(
 ) -> None:
     began = here.clock.now()
     here.fake.do("refuse", status=status, on="rules")
-    crisis.source._keeper.check()
+    crisis.source._rule_sync.check()
     crisis.turn_until(lambda: crisis.part.unready() is not None)
     hear(here, crisis, "granvik høres ennå")
     assert crisis.state["state"] == "listening"

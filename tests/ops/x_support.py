@@ -49,13 +49,13 @@ class House:
     bus: Bus
     clock: Clock
     source: XSource
-    following: PresenceReporter
+    reporter: PresenceReporter
     listen: Ingestor
     part: Part
     metrics: Metrics
 
     def turn(self) -> None:
-        self.following.step(0.0)
+        self.reporter.step(0.0)
         self.listen.step(0.01)
 
     def turn_for(self, seconds: float) -> None:
@@ -144,16 +144,16 @@ class Town:
         bus.ensure(topic_specs(1, {}))
         metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
         part = health.part("listen-x")
-        following = PresenceReporter(
+        reporter = PresenceReporter(
             bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow")
         )
         access = more.pop("access", Access(self.fake.url, TOKEN))
         source = XSource(access, self.clock, **{"chance": random.Random(1).random, **more})
         listen = Ingestor(
-            source, bus, following, Screen(b"k" * 32, {}), standing, lease=bus.lease("source:x", holder, LEASE_SECONDS),
+            source, bus, reporter, Screen(b"k" * 32, {}), standing, lease=bus.lease("source:x", holder, LEASE_SECONDS),
             clock=self.clock, metrics=metrics, part=part,
         )  # fmt: skip
-        house = House(bus, self.clock, source, following, listen, part, metrics)
+        house = House(bus, self.clock, source, reporter, listen, part, metrics)
         self.houses.append(house)
         return house
 

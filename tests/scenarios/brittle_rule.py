@@ -14,7 +14,7 @@ from listener.model.records import Alert, Finding
 class Brittle:
     at_once = True
 
-    def __init__(self, spec: RuleSpec, scene: RuleContext) -> None:
+    def __init__(self, spec: RuleSpec, context: RuleContext) -> None:
         pass
 
     def keys(self, finding: Finding) -> tuple[str, ...]:

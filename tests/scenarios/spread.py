@@ -51,7 +51,7 @@ RULES: Mapping[str, str] = {
     "each": "type: any\nfilter: {kind: rumour}\nrealert: 0s",
 }
 """Windows of a second or two over many keys: one post more or less, or one twice, changes some alert."""
-AT_ONCE = frozenset({"any", "blacklist", "whitelist"})
+BATCH_SIZE = frozenset({"any", "blacklist", "whitelist"})
 """Types of rules."""
 
 
@@ -214,7 +214,7 @@ def said(alerts: Iterable[Mapping[str, Any]]) -> Counter[str]:
     """
     out: Counter[str] = Counter()
     for alert in alerts:
-        left = (*NOT_COMPARED, "event") if alert["rule_type"] in AT_ONCE else NOT_COMPARED
+        left = (*NOT_COMPARED, "event") if alert["rule_type"] in BATCH_SIZE else NOT_COMPARED
         kept = {name: value for name, value in alert.items() if name not in left}
         out[json.dumps(kept, sort_keys=True, ensure_ascii=False)] += 1
     return out

@@ -21,7 +21,7 @@ from tests.soak.script import FAULTS, script
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 1 + int(os.environ.get("LYTTEPOST_SEEDS") or 2))
-AT_ONCE = 2
+BATCH_SIZE = 2
 QUIET = 0.02
 """Share of the hour that may be gaps without a cause in the script: a busy machine looks like a silent X."""
 COLUMNS = (
@@ -32,7 +32,7 @@ COLUMNS = (
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[dict[str, Any]]:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(BATCH_SIZE) as pool:
         out = list(pool.map(hour, SEEDS))
     print("\n" + table(out))
     return out

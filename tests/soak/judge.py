@@ -22,7 +22,7 @@ LATE = timedelta(seconds=10)
 """A post may be published so long before the last byte that was heard and yet come after it: X's stream is late."""
 AROUND = timedelta(seconds=45)
 """So long after its cause may a gap begin, beyond what the fault itself lasts: the machine is busy, too."""
-MOST_TOLD = 20
+MAX_TOLD = 20
 WINDOW = timedelta(minutes=15)
 
 
@@ -94,7 +94,7 @@ def judge(
         else:
             out.lost += 1
             out.lost_posts.append(f"{post.id} at {(post.published_at - zero).total_seconds():.0f} s")
-    del out.lost_posts[MOST_TOLD:]
+    del out.lost_posts[MAX_TOLD:]
     out.ended = client.ended
     _judge_gaps(what, heard, zero, opened, fake.clock.now(), client, out)
     connects = [r.at for r in fake.requests("/search/stream", "GET")]

@@ -111,7 +111,7 @@ def _count(self: Any, window: Sequence[Entry]) -> int:
 
 
 def _frequency_late(self: Any, entry: Entry, key: str) -> Iterator[Verdict]:
-    now, timeframe, least = self._scene.watermark, self._spec.timeframe, self._spec.num_events
+    now, timeframe, least = self._context.watermark, self._spec.timeframe, self._spec.num_events
     if now is None or entry.at <= now - 2 * timeframe:
         return
     state = self._states[key]
@@ -119,7 +119,7 @@ def _frequency_late(self: Any, entry: Entry, key: str) -> Iterator[Verdict]:
     state.window.forget(now)
     state.window.insert(entry, now)
     self._states.wake_at(key, state.window.next_due)
-    if self._scene.muted:
+    if self._context.muted:
         return
     high = state.window.count >= least
     if entry.lookback:
@@ -169,7 +169,7 @@ def _rise(
 
 
 def _term_late(self: Any, entry: Entry, key: str) -> Iterator[Verdict]:
-    now, timeframe = self._scene.watermark, self._spec.timeframe
+    now, timeframe = self._context.watermark, self._spec.timeframe
     if now is None or entry.at <= now - 2 * timeframe or self._is_known(key, entry.at):
         return
     window = self._windows[key]
@@ -177,7 +177,7 @@ def _term_late(self: Any, entry: Entry, key: str) -> Iterator[Verdict]:
     window.forget(now)
     window.insert(entry, now)
     self._windows.wake_at(key, window.next_due)
-    if self._scene.muted:
+    if self._context.muted:
         return
     for by, count, stood in _came(self, _kept(window), entry):
         if count >= self._spec.num_events:

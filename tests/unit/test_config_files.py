@@ -65,8 +65,8 @@ def test_every_section_says_what_it_is_for(file: YamlFile) -> None:
     bare = []
     for section in file.data:
         start = file.line((section,)) - 1
-        following = [file.line((other,)) - 1 for other in file.data if file.line((other,)) - 1 > start]
-        block = lines[max(0, start - 1) : min(following, default=len(lines))]
+        reporter = [file.line((other,)) - 1 for other in file.data if file.line((other,)) - 1 > start]
+        block = lines[max(0, start - 1) : min(reporter, default=len(lines))]
         if not any(line.lstrip().startswith("#") for line in block):
             bare.append(section)
     assert bare == []

@@ -23,7 +23,7 @@ from listener.errors import ConfigError, Corrupt
 from listener.model.records import AuthorClass, Post, Quoted
 from listener.sources.contract import Batch, DropReason
 from listener.sources.recording.seen_ids import SeenIds
-from listener.sources.recording.source import MOST_LINES, RecordingSource
+from listener.sources.recording.source import MAX_LINES, RecordingSource
 from listener.sources.x.payload import Includes, Unusable, parse_answer, parse_post
 
 START = datetime(2026, 3, 1, 20, 0, 0, tzinfo=UTC)
@@ -538,8 +538,8 @@ def test_an_unreadable_cursor_is_our_own_corruption(tmp_path: Path) -> None:
 
 
 def test_posts_of_one_instant_do_not_fill_the_memory(tmp_path: Path) -> None:
-    sizes = [b.read for b in batches(write(tmp_path / "r", *(plain(n) for n in range(MOST_LINES + 10))))]
-    assert sizes == [MOST_LINES, 10]
+    sizes = [b.read for b in batches(write(tmp_path / "r", *(plain(n) for n in range(MAX_LINES + 10))))]
+    assert sizes == [MAX_LINES, 10]
 
 
 # --- pace ------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from listener.model.records import SCHEMAS, AuthorClass
 from listener.settings.files import (
     DEEPEST,
     ENV_PREFIX,
-    MOST_ALIASED,
+    MAX_ALIASED,
     SECTIONS,
     RawSettings,
     config_dir,
@@ -395,7 +395,7 @@ def test_what_aliases_stand_for_is_bounded_before_it_is_built(text: str, line: i
 
 def test_an_alias_serves() -> None:
     assert parse_yaml("a: &a [1]\nb: *a\n", Path("f")).data == {"a": [1], "b": [1]}
-    shared = parse_yaml("a: &a [1, 2, 3]\nb:\n" + "  - *a\n" * (MOST_ALIASED // 4), Path("f")).data["b"]
+    shared = parse_yaml("a: &a [1, 2, 3]\nb:\n" + "  - *a\n" * (MAX_ALIASED // 4), Path("f")).data["b"]
     assert shared == [[1, 2, 3]] * 250
 
 

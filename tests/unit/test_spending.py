@@ -173,8 +173,8 @@ def test_every_path_has_its_endpoint(path: str, endpoint: str) -> None:
 
 
 def test_a_shut_gate_lets_pass_what_is_free() -> None:
-    tolls = CallMeter()
-    tolls.shut = True
+    call_meter = CallMeter()
+    call_meter.shut = True
     passing = [e for e in ("/2/tweets/search/stream", "/2/tweets/search/stream/rules", "/2/connections/all",
-                           "/2/tweets/counts/recent", "/2/tweets/search/recent") if tolls.may_pass(e)]  # fmt: skip
+                           "/2/tweets/counts/recent", "/2/tweets/search/recent") if call_meter.may_pass(e)]  # fmt: skip
     assert passing == ["/2/tweets/search/stream/rules", "/2/connections/all"]

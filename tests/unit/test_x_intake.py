@@ -13,32 +13,32 @@ def at(second: float) -> datetime:
 
 
 def test_nothing_is_taken_in_the_middle_of_what_came_in_one_piece() -> None:
-    intake = ReceiveBuffer()
+    buffer = ReceiveBuffer()
     taken = []
-    reader = threading.Thread(target=lambda: taken.append(intake.take(10)))
-    with intake.whole():
-        intake.touch(at(1))
-        intake.line(at(1), b"one")
+    reader = threading.Thread(target=lambda: taken.append(buffer.take(10)))
+    with buffer.whole():
+        buffer.touch(at(1))
+        buffer.line(at(1), b"one")
         reader.start()
         reader.join(0.05)
         assert taken == []
-        intake.line(at(1), b"two")
+        buffer.line(at(1), b"two")
     reader.join()
     assert taken == [([Line(at(1), b"one"), Line(at(1), b"two")], at(1))]
 
 
 def test_a_piece_that_is_taken_in_part_is_not_heard_yet() -> None:
-    intake = ReceiveBuffer()
-    intake.line(at(1), b"before")
-    with intake.whole():
+    buffer = ReceiveBuffer()
+    buffer.line(at(1), b"before")
+    with buffer.whole():
         for raw in (b"one", b"two", b"three"):
-            intake.line(at(2), raw)
-    assert intake.take(3)[1] == at(1)
-    assert intake.take(3)[1] == at(2)
+            buffer.line(at(2), raw)
+    assert buffer.take(3)[1] == at(1)
+    assert buffer.take(3)[1] == at(2)
 
 
 def test_the_first_piece_taken_in_part_is_heard_up_to_no_time_at_all() -> None:
-    intake = ReceiveBuffer()
+    buffer = ReceiveBuffer()
     for raw in (b"one", b"two"):
-        intake.line(at(1), raw)
-    assert intake.take(1)[1] is None
+        buffer.line(at(1), raw)
+    assert buffer.take(1)[1] is None

@@ -65,32 +65,32 @@ def test_half_a_line_is_told_at_the_end() -> None:
 
 
 def test_what_finds_no_room_is_told_in_its_place_and_never_silently_dropped() -> None:
-    intake = ReceiveBuffer(most_lines=2)
+    buffer = ReceiveBuffer(most_lines=2)
     for second in range(5):
-        intake.line(at(second), b"x")
-    taken, until = intake.take(10)
+        buffer.line(at(second), b"x")
+    taken, until = buffer.take(10)
     assert [item.at for item in taken if isinstance(item, Line)] == [at(0), at(1)]
     assert taken[-1] == Lost(at(1), at(4), 3)
     assert until == at(4)
-    intake.line(at(9), b"y")
-    assert intake.take(10) == ([Line(at(9), b"y")], at(9))
+    buffer.line(at(9), b"y")
+    assert buffer.take(10) == ([Line(at(9), b"y")], at(9))
 
 
 def test_it_is_heard_only_up_to_what_was_taken() -> None:
-    intake = ReceiveBuffer()
+    buffer = ReceiveBuffer()
     for second in range(3):
-        intake.line(at(second), b"x")
-    intake.touch(at(20))
-    assert intake.take(2)[1] == at(1)
-    assert intake.take(2)[1] == at(20)
+        buffer.line(at(second), b"x")
+    buffer.touch(at(20))
+    assert buffer.take(2)[1] == at(1)
+    assert buffer.take(2)[1] == at(20)
 
 
 def test_the_end_of_a_connection_always_finds_room() -> None:
-    intake = ReceiveBuffer(most_lines=1)
-    intake.line(at(0), b"x")
-    intake.line(at(1), b"y")
-    intake.say(Down(at(1), Cause.RESET))
-    assert [type(item) for item in intake.take(10)[0]] == [Line, Lost, Down]
+    buffer = ReceiveBuffer(most_lines=1)
+    buffer.line(at(0), b"x")
+    buffer.line(at(1), b"y")
+    buffer.say(Down(at(1), Cause.RESET))
+    assert [type(item) for item in buffer.take(10)[0]] == [Line, Lost, Down]
 
 
 # --- gaps ------------------------------------------------------------------------------------------------------------

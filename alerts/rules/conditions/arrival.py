@@ -30,10 +30,10 @@ class Arrival:
     at_once = True
 
     def __init__(
-        self, spec: RuleSpec, scene: RuleContext, *, also: Test | None = None, reason: Reason = Reason.MATCHED
+        self, spec: RuleSpec, context: RuleContext, *, also: Test | None = None, reason: Reason = Reason.MATCHED
     ) -> None:
         self._spec = spec
-        self._scene = scene
+        self._context = context
         self._also = also
         self._reason = reason
         self._passes = test_of(spec.filter)
@@ -46,15 +46,15 @@ class Arrival:
         return self._keys(finding) if wanted else ()
 
     def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        if self._scene.muted or entry.lookback:
+        if self._context.muted or entry.lookback:
             return
         held = self._recent(key, entry.at)
-        late = self._scene.watermark is not None and entry.at <= self._scene.watermark
+        late = self._context.watermark is not None and entry.at <= self._context.watermark
         why = Reason.HEARD_LATE if late or entry.origin is Origin.GAP_FILL else self._reason
         if not held:
             self._note(key, entry.at)
         yield spoken(
-            self._scene, self._spec, key, entry, (entry,),
+            self._context, self._spec, key, entry, (entry,),
             event=Event.SUPPRESSED if held else Event.FIRED,
             reason=Reason.REALERT if held else why,
             count=entry.weight,
@@ -103,5 +103,5 @@ class Arrival:
         return quiet_until(near, at, self._spec.realert, self._spec.exponential_realert) is not None
 
     def _edge(self) -> datetime | None:
-        mark = self._scene.watermark
+        mark = self._context.watermark
         return None if mark is None else mark - memory(self._spec) - MEMORY

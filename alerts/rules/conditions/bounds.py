@@ -70,9 +70,9 @@ class Distinct:
 class Bounded(Level):
     """`gauge`: a measure of an empty window."""
 
-    def __init__(self, spec: TimeframeSpec, scene: RuleContext, gauge: Callable[[], Gauge]) -> None:
+    def __init__(self, spec: TimeframeSpec, context: RuleContext, gauge: Callable[[], Gauge]) -> None:
         super().__init__(
-            spec, scene, gauge,
+            spec, context, gauge,
             edges=(timedelta(), spec.timeframe),
             over=Reason.WITHIN_BOUNDS,
             seen=True,

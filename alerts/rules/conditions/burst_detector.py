@@ -36,7 +36,7 @@ _HOURS = 24
 _WEEK = 7 * _HOURS
 _TAIL_START = 2.0
 """No loudness below so many spreads is called rare, however still the track."""
-_MOST_MOVE = 0.5
+_MAX_MOVE = 0.5
 """Spreads by which one loud moment may raise where the tail begins, at first; later ones raise it less."""
 _MEAN_HALF_LIFE = timedelta(hours=6)
 _CHANCE = 3.0
@@ -269,7 +269,7 @@ class Burst:
             pace = max(_gain(t.memory / self.interval * t.tail), 1 / (self._exceeded + 20))
             self._excess += pace * (min(over, 3 * self._excess) - self._excess)
         move = max(100 * _gain(t.memory / self.interval), 60 / (self._known + 10))
-        self._threshold = max(_TAIL_START, self._threshold + min(move, _MOST_MOVE) * ((over > 0) - t.tail))
+        self._threshold = max(_TAIL_START, self._threshold + min(move, _MAX_MOVE) * ((over > 0) - t.tail))
 
     def _learn(self, wall: datetime, hour: int, z: float, count: float) -> None:
         t = self.tuning

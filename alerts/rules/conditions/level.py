@@ -52,7 +52,7 @@ class Level:
     def __init__(
         self,
         spec: TimeframeSpec,
-        scene: RuleContext,
+        context: RuleContext,
         gauge: Callable[[], Gauge],
         *,
         edges: tuple[timedelta, ...],
@@ -63,7 +63,7 @@ class Level:
         forgotten: Reason | None = None,
     ) -> None:
         self._spec = spec
-        self._scene = scene
+        self._context = context
         self._gauge = gauge
         self._edges = edges
         self._span = edges[-1]
@@ -91,7 +91,7 @@ class Level:
         self._states.wake_at(key, entry.at)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        now = self._scene.watermark
+        now = self._context.watermark
         if now is None or entry.at <= now - self._kept:
             return
         state = self._state(key)
@@ -100,14 +100,14 @@ class Level:
         yield from self._settle(state, key, now, closed=True)
         state.stages.pass_edges(now)
         state.stages.insert(entry, now)
-        if not self._scene.muted:
+        if not self._context.muted:
             if not entry.lookback:
                 yield from self._missed(state, key, entry, now)
             yield from self._judge_instant(state, key, now, late=entry)
         self._rest(state, key, now)
 
     def advance(self) -> Iterator[Verdict]:
-        now = self._scene.watermark
+        now = self._context.watermark
         if now is None:
             return
         if not self._spec.query_key and not len(self._states):
@@ -117,7 +117,7 @@ class Level:
             history = state.stages.history
             if history is not None and history.used is not None and history.used <= now - self._kept:
                 state.stages.history = None
-            if not state.held and not self._scene.muted:
+            if not state.held and not self._context.muted:
                 state.episodes.prune(now - self._memory, memory(self._spec))
             self._rest(state, key, now)
 
@@ -129,7 +129,7 @@ class Level:
         self._states.wake_by(alert.key, alert.at + self._memory)
 
     def unmute(self) -> None:
-        now = self._scene.watermark
+        now = self._context.watermark
         for key, state in list(self._states.items()):
             episodes = state.episodes
             if self._once and episodes.fired:
@@ -156,7 +156,7 @@ class Level:
         new = key not in self._states
         state = self._states[key]
         if new:
-            heard, names, parts = self._scene.heard, self._spec.query_key, read_key(key, self._spec.query_key)
+            heard, names, parts = self._context.heard, self._spec.query_key, read_key(key, self._spec.query_key)
             if heard is not None and not (self._seen and names):
                 state.look = heard + self._span
             if "source" in names and len(parts) == len(names):
@@ -188,7 +188,7 @@ class Level:
 
         `judged`: an instant that is done with.
         """
-        release = self._released(state) if state.held and not self._scene.muted else None
+        release = self._released(state) if state.held and not self._context.muted else None
         if release is not None and (release == judged or (state.pending is not None and release <= state.pending)):
             release = None
         return min((at for at in (state.stages.due, state.look, release) if at is not None), default=None)
@@ -205,7 +205,7 @@ class Level:
         elif due is None and (newest := state.episodes.newest) is not None:
             due = newest + self._memory
             if due <= now:
-                due = now + SOON if self._scene.muted else None
+                due = now + SOON if self._context.muted else None
         self._states.wake_at(key, due)
 
     def _released(self, state: State) -> datetime | None:
@@ -229,8 +229,8 @@ class Level:
     def _unheard(self, state: State, at: datetime) -> list[datetime | None]:
         """Until when each gap keeps a window that ends at `at` from being heard throughout; None: it is open."""
         window = self._spec.timeframe
-        out = [gap.end + window if gap.end else None for gap in self._scene.unheard(at - window, at, state.sources)]
-        heard = self._scene.heard
+        out = [gap.end + window if gap.end else None for gap in self._context.unheard(at - window, at, state.sources)]
+        heard = self._context.heard
         return [*out, heard + window] if heard is not None and at - window < heard else out
 
     # --- judging ---------------------------------------------------------------------------------------------------
@@ -246,11 +246,11 @@ class Level:
         edge = at - self._span
         if oldest is not None and oldest <= edge:
             return True
-        heard = None if self._seen and self._spec.query_key else self._scene.heard
+        heard = None if self._seen and self._spec.query_key else self._context.heard
         return heard is not None and heard <= edge
 
     def _judge_instant(self, state: State, key: str, at: datetime, late: Entry | None = None) -> Iterator[Verdict]:
-        if self._scene.muted:
+        if self._context.muted:
             return
         reading = self._read(state, at)
         if reading.met is not state.met:
@@ -268,7 +268,7 @@ class Level:
         yield self._speak(state, key, at, list(state.stages.current), reading, why, late)
 
     def _why_held(self, state: State, at: datetime, *, silent: bool) -> Reason | None:
-        if silent and self._scene.unheard(at - self._spec.timeframe, at, state.sources):
+        if silent and self._context.unheard(at - self._spec.timeframe, at, state.sources):
             return Reason.GAP
         if silent and self._unheard(state, at):
             return Reason.LOOKBACK_ONLY
@@ -361,7 +361,7 @@ class Level:
     def _known_from(self, state: State) -> datetime | None:
         """From when on all of the span was heard, or the key had been seen before it."""
         oldest = state.stages.oldest
-        heard = None if self._seen and self._spec.query_key else self._scene.heard
+        heard = None if self._seen and self._spec.query_key else self._context.heard
         since = min((at for at in (oldest, heard) if at is not None), default=None)
         return None if since is None else since + self._span
 
@@ -392,13 +392,13 @@ class Level:
         reason = held or (Reason.HEARD_LATE if found_late else reading.met) or self._over
         if by is not None:
             verdict = spoken(
-                self._scene, self._spec, key, by, window,
+                self._context, self._spec, key, by, window,
                 event=event, reason=reason, count=reading.number, baseline=reading.baseline, late=late,
             )  # fmt: skip
         else:
             since = window[0].at if window and not reading.silent else at - self._spec.timeframe
             verdict = noticed(
-                self._scene, self._spec, key, at, window,
+                self._context, self._spec, key, at, window,
                 event=event, reason=reason, count=reading.number, baseline=reading.baseline, since=since,
                 late=late,
             )  # fmt: skip
@@ -417,6 +417,6 @@ class Level:
     ) -> Verdict:  # fmt: skip
         state.episodes.tell(Event.RESOLVED, at, episode.alert_id, episode.first_seen)
         return resolved(
-            self._scene, self._spec, key, at, window, count=reading.number, alert=episode.alert_id,
+            self._context, self._spec, key, at, window, count=reading.number, alert=episode.alert_id,
             first=episode.first_seen, reason=reason or self._over, baseline=reading.baseline,
         )  # fmt: skip

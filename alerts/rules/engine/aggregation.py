@@ -36,9 +36,9 @@ class _Alarm:
 class Aggregation:
     """One rule's alarms. `resolves`: whether conditions of its type ever pass."""
 
-    def __init__(self, spec: RuleSpec, span: timedelta, scene: RuleContext, *, resolves: bool) -> None:
+    def __init__(self, spec: RuleSpec, span: timedelta, context: RuleContext, *, resolves: bool) -> None:
         self._span = span
-        self._scene = scene
+        self._context = context
         self._resolves = resolves
         self._memory = span + max(LATE, KEEP * (spec.span or timedelta()))
         self._recent: list[_Alarm] = []
@@ -83,7 +83,7 @@ class Aggregation:
 
     def advance(self) -> None:
         """Time has passed: forget alarms that nothing can join any more."""
-        mark = self._scene.watermark
+        mark = self._context.watermark
         if mark is not None and self._recent and self._recent[0].at <= mark - self._memory:
             self._recent = [alarm for alarm in self._recent if alarm.at > mark - self._memory]
 

@@ -40,7 +40,7 @@ from listener.model.records import Alert, Finding, Gap, Tick, first_key
 from listener.plugins import load
 
 LATENESS = timedelta(seconds=10)
-LEAST_KEPT = timedelta(minutes=10)
+MIN_KEPT = timedelta(minutes=10)
 """A finding that comes twice is known for at least this long."""
 PATIENCE = timedelta(seconds=2)
 """One judgement of one rule, which takes microseconds, may take so long."""
@@ -100,23 +100,23 @@ class Engine:
         self._monotonic = monotonic
         self._patience = patience.total_seconds()
         self._watermark = Watermark(allowed_lateness, partitions)
-        self._scene = RuleContext(self.incident, start=opened_at, gaps=self._watermark.gaps)
+        self._context = RuleContext(self.incident, start=opened_at, gaps=self._watermark.gaps)
         self._index = Index(self.specs)
         self._judges: dict[str, Judge] = {}
         self._values: dict[str, Callable[[Finding], Any]] = {}
         self._aggregations: dict[str, Aggregation] = {}
         for name, spec in self.specs.items():
             its: RuleType = load(TYPES[spec.type])
-            self._judges[name] = its.judge(spec, self._scene)
+            self._judges[name] = its.judge(spec, self._context)
             if its.value is not None:
                 self._values[name] = its.value(spec)
             if spec.aggregation is not None:
-                aggregation = Aggregation(spec, spec.aggregation, self._scene, resolves=its.resolves)
+                aggregation = Aggregation(spec, spec.aggregation, self._context, resolves=its.resolves)
                 self._aggregations[name] = aggregation
         self._rank = {name: rank for rank, name in enumerate(self._judges)}
         self._span = max((spec.span for spec in self.specs.values() if spec.span), default=timedelta())
         # As long as windows are kept, and then what the oldest posts in them may be edits of.
-        self._keep = max((KEEP + 1) * self._span, LEAST_KEPT)
+        self._keep = max((KEEP + 1) * self._span, MIN_KEPT)
         self._same = self._keep - KEEP * self._span
         self._waiting: list[tuple[datetime, str, int, str, list[Wanted]]] = []
         self._seen: set[str] = set()
@@ -141,7 +141,7 @@ class Engine:
 
     @property
     def muted(self) -> bool:
-        return self._scene.muted
+        return self._context.muted
 
     def take_spent(self) -> dict[str, float]:
         """Seconds that each rule took since this was last asked."""
@@ -213,7 +213,7 @@ class Engine:
             else:
                 self._base.gap(record)
                 self._base.forget(record.id)
-        start, heard = microseconds(self._scene.start), microseconds(self._scene.heard)
+        start, heard = microseconds(self._context.start), microseconds(self._context.heard)
         return {"v": STATE_VERSION, "n": upto, "s": start, "h": heard, **self._base.dump()}
 
     def restore_watermarks(self, state: Mapping[str, Any], committed: int) -> None:
@@ -223,17 +223,17 @@ class Engine:
                 raise ValueError
             self._from, self._next = int(state["n"]), int(state["n"])
             if state["s"] is not None:
-                self._scene.start = instant(state["s"])
+                self._context.start = instant(state["s"])
             if state.get("h") is not None:
-                self._scene.heard = instant(state["h"])
+                self._context.heard = instant(state["h"])
             for watermark in (self._watermark, self._base):
                 watermark.load(state)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise Corrupt("the rules' state in a commit of `findings` is not what this program writes") from None
-        self._scene.gaps = self._watermark.gaps
-        self._scene.watermark = self._watermark.value
+        self._context.gaps = self._watermark.gaps
+        self._context.watermark = self._watermark.value
         self._mute_until = committed
-        self._scene.muted = True
+        self._context.muted = True
 
     def remember(self, alert: Alert) -> None:
         """A published alert of this incident, before the replay begins. Those of rules that are gone are left aside."""
@@ -245,8 +245,8 @@ class Engine:
     def _takes(self, offset: int) -> bool:
         if offset < self._from:
             return False
-        if self._scene.muted and offset >= self._mute_until:
-            self._scene.muted = False
+        if self._context.muted and offset >= self._mute_until:
+            self._context.muted = False
             for judge in self._judges.values():
                 judge.unmute()
         self._next = offset + 1
@@ -319,17 +319,17 @@ class Engine:
 
     def _advance(self) -> list[Verdict]:
         mark = self._watermark.value
-        if mark is None or mark == self._scene.watermark:
+        if mark is None or mark == self._context.watermark:
             return []
-        self._scene.watermark = mark
-        if self._scene.heard is None:
+        self._context.watermark = mark
+        if self._context.heard is None:
             live = (at for at, *_, waits in self._waiting if not waits[0][2].lookback)
-            self._scene.heard = min((mark, *live))
+            self._context.heard = min((mark, *live))
         verdicts: list[Verdict] = []
         while self._waiting and self._waiting[0][0] <= mark:
             at, _, _, first, waits = heappop(self._waiting)
-            if self._scene.start is None and not waits[0][2].lookback:
-                self._scene.start = at
+            if self._context.start is None and not waits[0][2].lookback:
+                self._context.start = at
             for name, keys, its in self._news(first, at, waits):
                 self._ask(name, self._judges[name].judge, its, keys, verdicts)
         began = self._monotonic()

@@ -26,8 +26,8 @@ class BlacklistSpec(CompareSpec):
         return self
 
 
-def judge(spec: BlacklistSpec, scene: RuleContext) -> Arrival:
-    return Arrival(spec, scene, also=test_of({spec.compare_key: spec.blacklist}), reason=Reason.BLACKLISTED)
+def judge(spec: BlacklistSpec, context: RuleContext) -> Arrival:
+    return Arrival(spec, context, also=test_of({spec.compare_key: spec.blacklist}), reason=Reason.BLACKLISTED)
 
 
 TYPE = RuleType(BlacklistSpec, judge, resolves=False)

@@ -60,9 +60,9 @@ class MinuteCounts:
 
     at_once = False
 
-    def __init__(self, spec: BurstSpec, scene: RuleContext) -> None:
+    def __init__(self, spec: BurstSpec, context: RuleContext) -> None:
         self._spec = spec
-        self._scene = scene
+        self._context = context
         self._burst = Burst(MINUTE, tuning=spec.tuning)
         self._minute: datetime | None = None
         self._count = 0
@@ -78,8 +78,8 @@ class MinuteCounts:
         return iter(())
 
     def advance(self) -> Iterator[Verdict]:
-        if self._minute is not None and self._scene.watermark is not None:
-            yield from self._until(self._scene.watermark)
+        if self._minute is not None and self._context.watermark is not None:
+            yield from self._until(self._context.watermark)
 
     def remember(self, alert: Alert) -> None:
         """Nothing: an example has no past."""
@@ -95,7 +95,7 @@ class MinuteCounts:
             reading = self._burst.step(self._minute, self._count)
             if reading.alarm:
                 yield noticed(
-                    self._scene, self._spec, "", self._minute, (),
+                    self._context, self._spec, "", self._minute, (),
                     event=Event.FIRED, reason=Reason.BURST, count=round(reading.count),
                     since=reading.since or self._minute, baseline=reading.expected,
                 )  # fmt: skip

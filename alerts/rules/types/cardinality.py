@@ -37,9 +37,9 @@ def value_of(spec: CardinalitySpec) -> Reader:
     return reader(spec.cardinality_field)
 
 
-def judge(spec: CardinalitySpec, scene: RuleContext) -> Bounded:
+def judge(spec: CardinalitySpec, context: RuleContext) -> Bounded:
     bounds = Bounds(spec.max_cardinality, spec.min_cardinality)
-    return Bounded(spec, scene, lambda: Distinct(bounds))
+    return Bounded(spec, context, lambda: Distinct(bounds))
 
 
 TYPE = RuleType(CardinalitySpec, judge, value_of)

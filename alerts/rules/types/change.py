@@ -70,9 +70,9 @@ class _State:
 class Change:
     at_once = False
 
-    def __init__(self, spec: ChangeSpec, scene: RuleContext) -> None:
+    def __init__(self, spec: ChangeSpec, context: RuleContext) -> None:
         self._spec = spec
-        self._scene = scene
+        self._context = context
         self._passes = test_of(spec.filter)
         self._keys = keys_of(spec.query_key)
         self._readers = [reader(name) for name in spec.compare_key] if spec.ignore_null else []
@@ -94,7 +94,7 @@ class Change:
             yield from self._compare(state, key, before, entry, None)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        now = self._scene.watermark
+        now = self._context.watermark
         # Those it stood among were posted within a timeframe of it, and all of them are kept.
         if now is None or entry.at <= now - self._spec.timeframe:
             return
@@ -109,7 +109,7 @@ class Change:
             yield from self._compare(state, key, before, after, entry)
 
     def advance(self) -> Iterator[Verdict]:
-        now = self._scene.watermark
+        now = self._context.watermark
         if now is None:
             return
         for key, state in self._states.due(now):
@@ -135,9 +135,9 @@ class Change:
 
     def _compare(self, state: _State, key: str, before: Entry, by: Entry, late: Entry | None) -> Iterator[Verdict]:
         far = by.at - before.at > self._spec.timeframe
-        if self._scene.muted or by.lookback or far or before.value == by.value:
+        if self._context.muted or by.lookback or far or before.value == by.value:
             return
-        told = alert_id(self._scene.incident.id, self._spec.name, key, by.at, by.post_key)
+        told = alert_id(self._context.incident.id, self._spec.name, key, by.at, by.post_key)
         if told in state.said:
             return
         held = state.episodes.recent(by.at, self._spec.realert, self._spec.exponential_realert)
@@ -145,7 +145,7 @@ class Change:
         heard_late = late is not None or by.origin is Origin.GAP_FILL
         self._note(state, event, by.at, told, before.at)
         yield spoken(
-            self._scene, self._spec, key, by, (before, by),
+            self._context, self._spec, key, by, (before, by),
             event=event,
             reason=Reason.REALERT if held else Reason.HEARD_LATE if heard_late else Reason.CHANGED,
             count=by.weight,

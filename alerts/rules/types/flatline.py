@@ -59,9 +59,9 @@ class _Few:
 
 
 class Flatline(Level):
-    def __init__(self, spec: FlatlineSpec, scene: RuleContext) -> None:
+    def __init__(self, spec: FlatlineSpec, context: RuleContext) -> None:
         super().__init__(
-            spec, scene, lambda: _Few(spec),
+            spec, context, lambda: _Few(spec),
             edges=(timedelta(), spec.timeframe),
             over=Reason.FLATLINE_OVER,
             seen=True,

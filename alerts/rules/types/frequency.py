@@ -43,9 +43,9 @@ class _State:
 class Frequency:
     at_once = False
 
-    def __init__(self, spec: WindowSpec, scene: RuleContext) -> None:
+    def __init__(self, spec: WindowSpec, context: RuleContext) -> None:
         self._spec = spec
-        self._scene = scene
+        self._context = context
         self._passes = test_of(spec.filter)
         self._keys = keys_of(spec.query_key)
         self._memory = KEEP * spec.timeframe + memory(spec)
@@ -66,11 +66,11 @@ class Frequency:
         reached = window.count >= self._spec.num_events
         # A level that falls at this very instant may be lifted by its next post: look again when the instant is over.
         self._states.wake_at(key, entry.at if state.high and not reached else window.next_due)
-        if reached and not self._scene.muted and state.standing is None:
+        if reached and not self._context.muted and state.standing is None:
             yield from self._rise(state, key, entry)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        now = self._scene.watermark
+        now = self._context.watermark
         if now is None or entry.at <= now - KEEP * self._spec.timeframe:
             return
         state = self._states[key]
@@ -78,7 +78,7 @@ class Frequency:
         state.window.forget(now)
         state.window.insert(entry, now)
         self._states.wake_at(key, state.window.next_due)
-        if self._scene.muted:
+        if self._context.muted:
             return
         high = state.window.count >= self._spec.num_events
         if entry.lookback:
@@ -92,7 +92,7 @@ class Frequency:
             yield from self._passed(state, key, completed, entry, now)
 
     def advance(self) -> Iterator[Verdict]:
-        now = self._scene.watermark
+        now = self._context.watermark
         if now is None:
             return
         for key, state in self._states.due(now):
@@ -196,7 +196,7 @@ class Frequency:
         else:
             reason = Reason.NUM_EVENTS
         verdict = spoken(
-            self._scene, self._spec, key, by, window,
+            self._context, self._spec, key, by, window,
             event=event, reason=reason, count=count, late=late,
         )  # fmt: skip
         state.episodes.tell(event, verdict.at, verdict.alert_id, verdict.first_seen)
@@ -207,7 +207,7 @@ class Frequency:
     ) -> Verdict:
         state.episodes.tell(Event.RESOLVED, at, episode.alert_id, episode.first_seen)
         return resolved(
-            self._scene, self._spec, key, at, list(window),
+            self._context, self._spec, key, at, list(window),
             count=count, alert=episode.alert_id, first=episode.first_seen,
         )  # fmt: skip
 

@@ -166,8 +166,8 @@ def _number(text: str) -> float | None:
     return number if isfinite(number) else None
 
 
-def judge(spec: MetricSpec, scene: RuleContext) -> Bounded:
-    return Bounded(spec, scene, gauge_of(spec))
+def judge(spec: MetricSpec, context: RuleContext) -> Bounded:
+    return Bounded(spec, context, gauge_of(spec))
 
 
 TYPE = RuleType(MetricSpec, judge, value_of)

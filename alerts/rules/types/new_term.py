@@ -93,9 +93,9 @@ def _terms_of(fields: tuple[str, ...]) -> Reader:
 class NewTerm:
     at_once = False
 
-    def __init__(self, spec: NewTermSpec, scene: RuleContext) -> None:
+    def __init__(self, spec: NewTermSpec, context: RuleContext) -> None:
         self._spec = spec
-        self._scene = scene
+        self._context = context
         self._passes = test_of(spec.filter)
         self._terms = _keys_of(spec.within, spec.terms)
         self._windows: Keyed[Window] = Keyed(lambda: Window(spec.timeframe, spec.count_by))
@@ -114,11 +114,11 @@ class NewTerm:
         window.forget(entry.at)
         window.add(entry)
         self._windows.wake_at(key, window.next_due)
-        if window.count >= self._spec.num_events and not self._scene.muted:
+        if window.count >= self._spec.num_events and not self._context.muted:
             yield self._report(key, entry, list(window.current), window.count, None)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        now, timeframe = self._scene.watermark, self._spec.timeframe
+        now, timeframe = self._context.watermark, self._spec.timeframe
         if now is None or entry.at <= now - KEEP * timeframe or self._is_known(key, entry.at):
             return
         window = self._windows[key]
@@ -126,7 +126,7 @@ class NewTerm:
         window.forget(now)
         window.insert(entry, now)
         self._windows.wake_at(key, window.next_due)
-        if self._scene.muted:
+        if self._context.muted:
             return
         history, at = window.history(self._spec.num_events, now), entry.at
         while (reached := history.may_be_met(at)) is not None and reached < entry.at + timeframe:
@@ -141,7 +141,7 @@ class NewTerm:
             at = came
 
     def advance(self) -> Iterator[Verdict]:
-        now = self._scene.watermark
+        now = self._context.watermark
         if now is None:
             return
         for key, window in self._windows.due(now):
@@ -184,12 +184,12 @@ class NewTerm:
         self._know(key, by.at, event)
         self._windows.wake_at(key, None)
         return spoken(
-            self._scene, self._spec, key, by, window,
+            self._context, self._spec, key, by, window,
             event=event, reason=reason, count=count, late=late, key_fields=(*self._spec.within, *self._spec.terms),
         )  # fmt: skip
 
     def _held(self, key: str, by: Entry, late: Entry | None) -> Reason | None:
-        start = self._scene.start
+        start = self._context.start
         if (late or by).lookback:
             return Reason.LOOKBACK_ONLY
         if start is not None and by.at < start + self._spec.learn:

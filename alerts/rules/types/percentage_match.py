@@ -92,9 +92,9 @@ def value_of(spec: PercentageSpec) -> Test:
     return test_of(spec.match_bucket_filter)
 
 
-def judge(spec: PercentageSpec, scene: RuleContext) -> Bounded:
+def judge(spec: PercentageSpec, context: RuleContext) -> Bounded:
     bounds = Bounds(spec.max_percentage, spec.min_percentage)
-    return Bounded(spec, scene, lambda: Share(spec.count_by, bounds, spec.min_denominator))
+    return Bounded(spec, context, lambda: Share(spec.count_by, bounds, spec.min_denominator))
 
 
 TYPE = RuleType(PercentageSpec, judge, value_of)

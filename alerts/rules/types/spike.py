@@ -105,9 +105,9 @@ class _Ratio:
 
 
 class Spike(Level):
-    def __init__(self, spec: SpikeSpec, scene: RuleContext) -> None:
+    def __init__(self, spec: SpikeSpec, context: RuleContext) -> None:
         super().__init__(
-            spec, scene, lambda: _Ratio(spec),
+            spec, context, lambda: _Ratio(spec),
             edges=(timedelta(), spec.timeframe, 2 * spec.timeframe),
             over=Reason.SPIKE_OVER,
             seen=not spec.alert_on_new_data,

@@ -100,8 +100,8 @@ class Spread:
         return Past(parts, *clauses)
 
 
-def judge(spec: StorySpec, scene: RuleContext) -> Bounded:
-    return Bounded(spec, scene, lambda: Spread(spec))
+def judge(spec: StorySpec, context: RuleContext) -> Bounded:
+    return Bounded(spec, context, lambda: Spread(spec))
 
 
 TYPE = RuleType(StorySpec, judge)

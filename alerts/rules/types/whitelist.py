@@ -41,8 +41,8 @@ def stranger(spec: WhitelistSpec) -> Test:
     return test
 
 
-def judge(spec: WhitelistSpec, scene: RuleContext) -> Arrival:
-    return Arrival(spec, scene, also=stranger(spec), reason=Reason.NOT_WHITELISTED)
+def judge(spec: WhitelistSpec, context: RuleContext) -> Arrival:
+    return Arrival(spec, context, also=stranger(spec), reason=Reason.NOT_WHITELISTED)
 
 
 TYPE = RuleType(WhitelistSpec, judge, resolves=False)

@@ -94,9 +94,9 @@ def _runs(records: Sequence[Record], end: int) -> Iterator[tuple[Sequence[Record
     """Records at consecutive offsets, and how many offsets are free behind them."""
     start = 0
     for n, record in enumerate(records, 1):
-        following = records[n].offset if n < len(records) else end
-        if following != record.offset + 1:
-            yield records[start:n], following - record.offset - 1
+        reporter = records[n].offset if n < len(records) else end
+        if reporter != record.offset + 1:
+            yield records[start:n], reporter - record.offset - 1
             start = n
     if start < len(records):
         yield records[start:], 0

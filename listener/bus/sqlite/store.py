@@ -37,7 +37,7 @@ WAL_KEEP_BYTES = 16 << 20
 CHECKPOINT_PAGES = 4_000
 """As much write-ahead log, 16 MB, is folded into the file at a time: four times SQLite's own choice, half the syncs."""
 FORMAT = 1
-MOST_DAMAGE = 20
+MAX_DAMAGE = 20
 RESTORE = "stop, keep a copy, and restore the newest backup"
 OURS = 0x4C597470
 """SQLite's application id: "LYtp"."""
@@ -350,7 +350,7 @@ class Store:
     def damage(self) -> list[str]:
         """Pages that SQLite finds damaged. It reads the whole file, and nobody waits for it meanwhile."""
         try:
-            found = self.rows(f"PRAGMA integrity_check({MOST_DAMAGE})")
+            found = self.rows(f"PRAGMA integrity_check({MAX_DAMAGE})")
         except Corrupt as error:
             return [str(error)]
         return [f"{self.path}: {line}; {RESTORE}" for (said,) in found for line in said.splitlines() if line != "ok"]

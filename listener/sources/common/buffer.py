@@ -14,8 +14,8 @@ from datetime import datetime
 
 from listener.model.gaps import Cause
 
-MOST_LINES = 100_000
-MOST_BYTES = 256 * 1024 * 1024
+MAX_LINES = 100_000
+MAX_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class _Overflow:
 class ReceiveBuffer:
     """Written by the reader's thread, taken by another. `bell` is set whenever there is something to take."""
 
-    def __init__(self, most_lines: int = MOST_LINES, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_lines: int = MAX_LINES, most_bytes: int = MAX_BYTES) -> None:
         self.bell = threading.Event()
         self._most_lines = most_lines
         self._most_bytes = most_bytes

@@ -75,7 +75,7 @@ def plain_post(raw: Any, source: str) -> Post:
         reply_to=x.as_id(raw.get("reply_to")),
         quote_of=x.as_id(raw.get("quote_of")),
         edits=x.ids(raw.get("edits")),
-        hashtags=x.texts(raw.get("hashtags")) or hashtags_in(text)[: x.MOST_NAMED],
+        hashtags=x.texts(raw.get("hashtags")) or hashtags_in(text)[: x.MAX_NAMED],
         links=x.texts(raw.get("links")),
         place=x.as_text(raw.get("place")),
         url=x.as_text(raw.get("url")),

@@ -23,7 +23,7 @@ from listener.units import format_instant, from_ms
 
 LINES = 1000
 """At full speed a batch ends with the first whole second after so many lines."""
-MOST_LINES = 5000
+MAX_LINES = 5000
 """And after so many in any case, to bound memory where all lines bear one time."""
 BREATH = 0.25
 """Seconds of the clock that a batch holds when played at a speed; a recorded second at least."""
@@ -213,7 +213,7 @@ class RecordingSource:
 
     def _ends(self, lines: int, until: datetime | None, at: datetime | None) -> bool:
         """Does a batch end before a line of that time? Depends on nothing but what stands in the file."""
-        if lines >= MOST_LINES:
+        if lines >= MAX_LINES:
             return True
         if at is None or until is None or at <= until or (self._speed is None and lines < LINES):
             return False

@@ -110,10 +110,10 @@ class SearchPage:
 class Road(HTTPAdapter):
     """Leads requests for X's hosts to `base_url`, past the toll booth, and gives those a timeout that have none."""
 
-    def __init__(self, base_url: str, seconds: float, tolls: CallMeter) -> None:
+    def __init__(self, base_url: str, seconds: float, call_meter: CallMeter) -> None:
         self._base = urlsplit(base_url.rstrip("/"))
         self._seconds = seconds
-        self._tolls = tolls
+        self._call_meter = call_meter
         super().__init__()
 
     def send(
@@ -131,22 +131,22 @@ class Road(HTTPAdapter):
             # What the environment says of proxies was looked up for the address that tweepy wrote.
             proxies = get_environ_proxies(request.url)
         timeout = timeout or (CONNECT_SECONDS, self._seconds)
-        if not self._tolls.may_pass(url.path):
+        if not self._call_meter.may_pass(url.path):
             raise XError(Trouble.OVER_BUDGET)
         answered = False
         try:
             response = super().send(request, stream, timeout, verify, cert, dict(proxies or {}))
             answered = response.ok
         finally:
-            self._tolls.passed(url.path, answered=answered)
+            self._call_meter.passed(url.path, answered=answered)
         return response
 
 
 def lead(
-    session: requests.Session, base_url: str, seconds: float = REST_SECONDS, tolls: CallMeter | None = None
+    session: requests.Session, base_url: str, seconds: float = REST_SECONDS, call_meter: CallMeter | None = None
 ) -> requests.Session:
     """A session of tweepy's, led to `base_url`."""
-    road = Road(base_url, seconds, tolls or CallMeter())
+    road = Road(base_url, seconds, call_meter or CallMeter())
     for host in HOSTS:
         session.mount(host, road)
     return session
@@ -160,7 +160,7 @@ class Api:
         self._seconds = seconds
         self.key = Key(access)
         self.asked = Asked()
-        self.tolls = CallMeter()
+        self.call_meter = CallMeter()
 
     def rules(self) -> list[RuleAtX]:
         """All rules at X, foreign ones too."""
@@ -246,7 +246,7 @@ class Api:
         def run() -> None:
             try:
                 client = make(self.key.token, return_type=requests.Response)
-                with lead(client.session, self._access.base_url, self._seconds, self.tolls):
+                with lead(client.session, self._access.base_url, self._seconds, self.call_meter):
                     done.put(call(client))
             except Exception as error:
                 done.put(error)

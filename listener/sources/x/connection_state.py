@@ -16,8 +16,8 @@ class ConnectionState:
     """`up_at`: since when X has taken us in. `flowing`: bytes came since. `announced`: why X said that it would end it.
     `given`: up to when all that was heard has been given away."""
 
-    def __init__(self, intake: ReceiveBuffer, given: datetime | None = None) -> None:
-        self._intake = intake
+    def __init__(self, buffer: ReceiveBuffer, given: datetime | None = None) -> None:
+        self._buffer = buffer
         self._given_at = float("-inf")
         self.up_at: datetime | None = None
         self.flowing = False
@@ -38,7 +38,7 @@ class ConnectionState:
 
     def down(self) -> datetime | None:
         """The connection is gone. When its last byte came; None when there was none."""
-        heard = self._intake.heard if self.flowing else None
+        heard = self._buffer.heard if self.flowing else None
         self.up_at, self.flowing = None, False
         return heard
 

@@ -45,7 +45,7 @@ EVERY: Final = timedelta(minutes=5)
 IN_CRISIS: Final = timedelta(hours=6)
 LATE: Final = timedelta(minutes=30)
 """So long after it was due may the total be missing before ops are told."""
-AT_ONCE: Final = 1440
+BATCH_SIZE: Final = 1440
 """Minutes in one transaction."""
 WAITING: Final = 50
 """Transactions that may wait to be taken."""
@@ -285,7 +285,7 @@ class Counter:
         ]
         with self._lock:
             if not stop.is_set():
-                self._found.extend(tuple(volumes[at : at + AT_ONCE]) for at in range(0, len(volumes), AT_ONCE))
+                self._found.extend(tuple(volumes[at : at + BATCH_SIZE]) for at in range(0, len(volumes), BATCH_SIZE))
         self._bell()
 
     def _cut(self, series: CountSeries, query: Rule) -> None:

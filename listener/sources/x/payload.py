@@ -21,7 +21,7 @@ from listener.units import parse_instant
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-MOST_NAMED = 1_000
+MAX_NAMED = 1_000
 """Hashtags, links, accounts or versions of one post. No platform lets one name so many, and screening the one for the
 other takes the product of their numbers."""
 
@@ -143,7 +143,7 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
         reply_to=refs.get("replied_to"),
         quote_of=refs.get("quoted"),
         edits=_earlier(ids(raw.get("edit_history_tweet_ids")), post_id),
-        hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text)[:MOST_NAMED],
+        hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text)[:MAX_NAMED],
         links=tuple(_links(entities)),
         handles=handles,
         place=as_text(place),
@@ -156,7 +156,7 @@ def build(**fields: Any) -> Post:
     """A Post of these fields, its words in one Unicode spelling. Raises Unusable with the first that will not do."""
     fields["text"] = nfc(fields["text"])
     for name in ("hashtags", "links", "handles", "edits"):
-        if len(fields.get(name, ())) > MOST_NAMED:
+        if len(fields.get(name, ())) > MAX_NAMED:
             raise Unusable(DropReason.TOO_LONG, name)
     fields["hashtags"] = tuple(map(nfc, fields["hashtags"]))
     if fields["place"] is not None:

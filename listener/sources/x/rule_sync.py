@@ -23,7 +23,7 @@ from listener.sources.x.requested_fields import cleaned
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 300.0
-AT_ONCE: Final = 100
+BATCH_SIZE: Final = 100
 """Rules in one call."""
 
 ONLY_NAMED: Final = "this X plan has no places: found only where the text names it"
@@ -203,7 +203,7 @@ class SyncRound:
         out: list[Rule] = []
         ask = list(rules)
         while ask:
-            now, ask = ask[:AT_ONCE], ask[AT_ONCE:]
+            now, ask = ask[:BATCH_SIZE], ask[BATCH_SIZE:]
             answer = self._api.add_rules(now)
             made = {str(raw.get("value")) for raw in _dicts(answer.get("data"))}
             errors = {str(raw.get("value")): raw for raw in _dicts(answer.get("errors"))}
@@ -230,8 +230,8 @@ class SyncRound:
                     yield smaller
 
     def _delete(self, changes: Changes) -> None:
-        for start in range(0, len(changes.delete), AT_ONCE):
-            some: Sequence[RuleAtX] = changes.delete[start : start + AT_ONCE]
+        for start in range(0, len(changes.delete), BATCH_SIZE):
+            some: Sequence[RuleAtX] = changes.delete[start : start + BATCH_SIZE]
             self._api.delete_rules(some)
 
 

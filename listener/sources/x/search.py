@@ -37,7 +37,7 @@ SLICE: Final = timedelta(minutes=30)
 CALLS: Final = 400
 """Calls in 15 minutes, of X's 450: `doctor` and people by hand need some too."""
 CALLS_FOR_LOOKBACK: Final = 300
-MOST_PAGES: Final = 500
+MAX_PAGES: Final = 500
 """Of a lookback: 50,000 posts."""
 WAITING: Final = 4
 """Pages that may wait to be taken."""
@@ -234,7 +234,7 @@ class Searcher:
                 job.slices.popleft()
                 if not job.cut:
                     reached = start if job.lookback else end
-        done = not job.slices or (job.lookback and job.pages >= MOST_PAGES)
+        done = not job.slices or (job.lookback and job.pages >= MAX_PAGES)
         self._give(job, Found(job.name, job.lookback, page.answer, reached, done, at), stop)
 
     def _give(self, job: SearchJob, found: Found, stop: threading.Event) -> None:

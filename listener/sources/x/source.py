@@ -21,7 +21,7 @@ from listener.model.gaps import Cause
 from listener.model.incidents import Incident
 from listener.model.records import Gap, Volume
 from listener.settings.prices import DEFAULT, Tariff
-from listener.sources.common.buffer import MOST_LINES, Down, Item, Line, Lost, ReceiveBuffer, Unreadable, Up
+from listener.sources.common.buffer import MAX_LINES, Down, Item, Line, Lost, ReceiveBuffer, Unreadable, Up
 from listener.sources.common.gap_tracker import BEFORE, GapBook
 from listener.sources.contract import Batch, OfferedCounts
 from listener.sources.x.access import Access
@@ -38,7 +38,7 @@ from listener.sources.x.splitting import Burst, is_burst
 from listener.sources.x.status import REFUSED, SILENT, SPENT, Notices, shown
 from listener.sources.x.stream import SILENCE, Stream
 
-AT_ONCE: Final = 1000
+BATCH_SIZE: Final = 1000
 """Items of the stream in one batch."""
 KEY_SECONDS: Final = 1.0
 """So often is it looked whether the token's file has changed."""
@@ -62,22 +62,22 @@ class XSource:
         chance: Callable[[], float] = random.random,
         rest_seconds: float = REST_SECONDS,
         silence: float = SILENCE,
-        most_lines: int = MOST_LINES,
+        most_lines: int = MAX_LINES,
     ) -> None:
         self.name = name
         self.tariff = tariff
         self._clock = clock
         self._reposts = reposts
-        self._intake = ReceiveBuffer(most_lines)
+        self._buffer = ReceiveBuffer(most_lines)
         api = Api(access, rest_seconds)
-        self._tolls, self._key, self._asked = api.tolls, api.key, api.asked
+        self._call_meter, self._key, self._asked = api.call_meter, api.key, api.asked
         self._key_seen = clock.monotonic()
-        self._stream = Stream(access, api, self._intake, clock, chance, silence=silence)
+        self._stream = Stream(access, api, self._buffer, clock, chance, silence=silence)
         self._told: deque[Told] = deque()
-        self._keeper = RuleSync(api, clock, chance, self._hear_from_keeper)
-        self._searcher = Searcher(api, clock, self._intake.bell.set)
+        self._rule_sync = RuleSync(api, clock, chance, self._hear_from_keeper)
+        self._searcher = Searcher(api, clock, self._buffer.bell.set)
         self._counter = Counter(
-            api, clock, chance, self._intake.bell.set, source=name, every=count_every, reposts=reposts, burst=burst
+            api, clock, chance, self._buffer.bell.set, source=name, every=count_every, reposts=reposts, burst=burst
         )
         self._reset()
 
@@ -89,10 +89,10 @@ class XSource:
         self._followed = False
         self._confirmed: Confirmed | None = None
         self._confirmed_at: datetime | None = None
-        self._ear = ConnectionState(self._intake)
+        self._connection = ConnectionState(self._buffer)
         self._leaving = False
         self._refusals = Refusals()
-        self._tolls.shut = False
+        self._call_meter.shut = False
         self._patient_from: datetime | None = None
         self._prepare(Memory())
         self._reconnects: list[str] = []
@@ -109,7 +109,7 @@ class XSource:
     def open(self, resume: str | None) -> None:
         """Ready to follow. Raises Corrupt when the cursor is none of ours."""
         self._prepare(Memory.parse(resume) if resume else Memory())
-        self._ear = ConnectionState(self._intake, self._memory.heard)
+        self._connection = ConnectionState(self._buffer, self._memory.heard)
 
     def _prepare(self, memory: Memory) -> None:
         self._memory = memory
@@ -127,7 +127,7 @@ class XSource:
         self._incidents, self._followed = real, True
         if first or tracks != self._wanted.tracks:
             self._wanted = Wanted(self._wanted.version + 1, tracks, self._reposts)
-            self._keeper.want(self._wanted)
+            self._rule_sync.want(self._wanted)
         self._refill.follow(real, [incident for incident in over if not incident.synthetic], standing)
         if first:
             self._refill.resume()
@@ -145,10 +145,10 @@ class XSource:
 
     def halt(self, halted: bool) -> None:
         now = self._clock.now()
-        self._tolls.shut = halted
+        self._call_meter.shut = halted
         self._book.because = Cause.BUDGET_CEILING if halted else None
         if halted:
-            heard = self._ear.down()
+            heard = self._connection.down()
             if self._incidents:
                 # Whatever made us deaf until now, from now on it is the money.
                 self._refill.fill(self._book.end(now))
@@ -182,8 +182,8 @@ class XSource:
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return None
-            if self._clock.wait(min(left, TICK_SECONDS / 4), self._intake.bell):
-                self._intake.bell.clear()
+            if self._clock.wait(min(left, TICK_SECONDS / 4), self._buffer.bell):
+                self._buffer.bell.clear()
         return None
 
     def state(self) -> Mapping[str, Any]:
@@ -193,15 +193,15 @@ class XSource:
     def _state(self) -> Mapping[str, Any]:
         return shown(
             crisis=bool(self._incidents),
-            up_at=None if self._leaving else self._ear.up_at,
-            heard=self._intake.heard,
-            queue=len(self._intake),
+            up_at=None if self._leaving else self._connection.up_at,
+            heard=self._buffer.heard,
+            queue=len(self._buffer),
             unfilled=len(self._book.unfilled),
             looking_back=self._refill.looking_back(),
             rules=self._confirmed,
             gap=self._book.lasting,
             problem=self._problem(),
-            stopped=self._tolls.shut or self._is_kept_out(),
+            stopped=self._call_meter.shut or self._is_kept_out(),
             counter=self._counter,
             dropped=self._asked.dropped,
         )
@@ -209,13 +209,13 @@ class XSource:
     def close(self) -> None:
         """Close the socket and let go of all threads, in less than a second."""
         self._leaving = True
-        self._keeper.stop()
+        self._rule_sync.stop()
         self._searcher.stop()
         self._counter.stop()
         self._stream.stop()
-        self._intake.clear()
+        self._buffer.clear()
         self._told.clear()
-        self._intake.bell.set()
+        self._buffer.bell.set()
 
     # --- what is heard -------------------------------------------------------------------------------------------
 
@@ -226,23 +226,23 @@ class XSource:
         return (self._search_turn and self._refill.take()) or self._live() or self._counter.take(self._memory)
 
     def _live(self) -> Batch | None:
-        items, heard = self._intake.take(AT_ONCE)
+        items, heard = self._buffer.take(BATCH_SIZE)
         read = Read()
         for item in items:
             self._meet(item, read)
-        self._ear.reaches(heard)
+        self._connection.reaches(heard)
         self._hear_again()
         self._mind()
-        until = self._ear.until(heard) if self._ear.flowing and self._book.lasting is None else None
+        until = self._connection.until(heard) if self._connection.flowing and self._book.lasting is None else None
         now = self._clock.monotonic()
-        due = until is not None and self._ear.is_due(now)
-        gaps, notices, calls = self._book.take(), self._notices.take(), self._tolls.take()
+        due = until is not None and self._connection.is_due(now)
+        gaps, notices, calls = self._book.take(), self._notices.take(), self._call_meter.take()
         reconnects, self._reconnects = tuple(self._reconnects), []
         if not (read.posts or read.bad or gaps or notices or reconnects or calls or due):
             return None
         if until is not None:
             self._memory.heard = until
-            self._ear.gives(until, now)
+            self._connection.gives(until, now)
         return Batch(
             posts=tuple(read.posts),
             bad=tuple(read.bad),
@@ -256,7 +256,7 @@ class XSource:
 
     def _meet(self, item: Item, read: Read) -> None:
         """One thing that the reader said, in its order."""
-        self._ear.meets(item)
+        self._connection.meets(item)
         # What begins here is no part of a gap that was over before it.
         self._hear_again()
         match item:
@@ -264,14 +264,14 @@ class XSource:
                 this = read_line(item.raw, self.name) if isinstance(item, Line) else read_broken(item, self.name)
                 read.add(this)
                 if this.disconnect:
-                    self._ear.announced = Cause.OPERATIONAL_DISCONNECT
-                    self._stream.again(self._ear.announced)
+                    self._connection.announced = Cause.OPERATIONAL_DISCONNECT
+                    self._stream.again(self._connection.announced)
                 if this.garbled and self._incidents:
                     self._refill.missed(item.at - BEFORE / 3, item.at, Cause.GARBLED)
             case Lost():
                 self._refill.missed(item.start, item.end, Cause.QUEUE_FULL)
-            case Up() if not self._tolls.shut:
-                self._ear.up(item.at)
+            case Up() if not self._call_meter.shut:
+                self._connection.up(item.at)
                 self._let_in(Part.STREAM)
             case Down():
                 self._down(item)
@@ -279,45 +279,45 @@ class XSource:
     def _down(self, down: Down) -> None:
         if not self._incidents:
             return
-        last = self._ear.down()
+        last = self._connection.down()
         # X may close before we can: why it did, it has said before.
-        cause = self._ear.announced or down.cause
+        cause = self._connection.announced or down.cause
         self._reconnects.append(cause)
         self._deaf(down.heard or last or self._clock.now(), cause)
         trouble = _TROUBLES.get(down.cause, Trouble.NETWORK)
         self._refusals.failed(Part.STREAM, trouble, down.why, self._clock.now())
         if trouble not in DENIED:
-            self._keeper.check()
+            self._rule_sync.check()
 
     def _deaf(self, start: datetime, cause: Cause) -> None:
-        given = self._ear.given
+        given = self._connection.given
         if given is not None and start < given and cause is not Cause.RULES_UNCONFIRMED:
             start = given
         self._book.begin(start, cause)
 
     def _hear_again(self) -> None:
         """Bytes flow and X has confirmed: the gap is over since the later of the two."""
-        up_at = self._ear.up_at
-        if self._book.lasting is None or not self._ear.flowing or self._confirmed is None or up_at is None:
+        up_at = self._connection.up_at
+        if self._book.lasting is None or not self._connection.flowing or self._confirmed is None or up_at is None:
             return
-        if self._tolls.shut:  # What is still in the queue was said before the stream was stopped.
+        if self._call_meter.shut:  # What is still in the queue was said before the stream was stopped.
             return
         self._refill.fill(self._book.end(max(up_at, self._confirmed_at or up_at)))
         self._notices.over(SILENT)
 
     def _fall_calm(self) -> None:
         """Nothing is listened for: no stream, no lookback, and no gap from now on."""
-        self._refill.calm(self._clock.now(), self._ear.given if len(self._intake) else None)
+        self._refill.calm(self._clock.now(), self._connection.given if len(self._buffer) else None)
         self._stream.stop()
         self._refusals.over(Part.STREAM)
-        self._intake.clear()
-        self._ear.down()
+        self._buffer.clear()
+        self._connection.down()
         self._confirmed = None
         self._notices.over(SILENT, REFUSED)
 
     def _hear_from_keeper(self, told: Told) -> None:
         self._told.append(told)
-        self._intake.bell.set()
+        self._buffer.bell.set()
 
     def _hear(self, told: Told) -> None:
         if told.version != self._wanted.version:
@@ -344,7 +344,7 @@ class XSource:
             self._start_stream()
 
     def _start_stream(self) -> None:
-        if not self._tolls.shut:
+        if not self._call_meter.shut:
             self._stream.start()
 
     # --- what X refuses --------------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ class XSource:
             self._retry()
 
     def _retry(self) -> None:
-        self._keeper.retry()
+        self._rule_sync.retry()
         self._stream.retry()
         self._searcher.retry()
         self._counter.retry()
@@ -369,10 +369,10 @@ class XSource:
         return bool(self._refused()) and not (self._incidents and self._is_heard())
 
     def _is_heard(self) -> bool:
-        return self._ear.flowing and self._book.lasting is None and self._confirmed is not None
+        return self._connection.flowing and self._book.lasting is None and self._confirmed is not None
 
     def _problem(self) -> str | None:
-        if self._tolls.shut:
+        if self._call_meter.shut:
             return SPENT
         return self._key.fault or next(map(str, self._refused()), None)
 
@@ -382,12 +382,12 @@ class XSource:
         well = self._is_heard() if self._incidents else self._confirmed is not None and self._counter.well
         self._notices.mind_refusals(self._refused(), now, well=well)
         self._notices.mind_fields(self._asked, now)
-        if self._incidents and not self._tolls.shut:
+        if self._incidents and not self._call_meter.shut:
             self._notices.mind_silence(self._book.lasting, now, patient_from=self._patient_from)
         self._notices.mind_search(self._refill.refused, now)
 
     def _mind_counts(self) -> None:
-        if self._incidents or self._tolls.shut:
+        if self._incidents or self._call_meter.shut:
             return
         self._counter.others = self._refill.minutes()
         self._notices.mind_counts(self._counter)

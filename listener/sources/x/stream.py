@@ -72,11 +72,11 @@ class End:
 class Wire(tweepy.StreamingClient):  # type: ignore[misc]
     """One connection, from its making to its end."""
 
-    def __init__(self, access: Access, api: Api, intake: ReceiveBuffer, clock: Clock, silence: float) -> None:
+    def __init__(self, access: Access, api: Api, buffer: ReceiveBuffer, clock: Clock, silence: float) -> None:
         super().__init__(api.key.token, chunk_size=CHUNK)
-        lead(self.session, access.base_url, tolls=api.tolls)
+        lead(self.session, access.base_url, call_meter=api.call_meter)
         self._api = api
-        self._intake = intake
+        self._buffer = buffer
         self._clock = clock
         self._silence = silence
         self._lines = Lines()
@@ -155,7 +155,7 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
             cause = Cause.SILENCE if "Timeout" in type(error).__name__ else Cause.RESET
         half = self._lines.left()
         if half is not None:
-            self._intake.say(Unreadable(self._clock.now(), half.length, half.digest, half=True))
+            self._buffer.say(Unreadable(self._clock.now(), half.length, half.digest, half=True))
         self.end = End(self._why or cause, trouble, self._lived(), reset, why, at_once)
 
     def _lived(self) -> float | None:
@@ -166,7 +166,7 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
             return
         self._api.asked.answered = True
         self._up_at = self._clock.monotonic()
-        self._intake.say(Up(self._clock.now()))
+        self._buffer.say(Up(self._clock.now()))
         while not self._stopped:
             chunk = response.raw.read1(CHUNK)
             if not chunk:
@@ -174,13 +174,13 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
             self._last = self._clock.monotonic()
             at = self._clock.now()
             lines = self._lines.feed(chunk)
-            with self._intake.whole():
-                self._intake.touch(at)
+            with self._buffer.whole():
+                self._buffer.touch(at)
                 for line in lines:
                     if isinstance(line, TooLong):
-                        self._intake.say(Unreadable(at, line.length, line.digest, half=False))
+                        self._buffer.say(Unreadable(at, line.length, line.digest, half=False))
                     elif line:
-                        self._intake.line(at, line)
+                        self._buffer.line(at, line)
 
 
 class Stream:
@@ -190,7 +190,7 @@ class Stream:
         self,
         access: Access,
         api: Api,
-        intake: ReceiveBuffer,
+        buffer: ReceiveBuffer,
         clock: Clock,
         chance: Callable[[], float],
         *,
@@ -198,7 +198,7 @@ class Stream:
     ) -> None:
         self._access = access
         self._api = api
-        self._intake = intake
+        self._buffer = buffer
         self._clock = clock
         self._chance = chance
         self._silence = silence
@@ -257,7 +257,7 @@ class Stream:
         if not wire.up and wire.silent_for() > self._silence + CONNECT_SECONDS:
             # An answer that drips in byte by byte, or not at all: its thread cannot be woken, so it is left behind.
             self._stop.set()
-            self._intake.say(Down(None, Cause.UNREACHABLE))
+            self._buffer.say(Down(None, Cause.UNREACHABLE))
             self.start()
 
     def _run(self, stop: threading.Event) -> None:
@@ -268,7 +268,7 @@ class Stream:
             except Exception as error:
                 # Whatever it is, it must not make us deaf without a word.
                 log.error("x: the stream's thread failed: %s; it goes on", type(error).__name__)
-                self._intake.say(Down(self._intake.heard, Cause.RESET))
+                self._buffer.say(Down(self._buffer.heard, Cause.RESET))
                 if self._pause(FAILED_SECONDS, stop):
                     return
 
@@ -289,8 +289,8 @@ class Stream:
                 # Each time there is one field less to be refused.
                 wait = 0.0
                 continue
-            heard = self._intake.heard if end.lived is not None else None
-            self._intake.say(Down(heard, end.cause, end.why))
+            heard = self._buffer.heard if end.lived is not None else None
+            self._buffer.say(Down(heard, end.cause, end.why))
             if end.trouble is Trouble.TOO_MANY_CONNECTIONS:
                 self._clear_connections()
             until = None if end.reset is None else end.reset - self._clock.now().timestamp()
@@ -299,7 +299,7 @@ class Stream:
             log.warning("x: %s; connecting again in %.1f s", told, wait)
 
     def _once(self, stop: threading.Event) -> End | None:
-        wire = Wire(self._access, self._api, self._intake, self._clock, self._silence)
+        wire = Wire(self._access, self._api, self._buffer, self._clock, self._silence)
         if stop.is_set():
             return None
         self._wire = wire

@@ -14,7 +14,7 @@ from listener.sources.x.filter_rules import Rule
 
 CALLS: Final = 200
 """Calls in 15 minutes, of X's 300: `doctor` and people by hand need some too."""
-MOST_PAGES: Final = 100
+MAX_PAGES: Final = 100
 
 
 class Unanswerable(Exception):
@@ -43,7 +43,7 @@ class CountQuery:
         counts: dict[int, int] = {}
         token: str | None = None
         start = span.start
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             if self._clock.wait(self._calls.wait(self._clock.monotonic()), stop):
                 return {}
             self._calls.spend(self._clock.monotonic())

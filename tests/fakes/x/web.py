@@ -27,7 +27,7 @@ from .streams import End, Streams
 from .times import Clock, wait
 from .world import Request, World
 
-_MOST_BODY = 10_000_000
+_MAX_BODY = 10_000_000
 _JOIN = 0.9
 """Seconds in which all threads have ended after `stop`."""
 
@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         url = urlsplit(self.path)
         params = {k: ",".join(v) for k, v in parse_qs(url.query, keep_blank_values=True).items()}
-        length = min(int(self.headers.get("Content-Length") or 0), _MOST_BODY)
+        length = min(int(self.headers.get("Content-Length") or 0), _MAX_BODY)
         body = self.rfile.read(length) if length else b""
         if url.path.startswith(PREFIX):
             self._send(self.web.control.handle(method, url.path, params, body), {})
