@@ -414,6 +414,14 @@ class DeadLetter(Recorded):
     where: str
 
 
+class KeyFingerprint(Recorded):
+    """Which pseudonym key is in use: its fingerprint, from which nobody gets to the key."""
+
+    type: Literal["key"] = "key"
+    at: Instant
+    fingerprint: str
+
+
 class BadRecord(ValueError):
     """Bytes that are no such record; the message names fields, never values."""
 
@@ -441,6 +449,7 @@ VOLUMES: TypeAdapter[Volume | Heard] = TypeAdapter(VolumesRecord)
 SPENDING = TypeAdapter(Spending)
 GAPS = TypeAdapter(Gap)
 DEADLETTERS = TypeAdapter(DeadLetter)
+KEYS = TypeAdapter(KeyFingerprint)
 
 SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "post": TypeAdapter(Post),
@@ -458,6 +467,7 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "delivery": DELIVERIES,
     "decision": DECISIONS,
     "deadletter": DEADLETTERS,
+    "key": KEYS,
 }
 
 

@@ -8,7 +8,6 @@ The fingerprint is an HMAC of a constant: it tells one key from another, and lea
 from __future__ import annotations
 
 import hmac
-import json
 import os
 import re
 from contextlib import closing
@@ -17,11 +16,9 @@ from pathlib import Path
 from listener.bus.protocol import Bus, Message
 from listener.clock import Clock
 from listener.errors import ConfigError, Corrupt
-from listener.model import codec as fields
-from listener.model.codec import SCHEMA_VERSION
+from listener.model.records import KEYS, BadRecord, KeyFingerprint, decode, encode
 from listener.privacy.pseudonyms import PREFIX, load_key
 from listener.privacy.purge import CONTENT
-from listener.units import format_instant
 
 TOPIC = "keys"
 NAME = "pseudonym.key"
@@ -63,8 +60,7 @@ def remember(bus: Bus, key: bytes, clock: Clock) -> None:
     its = fingerprint(key)
     if known_fingerprint(bus) == its:
         return
-    said = {"type": "key", "v": SCHEMA_VERSION, "fingerprint": its, "at": format_instant(clock.now())}
-    bus.publish([Message(TOPIC, NAME, json.dumps(said).encode())])
+    bus.publish([Message(TOPIC, NAME, encode(KeyFingerprint(at=clock.now(), fingerprint=its)))])
 
 
 def known_fingerprint(bus: Bus) -> str | None:
@@ -76,10 +72,9 @@ def known_fingerprint(bus: Bus) -> str | None:
     if found is None:
         return None
     try:
-        its: str = fields.reader(found, "key")("fingerprint", fields.text)
-    except ValueError as error:
+        return decode(KEYS, found).fingerprint
+    except BadRecord as error:
         raise Corrupt(f"{TOPIC}: {error}; was it written by a newer Lyttepost?") from None
-    return its
 
 
 def holds_content(bus: Bus) -> bool:

@@ -83,6 +83,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "decision": {**CHAINED, "kind": "acknowledge", "id": "a", "by": "kari"},
     "deadletter": {"at": AT, "stage": "s", "reason": "bad_json", "length": 3, "digest": "d", "where": "f:1"},
+    "key": {"at": AT, "fingerprint": "c0ffee00"},
 }
 ON_THE_BUS = [name for name in SCHEMAS if name not in ("incident", "command", "presence")]
 
