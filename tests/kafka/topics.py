@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from time import monotonic, sleep
 from urllib.parse import parse_qs, urlsplit
 
 from kafka.admin import KafkaAdminClient
+
+PATIENCE = 20.0
+"""Seconds until what was deleted must be gone."""
 
 
 def drop_topics(url: str) -> None:
@@ -18,3 +22,7 @@ def drop_topics(url: str) -> None:
         names = [name for name in admin.list_topics() if name.startswith(f"{prefix}.")]
         if names:
             admin.delete_topics(names)
+        # The broker says yes before all its parts know of it.
+        until = monotonic() + PATIENCE
+        while set(names) & set(admin.list_topics()) and monotonic() < until:
+            sleep(0.1)
