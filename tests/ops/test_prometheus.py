@@ -46,7 +46,7 @@ def program(*names: str) -> str:
 
 def promtool(*arguments: str | Path, stdin: str | None = None) -> str:
     """What promtool says, when it finds nothing wrong."""
-    done = subprocess.run([program("promtool"), *arguments], input=stdin, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program("promtool"), *arguments], input=stdin, capture_output=True, text=True, timeout=300)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     return said
