@@ -74,8 +74,15 @@ def is_about(message: Message, ids: frozenset[str]) -> bool:
 
 
 def _forget(bus: Bus, ids: frozenset[str]) -> int:
-    # Also when there are none: a purge that was run before may have left bytes that a reader held on to.
-    return bus.purge(list(_records_of(bus, ids)))
+    held: list[tuple[TopicPartition, str]] = []
+    purged_before = False
+    for tp, key, is_gone in _records_of(bus, ids):
+        if is_gone:
+            purged_before = True
+        else:
+            held.append((tp, key))
+    # With none held too: a purge that was run before may have left bytes that a reader held on to.
+    return bus.purge(held) if held or purged_before else 0
 
 
 def _versions(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
@@ -134,17 +141,21 @@ def _let_workers_pass(bus: Bus, clock: Clock) -> None:
         clock.wait(0.05, never)
 
 
-def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition, str]]:
+def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition, str, bool]]:
+    """Partition and key of what is held of these posts, each once; True behind a key that was purged before."""
     seen: set[tuple[TopicPartition, str]] = set()
     for topic, adapter in CONTENT.items():
         reader = bus.reader([topic])
         while records := reader.poll(0.0, 5000):
             for record in records:
-                if record.value is None or (record.tp, record.key) in seen:
-                    continue
-                if _is_meant(record.key, ids) or _holds(adapter, record.value, ids):
+                if record.value is None:
+                    if _is_meant(record.key, ids):
+                        yield record.tp, record.key, True
+                elif (record.tp, record.key) not in seen and (
+                    _is_meant(record.key, ids) or _holds(adapter, record.value, ids)
+                ):
                     seen.add((record.tp, record.key))
-                    yield record.tp, record.key
+                    yield record.tp, record.key, False
         reader.close()
 
 
