@@ -1,4 +1,4 @@
-"""The topics: what each holds, for how long, and how safely. The table in the README is made of this one."""
+"""The topics: what each holds, for how long, and how safely. ARCHITECTURE.md has them in a table."""
 
 from __future__ import annotations
 

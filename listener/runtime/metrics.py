@@ -243,7 +243,7 @@ class Metrics:
 
 
 def table(metrics: Metrics) -> str:
-    """The README's table: Markdown, one row a metric, in the order of this file."""
+    """The table of deploy/README.md: Markdown, one row a metric, in the order of this file."""
     rows = [("Metric", "Type", "Labels", "Meaning"), ("---", "---", "---", "---")]
     for spec in metrics.specs:
         labels = ", ".join(f"`{label}`" for label in spec.labels)

@@ -1,4 +1,4 @@
-"""What lies on Kafka is plain JSON, as the README shows it: read here by a tool that is not ours."""
+"""What lies on Kafka is plain JSON, as deploy/README.md shows it: read here by a tool that is not ours."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def shown() -> dict[str, str]:
-    """Topic → the record that the README shows of it."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """Topic → the record that deploy/README.md shows of it."""
+    text = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
     block = text.split("<!-- records -->\n```json\n")[1].split("\n```\n<!-- /records -->")[0]
     lines = block.splitlines()
     return {topic.removeprefix("# "): record for topic, record in zip(lines[::2], lines[1::2], strict=True)}
 
 
-def test_the_readme_shows_a_record_of_each_topic() -> None:
+def test_the_operating_page_shows_a_record_of_each_topic() -> None:
     assert shown().keys() == TOPICS.keys()
 
 

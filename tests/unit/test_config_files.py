@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import typer
+from documents_support import PAGES, README
+from documents_support import name as page_name
 from pydantic import SecretStr
 
 from alerts.notify.channels.contract import CHANNELS, channel_type
@@ -20,7 +22,6 @@ from listener.settings.schema import Settings
 from lyttepost import COMMANDS
 
 CONFIG = packaged_config()
-README = Path(__file__).resolve().parents[2] / "README.md"
 FILES = sorted(path for path in CONFIG.rglob("*") if path.is_file())
 YAML = [path for path in FILES if path.suffix == ".yaml"]
 
@@ -115,14 +116,14 @@ def test_every_rule_goes_to_a_route_that_is_there() -> None:
     assert {rule.to for rule in load_rules(CONFIG / "rules")} <= people.routes.keys()
 
 
-COMMAND = re.compile(r"`lyttepost ([a-z]+)(?: ([a-z-]+))?")
+COMMAND = re.compile(r"(?:`|^|)lyttepost ([a-z]+)(?: ([a-z][a-z-]*))?")
 
 
 def spoken_of() -> list[tuple[str, str, str]]:
     found = []
-    for path in [*YAML, README]:
+    for path in [*YAML, *PAGES]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            where = f"{path.name}:{number}"
+            where = f"{path.name if path in YAML else page_name(path)}:{number}"
             found += [(where, match[1], match[2] or "") for match in COMMAND.finditer(line)]
     return found
 
@@ -151,7 +152,7 @@ VARIABLE = re.compile(r"`?(LYTTEPOST_[A-Z][A-Z_]*__[A-Z_]+)")
 
 def test_every_variable_that_a_file_speaks_of_is_a_setting() -> None:
     settings = {path for path, _ in leaves(Settings().model_dump(mode="json"))}
-    spoken = {match for path in [*YAML, README] for match in VARIABLE.findall(path.read_text(encoding="utf-8"))}
+    spoken = {match for path in [*YAML, *PAGES] for match in VARIABLE.findall(path.read_text(encoding="utf-8"))}
     assert spoken
     paths = {variable: variable.removeprefix("LYTTEPOST_").lower().replace("__", ".") for variable in spoken}
     unknown = {

@@ -8,6 +8,7 @@ from math import isnan
 from pathlib import Path
 
 import pytest
+from documents_support import OPERATING, block
 from prometheus_client import CollectorRegistry, generate_latest
 
 from listener.model.records import Kind, Outcome, Severity
@@ -15,7 +16,6 @@ from listener.runtime.metrics import BUCKETS, Metrics, SourceState, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "lyttepost.rules.yml"
-BLOCK = re.compile(r"<!-- metrics -->\n(.*?)\n?<!-- /metrics -->", re.DOTALL)
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_the_readme_holds_the_table_of_metrics(metrics: Metrics) -> None:
-    readme = ROOT / "README.md"
-    block = BLOCK.search(readme.read_text(encoding="utf-8"))
-    assert block is not None, "README.md needs the markers <!-- metrics --> and <!-- /metrics -->"
-    assert block[1].strip() == table(metrics), "paste listener.runtime.metrics.table(…) between README.md's markers"
+def test_the_operating_page_holds_the_table_of_metrics(metrics: Metrics) -> None:
+    told = block(OPERATING, "metrics")
+    assert told.strip() == table(metrics), (
+        "paste listener.runtime.metrics.table(…) between the markers of deploy/README.md"
+    )
 
 
 def test_the_table_tells_name_type_labels_and_meaning(metrics: Metrics) -> None:

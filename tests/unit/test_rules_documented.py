@@ -1,25 +1,21 @@
-"""The README tells of every rule type and of its own options, and its example does what it says."""
+"""The rules' page tells of every rule type and of its own options, and its example does what it says."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from documents_support import RULES, block, rows, section
 from rules_support import rules
 
 from alerts.judge.examples import judge_examples
 from alerts.rules.table import TYPES
 from listener.plugins import load
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-
 
 def table() -> dict[str, set[str]]:
-    """Type → the options that the README names."""
-    text = README.read_text(encoding="utf-8")
-    part = text.partition("<!-- rule types -->")[2].partition("<!-- /rule types -->")[0]
-    rows = (line.strip("|").split("|") for line in part.splitlines() if line.startswith("| `"))
-    return {row[0].strip(" `"): set(re.findall(r"`(\w+)`", row[-1])) for row in rows}
+    """Type → the options that the page names."""
+    return {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[-1])) for row in rows(block(RULES, "rule types"))}
 
 
 def test_every_type_is_told_of_and_no_other() -> None:
@@ -36,7 +32,6 @@ def test_every_option_that_is_told_of_is_there() -> None:
 
 
 def test_the_example_does_what_it_says(tmp_path: Path) -> None:
-    text = README.read_text(encoding="utf-8").partition("### Rules")[2]
-    (spec,) = rules(tmp_path, text.partition("```yaml\n")[2].partition("```")[0])
+    (spec,) = rules(tmp_path, section(RULES, "## A rule").partition("```yaml\n")[2].partition("```")[0])
     assert spec.examples
     assert judge_examples(spec) == []
