@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts.notify import card, ledger
+from alerts.notify import card
 from alerts.notify.duplicates import first_of
 from alerts.notify.state import AlertBook, AlertState, Handling, acknowledge, read_book
+from listener.bus import hashchain
 from listener.bus.scan import read_to_end
 from listener.clock import SystemClock
 from listener.commands.shared import (
@@ -101,7 +102,7 @@ def verify(context: typer.Context, data: Data = None) -> None:
     """Prove that no decision and no delivery was changed or left out: follow both hash chains to their ends."""
     with _open(_folder(context, data)) as (bus, _):
         for topic in CHAINED:
-            chain, count = ledger.Chain(), 0
+            chain, count = hashchain.Chain(), 0
             with closing(bus.reader([topic])) as reader:
                 for record in read_to_end(bus, reader, [topic]):
                     chain.follow(record)

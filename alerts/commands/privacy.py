@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts.notify import ledger
 from alerts.register import Register
+from listener.bus import hashchain
 from listener.clock import SystemClock
 from listener.commands.shared import (
     Data,
@@ -65,7 +65,7 @@ def purge(
     view.scrub()
     for id_ in wanted:
         purged = Decision(kind=DecisionKind.PURGE, id=id_, at=SystemClock().now(), by=who, why=said)
-        ledger.append(bus, "decisions", purged)
+        hashchain.append(bus, "decisions", purged)
     say(f"{gone} records of {len(wanted)} posts removed from the bus; the register follows.")
     if not gone:
         say("None was held. It may have been removed before, or never captured.")
@@ -150,7 +150,7 @@ def rotate_key(
         raise Refused("an incident is open, and one person would become two; rotate the key in calm")
     remember(bus, rotate(path), SystemClock())
     said = Decision(kind=DecisionKind.ROTATE_KEY, id="pseudonym.key", at=SystemClock().now(), by=who, why=why_so)
-    ledger.append(bus, "decisions", said)
+    hashchain.append(bus, "decisions", said)
     say(f"{path}: a new key; keep a copy where you keep secrets. Restart `lyttepost run` so that it is used.")
     if holds_content(bus):
         say("Posts are held from before: until they are purged or past their retention, one person counts as two.")

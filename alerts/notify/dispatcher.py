@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from math import inf, nan
 
-from alerts.notify import card, ledger, trouble
+from alerts.notify import card, trouble
 from alerts.notify import duplicates as doubles
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote
@@ -25,6 +25,7 @@ from alerts.notify.recipients import People, Why
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
 from alerts.notify.state import TOPICS, AlertBook
 from alerts.notify.steady import SteadyClock
+from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
 from listener.bus.protocol import Bus, Message, Record
 from listener.bus.scan import read_to_end
@@ -100,7 +101,7 @@ class Dispatcher:
         self._reporter = reporter
         self._control = Control(bus) if reporter is None else None
         self._book = AlertBook()
-        self._chain = ledger.Chain()
+        self._chain = hashchain.Chain()
         self._reader = bus.reader(TOPICS)
         self._lease = bus.lease(self.name, holder, LEASE_SECONDS)
         self._leads = False
@@ -213,7 +214,7 @@ class Dispatcher:
                 return
             # At the instant of the person's own word: later, it would answer what fired in between.
             said = Decision(kind=answer.kind, id=answer.state.id, at=answer.at, by=answer.by, why=answer.why)
-            self._book.take_decision(ledger.append(self._bus, "decisions", said))
+            self._book.take_decision(hashchain.append(self._bus, "decisions", said))
             # Not by whom and why: words that a person typed may hold a line break.
             log.info("dispatch: alert %s: %s, see its decision", answer.state.id, answer.kind.value)
         self._count()
@@ -244,7 +245,7 @@ class Dispatcher:
         at = self._time.now()
         self._flying[one.intent] = one
         try:
-            ledger.append(self._bus, "deliveries", _delivery(one, at, reason=_noted(one)))
+            hashchain.append(self._bus, "deliveries", _delivery(one, at, reason=_noted(one)))
         except BaseException:
             del self._flying[one.intent]
             raise
@@ -319,7 +320,7 @@ class Dispatcher:
         self._trouble.publish()
         while self._unwritten:
             delivery = self._unwritten[0]
-            ledger.append(self._bus, "deliveries", delivery)
+            hashchain.append(self._bus, "deliveries", delivery)
             self._unwritten.popleft()
             outcome = delivery.outcome or Outcome.TEMPORARY
             self._metrics.deliveries.labels(delivery.channel, outcome.value).inc()

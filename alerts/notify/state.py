@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from alerts.notify import ledger
+from listener.bus import hashchain
 from listener.bus.protocol import Bus, Record
 from listener.bus.scan import read_to_end
 from listener.errors import UsageError
@@ -328,7 +328,7 @@ def acknowledge(bus: Bus, book: AlertBook, id_: str, by: str, why: str, now: dat
     state = book.find(id_)
     if state.handling is not Handling.OPEN:
         return Acknowledged(state, already=True)
-    mine = ledger.append(
+    mine = hashchain.append(
         bus, "decisions", Decision(kind=DecisionKind.ACKNOWLEDGE, id=state.id, at=now, by=by.strip(), why=why)
     )
     # Two people may answer at the same instant: the log's order decides who was first, not ours.

@@ -1,5 +1,6 @@
-"""Hash chains: how `deliveries` and `decisions` are written, so that no word of who was told and who answered can be
-changed, left out or put in between without it showing.
+"""The ledger: `deliveries` (who was notified) and `decisions` (who answered), each written as a hash chain.
+
+No record of it can be changed, left out or put in between without it showing.
 
 A record's digest is SHA-256 over its canonical JSON (keys sorted, no spaces, unset fields and the digest itself left
 out), in which `prev` is the digest of the record before it. Retention may cut the beginning of a chain off, so the

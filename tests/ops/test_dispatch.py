@@ -16,7 +16,6 @@ from typing import NoReturn
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.notify import ledger
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.console import Console, ConsoleSettings
 from alerts.notify.channels.contract import Channel, Deliver, SendNote
@@ -26,6 +25,7 @@ from alerts.notify.dispatcher import Dispatcher
 from alerts.notify.messages import load_messages
 from alerts.notify.recipients import People
 from alerts.notify.state import Handling, acknowledge, read_book
+from listener.bus import hashchain
 from listener.bus.protocol import Bus, Message, Record, open_bus
 from listener.clock import ManualClock, SystemClock
 from listener.errors import Corrupt, UsageError
@@ -127,7 +127,7 @@ def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(house
     turn(dispatcher, lambda: len(house.outcomes()) == 2)
     idle(dispatcher)
     assert house.told() == ["kari@sykehus.example", "ola"]
-    ledger.verify(house.records("deliveries"))
+    hashchain.verify(house.records("deliveries"))
     for target in ("kari@sykehus.example", "ola"):
         assert [d.outcome for d in house.deliveries() if d.target == target] == [None, Outcome.SENT]
     assert house.metrics.registry.get_sample_value(
@@ -168,7 +168,7 @@ def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(house: 
     for done in (first, again, at_the_same_time):
         assert done.state.handled is not None
         assert done.state.handled.by == "Kari"
-    ledger.verify(house.records("decisions"))
+    hashchain.verify(house.records("decisions"))
     with pytest.raises(UsageError, match="--by"):
         acknowledge(house.bus, stale, "a1", " ", "", T0)
 
@@ -534,5 +534,5 @@ def test_killed_around_the_send_it_sends_again_and_says_so(house: House, point: 
     assert len(house.hook.seen) == arrived_before + 1
     assert house.hook.seen[-1].json["subject"].startswith("MAY BE A REPEAT · ")
     assert len({call.headers["Idempotency-Key"] for call in house.hook.seen}) == 1
-    ledger.verify(house.records("deliveries"))
+    hashchain.verify(house.records("deliveries"))
     bus.close()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.notify import ledger
 from alerts.notify.dispatcher import DOUBLES_WAIT, Dispatcher
 from alerts.notify.state import Handling, acknowledge, read_book
+from listener.bus import hashchain
 from listener.model.incidents import Action, Command
 from listener.model.records import DECISIONS, Sample, decode
 from listener.runtime.control import Control
@@ -89,7 +89,7 @@ def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_onc
     )  # fmt: skip
     to(house, hours=3)
     assert settle(house, dispatcher) == ["a1", "a1"]
-    ledger.verify(house.records("decisions"))
+    hashchain.verify(house.records("decisions"))
 
 
 def test_the_list_says_as_what_a_double_is_told(house: House) -> None:
@@ -204,7 +204,7 @@ def test_closing_an_incident_closes_its_alerts_in_the_name_of_who_did_with_one_n
     assert {(s.id, s.handled.by, s.handled.why) for s in closed if s.handled} == {
         (f"a{n}", "Nina", "the incident was closed: slukket") for n in range(3)
     }
-    ledger.verify(house.records("decisions"))
+    hashchain.verify(house.records("decisions"))
     before = len(house.told())
     for hours in (1, 9):
         to(house, hours=hours)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerts.notify.ledger import seal, verify
+from listener.bus.hashchain import seal, verify
 from listener.bus.protocol import Record
 from listener.errors import Corrupt
 from listener.model.records import Decision, DecisionKind, encode

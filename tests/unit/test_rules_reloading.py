@@ -15,9 +15,9 @@ from rules_support import START, instant
 from alerts.judge.reload import LOOK_SECONDS, Rulebook
 from alerts.judge.restore import CHUNK
 from alerts.judge.worker import Judging
-from alerts.notify.ledger import verify
 from alerts.volumes.worker import Calm
 from alerts.wiring import make_house
+from listener.bus.hashchain import verify
 from listener.bus.protocol import Bus, Message, Record, open_bus
 from listener.bus.scan import read_to_end
 from listener.clock import ManualClock
