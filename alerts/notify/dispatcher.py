@@ -24,12 +24,11 @@ from alerts.notify.plan import Due, due
 from alerts.notify.recipients import People, Why
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
 from alerts.notify.state import TOPICS, AlertBook
-from alerts.notify.steady import SteadyClock
 from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
 from listener.bus.protocol import Bus, Message, Record
 from listener.bus.scan import read_to_end
-from listener.clock import Clock
+from listener.clock import Clock, SteadyClock
 from listener.crashpoints import point
 from listener.errors import BusError
 from listener.model.incidents import State
