@@ -156,3 +156,11 @@ def key_values_of(names: Iterable[str]) -> Callable[[Finding], tuple[tuple[str, 
 
 def _several(readers: Iterable[Reader], finding: Finding) -> Iterable[tuple[str, ...]]:
     return islice(product(*(read(finding) for read in readers)), MAX_KEYS)
+
+
+def check_possible(option: str, name: str, values: Iterable[str]) -> None:
+    """Raises ValueError when the property `name` can never have one of these values, naming the rule's `option`."""
+    allowed = VALUES.get(name)
+    for value in values:
+        if allowed and value.casefold() not in allowed:
+            raise ValueError(f"{option}: {name} can never be {value!r}; it is one of {', '.join(allowed)}")

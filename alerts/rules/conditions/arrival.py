@@ -10,18 +10,33 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from alerts.rules.conditions.repeats import memory, quiet_until
 from alerts.rules.entry import Entry
 from alerts.rules.fields import Test, keys_of, test_of
 from alerts.rules.judge import RuleContext
 from alerts.rules.report import spoken
-from alerts.rules.spec import RuleSpec
+from alerts.rules.spec import RuleSpec, Values
 from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Finding, Origin
 
+Listed = Annotated[Values, Field(min_length=1)]
+"""The list: one value at least."""
 MEMORY = timedelta(hours=24)
 """So long after `realert` a post that is found late still meets the alarm it belongs to."""
+
+
+class CompareSpec(RuleSpec):
+    """The options of a rule that looks up one field of a finding in a list: `compare_key`, as ElastAlert calls it."""
+
+    compare_key: str = Field(min_length=1)
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        return {"query_key": self.query_key, "compare_key": (self.compare_key,)}
 
 
 class Arrival:

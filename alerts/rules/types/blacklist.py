@@ -9,9 +9,8 @@ from typing import Self
 
 from pydantic import model_validator
 
-from alerts.rules.conditions.arrival import Arrival
-from alerts.rules.conditions.listed import CompareSpec, Listed, possible
-from alerts.rules.fields import test_of
+from alerts.rules.conditions.arrival import Arrival, CompareSpec, Listed
+from alerts.rules.fields import check_possible, test_of
 from alerts.rules.judge import RuleContext
 from alerts.rules.spec import RuleType
 from alerts.rules.verdict import Reason
@@ -22,7 +21,7 @@ class BlacklistSpec(CompareSpec):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        possible("blacklist", self.compare_key, self.blacklist)
+        check_possible("blacklist", self.compare_key, self.blacklist)
         return self
 
 

@@ -16,11 +16,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from alerts.rules.conditions.bounds import Bounded, Bounds, BufferSpec, ordered
-from alerts.rules.conditions.listed import possible
 from alerts.rules.conditions.stages import WindowReading
 from alerts.rules.conditions.window import Tally
 from alerts.rules.entry import Entry
-from alerts.rules.fields import Test, test_of
+from alerts.rules.fields import Test, check_possible, test_of
 from alerts.rules.judge import RuleContext
 from alerts.rules.past import Counted, Edges, Filtered, Past, above, counted, stage
 from alerts.rules.spec import CountBy, Positive, RuleType, Values
@@ -39,7 +38,7 @@ class PercentageSpec(BufferSpec):
     def _fits(self) -> Self:
         ordered(self, "max_percentage", "min_percentage")
         for name, values in self.match_bucket_filter.items():
-            possible("match_bucket_filter", name, values)
+            check_possible("match_bucket_filter", name, values)
         return self
 
     @property

@@ -10,9 +10,8 @@ from typing import Self
 
 from pydantic import model_validator
 
-from alerts.rules.conditions.arrival import Arrival
-from alerts.rules.conditions.listed import CompareSpec, Listed, possible
-from alerts.rules.fields import Test, reader
+from alerts.rules.conditions.arrival import Arrival, CompareSpec, Listed
+from alerts.rules.fields import Test, check_possible, reader
 from alerts.rules.judge import RuleContext
 from alerts.rules.spec import RuleType
 from alerts.rules.verdict import Reason
@@ -26,7 +25,7 @@ class WhitelistSpec(CompareSpec):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        possible("whitelist", self.compare_key, self.whitelist)
+        check_possible("whitelist", self.compare_key, self.whitelist)
         return self
 
 
