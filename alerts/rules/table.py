@@ -9,7 +9,7 @@
     window.py    posts of the last timeframe, counted as posts, authors or stories
     past.py      how the numbers of a key stood at any time, for posts that are found late; on the steps of steps.py
     level.py     conditions that time alone can bring or end, on the windows of stages.py
-    repeats.py   how long a rule holds its tongue after an alarm; episodes.py what it has said
+    episodes.py  what a rule has said, and how long it is quiet after an alarm
     aggregation.py  several alarms of a rule in one
     verdict.py   what a rule says, and why: the enum of reasons (`lyttepost rules reasons` lists them)
     examples.py  a rule's own examples, run through the same engine

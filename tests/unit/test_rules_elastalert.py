@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from rules_support import finding, instant, judge, rule, tick
 
-from alerts.rules.conditions.repeats import doubled
+from alerts.rules.conditions.episodes import doubled
 from listener.model.records import Event, Finding
 
 FREQUENCY = [

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from alerts.rules.conditions.repeats import memory, quiet_until
+from alerts.rules.conditions.episodes import memory, quiet_until
 from alerts.rules.entry import Entry
 from alerts.rules.fields import Test, keys_of, test_of
 from alerts.rules.judge import RuleContext

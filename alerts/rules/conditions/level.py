@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from alerts.rules.conditions.episodes import Episode
+from alerts.rules.conditions.episodes import Episode, memory
 from alerts.rules.conditions.keyed import Keyed
-from alerts.rules.conditions.repeats import memory
 from alerts.rules.conditions.stages import Gauge, State, WindowReading
 from alerts.rules.conditions.window import KEEP
 from alerts.rules.entry import Entry

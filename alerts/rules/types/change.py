@@ -18,9 +18,8 @@ from itertools import islice
 
 from pydantic import Field
 
-from alerts.rules.conditions.episodes import FiringHistory
+from alerts.rules.conditions.episodes import FiringHistory, memory
 from alerts.rules.conditions.keyed import Keyed
-from alerts.rules.conditions.repeats import memory
 from alerts.rules.conditions.window import AT, KEEP, ORDER
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, reader, test_of

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alerts.rules.conditions.episodes import Episode, FiringHistory
+from alerts.rules.conditions.episodes import Episode, FiringHistory, memory
 from alerts.rules.conditions.keyed import RETRY, Keyed
-from alerts.rules.conditions.repeats import memory
 from alerts.rules.conditions.window import KEEP, Window
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, test_of

@@ -22,8 +22,8 @@ from typing import Self
 
 from pydantic import model_validator
 
+from alerts.rules.conditions.episodes import memory, quiet_until
 from alerts.rules.conditions.keyed import Keyed
-from alerts.rules.conditions.repeats import memory, quiet_until
 from alerts.rules.conditions.window import KEEP, ORDER, Window
 from alerts.rules.entry import Entry
 from alerts.rules.fields import Reader, key_values_of, keys_of, test_of
