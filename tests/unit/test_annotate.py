@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerts.annotate.annotator import Annotator
 from alerts.annotate.kinds import KindCues
 from alerts.annotate.story import story
+from alerts.annotate.worker import Annotator
 from listener.model.records import (
     FINDINGS,
     AuthorClass,

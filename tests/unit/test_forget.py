@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.annotate.annotator import Annotator
 from alerts.annotate.kinds import KindCues
+from alerts.annotate.worker import Annotator
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
 from listener.model.records import Mention, encode
