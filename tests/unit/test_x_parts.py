@@ -14,9 +14,8 @@ from listener.errors import Corrupt
 from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Incident
 from listener.sources.common.buffer import Down, Line, Lost, ReceiveBuffer
-from listener.sources.common.gap_tracker import GapBook
+from listener.sources.common.gap_tracker import GapBook, unheard
 from listener.sources.common.line_splitter import Lines, TooLong
-from listener.sources.common.unheard import unheard
 from listener.sources.contract import DropReason
 from listener.sources.x.cursor import Memory
 from listener.sources.x.reading import read_line, read_page

@@ -1,4 +1,7 @@
-"""The gaps of one stream: which lasts, which are to be filled, and how far they are. Knows no socket and no clock."""
+"""The gaps of one stream: which lasts, which are to be filled, and how far they are; and what nobody listened to.
+
+Knows no socket and no clock.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from listener.model.gaps import Cause, closed, is_whole, open_gap
+from listener.model.incidents import Incident
 from listener.model.records import Gap
 
 BEFORE: Final = timedelta(seconds=30)
 AFTER: Final = timedelta(seconds=5)
 """Beyond a gap's ends that search looks: X delivers a post up to seconds after it was written, and in no order."""
+
+Stretch = tuple[datetime, datetime | None]
 
 
 class GapBook:
@@ -118,3 +124,28 @@ class GapBook:
 
 def _end(gap: Gap, at: datetime) -> Gap:
     return closed(gap, max(at, gap.start), refilled=gap.refilled, refilled_until=gap.refilled_until)
+
+
+def unheard(heard: datetime | None, incidents: Iterable[Incident]) -> list[Stretch]:
+    """What went unheard while nobody ran: when incidents were open since `heard`, the last word that is on the bus.
+
+    Each is [from, to), oldest first; `to` is None where an incident is still open.
+
+    Without a last word only open ones count: nobody knows whether there was anybody to hear the others.
+    """
+    spans: list[Stretch] = sorted(
+        (
+            (i.opened_at if heard is None else max(heard, i.opened_at), i.closed_at)
+            for i in incidents
+            if i.closed_at is None or (heard is not None and heard < i.closed_at)
+        ),
+        key=lambda span: span[0],
+    )
+    out: list[Stretch] = []
+    for start, end in spans:
+        if out and (out[-1][1] is None or start <= out[-1][1]):
+            first, last = out[-1]
+            out[-1] = first, None if last is None or end is None else max(last, end)
+        else:
+            out.append((start, end))
+    return out

@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 from listener.model.gaps import Cause
 from listener.model.incidents import Incident
 from listener.model.records import Gap, Origin
-from listener.sources.common.gap_tracker import AFTER, BEFORE, GapBook
-from listener.sources.common.unheard import unheard
+from listener.sources.common.gap_tracker import AFTER, BEFORE, GapBook, unheard
 from listener.sources.contract import Batch
 from listener.sources.x.counts import minute_of
 from listener.sources.x.cursor import Memory
