@@ -13,16 +13,19 @@ from listener.model.tracks import is_total, parse, total_of
 from listener.runtime.ops_alerts import HEADLINES
 from listener.settings.schema import Settings
 from listener.sources.x.counts import (
+    HISTORY,
+    QUIET,
     WEEK,
     CountedMinutes,
+    Splitting,
     cost_a_day,
     count_queries,
     instant_of,
+    is_burst,
     minute_of,
     read_counts,
 )
 from listener.sources.x.filter_rules import LONGEST
-from listener.sources.x.splitting import HISTORY, QUIET, Splitting, is_burst
 from listener.sources.x.status import UNCOUNTED
 
 NOW = datetime(2031, 2, 3, 12, 0, 30, tzinfo=UTC)

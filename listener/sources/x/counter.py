@@ -31,11 +31,18 @@ from listener.model.tracks import is_total, total_of
 from listener.sources.contract import Batch
 from listener.sources.x.backoff import Backoff, Schedule
 from listener.sources.x.client import DENIED, Api, Trouble, XError
-from listener.sources.x.counts import CountedMinutes, count_queries, instant_of, minute_of
+from listener.sources.x.counts import (
+    Burst,
+    CountedMinutes,
+    Splitting,
+    count_queries,
+    instant_of,
+    is_burst,
+    minute_of,
+)
 from listener.sources.x.cursor import Memory
 from listener.sources.x.filter_rules import Rule, compile_rules
 from listener.sources.x.refusals import Part, Refusal, Refusals
-from listener.sources.x.splitting import Burst, Splitting, is_burst
 from listener.sources.x.tally import CountQuery, Unanswerable
 from listener.units import format_instant
 
