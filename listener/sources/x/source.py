@@ -27,7 +27,6 @@ from listener.sources.contract import Batch, OfferedCounts
 from listener.sources.x.access import Access
 from listener.sources.x.backfill import Refill
 from listener.sources.x.client import DENIED, REST_SECONDS, Api, Trouble
-from listener.sources.x.connection_state import TICK_SECONDS, ConnectionState
 from listener.sources.x.counter import EVERY, Counter
 from listener.sources.x.counts import Burst, is_burst
 from listener.sources.x.cursor import Memory
@@ -36,7 +35,7 @@ from listener.sources.x.refusals import REFUSALS, Part, Refusal, Refusals
 from listener.sources.x.rule_sync import Confirmed, Failed, RuleSync, Told, Wanted
 from listener.sources.x.search import REACH, Searcher
 from listener.sources.x.status import REFUSED, SILENT, SPENT, Notices, shown
-from listener.sources.x.stream import SILENCE, Stream
+from listener.sources.x.stream import SILENCE, TICK_SECONDS, ConnectionState, Stream
 
 BATCH_SIZE: Final = 1000
 """Items of the stream in one batch."""

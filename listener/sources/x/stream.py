@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import requests
@@ -20,7 +21,7 @@ import tweepy
 
 from listener.clock import Clock
 from listener.model.gaps import Cause
-from listener.sources.common.buffer import Down, ReceiveBuffer, Unreadable, Up
+from listener.sources.common.buffer import Down, Item, Line, Lost, ReceiveBuffer, Unreadable, Up
 from listener.sources.common.line_splitter import Lines, TooLong
 from listener.sources.x.access import Access
 from listener.sources.x.backoff import Backoff, ConnectLimit, Schedule
@@ -35,6 +36,8 @@ STOP_SECONDS: Final = 0.5
 FAILED_SECONDS: Final = 5.0
 UNWATCHED: Final = 10.0
 """Seconds without `watch` after which nobody takes what is read: another process may listen by then."""
+TICK_SECONDS: Final = 1.0
+"""So often is it said up to when all was heard, where there is nothing else to say."""
 
 _CAUSES: Final[Mapping[Trouble, Cause]] = {
     Trouble.NETWORK: Cause.RESET,
@@ -321,3 +324,47 @@ class Stream:
             self._api.drop_connections()
         except XError as error:
             log.warning("x: the connections that X counts could not be cleared: %s", error)
+
+
+class ConnectionState:
+    """How well the stream is heard, as what the reader said of its connection is met, in order. Knows no gaps.
+
+    `up_at`: since when X has taken us in. `flowing`: bytes came since. `announced`: why X said that it would end
+    it. `given`: up to when all that was heard has been given away."""
+
+    def __init__(self, buffer: ReceiveBuffer, given: datetime | None = None) -> None:
+        self._buffer = buffer
+        self._given_at = float("-inf")
+        self.up_at: datetime | None = None
+        self.flowing = False
+        self.announced: Cause | None = None
+        self.given = given
+
+    def meets(self, item: Item) -> None:
+        if self.up_at is not None and isinstance(item, Line | Unreadable | Lost):
+            self.flowing = True
+
+    def reaches(self, heard: datetime | None) -> None:
+        """All was met that came until then."""
+        if self.up_at is not None and heard is not None and heard >= self.up_at:
+            self.flowing = True
+
+    def up(self, at: datetime) -> None:
+        self.up_at, self.flowing, self.announced = at, False, None
+
+    def down(self) -> datetime | None:
+        """The connection is gone. When its last byte came; None when there was none."""
+        heard = self._buffer.heard if self.flowing else None
+        self.up_at, self.flowing = None, False
+        return heard
+
+    def until(self, heard: datetime | None) -> datetime | None:
+        """Up to when there is something new to say."""
+        return None if heard is None or (self.given is not None and heard <= self.given) else heard
+
+    def is_due(self, now: float) -> bool:
+        """`now` is monotonic."""
+        return now - self._given_at >= TICK_SECONDS
+
+    def gives(self, until: datetime, now: float) -> None:
+        self.given, self._given_at = until, now
