@@ -1,4 +1,4 @@
-"""Where a source goes on: which incidents a tick on the bus was for, and whether they are still the ones.
+"""Where a source goes on, read back from the bus: up to when it was heard, for which incidents, and what was counted.
 
 A tick's cursor says how far the source was read and which incidents it was read for then. One that is open still goes
 on from there; a source that had ended begins anew for an incident that was not yet open. Names and no times: a clock
@@ -14,7 +14,7 @@ from datetime import datetime
 
 from listener.bus.protocol import Bus, TopicPartition
 from listener.bus.scan import said_since
-from listener.model.records import MENTIONS, BadRecord, Mention, Tick, decode
+from listener.model.records import MENTIONS, VOLUMES, BadRecord, Mention, Tick, Volume, decode
 
 CHUNK = 2_000
 
@@ -65,6 +65,16 @@ def last_heard(
         else:
             last = found
     return last
+
+
+def volumes_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Volume]:
+    """The minutes of tracks that were published as counted for `source` since then, in the order of publishing.
+
+    `beat` is called now and then.
+    """
+    for found in said_since(bus, "volumes", VOLUMES, source, since, beat):
+        if isinstance(found, Volume):
+            yield found
 
 
 def resumed(last: Tick | None, wanted: Set[str]) -> tuple[datetime | None, bool, str | None]:

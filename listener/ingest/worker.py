@@ -20,7 +20,6 @@ from listener.ingest.capture import Capture, Pending
 from listener.ingest.outage import OutageBuffer
 from listener.ingest.publisher import Publisher
 from listener.ingest.source_status import SourceStatus
-from listener.ingest.volumes import volumes_since
 from listener.model.incidents import State
 from listener.model.records import Mention
 from listener.privacy.screen import Screen
@@ -263,7 +262,7 @@ class Ingestor:
                 self.source.recall(known := self._publisher.recall(since))
                 self._capture.minutes.recall(known)
             if isinstance(self.source, Counting):
-                self.source.learn_counts(volumes_since(self._bus, self.source.name, since, self._part.beat))
+                self.source.learn_counts(playing.volumes_since(self._bus, self.source.name, since, self._part.beat))
             self.source.open(resume)
         except Corrupt:
             raise
