@@ -98,8 +98,7 @@ def raise_(
 
 def _look(bus: Bus) -> dict[str, Any]:
     from listener.clock import SystemClock
-    from listener.ingest.budget import decision_of, in_force, spending_of
-    from listener.ingest.spending import per_hour
+    from listener.ingest.budget import decision_of, in_force, per_hour, spending_of
     from listener.model.records import Spending
     from listener.runtime.control import Control
     from listener.settings.prices import month_of
@@ -150,7 +149,7 @@ def _told_caps(bus: Bus) -> Budget | None:
 
 def _of_now(spending: Spending, now: datetime) -> Spending:
     """The account as a new day or month finds it, although nothing was read in it yet."""
-    from listener.ingest.spending import Account
+    from listener.ingest.budget import Account
     from listener.settings.prices import DEFAULT
 
     account = Account(DEFAULT.prices, spending)
@@ -165,7 +164,7 @@ def _tally(spending: Spending, incident: str) -> dict[str, Any]:
 
 
 def _caps(spending: Spending, budget: Budget, now: datetime) -> list[dict[str, Any]]:
-    from listener.ingest.spending import reached_at
+    from listener.ingest.budget import reached_at
 
     return [
         {

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from listener.ingest.budget import in_force, next_cap
-from listener.ingest.spending import Account, per_hour, reached_at
+from listener.ingest.budget import Account, in_force, next_cap, per_hour, reached_at
 from listener.model.records import Author, Decision, DecisionKind, Post, Spending
 from listener.settings.prices import DEFAULT, Budget, Cap, Prices
 from listener.sources.contract import BadLine, Batch, Call, DropReason
