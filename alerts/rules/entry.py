@@ -1,4 +1,4 @@
-"""What a rule keeps of a finding."""
+"""An entry: one finding as a rule's windows keep it, in order of time. It holds no text, only the text's digest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from listener.model.records import Finding, Kind, Origin
 
 
 class Entry(NamedTuple):
-    """What windows keep of a finding: no text, only its digest."""
+    """One finding. `weight` is how many posts it stands for; `digest` is 16 hex digits of its text's SHA-256."""
 
     at: datetime
     post_key: str
@@ -28,10 +28,12 @@ class Entry(NamedTuple):
 
     @property
     def lookback(self) -> bool:
+        """Whether it was found by looking back to before the incident."""
         return self.origin is Origin.LOOKBACK
 
 
 def entry_of(finding: Finding) -> Entry:
+    """The entry of a finding, without the `value` that only a rule's type can read."""
     return Entry(
         finding.at,
         finding.post_key,

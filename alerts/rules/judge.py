@@ -1,4 +1,4 @@
-"""What a rule type must do, and what it is told of the incident it judges."""
+"""A judge: what every rule type implements, and what it knows of the incident that it judges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALM = "calm"
 
 @dataclass(frozen=True)
 class IncidentInfo:
-    """The incident that an engine judges. In calm its id is `calm`."""
+    """The incident that an engine judges; its id is `calm` when there is none."""
 
     id: str = CALM
     name: str = ""

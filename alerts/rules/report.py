@@ -1,4 +1,4 @@
-"""What a rule says, made of the posts in its window; and the alert record made of that."""
+"""Makes a rule's verdicts from the posts in its window, and the records for the `alerts` topic from verdicts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ if TYPE_CHECKING:
     from alerts.rules.judge import IncidentInfo, RuleContext
     from alerts.rules.spec import RuleSpec
 
-
 BINS = 12
-
+"""Equal parts of a window in which an alert counts its posts (`spark`)."""
+SAMPLES = 3
+"""Posts that an alert points to."""
 
 _AUTHOR, _WEIGHT = attrgetter("author"), attrgetter("weight")
-
-
-SAMPLES = 3
 
 
 def alert_id(incident: str, rule: str, key: str, at: datetime, post_key: str) -> str:

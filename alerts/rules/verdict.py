@@ -1,6 +1,6 @@
-"""What a rule says of its findings, and why; and the alert record made of it.
+"""A verdict: one thing that a rule says of its findings, with its reason. Data only.
 
-Numbers, ids and digests only, never a post's text.
+It holds numbers, ids and digests, never a post's text. `alerts.rules.report` makes verdicts, and alerts of them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from listener.model.records import Event, Gap, Kind, Sample
-
-if TYPE_CHECKING:
-    pass
 
 
 class Reason(StrEnum):

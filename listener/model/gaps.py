@@ -1,4 +1,7 @@
-"""Gaps: stretches of time in which a source could not be heard. Pure: what a gap is, and how it begins and ends."""
+"""Gaps: stretches of time in which a source could not be heard; why, and how one begins and ends. Pure functions.
+
+The record itself is `listener.model.records.Gap`.
+"""
 
 from __future__ import annotations
 

@@ -1,15 +1,10 @@
-"""The hashtags of a text, where a source does not name them itself."""
+"""Hashtags: found in a text where its source does not name them."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from listener.model.normalize import nfc
-
-if TYPE_CHECKING:
-    pass
-
 
 _TAG = re.compile(r"(?<![\w&])[#＃](\w+)")
 

@@ -1,23 +1,22 @@
-"""Which letters are the same: texts and tracks folded alike, and a track's spellings where a platform is exact."""
+"""Which letters are the same: `fold` writes texts and tracks alike, `spellings` says what an exact filter must ask."""
 
 from __future__ import annotations
 
 import math
 import re
 import unicodedata
-from typing import TYPE_CHECKING
 
 from listener.model.normalize import nfc
 
-if TYPE_CHECKING:
-    pass
-
-
 _OWN_LETTERS = {"å": "å", "æ": "æ", "ø": "ø", "ä": "æ", "ö": "ø"}
-
-
+_NORDIC = {"æ": "ä", "ø": "ö"}
+"""How neighbours write the same letter."""
 _NO_ACCENT = {"ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "ſ": "s", "ɨ": "i"}
 """Letters whose stroke Unicode does not count as an accent."""
+_BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
+_FEW = 100
+"""So many different letters are replaced one after another; for more, `str.translate` is faster."""
+_SHARP_S, _SOFT_HYPHEN = b"\xdf", b"\xad"
 
 
 def _fold_char(char: str) -> str:
@@ -50,22 +49,8 @@ class _Table(dict[int, str]):
 
 
 _TABLE = _Table()
-
-
-_BEYOND_LATIN1 = re.compile("[^\x00-\xff]")
-
-
-_FEW = 100
-"""So many different letters are replaced one after another; for more, `str.translate` is faster."""
-
-
-_SHARP_S, _SOFT_HYPHEN = b"\xdf", b"\xad"
-
-
 _LATIN1 = bytes(ord(f) if len(f := _fold_char(chr(c))) == 1 and f < "\u0100" else c for c in range(256))
 """The fold of Latin-1, byte by byte, but for ß (two letters), the soft hyphen (nothing) and µ (stays itself)."""
-
-
 _TABLE[0xB5] = "µ"
 
 
@@ -106,6 +91,3 @@ def spellings(text: str, most: int = 8) -> tuple[tuple[str, ...], bool]:
     for char, of in choices.items():
         found = [each.replace(char, one) for each in found for one in of]
     return tuple(dict.fromkeys(found)), True
-
-
-_NORDIC = {"æ": "ä", "ø": "ö"}

@@ -1,4 +1,4 @@
-"""One answer of `lyttepost doctor`: an id that stays, a level, what is the case, and what to do."""
+"""Checks: the answers of `lyttepost doctor`, each with an id that stays, a level, what is the case and what to do."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 
 class CheckLevel(StrEnum):
+    """How well it stands, the best first."""
+
     OK = "ok"
     WARNING = "warning"
     """It works, and a person should know."""
@@ -17,7 +19,7 @@ class CheckLevel(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """`id` names the question, `mend` what to do about the answer; nothing, when all is well."""
+    """One answer. `id` names the question, `mend` says what to do about the answer: nothing, when all is well."""
 
     id: str
     level: CheckLevel
@@ -40,6 +42,7 @@ def failed(id_: str, says: str, mend: str) -> Check:
     return Check(id_, CheckLevel.FAILED, says, mend)
 
 
-def worst(findings: Sequence[Check]) -> CheckLevel:
+def worst(checks: Sequence[Check]) -> CheckLevel:
+    """The worst level of all; OK where there are none."""
     order = list(CheckLevel)
-    return max((f.level for f in findings), key=order.index, default=CheckLevel.OK)
+    return max((check.level for check in checks), key=order.index, default=CheckLevel.OK)

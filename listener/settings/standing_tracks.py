@@ -1,4 +1,7 @@
-"""The standing tracks of `config/tracks.yaml`: counted in calm, part of every incident. Imports no pydantic."""
+"""Standing tracks, read from `config/tracks.yaml`: counted in calm, and part of every incident.
+
+It imports no pydantic: a mode switch reads them too.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from listener.model.tracks import account_track, hashtag_track, phrase_track, pl
 
 if TYPE_CHECKING:
     from listener.settings.files import Loc, YamlFile
-
 
 _GROUPS: dict[str, Callable[[str], str]] = {
     "phrases": phrase_track,

@@ -1,4 +1,4 @@
-"""The card: what a channel is handed to send."""
+"""The card: what a channel is handed to send, worded and screened for it. `alerts.notify.card` makes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Card:
-    """`fields` is the same for machines. `problems` names the fields that were missing."""
+    """`fields` is the same for machines. `urgent`: it may wake somebody. `problems`: what could not be filled in."""
 
     subject: str
     lines: tuple[str, ...]
@@ -19,4 +19,5 @@ class Card:
 
     @property
     def text(self) -> str:
+        """The lines as one text."""
         return "\n".join(self.lines)

@@ -1,4 +1,4 @@
-"""Text as every channel may need it."""
+"""Text from outside, made fit for one line of a message, a table or a log."""
 
 from __future__ import annotations
 

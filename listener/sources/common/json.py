@@ -1,4 +1,4 @@
-"""One line's JSON, as tools leave it."""
+"""Reads JSON from outside, one line or answer at a time, as platforms and tools leave it."""
 
 from __future__ import annotations
 
