@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from kafka.net import manager, transport
 
-from listener.bus.kafka.sockets import ToTheEnd, ToTheEndUnderTls
+from listener.bus.kafka.client import ToTheEnd, ToTheEndUnderTls
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords
 
-from listener.bus.kafka.unpacking import Raw, _Unpacked, unpacked
+from listener.bus.kafka.client import Raw, _Unpacked, unpacked
 
 NONE, GZIP, LZ4 = 0, 1, 3
 Written = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]

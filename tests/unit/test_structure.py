@@ -11,15 +11,18 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
 import hypothesis
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from alerts.notify.channels.contract import CHANNELS
 from alerts.rules.table import TYPES
+from listener.bus.kafka.client import VERSIONS
 from listener.bus.protocol import BUSES
 from listener.plugins import load
 from listener.sources.contract import SOURCES
@@ -197,6 +200,61 @@ def test_no_folders_import_each_other_in_a_circle(modules: Sources) -> None:
 
 def test_a_circle_would_be_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
+KAFKA_INSIDES = "listener.bus.kafka.client"
+KAFKA_PUBLIC = {"kafka", "kafka.admin", "kafka.structs", "kafka.coordinator.assignors.roundrobin"}
+"""The modules of kafka-python from which its documentation imports; all others it may move."""
+PATCHING = {"setattr", "delattr", "getattr", "vars", "getLogger"}
+
+
+def kafka_insides_in(tree: ast.Module) -> Iterator[str]:
+    """Where a module reaches for what kafka-python keeps to itself; its own private names are its `self`'s."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names if within(alias.name, "kafka") and alias.name != "kafka")
+            case ast.ImportFrom(module=str(module), names=names) if within(module, "kafka"):
+                if module not in KAFKA_PUBLIC:
+                    yield module
+                yield from (f"{module}.{alias.name}" for alias in names if alias.name.startswith("_"))
+            case ast.Attribute(value=value, attr=attr) if attr.startswith("_") and not attr.startswith("__"):
+                if ast.unparse(value) not in ("self", "cls", "super()"):
+                    yield ast.unparse(node)
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in PATCHING:
+                yield ast.unparse(node)
+
+
+def test_one_file_touches_what_kafka_python_keeps_to_itself(modules: Sources) -> None:
+    users = {name for name, tree in modules.items() if any(within(each, "kafka") for each in imported(tree))}
+    assert KAFKA_INSIDES in users
+    assert {name for name in users if not within(name, "listener.bus.kafka")} == set()
+    found = {name: list(kafka_insides_in(tree)) for name, tree in modules.items() if within(name, "listener.bus.kafka")}
+    assert found.pop(KAFKA_INSIDES)
+    assert {name: insides for name, insides in found.items() if insides} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from kafka.net import manager",
+        "from kafka.admin import _acls",
+        "import kafka.consumer.fetcher",
+        "self._consumer._coordinator",
+        "producer._sender.wakeup()",
+        "vars(errors).update(KafkaError=Mine)",
+        "setattr(consumer, name, mine)",
+        "logging.getLogger('kafka.net.manager')",
+    ],
+)
+def test_what_kafka_python_keeps_to_itself_would_be_found(line: str) -> None:
+    assert list(kafka_insides_in(ast.parse(line)))
+
+
+def test_kafka_pythons_insides_are_used_on_the_versions_they_were_tried_on() -> None:
+    (asked,) = [one for one in ranges() if one.name == "kafka-python"]
+    assert asked.specifier == SpecifierSet(VERSIONS)
+    assert version("kafka-python") in asked.specifier
 
 
 def packages_in(package: str) -> frozenset[str]:

@@ -23,7 +23,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from kafka.protocol.consumer.offsets import OffsetSpec
+from kafka import OffsetSpec
 
 from listener.bus.history import ClusterHistory
 from listener.bus.kafka import groups

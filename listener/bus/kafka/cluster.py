@@ -14,14 +14,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kafka import IsolationLevel, OffsetSpec, errors
 from kafka import TopicPartition as KafkaPartition
-from kafka import errors
 from kafka.admin import KafkaAdminClient
-from kafka.net.compat import KafkaNetClient
-from kafka.protocol.consumer.offsets import IsolationLevel, OffsetSpec
 
-from listener.bus.kafka.overheard import overhearing, tls_refusal
-from listener.bus.kafka.sockets import DIRECT
+from listener.bus.kafka.client import DIRECT, NetClients, overhearing, tls_refusal
 from listener.bus.protocol import TopicPartition
 from listener.bus.stats import BusStats
 from listener.errors import BusError, ConfigError, LyttepostError
@@ -133,19 +130,12 @@ class Cluster:
 
     def _make(self, what: str, factory: Callable[..., T], options: Mapping[str, Any]) -> T:
         self.check_open()
-        begun: list[KafkaNetClient] = []
-
-        def net_client(**given: Any) -> KafkaNetClient:
-            begun.append(KafkaNetClient(**given))
-            return begun[-1]
-
+        net_clients = NetClients()
         with overhearing() as heard:
             try:
-                return factory(**self.options(kafka_client=net_client, **options))
+                return factory(**self.options(kafka_client=net_clients, **options))
             except (errors.KafkaError, OSError) as error:
-                # A client that did not come about leaves its thread and its sockets behind.
-                for client in begun:
-                    client.close()
+                net_clients.close()
                 raise self.explain(heard.reason(error), what) from None
 
     def _accepts(self) -> bool:

@@ -12,7 +12,7 @@ import json
 import uuid
 from typing import Any
 
-from kafka.protocol.consumer.offsets import OffsetSpec
+from kafka import OffsetSpec
 
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.readers import Reader

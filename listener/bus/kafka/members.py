@@ -6,17 +6,17 @@ still one. Partitions change only inside `poll`, in the caller's own thread.
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer
 from kafka.admin import MemberToRemove
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
+from listener.bus.kafka.client import keep_join
 from listener.bus.kafka.cluster import ANSWER_SECONDS, Cluster, safe
 from listener.bus.kafka.readers import Reader, ms
 from listener.bus.kafka.writer import Writer
@@ -25,9 +25,6 @@ from listener.errors import BusError, Fenced
 
 if TYPE_CHECKING:
     from kafka import TopicPartition as KafkaPartition
-
-# That a commit is not told of yet is no error but the usual thing for a moment; the client asks again.
-logging.getLogger("kafka.coordinator.consumer").addFilter(lambda said: "UnstableOffsetCommit" not in said.getMessage())
 
 SESSION_SECONDS = 6.0
 """A member whose process is gone is replaced after this: the least that brokers allow unless told otherwise."""
@@ -132,7 +129,7 @@ class Member(Reader):
         self._ask("join the group", lambda c: c.bootstrap(timeout_ms=ms(ANSWER_SECONDS), refresh=True))
 
     def _slice(self, wait: float, limit: int) -> list[Record]:
-        _keep_join(self._consumer._coordinator)
+        keep_join(self._consumer)
         records = super()._slice(wait, limit)
         if not self._listener.anew:
             return records
@@ -195,19 +192,3 @@ class _Listener(ConsumerRebalanceListener):
     def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
         self._consumer.pause(*assigned)
         self.anew = True
-
-
-class _Joined:
-    """A join that ended between two polls. The client would throw it away, join again, and so move everybody."""
-
-    is_done = False
-
-    def __init__(self, task: Any) -> None:
-        self.add_callback = task.add_callback
-        self.add_errback = task.add_errback
-
-
-def _keep_join(coordinator: Any) -> None:
-    task = coordinator._join_task
-    if task is not None and task.is_done and task.succeeded():
-        coordinator._join_task = _Joined(task)

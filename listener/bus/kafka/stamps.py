@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Set
 
-from kafka.protocol.consumer.offsets import OffsetSpec
+from kafka import OffsetSpec
 
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.protocol import TopicPartition

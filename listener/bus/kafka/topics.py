@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from kafka import errors
+from kafka import OffsetSpec, errors
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.protocol.consumer.offsets import OffsetSpec
 
 from listener.bus.kafka.cluster import RETRY_SECONDS, Cluster
 from listener.bus.protocol import Record, TopicInfo, TopicPartition

@@ -1,8 +1,5 @@
 """Writing: one record at a time, or many with offsets in a transaction, each with a time limit and a certain outcome.
 
-kafka-python's own `commit_transaction`, `abort_transaction` and `send_offsets_to_transaction` wait for ever when the
-cluster is away, so what they wait for is waited for here, with a limit.
-
 A write that failed throws its producer away; the next one takes a new producer, which first settles what the old one
 left open. Where it cannot be known whether a commit took effect, `Unsure` says so.
 """
@@ -13,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer, errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
+from listener.bus.kafka.client import TransactionSteps, end_thread
 from listener.bus.kafka.cluster import Cluster, names_in
 from listener.bus.protocol import Commit, TopicPartition
 from listener.crashpoints import point
@@ -172,17 +169,17 @@ class Writer:
 
     def _write(self, puts: Sequence[Put], groups: Sequence[GroupCommit]) -> list[int]:
         producer = self._producer
-        manager = producer._transaction_manager
+        steps = TransactionSteps(producer, DELIVERY_SECONDS)
         committing = False
         try:
             producer.begin_transaction()
             offsets = _send_all(self._cluster, producer, puts)
             for group in groups:
                 places = {self._cluster.at(tp): _place(commit) for tp, commit in group.commits.items()}
-                _await(producer, partial(manager.send_offsets_to_transaction, places, group.metadata))
+                steps.send_offsets(places, group.metadata)
             point("bus.before_commit")
             committing = True
-            _await(producer, manager.begin_commit)
+            steps.commit()
         except (errors.KafkaError, ValueError) as error:
             raise self._failed(error, committing) from None
         except BaseException:
@@ -203,21 +200,20 @@ class Writer:
             try:
                 producer.begin_transaction()
                 _send_all(self._cluster, producer, puts)
-                _await(producer, producer._transaction_manager.begin_abort)
+                TransactionSteps(producer, DELIVERY_SECONDS).abort()
             except (errors.KafkaError, ValueError) as error:
                 raise self._failed(error, False) from None
 
     def _failed(self, error: Exception, committing: bool) -> LyttepostError:
-        producer = self._producer
-        manager = producer._transaction_manager
-        causes = [error, manager.last_error]
+        steps = TransactionSteps(self._producer, DELIVERY_SECONDS)
+        causes = [error, steps.last_error]
         self._cluster.counts.producer_errors[type(error).__name__] += 1
         fenced = FENCED & {name for cause in causes if cause is not None for name in names_in(cause)}
         aborted = False
         away = any(isinstance(cause, errors.KafkaTimeoutError) for cause in causes)
-        if not away and (manager.has_abortable_error() or not committing):
+        if not away and (steps.is_abortable() or not committing):
             try:
-                _await(producer, manager.begin_abort)
+                steps.abort()
                 aborted = True
             except errors.KafkaError:
                 pass
@@ -229,7 +225,7 @@ class Writer:
             return taken
         if committing and not aborted:
             return Unsure(f"kafka {self._cluster.hosts}: away while {self.name} committed; what it wrote may be there")
-        return self._cluster.explain(manager.last_error or error, f"write as {self.name}")
+        return self._cluster.explain(steps.last_error or error, f"write as {self.name}")
 
     def _await_visible(self, puts: Sequence[Put], offsets: Sequence[int]) -> None:
         """A commit is certain before it is readable; and who begins anew before that is made to wait longer."""
@@ -307,18 +303,9 @@ def _close(producer: Any) -> None:
 
 
 def _discard(producer: Any) -> None:
-    """Its own `close` gives up while records wait, and leaves its thread running: so the thread is ended first."""
-    producer._sender.force_close()
+    end_thread(producer)
     with suppress(errors.KafkaError):
         producer.close(CLOSE_SECONDS)
-
-
-def _await(producer: Any, begin: Callable[[], Any]) -> None:
-    """Begin a step of the transaction and wait for its end. Raises KafkaTimeoutError when none comes."""
-    result = begin()
-    producer._sender.wakeup()
-    if not result.wait(timeout_ms=round(DELIVERY_SECONDS * 1000)):
-        raise errors.KafkaTimeoutError("no answer")
 
 
 def _place(commit: Commit) -> OffsetAndMetadata:
