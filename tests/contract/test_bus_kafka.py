@@ -27,8 +27,7 @@ from kafka import KafkaConsumer
 from topics import drop_topics
 
 from listener.bus.kafka.bus import KafkaBus
-from listener.bus.kafka.keys import plain, stored
-from listener.bus.kafka.topics import alter, configs_of
+from listener.bus.kafka.topics import alter, configs_of, plain, stored
 from listener.bus.protocol import Bus, Commit, Message, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError, Fenced, Refused

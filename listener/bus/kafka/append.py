@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from listener.bus.kafka.cluster import Cluster
-from listener.bus.kafka.stamps import Stamps
+from listener.bus.kafka.cluster import Cluster, Stamps
 from listener.bus.kafka.writer import TRANSACTION_SECONDS, Put, Taken, Unsure, Writer
 from listener.bus.protocol import Record, TopicPartition
 from listener.errors import BusError

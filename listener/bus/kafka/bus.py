@@ -1,7 +1,9 @@
 """The bus on Apache Kafka. Partitions, groups, transactions, fencing and compaction are Kafka's own.
 
-`cluster` is the connection, `keys` says what compaction sees, `topics` makes and checks topics, `writer` writes,
-`readers` and `members` read, `lease` makes one holder of many, `chain` appends to hash chains, `purge` forgets.
+`client` is what we need of kafka-python beyond its interface, `cluster` is the connection, `topics` makes and checks
+topics and says what keys compaction sees, `writer` writes, `readers` and `members` read, `lease` makes one holder of
+many, `append` appends to hash chains, `placing` copies a bus onto Kafka, `groups` shows and places groups from outside,
+`purge` forgets.
 
 What is Kafka's way and not the embedded bus's: markers of transactions take offsets too, so that a partition's records
 do not stand at consecutive ones; counts that would need reading a whole topic are the offsets between its ends;
@@ -29,14 +31,13 @@ from listener.bus.history import ClusterHistory
 from listener.bus.kafka import groups
 from listener.bus.kafka import topics as making
 from listener.bus.kafka.append import ChainAppender
-from listener.bus.kafka.cluster import Cluster
-from listener.bus.kafka.keys import stored
+from listener.bus.kafka.cluster import Cluster, Stamps
 from listener.bus.kafka.lease import KafkaLease
 from listener.bus.kafka.members import Member
 from listener.bus.kafka.placing import Placer
 from listener.bus.kafka.purge import purge
 from listener.bus.kafka.readers import Reader
-from listener.bus.kafka.stamps import Stamps
+from listener.bus.kafka.topics import stored
 from listener.bus.kafka.transaction import KafkaTransaction
 from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
 from listener.bus.protocol import Commit, Message, Record, TopicInfo, TopicPartition, check_size, partition_of

@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka import IsolationLevel, OffsetSpec, errors
@@ -21,8 +21,10 @@ from kafka.admin import KafkaAdminClient
 from listener.bus.kafka.client import DIRECT, NetClients, overhearing, tls_refusal
 from listener.bus.protocol import TopicPartition
 from listener.bus.stats import BusStats
+from listener.clock import Clock
 from listener.errors import BusError, ConfigError, LyttepostError
 from listener.settings.bus_address import kafka_address
+from listener.units import to_ms
 
 if TYPE_CHECKING:
     from listener.settings.kafka import KafkaSettings
@@ -216,6 +218,29 @@ class Cluster:
         with self._lock:
             if self._admin is not None:
                 self._admin.close()
+
+
+class Stamps:
+    """The times of records: the clock's, never before a time that the partition has already. Thread-safe.
+
+    Asks for a partition's newest time once; writers on other machines may differ by their clocks.
+    """
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._newest: dict[TopicPartition, int] = {}
+
+    def take(self, tps: Set[TopicPartition]) -> dict[TopicPartition, int]:
+        """A time for what is written to these partitions now, in ms."""
+        unknown = [tp for tp in tps if tp not in self._newest]
+        found = self._cluster.offsets(unknown, OffsetSpec.MAX_TIMESTAMP)
+        now = to_ms(self._clock.now())
+        with self._lock:
+            for tp in tps:
+                self._newest[tp] = max(now, self._newest.get(tp, 0), found.get(tp, (0, 0))[1])
+            return {tp: self._newest[tp] for tp in tps}
 
 
 def names_in(error: BaseException) -> set[str]:

@@ -13,11 +13,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from listener.bus.kafka.cluster import Cluster
-from listener.bus.kafka.keys import plain
+from listener.bus.kafka.cluster import Cluster, Stamps
 from listener.bus.kafka.readers import Reader
-from listener.bus.kafka.stamps import Stamps
-from listener.bus.kafka.topics import FILES, alter, config_of
+from listener.bus.kafka.topics import FILES, alter, config_of, plain
 from listener.bus.kafka.writer import Put, Writer
 from listener.bus.protocol import Record, TopicPartition
 from listener.errors import BusError, ConfigError

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, errors
 
 from listener.bus.kafka.client import Raw, install
 from listener.bus.kafka.cluster import ANSWER_SECONDS, Cluster
-from listener.bus.kafka.keys import plain
+from listener.bus.kafka.topics import plain
 from listener.bus.protocol import Commit, Record, TopicPartition
 from listener.errors import BusError, Fenced
 

@@ -1,4 +1,6 @@
-"""Topics on Kafka: made as the table asks, or checked; a wrong one stops the start, with the command that mends it.
+"""Topics on Kafka: made as the table asks, or checked; and their records' keys as they are stored there.
+
+A topic that is wrong stops the start, with the command that mends it.
 
 What a setting may change at any time, retention, is applied. What would lose records or break an order is not ours
 to change on a running cluster: partitions, copies, clean-up, and how long purged content may stay in a segment.
@@ -6,6 +8,7 @@ to change on a running cluster: partitions, copies, clean-up, and how long purge
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -33,6 +36,12 @@ POLICIES = {Retention.PRIVACY: "compact,delete", Retention.COMPACTED: "compact"}
 AT_MOST = ("max.compaction.lag.ms", "segment.ms")
 AT_LEAST = ("min.insync.replicas", "delete.retention.ms")
 EXACTLY = ("cleanup.policy", "message.timestamp.type", "unclean.leader.election.enable", "retention.bytes")
+
+CONTENT = frozenset(name for name, spec in TOPICS.items() if spec.retention is Retention.PRIVACY)
+"""The topics that hold what people wrote."""
+ENDING = 11
+"""Characters that make a key its record's own."""
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def ensure(
@@ -244,3 +253,26 @@ def _create_command(cluster: Cluster, name: str, spec: TopicSpec) -> str:
         f"kafka-topics.sh --bootstrap-server {cluster.hosts} --create --topic {name} --partitions {spec.partitions} "
         f"--replication-factor {cluster.settings.replication} {config}"
     )
+
+
+# --- keys ----------------------------------------------------------------------------------------------------------
+#
+# Compaction keeps the newest record of each key, and of what people wrote it may drop nothing but what is purged: ticks
+# and gaps repeat their key, and a post that matches a later incident comes once more under its own. So in the topics
+# that hold content every record's key gets an ending of its own (`x:123#k3j0v9a2mq4`), which readers take off again; a
+# purge looks up the endings and leaves a tombstone for each.
+
+
+def stored(topic: str, key: str, value: bytes | None) -> str:
+    """The key as it goes to Kafka."""
+    if topic not in CONTENT or value is None:
+        return key
+    number = secrets.randbits(5 * ENDING)
+    return key + "#" + "".join([_LETTERS[number >> shift & 31] for shift in range(0, 5 * ENDING, 5)])
+
+
+def plain(topic: str, key: str) -> str:
+    """The key as it was given. One without an ending was written by another program, or is a tombstone's."""
+    if topic in CONTENT and key[-ENDING - 1 : -ENDING] == "#":
+        return key[: -ENDING - 1]
+    return key
