@@ -1,10 +1,15 @@
-"""Kafka for every test that asks for it: one broker for the whole run, three for those that break things."""
+"""Kafka for every test that asks for it, and how many tests run at a time.
+
+One broker serves the whole run, whatever the number of workers; three serve those that break things.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NoReturn
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
 
 import jars
 import pytest
@@ -12,11 +17,42 @@ import stand_in
 from broker import Cluster, brokers
 from choice import Choice, Kind, choose
 from hypothesis import HealthCheck, settings
+from shared import shared_cluster, shared_folder, shared_stand_in
 
 # How long an example takes is the machine's business; Hypothesis else fails one that takes a fifth of a second.
 PATIENT = "patient"
 settings.register_profile(PATIENT, parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(PATIENT)
+
+
+SHARED: pytest.StashKey[Path] = pytest.StashKey()
+WORKERS_PER_CORE = 2
+"""Most of the tests' time is waiting."""
+MOST_WORKERS = 8
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The run's first process holds what its workers share."""
+    if handed := getattr(config, "workerinput", None):
+        config.stash[SHARED] = Path(handed["shared"])
+        return
+    stack = ExitStack()
+    config.stash[SHARED] = stack.enter_context(shared_folder())
+    config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["shared"] = str(node.config.stash[SHARED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """What `-n auto` is, which stands in pyproject.toml. One file is there sooner without workers."""
+    paths = {Path(argument.partition("::")[0]) for argument in config.args}
+    if config.option.collectonly or (len(paths) == 1 and next(iter(paths)).is_file()):
+        return 0
+    return min(MOST_WORKERS, WORKERS_PER_CORE * len(os.sched_getaffinity(0)))
 
 
 def _choice(lacking: str | None) -> Choice:
@@ -43,20 +79,19 @@ def _none(choice: Choice) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def kafka_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def kafka_url(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> str:
     """A broker that all share: keep apart by `?prefix=…`."""
     choice = _choice(None)
     if choice.kind is Kind.APACHE:
         choice = _choice(_without())
     match choice.kind:
         case Kind.GIVEN:
-            yield f"kafka://{choice.address}"
+            return f"kafka://{choice.address}"
         case Kind.APACHE:
             cluster: Cluster = request.getfixturevalue("kafka_cluster")
-            yield cluster.url
+            return cluster.url
         case Kind.STAND_IN:
-            with stand_in.stand_in() as address:
-                yield f"kafka://{address}"
+            return f"kafka://{shared_stand_in(pytestconfig.stash[SHARED])}"
         case Kind.NONE:
             _none(choice)
 
@@ -69,10 +104,9 @@ def apache_kafka() -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka_cluster(apache_kafka: None) -> Iterator[Cluster]:
-    """One node of Apache Kafka, shared. Whoever kills it breaks the others' tests."""
-    with brokers(1) as cluster:
-        yield cluster
+def kafka_cluster(apache_kafka: None, pytestconfig: pytest.Config) -> Cluster:
+    """One node of Apache Kafka, shared by all workers."""
+    return shared_cluster(pytestconfig.stash[SHARED])
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from pathlib import Path
 from jars import fetch
 from processes import free_ports, watchdog
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds after which a broker that should be there never will."""
 STARTED = b"Kafka Server started"
 JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")

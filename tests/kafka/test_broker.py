@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from broker import Cluster, brokers
 from choice import Kind, choose
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
+from shared import shared, shared_folder, shared_stand_in
 from stand_in import program, stand_in
 
 HERE = Path(__file__).parent
@@ -139,6 +143,51 @@ def test_off_ci_something_stands_in_and_on_ci_nothing_does(
     assert (choice.kind, choice.must) == (kind, must)
     if kind in (Kind.STAND_IN, Kind.NONE):
         assert "no java" in choice.says
+
+
+def listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@needs_stand_in
+def test_all_workers_of_a_run_share_one_that_ends_with_the_run() -> None:
+    with shared_folder() as folder, ThreadPoolExecutor(3) as workers:
+        (address,) = set(workers.map(shared_stand_in, [folder] * 3))
+        with topic(address, "smoke") as producer:
+            put(producer, "smoke", b"one")
+            assert values(address, "smoke", 1) == [b"one"]
+    assert eventually(lambda: not listens(address))
+
+
+@needs_stand_in
+def test_what_is_shared_ends_with_a_run_that_is_killed() -> None:
+    script = f"""
+import sys, time
+sys.path.insert(0, {str(HERE)!r})
+from shared import shared, shared_folder, shared_stand_in
+with shared_folder() as folder:
+    print(folder, shared_stand_in(folder), flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        folder, address = process.stdout.readline().split()
+        assert listens(address)
+        process.send_signal(signal.SIGKILL)
+    assert eventually(lambda: not listens(address))
+    shutil.rmtree(folder)
+
+
+def test_one_that_does_not_start_says_why_to_each_worker() -> None:
+    with shared_folder() as folder:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="KeyError: 'none'"):
+                shared(folder, "none")
 
 
 @needs_stand_in
