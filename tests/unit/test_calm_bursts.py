@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ START = datetime(2031, 1, 13, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 BURST = START + timedelta(days=3, hours=12)
 TRACK = "nordvik sykehus"
+DAYS = 5.0
+
+
+@cache
+def whole_town() -> list[tuple[datetime, int]]:
+    return list(town(1.0, DAYS, interval=MINUTE, start=START))
 
 
 class House:
@@ -45,7 +52,8 @@ class House:
     def count(self, start: datetime, minutes: int, *, track: str = TRACK, loud: datetime | None = BURST) -> None:
         """Minutes as X counts them, each published five minutes after it began."""
         began = round((start - START) / MINUTE)
-        counts = list(town(1.0, (began + minutes) / 1440, interval=MINUTE, start=START))[began:]
+        counts = whole_town()[began : began + minutes]
+        assert len(counts) == minutes, "more days than the town has"
         for first in range(0, len(counts), 60):
             messages = []
             for at, count in counts[first : first + 60]:
