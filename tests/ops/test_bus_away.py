@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from x_support import SPEED, House, Town, inside, town
+from x_support import SPEED, Town, XListener, inside, town
 
 from listener.bus.hashchain import append
 from listener.bus.protocol import Message, partition_of
@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
             house.listen._away.close()
 
 
-def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: timedelta | None = None) -> House:
+def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: timedelta | None = None) -> XListener:
     """A listener that keeps what it hears while the bus is away."""
     house = here.house(holder)
     house.listen._away.close()
@@ -51,7 +51,7 @@ def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: ti
     return house
 
 
-def crisis(here: Town, **more: int) -> House:
+def crisis(here: Town, **more: int) -> XListener:
     house = start(here, **more)
     house.open("granvik")
     house.turn_until(lambda: house.hears() and not house.state["unfilled"], 20)
@@ -68,11 +68,11 @@ def away(here: Town) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-def posts_counted(house: House) -> int:
+def posts_counted(house: XListener) -> int:
     return sum(volume["count"] for volume in house.values("volumes", "volume"))
 
 
-def listen(house: House, until: Callable[[], bool], seconds: float = 10.0) -> None:
+def listen(house: XListener, until: Callable[[], bool], seconds: float = 10.0) -> None:
     """Only the listener turns: the other workers fail and are tried again."""
     deadline = time.monotonic() + seconds
     while not until():
@@ -80,7 +80,7 @@ def listen(house: House, until: Callable[[], bool], seconds: float = 10.0) -> No
         house.listen.step(0.01)
 
 
-def say(here: Town, house: House, count: int, text: str = "granvik mens bussen er borte") -> list[str]:
+def say(here: Town, house: XListener, count: int, text: str = "granvik mens bussen er borte") -> list[str]:
     """Posts, of which each is taken in by itself."""
     ids = []
     for number in range(count):
@@ -90,7 +90,7 @@ def say(here: Town, house: House, count: int, text: str = "granvik mens bussen e
     return ids
 
 
-def value(house: House, name: str) -> float:
+def value(house: XListener, name: str) -> float:
     return house.metrics.registry.get_sample_value(f"lyttepost_{name}", {"source": "x"}) or 0.0
 
 

@@ -41,7 +41,7 @@ from tests.unit.telling_support import T0, alert, people
 TEXT = "Noen som vet hvor de har kjørt bestemor Oddny fra sykehjemmet?"
 
 
-class House:
+class DispatchDeployment:
     """A dispatcher with its bus and far ends, turned by hand; the clock stands until it is moved."""
 
     def __init__(self, folder: Path, smtp: FakeSmtp, hook: FakeWebhook) -> None:
@@ -111,9 +111,9 @@ def idle(dispatcher: Dispatcher, turns: int = 12) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path) -> Iterator[DispatchDeployment]:
     with smtp_server() as smtp, webhook_server() as hook:
-        made = House(tmp_path, smtp, hook)
+        made = DispatchDeployment(tmp_path, smtp, hook)
         yield made
         hook.stop.set()
         for dispatcher in made.opened:
@@ -121,7 +121,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         made.bus.close()
 
 
-def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(house: House) -> None:
+def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher()
     house.fire()
     turn(dispatcher, lambda: len(house.outcomes()) == 2)
@@ -136,7 +136,7 @@ def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(house
     assert house.metrics.registry.get_sample_value("lyttepost_alerts_undelivered") == 0
 
 
-def test_steps_go_on_over_a_restart_until_a_person_acknowledges(house: House) -> None:
+def test_steps_go_on_over_a_restart_until_a_person_acknowledges(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher()
     house.fire()
     turn(dispatcher, lambda: len(house.outcomes()) == 2)
@@ -158,7 +158,7 @@ def test_steps_go_on_over_a_restart_until_a_person_acknowledges(house: House) ->
     )
 
 
-def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(house: House) -> None:
+def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(house: DispatchDeployment) -> None:
     house.fire()
     stale = read_book(house.bus)
     first = acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "", T0)
@@ -173,7 +173,7 @@ def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(house: 
         acknowledge(house.bus, stale, "a1", " ", "", T0)
 
 
-def test_a_mail_server_that_hangs_does_not_delay_the_webhook(house: House) -> None:
+def test_a_mail_server_that_hangs_does_not_delay_the_webhook(house: DispatchDeployment) -> None:
     house.smtp.always = "hang"
     dispatcher = house.dispatcher(channels=house.channels(timeout=1.5))
     house.fire()
@@ -183,7 +183,7 @@ def test_a_mail_server_that_hangs_does_not_delay_the_webhook(house: House) -> No
     assert house.smtp.seen == []
 
 
-def test_a_temporary_failure_is_tried_again_and_arrives_once(house: House) -> None:
+def test_a_temporary_failure_is_tried_again_and_arrives_once(house: DispatchDeployment) -> None:
     house.smtp.faults.append("451")
     dispatcher = house.dispatcher(people({"duty": ["kari"]}))
     house.fire()
@@ -196,7 +196,9 @@ def test_a_temporary_failure_is_tried_again_and_arrives_once(house: House) -> No
     assert "GJENTAKELSE" not in house.smtp.seen[0].message["Subject"]
 
 
-def test_a_mail_that_was_taken_before_the_line_broke_is_repeated_marked_under_its_own_id(house: House) -> None:
+def test_a_mail_that_was_taken_before_the_line_broke_is_repeated_marked_under_its_own_id(
+    house: DispatchDeployment,
+) -> None:
     house.smtp.faults.append("accept then reset")
     dispatcher = house.dispatcher(people({"duty": ["kari"]}))
     house.fire()
@@ -209,7 +211,7 @@ def test_a_mail_that_was_taken_before_the_line_broke_is_repeated_marked_under_it
     assert first.message["Message-ID"] == second.message["Message-ID"]
 
 
-def test_when_nobody_on_the_route_can_be_reached_the_fallback_and_ops_are_told(house: House) -> None:
+def test_when_nobody_on_the_route_can_be_reached_the_fallback_and_ops_are_told(house: DispatchDeployment) -> None:
     house.smtp.always = "550"
     dispatcher = house.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}))
     house.fire()
@@ -221,7 +223,9 @@ def test_when_nobody_on_the_route_can_be_reached_the_fallback_and_ops_are_told(h
     assert house.smtp.tries == 1
 
 
-def test_an_alert_for_a_route_that_does_not_exist_reaches_somebody_and_ops_hear_of_it_once(house: House) -> None:
+def test_an_alert_for_a_route_that_does_not_exist_reaches_somebody_and_ops_hear_of_it_once(
+    house: DispatchDeployment,
+) -> None:
     dispatcher = house.dispatcher(people({"fallback": ["reserve"], "ops": ["ola"]}))
     house.fire(to="nattevakt")
     house.fire("a2", to="nattevakt")
@@ -232,7 +236,7 @@ def test_an_alert_for_a_route_that_does_not_exist_reaches_somebody_and_ops_hear_
     assert "nattevakt" in to_ops["headline"]
 
 
-def test_an_incomplete_card_is_sent_and_ops_are_told_of_the_rule(house: House) -> None:
+def test_an_incomplete_card_is_sent_and_ops_are_told_of_the_rule(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher(people({"duty": ["kari"], "ops": ["ola"]}))
     house.fire(headline={})
     turn(dispatcher, lambda: house.smtp.seen and house.hook.seen)
@@ -240,7 +244,7 @@ def test_an_incomplete_card_is_sent_and_ops_are_told_of_the_rule(house: House) -
     assert "many_questions: headline.nb" in house.hook.seen[0].json["headline"]
 
 
-def test_no_text_id_or_word_of_a_post_leaves_the_house_or_is_kept_in_the_ledger(house: House) -> None:
+def test_no_text_id_or_word_of_a_post_leaves_the_house_or_is_kept_in_the_ledger(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher(people({"duty": ["kari", "ola"], "crisis_team": []}))
     leaky = {
         "key": "savnetoddny",
@@ -262,7 +266,7 @@ def test_no_text_id_or_word_of_a_post_leaves_the_house_or_is_kept_in_the_ledger(
             assert word not in blob.decode().casefold()
 
 
-def test_an_exercise_goes_out_marked_everywhere(house: House) -> None:
+def test_an_exercise_goes_out_marked_everywhere(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher()
     house.fire(exercise=True)
     turn(dispatcher, lambda: len(house.outcomes()) == 2)
@@ -273,14 +277,14 @@ def test_an_exercise_goes_out_marked_everywhere(house: House) -> None:
     assert all(delivery.exercise for delivery in house.deliveries())
 
 
-def test_a_canary_wakes_nobody(house: House) -> None:
+def test_a_canary_wakes_nobody(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher()
     house.fire(synthetic=True)
     idle(dispatcher)
     assert house.deliveries() == []
 
 
-def test_a_broken_chain_stops_it_loudly_before_anything_is_sent(house: House) -> None:
+def test_a_broken_chain_stops_it_loudly_before_anything_is_sent(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher()
     house.fire()
     turn(dispatcher, lambda: len(house.outcomes()) == 2)
@@ -294,7 +298,7 @@ def test_a_broken_chain_stops_it_loudly_before_anything_is_sent(house: House) ->
     assert len(house.told()) == 2
 
 
-def test_one_dispatcher_tells_and_the_other_takes_over_when_it_is_gone(house: House) -> None:
+def test_one_dispatcher_tells_and_the_other_takes_over_when_it_is_gone(house: DispatchDeployment) -> None:
     first, second = house.dispatcher(), house.dispatcher(holder="two")
     house.fire()
     idle(first, 1)
@@ -310,7 +314,7 @@ def test_one_dispatcher_tells_and_the_other_takes_over_when_it_is_gone(house: Ho
     assert {delivery.may_repeat for delivery in house.deliveries()} == {False}
 
 
-def test_a_channel_whose_threads_all_hang_is_given_up_and_the_fallback_told(house: House) -> None:
+def test_a_channel_whose_threads_all_hang_is_given_up_and_the_fallback_told(house: DispatchDeployment) -> None:
     house.smtp.always = "hang"
     who = people({"duty": ["kari"], "fallback": ["reserve"]}, repeat="1h")
     dispatcher = house.dispatcher(who, workers=1, send_limit=30, channels=house.channels(timeout=20))
@@ -331,7 +335,9 @@ def test_a_channel_whose_threads_all_hang_is_given_up_and_the_fallback_told(hous
     assert house.hook.seen[0].json["to"] == "reserve"
 
 
-def test_closing_does_not_wait_for_what_hangs_and_the_successor_says_it_may_be_a_repeat(house: House) -> None:
+def test_closing_does_not_wait_for_what_hangs_and_the_successor_says_it_may_be_a_repeat(
+    house: DispatchDeployment,
+) -> None:
     house.hook.always = "hang"
     who = people({"duty": ["ola"]})
     dispatcher = house.dispatcher(who, channels=house.channels(timeout=20))
@@ -345,7 +351,7 @@ def test_closing_does_not_wait_for_what_hangs_and_the_successor_says_it_may_be_a
     assert house.hook.seen[0].json["may_repeat"] is True
 
 
-def test_a_record_that_cannot_be_read_is_buried_once_and_ops_are_told(house: House) -> None:
+def test_a_record_that_cannot_be_read_is_buried_once_and_ops_are_told(house: DispatchDeployment) -> None:
     house.bus.publish([Message("alerts", "a9", b'{"v":2}')])
     house.fire()
     who = people({"duty": ["kari"], "ops": ["ola"]})
@@ -358,7 +364,7 @@ def test_a_record_that_cannot_be_read_is_buried_once_and_ops_are_told(house: Hou
     assert [call.json["rule"] for call in house.hook.seen] == ["lyttepost.unreadable"]
 
 
-def test_resolving_is_no_answer_and_the_next_step_says_it_has_passed(house: House) -> None:
+def test_resolving_is_no_answer_and_the_next_step_says_it_has_passed(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher(people({"duty": ["kari"]}))
     house.fire()
     turn(dispatcher, lambda: house.outcomes())
@@ -387,7 +393,7 @@ class Broken:
 
 @pytest.mark.parametrize("while_sending", [False, True])
 def test_a_fault_of_ours_is_told_to_ops_and_only_one_while_sending_may_be_a_repeat(
-    house: House, caplog: pytest.LogCaptureFixture, while_sending: bool
+    house: DispatchDeployment, caplog: pytest.LogCaptureFixture, while_sending: bool
 ) -> None:
     broken = Broken(while_sending)
     who = people({"duty": ["kari"], "ops": ["ola"], "fallback": ["reserve"]}, repeat="1h")
@@ -408,11 +414,13 @@ def test_a_fault_of_ours_is_told_to_ops_and_only_one_while_sending_may_be_a_repe
     assert "hemmelig" not in caplog.text
 
 
-def gauge(house: House, name: str, **labels: str) -> float | None:
+def gauge(house: DispatchDeployment, name: str, **labels: str) -> float | None:
     return house.metrics.registry.get_sample_value(f"lyttepost_{name}", labels)
 
 
-def test_the_console_of_last_resort_and_a_fallback_are_not_the_route_and_do_not_count_as_reached(house: House) -> None:
+def test_the_console_of_last_resort_and_a_fallback_are_not_the_route_and_do_not_count_as_reached(
+    house: DispatchDeployment,
+) -> None:
     house.smtp.always = "550"
     dispatcher = house.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"]}))
     house.fire()
@@ -430,7 +438,7 @@ def test_the_console_of_last_resort_and_a_fallback_are_not_the_route_and_do_not_
     assert "Varslet: ingen før dette" in shown
 
 
-def test_how_long_nobody_has_answered_is_shown_until_somebody_does(house: House) -> None:
+def test_how_long_nobody_has_answered_is_shown_until_somebody_does(house: DispatchDeployment) -> None:
     dispatcher = house.dispatcher(people({"duty": ["console"]}))
     idle(dispatcher)
     oldest = "alerts_oldest_open_timestamp_seconds"
@@ -445,7 +453,7 @@ def test_how_long_nobody_has_answered_is_shown_until_somebody_does(house: House)
     turn(dispatcher, lambda: isnan(gauge(house, oldest, **labels) or 0))
 
 
-def test_the_console_counts_where_it_is_the_route(house: House) -> None:
+def test_the_console_counts_where_it_is_the_route(house: DispatchDeployment) -> None:
     who = people({"duty": ["console"]})
     dispatcher = house.dispatcher(who)
     house.fire()
@@ -455,7 +463,9 @@ def test_the_console_counts_where_it_is_the_route(house: House) -> None:
     assert gauge(house, "dispatch_latency_seconds_count") == 1
 
 
-def test_failures_in_a_row_are_counted_by_channel_over_a_restart_and_end_with_a_success(house: House) -> None:
+def test_failures_in_a_row_are_counted_by_channel_over_a_restart_and_end_with_a_success(
+    house: DispatchDeployment,
+) -> None:
     house.smtp.always = "451"
     who = people({"duty": ["kari", "ola"]}, repeat="1h")
     dispatcher = house.dispatcher(who)
@@ -474,7 +484,7 @@ def test_failures_in_a_row_are_counted_by_channel_over_a_restart_and_end_with_a_
     turn(again, lambda: gauge(house, "channel_consecutive_failures", channel="email") == 0)
 
 
-def test_failures_of_yesterday_are_no_failures_of_a_process_that_begins_today(house: House) -> None:
+def test_failures_of_yesterday_are_no_failures_of_a_process_that_begins_today(house: DispatchDeployment) -> None:
     house.smtp.always = "451"
     dispatcher = house.dispatcher(people({"duty": ["kari"]}, repeat="7d"))
     house.fire()
@@ -516,7 +526,9 @@ dispatcher.close()
 
 
 @pytest.mark.parametrize(("point", "arrived_before"), [("dispatch.after_intent", 0), ("dispatch.after_send", 1)])
-def test_killed_around_the_send_it_sends_again_and_says_so(house: House, point: str, arrived_before: int) -> None:
+def test_killed_around_the_send_it_sends_again_and_says_so(
+    house: DispatchDeployment, point: str, arrived_before: int
+) -> None:
     bus = open_bus("embedded:", house.folder, SystemClock())
     bus.publish([Message("alerts", "a1", encode(alert()))])
 

@@ -32,7 +32,7 @@ PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
-class House:
+class CommandDeployment:
     """A deployment of its own: data folder, key, environment."""
 
     folder: Path
@@ -95,11 +95,11 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def house(tmp_path: Path) -> CommandDeployment:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
     ours.pop("PYTHONUNBUFFERED", None)  # a person's shell has no such thing
     folder = tmp_path / "data"
-    return House(
+    return CommandDeployment(
         folder,
         {
             **ours,
@@ -120,7 +120,7 @@ def next_line(stream: IO[str] | None) -> str:
 # --- switching -------------------------------------------------------------------------------------------------------
 
 
-def test_mode_before_anything_happened_is_calm_and_followed_by_nobody(house: House) -> None:
+def test_mode_before_anything_happened_is_calm_and_followed_by_nobody(house: CommandDeployment) -> None:
     shown = house.mode()
     assert "fjordby sykehus" in shown.pop("standing")
     assert shown == {"mode": "calm", "since": None, "incidents": [], "followers": [], "sources": {}}
@@ -129,7 +129,7 @@ def test_mode_before_anything_happened_is_calm_and_followed_by_nobody(house: Hou
     assert "standing tracks (counted in calm; each incident has them): fjordby" in said
 
 
-def test_a_crisis_has_all_that_was_said_of_it(house: House) -> None:
+def test_a_crisis_has_all_that_was_said_of_it(house: CommandDeployment) -> None:
     before = datetime.now(UTC)
     words = "--track", "Ullevål  brann", "--track", "røyk*", "--account", "@FjordbyUnivsyk", "--place", "Ullevål"
     said = house.crisis(*words, "--lookback", "2h", "--review-after", "1h30m", "--by", "kari", "--no-wait")
@@ -152,7 +152,7 @@ def test_a_crisis_has_all_that_was_said_of_it(house: House) -> None:
     assert house.mode() == said
 
 
-def test_who_is_the_operating_system_s_user_where_nobody_is_named(house: House) -> None:
+def test_who_is_the_operating_system_s_user_where_nobody_is_named(house: CommandDeployment) -> None:
     for words in ((), ("--by", " ")):
         house.crisis(*words, "--no-wait", env={"LOGNAME": "another", "USER": "another"})
     assert {entry["by"] for entry in house.history()} == {pwd.getpwuid(os.getuid()).pw_name}
@@ -192,7 +192,7 @@ USAGE = {
 
 
 @pytest.mark.parametrize("words", USAGE.values(), ids=USAGE)
-def test_wrong_words_are_refused_with_2_and_nothing_is_written(house: House, words: str) -> None:
+def test_wrong_words_are_refused_with_2_and_nothing_is_written(house: CommandDeployment, words: str) -> None:
     result = house.says(*words.split(" "))
     assert result.returncode == 2, result.stderr
     assert result.stderr
@@ -200,13 +200,13 @@ def test_wrong_words_are_refused_with_2_and_nothing_is_written(house: House, wor
     assert not house.folder.exists()
 
 
-def test_what_is_at_a_bound_is_within_it(house: House) -> None:
+def test_what_is_at_a_bound_is_within_it(house: CommandDeployment) -> None:
     words = "--name", "ø" * 100, "--why", "å" * 1_000, "--by", "æ" * 100, "--no-wait", "--json"
     opened = json.loads(house.done("mode", "crisis", *words))
     assert (opened["incidents"][0]["name"], opened["incidents"][0]["why"]) == ("ø" * 100, "å" * 1_000)
 
 
-def test_an_incident_grows_to_its_bound_and_no_further(house: House) -> None:
+def test_an_incident_grows_to_its_bound_and_no_further(house: CommandDeployment) -> None:
     """By the same name again, and by a change; what takes away is always taken."""
     tracks = [word for n in range(999) for word in ("--track", f"ord{n}")]
     house.done("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait", *tracks)
@@ -224,14 +224,14 @@ def test_an_incident_grows_to_its_bound_and_no_further(house: House) -> None:
     assert len(house.history()) == 3, "what was refused is not kept"
 
 
-def test_bytes_that_are_no_text_are_refused(house: House) -> None:
+def test_bytes_that_are_no_text_are_refused(house: CommandDeployment) -> None:
     command: list[str | bytes] = [*ENTRY, "mode", "crisis", "--name", b"Brann \xff", "--why", "meldt", "--no-wait"]
     result = subprocess.run(command, env=house.env, capture_output=True, check=False)
     assert result.returncode == 2
     assert house.history() == []
 
 
-def test_the_same_name_adds_new_tracks_else_changes_nothing_and_says_so(house: House) -> None:
+def test_the_same_name_adds_new_tracks_else_changes_nothing_and_says_so(house: CommandDeployment) -> None:
     house.crisis("--track", "brann", "--no-wait")
     first = house.says("mode", "crisis", "--name", "BRANN, ullevål", "--track", "røyk", "--why", "mer", "--no-wait")
     again = house.says("mode", "crisis", "--name", "brann, ullevål", "--track", "Røyk", "--why", "mer", "--no-wait")
@@ -243,7 +243,7 @@ def test_the_same_name_adds_new_tracks_else_changes_nothing_and_says_so(house: H
     assert [entry["result"] for entry in house.history()] == ["opened", "joined", "unchanged"]
 
 
-def test_another_name_or_an_exercise_is_a_second_incident(house: House) -> None:
+def test_another_name_or_an_exercise_is_a_second_incident(house: CommandDeployment) -> None:
     house.crisis("--no-wait")
     house.crisis("--no-wait", name="Flom")
     house.crisis("--no-wait", "--exercise")
@@ -254,7 +254,7 @@ def test_another_name_or_an_exercise_is_a_second_incident(house: House) -> None:
     ]
 
 
-def test_an_exercise_is_marked_wherever_it_is_named(house: House) -> None:
+def test_an_exercise_is_marked_wherever_it_is_named(house: CommandDeployment) -> None:
     opened = house.says("mode", "crisis", "--name", "Brann", "--why", "øving", "--exercise", "--no-wait")
     shown = house.done("mode")
     closed = house.says("mode", "calm", "--why", "over", "--no-wait")
@@ -265,14 +265,14 @@ def test_an_exercise_is_marked_wherever_it_is_named(house: House) -> None:
     assert [entry["exercise"] for entry in house.history()] == [True, True]
 
 
-def test_change_adds_and_drops_tracks(house: House) -> None:
+def test_change_adds_and_drops_tracks(house: CommandDeployment) -> None:
     house.crisis("--track", "brann", "--account", "@x", "--no-wait")
     words = "--incident", "brann-ullevaal-0", "--add-track", "#røyk", "--drop-track", "@X", "--why", "støy"
     said = json.loads(house.done("mode", "change", *words, "--no-wait", "--json"))
     assert said["incidents"][0]["tracks"] == ["brann", "#røyk"]
 
 
-def test_calm_closes_all_and_lists_them(house: House) -> None:
+def test_calm_closes_all_and_lists_them(house: CommandDeployment) -> None:
     house.crisis("--no-wait")
     house.crisis("--no-wait", name="Flom")
     result = house.says("mode", "calm", "--why", "over", "--no-wait", "--json")
@@ -283,7 +283,7 @@ def test_calm_closes_all_and_lists_them(house: House) -> None:
     assert house.done("mode", "calm", "--why", "igjen", "--no-wait")
 
 
-def test_calm_of_one_incident_leaves_the_other(house: House) -> None:
+def test_calm_of_one_incident_leaves_the_other(house: CommandDeployment) -> None:
     house.crisis("--no-wait")
     house.crisis("--no-wait", name="Flom")
     house.done("mode", "calm", "--why", "over", "--incident", "brann-ullevaal-0", "--no-wait")
@@ -292,7 +292,7 @@ def test_calm_of_one_incident_leaves_the_other(house: House) -> None:
 
 
 @pytest.mark.parametrize("words", ["calm", "change --add-track røyk"])
-def test_an_incident_that_is_not_open_is_refused_with_3(house: House, words: str) -> None:
+def test_an_incident_that_is_not_open_is_refused_with_3(house: CommandDeployment, words: str) -> None:
     house.crisis("--no-wait")
     house.done("mode", "calm", "--why", "over", "--no-wait")
     for incident, code in (("brann-ullevaal-0", 3), ("flom-7", 2)):
@@ -302,7 +302,7 @@ def test_an_incident_that_is_not_open_is_refused_with_3(house: House, words: str
     assert len(house.history()) == 2
 
 
-def test_too_common_a_track_on_a_paid_source_is_refused_unless_it_is_meant(house: House) -> None:
+def test_too_common_a_track_on_a_paid_source_is_refused_unless_it_is_meant(house: CommandDeployment) -> None:
     paid = {"LYTTEPOST_X__BEARER_TOKEN": "a-token-of-no-account"}
     said = ("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait", "--track", "brann", "--track")
     for track in ("på", "er", "the", "det er", "for*"):
@@ -316,13 +316,13 @@ def test_too_common_a_track_on_a_paid_source_is_refused_unless_it_is_meant(house
     assert house.mode()["incidents"][0]["tracks"] == ["brann", "på"]
 
 
-def test_a_common_track_is_only_told_of_where_nothing_is_paid(house: House) -> None:
+def test_a_common_track_is_only_told_of_where_nothing_is_paid(house: CommandDeployment) -> None:
     result = house.says("mode", "crisis", "--name", "Brann", "--track", "på", "--why", "meldt", "--no-wait")
     assert result.returncode == 0
     assert "'på' is in every other sentence" in result.stderr
 
 
-def test_a_lookback_on_an_open_incident_is_told(house: House) -> None:
+def test_a_lookback_on_an_open_incident_is_told(house: CommandDeployment) -> None:
     house.crisis("--no-wait", "--lookback", "1h")
     again = ("mode", "crisis", "--name", "Brann, Ullevål", "--why", "mer", "--no-wait")
     assert "looks back 12h" in house.says(*again, "--lookback", "12h").stderr
@@ -331,7 +331,9 @@ def test_a_lookback_on_an_open_incident_is_told(house: House) -> None:
 
 
 @pytest.mark.parametrize("value", ["8d", "999999999d", "soon"])
-def test_a_lookback_of_the_settings_beyond_its_bounds_is_told_with_its_place(house: House, value: str) -> None:
+def test_a_lookback_of_the_settings_beyond_its_bounds_is_told_with_its_place(
+    house: CommandDeployment, value: str
+) -> None:
     result = house.says(
         "mode", "crisis", "--name", "Brann", "--why", "x", "--no-wait", env={"LYTTEPOST_MODE__LOOKBACK": value}
     )
@@ -339,13 +341,13 @@ def test_a_lookback_of_the_settings_beyond_its_bounds_is_told_with_its_place(hou
     assert result.stderr.startswith("lyttepost: LYTTEPOST_MODE__LOOKBACK: ")
 
 
-def test_a_bus_that_is_none_is_told_with_its_place(house: House) -> None:
+def test_a_bus_that_is_none_is_told_with_its_place(house: CommandDeployment) -> None:
     result = house.says("mode", env={"LYTTEPOST_BUS__URL": "kafkaa://a:9092"})
     assert result.returncode == 4
     assert result.stderr.startswith("lyttepost: LYTTEPOST_BUS__URL: no bus is called 'kafkaa'")
 
 
-def test_history_tells_who_when_and_why(house: House) -> None:
+def test_history_tells_who_when_and_why(house: CommandDeployment) -> None:
     house.crisis("--track", "brann", "--by", "kari", "--no-wait")
     house.done("mode", "calm", "--why", "slukket", "--by", "ola", "--no-wait")
     opened, closed = house.history()
@@ -355,14 +357,14 @@ def test_history_tells_who_when_and_why(house: House) -> None:
     assert datetime.fromisoformat(opened["at"]) <= datetime.fromisoformat(closed["at"])
 
 
-def test_what_somebody_wrote_neither_breaks_a_line_nor_steers_the_terminal(house: House) -> None:
+def test_what_somebody_wrote_neither_breaks_a_line_nor_steers_the_terminal(house: CommandDeployment) -> None:
     house.crisis("--by", "kari\n  99  calm", "--no-wait", name="Brann\x1b[2J")
     shown, history = house.done("mode"), house.done("mode", "history")
     assert "\x1b" not in shown + history
     assert len(history.splitlines()) == 1
 
 
-def test_flags_before_the_switch_s_name_are_not_lost(house: House, tmp_path: Path) -> None:
+def test_flags_before_the_switch_s_name_are_not_lost(house: CommandDeployment, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     words = "mode", "--data", str(elsewhere), "--json", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait"
     assert json.loads(house.done(*words))["mode"] == "crisis"
@@ -373,7 +375,7 @@ def test_flags_before_the_switch_s_name_are_not_lost(house: House, tmp_path: Pat
 # --- two at once -----------------------------------------------------------------------------------------------------
 
 
-def at_once(house: House, *switches: tuple[str, ...]) -> list[int]:
+def at_once(house: CommandDeployment, *switches: tuple[str, ...]) -> list[int]:
     def switch(words: tuple[str, ...]) -> int:
         return house.says("mode", *words, "--no-wait").returncode
 
@@ -381,7 +383,7 @@ def at_once(house: House, *switches: tuple[str, ...]) -> list[int]:
         return list(pool.map(switch, switches))
 
 
-def test_two_who_open_the_same_incident_at_the_same_instant_open_it_once(house: House) -> None:
+def test_two_who_open_the_same_incident_at_the_same_instant_open_it_once(house: CommandDeployment) -> None:
     for turn in range(6):
         name = f"Brann {turn}"
         kari = "crisis", "--name", name, "--why", "w", "--by", "kari", "--track", "brann"
@@ -394,7 +396,7 @@ def test_two_who_open_the_same_incident_at_the_same_instant_open_it_once(house: 
         assert {entry["by"] for entry in history[-2:]} == {"kari", "ola"}
 
 
-def test_eight_at_once_on_a_new_folder_are_all_in_one_history(house: House) -> None:
+def test_eight_at_once_on_a_new_folder_are_all_in_one_history(house: CommandDeployment) -> None:
     switches = [("crisis", "--name", f"Brann {n % 3}", "--why", "w", "--by", f"p{n}") for n in range(7)]
     assert at_once(house, *switches, ("calm", "--why", "w", "--by", "p7")) == [0] * 8
     history = house.history()
@@ -408,7 +410,7 @@ def test_eight_at_once_on_a_new_folder_are_all_in_one_history(house: House) -> N
 # --- bad weather -----------------------------------------------------------------------------------------------------
 
 
-def test_a_bad_or_newer_record_is_shown_and_breaks_nothing(house: House) -> None:
+def test_a_bad_or_newer_record_is_shown_and_breaks_nothing(house: CommandDeployment) -> None:
     house.crisis("--no-wait")
     bus = open_bus("embedded:", house.folder, SystemClock())
     bus.publish([Message("control", "x", b"\xff\x00"), Message("control", "x", b'{"type":"command","v":2}')])
@@ -420,14 +422,16 @@ def test_a_bad_or_newer_record_is_shown_and_breaks_nothing(house: House) -> None
 
 
 @pytest.mark.parametrize("mistake", ["colour: blue", "web: {port: red}", "x: [1, 2]", "retention: {content: soon}"])
-def test_an_error_elsewhere_in_the_settings_does_not_stop_a_switch(house: House, tmp_path: Path, mistake: str) -> None:
+def test_an_error_elsewhere_in_the_settings_does_not_stop_a_switch(
+    house: CommandDeployment, tmp_path: Path, mistake: str
+) -> None:
     (tmp_path / "settings.yaml").write_text(f"{mistake}\nmode: {{review_after: 2h}}\n")
     said = house.crisis("--no-wait", env={"LYTTEPOST_CONFIG": str(tmp_path)})
     opened, review = (datetime.fromisoformat(said["incidents"][0][name]) for name in ("opened_at", "review_at"))
     assert review - opened == timedelta(hours=2)
 
 
-def test_a_default_that_is_wrong_is_named_and_can_be_gone_round(house: House, tmp_path: Path) -> None:
+def test_a_default_that_is_wrong_is_named_and_can_be_gone_round(house: CommandDeployment, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("mode:\n  review_after: soon\n")
     words = "mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait"
     result = house.says(*words, env={"LYTTEPOST_CONFIG": str(tmp_path)})
@@ -437,7 +441,7 @@ def test_a_default_that_is_wrong_is_named_and_can_be_gone_round(house: House, tm
     house.done(*words, "--review-after", "4h", env={"LYTTEPOST_CONFIG": str(tmp_path)})
 
 
-def test_a_data_folder_that_cannot_be_used_is_named_with_its_mend(house: House, tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_used_is_named_with_its_mend(house: CommandDeployment, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = house.says("mode", "--data", str(tmp_path / "file"))
     assert result.returncode == 4
@@ -446,7 +450,7 @@ def test_a_data_folder_that_cannot_be_used_is_named_with_its_mend(house: House, 
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to become a user who may not, one must be root")
-def test_a_data_folder_of_somebody_else_is_named_with_its_mend(house: House, tmp_path: Path) -> None:
+def test_a_data_folder_of_somebody_else_is_named_with_its_mend(house: CommandDeployment, tmp_path: Path) -> None:
     house.crisis("--no-wait")
     house.folder.chmod(0o500)
     # Run once as root, so that all is imported that somebody else may not read.
@@ -460,7 +464,7 @@ def test_a_data_folder_of_somebody_else_is_named_with_its_mend(house: House, tmp
     assert str(house.folder) in result.stderr
 
 
-def test_a_clock_that_was_set_back_does_not_matter(house: House) -> None:
+def test_a_clock_that_was_set_back_does_not_matter(house: CommandDeployment) -> None:
     bus = open_bus("embedded:", house.folder, SystemClock())
     future = "2099-01-01T00:00:00Z"
     said = {"type": "command", "v": 1, "action": "open", "at": future, "by": "kari", "why": "w", "name": "Brann"}
@@ -473,13 +477,13 @@ def test_a_clock_that_was_set_back_does_not_matter(house: House) -> None:
     assert (closed["mode"], closed["followers"]) == ("calm", [])
 
 
-def test_a_terminal_without_our_letters_sees_the_switch_through(house: House) -> None:
+def test_a_terminal_without_our_letters_sees_the_switch_through(house: CommandDeployment) -> None:
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     assert house.crisis("--no-wait", env=env)["incidents"][0]["name"] == "Brann, Ullevål"
     assert "Ullev\\xe5l" in house.done("mode", env=env)
 
 
-def test_a_reader_that_has_gone_does_not_make_the_switch_fail(house: House) -> None:
+def test_a_reader_that_has_gone_does_not_make_the_switch_fail(house: CommandDeployment) -> None:
     with house.started("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait") as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -490,7 +494,7 @@ def test_a_reader_that_has_gone_does_not_make_the_switch_fail(house: House) -> N
 # --- who follows -----------------------------------------------------------------------------------------------------
 
 
-def test_nobody_follows_is_said_in_capitals_with_5_and_the_switch_stands(house: House) -> None:
+def test_nobody_follows_is_said_in_capitals_with_5_and_the_switch_stands(house: CommandDeployment) -> None:
     started = time.monotonic()
     result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt")
     assert time.monotonic() - started > 2
@@ -499,7 +503,7 @@ def test_nobody_follows_is_said_in_capitals_with_5_and_the_switch_stands(house: 
     assert house.mode()["mode"] == "crisis"
 
 
-def test_a_running_service_follows_within_a_second(house: House) -> None:
+def test_a_running_service_follows_within_a_second(house: CommandDeployment) -> None:
     with house.running() as process:
         for turn in range(3):
             said = house.crisis(name=f"Brann {turn}")
@@ -515,7 +519,7 @@ def test_a_running_service_follows_within_a_second(house: House) -> None:
     assert house.mode()["followers"] == []
 
 
-def test_a_listener_alone_is_not_enough(house: House) -> None:
+def test_a_listener_alone_is_not_enough(house: CommandDeployment) -> None:
     with house.running("--role", "listener"):
         result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt", "--json")
         assert result.returncode == 5
@@ -526,7 +530,7 @@ def test_a_listener_alone_is_not_enough(house: House) -> None:
             assert len(house.crisis(name="Flom")["followers"]) == 2
 
 
-def test_a_killed_service_is_no_follower_after_three_seconds(house: House) -> None:
+def test_a_killed_service_is_no_follower_after_three_seconds(house: CommandDeployment) -> None:
     with house.running() as process:
         process.kill()
         process.wait(PATIENCE)
@@ -536,7 +540,7 @@ def test_a_killed_service_is_no_follower_after_three_seconds(house: House) -> No
         assert time.monotonic() - killed < 5
 
 
-def test_a_service_that_hangs_is_named(house: House) -> None:
+def test_a_service_that_hangs_is_named(house: CommandDeployment) -> None:
     with house.running() as process:
         process.send_signal(signal.SIGSTOP)
         try:
@@ -547,7 +551,7 @@ def test_a_service_that_hangs_is_named(house: House) -> None:
         assert "THERE BUT NOT FOLLOWING: all@" in result.stderr
 
 
-def test_who_interrupts_the_wait_was_told_of_the_switch(house: House) -> None:
+def test_who_interrupts_the_wait_was_told_of_the_switch(house: CommandDeployment) -> None:
     with house.started("mode", "crisis", "--name", "Brann", "--why", "meldt") as process:
         assert next_line(process.stderr) == "Opened: Brann (brann-0)\n"
         process.send_signal(signal.SIGINT)
@@ -558,7 +562,7 @@ def test_who_interrupts_the_wait_was_told_of_the_switch(house: House) -> None:
 # --- the bus ---------------------------------------------------------------------------------------------------------
 
 
-def test_bus_topics_lists_what_is_there(house: House) -> None:
+def test_bus_topics_lists_what_is_there(house: CommandDeployment) -> None:
     house.crisis("--no-wait")
     (control,) = [t for t in json.loads(house.done("bus", "topics", "--json")) if t["topic"] == "control"]
     assert (control["partitions"], control["records"]) == (1, 1)
@@ -566,7 +570,7 @@ def test_bus_topics_lists_what_is_there(house: House) -> None:
     assert any(line.split()[:3] == ["control", "1", "1"] for line in house.done("bus", "topics").splitlines())
 
 
-def test_bus_read_gives_one_record_a_line(house: House) -> None:
+def test_bus_read_gives_one_record_a_line(house: CommandDeployment) -> None:
     house.crisis("--no-wait")
     house.crisis("--no-wait", name="Flom")
     bus = open_bus("embedded:", house.folder, SystemClock())
@@ -584,7 +588,7 @@ def test_bus_read_gives_one_record_a_line(house: House) -> None:
     assert "\x1b" not in lines[2]
 
 
-def test_bus_read_begins_at_an_instant_in_any_zone(house: House) -> None:
+def test_bus_read_begins_at_an_instant_in_any_zone(house: CommandDeployment) -> None:
     house.crisis("--no-wait")
     between = datetime.now(UTC)
     house.crisis("--no-wait", name="Flom")
@@ -596,19 +600,19 @@ def test_bus_read_begins_at_an_instant_in_any_zone(house: House) -> None:
     assert len(house.done("bus", "read", "control", "--from", "start").splitlines()) == 2
 
 
-def test_bus_read_of_no_topic_of_ours_is_refused(house: House) -> None:
+def test_bus_read_of_no_topic_of_ours_is_refused(house: CommandDeployment) -> None:
     result = house.says("bus", "read", "rumours")
     assert result.returncode == 2
     assert "mentions" in result.stderr
 
 
-def test_bus_read_of_a_topic_that_nobody_wrote_to_is_empty(house: House) -> None:
+def test_bus_read_of_a_topic_that_nobody_wrote_to_is_empty(house: CommandDeployment) -> None:
     result = house.says("bus", "read", "mentions")
     assert (result.returncode, result.stdout) == (0, "")
     assert "nothing was ever written" in result.stderr
 
 
-def test_bus_read_follows_until_it_is_interrupted(house: House) -> None:
+def test_bus_read_follows_until_it_is_interrupted(house: CommandDeployment) -> None:
     with house.started("bus", "read", "control", "--follow", "--json") as process:
         for turn, name in enumerate(["Brann", "Flom"]):
             house.crisis("--no-wait", name=name)
@@ -622,7 +626,7 @@ def test_bus_read_follows_until_it_is_interrupted(house: House) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "mode", "mode crisis", "mode change", "mode calm", "mode history", "bus read"])
-def test_help_is_plain_and_complete(house: House, words: str) -> None:
+def test_help_is_plain_and_complete(house: CommandDeployment, words: str) -> None:
     text = house.done(*words.split(), "--help")
     assert text.startswith(f"Usage: lyttepost {words}".rstrip() + " ")
     assert "completion" not in text

@@ -20,16 +20,16 @@ from listener.model.records import DECISIONS, Sample, decode
 from listener.runtime.control import Control
 from tests.fakes.smtp import smtp_server
 from tests.fakes.webhook import webhook_server
-from tests.ops.test_dispatch import House, idle, turn
+from tests.ops.test_dispatch import DispatchDeployment, idle, turn
 from tests.unit.telling_support import T0, people
 
 WHO = {"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path) -> Iterator[DispatchDeployment]:
     with smtp_server() as smtp, webhook_server() as hook:
-        made = House(tmp_path, smtp, hook)
+        made = DispatchDeployment(tmp_path, smtp, hook)
         yield made
         hook.stop.set()
         for dispatcher in made.opened:
@@ -37,14 +37,14 @@ def house(tmp_path: Path) -> Iterator[House]:
         made.bus.close()
 
 
-def say(house: House, action: Action, name: str = "", incident: str = "", **more: bool) -> str:
+def say(house: DispatchDeployment, action: Action, name: str = "", incident: str = "", **more: bool) -> str:
     command = Command(
         action=action, at=house.clock.now(), by="Nina", why="slukket", name=name, incident=incident, **more
     )
     return Control(house.bus).append(command).incidents[0]
 
 
-def open_two(house: House) -> tuple[str, str]:
+def open_two(house: DispatchDeployment) -> tuple[str, str]:
     return say(house, Action.OPEN, "Brann"), say(house, Action.OPEN, "Ras")
 
 
@@ -52,11 +52,11 @@ def posts(*numbers: int) -> tuple[Sample, ...]:
     return tuple(Sample(key=f"x:{n}", digest=f"digest {n}") for n in numbers)
 
 
-def fire(house: House, id_: str, incident: str, name: str, *numbers: int, **more: object) -> None:
+def fire(house: DispatchDeployment, id_: str, incident: str, name: str, *numbers: int, **more: object) -> None:
     house.fire(id_, incident=incident, incident_name=name, samples=posts(*numbers), posts=len(numbers), **more)
 
 
-def settle(house: House, dispatcher: Dispatcher) -> list[str]:
+def settle(house: DispatchDeployment, dispatcher: Dispatcher) -> list[str]:
     """Turn until nothing is under way; the alerts that were mailed so far, in order."""
     idle(dispatcher, 2)
     house.clock.advance(DOUBLES_WAIT)
@@ -67,11 +67,11 @@ def settle(house: House, dispatcher: Dispatcher) -> list[str]:
     return [mail.text.rpartition("varsel ")[2].split("\n")[0].strip() for mail in house.smtp.seen]
 
 
-def to(house: House, **span: float) -> None:
+def to(house: DispatchDeployment, **span: float) -> None:
     house.clock.advance_to(T0 + timedelta(**span))
 
 
-def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_once(house: House) -> None:
+def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_once(house: DispatchDeployment) -> None:
     brann, ras = open_two(house)
     dispatcher = house.dispatcher(people(WHO))
     fire(house, "a1", brann, "Brann", 1, 2)
@@ -92,7 +92,7 @@ def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_onc
     hashchain.verify(house.records("decisions"))
 
 
-def test_the_list_says_as_what_a_double_is_told(house: House) -> None:
+def test_the_list_says_as_what_a_double_is_told(house: DispatchDeployment) -> None:
     brann, ras = open_two(house)
     fire(house, "a1", brann, "Brann", 1, 2)
     fire(house, "b1", ras, "Ras", 1, 2)
@@ -122,7 +122,7 @@ def test_the_list_says_as_what_a_double_is_told(house: House) -> None:
     ],
 )
 def test_what_says_anything_of_its_own_is_told_by_itself(
-    house: House, numbers: tuple[int, ...], more: dict[str, object]
+    house: DispatchDeployment, numbers: tuple[int, ...], more: dict[str, object]
 ) -> None:
     brann, ras = open_two(house)
     dispatcher = house.dispatcher(people({"duty": ["kari"], "ops": ["kari"]}))
@@ -132,7 +132,7 @@ def test_what_says_anything_of_its_own_is_told_by_itself(
 
 
 def test_with_several_incidents_open_a_new_alert_waits_a_second_for_the_others_and_alone_it_does_not(
-    house: House,
+    house: DispatchDeployment,
 ) -> None:
     brann = say(house, Action.OPEN, "Brann")
     say(house, Action.OPEN, "Prøve", exercise=True)
@@ -149,7 +149,7 @@ def test_with_several_incidents_open_a_new_alert_waits_a_second_for_the_others_a
     assert "Brann, Ras (krisemodus)" in house.smtp.seen[1].text
 
 
-def test_one_incident_says_the_same_again_and_is_told(house: House) -> None:
+def test_one_incident_says_the_same_again_and_is_told(house: DispatchDeployment) -> None:
     brann, _ = open_two(house)
     dispatcher = house.dispatcher(people(WHO))
     fire(house, "a1", brann, "Brann", 1, 2)
@@ -157,7 +157,7 @@ def test_one_incident_says_the_same_again_and_is_told(house: House) -> None:
     assert settle(house, dispatcher) == ["a1", "a2"]
 
 
-def test_what_fires_after_the_answer_is_told_also_after_a_restart(house: House) -> None:
+def test_what_fires_after_the_answer_is_told_also_after_a_restart(house: DispatchDeployment) -> None:
     brann, ras = open_two(house)
     dispatcher = house.dispatcher(people(WHO))
     fire(house, "a1", brann, "Brann", 1, 2)
@@ -169,7 +169,7 @@ def test_what_fires_after_the_answer_is_told_also_after_a_restart(house: House) 
     assert settle(house, house.dispatcher(people(WHO))) == ["a1", "b1"]
 
 
-def test_closing_one_incident_leaves_the_others_word_to_be_told_by_itself(house: House) -> None:
+def test_closing_one_incident_leaves_the_others_word_to_be_told_by_itself(house: DispatchDeployment) -> None:
     brann, ras = open_two(house)
     dispatcher = house.dispatcher(people(WHO))
     fire(house, "a1", brann, "Brann", 1, 2)
@@ -182,7 +182,9 @@ def test_closing_one_incident_leaves_the_others_word_to_be_told_by_itself(house:
     assert [state.id for state in read_book(house.bus).open()] == ["b1"]
 
 
-def test_closing_an_incident_closes_its_alerts_in_the_name_of_who_did_with_one_notice_to_each(house: House) -> None:
+def test_closing_an_incident_closes_its_alerts_in_the_name_of_who_did_with_one_notice_to_each(
+    house: DispatchDeployment,
+) -> None:
     brann, _ = open_two(house)
     who = people({"duty": ["kari", "ola"], "crisis_team": ["reserve"]})
     dispatcher = house.dispatcher(who)
@@ -215,7 +217,7 @@ def test_closing_an_incident_closes_its_alerts_in_the_name_of_who_did_with_one_n
     assert len([r for r in house.records("decisions") if decode(DECISIONS, r.value or b"").by == "Nina"]) == 3
 
 
-def test_a_person_who_answered_first_keeps_the_answer_and_hears_no_notice(house: House) -> None:
+def test_a_person_who_answered_first_keeps_the_answer_and_hears_no_notice(house: DispatchDeployment) -> None:
     brann, _ = open_two(house)
     dispatcher = house.dispatcher(people(WHO))
     fire(house, "a1", brann, "Brann", 1)
@@ -228,7 +230,7 @@ def test_a_person_who_answered_first_keeps_the_answer_and_hears_no_notice(house:
     assert (state.handling, state.handled.by) == (Handling.ACKNOWLEDGED, "Kari")
 
 
-def test_what_fires_after_the_closing_is_told_until_it_is_heard_and_no_longer(house: House) -> None:
+def test_what_fires_after_the_closing_is_told_until_it_is_heard_and_no_longer(house: DispatchDeployment) -> None:
     brann, _ = open_two(house)
     dispatcher = house.dispatcher(people(WHO))
     say(house, Action.CLOSE)
@@ -244,7 +246,7 @@ def test_what_fires_after_the_closing_is_told_until_it_is_heard_and_no_longer(ho
     assert settle(house, dispatcher) == ["a1"]
 
 
-def test_trouble_with_telling_outlives_the_incident_in_which_it_was_found(house: House) -> None:
+def test_trouble_with_telling_outlives_the_incident_in_which_it_was_found(house: DispatchDeployment) -> None:
     brann, _ = open_two(house)
     house.smtp.always = "550"
     dispatcher = house.dispatcher(people({"duty": ["kari"], "ops": ["ola"]}))
@@ -258,7 +260,7 @@ def test_trouble_with_telling_outlives_the_incident_in_which_it_was_found(house:
     assert "many_questions" not in open_
 
 
-def test_an_exercise_and_a_real_incident_that_one_command_closed_have_a_notice_each(house: House) -> None:
+def test_an_exercise_and_a_real_incident_that_one_command_closed_have_a_notice_each(house: DispatchDeployment) -> None:
     brann, ovelse = say(house, Action.OPEN, "Brann"), say(house, Action.OPEN, "Prøve", exercise=True)
     dispatcher = house.dispatcher(people(WHO))
     fire(house, "a1", brann, "Brann", 1)
@@ -276,7 +278,7 @@ def test_an_exercise_and_a_real_incident_that_one_command_closed_have_a_notice_e
 RULES = ("questions-take-over", "story-spreads", "new-hashtag", "volume", "rumour")
 
 
-def storm(house: House, incidents: dict[str, str], since: datetime) -> None:
+def storm(house: DispatchDeployment, incidents: dict[str, str], since: datetime) -> None:
     """Five rules say the same of both incidents, by standing tracks; one says something of one incident alone."""
     for number, rule in enumerate(RULES):
         for incident, name in incidents.items():
@@ -284,7 +286,7 @@ def storm(house: House, incidents: dict[str, str], since: datetime) -> None:
     fire(house, "own", list(incidents)[1], "Ras", 99, rule=RULES[0])
 
 
-def test_a_storm_over_two_incidents_is_few_mails_and_loses_nothing(house: House) -> None:
+def test_a_storm_over_two_incidents_is_few_mails_and_loses_nothing(house: DispatchDeployment) -> None:
     brann, ras = open_two(house)
     dispatcher = house.dispatcher(people({"duty": ["kari"]}))
     storm(house, {brann: "Brann", ras: "Ras"}, T0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from x_support import SPEED, House, Town, town
+from x_support import SPEED, Town, XListener, town
 
 from listener.bus.hashchain import append, verify
 from listener.model.records import Decision, DecisionKind
@@ -30,36 +30,36 @@ def fast(tmp_path: Path) -> Iterator[Town]:
         yield here
 
 
-def listening(town: Town, tariff: Tariff = TARIFF, **more: Any) -> House:
+def listening(town: Town, tariff: Tariff = TARIFF, **more: Any) -> XListener:
     house = town.house(tariff=tariff, **more)
     house.open("granvik")
     house.turn_until(house.hears)
     return house
 
 
-def hear(town: Town, house: House, count: int = 1) -> list[str]:
+def hear(town: Town, house: XListener, count: int = 1) -> list[str]:
     """Posts, heard live."""
     ids = [town.fake.post(f"granvik nummer {n}").id for n in range(count)]
     house.turn_until(lambda: house.captured().keys() >= set(ids))
     return ids
 
 
-def spent(house: House) -> float:
+def spent(house: XListener) -> float:
     return float(house.values("spending")[-1]["month"]["usd"])
 
 
-def told(house: House) -> list[tuple[str, str]]:
+def told(house: XListener) -> list[tuple[str, str]]:
     return [(what, event) for what, event in house.alerts() if what.startswith("budget")]
 
 
-def raise_to(house: House, usd: float) -> None:
+def raise_to(house: XListener, usd: float) -> None:
     said = Decision(
         kind=DecisionKind.BUDGET, id="x", at=house.clock.now(), by="kari", why="brannen er ikke slukket", usd=usd
     )
     append(house.bus, "decisions", said)
 
 
-def stopped(town: Town, house: House) -> None:
+def stopped(town: Town, house: XListener) -> None:
     """Listened until the ceiling."""
     hear(town, house, 10)
     house.turn_until(lambda: house.state["state"] == "stopped")
@@ -255,7 +255,7 @@ def test_only_the_one_that_listens_shows_what_it_costs(fast: Town) -> None:
     hear(fast, house)
     house.turn_for(0.1)
 
-    def shown(house: House) -> float | None:
+    def shown(house: XListener) -> float | None:
         labels = {"source": "x", "scope": "incident", "incident": "brann-0"}
         return house.metrics.registry.get_sample_value("lyttepost_spent_dollars", labels)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import pytest
-from x_support import SPEED, House, Town, town
+from x_support import SPEED, Town, XListener, town
 
 from listener.bus.protocol import Bus, TopicPartition
 from listener.ingest.worker import LEASE_SECONDS
@@ -38,12 +38,12 @@ def here(tmp_path: Path) -> Iterator[Town]:
         yield fast
 
 
-def wait_minutes(house: House, minutes: float) -> None:
+def wait_minutes(house: XListener, minutes: float) -> None:
     """Of the fast clock."""
     house.turn_for(minutes * 60 / FAST)
 
 
-def counter(here: Town, holder: str = "listener@test", tracks: tuple[str, ...] = TRACKS, **more: object) -> House:
+def counter(here: Town, holder: str = "listener@test", tracks: tuple[str, ...] = TRACKS, **more: object) -> XListener:
     return here.house(holder, standing=tracks, count_every=MINUTE, **more)
 
 
@@ -88,25 +88,25 @@ def truth(here: Town, track: str) -> Counter[datetime]:
     return Counter(post.created_at.replace(second=0, microsecond=0) for post in posts)
 
 
-def kept(house: House) -> Kept:
+def kept(house: XListener) -> Kept:
     return KEPT.setdefault(house.bus, Kept(house.bus)).read()
 
 
-def counted(house: House, track: str = TOTAL) -> dict[datetime, int]:
+def counted(house: XListener, track: str = TOTAL) -> dict[datetime, int]:
     return kept(house).counts[track]
 
 
-def has_baselines(house: House) -> bool:
+def has_baselines(house: XListener) -> bool:
     """A week of each track and of the total."""
     return all(len(counted(house, track)) > WEEK - 15 for track in (TOTAL, *TRACKS))
 
 
-def settled(house: House, until: datetime, track: str = TOTAL) -> bool:
+def settled(house: XListener, until: datetime, track: str = TOTAL) -> bool:
     """The track is counted up to then, the minute of `until` with it."""
     return max(counted(house, track), default=until - MINUTE) >= until.replace(second=0, microsecond=0)
 
 
-def assert_true(here: Town, house: House, track: str = TOTAL) -> None:
+def assert_true(here: Town, house: XListener, track: str = TOTAL) -> None:
     """Every minute has the count that there was, stands there once, and none lies uncounted between two."""
     there, ours = truth(here, track), counted(house, track)
     assert {m: c for m, c in ours.items() if c != there[m]} == {}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from x_support import SPEED, House, Town, town
+from x_support import SPEED, Town, XListener, town
 
 from listener.model.gaps import is_whole
 from listener.model.incidents import Action
@@ -24,19 +24,19 @@ def fast(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def crisis(fast: Town) -> House:
+def crisis(fast: Town) -> XListener:
     """Listening for `granvik`, and has heard of it."""
     return begun(fast.house())
 
 
-def begun(house: House) -> House:
+def begun(house: XListener) -> XListener:
     house.open("granvik")
     house.turn_until(lambda: house.hears() and not house.state["unfilled"])
     house.turn_for(0.1)
     return house
 
 
-def hear(town: Town, house: House) -> str:
+def hear(town: Town, house: XListener) -> str:
     post = town.fake.post("det brenner i granvik")
     house.turn_until(lambda: house.captured()[post.id] == 1)
     return post.id
@@ -49,7 +49,7 @@ def connects(town: Town) -> int:
 # --- the end of a crisis in which nobody ran --------------------------------------------------------------------------
 
 
-def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fast: Town, crisis: House) -> None:
+def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fast: Town, crisis: XListener) -> None:
     heard = hear(fast, crisis)
     crisis.turn_for(0.2)
     last = crisis.ticks()[-1]
@@ -70,7 +70,7 @@ def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fas
     assert not fast.fake.streams.open
 
 
-def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: Town, crisis: House) -> None:
+def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", on="stream")
     fast.fake.do("reset")
@@ -85,7 +85,7 @@ def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: To
     assert again.gaps()[-1].end == next(iter(again.reporter.state.incidents.values())).closed_at
 
 
-def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: Town, crisis: House) -> None:
+def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     crisis.switch(Action.CLOSE)
     crisis.turn_until(lambda: not fast.fake.world.rules)
@@ -97,7 +97,9 @@ def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: 
     assert again.causes() == ["rules_unconfirmed"]
 
 
-def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_same(fast: Town, crisis: House) -> None:
+def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_same(
+    fast: Town, crisis: XListener
+) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", on="search", seconds=120)
     with fast.deaf(crisis):
@@ -111,7 +113,7 @@ def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_sam
 # --- search that knows late -------------------------------------------------------------------------------------------
 
 
-def cut_and_missed(town: Town, house: House) -> str:
+def cut_and_missed(town: Town, house: XListener) -> str:
     """A gap, and a post in it that search knows only two minutes later."""
     town.fake.do("search_lag", seconds=120)
     with town.deaf(house):
@@ -123,7 +125,7 @@ def cut_and_missed(town: Town, house: House) -> str:
     return missed.id
 
 
-def test_what_search_knew_too_late_is_found_by_a_second_sweep(fast: Town, crisis: House) -> None:
+def test_what_search_knew_too_late_is_found_by_a_second_sweep(fast: Town, crisis: XListener) -> None:
     missed = cut_and_missed(fast, crisis)
     crisis.turn_until(lambda: crisis.captured()[missed] == 1)
     crisis.turn_for(0.2)
@@ -135,7 +137,7 @@ def test_what_search_knew_too_late_is_found_by_a_second_sweep(fast: Town, crisis
     assert all(r.status == 200 for r in searches)
 
 
-def test_a_second_sweep_outlives_the_process(fast: Town, crisis: House) -> None:
+def test_a_second_sweep_outlives_the_process(fast: Town, crisis: XListener) -> None:
     missed = cut_and_missed(fast, crisis)
     swept = crisis.gaps()[-1]
     crisis.turn_for(0.1)
@@ -151,7 +153,7 @@ def test_a_second_sweep_outlives_the_process(fast: Town, crisis: House) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_a_search_that_x_refuses_is_told_to_ops_until_it_answers(fast: Town, crisis: House, status: int) -> None:
+def test_a_search_that_x_refuses_is_told_to_ops_until_it_answers(fast: Town, crisis: XListener, status: int) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", status=status, on="search")
     fast.fake.do("reset")
@@ -164,7 +166,7 @@ def test_a_search_that_x_refuses_is_told_to_ops_until_it_answers(fast: Town, cri
     crisis.turn_until(lambda: ("x_search_refused", "resolved") in crisis.alerts())
 
 
-def test_a_search_that_only_fails_is_no_refusal(fast: Town, crisis: House) -> None:
+def test_a_search_that_only_fails_is_no_refusal(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", status=503, on="search", seconds=90)
     fast.fake.do("reset")
@@ -203,7 +205,7 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.fixture
-def full(small_disk: Path) -> Iterator[tuple[Town, House, Path]]:
+def full(small_disk: Path) -> Iterator[tuple[Town, XListener, Path]]:
     """Listening, with a queue of 20 lines, on a disk that has filled up."""
     with town(small_disk / "data", ScaledClock(SPEED)) as here:
         house = begun(here.house(durable=True, most_lines=20))
@@ -215,7 +217,7 @@ def full(small_disk: Path) -> Iterator[tuple[Town, House, Path]]:
         yield here, house, other
 
 
-def all_found(here: Town, house: House) -> None:
+def all_found(here: Town, house: XListener) -> None:
     house.turn_until(lambda: house.captured().keys() == here.fake.world.posts.keys(), 20)
     house.turn_until(lambda: house.hears() and not house.state["unfilled"], 15)
     assert set(house.captured().values()) == {1}
@@ -223,7 +225,7 @@ def all_found(here: Town, house: House) -> None:
 
 
 def test_while_the_disk_is_full_the_stream_is_kept_and_what_is_too_much_is_a_gap(
-    full: tuple[Town, House, Path],
+    full: tuple[Town, XListener, Path],
 ) -> None:
     here, house, other = full
     before, known = connects(here), len(house.captured())
@@ -240,7 +242,7 @@ def test_while_the_disk_is_full_the_stream_is_kept_and_what_is_too_much_is_a_gap
     assert {"disk_full", "reset", "queue_full"} <= set(house.causes())
 
 
-def test_while_the_disk_is_full_the_tracks_follow_the_mode(full: tuple[Town, House, Path]) -> None:
+def test_while_the_disk_is_full_the_tracks_follow_the_mode(full: tuple[Town, XListener, Path]) -> None:
     here, house, other = full
     here.fake.do("reset")
     house.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")

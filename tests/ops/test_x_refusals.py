@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from x_support import TOKEN, House, Town, town
+from x_support import TOKEN, Town, XListener, town
 
 from listener.sources.x.access import Access
 from listener.units import parse_instant
@@ -31,19 +31,19 @@ def here(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def crisis(here: Town) -> House:
+def crisis(here: Town) -> XListener:
     house = here.house()
     house.open("granvik")
     settle(house)
     return house
 
 
-def settle(house: House, seconds: float = 20.0) -> None:
+def settle(house: XListener, seconds: float = 20.0) -> None:
     """Heard, and all that was missed is searched."""
     house.turn_until(lambda: house.hears() and not house.state["unfilled"], seconds)
 
 
-def turn_for(house: House, seconds: float) -> None:
+def turn_for(house: XListener, seconds: float) -> None:
     """Of the fast clock."""
     house.turn_for(seconds / SPEED)
 
@@ -52,7 +52,7 @@ def asked(town: Town, path: str, since: datetime) -> list[datetime]:
     return [request.at for request in town.fake.requests(path) if request.at >= since]
 
 
-def fired(house: House, what: str) -> datetime:
+def fired(house: XListener, what: str) -> datetime:
     """When ops were told."""
     (at,) = (v["at"] for v in house.values("alerts") if (v["reason"], v["event"]) == (what, "fired"))
     return parse_instant(at)
@@ -66,7 +66,7 @@ def assert_growing(times: list[datetime], most: int) -> None:
     assert all(b > 1.2 * a for a, b in pairwise(pauses)), pauses
 
 
-def hear(town: Town, house: House, said: str) -> str:
+def hear(town: Town, house: XListener, said: str) -> str:
     post = town.fake.post(said)
     house.turn_until(lambda: house.captured()[post.id] == 1, 20)
     return post.id
@@ -74,7 +74,7 @@ def hear(town: Town, house: House, said: str) -> str:
 
 @pytest.mark.parametrize(("status", "what", "cause"), TROUBLES)
 def test_one_refusal_of_the_stream_is_a_short_gap_and_wakes_nobody(
-    here: Town, crisis: House, status: int, what: str, cause: str
+    here: Town, crisis: XListener, status: int, what: str, cause: str
 ) -> None:
     here.fake.do("refuse", status=status, on="stream", times=1)
     here.fake.do("reset")
@@ -92,7 +92,7 @@ def test_one_refusal_of_the_stream_is_a_short_gap_and_wakes_nobody(
 
 @pytest.mark.parametrize(("status", "what", "cause"), TROUBLES)
 def test_a_long_refusal_of_everything_is_told_in_time_and_ends_by_itself(
-    here: Town, crisis: House, status: int, what: str, cause: str
+    here: Town, crisis: XListener, status: int, what: str, cause: str
 ) -> None:
     hear(here, crisis, "granvik først")
     began = here.clock.now()
@@ -155,7 +155,7 @@ def test_a_token_file_spoilt_while_we_run_is_told_and_the_token_before_it_stays(
 
 @pytest.mark.parametrize(("status", "what", "cause"), TROUBLES)
 def test_rules_refused_while_the_stream_flows_cost_no_word(
-    here: Town, crisis: House, status: int, what: str, cause: str
+    here: Town, crisis: XListener, status: int, what: str, cause: str
 ) -> None:
     began = here.clock.now()
     here.fake.do("refuse", status=status, on="rules")
@@ -187,7 +187,7 @@ def test_counts_refused_in_calm_are_asked_for_again(here: Town, status: int, wha
     house.turn_until(lambda: house.part.unready() is None)
 
 
-def test_search_refused_once_fills_the_gap_all_the_same(here: Town, crisis: House) -> None:
+def test_search_refused_once_fills_the_gap_all_the_same(here: Town, crisis: XListener) -> None:
     began = here.clock.now()
     here.fake.do("refuse", status=401, on="search", times=1)
     missed = here.fake.post("granvik i gapet", live=False)
@@ -197,7 +197,7 @@ def test_search_refused_once_fills_the_gap_all_the_same(here: Town, crisis: Hous
     assert ("x_search_refused", "fired") not in crisis.alerts()
 
 
-def test_search_refused_for_long_is_told_and_asked_once_for_all_gaps(here: Town, crisis: House) -> None:
+def test_search_refused_for_long_is_told_and_asked_once_for_all_gaps(here: Town, crisis: XListener) -> None:
     here.fake.do("refuse", status=403, on="search")
     for _ in range(3):
         here.fake.do("reset")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from x_support import SPEED, TOKEN, House, Town, town
+from x_support import SPEED, TOKEN, Town, XListener, town
 
 from listener.clock import SystemClock
 from listener.model.incidents import Action
@@ -27,7 +27,7 @@ def fast(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def crisis(fast: Town) -> House:
+def crisis(fast: Town) -> XListener:
     """Listening for `granvik`."""
     house = fast.house()
     house.open("granvik")
@@ -35,19 +35,19 @@ def crisis(fast: Town) -> House:
     return house
 
 
-def hear(town: Town, house: House, said: str = "det brenner i granvik") -> str:
+def hear(town: Town, house: XListener, said: str = "det brenner i granvik") -> str:
     """A post, heard live."""
     post = town.fake.post(said)
     house.turn_until(lambda: house.captured()[post.id] == 1)
     return post.id
 
 
-def settle(house: House, seconds: float = 10.0) -> None:
+def settle(house: XListener, seconds: float = 10.0) -> None:
     """Heard again, and all that was missed is searched."""
     house.turn_until(lambda: house.hears() and not house.state["unfilled"], seconds)
 
 
-def cut(town: Town, house: House) -> None:
+def cut(town: Town, house: XListener) -> None:
     """The connection is reset, and that is noticed."""
     town.fake.do("reset")
     house.turn_until(lambda: not house.hears())
@@ -71,7 +71,7 @@ def test_in_calm_no_stream_is_open_and_left_over_rules_go(fast: Town) -> None:
     assert house.values("mentions") == []
 
 
-def test_an_incident_opens_the_stream_and_its_end_closes_it(fast: Town, crisis: House) -> None:
+def test_an_incident_opens_the_stream_and_its_end_closes_it(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     crisis.switch(Action.CLOSE)
     crisis.turn_until(lambda: not fast.fake.streams.open and not fast.fake.world.rules)
@@ -95,7 +95,7 @@ def test_the_time_until_x_has_confirmed_is_a_gap_and_filled(fast: Town) -> None:
     assert fast.lost(house) == []
 
 
-def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisis: House) -> None:
+def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisis: XListener) -> None:
     fast.fake.do("foreign_rule", value="katt", tag=None)
     crisis.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
     crisis.turn_until(lambda: any("sandnesbrua" in r.value for r in fast.fake.world.rules.values()))
@@ -104,7 +104,7 @@ def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisi
     assert sorted(r.value for r in fast.fake.world.rules.values()) == ['"granvik" OR "sandnesbrua"', "katt"]
 
 
-def test_a_quote_is_heard_for_what_it_quotes_and_keeps_none_of_it(fast: Town, crisis: House) -> None:
+def test_a_quote_is_heard_for_what_it_quotes_and_keeps_none_of_it(fast: Town, crisis: XListener) -> None:
     about_us = fast.fake.post("det brenner i granvik, sier naboen")
     crisis.turn_until(lambda: crisis.captured()[about_us.id] == 1)
     quote = fast.fake.post("Herregud, se her", quote_of=about_us.id)
@@ -174,7 +174,7 @@ ENDS: list[tuple[str, Callable[[Town], Any], str]] = [
 
 @pytest.mark.parametrize(("how", "cause"), [pytest.param(how, cause, id=name) for name, how, cause in ENDS])
 def test_after_an_end_it_connects_again_and_fills_the_gap(
-    fast: Town, crisis: House, how: Callable[[Town], Any], cause: str
+    fast: Town, crisis: XListener, how: Callable[[Town], Any], cause: str
 ) -> None:
     hear(fast, crisis)
     with fast.deaf(crisis, lambda: how(fast)):
@@ -193,7 +193,7 @@ def test_after_an_end_it_connects_again_and_fills_the_gap(
 
 
 @pytest.mark.parametrize("line", ["garbage", "bad_utf8", "huge_line"])
-def test_a_line_that_cannot_be_read_ends_nothing_and_is_searched_for(fast: Town, crisis: House, line: str) -> None:
+def test_a_line_that_cannot_be_read_ends_nothing_and_is_searched_for(fast: Town, crisis: XListener, line: str) -> None:
     hear(fast, crisis)
     before = connects(fast)
     fast.fake.do(line)
@@ -212,7 +212,7 @@ STRANGE = (
 )  # fmt: skip
 
 
-def test_no_line_of_whatever_shape_ends_the_stream_or_is_passed_over_in_silence(fast: Town, crisis: House) -> None:
+def test_no_line_of_whatever_shape_ends_the_stream_or_is_passed_over_in_silence(fast: Town, crisis: XListener) -> None:
     """Stock tweepy ends for good, without a word, when its handler meets one it did not expect."""
     hear(fast, crisis)
     before = connects(fast)
@@ -225,7 +225,7 @@ def test_no_line_of_whatever_shape_ends_the_stream_or_is_passed_over_in_silence(
 
 
 @pytest.mark.parametrize("then", ["close", "abort", "reset"])
-def test_a_post_whose_line_is_cut_in_half_is_found_by_search(fast: Town, crisis: House, then: str) -> None:
+def test_a_post_whose_line_is_cut_in_half_is_found_by_search(fast: Town, crisis: XListener, then: str) -> None:
     hear(fast, crisis)
     fast.fake.do("half_line", then=then)
     cut_off = fast.fake.post("granvik, midt i et ord")
@@ -259,20 +259,20 @@ def test_whatever_fails_in_the_streams_thread_ends_no_stream_for_good(fast: Town
     assert fast.lost(house) == []
 
 
-def test_a_long_post_is_heard_whole(fast: Town, crisis: House) -> None:
+def test_a_long_post_is_heard_whole(fast: Town, crisis: XListener) -> None:
     said = "granvik " + "og så en lang historie " * 30 + "slutt"
     first = hear(fast, crisis, said)
     assert [v["text"] for v in crisis.values("mentions", "mention") if v["id"] == first] == [said]
 
 
 @pytest.mark.parametrize("oddity", ["untagged", "unmatched"])
-def test_a_post_without_its_rules_tag_is_a_post(fast: Town, crisis: House, oddity: str) -> None:
+def test_a_post_without_its_rules_tag_is_a_post(fast: Town, crisis: XListener, oddity: str) -> None:
     fast.fake.do(oddity)
     hear(fast, crisis)
     hear(fast, crisis)
 
 
-def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: House) -> None:
+def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: XListener) -> None:
     fast.fake.do("twice", count=2)
     first, second = hear(fast, crisis), hear(fast, crisis)
     fast.fake.do("again", last=2)
@@ -280,7 +280,7 @@ def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: House) -> None:
     assert crisis.captured() == {first: 1, second: 1, last: 1}
 
 
-def test_an_edit_is_captured_with_the_ids_it_had_before_and_counted_as_one_post(fast: Town, crisis: House) -> None:
+def test_an_edit_is_captured_with_the_ids_it_had_before_and_counted_as_one_post(fast: Town, crisis: XListener) -> None:
     first = hear(fast, crisis)
     edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
     again = fast.fake.do("edit", id=edit, text="det brenner litt i granvik")
@@ -293,7 +293,7 @@ def test_an_edit_is_captured_with_the_ids_it_had_before_and_counted_as_one_post(
     assert sum(v["count"] for v in crisis.values("volumes", "volume") if v["track"] == "granvik") == 2
 
 
-def test_an_edit_that_comes_before_its_post_ends_the_same(fast: Town, crisis: House) -> None:
+def test_an_edit_that_comes_before_its_post_ends_the_same(fast: Town, crisis: XListener) -> None:
     fast.fake.do("unordered", count=2)
     first = fast.fake.post("det brenner i granvik").id
     edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
@@ -302,7 +302,7 @@ def test_an_edit_that_comes_before_its_post_ends_the_same(fast: Town, crisis: Ho
     assert sum(v["count"] for v in crisis.values("volumes", "volume") if v["track"] == "granvik") == 1
 
 
-def test_what_search_brings_of_an_edited_post_is_captured_once(fast: Town, crisis: House) -> None:
+def test_what_search_brings_of_an_edited_post_is_captured_once(fast: Town, crisis: XListener) -> None:
     first = hear(fast, crisis)
     cut(fast, crisis)
     edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
@@ -311,7 +311,7 @@ def test_what_search_brings_of_an_edited_post_is_captured_once(fast: Town, crisi
     assert crisis.captured() == {first: 1, edit: 1}
 
 
-def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, crisis: House) -> None:
+def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, crisis: XListener) -> None:
     """Stock tweepy connects 450 times a second."""
     began = fast.clock.now()
     fast.fake.do("close_at_connect", times=1000)
@@ -329,7 +329,7 @@ def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, 
     assert fast.lost(crisis) == []
 
 
-def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: House) -> None:
+def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: XListener) -> None:
     fast.fake.do("refuse", status=503, on="stream", seconds=60)
     cut(fast, crisis)
     settle(crisis)
@@ -340,7 +340,7 @@ def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: House) -> None:
     assert all(wait >= 5 * 2**number for number, wait in enumerate(waits)), waits
 
 
-def test_429_waits_until_x_says(fast: Town, crisis: House) -> None:
+def test_429_waits_until_x_says(fast: Town, crisis: XListener) -> None:
     fast.fake.do("limit", on="stream", seconds=150)
     cut(fast, crisis)
     settle(crisis)
@@ -351,7 +351,7 @@ def test_429_waits_until_x_says(fast: Town, crisis: House) -> None:
     assert 140 < (gap.end - gap.start).total_seconds() < 200
 
 
-def test_429_without_a_time_waits_a_minute_at_first(fast: Town, crisis: House) -> None:
+def test_429_without_a_time_waits_a_minute_at_first(fast: Town, crisis: XListener) -> None:
     fast.fake.do("limit", on="stream", seconds=100, reset=False)
     cut(fast, crisis)
     settle(crisis)
@@ -360,7 +360,7 @@ def test_429_without_a_time_waits_a_minute_at_first(fast: Town, crisis: House) -
     assert (tries[1] - tries[0]).total_seconds() >= 60
 
 
-def test_too_many_connections_are_cleared(fast: Town, crisis: House) -> None:
+def test_too_many_connections_are_cleared(fast: Town, crisis: XListener) -> None:
     fast.fake.do("stuck")
     cut(fast, crisis)
     settle(crisis)
@@ -370,7 +370,7 @@ def test_too_many_connections_are_cleared(fast: Town, crisis: House) -> None:
 
 @pytest.mark.parametrize(("status", "what"), [(401, "x_unauthorized"), (403, "x_forbidden")])
 def test_whoever_changes_the_tracks_of_a_refused_listener_need_not_wait(
-    fast: Town, crisis: House, status: int, what: str
+    fast: Town, crisis: XListener, status: int, what: str
 ) -> None:
     """Asked again by itself, too, with pauses of minutes: see test_x_refusals."""
     hear(fast, crisis)
@@ -412,7 +412,7 @@ def test_one_refused_track_makes_no_other_unheard(fast: Town) -> None:
     assert ("x_track_refused", "fired") in house.alerts()
 
 
-def test_rules_that_x_lost_are_put_back_and_the_time_is_a_gap(fast: Town, crisis: House) -> None:
+def test_rules_that_x_lost_are_put_back_and_the_time_is_a_gap(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     fast.fake.do("drop_rules")
     missed = fast.fake.post("granvik uten regel")
@@ -440,7 +440,7 @@ def test_an_answer_that_drips_or_never_comes_holds_up_nobody(tmp_path: Path) -> 
 # --- search -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town, crisis: House) -> None:
+def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     settle(crisis)
     fast.fake.do("refuse", status=503, on="search", seconds=120)
@@ -457,7 +457,7 @@ def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town
     assert crisis.metrics.gaps_open.labels("x")._value.get() == 0
 
 
-def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: House) -> None:
+def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     with fast.deaf(crisis):
         missed = [fast.fake.post(f"granvik nummer {n}", live=False).id for n in range(350)]
@@ -470,7 +470,7 @@ def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: House) -> None:
 # --- crashes, stops, successors -------------------------------------------------------------------------------------
 
 
-def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: House) -> None:
+def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: XListener) -> None:
     heard = hear(fast, crisis)
     crisis.turn_for(0.2)
     last = crisis.ticks()[-1]
@@ -486,7 +486,7 @@ def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: Ho
     assert fast.lost(again) == []
 
 
-def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: House) -> None:
+def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", status=503, on="stream")
     fast.fake.do("reset")
@@ -501,7 +501,7 @@ def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: House) -
     assert again.causes() == ["rules_unconfirmed", "reset"]
 
 
-def test_a_successor_takes_over_and_a_zombie_publishes_nothing(fast: Town, crisis: House) -> None:
+def test_a_successor_takes_over_and_a_zombie_publishes_nothing(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     crisis.turn_for(0.2)
     time.sleep(0.2)  # longer than the lease, in their time
@@ -545,7 +545,7 @@ def test_a_full_queue_is_a_gap_and_filled(tmp_path: Path) -> None:
         assert set(house.captured().values()) == {1}
 
 
-def test_ticks_stand_still_in_a_gap(fast: Town, crisis: House) -> None:
+def test_ticks_stand_still_in_a_gap(fast: Town, crisis: XListener) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", on="stream")
     fast.fake.do("reset")

@@ -43,7 +43,7 @@ SPEED = 60.0
 
 
 @dataclass
-class House:
+class XListener:
     """One listener process's parts, in the test's thread."""
 
     bus: Bus
@@ -135,11 +135,11 @@ class Town:
     fake: FakeX
     folder: Path
     clock: Clock
-    houses: list[House] = field(default_factory=list)
+    houses: list[XListener] = field(default_factory=list)
 
     def house(
         self, holder: str = "listener@test", standing: Sequence[str] = (), *, durable: bool = False, **more: Any
-    ) -> House:
+    ) -> XListener:
         bus = open_bus("embedded:", self.folder, self.clock, durable=durable)
         bus.ensure(topic_specs(1, {}))
         metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
@@ -153,12 +153,12 @@ class Town:
             source, bus, reporter, Screen(b"k" * 32, {}), standing, lease=bus.lease("source:x", holder, LEASE_SECONDS),
             clock=self.clock, metrics=metrics, part=part,
         )  # fmt: skip
-        house = House(bus, self.clock, source, reporter, listen, part, metrics)
+        house = XListener(bus, self.clock, source, reporter, listen, part, metrics)
         self.houses.append(house)
         return house
 
     @contextmanager
-    def deaf(self, house: House, how: Callable[[], Any] | None = None) -> Iterator[None]:
+    def deaf(self, house: XListener, how: Callable[[], Any] | None = None) -> Iterator[None]:
         """The stream breaks (`how`, else by a reset) and X takes nobody in until the end of the `with`: what is
         published meanwhile lies in the gap, however slow this machine is."""
         self.fake.do("refuse", status=503, on="stream")
@@ -167,7 +167,7 @@ class Town:
         yield
         self.fake.do("heal", on="stream")
 
-    def lost(self, house: House) -> list[str]:
+    def lost(self, house: XListener) -> list[str]:
         """Posts that matched a rule or not, were published while the incident was open, and are neither captured nor
         inside a recorded gap."""
         captured, gaps = house.captured(), house.gaps()

@@ -35,7 +35,7 @@ def whole_town() -> list[tuple[datetime, int]]:
     return list(town(1.0, DAYS, interval=MINUTE, start=START))
 
 
-class House:
+class VolumesDeployment:
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock(START)
         self.bus = open_bus("embedded:", folder, self.clock, durable=False)
@@ -77,8 +77,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+def house(tmp_path: Path) -> Iterator[VolumesDeployment]:
+    made = VolumesDeployment(tmp_path)
     yield made
     made.bus.close()
 
@@ -88,11 +88,11 @@ def drain(calm: Calm) -> None:
         pass
 
 
-def fired(house: House) -> list[Alert]:
+def fired(house: VolumesDeployment) -> list[Alert]:
     return [alert for alert in house.said() if alert.event is Event.FIRED and alert.at >= START + timedelta(days=2)]
 
 
-def run(house: House, minutes: int = 4 * 1440) -> None:
+def run(house: VolumesDeployment, minutes: int = 4 * 1440) -> None:
     calm = house.calm()
     for first in range(0, minutes, 60):
         house.count(START + first * MINUTE, min(60, minutes - first))
@@ -100,7 +100,7 @@ def run(house: House, minutes: int = 4 * 1440) -> None:
     calm.close()
 
 
-def test_a_burst_in_calm_is_one_alert_that_proposes_crisis_mode(house: House) -> None:
+def test_a_burst_in_calm_is_one_alert_that_proposes_crisis_mode(house: VolumesDeployment) -> None:
     run(house)
     (alert,) = fired(house)
     assert BURST <= alert.at <= BURST + 2 * MINUTE
@@ -112,10 +112,10 @@ def test_a_burst_in_calm_is_one_alert_that_proposes_crisis_mode(house: House) ->
     assert abs(alert.first_seen - BURST) <= 5 * MINUTE
 
 
-def test_a_restart_anywhere_says_the_same_once(house: House, tmp_path: Path) -> None:
+def test_a_restart_anywhere_says_the_same_once(house: VolumesDeployment, tmp_path: Path) -> None:
     run(house)
     whole = house.said()
-    other = House(tmp_path / "other")
+    other = VolumesDeployment(tmp_path / "other")
     for first in range(0, 4 * 1440, 60):
         other.count(START + first * MINUTE, 60)
         if first % 720 == 0 or abs(START + first * MINUTE - BURST) < timedelta(hours=3):
@@ -130,13 +130,13 @@ def test_a_restart_anywhere_says_the_same_once(house: House, tmp_path: Path) -> 
     assert told == whole
 
 
-def test_in_crisis_nothing_is_proposed(house: House) -> None:
+def test_in_crisis_nothing_is_proposed(house: VolumesDeployment) -> None:
     house.mode(Action.OPEN, BURST - timedelta(minutes=30))
     run(house)
     assert fired(house) == []
 
 
-def test_a_past_that_is_asked_for_wakes_nobody(house: House) -> None:
+def test_a_past_that_is_asked_for_wakes_nobody(house: VolumesDeployment) -> None:
     house.count(START, 4 * 1440)
     house.clock.advance(timedelta(hours=12))
     calm = house.calm()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from test_calm_bursts import BURST, MINUTE, START, TRACK, House, drain
+from test_calm_bursts import BURST, MINUTE, START, TRACK, VolumesDeployment, drain
 
 from alerts.rules.load import load_rules
 from listener.bus.protocol import Message
@@ -23,7 +23,7 @@ OPENED = START + timedelta(days=1, hours=12)
 OTHER = "nordvik kai"
 
 
-class Crisis(House):
+class Crisis(VolumesDeployment):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.rules = load_rules(packaged_config() / "rules")

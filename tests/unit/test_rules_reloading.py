@@ -57,7 +57,7 @@ def messages(incident: str) -> list[Message]:
     return out
 
 
-class House:
+class JudgeDeployment:
     """One bus with an incident, one judging worker, one file of rules."""
 
     def __init__(self, folder: Path, rules: str) -> None:
@@ -127,23 +127,25 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path / "edited", KEPT + EDITED.format(1000))
+def house(tmp_path: Path) -> Iterator[JudgeDeployment]:
+    made = JudgeDeployment(tmp_path / "edited", KEPT + EDITED.format(1000))
     yield made
     made.judging.close()
     made.bus.close()
 
 
 @pytest.fixture
-def undisturbed(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path / "undisturbed", KEPT + EDITED.format(1000))
+def undisturbed(tmp_path: Path) -> Iterator[JudgeDeployment]:
+    made = JudgeDeployment(tmp_path / "undisturbed", KEPT + EDITED.format(1000))
     made.play(0, len(made.messages))
     yield made
     made.judging.close()
     made.bus.close()
 
 
-def test_a_rule_that_stays_as_it_was_loses_nothing_and_says_nothing_twice(house: House, undisturbed: House) -> None:
+def test_a_rule_that_stays_as_it_was_loses_nothing_and_says_nothing_twice(
+    house: JudgeDeployment, undisturbed: JudgeDeployment
+) -> None:
     texts = [EDITED.format(20), "- {nonsense", EDITED.format(20), ADDED, EVERY + ADDED, EDITED.format(7)]
     step = len(house.messages) // (len(texts) + 1)
     for number, text in enumerate(texts):
@@ -159,7 +161,7 @@ def test_a_rule_that_stays_as_it_was_loses_nothing_and_says_nothing_twice(house:
     assert house.alerts("every")
 
 
-def test_a_new_rule_knows_its_past_and_does_not_fire_for_it(house: House) -> None:
+def test_a_new_rule_knows_its_past_and_does_not_fire_for_it(house: JudgeDeployment) -> None:
     house.play(0, 750)
     house.edit(KEPT + ADDED + EVERY)
     assert house.alerts("added", "every") == []
@@ -174,7 +176,9 @@ def test_a_new_rule_knows_its_past_and_does_not_fire_for_it(house: House) -> Non
 
 
 def test_a_longer_window_reaches_behind_what_the_old_rules_still_needed(tmp_path: Path) -> None:
-    house = House(tmp_path, "- {name: short, type: frequency, why: a short window, timeframe: 5s, num_events: 900}\n")
+    house = JudgeDeployment(
+        tmp_path, "- {name: short, type: frequency, why: a short window, timeframe: 5s, num_events: 900}\n"
+    )
     incident = house.incident
     seconds = 5000
     ticks = [Tick(source="x", until=instant(second), partition=0) for second in range(seconds)]
@@ -201,7 +205,7 @@ def test_a_longer_window_reaches_behind_what_the_old_rules_still_needed(tmp_path
     house.bus.close()
 
 
-def test_an_edit_is_written_down_with_who_and_what(house: House) -> None:
+def test_an_edit_is_written_down_with_who_and_what(house: JudgeDeployment) -> None:
     house.play(0, 100)
     house.edit(KEPT.replace("num_events: 3", "num_events: 4") + ADDED)
     first, decision = house.decisions()
@@ -212,7 +216,7 @@ def test_an_edit_is_written_down_with_who_and_what(house: House) -> None:
         assert word in decision["why"]
 
 
-def test_an_edit_that_was_made_while_nothing_was_at_work_is_written_down_at_the_start(house: House) -> None:
+def test_an_edit_that_was_made_while_nothing_was_at_work_is_written_down_at_the_start(house: JudgeDeployment) -> None:
     house.drain()
     house.restart()
     house.drain()
@@ -223,14 +227,14 @@ def test_an_edit_that_was_made_while_nothing_was_at_work_is_written_down_at_the_
     assert house.decisions()[-1]["why"].startswith("found at the start: kept, talk (")
 
 
-def test_an_edit_of_words_that_say_the_same_changes_nothing(house: House) -> None:
+def test_an_edit_of_words_that_say_the_same_changes_nothing(house: JudgeDeployment) -> None:
     house.edit("# a remark\n" + KEPT + EDITED.format(1000))
     assert len(house.decisions()) == 1
     assert house.alerts() == []
     assert house.metric("lyttepost_rules_last_reload_successful") == 1
 
 
-def test_bad_rules_page_ops_once_and_the_old_ones_hold(house: House) -> None:
+def test_bad_rules_page_ops_once_and_the_old_ones_hold(house: JudgeDeployment) -> None:
     house.play(0, 200)
     house.edit(KEPT + EDITED.format("'mange'"))
     house.edit("- {still bad")
@@ -248,13 +252,13 @@ def test_bad_rules_page_ops_once_and_the_old_ones_hold(house: House) -> None:
     assert "changed: edited" in house.decisions()[1]["why"]
 
 
-def test_rules_that_break_their_own_examples_are_bad(house: House) -> None:
+def test_rules_that_break_their_own_examples_are_bad(house: JudgeDeployment) -> None:
     example = "{name: one post, findings: [{}], alerts: [{event: fired}]}"
     house.edit(KEPT + EDITED.format(20).replace("realert: 1m", f"examples: [{example}]"))
     assert [alert["event"] for alert in house.alerts("lyttepost.rules_bad")] == ["fired"]
 
 
-def test_files_that_are_gone_are_bad(house: House) -> None:
+def test_files_that_are_gone_are_bad(house: JudgeDeployment) -> None:
     (house.folder / "rules.yaml").unlink()
     house.look()
     assert len(house.alerts("lyttepost.rules_bad")) == 1
@@ -264,7 +268,7 @@ def test_files_that_are_gone_are_bad(house: House) -> None:
     assert len(house.decisions()) == 1
 
 
-def test_a_page_about_bad_rules_ends_with_a_restart_on_good_ones(house: House) -> None:
+def test_a_page_about_bad_rules_ends_with_a_restart_on_good_ones(house: JudgeDeployment) -> None:
     house.edit("- {bad")
     house.write(KEPT)
     house.restart()
@@ -273,7 +277,7 @@ def test_a_page_about_bad_rules_ends_with_a_restart_on_good_ones(house: House) -
     assert [alert["event"] for alert in house.alerts("lyttepost.rules_bad")] == ["fired", "resolved"]
 
 
-def test_a_file_that_is_still_being_written_is_left_until_it_stands_still(house: House) -> None:
+def test_a_file_that_is_still_being_written_is_left_until_it_stands_still(house: JudgeDeployment) -> None:
     whole = KEPT + EDITED.format(20)
     for length in range(0, len(whole), 60):
         house.write(whole[:length])
@@ -284,7 +288,7 @@ def test_a_file_that_is_still_being_written_is_left_until_it_stands_still(house:
     assert len(house.decisions()) == 2
 
 
-def test_a_second_worker_does_not_write_the_same_edit_down_again(house: House) -> None:
+def test_a_second_worker_does_not_write_the_same_edit_down_again(house: JudgeDeployment) -> None:
     house.judging.step(0.0)
     book = Rulebook(house.folder)
     second = Judging(
@@ -305,7 +309,7 @@ def test_a_second_worker_does_not_write_the_same_edit_down_again(house: House) -
     first.close()
 
 
-def test_an_edit_before_the_first_record_is_in_force_for_it(house: House) -> None:
+def test_an_edit_before_the_first_record_is_in_force_for_it(house: JudgeDeployment) -> None:
     house.edit(EVERY)
     house.play(0, 10)
     assert house.alerts("every")
@@ -313,7 +317,7 @@ def test_an_edit_before_the_first_record_is_in_force_for_it(house: House) -> Non
 
 def test_an_alert_that_has_stood_for_hours_outlives_a_restart(tmp_path: Path) -> None:
     rule = "- {name: long, type: frequency, why: stands for hours, timeframe: 60s, num_events: 3, realert: 1m}\n"
-    house = House(tmp_path, rule)
+    house = JudgeDeployment(tmp_path, rule)
 
     def play(start: int, stop: int) -> None:
         for second in range(start, stop, 10):
@@ -338,7 +342,7 @@ def test_an_alert_that_has_stood_for_hours_outlives_a_restart(tmp_path: Path) ->
     house.bus.close()
 
 
-def test_rules_for_calm_come_into_force_once_judging_has_taken_them(house: House) -> None:
+def test_rules_for_calm_come_into_force_once_judging_has_taken_them(house: JudgeDeployment) -> None:
     book = Rulebook(house.folder)
     parts = house.house
     calm = Calm(

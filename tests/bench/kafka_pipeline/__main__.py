@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.kafka_job.broker import broker_with_pids
 from tests.bench.kafka_pipeline import __doc__ as about
-from tests.bench.kafka_pipeline.house import LATER, NOW, House, running
+from tests.bench.kafka_pipeline.house import LATER, NOW, KafkaDeployment, running
 from tests.bench.kafka_pipeline.watch import Delays, Watch, quantile
 from tests.bench.kafka_pipeline.x import X, an_x, is_probe
 from tests.bench.leftovers import nothing_left
@@ -25,7 +25,7 @@ STEP = 1.15
 
 
 class Bench:
-    def __init__(self, house: House, x: X, watch: Watch) -> None:
+    def __init__(self, house: KafkaDeployment, x: X, watch: Watch) -> None:
         self._house, self._x, self._watch = house, x, watch
         self._next = 0
 

@@ -38,7 +38,7 @@ RULES = f"""\
 
 
 @dataclass
-class House:
+class KafkaDeployment:
     bus: Bus
     stages: Mapping[str, Sequence[int]]
     """Stage → the ids of its processes."""
@@ -59,7 +59,7 @@ def _cpu(pid: int) -> float:
 
 
 @contextmanager
-def running(folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int]) -> Iterator[House]:
+def running(folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int]) -> Iterator[KafkaDeployment]:
     """An incident is open, X is connected, and all parts follow."""
     config = folder / "config"
     shutil.copytree(ROOT / "config", config)
@@ -86,7 +86,7 @@ def running(folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int
             stages: dict[str, list[int]] = {"broker": list(brokers)} if brokers else {}
             for role, process in processes:
                 stages.setdefault(role, []).append(process.pid)
-            yield House(bus, stages)
+            yield KafkaDeployment(bus, stages)
         finally:
             for _, process in processes:
                 process.terminate()
