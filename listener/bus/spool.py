@@ -62,7 +62,7 @@ class Spool:
             make_folder(path.parent)
             self._file = open_private(path, os.O_RDWR)
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be written: {error.strerror}; mend its owner or mode") from None
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}; correct its owner or mode") from None
         with _locked(self._file):
             self.size = _whole(self._file)
             os.ftruncate(self._file, self.size)

@@ -107,7 +107,7 @@ def _look(bus: Bus) -> dict[str, Any]:
     now = SystemClock().now()
     told = _told_caps(bus)
     if told is None:
-        say("No listener runs that tells its caps: those of the settings here are shown.")
+        say("No running listener reports its caps: those of the settings here are shown.")
     kept = spending_of(bus, SOURCE)
     spending = _of_now(kept or Spending(source=SOURCE, at=now), now)
     decided = decision_of(bus, SOURCE)

@@ -129,7 +129,7 @@ def copy_(
     """Copy all topics and groups onto an empty bus: every record at its own offset, proven by counts and digests.
 
     Stop all processes first. `bus.kafka` of the settings is how a cluster is reached. Afterwards set bus.url, and
-    bus.partitions as told, and start the processes: they go on where they were.
+    bus.partitions as printed, and start the processes: they resume where they were.
     """
     from listener.bus.protocol import open_bus
     from listener.maintenance.copy import copy
@@ -160,7 +160,7 @@ def copy_(
     out_table(
         [("TOPIC", "RECORDS", "SHA-256, THE SAME ON BOTH"), *((p.topic, str(p.records), p.digest) for p in proofs)]
     )
-    say(f"Copied and compared; the groups {', '.join(groups) or '(none)'} go on where they were.")
+    say(f"Copied and compared; the groups {', '.join(groups) or '(none)'} resume where they were.")
     say(f"Now set bus.url to {target}" + (f" and bus.partitions to {parts}." if parts else "."))
 
 

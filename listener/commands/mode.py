@@ -225,7 +225,7 @@ def _seconds(setting: str, given: str | None, default: str) -> float:
     except typer.BadParameter as error:
         if given:
             raise
-        raise raw.error(("mode", setting), f"{error.message}; mend it, or give {flag}") from None
+        raise raw.error(("mode", setting), f"{error.message}; correct it, or give {flag}") from None
     return seconds
 
 

@@ -44,7 +44,7 @@ def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> I
     if why is None:
         yield well("bus.healthy", f"the bus answers and takes records ({settings.bus.url.split('@')[-1]})")
     else:
-        yield failed("bus.healthy", why, "make the bus well first: nothing works without it")
+        yield failed("bus.healthy", why, "fix the bus first: nothing works without it")
         return
     yield _integrity(bus)
     yield _retention(bus, settings, clock)
@@ -64,10 +64,10 @@ def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iter
     """What can be known of the settings without asking anybody, and the folder that holds all state."""
     found = mistakes(raw, settings, folder)
     for told in found:
-        yield failed("config.settings", told, "correct it, and look again with `lyttepost config check`")
+        yield failed("config.settings", told, "correct it, and check it with `lyttepost config check`")
     unsure = [doubt for doubt in doubts(raw, settings, ()) if not found]
     for told in unsure:
-        yield warning("config.settings", told, "correct it, unless it is meant so")
+        yield warning("config.settings", told, "correct it, unless it is intended")
     if not found and not unsure:
         yield well("config.settings", f"the settings are as they should be, and so is what they name ({raw.file.path})")
     if os.environ.get("LYTTEPOST_CRASH"):
@@ -108,7 +108,7 @@ def _integrity(bus: Bus) -> Check:
     try:
         found = list(problems(bus))
     except BusError as error:
-        return failed("bus.integrity", str(error), "make the bus well, and ask again")
+        return failed("bus.integrity", str(error), "fix the bus, and run this again")
     if found:
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         return failed(
@@ -149,6 +149,6 @@ def _key(settings: Settings, folder: Path, bus: Bus) -> Check:
         load_key(path, create=False)
     except ConfigError as error:
         if path.exists():
-            return failed("privacy.key", str(error), "mend the key file; without it no post is taken in")
+            return failed("privacy.key", str(error), "fix the key file; without it no post is taken in")
         return warning("privacy.key", f"{path} does not exist yet", "`lyttepost run` makes it at its first start")
     return well("privacy.key", "the pseudonym key is there, outside the data folder, and only its owner may read it")

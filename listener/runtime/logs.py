@@ -76,7 +76,7 @@ class Sparing(logging.Filter):
             if len(self._said) > MAX_KEPT:
                 del self._said[next(iter(self._said))]
         if held:
-            record.msg, record.args = f"{record.getMessage()} (said {held} times more since it was last shown)", None
+            record.msg, record.args = f"{record.getMessage()} (repeated {held} times since it was last shown)", None
         return True
 
 

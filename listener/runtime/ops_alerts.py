@@ -76,7 +76,7 @@ HEADLINES = {
     },
     "rules_bad": {
         "nb": "Varslingsreglene er endret og har feil: de gamle gjelder ennå. Se: lyttepost rules check",
-        "en": "The alert rules were edited and have faults: the old ones still hold. See: lyttepost rules check",
+        "en": "The alert rules were edited and have faults: the old ones stay in force. See: lyttepost rules check",
     },
 }
 

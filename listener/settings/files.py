@@ -187,7 +187,7 @@ class YamlFile:
 
 
 _MENDS = {
-    "extra_forbidden": "no such setting; remove it or mend the spelling",
+    "extra_forbidden": "no such setting; remove it or correct the spelling",
     "missing": "must be set",
     "model_type": "must be a mapping of settings",
     "dict_type": "must be a mapping",

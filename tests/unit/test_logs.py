@@ -49,7 +49,7 @@ def test_what_is_tried_each_second_for_two_minutes_is_three_lines(
         clock.advance(timedelta(seconds=1))
     assert len(lines()) == 3
     assert lines()[0].endswith("WARNING x: unreachable; connecting again in 0.0 s")
-    assert lines()[1].endswith("(said 59 times more since it was last shown)")
+    assert lines()[1].endswith("(repeated 59 times since it was last shown)")
 
 
 def test_other_words_are_said_at_once(lines: Callable[[], list[str]]) -> None:

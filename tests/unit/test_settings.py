@@ -85,8 +85,14 @@ def test_a_text_in_the_environment_stays_as_it_is_written(value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("web:\n  port: 80\n  prot: 1\n", "settings.yaml:3: web.prot: no such setting; remove it or mend the spelling"),
-        ("\n# a remark\nlangauge: nb\n", "settings.yaml:3: langauge: no such setting; remove it or mend the spelling"),
+        (
+            "web:\n  port: 80\n  prot: 1\n",
+            "settings.yaml:3: web.prot: no such setting; remove it or correct the spelling",
+        ),
+        (
+            "\n# a remark\nlangauge: nb\n",
+            "settings.yaml:3: langauge: no such setting; remove it or correct the spelling",
+        ),
         ("sources:\n  recording:\n    sped: 1\n", "settings.yaml:3: sources.recording.sped: no such setting"),
         ("web:\n  port: 99999\n", "settings.yaml:2: web.port: Input should be less than or equal to 65535"),
         ("mode:\n  lookback: 6\n", "settings.yaml:2: mode.lookback: write a duration like 10s, 5m, 6h or 30d"),

@@ -69,7 +69,7 @@ class Reader:
         found = self._ask("find its place", lambda c: c.position(self._cluster.at(tp), timeout_ms=ms(ANSWER_SECONDS)))
         if found is None:
             raise BusError(
-                f"kafka {self._cluster.hosts}: cannot tell the place in {tp.topic}/{tp.partition}: no answer"
+                f"kafka {self._cluster.hosts}: cannot get the position in {tp.topic}/{tp.partition}: no answer"
             )
         return int(found)
 

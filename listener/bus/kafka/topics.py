@@ -180,7 +180,7 @@ def _make(cluster: Cluster, specs: Mapping[str, TopicSpec]) -> None:
         error: type[Exception] = errors.for_code(topic["error_code"])  # type: ignore[no-untyped-call]
         if error not in (errors.NoError, errors.TopicAlreadyExistsError):
             command = _create_command(cluster, topic["name"], specs[topic["name"]])
-            problems.append(f"bus: topic {topic['name']} cannot be made ({error.__name__}); mend with: {command}")
+            problems.append(f"bus: topic {topic['name']} cannot be made ({error.__name__}); fix with: {command}")
     if problems:
         raise ConfigError("\n".join(problems))
     cluster.ask(
@@ -205,7 +205,7 @@ def _partition_problems(cluster: Cluster, name: str, spec: TopicSpec, found: Map
     if copies < cluster.settings.replication:
         problems.append(
             f"bus: topic {name} has {copies} copies, bus.kafka.replication asks for {cluster.settings.replication}; "
-            f"mend with: kafka-reassign-partitions.sh --bootstrap-server {cluster.hosts} --execute "
+            f"fix with: kafka-reassign-partitions.sh --bootstrap-server {cluster.hosts} --execute "
             f"--reassignment-json-file … (or lower bus.kafka.replication)"
         )
     return problems
@@ -226,7 +226,7 @@ def _config_problems(cluster: Cluster, name: str, spec: TopicSpec, found: Mappin
     said = ", ".join(f"{key} is {has} instead of {wanted}" for key, (has, wanted) in wrong.items())
     config = ",".join(f"{key}=[{v}]" if "," in v else f"{key}={v}" for key, (_, v) in wrong.items())
     return [
-        f"bus: topic {name}: {said}; mend with: kafka-configs.sh --bootstrap-server {cluster.hosts} --alter "
+        f"bus: topic {name}: {said}; fix with: kafka-configs.sh --bootstrap-server {cluster.hosts} --alter "
         f"--entity-type topics --entity-name {name} --add-config '{config}'"
     ]
 

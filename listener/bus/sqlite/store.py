@@ -377,7 +377,7 @@ class Store:
                 while not self._truncate_once(mine.raw, WAL_WAIT_SECONDS):
                     if time.monotonic() > deadline:
                         raise BusError(
-                            f"{self.path}: a reader keeps old bytes in {self._wal.name}; end it and run once more"
+                            f"{self.path}: a reader keeps old bytes in {self._wal.name}; stop it and run once more"
                         )
                     time.sleep(0.02)
         except sqlite3.Error as error:

@@ -32,12 +32,12 @@ SKEW_FAILS: Final = timedelta(seconds=30)
 _MENDS: Final[Mapping[Trouble, str]] = {
     Trouble.UNAUTHORIZED: "set a valid x.bearer_token_file, which is used at once, or x.bearer_token and restart "
     "`lyttepost run`",
-    Trouble.FORBIDDEN: "see with X which plan the key belongs to: the filtered stream is not in it",
-    Trouble.NETWORK: "see whether this machine reaches the address of x.base_url: name, firewall, proxy",
+    Trouble.FORBIDDEN: "check with X which plan the key belongs to: the filtered stream is not in it",
+    Trouble.NETWORK: "check whether this machine reaches the address of x.base_url: name, firewall, proxy",
     Trouble.RATE_LIMITED: "wait a quarter of an hour; if it comes back, something else uses the same key",
-    Trouble.CAPPED: "the month's posts are used up: see the plan with X",
+    Trouble.CAPPED: "the month's posts are used up: check the plan with X",
 }
-_ELSE: Final = "try again in a minute; if it stays, see X's own status page"
+_ELSE: Final = "try again in a minute; if it stays, check X's own status page"
 
 
 def examine_x(
@@ -60,7 +60,7 @@ def examine_x(
         counts = api.look(RULE_COUNTS)
         now = clock.now()
     except XError as error:
-        yield failed("x.accepted", f"X does not let us in: {error}", _MENDS.get(error.trouble, _ELSE))
+        yield failed("x.accepted", f"X refuses us: {error}", _MENDS.get(error.trouble, _ELSE))
         return
     yield well("x.accepted", "X accepts the key")
     yield _clocks(counts, now)
@@ -106,7 +106,7 @@ def _clocks(look: Look, now: datetime) -> Check:
         theirs = parsedate_to_datetime(look.headers.get("Date", ""))
         skew = now - theirs
     except (ValueError, TypeError):
-        return warning("x.clock", "X's answer bears no date that can be read", "see whether a proxy stands between")
+        return warning("x.clock", "X's answer has no date that can be read", "check whether a proxy is in between")
     if abs(skew) <= SKEW:
         return well("x.clock", f"our clock and X's differ by {abs(skew).total_seconds():.0f} s")
     how = f"our clock is {abs(skew).total_seconds():.0f} s {'ahead of' if skew > timedelta() else 'behind'} X's"
@@ -119,10 +119,10 @@ def _limits(look: Look) -> Iterator[Check]:
     said: Mapping[str, Any] = data if isinstance(data, dict) else {}
     cap, used = _whole(said.get("cap_per_client_app")), _whole(said.get("project_rules_count"))
     if cap is None:
-        yield warning("x.plan", "X does not tell how many rules the plan has", "see the plan with X")
+        yield warning("x.plan", "X does not report how many rules the plan has", "check the plan with X")
     elif used is not None and used >= cap:
         yield failed(
-            "x.plan", f"all {cap} rules of the plan are used", "delete rules that nobody needs, or a larger plan"
+            "x.plan", f"all {cap} rules of the plan are used", "delete rules that nobody needs, or get a larger plan"
         )
     else:
         yield well("x.plan", f"the plan has {cap} rules, {used if used is not None else '?'} of them used")
@@ -144,12 +144,12 @@ def _rules(
     wanted = {track for i in incidents for track in i.tracks} | (set(standing) if incidents else set())
     changes = reconcile(compile_rules(sorted(wanted), reposts=reposts).rules, at_x)
     if not changes:
-        return well("x.rules", f"{ours} rules of ours are in force, as the mode wants it{besides}")
+        return well("x.rules", f"{ours} rules of ours are in force, as the mode requires{besides}")
     return warning(
         "x.rules",
         f"{ours} rules of ours are in force{besides}; {len(changes.add)} are missing, {len(changes.delete)} are not "
         "wanted",
-        "start `lyttepost run`: it puts them right; refused tracks are in `lyttepost mode --json`",
+        "start `lyttepost run`: it corrects them; refused tracks are in `lyttepost mode --json`",
     )
 
 
@@ -157,7 +157,7 @@ def _connections(api: Api, *, expected: bool) -> Check:
     try:
         answer = api.look(CONNECTIONS).answer
     except XError as error:
-        return warning("x.connections", f"X does not tell our connections: {error}", _MENDS.get(error.trouble, _ELSE))
+        return warning("x.connections", f"X does not report our connections: {error}", _MENDS.get(error.trouble, _ELSE))
     open_ = len(answer.get("data") or ())
     if open_ > 1:
         return warning(
