@@ -188,7 +188,7 @@ class Register:
                     f"{self._file.path}: what was deleted could not be overwritten: {error}; run once more"
                 ) from None
         if busy:
-            raise BusError(f"{self._file.path}: a reader keeps old bytes in its -wal; end it and run once more")
+            raise BusError(f"{self._file.path}: a reader keeps old bytes in its -wal; stop it and run once more")
 
     def _seek(self) -> None:
         """To where the view is. A view of another bus begins anew."""

@@ -86,7 +86,7 @@ def ack(
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="A word for the record.")] = "",
     data: Data = None,
 ) -> None:
-    """Say "I have it": the alert is told no more. ID may be the beginning of one."""
+    """Say "I have it": the alert is not sent again. ID may be the beginning of one."""
     with _open(_folder(context, data)) as (bus, book):
         done = acknowledge(bus, book, id, user(by), why, SystemClock().now())
     handled = done.state.handled
@@ -155,9 +155,9 @@ def _json(book: AlertBook, state: AlertState) -> dict[str, Any]:
     return state.as_json() | {"told_as": _told_as(book, state)}
 
 
-def _row(state: AlertState, told_as: str | None) -> tuple[str, ...]:
+def _row(state: AlertState, sent_with: str | None) -> tuple[str, ...]:
     alert = state.alert
-    handling = state.handling.value + (f", told as {told_as}" if told_as else "")
+    handling = state.handling.value + (f", sent as {sent_with}" if sent_with else "")
     if state.handled is not None and state.handling is not Handling.OPEN:
         handling += f" by {state.handled.by}"
     incident = ("ØVELSE " if alert.exercise else "") + alert.incident_name

@@ -34,10 +34,9 @@ def show() -> None:
 
 @app.command()
 def check(data: Data = None) -> None:
-    """Read everything, channels, secrets and rules' examples included, and tell every mistake: file, line, what to do.
+    """Read everything, channels, secrets and rules' examples included, and list every mistake: file, line, what to do.
 
-    Nobody is asked: what only a server can know, `lyttepost doctor` asks. Doubts go to standard error and change no
-    exit code.
+    No server is contacted; `lyttepost doctor` does that. Warnings go to standard error and change no exit code.
     """
     from alerts.annotate.kinds import KindCues
     from alerts.commands.rules import references
@@ -94,7 +93,7 @@ def _mind_memory(raw: RawSettings, kept: timedelta, specs: Sequence[RuleSpec]) -
     if name is not None and spans[name] > kept:
         told = (
             f"is kept for {format_duration(kept)}, but the rule {name} looks {format_duration(spans[name])} back, and "
-            "forgets at a restart what is gone; keep it longer, or shorten the rule"
+            "loses at a restart what was deleted; keep content longer, or shorten the rule"
         )
         say(f"lyttepost: {raw.error(('retention', 'content'), told)}")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DIGITS = 12
 
-app = typer.Typer(help="What could not be used, why, and where it stands; never its content.")
+app = typer.Typer(help="Records that could not be used, why, and where they are stored; never their content.")
 
 Reason = Annotated[str | None, typer.Option("--reason", metavar="R", help="Only those with this reason.")]
 
@@ -33,7 +33,7 @@ def deadletters(
     json: Json = False,
     data: Data = None,
 ) -> None:
-    """Dead letters that nobody has re-driven, oldest first, and how many there are of each reason."""
+    """Dead letters that were not re-driven yet, oldest first, and how many there are of each reason."""
     if context.invoked_subcommand is not None:
         return
     start = SystemClock().now() - duration(since, "--since")
@@ -64,10 +64,10 @@ def redrive_(
     by: By = None,
     data: Data = None,
 ) -> None:
-    """Read the records again where they stand and put them through their stage once more.
+    """Read the records again where they are stored and put them through their stage once more.
 
-    For when the cause is mended: a newer program, a mended rule. What is gone is said so. Recorded with name and
-    reason: it changes what the rules get to see.
+    For use when the cause is fixed: a newer program, a corrected rule. Records that are gone are reported. The
+    command is recorded with name and reason, since it changes what the rules get to see.
     """
     if not where and its is None:
         raise UsageError("name the places, or --reason; `lyttepost deadletters` lists both")

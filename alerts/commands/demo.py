@@ -59,7 +59,7 @@ REGISTER = "\nThe register: what people ask for and what they think, ranked by h
 NEXT = """
 Try next, live on your machine, with the same posts a minute a second:
   {accounts} LYTTEPOST_SOURCES__RECORDING__PATH={recording} LYTTEPOST_SOURCES__RECORDING__SPEED=60 {us} run
-      listens, judges and tells until you stop it (the accounts are the demo's public bodies and newsrooms, which keep
+      listens, judges and alerts until you stop it (the accounts are the demo's public bodies and newsrooms, which keep
       their names); all is calm until, in another terminal,
   {us} mode crisis --name {name} {tracks} --exercise --why "to try it"
       opens an incident with the demo's tracks; then `{us} alerts` and `{us} register` show what came
@@ -146,7 +146,7 @@ def _sum_up(summary: Summary) -> None:
     told = ", ".join(f"{count} {rule}" for rule, count in summary.alerts.most_common())
     held = summary.suppressed.total()
     out(f"\n{summary.read} posts heard in three hours → {summary.alerts.total()} alerts: {told}.")
-    out(f"{held} more were held back: the officer had been told of the same shortly before, or it was nothing new.")
+    out(f"{held} more were held back: the officer had been alerted to the same shortly before, or it was nothing new.")
     if summary.first_alert is not None:
         zone = local(summary.first_alert)[20:]
         out(f"All times are {zone}, the time zone of the settings (LYTTEPOST_TIMEZONE).")

@@ -75,7 +75,7 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     except UsageError:
         raise
     except LyttepostError as error:
-        yield failed("bus.healthy", str(error), "make the bus well first: nothing works without it")
+        yield failed("bus.healthy", str(error), "fix the bus first: nothing works without it")
     yield from examine_telling(raw, standing, seconds)
     try:
         access = x_access(settings)

@@ -36,7 +36,7 @@ from listener.units import format_duration, from_ms
 if TYPE_CHECKING:
     from listener.bus.protocol import Bus
 
-app = typer.Typer(help="Make us forget a post; prove that nothing is kept too long.", no_args_is_help=True)
+app = typer.Typer(help="Purge a post; prove that nothing is kept too long.", no_args_is_help=True)
 
 Who = Annotated[str, typer.Option("--by", metavar="WHO", callback=lambda by: storable(by, "--by"), help="Who decides.")]
 SLACK = timedelta(hours=1)
@@ -126,11 +126,11 @@ def rotate_key(
     by: Who,
     lost: Annotated[
         bool,
-        typer.Option("--lost", help="The old one is lost for good; goes in a crisis too."),
+        typer.Option("--lost", help="The old one is lost for good; works in a crisis too."),
     ] = False,
     data: Data = None,
 ) -> None:
-    """Make a new pseudonym key; the old one is gone, and with it every way back to an author. Only in calm."""
+    """Make a new pseudonym key. The old one is deleted, and with it every way back to an author. Only in calm."""
     from listener.privacy.key_fingerprint import holds_content, key_problem, remember
     from listener.privacy.pseudonyms import check_key_outside
     from listener.privacy.pseudonyms import rotate_key as rotate

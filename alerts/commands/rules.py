@@ -20,7 +20,7 @@ from listener.commands.shared import Json, out, out_json, out_table, say
 from listener.errors import ConfigError
 from listener.settings.files import raw_settings
 
-app = typer.Typer(help="What rules there are, and whether they keep their promises.", no_args_is_help=True)
+app = typer.Typer(help="What rules there are, and whether they do what their examples say.", no_args_is_help=True)
 app.command("run")(rules_trying.run)
 app.command("backtest")(rules_trying.try_on_bus)
 app.command("export")(rules_trying.export)
@@ -43,7 +43,7 @@ def list_(rules: Rules = None, json: Json = False) -> None:
 
 @app.command()
 def reasons(json: Json = False) -> None:
-    """Why a rule fires, resolves or holds its tongue: every word that may stand as the reason of an alert."""
+    """Why a rule fires, resolves or stays silent: every reason that an alert may carry."""
     if json:
         out_json([{"reason": reason.value, "means": means} for reason, means in REASONS.items()])
         return

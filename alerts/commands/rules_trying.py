@@ -47,7 +47,7 @@ def run(
     incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Judge as in this incident.")] = CALM,
     json: Json = False,
 ) -> None:
-    """Run rules on findings of your own and print what happens, in order of time. Nobody is told.
+    """Run rules on findings of your own and print what happens, in order of time. Nothing is sent.
 
     A line is a finding {"id", "at", "author", "text", "source", "lang", "kinds", "count", "fields"}, of which id and
     at must be there, a {"tick": INSTANT}, up to which everything was heard, or a {"gap": [FROM, TO], "source": NAME}.
@@ -150,7 +150,7 @@ def try_on_bus(
 ) -> None:
     """Say what rules would have fired on the findings that were taken in since then, and how often a night.
 
-    Read only: nobody is told, nothing is written. A night is 22 to 7 o'clock in the zone of the settings; nights in
+    Read only: nothing is sent, nothing is written. A night is 22 to 7 o'clock in the zone of the settings; nights in
     which no incident was listened to do not count. What retention or a purge has removed is not judged. Exit code 1: a
     rule failed.
     """
@@ -248,7 +248,7 @@ def _counting(failures: Counter[str]) -> Callable[[RuleFailed], None]:
 
 
 def _raise(problems: list[str], failures: Counter[str]) -> None:
-    problems += [f"rule {what}, {times} times; its neighbours ran on" for what, times in failures.items()]
+    problems += [f"rule {what}, {times} times; the other rules ran on" for what, times in failures.items()]
     if problems:
         raise LyttepostError("\n".join(problems))
 

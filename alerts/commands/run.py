@@ -31,7 +31,7 @@ from listener.settings.zone import find_zone
 
 log = logging.getLogger(__name__)
 
-app = typer.Typer(help="Listen, judge and tell, until told to stop.")
+app = typer.Typer(help="Listen, judge and alert, until stopped.")
 
 
 class Role(StrEnum):
@@ -78,13 +78,13 @@ def run(
     ] = Role.ALL,
     name: Annotated[
         str,
-        typer.Option("--name", metavar="NAME", callback=_name, help="Tells it from others of its role on this folder."),
+        typer.Option("--name", metavar="NAME", callback=_name, help="Distinguishes it from others of its role here."),
     ] = "",
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="The web port; 0 is any free one.")
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Log every retry, and what the clients of Kafka and X say of themselves.")
+        bool, typer.Option("--verbose", help="Log every retry, and what the clients of Kafka and X log.")
     ] = False,
     data: Data = None,
 ) -> None:

@@ -146,7 +146,7 @@ class Judging:
         now = self._clock.now()
         self._metrics.rules_reloaded.set(0 if edit.rules is None else 1)
         if edit.rules is None:
-            log.error("the rules as %s edited them are refused, the old ones hold: %s", edit.by, edit.problem)
+            log.error("the rules as %s edited them are refused, the old ones stay in force: %s", edit.by, edit.problem)
             if self._bad_since is None:
                 self._bad_since = now
                 self._ops.append(ops_alert("rules_bad", "rules", now, now))

@@ -30,7 +30,7 @@ def examine_telling(raw: RawSettings, standing: Sequence[str], seconds: float) -
         people = load_people(raw.folder / "people.yaml")
         routes = {rule.to for rule in load_rules(raw.folder / "rules")}
     except ConfigError as error:
-        yield failed("config.people", str(error), "correct the file; `lyttepost config check` tells every mistake")
+        yield failed("config.people", str(error), "correct the file; `lyttepost config check` lists every mistake")
         return
     yield _people(raw, people)
     yield _routes(people, routes)
@@ -80,7 +80,7 @@ def _people(raw: RawSettings, people: People) -> Check:
             f"{', '.join(left)}: an address of an example, which reaches nobody",
             f"write real addresses into {file}",
         )
-    return well("config.people", f"{len(people.people)} people can be told")
+    return well("config.people", f"{len(people.people)} people can be notified")
 
 
 def _is_example(target: str) -> bool:
@@ -102,7 +102,7 @@ def _routes(people: People, used: Collection[str]) -> Check:
     if unknown := sorted(set(used) - people.routes.keys()):
         return warning(
             "routes.console",
-            f"rules tell {', '.join(unknown)}, which people.yaml does not have: the fallback is told",
+            f"rules name {', '.join(unknown)}, which people.yaml does not have: the fallback gets their alerts",
             "add the route to people.yaml, or correct `to:` in the rule",
         )
     return well("routes.console", f"every route reaches a person: {', '.join(names)}")
@@ -115,7 +115,7 @@ def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Chec
     except ConfigError as error:
         return failed(id_, str(error), f"correct channels.{name} in settings.yaml")
     if not used:
-        return warning(id_, "is set up, and nobody in people.yaml is told by it", "give somebody a contact with it")
+        return warning(id_, "is set up, but nobody in people.yaml uses it", "give somebody a contact with it")
     place = _server(raw.get(f"channels.{name}", {}))
     if place is None:
         return well(id_, "is set up")
@@ -124,7 +124,7 @@ def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Chec
         socket.create_connection((host, port), timeout=seconds).close()
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        mend = f"see whether this machine reaches {host} port {port}: name, firewall, server"
+        mend = f"check whether this machine reaches {host} port {port}: name, firewall, server"
         return failed(id_, f"{host} port {port} cannot be reached: {why}", mend)
     return well(id_, f"is set up, and {host} port {port} can be reached; whether it takes a message was not tried")
 

@@ -166,7 +166,7 @@ class Dispatcher:
         led, self._leads = self._leads, self._lease.renew()
         self._renew_at = now + LEASE_SECONDS / 5
         if self._leads and not led:
-            log.info("dispatch: this process tells people from now on")
+            log.info("dispatch: this process sends the alerts from now on")
             for record in read_to_end(self._bus, self._reader, TOPICS):
                 self._absorb(record)
             self._count()

@@ -33,11 +33,11 @@ HEADLINES: Mapping[str, Mapping[str, str]] = {
     },
     "contact_failed": {
         "nb": "En kontakt kan ikke nås før noe rettes ({key}).",
-        "en": "A contact cannot be reached until something is mended ({key}).",
+        "en": "A contact cannot be reached until something is fixed ({key}).",
     },
     "card_incomplete": {
         "nb": "Et varsel ble sendt ufullstendig ({key}). Rett regelen.",
-        "en": "An alert was sent incomplete ({key}). Mend the rule.",
+        "en": "An alert was sent incomplete ({key}). Correct the rule.",
     },
     "unreadable": {
         "nb": "En post på bussen kan ikke leses ({key}). Den kan ha vært et varsel.",

@@ -105,7 +105,7 @@ def test_the_list_says_as_what_a_double_is_told(house: DispatchDeployment) -> No
         ).stdout
 
     assert {each["id"]: each["told_as"] for each in json.loads(listed("--json"))} == {"a1": None, "b1": "a1"}
-    assert "open, told as a1" in listed()
+    assert "open, sent as a1" in listed()
 
 
 @pytest.mark.parametrize(
