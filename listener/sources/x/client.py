@@ -83,8 +83,8 @@ class XError(Exception):
 
     def __init__(self, trouble: Trouble, status: int | None = None, reset: float | None = None, body: Any = None):
         self.why = reason_of(body)
-        told = f": {self.why}" if self.why else ""
-        super().__init__(f"{trouble}" + (f" (HTTP {status}){told}" if status else ""))
+        reason = f": {self.why}" if self.why else ""
+        super().__init__(f"{trouble}" + (f" (HTTP {status}){reason}" if status else ""))
         self.trouble = trouble
         self.status = status
         self.reset = reset

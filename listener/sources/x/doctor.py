@@ -29,7 +29,7 @@ SKEW: Final = timedelta(seconds=5)
 SKEW_FAILS: Final = timedelta(seconds=30)
 """Gaps are searched for from half a minute after they end: with this much, search asks for the future or too late."""
 
-_MENDS: Final[Mapping[Trouble, str]] = {
+_ADVICE: Final[Mapping[Trouble, str]] = {
     Trouble.UNAUTHORIZED: "set a valid x.bearer_token_file, which is used at once, or x.bearer_token and restart "
     "`lyttepost run`",
     Trouble.FORBIDDEN: "check with X which plan the key belongs to: the filtered stream is not in it",
@@ -60,7 +60,7 @@ def examine_x(
         counts = api.look(RULE_COUNTS)
         now = clock.now()
     except XError as error:
-        yield failed("x.accepted", f"X refuses us: {error}", _MENDS.get(error.trouble, _ELSE))
+        yield failed("x.accepted", f"X refuses us: {error}", _ADVICE.get(error.trouble, _ELSE))
         return
     yield well("x.accepted", "X accepts the key")
     yield _clocks(counts, now)
@@ -110,8 +110,8 @@ def _clocks(look: Look, now: datetime) -> Check:
     if abs(skew) <= SKEW:
         return well("x.clock", f"our clock and X's differ by {abs(skew).total_seconds():.0f} s")
     how = f"our clock is {abs(skew).total_seconds():.0f} s {'ahead of' if skew > timedelta() else 'behind'} X's"
-    mend = "set this machine's clock by NTP (`timedatectl set-ntp true`)"
-    return failed("x.clock", how, mend) if abs(skew) > SKEW_FAILS else warning("x.clock", how, mend)
+    fix = "set this machine's clock by NTP (`timedatectl set-ntp true`)"
+    return failed("x.clock", how, fix) if abs(skew) > SKEW_FAILS else warning("x.clock", how, fix)
 
 
 def _limits(look: Look) -> Iterator[Check]:
@@ -157,7 +157,9 @@ def _connections(api: Api, *, expected: bool) -> Check:
     try:
         answer = api.look(CONNECTIONS).answer
     except XError as error:
-        return warning("x.connections", f"X does not report our connections: {error}", _MENDS.get(error.trouble, _ELSE))
+        return warning(
+            "x.connections", f"X does not report our connections: {error}", _ADVICE.get(error.trouble, _ELSE)
+        )
     open_ = len(answer.get("data") or ())
     if open_ > 1:
         return warning(

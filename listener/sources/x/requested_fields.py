@@ -94,8 +94,8 @@ def reason_of(body: Any) -> str | None:
             if _NAME.fullmatch(name):
                 few = ours.get(name, ())[:3]
                 names[f"{name}={','.join(few)}" if few else name] = None
-    told = ", ".join(list(names)[:3])
-    return f"{shown or 'no title'} ({told})" if told else shown or None
+    names_shown = ", ".join(list(names)[:3])
+    return f"{shown or 'no title'} ({names_shown})" if names_shown else shown or None
 
 
 def cleaned(text: str, most: int = LONGEST) -> str:

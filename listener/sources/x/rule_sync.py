@@ -1,6 +1,6 @@
-"""Our rules at X: what we want there, put there, and looked after, in a thread of its own.
+"""Our filter rules at X: put there, checked and corrected, in a thread of its own.
 
-A switch is never delayed by X, so `want` returns at once; what came of it is told through `tell`. Rules are added
+A switch is never delayed by X, so `want` returns at once; the outcome is reported through `report`. Rules are added
 before others are deleted. X may refuse a rule for one of its tracks: it is then cut in half, and again, until the
 refused track stands alone and all others are in force. Every so often it is looked whether our rules are still there.
 """
@@ -31,7 +31,7 @@ ONLY_NAMED: Final = "this X plan has no places: found only where the text names 
 
 @dataclass(frozen=True)
 class Wanted:
-    """`version` grows with each change, so that an answer to an earlier one can be told."""
+    """`version` grows with each change, so that an answer to an earlier one can be recognised."""
 
     version: int
     tracks: tuple[str, ...]
@@ -68,17 +68,19 @@ class Failed:
     why: str | None = None
 
 
-Told = Confirmed | Failed
+RuleResult = Confirmed | Failed
 
 
 class RuleSync:
-    """`tell` is called from the keeper's thread."""
+    """`report` is called from a thread of its own."""
 
-    def __init__(self, api: Api, clock: Clock, chance: Callable[[], float], tell: Callable[[Told], None]) -> None:
+    def __init__(
+        self, api: Api, clock: Clock, chance: Callable[[], float], report: Callable[[RuleResult], None]
+    ) -> None:
         self._api = api
         self._clock = clock
         self._chance = chance
-        self._tell = tell
+        self._report = report
         self._lock = threading.Lock()
         self._wanted: Wanted | None = None
         self._asked = threading.Event()
@@ -128,7 +130,7 @@ class RuleSync:
                 done = SyncRound(self._api, wanted, self._clock).put_in_force(done)
             except XError as error:
                 self._denied = error.trouble in DENIED
-                self._say(stop, Failed(wanted.version, error.trouble, error.why))
+                self._deliver(stop, Failed(wanted.version, error.trouble, error.why))
                 limited = error.trouble in (Trouble.RATE_LIMITED, Trouble.CAPPED)
                 until = None if error.reset is None else error.reset - self._clock.now().timestamp()
                 schedule = Schedule.LIMITED if limited else Schedule.HTTP
@@ -142,11 +144,11 @@ class RuleSync:
             self._denied = False
             backoff = Backoff(self._chance)
             wait = CHECK_SECONDS
-            self._say(stop, done)
+            self._deliver(stop, done)
 
-    def _say(self, stop: threading.Event, told: Told) -> None:
+    def _deliver(self, stop: threading.Event, result: RuleResult) -> None:
         if not stop.is_set():
-            self._tell(told)
+            self._report(result)
 
 
 class SyncRound:
@@ -260,4 +262,4 @@ def _dicts(raw: Any) -> list[dict[str, Any]]:
     return [item for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
 
 
-__all__ = ["TAG", "Confirmed", "Failed", "RuleSync", "SyncRound", "Told", "Wanted", "check_rules"]
+__all__ = ["TAG", "Confirmed", "Failed", "RuleResult", "RuleSync", "SyncRound", "Wanted", "check_rules"]

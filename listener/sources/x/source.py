@@ -32,7 +32,7 @@ from listener.sources.x.counts import Burst, is_burst
 from listener.sources.x.cursor import Memory
 from listener.sources.x.reading import Read, read_broken, read_line
 from listener.sources.x.refusals import REFUSALS, Part, Refusal, Refusals
-from listener.sources.x.rule_sync import Confirmed, Failed, RuleSync, Told, Wanted
+from listener.sources.x.rule_sync import Confirmed, Failed, RuleResult, RuleSync, Wanted
 from listener.sources.x.search import REACH, Searcher
 from listener.sources.x.status import REFUSED, SILENT, SPENT, Notices, shown
 from listener.sources.x.stream import SILENCE, TICK_SECONDS, ConnectionState, Stream
@@ -72,8 +72,8 @@ class XSource:
         self._call_meter, self._key, self._asked = api.call_meter, api.key, api.asked
         self._key_seen = clock.monotonic()
         self._stream = Stream(access, api, self._buffer, clock, chance, silence=silence)
-        self._told: deque[Told] = deque()
-        self._rule_sync = RuleSync(api, clock, chance, self._hear_from_keeper)
+        self._rule_results: deque[RuleResult] = deque()
+        self._rule_sync = RuleSync(api, clock, chance, self._rules_answered)
         self._searcher = Searcher(api, clock, self._buffer.bell.set)
         self._counter = Counter(
             api, clock, chance, self._buffer.bell.set, source=name, every=count_every, reposts=reposts, burst=burst
@@ -167,8 +167,8 @@ class XSource:
             self._key_seen = self._clock.monotonic()
             if self._key.reread():
                 self._retry()
-        while self._told:
-            self._hear(self._told.popleft())
+        while self._rule_results:
+            self._take_rules(self._rule_results.popleft())
 
     def read(self, timeout: float) -> Batch | None:
         deadline = self._clock.monotonic() + timeout
@@ -213,7 +213,7 @@ class XSource:
         self._counter.stop()
         self._stream.stop()
         self._buffer.clear()
-        self._told.clear()
+        self._rule_results.clear()
         self._buffer.bell.set()
 
     # --- what is heard -------------------------------------------------------------------------------------------
@@ -314,32 +314,32 @@ class XSource:
         self._confirmed = None
         self._notices.over(SILENT, REFUSED)
 
-    def _hear_from_keeper(self, told: Told) -> None:
-        self._told.append(told)
+    def _rules_answered(self, result: RuleResult) -> None:
+        self._rule_results.append(result)
         self._buffer.bell.set()
 
-    def _hear(self, told: Told) -> None:
-        if told.version != self._wanted.version:
+    def _take_rules(self, result: RuleResult) -> None:
+        if result.version != self._wanted.version:
             return
-        if isinstance(told, Failed):
-            self._refusals.failed(Part.RULES, told.trouble, told.why, self._clock.now())
+        if isinstance(result, Failed):
+            self._refusals.failed(Part.RULES, result.trouble, result.why, self._clock.now())
             if self._incidents:
                 # Rules of ours may be there from before: better to hear by those than not at all.
                 self._start_stream()
             return
         self._let_in(Part.RULES)
-        since = told.gone_since(self._memory.checked, first=self._confirmed_at is None)
+        since = result.gone_since(self._memory.checked, first=self._confirmed_at is None)
         if self._incidents and since is not None:
             # Bytes flowed meanwhile, and ticks with them; but nothing that was said could be among them.
-            self._refill.missed(since, told.at, Cause.RULES_MISSING)
+            self._refill.missed(since, result.at, Cause.RULES_MISSING)
         if self._confirmed is None:
-            self._confirmed_at = told.at
-        self._confirmed = told
-        self._memory.checked = (told.at if told.added else told.checked or told.at) if self._incidents else None
+            self._confirmed_at = result.at
+        self._confirmed = result
+        self._memory.checked = (result.at if result.added else result.checked or result.at) if self._incidents else None
         if not self._incidents:
             return
-        self._notices.mind_rules(told, self._clock.now())
-        if told.rules:
+        self._notices.mind_rules(result, self._clock.now())
+        if result.rules:
             self._start_stream()
 
     def _start_stream(self) -> None:
