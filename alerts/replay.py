@@ -132,8 +132,8 @@ class Replay:
         """How much has been played, 0 to 1."""
         return min(1.0, self.ear.lines / self.lines) if self.lines else None
 
-    def play(self, tell: Callable[[SentCard], None], turned: Callable[[], None] = lambda: None) -> Summary:
-        """To the end of the recording; `tell` gets what is fired or resolved, `turned` is called often.
+    def play(self, emit: Callable[[SentCard], None], turned: Callable[[], None] = lambda: None) -> Summary:
+        """To the end of the recording; `emit` gets what is fired or resolved, `turned` is called often.
 
         Raises LyttepostError when it cannot go on.
         """
@@ -156,7 +156,7 @@ class Replay:
             heard = self.clock.now() - self.house.settings.rules.allowed_lateness
             while waiting and (done or waiting[0][0] <= heard):
                 _, _, alert, record = heappop(waiting)
-                self._tell(alert, record, book, tell, summary)
+                self._emit(alert, record, book, emit, summary)
             turned()
             if not busy:
                 self._refuse_to_hang()
@@ -176,8 +176,8 @@ class Replay:
                 unopened = worker is self.listen and not self.source.counts.read
                 raise (ConfigError if unopened else LyttepostError)(part.reason)
 
-    def _tell(
-        self, alert: Alert, record: Record, book: AlertBook, tell: Callable[[SentCard], None], summary: Summary
+    def _emit(
+        self, alert: Alert, record: Record, book: AlertBook, emit: Callable[[SentCard], None], summary: Summary
     ) -> None:
         if alert.event is Event.SUPPRESSED:
             summary.suppressed[f"{alert.rule}: {alert.reason}"] += 1
@@ -194,7 +194,7 @@ class Replay:
         made = card.build(
             state, self.wits.people, self.wits.messages, now=alert.at, in_house=True, texts=self.register.texts
         )
-        tell(SentCard(alert, made, texts, self.ear.heard(alert.at)))
+        emit(SentCard(alert, made, texts, self.ear.heard(alert.at)))
 
     def _sum_up(self, summary: Summary) -> None:
         counts = self.source.counts

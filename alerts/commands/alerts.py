@@ -58,7 +58,7 @@ def alerts(
         say("No alert is open." if not everything else "There are no alerts.")
         return
     rows = [("ID", "FIRED", "SEVERITY", "RULE", "COUNT", "CONDITION", "HANDLING", "INCIDENT")]
-    out_table(rows + [_row(state, _told_as(book, state)) for state in states])
+    out_table(rows + [_row(state, _sent_with(book, state)) for state in states])
 
 
 @app.command()
@@ -145,14 +145,14 @@ def _card(bus: Bus, state: AlertState, data: str | None) -> str:
         return card.build(state, people, messages, now=now, in_house=True).text
 
 
-def _told_as(book: AlertBook, state: AlertState) -> str | None:
+def _sent_with(book: AlertBook, state: AlertState) -> str | None:
     """The alert of another incident whose messages tell this one too."""
     first = first_of(book, state) if state.handling is Handling.OPEN else None
     return None if first is None else first.id
 
 
 def _json(book: AlertBook, state: AlertState) -> dict[str, Any]:
-    return state.as_json() | {"told_as": _told_as(book, state)}
+    return state.as_json() | {"told_as": _sent_with(book, state)}
 
 
 def _row(state: AlertState, sent_with: str | None) -> tuple[str, ...]:

@@ -91,11 +91,11 @@ def _mind_memory(raw: RawSettings, kept: timedelta, specs: Sequence[RuleSpec]) -
     spans = {spec.name: spec.span for spec in specs if spec.span is not None}
     name = max(spans, key=lambda name: spans[name], default=None)
     if name is not None and spans[name] > kept:
-        told = (
+        problem = (
             f"is kept for {format_duration(kept)}, but the rule {name} looks {format_duration(spans[name])} back, and "
             "loses at a restart what was deleted; keep content longer, or shorten the rule"
         )
-        say(f"lyttepost: {raw.error(('retention', 'content'), told)}")
+        say(f"lyttepost: {raw.error(('retention', 'content'), problem)}")
 
 
 @app.command()

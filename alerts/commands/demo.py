@@ -90,7 +90,7 @@ def demo(
     ):
         with progress(playing) as (bar, turned):
             settle_memory()
-            summary = playing.play(bar.around(_Teller(full)), turned)
+            summary = playing.play(bar.around(_Printer(full)), turned)
         _sum_up(summary)
         _print(REGISTER)
         for kind in (Kind.WISH, Kind.VIEWPOINT):
@@ -106,46 +106,46 @@ def demo(
     )
 
 
-class _Teller:
+class _Printer:
     """The first alert in full; the others by what is read first."""
 
     def __init__(self, full: bool) -> None:
         self._full = full
-        self._told = 0
+        self._shown = 0
 
-    def __call__(self, told: SentCard) -> None:
-        passed = told.alert.event is Event.RESOLVED
-        if self._told == 0:
+    def __call__(self, sent: SentCard) -> None:
+        passed = sent.alert.event is Event.RESOLVED
+        if self._shown == 0:
             out(FIRST)
-        elif self._told == 1 and not self._full:
+        elif self._shown == 1 and not self._full:
             out(OTHERS)
-        self._told += 1
+        self._shown += 1
         if passed:
-            out(f"{_clock(told)} │ {one_line(told.card.subject, WIDTH)}")
-        elif self._full or self._told == 1:
-            out(f"{heading(told)}\n{told.card.text}" + ("\n" if self._full else ""))
+            out(f"{_clock(sent)} │ {one_line(sent.card.subject, WIDTH)}")
+        elif self._full or self._shown == 1:
+            out(f"{heading(sent)}\n{sent.card.text}" + ("\n" if self._full else ""))
         else:
-            _brief(told)
+            _brief(sent)
         sys.stdout.flush()
 
 
-def _brief(told: SentCard) -> None:
-    subject, amount = told.card.lines[:2]
-    out(f"{_clock(told)} │ {one_line(subject, WIDTH)}")
-    out(f"{told.heard:>4} heard │ {amount}")
-    text = next(iter(told.texts.values()), "")
+def _brief(sent: SentCard) -> None:
+    subject, amount = sent.card.lines[:2]
+    out(f"{_clock(sent)} │ {one_line(subject, WIDTH)}")
+    out(f"{sent.heard:>4} heard │ {amount}")
+    text = next(iter(sent.texts.values()), "")
     if text:
         out(f"           │ «{one_line(text, WIDTH)}»")
 
 
-def _clock(told: SentCard) -> str:
-    return f"{stamp(told)[11:19]:>10}"
+def _clock(sent: SentCard) -> str:
+    return f"{stamp(sent)[11:19]:>10}"
 
 
 def _sum_up(summary: Summary) -> None:
-    told = ", ".join(f"{count} {rule}" for rule, count in summary.alerts.most_common())
+    by_rule = ", ".join(f"{count} {rule}" for rule, count in summary.alerts.most_common())
     held = summary.suppressed.total()
-    out(f"\n{summary.read} posts heard in three hours → {summary.alerts.total()} alerts: {told}.")
+    out(f"\n{summary.read} posts heard in three hours → {summary.alerts.total()} alerts: {by_rule}.")
     out(f"{held} more were held back: the officer had been alerted to the same shortly before, or it was nothing new.")
     if summary.first_alert is not None:
         zone = local(summary.first_alert)[20:]

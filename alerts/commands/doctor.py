@@ -44,17 +44,17 @@ def doctor(
     else:
         out_table([(f.level.upper() if f.level is not CheckLevel.OK else "ok", f.id, f.says) for f in findings])
         for finding in findings:
-            if finding.mend:
-                out(f"\n{finding.id}: {finding.mend}")
+            if finding.fix:
+                out(f"\n{finding.id}: {finding.fix}")
     if level is CheckLevel.FAILED:
         sys.stdout.flush()
         raise LyttepostError(f"{sum(f.level is level for f in findings)} of {len(findings)} findings failed")
 
 
 def _examine(data: str | None, seconds: float) -> Iterator[Check]:
-    from alerts.notify.diagnostics import examine_telling
+    from alerts.notify.diagnostics import examine_alerting
     from listener.clock import SystemClock
-    from listener.maintenance.diagnostics import examine_house, examine_settings
+    from listener.maintenance.diagnostics import examine_deployment, examine_settings
     from listener.runtime.checks import failed, warning
     from listener.runtime.control import Control, Presences, source_states
     from listener.settings.files import data_dir, load_yaml, raw_settings
@@ -69,14 +69,14 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     yield from examine_settings(raw, settings, folder)
     try:
         with closing(open_live_topics(data)) as bus:
-            yield from examine_house(bus, settings, folder, clock)
+            yield from examine_deployment(bus, settings, folder, clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
             told = dict(source_states(Presences(bus, clock).refresh()))
     except UsageError:
         raise
     except LyttepostError as error:
         yield failed("bus.healthy", str(error), "fix the bus first: nothing works without it")
-    yield from examine_telling(raw, standing, seconds)
+    yield from examine_alerting(raw, standing, seconds)
     try:
         access = x_access(settings)
     except ConfigError:

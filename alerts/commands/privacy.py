@@ -28,7 +28,7 @@ from listener.maintenance.post_ids import ids_meant, looks_rounded, post_ids
 from listener.model.incidents import Mode
 from listener.model.records import Decision, DecisionKind
 from listener.model.topics import topic_specs
-from listener.privacy.purge import forget_posts, is_held
+from listener.privacy.purge import is_held, purge_posts
 from listener.settings.files import data_dir
 from listener.settings.schema import load_settings
 from listener.units import format_duration, from_ms
@@ -59,7 +59,7 @@ def purge(
     said, who = reason(why), user(by)
     bus = open_live_topics(data)
     wanted = post_ids(ids, lambda id_: is_held(bus, id_))
-    gone = forget_posts(bus, ids_meant(wanted), SystemClock(), data_dir(data))
+    gone = purge_posts(bus, ids_meant(wanted), SystemClock(), data_dir(data))
     view = _view(bus, data)
     view.catch_up()
     view.scrub()

@@ -71,7 +71,7 @@ def replay(
         progress(playing) as (bar, turned),
     ):
         settle_memory()
-        summary = playing.play(bar.around(tell_program if json else tell_person), turned)
+        summary = playing.play(bar.around(show_json if json else show_card), turned)
     sum_up(summary, time.perf_counter() - started)
     if summary.alerts and not json:
         say("These alerts lie on no bus: there is nothing to acknowledge.")
@@ -105,14 +105,14 @@ def ending_cleanly() -> Iterator[None]:
 # --- an alert ----------------------------------------------------------------------------------------------------
 
 
-def tell_program(told: SentCard) -> None:
-    out_json(as_json(told))
+def show_json(sent: SentCard) -> None:
+    out_json(as_json(sent))
     sys.stdout.flush()
 
 
-def as_json(told: SentCard) -> dict[str, Any]:
+def as_json(sent: SentCard) -> dict[str, Any]:
     """The contract. `fired_at` is `at`, in the recording's time; `authors` is null where none are known."""
-    a = told.alert
+    a = sent.alert
     return {
         "at": format_instant(a.at),
         "event": a.event,
@@ -131,34 +131,34 @@ def as_json(told: SentCard) -> dict[str, Any]:
         "kinds": {str(kind): count for kind, count in a.kinds.items()},
         "incident": a.incident,
         "exercise": a.exercise,
-        "headline": told.card.subject,
-        "samples": [{"id": s.key, "text": told.texts.get(s.key)} for s in a.samples],
+        "headline": sent.card.subject,
+        "samples": [{"id": s.key, "text": sent.texts.get(s.key)} for s in a.samples],
     }
 
 
-def tell_person(told: SentCard) -> None:
+def show_card(sent: SentCard) -> None:
     """The card as an officer gets it. Nobody is woken for what has passed: that is one line."""
-    if told.alert.event is Event.RESOLVED:
-        tell_passed(told)
+    if sent.alert.event is Event.RESOLVED:
+        show_passed(sent)
     else:
-        out(f"\n{heading(told)}\n{told.card.text}")
+        out(f"\n{heading(sent)}\n{sent.card.text}")
         sys.stdout.flush()
 
 
-def tell_passed(told: SentCard) -> None:
-    out(f"\n{stamp(told)}  {told.card.subject}  ({told.alert.id})")
+def show_passed(sent: SentCard) -> None:
+    out(f"\n{stamp(sent)}  {sent.card.subject}  ({sent.alert.id})")
     sys.stdout.flush()
 
 
-def heading(told: SentCard) -> str:
+def heading(sent: SentCard) -> str:
     """When, and of how many posts."""
-    posts = "1 post" if told.heard == 1 else f"{told.heard} posts"
-    return f"── {stamp(told)} · {posts} heard ".ljust(WIDTH, "─")
+    posts = "1 post" if sent.heard == 1 else f"{sent.heard} posts"
+    return f"── {stamp(sent)} · {posts} heard ".ljust(WIDTH, "─")
 
 
-def stamp(told: SentCard) -> str:
+def stamp(sent: SentCard) -> str:
     """On the wall clock that the card shows, its zone named."""
-    return local(told.alert.at)
+    return local(sent.alert.at)
 
 
 # --- progress ----------------------------------------------------------------------------------------------------
@@ -185,12 +185,12 @@ class Bar:
             sys.stderr.flush()
             self._drawn, self._at = "", float("-inf")
 
-    def around(self, tell: Callable[[SentCard], None]) -> Callable[[SentCard], None]:
-        def told(what: SentCard) -> None:
+    def around(self, show: Callable[[SentCard], None]) -> Callable[[SentCard], None]:
+        def sent(what: SentCard) -> None:
             self.clear()
-            tell(what)
+            show(what)
 
-        return told
+        return sent
 
 
 @contextmanager

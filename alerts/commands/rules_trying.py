@@ -66,14 +66,14 @@ def run(
     failures: Counter[str] = Counter()
     info = IncidentInfo(incident, incident)
     trial = Trial(specs, info, allowed_lateness=lateness, on_failure=_counting(failures), monotonic=clock.monotonic)
-    tell = _teller(specs, json)
+    show = _printer(specs, json)
     lines = Lines(findings, incident)
     for record in lines:
         if record is None:
             flush()
         else:
-            _each(tell, trial.take(record))
-    _each(tell, trial.end())
+            _each(show, trial.take(record))
+    _each(show, trial.end())
     flush()
     if not lines.read:
         say("Nothing was read: there are no findings.")
@@ -107,23 +107,23 @@ class Lines:
                         raise BadLine(f"cannot be read: {content.reason}")
                     record = read_line(content, self._incident) if content.strip() else None
                 except BadLine as error:
-                    self._tell(str(error))
+                    self._report(str(error))
                     continue
                 if record is not None:
                     yield record
 
-    def _tell(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         self.bad += 1
         if self.bad <= SHOWN:
             say(f"{'standard input' if self._path == '-' else self._path}:{self.read}: {problem}")
 
 
-def _each(tell: Callable[[Verdict], None], verdicts: Iterable[Verdict]) -> None:
+def _each(show: Callable[[Verdict], None], verdicts: Iterable[Verdict]) -> None:
     for verdict in verdicts:
-        tell(verdict)
+        show(verdict)
 
 
-def _teller(specs: Sequence[RuleSpec], json: bool) -> Callable[[Verdict], None]:
+def _printer(specs: Sequence[RuleSpec], json: bool) -> Callable[[Verdict], None]:
     """Prints one thing that happened: for programs, or in columns that are known beforehand."""
     if json:
         return lambda verdict: out_json(as_json(verdict))
@@ -135,11 +135,11 @@ def _teller(specs: Sequence[RuleSpec], json: bool) -> Callable[[Verdict], None]:
 
     row("AT", "EVENT", "RULE", "COUNT", "BASELINE", "REASON", "ALERT", "KEY")
 
-    def tell(v: Verdict) -> None:
+    def show(v: Verdict) -> None:
         baseline = "" if v.baseline is None else f"{v.baseline:.4g}"
         row(format_instant(v.at), v.event, v.rule, v.count, baseline, v.reason, v.alert_id, shown(v.key, v.key_fields))
 
-    return tell
+    return show
 
 
 def try_on_bus(

@@ -81,10 +81,10 @@ def score(
     with closing(reader):
         rows = read(reader)
         first = [] if step else list(islice(rows, LOOK))
-        tell(Scoring(step or usual(first)), chain(first, rows))
+        show(Scoring(step or usual(first)), chain(first, rows))
 
 
-def tell(scoring: Scoring, rows: Iterator[Row]) -> None:
+def show(scoring: Scoring, rows: Iterator[Row]) -> None:
     """Scored rows to standard output, what there is to say of them to standard error."""
     write = csv.writer(sys.stdout, lineterminator="\n").writerow
     write(COLUMNS)

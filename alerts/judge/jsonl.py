@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 from alerts.annotate.story import story
 from alerts.rules.spec import MAX_POSTS
 from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Model, Origin, Reach, Tick
-from listener.settings.files import mend
+from listener.settings.files import advice
 from listener.units import FIRST, LAST, format_instant, parse_instant
 
 SOURCE = "input"
@@ -136,7 +136,7 @@ def read_line(content: bytes, incident: str) -> Finding | Tick | Gap:
 
 def _told(problem: Any) -> str:
     where = ".".join(map(str, problem["loc"]))
-    what = "no such key; remove it or put it into `fields`" if problem["type"] == "extra_forbidden" else mend(problem)
+    what = "no such key; remove it or put it into `fields`" if problem["type"] == "extra_forbidden" else advice(problem)
     return f"{where}: {what}" if where else what
 
 

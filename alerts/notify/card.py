@@ -229,8 +229,8 @@ class _Writer:
         gaps = "; ".join(self.gap(gap) for gap in alert.gaps)
         yield self.say("gaps", gaps=gaps) if gaps else self.messages.no_gaps
         yield self.say("tiltakskort", link=alert.tiltakskort) if alert.tiltakskort else self.messages.no_tiltakskort
-        told = "; ".join(self.told())
-        yield self.say("told", people=told) if told else self.messages.told_nobody
+        people = "; ".join(self.notified())
+        yield self.say("told", people=people) if people else self.messages.told_nobody
         if self.state.handling is Handling.OPEN:
             yield self.messages.not_acknowledged
         if self.people.board_url:
@@ -247,14 +247,14 @@ class _Writer:
             return self.say("gap_lasts", source=gap.source, start=self.time(gap.start))
         return self.say("gap", source=gap.source, start=self.time(gap.start), end=self.time(gap.end))
 
-    def told(self) -> Iterable[str]:
+    def notified(self) -> Iterable[str]:
         own = self.people.own(self.alert.to)
-        for (channel, target), told in self.state.told.items():
+        for (channel, target), status in self.state.deliveries.items():
             # The console of last resort is nobody, unless somebody gave it as theirs.
             last_resort = (channel, target) == LAST_RESORT[1:] and LAST_RESORT[1:] not in own
-            if told.last_told is not None and not last_resort:
+            if status.last_sent is not None and not last_resort:
                 name = self.people.name_of(channel, target)
-                yield self.say("told_one", name=name, channel=channel, time=self.time(told.last_told))
+                yield self.say("told_one", name=name, channel=channel, time=self.time(status.last_sent))
 
     def inside(self) -> Iterable[str]:
         """What stays in the house."""

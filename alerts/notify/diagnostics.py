@@ -23,7 +23,7 @@ EXAMPLE = (".example", ".invalid", ".test", ".example.org", ".example.com", ".ex
 """Ends of domains that nobody has: they stand for an address that was never filled in."""
 
 
-def examine_telling(raw: RawSettings, standing: Sequence[str], seconds: float) -> Iterator[Check]:
+def examine_alerting(raw: RawSettings, standing: Sequence[str], seconds: float) -> Iterator[Check]:
     """Every connection is given up after `seconds`."""
     yield _tracks(raw, standing)
     try:
@@ -124,8 +124,8 @@ def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Chec
         socket.create_connection((host, port), timeout=seconds).close()
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        mend = f"check whether this machine reaches {host} port {port}: name, firewall, server"
-        return failed(id_, f"{host} port {port} cannot be reached: {why}", mend)
+        fix = f"check whether this machine reaches {host} port {port}: name, firewall, server"
+        return failed(id_, f"{host} port {port} cannot be reached: {why}", fix)
     return well(id_, f"is set up, and {host} port {port} can be reached; whether it takes a message was not tried")
 
 

@@ -189,12 +189,12 @@ class Dispatcher:
         """A send is in flight until its outcome was read back from the bus."""
         for intent, one in list(self._flying.items()):
             state = self._book.get(one.state.id)
-            told = state.told.get((one.contact.channel, one.contact.target)) if state else None
-            if told is None:
+            status = state.deliveries.get((one.contact.channel, one.contact.target)) if state else None
+            if status is None:
                 continue
             # A later attempt is another process's, which took over while we sent.
-            answered = (told.step, told.attempt) == (one.step, one.attempt) and told.outcome is not None
-            if answered or (told.step, told.attempt) > (one.step, one.attempt):
+            answered = (status.step, status.attempt) == (one.step, one.attempt) and status.outcome is not None
+            if answered or (status.step, status.attempt) > (one.step, one.attempt):
                 del self._flying[intent]
 
     def _follow_words(self) -> None:

@@ -113,7 +113,7 @@ def notice(closed: list[Answer], state: State) -> list[Alert]:
     for answer in closed:
         incident = state.incidents[answer.state.alert.incident]
         closing = _closing(state, incident)
-        if closing is not None and any(told.times for told in answer.state.told.values()):
+        if closing is not None and any(status.times for status in answer.state.deliveries.values()):
             groups.setdefault((closing.offset, incident.exercise), []).append(answer.state)
     out = []
     for (offset, exercise), alerts in groups.items():

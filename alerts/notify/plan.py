@@ -91,7 +91,7 @@ def _due(state: AlertState, people: People, now: datetime) -> Iterator[Due]:
                 one = _for_contact(state, contact, tier.why, step, now)
                 if one is not None:
                     yield one
-        if any(not _given_up(state.told.get(place), step) for place in asked):
+        if any(not _given_up(state.deliveries.get(place), step) for place in asked):
             return
 
 
@@ -104,30 +104,30 @@ def _of_notice(state: AlertState, book: AlertBook, now: datetime) -> Iterator[Du
     if now - state.fired_at > NOTICE_FOR:
         return
     for channel, target in book.called(state):
-        told = state.told.get((channel, target))
-        if told is None or told.failures < GIVE_UP_AFTER:
+        status = state.deliveries.get((channel, target))
+        if status is None or status.failures < GIVE_UP_AFTER:
             one = _for_contact(state, Contact(channel, channel, target), Why.ROUTE, 0, now)
             if one is not None:
                 yield one
 
 
 def _for_contact(state: AlertState, contact: Contact, why: Why, step: int, now: datetime) -> Due | None:
-    told = state.told.get((contact.channel, contact.target))
-    if told is None or told.step < step:
+    status = state.deliveries.get((contact.channel, contact.target))
+    if status is None or status.step < step:
         return Due(state, step, contact, why, SendCause.STEP)
-    if told.sent or told.outcome is Outcome.PERMANENT:
+    if status.sent or status.outcome is Outcome.PERMANENT:
         return None
-    again = told.attempt + 1
-    if told.outcome is None:
+    again = status.attempt + 1
+    if status.outcome is None:
         return Due(state, step, contact, why, SendCause.UNKNOWN_OUTCOME, again, may_repeat=True)
-    pause = BACKOFF[min(told.attempt, len(BACKOFF)) - 1]
+    pause = BACKOFF[min(status.attempt, len(BACKOFF)) - 1]
     # A clock that was set back must not turn a pause of seconds into one of hours.
-    if timedelta(0) <= now - told.at < pause:
+    if timedelta(0) <= now - status.at < pause:
         return None
-    return Due(state, step, contact, why, SendCause.RETRY, again, told.uncertain or uncertain(told.reason))
+    return Due(state, step, contact, why, SendCause.RETRY, again, status.uncertain or uncertain(status.reason))
 
 
-def _given_up(told: DeliveryState | None, step: int) -> bool:
-    if told is None or (told.step == step and told.sent):
+def _given_up(status: DeliveryState | None, step: int) -> bool:
+    if status is None or (status.step == step and status.sent):
         return False
-    return (told.step == step and told.outcome is Outcome.PERMANENT) or told.failures >= GIVE_UP_AFTER
+    return (status.step == step and status.outcome is Outcome.PERMANENT) or status.failures >= GIVE_UP_AFTER

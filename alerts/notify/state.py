@@ -80,20 +80,20 @@ class DeliveryState:
     uncertain: bool = False
     failures: int = 0
     times: int = 0
-    last_told: datetime | None = None
+    last_sent: datetime | None = None
 
     def apply(self, delivery: Delivery) -> DeliveryState:
         arrived = delivery.outcome is Outcome.SENT
-        told = self
+        status = self
         if arrived:
-            told = replace(told, failures=0, times=told.times + 1, last_told=delivery.at)
+            status = replace(status, failures=0, times=status.times + 1, last_sent=delivery.at)
         elif delivery.outcome is not None:
-            told = replace(told, failures=told.failures + 1)
+            status = replace(status, failures=status.failures + 1)
         if delivery.step < self.step or (delivery.step == self.step and delivery.attempt < self.attempt):
             # The late answer of a send that was given up: it counts as told, and it ends its own step only.
-            return replace(told, sent=told.sent or (arrived and delivery.step == self.step))
+            return replace(status, sent=status.sent or (arrived and delivery.step == self.step))
         return replace(
-            told,
+            status,
             step=delivery.step,
             attempt=delivery.attempt,
             at=delivery.at,
@@ -114,7 +114,7 @@ class AlertState:
     handling: Handling = Handling.OPEN
     handled: Decision | None = None
     notes: tuple[Decision, ...] = ()
-    told: Mapping[Place, DeliveryState] = field(default_factory=dict)
+    deliveries: Mapping[Place, DeliveryState] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -127,11 +127,11 @@ class AlertState:
     @property
     def step(self) -> int:
         """The newest step that anybody was told of or was about to be; -1 before the first."""
-        return max((told.step for told in self.told.values()), default=-1)
+        return max((status.step for status in self.deliveries.values()), default=-1)
 
     def reached(self, places: Collection[Place]) -> bool:
         """Whether a delivery arrived at any of these places, at whatever step."""
-        return any(told.times > 0 and place in places for place, told in self.told.items())
+        return any(status.times > 0 and place in places for place, status in self.deliveries.items())
 
     def decide(self, decision: Decision) -> AlertState:
         if decision.kind is DecisionKind.NOTE:
@@ -145,8 +145,8 @@ class AlertState:
 
     def deliver(self, delivery: Delivery) -> AlertState:
         place = (delivery.channel, delivery.target)
-        told = self.told.get(place) or DeliveryState(delivery.step, delivery.attempt, delivery.at)
-        return replace(self, told={**self.told, place: told.apply(delivery)})
+        status = self.deliveries.get(place) or DeliveryState(delivery.step, delivery.attempt, delivery.at)
+        return replace(self, deliveries={**self.deliveries, place: status.apply(delivery)})
 
     def as_json(self) -> dict[str, Any]:
         """What `lyttepost alerts --json` prints for it. Ids and numbers, no post's text; times in UTC."""
@@ -171,21 +171,21 @@ class AlertState:
             "handled_at": format_instant(handled.at) if handled else None,
             "handled_why": handled.why if handled else None,
             "notes": [{"at": format_instant(n.at), "by": n.by, "text": n.why} for n in self.notes],
-            "told": [_told_json(place, told) for place, told in self.told.items()],
+            "told": [_status_json(place, status) for place, status in self.deliveries.items()],
         }
 
 
-def _told_json(place: Place, told: DeliveryState) -> dict[str, Any]:
+def _status_json(place: Place, status: DeliveryState) -> dict[str, Any]:
     return {
         "channel": place[0],
         "target": place[1],
-        "step": told.step,
-        "times": told.times,
-        "last_told": format_instant(told.last_told) if told.last_told else None,
-        "attempt": told.attempt,
-        "outcome": told.outcome.value if told.outcome else "sending",
-        "reason": told.reason,
-        "may_repeat": told.uncertain,
+        "step": status.step,
+        "times": status.times,
+        "last_told": format_instant(status.last_sent) if status.last_sent else None,
+        "attempt": status.attempt,
+        "outcome": status.outcome.value if status.outcome else "sending",
+        "reason": status.reason,
+        "may_repeat": status.uncertain,
     }
 
 
@@ -235,7 +235,7 @@ class AlertBook:
         for state in self._states.values():
             closed = state.handled is not None and state.handling is Handling.CLOSED
             if closed and state.alert.incident in notice.alert.key_fields and state.fired_at <= notice.alert.at:
-                found |= dict.fromkeys(place for place, told in state.told.items() if told.times)
+                found |= dict.fromkeys(place for place, status in state.deliveries.items() if status.times)
         return list(found)
 
     def get(self, id_: str) -> AlertState | None:

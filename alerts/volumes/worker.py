@@ -82,7 +82,7 @@ class Calm:
         self._series: dict[Key, Series] = {}
         self._listening: dict[str, Tracks] = {}
         self._committed: dict[TopicPartition, int] = {}
-        self._told: dict[tuple[str, str, str], datetime] = {}
+        self._alerted: dict[tuple[str, str, str], datetime] = {}
         self._proposed: dict[str, datetime] = {}
         self._read_rules(rules)
         if reporter is not None:
@@ -128,7 +128,7 @@ class Calm:
         found = decode(VOLUMES, record.value)
         alerts = self._heard(found, record) if isinstance(found, Heard) else self._counted(found, record)
         muted = record.offset < self._committed.get(record.tp, 0)
-        return [message for loud in list(alerts) if not muted for message in self._tell(*loud)]
+        return [message for loud in list(alerts) if not muted for message in self._emit(*loud)]
 
     def _counted(self, volume: Volume, record: Record) -> Iterator[Loud]:
         crisis = self._in_crisis(volume.minute)
@@ -160,7 +160,7 @@ class Calm:
 
     # --- telling -----------------------------------------------------------------------------------------------
 
-    def _tell(self, source: str, track: str, judged: Judged, crises: Tracks) -> Iterator[Message]:
+    def _emit(self, source: str, track: str, judged: Judged, crises: Tracks) -> Iterator[Message]:
         if not judged.last_hour or self._clock.now() - judged.minute > NEWS:
             return
         incidents = [self._info(id_) for id_, its in crises.items() if track in its]
@@ -176,11 +176,11 @@ class Calm:
 
     def _alert(self, rule: BurstSpec, source: str, track: str, judged: Judged, incident: IncidentInfo) -> Message:
         about = (rule.name, incident.id, source if incident is CALM else f"{source}:{track}")
-        told = self._told.get(about)
+        told = self._alerted.get(about)
         held = told is not None and abs(judged.minute - told) < rule.realert
         held = held or (incident is not CALM and self._was_proposed(rule, source, judged, incident))
         if not held:
-            self._told[about] = judged.minute
+            self._alerted[about] = judged.minute
             if incident is CALM:
                 self._proposed[source] = judged.minute
         alert = alert_of(
@@ -209,7 +209,7 @@ class Calm:
 
     def _assign(self, assignment: frozenset[TopicPartition]) -> None:
         self._refresh()
-        for memory in (self._series, self._listening, self._committed, self._told, self._proposed):
+        for memory in (self._series, self._listening, self._committed, self._alerted, self._proposed):
             memory.clear()
         since = self._clock.now() - REMEMBERED
         for tp in assignment:
@@ -231,6 +231,6 @@ class Calm:
         source = alert.key.partition(":")[0]
         calm = alert.incident == CALM.id
         about = (alert.rule, alert.incident, source if calm else alert.key)
-        self._told[about] = max(alert.at, self._told.get(about, alert.at))
+        self._alerted[about] = max(alert.at, self._alerted.get(about, alert.at))
         if calm:
             self._proposed[source] = max(alert.at, self._proposed.get(source, alert.at))

@@ -80,7 +80,7 @@ def raise_(
     settings = load_settings()
     now, who, said = SystemClock().now(), user(by), reason(why)
     with closing(open_live_topics(data or (context.parent.params.get("data") if context.parent else None))) as bus:
-        own = _told_caps(bus) or settings.x.budget
+        own = _reported_caps(bus) or settings.x.budget
         spending = spending_of(bus, SOURCE)
         spent = _of_now(spending, now).month.usd if spending else 0.0
         if to < own.hard:
@@ -105,13 +105,13 @@ def _look(bus: Bus) -> dict[str, Any]:
     from listener.settings.schema import load_settings
 
     now = SystemClock().now()
-    told = _told_caps(bus)
-    if told is None:
+    reported = _reported_caps(bus)
+    if reported is None:
         say("No running listener reports its caps: those of the settings here are shown.")
     kept = spending_of(bus, SOURCE)
     spending = _of_now(kept or Spending(source=SOURCE, at=now), now)
     decided = decision_of(bus, SOURCE)
-    caps = in_force(told or load_settings().x.budget, decided, now)
+    caps = in_force(reported or load_settings().x.budget, decided, now)
     raised = decided if decided is not None and month_of(decided.at) == month_of(now) else None
     return {
         "currency": "USD",
@@ -127,12 +127,12 @@ def _look(bus: Bus) -> dict[str, Any]:
         "calls": dict(spending.calls),
         "per_hour": round(per_hour(spending, now), 4),
         "caps": _caps(spending, caps, now),
-        "caps_of": "settings" if told is None else "listener",
+        "caps_of": "settings" if reported is None else "listener",
         "raised": {"to": raised.usd, "by": raised.by, "at": raised.at, "why": raised.why} if raised else None,
     }
 
 
-def _told_caps(bus: Bus) -> Budget | None:
+def _reported_caps(bus: Bus) -> Budget | None:
     """The caps of the running listener: this shell's settings may be others, or none."""
     from pydantic import ValidationError
 

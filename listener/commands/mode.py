@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from listener.clock import SystemClock
-from listener.commands.mode_view import history_json, history_line, report, told
+from listener.commands.mode_view import history_json, history_line, outcome_line, report
 from listener.commands.shared import (
     By,
     Data,
@@ -220,8 +220,8 @@ def _seconds(setting: str, given: str | None, default: str) -> float:
             raise typer.BadParameter("is longer than ten years", param_hint=flag)
         least, most = BOUNDS[setting]
         if not given and not least <= found <= most:
-            told = f"must be between {format_duration(least)} and {format_duration(most)}"
-            raise typer.BadParameter(told, param_hint=flag)
+            problem = f"must be between {format_duration(least)} and {format_duration(most)}"
+            raise typer.BadParameter(problem, param_hint=flag)
     except typer.BadParameter as error:
         if given:
             raise
@@ -249,7 +249,7 @@ def _switch(
     if transition.result is Result.REFUSED:
         raise Refused(f"{command.incident} is not open any more; `lyttepost mode` lists what is")
     # Said before the wait: whoever interrupts that must know that the switch stands.
-    say(told(transition, control.state))
+    say(outcome_line(transition, control.state))
     if no_wait:
         there = Presences(bus, clock).refresh() if json else []
         report(control.state, followers(there, transition.offset), json, waited=False)
@@ -262,8 +262,8 @@ def _switch(
 def _require_few(tracks: Sequence[str], before: Incident | None = None) -> None:
     """Raises BadParameter for an incident that would grow beyond what it may have."""
     if len(tracks) > max(MAX_TRACKS, len(before.tracks) if before else 0):
-        told = f"{len(tracks):,} tracks; an incident has at most {MAX_TRACKS:,}. Choose those that people would write"
-        raise typer.BadParameter(told, param_hint="--track")
+        many = f"{len(tracks):,} tracks; an incident has at most {MAX_TRACKS:,}. Choose those that people would write"
+        raise typer.BadParameter(many, param_hint="--track")
 
 
 def _say_late(processes: list[str]) -> None:

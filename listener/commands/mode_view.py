@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MARK = "ØVELSE / EXERCISE "
 
 
-def told(transition: Transition, state: State) -> str:
+def outcome_line(transition: Transition, state: State) -> str:
     """What came of a command, for whoever gave it."""
     outcome = {
         Result.OPENED: "Opened",

@@ -41,8 +41,8 @@ def storable(text: str, name: str, longest: int = LONGEST_NAME) -> str:
         raise typer.BadParameter("is no UTF-8 text", param_hint=name) from None
     plain = text.strip()
     if len(plain) > longest:
-        told = f"is {len(plain):,} characters long; write at most {longest:,}"
-        raise typer.BadParameter(told, param_hint=name)
+        problem = f"is {len(plain):,} characters long; write at most {longest:,}"
+        raise typer.BadParameter(problem, param_hint=name)
     return plain
 
 

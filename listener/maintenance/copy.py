@@ -39,9 +39,9 @@ Groups = Mapping[str, Mapping[TopicPartition, Commit]]
 
 
 def copy(
-    source: Bus, target: Bus, specs: Mapping[str, TopicSpec], clock: Clock, told: Callable[[str, int], None]
+    source: Bus, target: Bus, specs: Mapping[str, TopicSpec], clock: Clock, progress: Callable[[str, int], None]
 ) -> tuple[list[Proof], Groups]:
-    """All of it; `told` hears of each topic how many records are done. Target topics are made by `specs`.
+    """Copy all of it. `progress` gets a topic and how many records of it are copied; target topics are made by `specs`.
 
     Raises Refused where somebody runs on the source or the target holds anything; LyttepostError when what was written
     is not what was read.
@@ -64,7 +64,7 @@ def copy(
                     placer.place(tp, records, end)
                     _digest(digest, records)
                     count += len(records)
-                    told(spec.name, count)
+                    progress(spec.name, count)
             proofs.append(Proof(spec.name, count, digest.hexdigest()))
     groups = {name: dict(source.commits(name)) for name in source.groups()}
     for name, commits in groups.items():

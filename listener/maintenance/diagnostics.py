@@ -38,7 +38,7 @@ SLACK = timedelta(hours=1)
 """Retention runs each hour, so a record may be so much older than its limit."""
 
 
-def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> Iterator[Check]:
+def examine_deployment(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> Iterator[Check]:
     """The bus and all that lies on it, the disk, the pseudonym key, and who runs."""
     why = bus.healthy()
     if why is None:
@@ -63,11 +63,11 @@ def examine_house(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> I
 def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iterator[Check]:
     """What can be known of the settings without asking anybody, and the folder that holds all state."""
     found = mistakes(raw, settings, folder)
-    for told in found:
-        yield failed("config.settings", told, "correct it, and check it with `lyttepost config check`")
+    for problem in found:
+        yield failed("config.settings", problem, "correct it, and check it with `lyttepost config check`")
     unsure = [doubt for doubt in doubts(raw, settings, ()) if not found]
-    for told in unsure:
-        yield warning("config.settings", told, "correct it, unless it is intended")
+    for problem in unsure:
+        yield warning("config.settings", problem, "correct it, unless it is intended")
     if not found and not unsure:
         yield well("config.settings", f"the settings are as they should be, and so is what they name ({raw.file.path})")
     if os.environ.get("LYTTEPOST_CRASH"):
@@ -94,13 +94,13 @@ def _disk(settings: Settings, folder: Path) -> Check:
     here = next(each for each in (place.absolute(), *place.absolute().parents) if each.is_dir())
     free = shutil.disk_usage(here).free
     says = f"{free >> 20} MiB free where {'the bus is' if scheme == 'embedded' else 'posts wait'} ({here})"
-    mend = "make room on the disk, or move the data folder to a larger one"
+    fix = "make room on the disk, or move the data folder to a larger one"
     if free < 2 * RESERVE_BYTES:
-        return failed("disk.space", f"{says}: posts are refused when it is full", mend)
+        return failed("disk.space", f"{says}: posts are refused when it is full", fix)
     if scheme != "embedded" and free < settings.bus.kafka.buffer:
-        return warning("disk.space", f"{says}: less than bus.kafka.buffer, {settings.bus.kafka.buffer >> 20} MiB", mend)
+        return warning("disk.space", f"{says}: less than bus.kafka.buffer, {settings.bus.kafka.buffer >> 20} MiB", fix)
     if free < LITTLE_BYTES:
-        return warning("disk.space", f"{says}: little for a crisis", mend)
+        return warning("disk.space", f"{says}: little for a crisis", fix)
     return well("disk.space", says)
 
 

@@ -35,7 +35,7 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
         (("privacy", "key_file"), lambda: _key(settings, data)),
         (("sources", "recording", "path"), lambda: _recording(settings)),
     ]
-    found = [told for told in (_tried(raw, loc, check) for loc, check in checks) if told]
+    found = [problem for problem in (_tried(raw, loc, check) for loc, check in checks) if problem]
     if why := _no_folder(data):
         found.append(f"{_data_says(data)}: {why}")
     return found

@@ -75,17 +75,17 @@ def _read(path: Path) -> bytes:
         if mode & 0o077:
             raise ConfigError(f"{path}: others may read or change the pseudonym key; `chmod 600 {path}`")
         text = file.read(4096).strip()
-    mend = (
+    fix = (
         "restore it from where you keep it; if it is lost for good, make another: `lyttepost privacy rotate-key --lost`"
     )
     if not text:
-        raise ConfigError(f"{path}: the pseudonym key is empty; {mend}")
+        raise ConfigError(f"{path}: the pseudonym key is empty; {fix}")
     try:
         key = bytes.fromhex(text.decode("ascii"))
     except ValueError:
-        raise ConfigError(f"{path}: the pseudonym key is not hexadecimal; {mend}") from None
+        raise ConfigError(f"{path}: the pseudonym key is not hexadecimal; {fix}") from None
     if len(key) < KEY_BYTES:
-        raise ConfigError(f"{path}: the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed; {mend}")
+        raise ConfigError(f"{path}: the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed; {fix}")
     return key
 
 

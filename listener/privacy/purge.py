@@ -31,7 +31,7 @@ MAX_SECONDS = 10.0
 IDLE_SECONDS = 1.0
 
 
-def forget_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | None = None) -> int:
+def purge_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | None = None) -> int:
     """Purge posts given as `source:id`, or as a bare id of any source. Returns how many records went.
 
     `folder`: the data folder, whose spools are purged too, and first: they are there when the bus is not.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -19,27 +19,28 @@ class CheckLevel(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One answer. `id` names the question, `mend` says what to do about the answer: nothing, when all is well."""
+    """One answer. `id` names the question, `fix` says what to do about the answer: nothing, when all is well."""
 
     id: str
     level: CheckLevel
     says: str
-    mend: str = ""
+    fix: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        # Programs read what to do under this name.
+        return {"id": self.id, "level": self.level, "says": self.says, "mend": self.fix}
 
 
 def well(id_: str, says: str) -> Check:
     return Check(id_, CheckLevel.OK, says)
 
 
-def warning(id_: str, says: str, mend: str) -> Check:
-    return Check(id_, CheckLevel.WARNING, says, mend)
+def warning(id_: str, says: str, fix: str) -> Check:
+    return Check(id_, CheckLevel.WARNING, says, fix)
 
 
-def failed(id_: str, says: str, mend: str) -> Check:
-    return Check(id_, CheckLevel.FAILED, says, mend)
+def failed(id_: str, says: str, fix: str) -> Check:
+    return Check(id_, CheckLevel.FAILED, says, fix)
 
 
 def worst(checks: Sequence[Check]) -> CheckLevel:

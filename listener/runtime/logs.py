@@ -104,7 +104,7 @@ class Outage:
         self._lock = threading.Lock()
         self._since: float | None = None
         self._shown = False
-        self._newest = self._told = float("-inf")
+        self._newest = self._logged_at = float("-inf")
         self._why = ""
 
     def lasts(self, why: str) -> None:
@@ -114,12 +114,12 @@ class Outage:
             began = self._since is None
             if self._since is None:
                 self._since, self._shown = now, False
-            due = now - self._told >= EVERY_SECONDS
+            due = now - self._logged_at >= EVERY_SECONDS
             if (began and due) or (self._each_reason and why != self._why):
-                self._shown, self._told = True, now
+                self._shown, self._logged_at = True, now
                 log.error("%s failed: %s; it is tried again", self._subject, why)
             elif due:
-                self._tell(now - self._since, now, why)
+                self._report_lasting(now - self._since, now, why)
             self._newest, self._why = now, why
 
     def look(self) -> None:
@@ -132,12 +132,12 @@ class Outage:
                 return
             if now - self._newest >= self._settled and self._well():
                 if self._shown:
-                    self._told = now
+                    self._logged_at = now
                     log.warning("%s works again, after %.0f s", self._subject, max(0.0, self._newest - self._since))
                 self._since = None
-            elif now - self._told >= EVERY_SECONDS:
-                self._tell(now - self._since, now, self._why)
+            elif now - self._logged_at >= EVERY_SECONDS:
+                self._report_lasting(now - self._since, now, self._why)
 
-    def _tell(self, lasted: float, now: float, why: str) -> None:
-        self._shown, self._told = True, now
+    def _report_lasting(self, lasted: float, now: float, why: str) -> None:
+        self._shown, self._logged_at = True, now
         log.error("%s has failed for %.0f s: %s; it is tried again", self._subject, lasted, why)

@@ -76,8 +76,8 @@ class Web:
             self._server = _Server(metrics, health, host, port)
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            mend = "stop the program that has it (`ss -ltnp` names it), or set another web.host or web.port"
-            raise ConfigError(f"web.host, web.port: cannot listen on {host} port {port}: {why}; {mend}") from None
+            fix = "stop the program that has it (`ss -ltnp` names it), or set another web.host or web.port"
+            raise ConfigError(f"web.host, web.port: cannot listen on {host} port {port}: {why}; {fix}") from None
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="web", daemon=True)
         self._thread.start()

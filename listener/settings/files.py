@@ -175,7 +175,7 @@ class YamlFile:
     def explain(self, error: ValidationError, prefix: Loc = ()) -> ConfigError:
         """What pydantic refused, each on its own line, with file and line. Values are not repeated."""
         problems = error.errors(include_input=False, include_url=False)
-        return ConfigError("\n".join(str(self.error(self._known(prefix + p["loc"]), mend(p))) for p in problems))
+        return ConfigError("\n".join(str(self.error(self._known(prefix + p["loc"]), advice(p))) for p in problems))
 
     def _known(self, loc: Loc) -> Loc:
         """Without the union members' names that pydantic puts between, except a last one: a missing or unknown key."""
@@ -186,7 +186,7 @@ class YamlFile:
         return out
 
 
-_MENDS = {
+_ADVICE = {
     "extra_forbidden": "no such setting; remove it or correct the spelling",
     "missing": "must be set",
     "model_type": "must be a mapping of settings",
@@ -196,9 +196,9 @@ _MENDS = {
 }
 
 
-def mend(problem: Any) -> str:
+def advice(problem: Any) -> str:
     """What pydantic refused → what to do about it, without the value."""
-    return _MENDS.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
+    return _ADVICE.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
 
 
 def load_yaml(path: Path) -> YamlFile:

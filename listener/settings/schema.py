@@ -22,7 +22,7 @@ from listener.model.records import AuthorClass
 from listener.model.topics import Retention
 from listener.model.tracks import account_track
 from listener.settings.bus_address import check_url
-from listener.settings.files import Loc, RawSettings, mend, raw_settings
+from listener.settings.files import Loc, RawSettings, advice, raw_settings
 from listener.settings.hosts import host_problem
 from listener.settings.kafka import KafkaSettings
 from listener.settings.prices import Budget, Prices, Tariff
@@ -264,4 +264,4 @@ def kafka_settings(raw: RawSettings) -> KafkaSettings:
 def explain(raw: RawSettings, error: ValidationError, prefix: Loc = ()) -> ConfigError:
     """What pydantic refused of the settings → one line each, with the variable or the file and line it came from."""
     problems = error.errors(include_input=False, include_url=False)
-    return ConfigError("\n".join(str(raw.error(prefix + p["loc"], mend(p))) for p in problems))
+    return ConfigError("\n".join(str(raw.error(prefix + p["loc"], advice(p))) for p in problems))

@@ -114,11 +114,11 @@ def test_without_any_spending_it_shows_the_caps(machine: Machine) -> None:
     ],
 )
 def test_a_raise_that_raises_nothing_is_refused_with_its_mend(
-    machine: Machine, words: tuple[str, ...], code: int, mend: str
+    machine: Machine, words: tuple[str, ...], code: int, fix: str
 ) -> None:
     why = () if "--why" in words else WHY
     done = machine.run("x", "budget", "raise", *words, *why)
-    assert (done.returncode, mend in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
+    assert (done.returncode, fix in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
     assert look(machine)["raised"] is None
 
 

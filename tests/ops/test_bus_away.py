@@ -22,7 +22,7 @@ from listener.bus.spool import Spool, path_of
 from listener.errors import BusError
 from listener.ingest.worker import LEASE_SECONDS, Ingestor
 from listener.model.records import Decision, DecisionKind
-from listener.privacy.purge import forget_posts
+from listener.privacy.purge import purge_posts
 from listener.privacy.screen import Screen
 from tests.fakes.x import ScaledClock
 
@@ -203,7 +203,7 @@ def test_a_purge_reaches_what_is_kept_at_once_and_what_another_machine_keeps_whe
     house = crisis(here)
     with away(here):
         ids = say(here, house, 4)
-        assert forget_posts(house.bus, [f"x:{ids[0]}"], house.clock, here.folder) == 1
+        assert purge_posts(house.bus, [f"x:{ids[0]}"], house.clock, here.folder) == 1
         assert ids[0].encode() not in kept(here)
         assert ids[1].encode() in kept(here)
     said = Decision(kind=DecisionKind.PURGE, id=ids[1], at=datetime.now(UTC), by="vakt", why="bedt om")

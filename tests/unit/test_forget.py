@@ -14,7 +14,7 @@ from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
 from listener.model.records import Mention, encode
 from listener.model.topics import topic_specs
-from listener.privacy.purge import forget_posts
+from listener.privacy.purge import purge_posts
 from listener.settings.files import packaged_config
 
 START = datetime(2031, 2, 3, 4, 5, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_a_post_goes_with_its_reposts_those_included_that_name_no_post(bus: Bus,
     say(bus, "5", f"RT @p_aaaaaaaaaaaaaaaa: {SAID[:50]}…")
     say(bus, "6", f"RT @p_cccccccccccccccc: {SAID[:40]} men noe annet", repost_of="99")
     say(bus, "4", "RT @p_bbbbbbbbbbbbbbbb: Noe helt annet som ingen har bedt oss om å glemme i kveld")
-    assert forget_posts(bus, [id_], SystemClock()) == 8
+    assert purge_posts(bus, [id_], SystemClock()) == 8
     assert left(bus) == {"x:4", "brann-0:x:4", "x:6", "brann-0:x:6"}
 
 
@@ -65,11 +65,11 @@ def test_all_versions_of_a_post_go_together(bus: Bus, id_: str) -> None:
     say(bus, "2", f"{SAID}, sies det", edits=("1",))
     say(bus, "3", "Jeg tok feil", edits=("1", "2"))
     say(bus, "4", "Noe helt annet", edits=("9",))
-    forget_posts(bus, [id_], SystemClock())
+    purge_posts(bus, [id_], SystemClock())
     assert left(bus) == {"x:4", "brann-0:x:4"}
 
 
 def test_an_id_that_only_looks_alike_stays(bus: Bus) -> None:
     say(bus, "11", SAID)
-    assert forget_posts(bus, ["1", "y:11", "brann-0"], SystemClock()) == 0
+    assert purge_posts(bus, ["1", "y:11", "brann-0"], SystemClock()) == 0
     assert left(bus) == {"x:11", "brann-0:x:11"}

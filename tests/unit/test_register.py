@@ -21,7 +21,7 @@ from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError
 from listener.model.records import AuthorClass, Cue, Finding, Kind, Tick, encode
 from listener.model.topics import topic_specs
-from listener.privacy.purge import forget_posts
+from listener.privacy.purge import purge_posts
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 
@@ -357,7 +357,7 @@ def test_what_was_moved_aside_is_wiped_by_a_purge_and_after_a_day(bus: Bus, tmp_
     kept = os.open(aside, os.O_RDONLY)
     wipe_aside(tmp_path, datetime.now(UTC) - timedelta(days=1))
     assert aside.exists()
-    forget_posts(bus, ["x:p1"], SystemClock(), tmp_path)
+    purge_posts(bus, ["x:p1"], SystemClock(), tmp_path)
     assert not aside.exists()
     assert os.read(kept, 1000) == bytes(300)
     os.close(kept)
