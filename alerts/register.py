@@ -201,7 +201,7 @@ class Register:
                 return
             self._reader.seek(tp, position)
             self._taken[tp.partition] = position
-        self.forget()
+        self.release()
 
     def _is_of_this_bus(self, tp: TopicPartition, position: int, last: str) -> bool:
         """The last record taken is where it was. One that was purged or dropped since cannot tell."""
@@ -210,17 +210,17 @@ class Register:
         found = self._bus.read(tp, position - 1, 1) if position else []
         return not found or found[0].offset != position - 1 or _mark(found[0]) == last
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Let go of what the bus has dropped, down to the bytes. May be called from any thread."""
         try:
-            self._forget()
+            self._release()
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
             # Its own thread begins it anew, at its next step.
             self._damaged = error
 
-    def _forget(self) -> None:
+    def _release(self) -> None:
         if self._file.is_replaced():
             return
         dropped = False

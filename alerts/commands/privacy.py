@@ -1,4 +1,4 @@
-"""`lyttepost privacy`: make us forget a post, prove that nothing is kept too long, change the pseudonym key."""
+"""`lyttepost privacy`: purge a post, prove that nothing is kept too long, change the pseudonym key."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def retention(
                 say(f"{topic}: {count} records dropped")
     view = _view(bus, data)
     view.catch_up()
-    view.forget()
+    view.release()
     settings = load_settings()
     oldest = {info.name: info.oldest_ms for info in bus.topics()}
     rows, late = [], []

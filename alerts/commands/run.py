@@ -16,7 +16,7 @@ from alerts.pipeline import ALERTS, ANNOTATE, DISPATCH, JUDGE, LISTENER, flow
 from alerts.register import Register
 from alerts.wiring import live_key, live_sources, make_ears, make_house, make_wits
 from listener.bus.protocol import open_bus
-from listener.bus.spool import forget_before
+from listener.bus.spool import purge_before
 from listener.bus.sqlite.view import KEEP_ASIDE, wipe_aside
 from listener.clock import SystemClock
 from listener.commands.shared import Data, say
@@ -106,11 +106,11 @@ def run(
     turning = flow(house, roles, ears, wits)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
 
-    def forget() -> None:
-        forget_before(folder, clock.now() - settings.retention.content)
+    def after_retention() -> None:
+        purge_before(folder, clock.now() - settings.retention.content)
         wipe_aside(folder, clock.now() - KEEP_ASIDE)
         for register in registers:
-            register.forget()
+            register.release()
 
     part = house.health.part("keeping")
     keeping = Housekeeping(
@@ -121,7 +121,7 @@ def run(
         metrics=house.metrics,
         part=part,
         folder=folder,
-        forget=forget,
+        after_retention=after_retention,
     )
     service = Service([*turning, (keeping, part)], clock, bus_is_well=lambda: part.reason is None)
     settle_memory()

@@ -98,7 +98,7 @@ class History:
                 with suppress(OSError):
                     _write(folder / NAME, {**(known or {}), key: id_})
 
-    def forget_rest(self) -> None:
+    def remove_leftovers(self) -> None:
         """Of a log that was lost: SQLite would take it for a part of the new one."""
         for ending in ("-wal", "-shm", "-journal"):
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)

@@ -165,7 +165,7 @@ class Bus(Protocol):
         """What went on underneath in this process, for the metrics."""
 
     def ensure(self, specs: Iterable[TopicSpec]) -> None:
-        """Make the topics that are missing. Raises ConfigError with the mend when one there is not as it must be."""
+        """Make the topics that are missing. Raises ConfigError with the fix when one there is not as it must be."""
 
     def partitions(self, topic: str) -> int: ...
 

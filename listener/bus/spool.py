@@ -5,7 +5,7 @@ one transaction to be. Nothing stands in it that may not stand on the bus: posts
 pseudonyms before. It survives `kill -9` at any byte: half an entry at the end was never kept. It is synced each second,
 so a power cut takes a second of it.
 
-Who forgets a post overwrites it where it stands, also from another process: the line keeps its length, and a lock on
+A purge overwrites a post where it is stored, also from another process: the line keeps its length, and a lock on
 the file keeps the two apart. What has been drained is overwritten with zeros and cut off.
 """
 
@@ -144,7 +144,7 @@ class Spool:
         return next((entry.at for entry in self.peek(1)), None)
 
 
-def forget(folder: Path, wanted: Wanted) -> int:
+def purge(folder: Path, wanted: Wanted) -> int:
     """Overwrite every message that is `wanted`, in all spools of a folder, whoever writes them. How many there were."""
     gone = 0
     for path in sorted(folder.glob("spool-*.jsonl")):
@@ -156,13 +156,13 @@ def forget(folder: Path, wanted: Wanted) -> int:
             raise ConfigError(f"{path}: cannot be looked through: {error.strerror}; nothing was removed") from None
         try:
             with _locked(file):
-                gone += _forget(file, wanted)
+                gone += _purge(file, wanted)
         finally:
             os.close(file)
     return gone
 
 
-def _forget(file: int, wanted: Wanted) -> int:
+def _purge(file: int, wanted: Wanted) -> int:
     gone = 0
     for entry, start, length in list(_lines(file, 0, _whole(file))):
         if entry.messages is None or entry.at is None:
@@ -176,9 +176,9 @@ def _forget(file: int, wanted: Wanted) -> int:
     return gone
 
 
-def forget_before(folder: Path, oldest: datetime) -> int:
+def purge_before(folder: Path, oldest: datetime) -> int:
     """Overwrite what people said and was kept before. How many messages there were."""
-    return forget(folder, lambda at, message: message.topic == "mentions" and at < oldest)
+    return purge(folder, lambda at, message: message.topic == "mentions" and at < oldest)
 
 
 def _line(at: datetime, messages: Sequence[Message], length: int = 0) -> bytes:

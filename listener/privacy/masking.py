@@ -5,7 +5,7 @@ What counts as a number is told in `listener.privacy.numbers`. E-mail addresses 
 (`ola (at) eksempel.no`, `ola krøllalfa eksempel punktum no`).
 
 **A name that somebody types in the text is not masked**, nor an address or a diagnosis: no program can tell them
-from other words. That is why content stays in the house and lives only as long as its retention.
+from other words. That is why content stays inside and is kept only as long as its retention.
 """
 
 from __future__ import annotations

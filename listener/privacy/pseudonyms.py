@@ -36,7 +36,7 @@ def load_key(path: Path, create: bool) -> bytes:
     """The key in a file of 64 hexadecimal digits that only its owner may read.
 
     With `create`, a missing one is made; of two processes that try at the same instant both get the same. Raises
-    ConfigError that names the file and how to mend it.
+    ConfigError that names the file and how to fix it.
     """
     try:
         return _read(path)

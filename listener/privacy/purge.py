@@ -38,16 +38,16 @@ def purge_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | Non
     Done twice: a worker may have had a mention in its hands, and put a finding of it on the bus meanwhile.
     Raises BusError when the bytes could not be overwritten: then it must be run once more.
     """
-    spooled = 0 if folder is None else spool.forget(folder, lambda at, message: is_about(message, frozenset(ids)))
+    spooled = 0 if folder is None else spool.purge(folder, lambda at, message: is_about(message, frozenset(ids)))
     if folder is not None:
         wipe_aside(folder)
     wanted = _versions(bus, frozenset(ids))
     wanted |= _copies(bus, wanted)
-    gone = _forget(bus, wanted)
+    gone = _purge(bus, wanted)
     _let_workers_pass(bus, clock)
     if folder is not None:
-        spooled += spool.forget(folder, lambda at, message: is_about(message, wanted))
-    return spooled + gone + _forget(bus, wanted)
+        spooled += spool.purge(folder, lambda at, message: is_about(message, wanted))
+    return spooled + gone + _purge(bus, wanted)
 
 
 def is_held(bus: Bus, id_: str) -> bool:
@@ -73,7 +73,7 @@ def is_about(message: Message, ids: frozenset[str]) -> bool:
     return False
 
 
-def _forget(bus: Bus, ids: frozenset[str]) -> int:
+def _purge(bus: Bus, ids: frozenset[str]) -> int:
     held: list[tuple[TopicPartition, str]] = []
     purged_before = False
     for tp, key, is_gone in _records_of(bus, ids):

@@ -2,7 +2,7 @@
 
 Identity numbers, phone numbers and e-mail addresses are masked, authors and all account names become pseudonyms; the
 public bodies and media that the settings name keep theirs. Whose account it is and how far it reaches is taken
-before. A post id and a link still lead to a person: they stay in the house.
+before. A post id and a link still lead to a person: they stay inside.
 """
 
 from __future__ import annotations

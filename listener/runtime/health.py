@@ -37,7 +37,7 @@ class Part:
 
     def leave(self) -> None:
         """It ended as it should and is no longer asked."""
-        self._health.forget(self)
+        self._health.remove(self)
 
     def stuck(self) -> str | None:
         """None, or for how long its loop has not turned."""
@@ -66,7 +66,7 @@ class Health:
             self._parts[name] = made
         return made
 
-    def forget(self, part: Part) -> None:
+    def remove(self, part: Part) -> None:
         with self._lock:
             if self._parts.get(part.name) is part:
                 del self._parts[part.name]

@@ -22,7 +22,7 @@ RETENTION_SECONDS = 3600.0
 
 
 class Housekeeping:
-    """`forget` is called after each retention, for views that must let go of what the bus has dropped."""
+    """`after_retention` is called after each retention, for views that must let go of what the bus has dropped."""
 
     name = "keeping"
 
@@ -36,7 +36,7 @@ class Housekeeping:
         metrics: Metrics,
         part: Part,
         folder: Path,
-        forget: Callable[[], None] = lambda: None,
+        after_retention: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus = bus
         self._specs = specs
@@ -45,7 +45,7 @@ class Housekeeping:
         self._metrics = metrics
         self._part = part
         self._folder = folder
-        self._forget = forget
+        self._after_retention = after_retention
         self._shown: set[tuple[str, str]] = set()
         self._counted: Counter[tuple[str, str]] = Counter()
         self._due = {self._gauges: 0.0, self._retain: 0.0, self._ages: 0.0}
@@ -67,7 +67,7 @@ class Housekeeping:
             self._bus.retain(self._clock.now())
         finally:
             # Of what is kept while the bus is away, too.
-            self._forget()
+            self._after_retention()
 
     def _gauges(self) -> None:
         problem = self._bus.healthy()

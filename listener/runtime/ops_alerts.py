@@ -1,6 +1,6 @@
-"""Telling ops: an alert of our own about ourselves, on the road that every alert takes.
+"""Telling ops: an alert of our own about ourselves, by the way that every alert takes.
 
-What costs money is asked of the person on duty: ops can mend a machine, but only who leads through the night can say
+What costs money is asked of the person on duty: ops can fix a machine, but only who leads through the night can say
 what hearing on is worth. The warning before goes to ops, who see whether the money goes where it should.
 """
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import requests
 
-from tests.bench.x_peer_client import HOST, TOKEN, Road
+from tests.bench.x_peer_client import HOST, TOKEN, BaseUrlAdapter
 
 FIRST: Final = 1_900_000_000_000_000_000
 BARE_POSTS: Final = 40_000
@@ -80,7 +80,7 @@ def tweepy_loop(url: str) -> int:
                 self.disconnect()
 
     client = Counting(TOKEN)
-    client.session.mount(HOST, Road(url, 1.0))
+    client.session.mount(HOST, BaseUrlAdapter(url, 1.0))
     client.filter()
     return client.seen
 

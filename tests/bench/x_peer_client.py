@@ -27,7 +27,7 @@ PAUSE = 5.0
 """Seconds between two rounds of the usual loop."""
 
 
-class Road(HTTPAdapter):
+class BaseUrlAdapter(HTTPAdapter):
     """Leads requests to another host, and divides their timeouts by the speed."""
 
     def __init__(self, url: str, speed: float) -> None:
@@ -48,7 +48,7 @@ class Road(HTTPAdapter):
 def main() -> None:
     kind, url, out, path, start = sys.argv[1:]
     clock = SharedClock(Path(path), datetime.fromisoformat(start))
-    road = Road(url, clock.speed)
+    adapter = BaseUrlAdapter(url, clock.speed)
     never = threading.Event()
 
     def beat() -> None:
@@ -66,19 +66,19 @@ def main() -> None:
             posts.write(f"{post_id}\n")
 
         if kind == "twarc":
-            twarc(clock, sleep, road, heard)
+            twarc(clock, sleep, adapter, heard)
         elif kind == "stock":
-            stock(sleep, road, heard)
+            stock(sleep, adapter, heard)
         else:
             while True:
                 try:
-                    stock(sleep, road, heard)
+                    stock(sleep, adapter, heard)
                 except Exception as error:
                     print("ended:", type(error).__name__, file=sys.stderr)
                 sleep(PAUSE)
 
 
-def stock(sleep: Callable[[float], None], road: Road, heard: Callable[[object], None]) -> None:
+def stock(sleep: Callable[[float], None], adapter: BaseUrlAdapter, heard: Callable[[object], None]) -> None:
     """tweepy's documentation: subclass `StreamingClient`, override `on_tweet`, call `filter`."""
     import tweepy
 
@@ -89,11 +89,13 @@ def stock(sleep: Callable[[float], None], road: Road, heard: Callable[[object], 
             heard(tweet.id)
 
     printer = Printer(TOKEN)
-    printer.session.mount(HOST, road)
+    printer.session.mount(HOST, adapter)
     printer.filter()
 
 
-def twarc(clock: SharedClock, sleep: Callable[[float], None], road: Road, heard: Callable[[object], None]) -> None:
+def twarc(
+    clock: SharedClock, sleep: Callable[[float], None], adapter: BaseUrlAdapter, heard: Callable[[object], None]
+) -> None:
     """twarc's documentation: `for tweet in Twarc2(bearer_token=…).stream(): …`."""
     from twarc import client2, decorators2  # type: ignore[import-not-found]
 
@@ -103,7 +105,7 @@ def twarc(clock: SharedClock, sleep: Callable[[float], None], road: Road, heard:
     class Led(client2.Twarc2):  # type: ignore[misc]
         def connect(self) -> None:
             super().connect()
-            self.client.mount(HOST, road)
+            self.client.mount(HOST, adapter)
 
     for tweet in Led(bearer_token=TOKEN, metadata=False).stream():
         if "data" in tweet:

@@ -12,7 +12,7 @@ import pytest
 
 from alerts.register import Register
 from listener.bus.protocol import Bus, open_bus
-from listener.bus.spool import Spool, forget
+from listener.bus.spool import Spool, purge
 from listener.bus.sqlite.gate import Gate
 from listener.bus.sqlite.reserve import DiskReserve
 from listener.clock import SystemClock
@@ -105,7 +105,7 @@ def test_a_log_that_is_a_link_to_nowhere_is_not_made_there(tmp_path: Path) -> No
 def test_a_purge_does_not_pass_over_a_spool_that_it_cannot_open(tmp_path: Path) -> None:
     (tmp_path / "spool-x.jsonl").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="cannot be looked through"):
-        forget(tmp_path, lambda at, message: True)
+        purge(tmp_path, lambda at, message: True)
 
 
 def test_a_file_of_ours_that_was_open_to_others_is_closed_to_them(tmp_path: Path) -> None:

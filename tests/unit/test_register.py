@@ -300,7 +300,7 @@ def test_a_view_that_is_damaged_while_it_is_in_use_goes_on(
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         damage(path, 4096, 200_000)
         publish(bus, *(finding(500 + n, WATER, f"p_{500 + n}") for n in range(5)))
-        view.forget()
+        view.release()
         view.texts(["x:p1"])
         assert ranks(top(view)) == [(WATER, 505, 505, 0)]
         assert view.texts(["x:p1"]) == {"x:p1": WATER}
@@ -328,7 +328,7 @@ def test_a_view_that_is_removed_under_a_running_service_is_built_again(bus: Bus,
         view.catch_up()
         for part in tmp_path.glob("register.sqlite*"):
             part.unlink()
-        view.forget()
+        view.release()
         assert view.texts(["x:p1"]) == {}
         assert ranks(top(view)) == [(WATER, 3, 3, 0)]
     assert path.exists()

@@ -10,7 +10,7 @@ from time import process_time
 import pytest
 
 from listener.bus.protocol import Message
-from listener.bus.spool import Spool, forget, forget_before, path_of
+from listener.bus.spool import Spool, path_of, purge, purge_before
 from listener.clock import ManualClock
 
 START = datetime(2031, 1, 11, 19, tzinfo=UTC)
@@ -110,11 +110,11 @@ def test_a_post_is_forgotten_where_it_stands_while_another_process_keeps_and_dra
     for number in range(3):
         spool.append(START, entry(number))
     spool.peek(1)
-    assert forget(tmp_path, lambda at, message: message.key == "x:1") == 1
+    assert purge(tmp_path, lambda at, message: message.key == "x:1") == 1
     assert b"ordet1" not in (tmp_path / PATH).read_bytes()
     spool.append(START, entry(3))
     assert waiting(spool) == [entry(0), entry(1)[1:], entry(2), entry(3)]
-    assert forget(tmp_path, lambda at, message: message.key == "x:1") == 0
+    assert purge(tmp_path, lambda at, message: message.key == "x:1") == 0
     spool.close()
 
 
@@ -122,7 +122,7 @@ def test_what_is_too_old_is_forgotten_by_when_it_was_kept(tmp_path: Path) -> Non
     spool = opened(tmp_path)
     spool.append(START, entry(1))
     spool.append(START + timedelta(days=2), entry(2))
-    assert forget_before(tmp_path, START + timedelta(days=1)) == 2
+    assert purge_before(tmp_path, START + timedelta(days=1)) == 2
     assert waiting(spool) == [entry(1)[2:], entry(2)]
     spool.close()
 

@@ -3,7 +3,7 @@
 `client` is what we need of kafka-python beyond its interface, `cluster` is the connection, `topics` makes and checks
 topics and says what keys compaction sees, `writer` writes, `readers` and `members` read, `lease` makes one holder of
 many, `append` appends to hash chains, `placing` copies a bus onto Kafka, `groups` shows and places groups from outside,
-`purge` forgets.
+`purge` deletes.
 
 What is Kafka's way and not the embedded bus's: markers of transactions take offsets too, so that a partition's records
 do not stand at consecutive ones; counts that would need reading a whole topic are the offsets between its ends;
@@ -129,7 +129,7 @@ class KafkaBus:
     # --- topics ------------------------------------------------------------------------------------------------
 
     def ensure(self, specs: Iterable[TopicSpec]) -> None:
-        """Make what is missing. Raises ConfigError with the mend when a topic is not as it must be.
+        """Make what is missing. Raises ConfigError with the fix when a topic is not as it must be.
 
         Raises Refused when the commands are gone that this data folder has known.
         """
@@ -335,7 +335,7 @@ class KafkaBus:
         with self._looking:
             return groups.lag(self.cluster, group, self._tps(sorted(topics)), self._look())
 
-    # --- forgetting --------------------------------------------------------------------------------------------
+    # --- deleting ----------------------------------------------------------------------------------------------
 
     def purge(self, records: Iterable[tuple[TopicPartition, str]]) -> int:
         wanted: dict[TopicPartition, set[str]] = {}

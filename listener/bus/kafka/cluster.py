@@ -197,7 +197,7 @@ class Cluster:
     # --- telling -----------------------------------------------------------------------------------------------
 
     def explain(self, error: BaseException, what: str) -> LyttepostError:
-        """Kafka's error → ours, with the mend."""
+        """Kafka's error → ours, with what to do."""
         name, where = type(error).__name__, f"kafka {self.hosts}"
         if isinstance(error, _DENIED):
             return ConfigError(f"{where}: may not {what} ({name}); see bus.kafka.sasl, bus.kafka.tls and the ACLs")

@@ -1,6 +1,6 @@
 """Topics on Kafka: made as the table asks, or checked; and their records' keys as they are stored there.
 
-A topic that is wrong stops the start, with the command that mends it.
+A topic that is wrong stops the start, with the command that fixes it.
 
 What a setting may change at any time, retention, is applied. What would lose records or break an order is not ours
 to change on a running cluster: partitions, copies, clean-up, and how long purged content may stay in a segment.
@@ -47,7 +47,7 @@ _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 def ensure(
     cluster: Cluster, specs: Iterable[TopicSpec], lost: Callable[[str], Exception | None] = lambda topic: None
 ) -> dict[str, int]:
-    """Make what is missing, check what is there. Topic → partitions. Raises ConfigError with the mend.
+    """Make what is missing, check what is there. Topic → partitions. Raises ConfigError with the fix.
 
     `lost` is what to raise when a topic is missing that must not be made a second time.
     """

@@ -277,7 +277,7 @@ class EmbeddedBus:
         starts = {tp: commits[tp].offset if tp in commits else 0 for tp in tps}
         return {tp: self.log(tp).count(starts[tp], self.end_offset(tp)) for tp in tps}
 
-    # --- forgetting --------------------------------------------------------------------------------------------
+    # --- deleting ----------------------------------------------------------------------------------------------
 
     def purge(self, records: Iterable[tuple[TopicPartition, str]]) -> int:
         wanted: dict[Log, set[str]] = defaultdict(set)
@@ -308,7 +308,7 @@ class EmbeddedBus:
                 continue
             oldest = now - timedelta(milliseconds=topic.keep_ms)
             logs = [self.log(TopicPartition(name, number)) for number in range(topic.partitions)]
-            gone[name] = sum(log.forget_before(log.offset_at(oldest)) for log in logs)
+            gone[name] = sum(log.delete_before(log.offset_at(oldest)) for log in logs)
         if any(gone.values()):
             self.store.truncate()
         return gone

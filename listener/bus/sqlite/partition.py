@@ -1,11 +1,11 @@
-"""One partition of the embedded log: a table of its own, in offset order, and how it forgets.
+"""One partition of the embedded log: a table of its own, in offset order, and how it is purged.
 
 A purge must reach the bytes, and `secure_delete` alone does not get there: it overwrites what is deleted, but where
 SQLite's B-tree shifts rows from one page to another, their old place keeps a copy that nobody overwrites. So no row
 that has content is ever shifted:
 
 - a table a partition, written only at its end: SQLite begins a new page there and shifts nothing;
-- to forget is to empty a row where it stands, which overwrites it and shifts nothing;
+- to delete is to empty a row where it is stored, which overwrites it and shifts nothing;
 - rows are removed only when empty, and `MARGIN` rows behind the first full one: no page that takes part in the shifting
   then has content (removal shifts rows among three neighbouring pages; a page holds fewer than 400 empty rows).
 """
@@ -29,7 +29,7 @@ from listener.units import to_ms
 
 MARGIN = 2_000
 CHUNK = 5_000
-"""Rows forgotten in one transaction: a writer waits for no more than these."""
+"""Rows deleted in one transaction: a writer waits for no more than these."""
 FORGOTTEN = -1
 """The time of an emptied row. Readers do not see it."""
 
@@ -138,7 +138,7 @@ class Log:
         stamp = max(last_ms, rows[-1][1]) if rows else last_ms
         db.execute("UPDATE parts SET next=?, last_ms=? WHERE id=?", (end, stamp, self.number))
 
-    # --- forgetting --------------------------------------------------------------------------------------------
+    # --- deleting ----------------------------------------------------------------------------------------------
 
     def find(self, keys: Iterable[str], db: sqlite3.Connection | None = None, start: int = 0) -> list[int]:
         """Offsets of these keys' records that have content, from `start` on."""
@@ -153,16 +153,16 @@ class Log:
         sql = f"UPDATE {self._table} SET value=NULL WHERE id=? AND value IS NOT NULL"
         return db.executemany(sql, [(offset,) for offset in offsets]).rowcount
 
-    def forget_before(self, offset: int) -> int:
+    def delete_before(self, offset: int) -> int:
         """Forget whole records, keys too. How many."""
         gone = 0
-        while count := self._store.write(lambda db: self._forget_some(db, offset)):
+        while count := self._store.write(lambda db: self._delete_some(db, offset)):
             gone += count
         while self._store.write(self._remove_some):
             pass
         return gone
 
-    def _forget_some(self, db: sqlite3.Connection, offset: int) -> int:
+    def _delete_some(self, db: sqlite3.Connection, offset: int) -> int:
         return db.execute(
             f"UPDATE {self._table} SET time_ms=?, key='', value=NULL WHERE id IN "
             f"(SELECT id FROM {self._table} WHERE id<? AND time_ms>=0 ORDER BY id LIMIT ?)",

@@ -145,7 +145,7 @@ class Store:
         if not history.is_empty():
             return
         if self._anew:
-            history.forget_rest()
+            history.remove_leftovers()
         elif lost is not None:
             raise lost
 
@@ -435,7 +435,7 @@ def _foreign(path: Path) -> str:
 
 
 def explain(path: Path, error: sqlite3.Error, *, opening: bool = False) -> LyttepostError:
-    """SQLite's error → ours, with the mend."""
+    """SQLite's error → ours, with what to do."""
     code = _code(error) & 0xFF
     if _is_full(error):
         return BusFull(f"{path}: the disk is full; make room, nothing that was written is lost")

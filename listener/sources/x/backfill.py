@@ -51,7 +51,7 @@ class Refill:
                 # What was found and not taken yet is found again, by the job that goes further.
                 self._searcher.drop(_BACK + key)
                 self._look_back(incidents[key])
-        # Somebody may have mended what failed.
+        # Somebody may have fixed what failed.
         self._searcher.retry()
 
     def resume(self) -> None:

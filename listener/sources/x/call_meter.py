@@ -1,4 +1,4 @@
-"""The toll booth on the road to X: every request passes it, is counted by endpoint, and is held when money is out.
+"""Every request to X passes the call meter, is counted by endpoint, and is held when the budget is spent.
 
 It stands where requests leave us and not at the callers, so that no call of tomorrow goes by uncounted, and so that
 the ceiling of the budget holds whatever some thread still has in mind.

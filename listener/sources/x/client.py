@@ -1,4 +1,4 @@
-"""The road to X: tweepy's clients, led to the base address of the settings, with an end to every call.
+"""Access to X: tweepy's clients, sent to the base address of the settings, with a timeout for every call.
 
 tweepy writes `https://api.twitter.com` into each request. An adapter mounted for that host moves the request to where
 the settings say, keeps its path, and gives it a timeout, which tweepy does not. What X answers comes back as its JSON
@@ -107,8 +107,8 @@ class SearchPage:
     next_token: str | None
 
 
-class Road(HTTPAdapter):
-    """Leads requests for X's hosts to `base_url`, past the toll booth, and gives those a timeout that have none."""
+class BaseUrlAdapter(HTTPAdapter):
+    """Sends requests for X's hosts to `base_url`, past the call meter, with a timeout where there is none."""
 
     def __init__(self, base_url: str, seconds: float, call_meter: CallMeter) -> None:
         self._base = urlsplit(base_url.rstrip("/"))
@@ -146,9 +146,9 @@ def lead(
     session: requests.Session, base_url: str, seconds: float = REST_SECONDS, call_meter: CallMeter | None = None
 ) -> requests.Session:
     """A session of tweepy's, led to `base_url`."""
-    road = Road(base_url, seconds, call_meter or CallMeter())
+    adapter = BaseUrlAdapter(base_url, seconds, call_meter or CallMeter())
     for host in HOSTS:
-        session.mount(host, road)
+        session.mount(host, adapter)
     return session
 
 

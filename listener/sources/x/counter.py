@@ -173,9 +173,9 @@ class Counter:
         self._news = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._plan = _Plan()
         self._known: defaultdict[str, CountedMinutes] = defaultdict(CountedMinutes)
         self._splittings: defaultdict[str, Splitting] = defaultdict(lambda: Splitting(self._burst))
@@ -193,11 +193,11 @@ class Counter:
 
     # --- what the source asks and is told -------------------------------------------------------------------------
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew."""
         self.stop()
         with self._lock:
-            self._forget()
+            self._reset()
 
     def learn(self, volumes: Iterable[Volume]) -> None:
         """These are on `volumes`, or will be before anything of ours: what was there, and what the stream counts."""

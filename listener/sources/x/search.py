@@ -1,4 +1,4 @@
-"""Recent search as a second ear: fills gaps, and looks back over the hours before an incident opened.
+"""Recent search beside the stream: fills gaps, and looks back over the hours before an incident opened.
 
 A **job** is a stretch of time for some queries, cut into slices: a gap's from the oldest on, so that it is known up to
 when it is filled; a lookback's from the newest on, so that what matters most comes first. Each page is given away as
@@ -143,7 +143,7 @@ class Searcher:
             self._found = deque(found for found in self._found if found.name != name)
 
     def retry(self) -> None:
-        """Try at once what failed: somebody may have mended it."""
+        """Try at once what failed: somebody may have fixed it."""
         with self._lock:
             for job in self._jobs.values():
                 if job.failures:

@@ -99,7 +99,7 @@ class XSource:
 
     def recall(self, gaps: Sequence[Gap]) -> None:
         self._reset()
-        self._counter.forget()
+        self._counter.reset()
         self._book.recall(gap for gap in gaps if gap.cause != Cause.DISK_FULL)
 
     def learn_counts(self, volumes: Iterable[Volume]) -> None:
