@@ -170,7 +170,7 @@ class Replay:
             worker.close()
 
     def _refuse_to_hang(self) -> None:
-        """A live service waits until a person has mended what is wrong; here nobody will."""
+        """A live service waits until a person has fixed what is wrong; here nobody will."""
         for worker, part in self.turning:
             if part.reason:
                 unopened = worker is self.listen and not self.source.counts.read

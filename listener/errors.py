@@ -1,4 +1,4 @@
-"""What can go wrong that a person must mend, and the exit code that says so.
+"""What can go wrong that a person must fix, and the exit code that says so.
 
     LyttepostError          1  failed
     ├── UsageError          2  the words of the command are off
@@ -11,7 +11,7 @@
     │   └── TooLarge           a record above the bound of every bus
     └── Corrupt             1  our own records contradict themselves: stop, loudly
 
-Every message says what is wrong, where, and how to mend it. None holds a secret or the text of a post.
+Every message says what is wrong, where, and how to fix it. None holds a secret or the text of a post.
 """
 
 from __future__ import annotations

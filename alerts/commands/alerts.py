@@ -146,7 +146,7 @@ def _card(bus: Bus, state: AlertState, data: str | None) -> str:
 
 
 def _sent_with(book: AlertBook, state: AlertState) -> str | None:
-    """The alert of another incident whose messages tell this one too."""
+    """The alert of another incident whose messages cover this one too."""
     first = first_of(book, state) if state.handling is Handling.OPEN else None
     return None if first is None else first.id
 

@@ -66,7 +66,7 @@ def register(
 
 @contextmanager
 def open_view(bus: Bus, path: Path) -> Iterator[Register]:
-    """The view, brought up to date. Raises ConfigError that names the mend when its file is damaged."""
+    """The view, brought up to date. Raises ConfigError that says what to do when its file is damaged."""
     try:
         with closing(Register(bus, path)) as view:
             view.catch_up()

@@ -3,11 +3,11 @@
 The first three lines say it all: how bad and what; how much, against what, since when; which incident, and how to
 answer. The exercise mark comes before everything else, in text and subject.
 
-A card is made for one side of the door. `in_house=False` makes one that holds no post's text, id or link, no key that
+A card is made to stay inside or to leave. `in_house=False` makes one that holds no post's text, id or link, no key that
 was taken from a post (`SAFE_KEYS` are not), no reason in the rule's words, and times of posts in whole minutes,
 because X's ids are times. It is left out here, so that no channel can let it slip.
 
-A field that is missing makes the card incomplete: it goes out with what there is, and `problems` says what to mend.
+A field that is missing makes the card incomplete: it goes out with what there is, and `problems` says what to fix.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from listener.units import format_instant
 SAFE_KEYS = frozenset(
     {"kind", "kinds", "source", "lang", "track", "tracks", "reach", "author_class", "origin", "incident"}
 )
-"""What a group key may be made of and still leave the house: nothing that anybody wrote."""
+"""What a group key may be made of and still leave the site: nothing that anybody wrote."""
 
 SAMPLES = 3
 SAMPLE_LENGTH = 200
 HEADLINE_LENGTH = 160
 
 Texts = Callable[[Sequence[str]], Mapping[str, str]]
-"""Keys of posts → the texts that are still kept of them. Called when a card is sent or shown in the house."""
+"""Keys of posts → the texts that are still kept of them. Called when a card is sent or shown inside."""
 
 
 def build(
@@ -53,7 +53,7 @@ def build(
     texts: Texts | None = None,
     also: Sequence[Alert] = (),
 ) -> Card:
-    """One card for one send. `also`: alerts of other incidents that it tells too.
+    """One card for one send. `also`: alerts of other incidents that it covers too.
 
     Does not raise over what an alert lacks, nor when `texts` fails.
     """
@@ -257,7 +257,7 @@ class _Writer:
                 yield self.say("told_one", name=name, channel=channel, time=self.time(status.last_sent))
 
     def inside(self) -> Iterable[str]:
-        """What stays in the house."""
+        """What must not leave the site."""
         if not self.in_house:
             return
         yield self.say("reason", reason=self.messages.reason_of(self.alert.reason))

@@ -335,7 +335,7 @@ class Dispatcher:
             )  # fmt: skip
 
     def _bury(self) -> None:
-        """What could not be read becomes a dead letter, once, and ops are told: it may have been an alert."""
+        """What could not be read becomes a dead letter, once, and ops are alerted: it may have been an alert."""
         for record, bad in self._bad:
             if self._trouble.is_news(record.where):
                 letter = dead_letter(self.name, bad.reason, record.value or b"", record.where, self._clock)

@@ -2,9 +2,9 @@
 
 Standing tracks join every incident, so one post completes the same rule once for each. An alert is a *double* of one
 that fired before it, for another incident, with the same rule, key, route and exercise mark, when it rests on no post
-that the first does not rest on (the digests of its samples) and counts no more. A double is not told: the first names
+that the first does not rest on (the digests of its samples) and counts no more. A double is not sent: the first names
 both incidents, and a person who acknowledges the first has acknowledged both. Nothing is lost by it: what came after
-the first was acknowledged is no double, and a double of an alert that was closed with its incident is told by itself,
+the first was acknowledged is no double, and a double of an alert that was closed with its incident is sent by itself,
 for to close one incident answers nothing of another.
 
 All of it is worked out from the log each time and stored nowhere, so that it is the same after a restart and in
@@ -12,7 +12,7 @@ whatever order topics are read; what follows from it (an acknowledgement, a clos
 the name of the person whose word it was.
 
 An alert of a closed incident is closed in the name of who closed that. One that fires after the closing, from posts
-that were under way, is told until it reached somebody, and then closed too: never lost, and never repeated.
+that were under way, is sent until it reached somebody, and then closed too: never lost, and never repeated.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Answer(NamedTuple):
 
 
 def first_of(book: AlertBook, double: AlertState) -> AlertState | None:
-    """The alert that tells what this one says, if there is one."""
+    """The alert whose messages cover this one, if there is one."""
     found = [state for state in book.alike(double) if _says_all_of(state, double) and _speaks_for(state, double)]
     return min(found, key=lambda state: (state.fired_at, state.id), default=None)
 
 
 def doubles_of(book: AlertBook, first: AlertState) -> tuple[AlertState, ...]:
-    """The open alerts that this one tells too."""
+    """The open alerts that this one's messages cover too."""
     found = (state for state in book.alike(first) if state.handling is Handling.OPEN)
     return tuple(state for state in found if first_of(book, state) is first)
 
@@ -105,7 +105,7 @@ def _why(state: State, incident: Incident) -> str:
 
 
 def notice(closed: list[Answer], state: State) -> list[Alert]:
-    """One notice for each command that closed incidents with these alerts, to all whom the alerts were told to.
+    """One notice for each command that closed incidents with these alerts, to all whom the alerts were sent to.
 
     Of an exercise and of a real incident that one command closed there are two.
     """
@@ -132,7 +132,7 @@ def notice(closed: list[Answer], state: State) -> list[Alert]:
                 severity=Severity.INFO,
                 to="",
                 key=incidents[0].closed_by or "?",
-                # Whose alerts they were: the notice goes to those who were told of them.
+                # Whose alerts they were: the notice goes to those who were sent them.
                 key_fields=tuple(incident.id for incident in incidents),
                 count=len(alerts),
                 reason="incident_closed",

@@ -1,10 +1,10 @@
-"""Who is to be told what, now: a pure function of the book, the people and the time.
+"""What is to be sent to whom, now: a pure function of the book, the people and the time.
 
 Step 0 is due when an alert fires, step k after k times `repeat_every`, until a person acknowledges; that the condition
 has passed changes only the words. After a downtime only the newest step is due, not all that were missed. One intent
-(alert, step, channel, target) is told once: a send that failed for now is tried again until the next step takes its
+(alert, step, channel, target) is sent once: a send that failed for now is tried again until the next step takes its
 place, one whose outcome was never written is sent again and marked, one that failed for good is left, and when nobody
-of a tier can be reached the next tier is told, down to the console.
+of a tier can be reached the next tier is notified, down to the console.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
 """Between the attempts of one step; the last one goes on."""
 
 GIVE_UP_AFTER = 3
-"""Failures in a row, over all steps, after which a contact counts as out of reach and the next tier is told too."""
+"""Failures in a row, over all steps, after which a contact counts as out of reach and the next tier is notified too."""
 
 NOTICE_FOR = timedelta(hours=1)
-"""After that nobody is told any more that an incident was closed."""
+"""After that nobody is notified any more that an incident was closed."""
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -44,7 +44,7 @@ class SendCause(StrEnum):
 
 @dataclass(frozen=True)
 class Due:
-    """One send that is to be made. `why` says how this contact came to be told."""
+    """One send that is to be made. `why` says why this contact gets it."""
 
     state: AlertState
     step: int
@@ -73,7 +73,7 @@ def due(book: AlertBook, people: People, now: datetime, in_flight: Container[str
 
 
 def step_at(state: AlertState, people: People, now: datetime) -> int:
-    """The newest step that has come. Never less than one that was told, whatever the clock says; a canary has one."""
+    """The newest step that has come. Never less than one that was sent, whatever the clock says; a canary has one."""
     if state.alert.synthetic:
         return 0
     every = people.repeat_every[state.alert.severity]

@@ -1,4 +1,4 @@
-"""Who is told: people, the ways to reach them, and the routes that rules name. Read from `people.yaml`.
+"""Who is notified: people, the ways to reach them, and the routes that rules name. Read from `people.yaml`.
 
 `tiers` answers "who, and who next if nobody can be reached"; it never answers "nobody". Rosters and escalation will
 put the person on duty where today a route lists people.
@@ -37,7 +37,7 @@ CANARY = "canary"
 
 
 class Why(StrEnum):
-    """Why somebody is told."""
+    """Why somebody is notified."""
 
     ROUTE = "route"
     UNKNOWN_ROUTE = "unknown_route"
@@ -56,7 +56,7 @@ class Contact(NamedTuple):
 
 
 class Tier(NamedTuple):
-    """Contacts to be told at once."""
+    """Contacts that are notified at the same time."""
 
     contacts: tuple[Contact, ...]
     why: Why
@@ -75,7 +75,7 @@ Repeat = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(seco
 
 
 def _at(loc: Loc, message: str) -> PydanticCustomError:
-    """A contradiction between parts, which pydantic would lay at the whole file's door."""
+    """A contradiction between parts, which pydantic would report for the whole file."""
     context = {"where": ".".join(map(str, loc)), "message": message, "loc": loc}
     return PydanticCustomError("contradiction", "{where}: {message}", context)
 
@@ -140,7 +140,7 @@ class People(_Strict):
         return self
 
     def tiers(self, route: str) -> tuple[Tier, ...]:
-        """Who is told on a route, then who instead when none of them can be reached. Ends with the console."""
+        """Who is notified on a route, then who instead when none of them can be reached. Ends with the console."""
         first = self._contacts(self.routes.get(route, ()))
         gap = Why.EMPTY_ROUTE if route in self.routes else Why.UNKNOWN_ROUTE
         tiers = [Tier(first, Why.ROUTE)] if first else []
@@ -154,7 +154,7 @@ class People(_Strict):
         return frozenset((contact.channel, contact.target) for contact in self._contacts(self.routes.get(route, ())))
 
     def canary(self) -> tuple[Tier, ...]:
-        """Who is told of a synthetic alert: a test receiver, or nobody. Never a person on duty."""
+        """Who gets a synthetic alert: a test receiver, or nobody. Never a person on duty."""
         contacts = self._contacts(self.routes.get(CANARY, ()))
         return (Tier(contacts, Why.ROUTE),) if contacts else ()
 

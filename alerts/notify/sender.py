@@ -2,7 +2,7 @@
 
 Threads cannot be stopped from outside. One that does not come back within the limit is reported as hung, its send as
 uncertain, and it keeps its place until it returns; when all places of a channel are taken by hung ones, the channel is
-`STUCK`, which is said at once and counted as a failure, so that the next people are told. Threads never outnumber
+`STUCK`, which is said at once and counted as a failure, so that the next people are notified. Threads never outnumber
 channels times `workers`, and none holds up the end of the process.
 """
 

@@ -38,10 +38,10 @@ from listener.units import format_instant, from_ms
 TOPICS = ("alerts", "decisions", "deliveries")
 
 NOTICE = "notice"
-"""The type of what is told once and waits for nobody's answer: that an incident was closed, with its alerts."""
+"""The type of what is sent once and waits for nobody's answer: that an incident was closed, with its alerts."""
 
 Place = tuple[str, str]
-"""Channel and target: where somebody is told."""
+"""Channel and target: where an alert is sent."""
 
 
 class Condition(StrEnum):
@@ -65,7 +65,7 @@ _ABOUT_ALERTS = {*_HANDLING, DecisionKind.NOTE}
 
 @dataclass(frozen=True)
 class DeliveryState:
-    """How telling one place stands: its newest step, and what is worth knowing of the steps before.
+    """How the delivery to one place stands: its newest step, and what matters of the steps before.
 
     `sent`: the newest step arrived. `failures`: attempts in a row that failed, over all steps. `uncertain`: the newest
     step may have arrived although we do not know it.
@@ -90,7 +90,7 @@ class DeliveryState:
         elif delivery.outcome is not None:
             status = replace(status, failures=status.failures + 1)
         if delivery.step < self.step or (delivery.step == self.step and delivery.attempt < self.attempt):
-            # The late answer of a send that was given up: it counts as told, and it ends its own step only.
+            # The late answer of a send that was given up: it counts as sent, and it ends its own step only.
             return replace(status, sent=status.sent or (arrived and delivery.step == self.step))
         return replace(
             status,
@@ -126,7 +126,7 @@ class AlertState:
 
     @property
     def step(self) -> int:
-        """The newest step that anybody was told of or was about to be; -1 before the first."""
+        """The newest step that was sent to anybody or was about to be; -1 before the first."""
         return max((status.step for status in self.deliveries.values()), default=-1)
 
     def reached(self, places: Collection[Place]) -> bool:
@@ -230,7 +230,7 @@ class AlertBook:
         return [self._states[id_] for id_ in self._alike[_likeness(state.alert)]]
 
     def called(self, notice: AlertState) -> list[Place]:
-        """Who was told of an alert that was closed with the notice's incidents."""
+        """Who was sent an alert that was closed with the notice's incidents."""
         found: dict[Place, None] = {}
         for state in self._states.values():
             closed = state.handled is not None and state.handling is Handling.CLOSED
@@ -299,7 +299,7 @@ def _likeness(alert: Alert) -> tuple[object, ...]:
 
 
 def read_book(bus: Bus) -> AlertBook:
-    """All alerts as they stand now. Unreadable records are passed over: the dispatcher tells of them."""
+    """All alerts as they stand now. Unreadable records are passed over: the dispatcher reports them."""
     book = AlertBook()
     reader = bus.reader(TOPICS)
     try:
@@ -319,7 +319,7 @@ class Acknowledged:
 
 
 def acknowledge(bus: Bus, book: AlertBook, id_: str, by: str, why: str, now: datetime) -> Acknowledged:
-    """A person says "I have it": the alert is told no more. Durable when this returns; a second time changes nothing.
+    """A person says "I have it": the alert is not sent again. Durable when this returns; a second time changes nothing.
 
     Raises UsageError when no alert, or more than one, goes by that id, and when nobody says who it is.
     """

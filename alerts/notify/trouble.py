@@ -1,4 +1,4 @@
-"""What goes wrong with telling people is told to ops: as an alert of our own, on the road that every alert takes.
+"""What goes wrong with sending alerts is reported to ops: as an alert of our own, by the way that every alert takes.
 
 One alert for each trouble until somebody acknowledges it. An alert about ops alerts is never made: they would feed
 themselves.
@@ -47,7 +47,7 @@ HEADLINES: Mapping[str, Mapping[str, str]] = {
 
 
 class Desk:
-    """Collects what is to be told and publishes it when the bus can take it."""
+    """Collects what is to be reported and publishes it when the bus can take it."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -56,7 +56,7 @@ class Desk:
         self._buried: set[str] | None = None
 
     def tell(self, book: AlertBook, what: str, part: str, about: Alert | None, at: datetime) -> None:
-        """`part` names what is to be mended: a route, a rule, a channel; never anything that a post said."""
+        """`part` names what is to be fixed: a route, a rule, a channel; never anything that a post said."""
         if about is not None and (about.rule_type == OPS or about.synthetic):
             return
         still_open = {(state.alert.rule, state.alert.key) for state in book.open()}
@@ -68,7 +68,7 @@ class Desk:
             self._waiting.append(Message("alerts", id_, encode(_alert(id_, what, part, about, at))))
 
     def _unread(self, book: AlertBook) -> set[tuple[str, str]]:
-        """Troubles that were told and not read back from the bus yet."""
+        """Troubles that were reported and not read back from the bus yet."""
         return {case for case, id_ in self._said.items() if book.get(id_) is None}
 
     def publish(self) -> None:
@@ -78,7 +78,7 @@ class Desk:
             self._waiting.popleft()
 
     def is_news(self, where: str) -> bool:
-        """Whether no dead letter tells of this place yet: a restart reads the same bad record again."""
+        """Whether no dead letter is about this place yet: a restart reads the same bad record again."""
         if self._buried is None:
             reader = self._bus.reader(["deadletters"])
             self._buried = {record.key for record in read_to_end(self._bus, reader, ["deadletters"])}

@@ -1,6 +1,6 @@
 """Rule files → specs. A file holds one rule or a list; a folder, any number of `.yaml` files.
 
-All that is wrong in all files is told together, each on its own line with file, line and mend.
+All that is wrong in all files is reported together, each on its own line with file, line and what to do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rules: what makes an alert. One file a type, read from `config/rules/*.yaml`, judged on event time.
 
-    load.py      rule files → specs, or a ConfigError that names file, line and mend
+    load.py      rule files → specs, or a ConfigError that names file, line and what to do
     spec.py      what every rule may say; each type adds its own options
     fields.py    how filters and keys read a finding
     engine.py    findings, ticks and gaps in → verdicts out; one engine for each incident

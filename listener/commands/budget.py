@@ -1,4 +1,4 @@
-"""`lyttepost x budget`: what X has cost, how far that is from the caps, and the word of a person that raises them."""
+"""`lyttepost x budget`: what X has cost, how far that is from the caps, and the decision that raises them."""
 
 from __future__ import annotations
 

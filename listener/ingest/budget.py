@@ -1,4 +1,4 @@
-"""What a source may cost, and has cost, kept beside what it gives. In the listener's thread; on the bus, not in memory.
+"""The spend meter: what a source costs and may cost, kept with its posts on the bus. Runs in the listener's thread.
 
 The account is published in the transaction of the batch that it counts, so a crash counts nothing twice and nothing
 never; whoever takes over the source takes over its account. Crossing a cap is told in that same transaction. A raise
@@ -45,7 +45,7 @@ _Series = tuple[Gauge, tuple[str, ...]]
 
 
 class SpendMeter:
-    """Of one source. One that costs nothing has an empty purse, which does nothing."""
+    """Of one source. One that costs nothing has a meter that does nothing."""
 
     def __init__(self, source: Source, bus: Bus, *, clock: Clock, metrics: Metrics) -> None:
         self._paid = source if isinstance(source, Paid) else None
@@ -191,7 +191,7 @@ def spending_of(bus: Bus, source: str) -> Spending | None:
 
 
 def decision_of(bus: Bus, source: str) -> Decision | None:
-    """The newest word of a person about the budget of a source."""
+    """The newest decision of a person about the budget of a source."""
     found: Decision | None = None
     with closing(bus.reader(["decisions"])) as reader:
         while records := reader.poll(0.0, 1000):

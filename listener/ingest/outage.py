@@ -10,7 +10,7 @@ and which ticks. Each entry has a tick of its own, unlike any other by a mark in
 transaction: an entry whose tick is there is there itself, whatever was killed between. The first entry is what was on
 its way when the bus went, as it was sent: it may have arrived.
 
-**What was forgotten meanwhile** stays forgotten: purges are on `decisions`, and content past its time is left out.
+**What was purged meanwhile** stays purged: purges are on `decisions`, and content past its time is left out.
 
 **No room.** What is beyond the bound is not kept: from the first post of it, until the bus is back, is a gap.
 """
@@ -209,7 +209,7 @@ class OutageBuffer:
 
 
 class _There:
-    """What the bus holds of a source since keeping began, and what was to be forgotten since."""
+    """What the bus holds of a source since keeping began, and what was to be purged since."""
 
     def __init__(self, bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> None:
         self._posts: dict[str, set[str]] = {}

@@ -34,7 +34,7 @@ RELOAD = timedelta(days=7)
 """The longest time that a source can be asked to refill: ids this old may come again."""
 LEASE_SECONDS = 5.0
 RETRY_SECONDS = 10.0
-"""A source that could not be read is tried again so often: somebody may have mended it."""
+"""A source that could not be read is tried again so often: somebody may have fixed it."""
 
 
 class Ingestor:

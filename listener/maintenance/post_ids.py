@@ -1,7 +1,7 @@
 """Post ids as people write them: bare, as `source:id`, or as the link to the post.
 
 What is typed may hold a person's name (a link does), so only what is returned here may be stored. What is no id is
-refused: a request to forget a post must not end with "none was held" because of how its id was written.
+refused: a request to purge a post must not end with "none was held" because of how its id was written.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ class Settings(Tree):
 
 
 def load_settings(raw: RawSettings | None = None) -> Settings:
-    """Read and check them all. Raises ConfigError with every mistake, each with its place and mend."""
+    """Read and check them all. Raises ConfigError with every mistake, each with its place and what to do."""
     raw = raw or raw_settings()
     try:
         return Settings.model_validate(raw.tree)

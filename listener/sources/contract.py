@@ -8,7 +8,7 @@ source must promise:
   cursor repeats nothing and loses nothing.
 - Where a source can be read again (a recording), it is cut into the same batches each time, interrupted or not, so
   that the ticks, and with them the alerts, are the same.
-- Bad input is named in `bad` and never raised. What raises is what a person must mend: `LyttepostError`.
+- Bad input is named in `bad` and never raised. What raises is what a person must fix: `LyttepostError`.
 
 A source knows no bus, no mode and no matching. It belongs to one thread; only `close` may be called from another.
 `x_payload` is no source but the shape of X's answers, shared by the live listener and by recordings of it.
@@ -151,7 +151,7 @@ class Source(Protocol):
         """What the batches given since `open` held."""
 
     def open(self, resume: str | None) -> None:
-        """Begin, or go on after a tick's cursor; after `close`, too. Raises LyttepostError that names what to mend.
+        """Begin, or go on after a tick's cursor; after `close`, too. Raises LyttepostError that names what to fix.
 
         A source that had ended ends again, with an empty final batch.
         """
@@ -171,7 +171,7 @@ class Live(Protocol):
     """A source of today, which is asked for what is wanted now. A recording has all it has.
 
     Its `state` may hold `heard`, the time of the last byte; `queue`, the number of posts that wait; and `problem`,
-    which a person must mend and which makes the process unready; `reach`, how many seconds back it can search; `caps`,
+    which a person must fix and which makes the process unready; `reach`, how many seconds back it can search; `caps`,
     what a month may cost (x.budget), where it costs something.
     """
 

@@ -2,7 +2,7 @@
 
 A channel is handed a finished card and a target. It first makes ready all that needs no far end, and then either
 delivers or raises `ChannelError`, which says why, whether trying again can help, and whether it may have arrived all
-the same. It holds no state between sends and may be used by several threads at once. What may leave the house is
+the same. It holds no state between sends and may be used by several threads at once. What may leave the site is
 decided where the card is made, by the channel's `in_house`.
 
 What can be known to fail before anything is sent is refused where it is configured, by the code that sends: a channel

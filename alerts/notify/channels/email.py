@@ -1,4 +1,4 @@
-"""E-mail by SMTP. Leaves the house: the card it is given holds no post's text.
+"""E-mail by SMTP. Leaves the site: the card it is given holds no post's text.
 
 The Message-ID is made from the intent, so that a repeat carries the same one and mail systems can drop it; `References`
 threads all messages of one alert. 4xx answers are temporary, 5xx permanent; a refused login is permanent, because

@@ -1,4 +1,4 @@
-"""A webhook: the card as JSON in one HTTP POST. Leaves the house: the card it is given holds no post's text.
+"""A webhook: the card as JSON in one HTTP POST. Leaves the site: the card it is given holds no post's text.
 
 `Idempotency-Key` is the intent, the same for every attempt of one step. With a secret, `X-Lyttepost-Signature` is
 `sha256=` and the HMAC of `X-Lyttepost-Timestamp`, a full stop and the body. 2xx is delivered; 408, 425, 429 and 5xx are

@@ -51,7 +51,7 @@ class LineReader:
         self._damage: DropReason | None = None
 
     def open(self) -> None:
-        """Raises ConfigError that says what to mend."""
+        """Raises ConfigError that says what to fix."""
         if self.path == "-":
             self._fd = os.dup(0)
         else:
