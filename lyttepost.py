@@ -1,4 +1,4 @@
-"""The front door: composes the command line and wires the parts. Nothing imports it.
+"""The entry point: composes the command line and imports each command when it is used. Nothing imports it.
 
 Commands are found by name in one table and imported when used, so that a mode switch pays for nothing else.
 """
@@ -55,7 +55,7 @@ class FrontDoor(TyperGroup):
         if cmd_name != "mode":
             gc.enable()
         room = load(COMMANDS[cmd_name])
-        # As the front door itself: plain help, and no options for shells. Typer has no public way to say the latter.
+        # As the top level itself: plain help, and no options for shells. Typer has no public way to say the latter.
         room.rich_markup_mode, room._add_completion = None, False
         command: Any = typer.main.get_command(room)
         command.name = cmd_name
@@ -63,7 +63,7 @@ class FrontDoor(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            # A crash point that is none is told by every command, whether or not it comes past one.
+            # A crash point that is none is reported by every command, whether or not it comes past one.
             import listener.crashpoints  # noqa: F401
 
             return super().invoke(ctx)

@@ -7,8 +7,8 @@ Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo
 clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules and
 calm) and `dispatch` (with the register, whose texts it sends); each may have processes of its own, as many as it needs.
 
-Why here and not in the front door: commands live in both rooms and must wire the same parts, and nothing may import
-the front door.
+Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
+the entry point.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ class Register:
         self.release()
 
     def _is_of_this_bus(self, tp: TopicPartition, position: int, last: str) -> bool:
-        """The last record taken is where it was. One that was purged or dropped since cannot tell."""
+        """The last record taken is where it was. One that was purged or dropped since cannot show it."""
         if position > self._bus.end_offset(tp):
             return False
         found = self._bus.read(tp, position - 1, 1) if position else []
@@ -400,5 +400,5 @@ def is_official(finding: Finding) -> bool:
 
 
 def _mark(record: Record) -> str:
-    """What tells a record from one at the same place of another bus, without the post's id."""
+    """What distinguishes a record from one at the same place of another bus, without the post's id."""
     return blake2b(f"{record.time_ms}:{record.key}".encode(), digest_size=12).hexdigest()

@@ -1,7 +1,7 @@
 """Playing a recording through the real flow, on a bus of its own that is thrown away, with the recording's own time.
 
 The workers are those of `run`. Only two things differ: one thread turns them in order, with a clock that stands where
-the recording stands; and nobody is told: each alert is handed to the caller with the card that an officer would get.
+the recording stands; and nothing is sent: each alert is handed to the caller with the card that an officer would get.
 
 The same recording gives the same alerts, word for word, at whatever speed. So the key of its pseudonyms is made of the
 recording itself: whoever can make it has the recording, in which the authors stand by name. What comes through a pipe
@@ -42,7 +42,7 @@ from listener.sources.recording.reader import LineReader
 from listener.sources.recording.source import Cursor, RecordingSource
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
-"""Where the clock stands until the first post tells the time."""
+"""Where the clock stands until the first post gives the time."""
 PACE_SECONDS = 0.1
 PLACES = 3
 """Of each reason, so many places in the recording are named."""
@@ -50,7 +50,7 @@ PLACES = 3
 
 @dataclass(frozen=True)
 class SentCard:
-    """One thing an officer would have been told. `heard` is how many posts had been heard by then."""
+    """One alert that an officer would have been sent. `heard` is how many posts had been heard by then."""
 
     alert: Alert
     card: Card
@@ -151,7 +151,7 @@ class Replay:
                 alert = decode(ALERT_RECORDS, record.value or b"")
                 heappush(waiting, (alert.at, record.offset, alert, record))
                 busy = True
-            # What fires on arrival waits for the windows of the same time, so that all is told as it happened.
+            # What fires on arrival waits for the windows of the same time, so that all comes as it happened.
             done = self.listen.ended and not busy
             heard = self.clock.now() - self.house.settings.rules.allowed_lateness
             while waiting and (done or waiting[0][0] <= heard):

@@ -2,7 +2,7 @@
 
 A *group* is a list of phrases with one job. Languages of one `family` share their groups, so that nynorsk adds
 phrases to bokmål's (`more`). In a phrase, `*` at the end or the beginning leaves a word open (`sykehus*`,
-`*posten`). What groups do to a post is told in `alerts.annotate.kinds`.
+`*posten`). What groups do to a post is described in `alerts.annotate.kinds`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`lyttepost replay`: what an officer would have been told, had this been live."""
+"""`lyttepost replay`: which alerts an officer would have got, had this been live."""
 
 from __future__ import annotations
 

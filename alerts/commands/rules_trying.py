@@ -35,7 +35,7 @@ RulesFile = Annotated[
     Path, typer.Option("--rules", metavar="FILE", help="A rule, a list of rules, or a folder of such files.")
 ]
 SHOWN = 5
-"""So many bad lines are told one by one."""
+"""So many bad lines are reported one by one."""
 WAIT_SECONDS = 1.0
 
 

@@ -1,4 +1,4 @@
-"""`lyttepost run`: listen, judge and tell, until told to stop."""
+"""`lyttepost run`: listen, judge and alert, until stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rules would have said of the findings that lie on the bus. Read only: nobody is told and nothing is written.
+"""What rules would have said of the findings that lie on the bus. Read only: nothing is sent and nothing is written.
 
 Each incident has an engine of its own, as live, and loses it some minutes after it was closed. Of content that
 retention or a purge has removed nothing is known; what is left is judged.

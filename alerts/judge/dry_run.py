@@ -1,6 +1,6 @@
-"""Rules run on data that is given, through the engine that judges live. Nothing is published and nobody is told.
+"""Rules run on data that is given, through the engine that judges live. Nothing is published and nothing is sent.
 
-What happens is told in the order of event time: what fires on arrival waits for the windows of the same time. Only
+What happens is given in the order of event time: what fires on arrival waits for the windows of the same time. Only
 what is found late, behind the watermark, comes when it is found. The end of the data is a tick for all of it.
 """
 

@@ -110,7 +110,7 @@ class GapLine(_Line):
         return self
 
     def record(self) -> Gap:
-        """The same gap when it is told again, with its end."""
+        """The same gap when it is reported again, with its end."""
         start, end = self.gap
         return Gap(id=f"{self.source}:{format_instant(start)}", source=self.source, start=start, end=end, cause="told")
 

@@ -73,7 +73,7 @@ class Rulebook:
         return Edit(self.rules, None, owners(self.path, {}, self._read), found=names, digest=digest_of(self.rules))
 
     def look(self, now: float) -> Edit | None:
-        """`now`: monotonic seconds. What was edited, told once; None most of the time. Does not obey it."""
+        """`now`: monotonic seconds. What was edited, reported once; None most of the time. Does not apply it."""
         if now < self._next:
             return None
         self._next = now + LOOK_SECONDS
@@ -132,7 +132,7 @@ def marks(path: Path) -> Marks:
 
 
 def owners(path: Path, before: Marks, after: Marks) -> str:
-    """Who owns the files that were written, or the folder of those that are gone: as near as a file tells who."""
+    """Who owns the files that were written, or the folder of those that are gone: as near as a file shows who."""
     written = [Path(file) for file, mark in after.items() if before.get(file) != mark]
     gone = [Path(file).parent for file in before if file not in after]
     return ", ".join(sorted({_owner(file) for file in written or gone or [path]}))

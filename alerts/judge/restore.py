@@ -1,7 +1,7 @@
 """What judging reads again of what was said before.
 
-A commit tells the lowest offset that its rules still needed. Rules with longer windows, edited in since, need what was
-said before: their engine begins at an earlier offset, so that it knows of it without having been told. And an engine
+A commit holds the lowest offset that its rules still needed. Rules with longer windows, edited in since, need what was
+said before: their engine begins at an earlier offset, so that it knows of it without having been sent it. And an engine
 that begins with its incident's first finding may begin behind the last words of a source that has ended.
 """
 

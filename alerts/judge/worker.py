@@ -264,7 +264,7 @@ class Judging:
         return states
 
     def _remember(self) -> None:
-        """What was said of these incidents, and what ops were told of."""
+        """What was said of these incidents, and what ops were alerted to."""
         said: dict[str, list[Alert]] = defaultdict(list)
         failing: dict[str, datetime] = {}
         bad: datetime | None = None

@@ -138,5 +138,5 @@ def _server(options: Any) -> tuple[str, int] | None:
         if "host" in options:
             return str(options["host"]), int(options.get("port", 587))
     except ValueError:
-        pass  # no number where the port should be, of which the channel itself tells
+        pass  # no number where the port should be, which the channel itself reports
     return None

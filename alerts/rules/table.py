@@ -14,7 +14,7 @@
     verdict.py   what a rule says, and why: the enum of reasons (`lyttepost rules reasons` lists them)
     examples.py  a rule's own examples, run through the same engine
 
-Why level and not every match: a person is called when a condition begins and told when it has passed. ElastAlert
+Why level and not every match: a person is called when a condition begins and notified when it has passed. ElastAlert
 forgets a window's posts after a match and so matches again at every multiple of `num_events`; at 3 a.m. that is
 noise. Why event time: a shuffled, late or replayed stream must give the alerts of an ordered one.
 
@@ -25,18 +25,18 @@ What we do otherwise than ElastAlert, on purpose:
 - `spike` and `flatline` are levels too, judged at the very instant at which a window changes and not with the next
   query; there each query matches again, and `spike` forgets its windows. Both windows of a spike are as long as
   `timeframe` says; there the reference ends with the newest post that has left the current one. From none to none is
-  no spike. A hole in our hearing is not silence: they hold their tongue over gaps. A key that has a silence is
+  no spike. A hole in our hearing is not silence: they stay silent over gaps. A key that has a silence is
   remembered while it stands; `forget_keys` forgets it, as there.
-- `aggregation` tells the first alarm at once and holds those that join it; there all wait until the time is over. It
+- `aggregation` sends the first alarm at once and holds those that join it; there all wait until the time is over. It
   has passed when all that joined it has. `exponential_realert` doubles as there, but its exponent is never below 0.
 - `cardinality`, `percentage_match`, `metric_aggregation` are levels as well: there each further value and each
-  `bucket_interval` matches again. Too low is told only of a timeframe that was heard throughout; a key is held to a
+  `bucket_interval` matches again. Too low is reported only of a timeframe that was heard in full; a key is held to a
   minimum once it was seen for a timeframe, and forgotten after two without a post.
 - `blacklist` and `whitelist` mind no case and read no `!file`; of a list one value is enough. `change` always has a
   timeframe. None of a hundred is a share of 0 %. `metric_aggregation` knows no scripts and percentiles; what is no
   finite number is left aside.
 - reposts are no authors, and all posts that say the same are one story (`count_by`).
-- a rule that fails or is slow is told to ops and tried again; there it is disabled.
+- a rule that fails or is slow is reported to ops and tried again; there it is disabled.
 - `new_term` asks for `num_events` persons before a term is news, and for `new_term` `realert` holds the whole rule.
 - `any` and `new_term` are events and no states: they resolve nothing.
 - a list (kinds, hashtags, tracks) as `query_key` gives one key for each entry; a finding without the key is not judged.

@@ -14,7 +14,7 @@ from listener.model.records import Event, Gap, Kind, Sample
 
 
 class Reason(StrEnum):
-    """Why a rule fired, resolved or held its tongue. `REASONS` explains each."""
+    """Why a rule fired, resolved or stayed silent. `REASONS` explains each."""
 
     MATCHED = "matched"
     BLACKLISTED = "blacklisted"

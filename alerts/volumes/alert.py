@@ -21,7 +21,7 @@ CALM = IncidentInfo("calm", "Lyttepost")
 OPTIONS = {TrackKind.ACCOUNT: "--account", TrackKind.PLACE: "--place"}
 """Kind of track → the option of `lyttepost mode crisis` that takes it; words and hashtags are `--track`."""
 MAX_NAMED = 3
-"""Tracks of a total that are named; of the others it is told how many there are."""
+"""Tracks of a total that are named; of the others it is said how many there are."""
 
 
 class Words(NamedTuple):
@@ -58,7 +58,7 @@ def alert_of(
     held: bool = False,
     gaps: Iterable[Gap] = (),
 ) -> Alert:
-    """`incident`: in whose crisis it is loud. `held`: another was told within the rule's `realert`. `standing`: the
+    """`incident`: in whose crisis it is loud. `held`: another was sent within the rule's `realert`. `standing`: the
     tracks that a total counts. `gaps`: those that are known."""
     reading, at = judged.readings[rule.tuning], judged.minute
     key, count, first = f"{source}:{track}", round(reading.count), reading.since or judged.minute

@@ -6,7 +6,7 @@ nothing is known is unknown, never silent. What search finds of a gap afterwards
 rules that read findings judge it.
 
 After a restart the detectors learn `volumes` anew, as far back as they remember, in silence up to the commit, and
-`alerts` says what was told; so what fires next is what would have fired without the restart.
+`alerts` says what was sent; so what fires next is what would have fired without the restart.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Calm:
             i.opened_at < minute + MINUTE and (i.closed_at is None or minute <= i.closed_at) for i in self._crises
         )
 
-    # --- telling -----------------------------------------------------------------------------------------------
+    # --- alerting ----------------------------------------------------------------------------------------------
 
     def _emit(self, source: str, track: str, judged: Judged, crises: Tracks) -> Iterator[Message]:
         if not judged.last_hour or self._clock.now() - judged.minute > NEWS:

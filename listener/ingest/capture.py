@@ -2,7 +2,7 @@
 
 In crisis a post that matches an open incident becomes a mention, and a tick goes with it that says how far the source
 is heard and where to go on reading. In calm a post is counted and dropped. With the counts goes which
-minutes were heard throughout.
+minutes were heard in full.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which minutes of a source were heard throughout, so that no post in one of them means that there was none. Pure.
+"""Which minutes of a source were heard in full, so that no post in one of them means that there was none. Pure.
 
-It is told on `volumes` beside the counts, a little after each minute is over, because posts come late. A minute that a
-gap touches, or of which a part was over before we listened for what we listen for now, is never told: of it nobody
-knows more than what was counted. It follows from the ticks alone, so that after a restart the same minutes are told.
+It is put on `volumes` beside the counts, a little after each minute is over, because posts come late. A minute that a
+gap touches, or of which a part was over before we listened for what we listen for now, never is: of it nobody
+knows more than what was counted. It follows from the ticks alone, so that after a restart the same minutes are found.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class RoomGap:
 
 
 class SourceGaps:
-    """The gaps that a source itself tells of: in the ledger, in-band, and counted. A state is counted once it is on
+    """The gaps that a source itself reports: in the ledger, in-band, and counted. A state is counted once it is on
     the bus."""
 
     def __init__(self, bus: Bus, source: str, metrics: Metrics) -> None:
@@ -143,7 +143,7 @@ class SourceGaps:
 
 
 def ledger(bus: Bus) -> list[Gap]:
-    """Every gap there is on `gaps`, as it was last told of, oldest first."""
+    """Every gap there is on `gaps`, as it was last reported, oldest first."""
     found: dict[str, Gap] = {}
     reader = bus.reader(["gaps"])
     while records := reader.poll(0.0, 5000):

@@ -117,7 +117,7 @@ class OutageBuffer:
         if self._lost is None:
             log.error("source %s: no room to keep what is heard: a gap", self._source)
         self._lost = min(start, self._lost[0] if self._lost else start), end
-        # What the source tells of itself is not lost, but for what counts the posts that are.
+        # What the source reports of itself is not lost, but for what counts the posts that are.
         self._beside += [m for m in messages if m.key.endswith(":gap") or m.topic not in ("mentions", "volumes")]
         return False
 

@@ -1,6 +1,6 @@
 """From a listener to the bus: a batch and all that goes with it in one transaction; or, while the bus is away, to disk.
 
-With the posts and their tick go the gaps that the source tells of, what it has cost, and what ops must know of it.
+With the posts and their tick go the gaps that the source reports, what it has cost, and what ops must know of it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Publisher:
         self._spend_meter.published()
 
     def _beside(self, pending: Pending) -> list[Message]:
-        """What the source tells of itself: its gaps, and what ops must know."""
+        """What the source reports of itself: its gaps, and what ops must know."""
         batch, now = pending.batch, self._clock.now()
         self._states = self._gaps.states(batch.gaps, batch.fills, pending.mentions)
         return [

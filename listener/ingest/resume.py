@@ -57,7 +57,7 @@ def heard_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]
 def last_heard(
     bus: Bus, source: str, since: datetime, beat: Callable[[], None], met: Callable[[Mention], None]
 ) -> Tick | None:
-    """The last tick of it; `met` is told of every mention."""
+    """The last tick of it; `met` is called with every mention."""
     last: Tick | None = None
     for found in heard_since(bus, source, since, beat):
         if isinstance(found, Mention):
@@ -86,7 +86,7 @@ def resumed(last: Tick | None, wanted: Set[str]) -> tuple[datetime | None, bool,
 
 
 def last_tick(bus: Bus, source: str) -> Tick | None:
-    """The newest tick of a source. Ticks go to every partition of `mentions`, so one partition tells."""
+    """The newest tick of a source. Ticks go to every partition of `mentions`, so one partition is enough."""
     tp = TopicPartition("mentions", 0)
     end, begin = bus.end_offset(tp), bus.begin_offset(tp)
     while end > begin:

@@ -284,7 +284,7 @@ class Ingestor:
         except Corrupt:
             raise
         except Exception as error:
-            # Our own errors hold no word of a post; of others only the class is safe to tell.
+            # Our own errors hold no word of a post; of others only the class is safe to log.
             self._give_up(str(error) if isinstance(error, LyttepostError) else f"failed: {type(error).__name__}")
             return None
 

@@ -4,7 +4,7 @@ Because offsets are kept, all that names one still means what it meant: groups' 
 epochs of `control`, the places of dead letters. Nothing is translated, so nothing can be translated wrongly, and the
 proof is plain: a digest over all of it on either side.
 
-Two topics are not copied so. `presence` tells who runs now, and nobody does. Of compacted ones the newest record of
+Two topics are not copied so. `presence` says who runs now, and nobody does. Of compacted ones the newest record of
 each key is what there is; their offsets mean nothing to anybody, so they are counted anew.
 """
 

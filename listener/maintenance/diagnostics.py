@@ -33,7 +33,7 @@ from listener.units import from_ms
 LITTLE_BYTES = 1 << 30
 """A crisis of a day writes less; what is logged and exported beside it may not."""
 SHOWN = 3
-"""So many damages are told; the rest are counted."""
+"""So many damages are reported; the rest are counted."""
 SLACK = timedelta(hours=1)
 """Retention runs each hour, so a record may be so much older than its limit."""
 

@@ -100,7 +100,7 @@ class Recorded(Model):
 
 
 class Author(Model):
-    """Who said it, as the platform tells it. Never on the bus: `privacy` makes a pseudonym of it."""
+    """Who said it, as the platform gives it. Never on the bus: `privacy` makes a pseudonym of it."""
 
     id: str
     handle: str | None = None
@@ -250,7 +250,7 @@ class Volume(Recorded):
 
 
 class Heard(Recorded):
-    """The minutes of `[start, end)`, in which a source was heard throughout; one that no `Volume` tells of had no post.
+    """The minutes of `[start, end)`, in which a source was heard in full; one without a `Volume` had no post.
 
     `incidents` maps each incident that was open to the tracks that were listened for; in calm `""` to standing ones.
     """
@@ -354,10 +354,10 @@ class Chained(Recorded):
 
 
 class Delivery(Chained):
-    """An intent to tell somebody (`outcome` unset), or what became of it. No text.
+    """An intent to send to somebody (`outcome` unset), or what became of it. No text.
 
     `intent` names the step, channel and target; `attempt` counts tries; `may_repeat` says that the same step may
-    have been told before.
+    have been sent before.
     """
 
     type: Literal["delivery"] = "delivery"

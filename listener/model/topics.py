@@ -35,7 +35,7 @@ class TopicSpec:
 
     @property
     def essential(self) -> bool:
-        """Written even when room is short: what wakes people, and what tells that we could not hear."""
+        """Written even when room is short: what wakes people, and what says that we could not hear."""
         return self.durable or self.name in ("gaps", "presence", "deadletters")
 
 

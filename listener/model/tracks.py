@@ -7,7 +7,7 @@
     place:Ullevål      a place: named in the text, or where the post says it was sent from
 
 That line, in its canonical writing, is how incidents, volumes and findings hold a track. Case, accents and the kind
-of white space never matter; what counts as a word and which letters are one is told in `listener.ingest.matcher`.
+of white space never matter; what counts as a word and which letters are one is described in `listener.ingest.matcher`.
 
 Nothing here imports pydantic: `lyttepost mode crisis --track …` reads its tracks through this module.
 """
@@ -128,7 +128,7 @@ def _says_nothing(word: str, common: Collection[str]) -> bool:
 
 
 def total_of(tracks: Iterable[str]) -> str:
-    """The name in `volumes` of these tracks counted together: `*` and eight digits that tell which tracks they were,
+    """The name in `volumes` of these tracks counted together: `*` and eight digits that show which tracks they were,
     because the counts of others compare with nothing. No track can be written so."""
     return f"{_TOTAL}{zlib.crc32('|'.join(sorted(set(tracks))).encode()):08x}"
 

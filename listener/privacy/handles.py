@@ -89,7 +89,7 @@ _CUES = ("insta", "snap", "twitter", "tiktok", "telegram", "sky", "facebook", " 
 
 
 def find_handles(text: str, known: Known, resolve: Resolve, lower: str | None = None) -> Iterator[Span]:
-    """Spans of names in a folded text. `known` tells a name that somebody told us from one cut out wrongly.
+    """Spans of names in a folded text. `known` distinguishes a name that we were given from one cut out wrongly.
 
     `lower` is the text in lower case, where that is at hand.
     """
@@ -123,7 +123,7 @@ def _is_cued(lower: str) -> bool:
 
 
 def _name(match: re.Match[str], known: Known) -> tuple[int, int, str]:
-    """`@ola.Takk` is `ola` when ola is known; else all of it is the name: rather a word lost than a name told."""
+    """`@ola.Takk` is `ola` when ola is known; else all of it is the name: rather a word lost than a name shown."""
     start, name = match.start("name"), match["name"]
     whole = match[0][1:]
     if known(whole) or match["server"]:

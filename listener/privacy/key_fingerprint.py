@@ -2,7 +2,7 @@
 
 With another key every author would get a second pseudonym, and what was registered before would count as said by
 other people. So a listener does not start with another key while the bus holds posts, and makes none for itself.
-The fingerprint is an HMAC of a constant: it tells one key from another, and leads to none.
+The fingerprint is an HMAC of a constant: it distinguishes one key from another, and leads to none.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """National identity numbers, phone numbers and e-mail addresses → ‹fnr›, ‹tlf›, ‹e-post›.
 
-What counts as a number is told in `listener.privacy.numbers`. E-mail addresses are found as written
+What counts as a number is described in `listener.privacy.numbers`. E-mail addresses are found as written
 (`ola@eksempel.no`), with Norwegian letters, in links, cut off (`ola.hansen@eks…`), and in the ways people hide them
 (`ola (at) eksempel.no`, `ola krøllalfa eksempel punktum no`).
 
-**A name that somebody types in the text is not masked**, nor an address or a diagnosis: no program can tell them
+**A name that somebody types in the text is not masked**, nor an address or a diagnosis: no program can separate them
 from other words. That is why content stays inside and is kept only as long as its retention.
 """
 
@@ -129,7 +129,7 @@ def _spoken(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _holds_any(text: str, parts: Iterable[str]) -> bool:
-    # Nearly every post holds none, and a loop tells so in a quarter of the time that `any` takes.
+    # Nearly every post holds none, and a loop finds that in a quarter of the time that `any` takes.
     for part in parts:  # noqa: SIM110
         if part in text:
             return True

@@ -1,4 +1,4 @@
-"""Pseudonyms: the same person has the same name everywhere, and nobody without the key can tell who it is.
+"""Pseudonyms: the same person has the same name everywhere, and nobody without the key can find out who it is.
 
 A pseudonym is an HMAC-SHA256 of source and author id. Without the key it cannot be reversed by trying all account
 names; whoever has the key can, so the key is a secret as the posts themselves: it lies in a file of its own, outside
@@ -28,7 +28,7 @@ def pseudonym(key: bytes, source: str, author_id: str) -> str:
 
 
 def pseudonym_of_handle(key: bytes, source: str, handle: str) -> str:
-    """A handle whose author id nobody told us → a pseudonym; upper and lower case are one."""
+    """A handle whose author id we do not have → a pseudonym; upper and lower case are one."""
     return pseudonym(key, source, "@" + handle.casefold())
 
 

@@ -28,7 +28,7 @@ class Screen:
     """Makes posts safe, all with one key. Holds nothing of a post after it is done.
 
     `named_accounts`: handle (any case, with or without @) → whose it is; only media and public bodies keep their name.
-    `count` is told how many of what were masked in each post that had any.
+    `count` gets how many of what were masked in each post that had any.
     """
 
     def __init__(self, key: bytes, named_accounts: Mapping[str, AuthorClass], count: Count | None = None) -> None:
@@ -137,7 +137,7 @@ class _Cleaner:
         return self._named.get(bare) in _MAY_KEEP_NAME
 
     def _known_secrets(self) -> list[tuple[str, str, bool]]:
-        """(what must not be told, author id, only in links) of all names and ids that came with the post."""
+        """(what must not be shown, author id, only in links) of all names and ids that came with the post."""
         found: list[tuple[str, str, bool]] = []
         ids = set()
         for handle, author_id in self._ids.items():

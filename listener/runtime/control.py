@@ -1,4 +1,4 @@
-"""Saying and following the mode: append a command, read the fold, tell who follows. Imports no pydantic.
+"""Setting and following the mode: append a command, read the fold, report who follows. Imports no pydantic.
 
 Every process follows `control` by itself, from its beginning, and says once a second on `presence` how far it is.
 """

@@ -1,7 +1,7 @@
 """The log of a running process, for a person at night: a fault that lasts is one line at its start, one a minute, and
 one at its end, however often something is tried again meanwhile.
 
-`Outage` follows a fault that is known as one. `Sparing` stands at the door of the log and holds back what is said again
+`Outage` follows a fault that is known as one. `Sparing` filters the log and holds back what is said again
 and again by whatever else tries again. What the clients of Kafka, X and HTTP say of themselves is left out: our own
 lines tell it in our own words. `lyttepost run --verbose` lets it through, for finding a fault.
 """
@@ -63,7 +63,7 @@ class Sparing(logging.Filter):
         if self._verbose or (client and record.levelno >= logging.CRITICAL):
             return True
         if client or record.levelno < logging.WARNING:
-            # Of our own, what is no trouble is news each time: that somebody was told.
+            # Of our own, what is no trouble is news each time: that an alert was sent.
             return not client
         words = tuple(str(arg) for arg in record.args or () if not isinstance(arg, Number))
         key, now = (record.name, str(record.msg), words), self._clock.monotonic()

@@ -82,7 +82,7 @@ HEADLINES = {
 
 
 ROUTES = {"budget_hard": "duty", "budget_ceiling": "duty"}
-"""Who is told, where it is not ops."""
+"""Who is notified, where it is not ops."""
 MILD = frozenset({"budget_soft"})
 
 

@@ -19,7 +19,7 @@ TURN_SECONDS = 0.1
 
 
 class PresenceReporter:
-    """Folds `control` for one process. Workers read `state` and tell which epoch they have applied."""
+    """Folds `control` for one process. Workers read `state` and report which epoch they have applied."""
 
     name = "follow"
 

@@ -62,7 +62,7 @@ class RoleLock:
             raise Refused(
                 f"a process with the role {role} runs already on {folder} (process {pid}); stop it or choose --data"
             ) from None
-        # The lock holds without it: a full disk must not keep alerts from being told.
+        # The lock holds without it: a full disk must not keep alerts from being sent.
         with suppress(OSError):
             self._file.truncate(0)
             self._file.write(str(os.getpid()))
@@ -85,7 +85,7 @@ def locked_roles(folder: Path) -> list[str]:
 
 
 class Service:
-    """Turns the workers until it is told to stop."""
+    """Turns the workers until it is stopped."""
 
     def __init__(
         self, workers: Sequence[tuple[Worker, Part]], clock: Clock, *, bus_is_well: Callable[[], bool] = lambda: True
@@ -105,7 +105,7 @@ class Service:
             signal.signal(number, self._on_signal)
 
     def run(self) -> None:
-        """Until it is told to stop. Raises what made a worker unable to go on."""
+        """Turn the worker until the service stops. Raises what made a worker unable to go on."""
         threads = [
             threading.Thread(target=self._turn, args=pair, name=pair[0].name, daemon=True) for pair in self._workers
         ]

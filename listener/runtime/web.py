@@ -1,4 +1,4 @@
-"""The web port: /metrics, /healthz and /readyz, read-only, on this machine alone unless told otherwise.
+"""The web port: /metrics, /healthz and /readyz, read-only, on this machine alone unless set otherwise.
 
 A thread for each request; every connection has a deadline, and the oldest makes room when too many are open, so
 that a client that dawdles costs the others nothing.

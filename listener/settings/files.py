@@ -338,7 +338,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 class RawSettings:
     """The settings before they are typed: the file's tree with the environment's over it.
 
-    `names` tells which variable gave what. The `repr` holds no value: some are secrets.
+    `names` says which variable gave what. The `repr` holds no value: some are secrets.
     """
 
     tree: Mapping[str, Any] = field(repr=False)

@@ -113,7 +113,7 @@ class KafkaSettings(Tree):
 
 
 def _readable(file: Path | None, name: str) -> str | None:
-    """The client would tell of a missing file only as a broker that cannot be reached."""
+    """The client would report a missing file only as a broker that cannot be reached."""
     if file is None:
         return None
     path = file.expanduser()

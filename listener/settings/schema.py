@@ -228,7 +228,7 @@ class WebSettings(Tree):
 
 
 class Settings(Tree):
-    """The whole tree. `channels` is typed by the channels themselves, which live in the room next door and read the
+    """The whole tree. `channels` is typed by the channels themselves, which live in `alerts` and read the
     raw settings; here it is only for show, its texts veiled."""
 
     language: Literal["nb", "en"] = "nb"

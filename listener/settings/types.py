@@ -35,7 +35,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(form
 
 
 def within(least: timedelta, most: timedelta) -> AfterValidator:
-    """Bounds of a duration: what lies outside is a slip, and is told with what may be written."""
+    """Bounds of a duration: what lies outside is a slip, and is reported with what may be written."""
 
     def check(value: timedelta) -> timedelta:
         if not least <= value <= most:

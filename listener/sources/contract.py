@@ -199,7 +199,7 @@ class Counting(Protocol):
 
 @runtime_checkable
 class Paid(Protocol):
-    """A source that costs money. Its batches tell the calls that it made."""
+    """A source that costs money. Its batches list the calls that it made."""
 
     @property
     def tariff(self) -> Tariff:

@@ -106,7 +106,7 @@ def uncertain(word: str | None) -> bool:
 
 @dataclass(frozen=True)
 class SendNote:
-    """What a channel needs beside the card: ids by which the far end can tell a repeat, and our time."""
+    """What a channel needs beside the card: ids by which the far end can recognise a repeat, and our time."""
 
     intent: str
     alert: str

@@ -60,7 +60,7 @@ LONGEST_ADDRESS = 254
 LONGEST_NAME = 70
 """Octets, octets (RFC 5321) and characters."""
 LONGEST_WORD = 72
-"""Of an encoded word RFC 2047 allows 75 characters; `Header` goes a little beyond what it is told."""
+"""Of an encoded word RFC 2047 allows 75 characters; `Header` goes a little beyond what it is given."""
 
 Answer = tuple[int, bytes]
 

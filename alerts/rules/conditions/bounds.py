@@ -1,8 +1,8 @@
 """What is measured in a window must stay within bounds: shared by `cardinality`, `percentage_match`,
 `metric_aggregation` and `story`.
 
-In ElastAlert's sense: what is exactly at a bound is within. Too low may come of not hearing, and so is told only of a
-timeframe that was heard throughout: never before a timeframe of hearing (under a key: of posts), never over a recorded
+In ElastAlert's sense: what is exactly at a bound is within. Too low may come of not hearing, and so is given only of a
+timeframe that was heard in full: never before a timeframe of hearing (under a key: of posts), never over a recorded
 gap. A key of which nothing was heard for two timeframes is forgotten, and what stands under it resolves.
 """
 

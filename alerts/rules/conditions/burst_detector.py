@@ -27,7 +27,7 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
 ALARM = 0.5
-"""A score from which on people are told."""
+"""A score from which on people are alerted."""
 
 _DAY = timedelta(days=1)
 _MOMENT = timedelta(minutes=5)

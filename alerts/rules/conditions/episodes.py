@@ -36,7 +36,7 @@ SLACK = 8
 
 @dataclass(slots=True)
 class FiringHistory:
-    """`fired`: by the alert's id. `held`: when it held its tongue."""
+    """`fired`: by the alert's id. `held`: when it stayed silent."""
 
     fired: dict[str, Episode] = field(default_factory=dict)
     held: list[datetime] = field(default_factory=list)
@@ -80,7 +80,7 @@ class FiringHistory:
         return next(iter(self._open.values()), None)
 
     def holding(self) -> datetime | None:
-        """When it last held its tongue, if it has said nothing since."""
+        """When it last stayed silent, if it has said nothing since."""
         last = self.last_held
         return None if last is None or any(max(e.at, e.end or last) > last for e in self.fired.values()) else last
 

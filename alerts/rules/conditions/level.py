@@ -6,7 +6,7 @@ is compared with. A type gives a `Gauge` that follows these moves and reads the 
 and falling, `realert`, posts from before the incident, late posts, gaps, and going on after a restart.
 
 - A condition met by many posts needs a live one in its window; until then it is held (`lookback_only`).
-- A condition met by few (`silent`) needs a timeframe that was heard throughout. Over a gap it is held (`gap`), and it
+- A condition met by few (`silent`) needs a timeframe that was heard in full. Over a gap it is held (`gap`), and it
   fires when the gap has left the window, if it still stands. A late post can only lift a silence, so it adds none.
 - What is held fires at the first instant at which nothing holds it.
 
@@ -145,7 +145,7 @@ class Level:
             state.held = state.standing is None and episodes.holding() is not None
             reading = self._read(state, now)
             state.met, state.silent = reading.met, reading.silent
-            # While it is not muted, what is met is either told or held; so what is not told is held.
+            # While it is not muted, what is met is either reported or held; so what is not reported is held.
             state.held = state.met is not None and state.standing is None
             self._rest(state, key, now)
 
@@ -226,7 +226,7 @@ class Level:
             at = until
 
     def _unheard(self, state: State, at: datetime) -> list[datetime | None]:
-        """Until when each gap keeps a window that ends at `at` from being heard throughout; None: it is open."""
+        """Until when each gap keeps a window that ends at `at` from being heard in full; None: it is open."""
         window = self._spec.timeframe
         out = [gap.end + window if gap.end else None for gap in self._context.unheard(at - window, at, state.sources)]
         heard = self._context.heard
@@ -280,7 +280,7 @@ class Level:
     # --- late posts ------------------------------------------------------------------------------------------------
 
     def _missed(self, state: State, key: str, late: Entry, now: datetime) -> Iterator[Verdict]:
-        """A condition of the past that the late post completes and nobody was told of; told with its end."""
+        """A condition of the past that the late post completes and nobody was alerted to; reported with its end."""
         history = self._history(state, now)
         at = None if history is None else self._completed(state, history, late, now)
         if history is None or at is None:
@@ -310,7 +310,7 @@ class Level:
         return stages.history
 
     def _completed(self, state: State, history: Past, late: Entry, now: datetime) -> datetime | None:
-        """The first instant that the late post changes, at which the condition was met and nobody was told of it."""
+        """The first instant that the late post changes, at which the condition was met and nobody was alerted to it."""
         at, end = max(late.at, now - self._kept + self._span), min(late.at + self._span, now + datetime.resolution)
         if history.known:
             known = self._known_from(state)

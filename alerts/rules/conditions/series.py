@@ -1,7 +1,7 @@
 """The counts of one track: parts of minutes in any order → whole minutes in order → how loud each is. Pure.
 
 Two sorts of counts come. A platform's own come minutes later, each whole. What we count ourselves in crisis comes in
-parts while the minute lasts, and is whole when the source says that it was heard throughout; a minute that it never
+parts while the minute lasts, and is whole when the source says that it was heard in full; a minute that it never
 says that of is judged as far as it was heard, for what we know of is there.
 
 While an incident is open the counts are judged and teach nothing: a crisis does not become what is expected. A track

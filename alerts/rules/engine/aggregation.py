@@ -1,6 +1,6 @@
 """`aggregation`: what a rule fires within that length after an alarm, under whatever key, joins that alarm.
 
-The first is told at once, since somebody may be waiting for it; the others are held with the reason `aggregated`. The
+The first is sent at once, since somebody may be waiting for it; the others are held with the reason `aggregated`. The
 alarm has passed when all that joined it has. Judges know nothing of this: they fired, and their conditions pass.
 
 The whole state is a fold of what was published, in its order: a restart folds it again, and hands each judge its own

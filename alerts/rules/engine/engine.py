@@ -12,7 +12,7 @@ versions that it wants: another version within the longest window of it is the s
 suppressed, in order), reads on from `needed()`, and from the committed offset on gives the very verdicts that the
 undisturbed engine would have given. Until then it is mute.
 
-**A rule that fails**, by raising or by taking longer than `PATIENCE` over a judgement, is told of and asked again.
+**A rule that fails**, by raising or by taking longer than `PATIENCE` over a judgement, is reported and asked again.
 `spent` is what each rule took since `take_spent`: many judgements that are each a little slow are slow as well.
 Rules offer no patterns to search by, only values to compare: none can make a judgement long by its own words.
 """
@@ -340,7 +340,7 @@ class Engine:
                 self._on_failure(RuleFailed(name, type(error).__name__))
             began = self._measured(name, began)
         self._let_go()
-        # However far a tick reaches, things are told in the order in which they happened.
+        # However far a tick reaches, things are reported in the order in which they happened.
         told = self._told(sorted(verdicts, key=lambda v: (v.at, self._rank[v.rule], v.key)))
         for aggregation in self._aggregations.values():
             aggregation.advance()

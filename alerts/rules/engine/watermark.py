@@ -39,7 +39,7 @@ class Watermark:
         self._move()
 
     def gap(self, gap: Gap) -> None:
-        """Take a gap in. One that was closed stays closed: another partition may tell of its beginning later."""
+        """Take a gap in. One that was closed stays closed: another partition may report its beginning later."""
         known = self.gaps.get(gap.id)
         if known is None or known.end is None or gap.end is not None:
             self.gaps[gap.id] = gap

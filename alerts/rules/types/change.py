@@ -57,7 +57,7 @@ def value_of(spec: ChangeSpec) -> Callable[[Finding], Value]:
 
 @dataclass(slots=True)
 class _State:
-    """`said`: every change that was told, fired or held, by its alert's id. `kept`: how many of them there were when
+    """`said`: every change reported, fired or held, by its alert's id. `kept`: how many of them there were when
     the old ones were last forgotten, which is done once it is worth a walk through all."""
 
     posts: list[Entry] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 It fires when the timeframe has gone by in which too few came, at that very instant, and resolves when the threshold is
 reached again; with `forget_keys` a key that fired is forgotten until it is seen again, and resolves nothing. What we
-could not hear is not silence: over a recorded gap of its sources it holds its tongue, says so once, and fires when the
+could not hear is not silence: over a recorded gap of its sources it stays silent, says so once, and fires when the
 gap has left the window if it still is silent.
 
 Without `query_key` the silence counts from when we began to listen; with one, from the key's first post.

@@ -8,7 +8,7 @@ As in ElastAlert, `query_key` without `fields` is what is looked at, and `realer
 without it `realert` holds the whole rule. With both, a term is new within each value of `query_key`, which `realert`
 holds too.
 
-An event and no state: it resolves nothing. What is known is exactly what was told, fired or held, so that a restart
+An event and no state: it resolves nothing. What is known is exactly what was reported, fired or held, so that a restart
 finds it in the published alerts.
 """
 

@@ -3,7 +3,7 @@
 A level and not a match: it fires when the ratio is reached and resolves when it no longer holds, which it does on its
 own as the posts of the spike become what later ones are compared with. Nothing is compared before two timeframes were
 heard of a key (with `alert_on_new_data`: of the stream). A spike downwards needs a timeframe that was heard
-throughout: over a recorded gap it holds its tongue and says so once.
+throughout: over a recorded gap it stays silent and says so once.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 - `max_spread`: more posts than that within `timeframe` say it, reposts included.
 - `max_authors`: more people than that said it themselves; to repost is not to say.
-- `max_age`: it is still told when its first post of the timeframe is older than that.
+- `max_age`: it is still retold when its first post of the timeframe is older than that.
 
 With `count_by: authors` people are counted and not posts: reposts neither spread a story nor keep it alive, and nothing
 fires before two people have said it, so that one account alone, however loud or often reposted, never does.

@@ -1,7 +1,7 @@
 """One Kafka cluster as one deployment sees it: its address and names, its answers in time, its errors in our words.
 
 Several deployments may share a cluster: `kafka://host:9092?prefix=north` puts `north.` before the names of its topics,
-groups and transactional ids. Every question has a time limit: a broker that is away is told of, never waited for.
+groups and transactional ids. Every question has a time limit: a broker that is away is reported, never waited for.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Cluster:
     def begins(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: offset for tp, (offset, _) in self.offsets(tps, OffsetSpec.EARLIEST).items()}
 
-    # --- telling -----------------------------------------------------------------------------------------------
+    # --- alerting ----------------------------------------------------------------------------------------------
 
     def explain(self, error: BaseException, what: str) -> LyttepostError:
         """Kafka's error → ours, with what to do."""

@@ -1,4 +1,4 @@
-"""Turns at a door: who waits to write holds the gate meanwhile, so that the busiest writer cannot starve the rest.
+"""Turns for writing: who waits to write holds the gate meanwhile, so that the busiest writer cannot starve the rest.
 
 SQLite lets one write at a time and the others try again by chance; a writer at full speed is then nearly always first.
 Behind the gate the one who waits is next: the busy one finds the gate held and queues like everybody.

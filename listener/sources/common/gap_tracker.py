@@ -21,7 +21,7 @@ Stretch = tuple[datetime, datetime | None]
 
 
 class GapBook:
-    """At most one gap lasts; others are over and wait to be filled. `changed` collects what is to be told."""
+    """At most one gap lasts; others are over and wait to be filled. `changed` collects what is to be reported."""
 
     def __init__(self, source: str) -> None:
         self._source = source

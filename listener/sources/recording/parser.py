@@ -157,7 +157,7 @@ def _bad(reason: DropReason, path: str, number: int, content: bytes) -> BadLine:
 
 
 def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[Offered | None]:
-    """Hold a post that is far ahead of all before it until the next one tells whether the time has come.
+    """Hold a post that is far ahead of all before it until the next one shows whether the time has come.
 
     One wrong date would otherwise carry the watermark past every window that is open.
     """
@@ -170,7 +170,7 @@ def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[
         if held:
             suspect, told = held[0].at, sum(each.at is not None for each in held[1:])
             far = line.at is not None and suspect is not None and line.at < suspect - LONE
-            # Of the first two posts either may be wrong: a third one tells.
+            # Of the first two posts either may be wrong: a third one decides.
             if len(held) < PATIENCE and (line.at is None or (far and until is None and not told)):
                 held.append(line)
                 continue

@@ -39,7 +39,7 @@ Line = tuple[int, bytes | Broken]
 
 
 class LineReader:
-    """Lines of `path`; `-` is standard input. `unended` tells that the last line given had no line feed."""
+    """Lines of `path`; `-` is standard input. `unended` says that the last line given had no line feed."""
 
     def __init__(self, path: str) -> None:
         self.path = path

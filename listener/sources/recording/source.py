@@ -1,7 +1,7 @@
 """Recorded posts, played as they were heard: at the speed they came, faster, or as fast as it goes.
 
-What a recording looks like is told in `listener.sources.recording.parser`. A cursor is `LINES:UNTIL:DIGEST`: how many
-lines are done, the time played to (ms), and the digest of the first line, which tells another recording. To go on, the
+What a recording looks like is said in `listener.sources.recording.parser`. A cursor is `LINES:UNTIL:DIGEST`: how many
+lines are done, the time played to (ms), and the digest of the first line, which shows another recording. To go on, the
 lines before it are read again but not given: only so are ids seen twice, times and cuts the same as undisturbed.
 """
 
@@ -94,7 +94,7 @@ class RecordingSource:
         self._lines.open()
         self._state = "resuming" if resume else "playing"
         if self._lines.seekable:
-            # A file that is not what it says is told at once, not when it is first played.
+            # A file that is not what it says is reported at once, not when it is first played.
             try:
                 self._next = next(self._batches)
             except LyttepostError:
@@ -244,7 +244,7 @@ class RecordingSource:
         )
 
     def _quiet(self, done: int, until: datetime | None, at: datetime | None) -> Iterator[Batch]:
-        """Signs of life for the time in which nobody said anything: windows close, and silence can be told."""
+        """Signs of life for the time in which nobody said anything: windows close, and silence can be reported."""
         if self._speed is None or until is None or at is None:
             return
         for slot in range(self._slot(until) + 1, self._slot(at)):

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 EVERY: Final = timedelta(minutes=5)
 IN_CRISIS: Final = timedelta(hours=6)
 LATE: Final = timedelta(minutes=30)
-"""So long after it was due may the total be missing before ops are told."""
+"""So long after it was due may the total be missing before ops are alerted."""
 BATCH_SIZE: Final = 1440
 """Minutes in one transaction."""
 WAITING: Final = 50
@@ -191,7 +191,7 @@ class Counter:
         self.refused: dict[str, str] = {}
         """Tracks that X does not count, and why."""
 
-    # --- what the source asks and is told -------------------------------------------------------------------------
+    # --- what the source asks and is given ------------------------------------------------------------------------
 
     def reset(self) -> None:
         """Begin anew."""
@@ -373,7 +373,7 @@ class Counter:
                 log.warning("x: counts: one track is refused, and not counted")
 
     def _failed(self, series: CountSeries, error: XError) -> None:
-        # A request refused for what it asks, its times perhaps, is another one next time: told when counts are late.
+        # A request refused for what it asks, its times perhaps, is another one next time: alerted when counts are late.
         trouble = error.trouble if error.trouble in DENIED else Trouble.NETWORK
         self._refusals.failed(Part.COUNTS, trouble, error.why, self._clock.now())
         limited = error.trouble in (Trouble.RATE_LIMITED, Trouble.CAPPED, Trouble.OVER_BUDGET)
@@ -381,7 +381,7 @@ class Counter:
         wait = self._backoff.ended(Schedule.LIMITED if limited else Schedule.HTTP, until=until)
         self._not_before = self._clock.monotonic() + wait
         if not is_total(series.track):
-            # One that always fails must not stand before its neighbours.
+            # One that always fails must not block the others.
             series.next_at = self._not_before + 1.0
         log.warning("x: counts: %s; tried again in %.0f s", error, wait)
         self._bell()

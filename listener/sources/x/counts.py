@@ -1,7 +1,7 @@
 """Counting X in calm: the queries, the minutes, what a day costs, when the total is split. Pure; imports no client.
 
 In calm nobody's words are asked for, only how many posts there were in each minute. All standing tracks together are
-one series, the **total**, in as few queries as fit; a single track has a series of its own. A minute is told in epoch
+one series, the **total**, in as few queries as fit; a single track has a series of its own. A minute is given in epoch
 minutes: whole minutes since 1970, UTC.
 
 After a burst in the total it is split: every track is counted by itself, until it has been quiet for an hour. What a
@@ -59,7 +59,7 @@ def count_queries(tracks: Iterable[str], *, reposts: bool = True) -> tuple[Rule,
 
 
 def cost_a_day(queries: int, every: timedelta, price: float) -> float:
-    """Dollars: each query is a call every so often, and each call costs `price`, however many minutes it tells of."""
+    """Dollars: each query is a call every so often, and each call costs `price`, however many minutes it covers."""
     return queries * (timedelta(days=1) / every) * price
 
 

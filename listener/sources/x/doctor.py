@@ -1,7 +1,7 @@
 """X as `lyttepost doctor` finds it: our key, the plan, the rules in force, the clocks, the connections.
 
-Three requests, all of them free. What X tells of a plan is the cap on rules and the limits on calls; its price, and
-whether it may be used at all by a public hospital, it does not tell.
+Three requests, all of them free. What X reports of a plan is the cap on rules and the limits on calls; its price, and
+whether it may be used at all by a public hospital, it does not say.
 """
 
 from __future__ import annotations

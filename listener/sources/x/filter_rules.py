@@ -32,7 +32,7 @@ _NAME = re.compile(r"[a-z0-9_]{1,15}")
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as it should be at X. `tracks` are those it listens for, for telling which of them X refused."""
+    """A rule as it should be at X. `tracks` are those it listens for, for knowing which of them X refused."""
 
     value: str
     tracks: tuple[str, ...]
@@ -44,7 +44,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleAtX:
-    """A rule as X tells it."""
+    """A rule as X reports it."""
 
     id: str
     value: str

@@ -51,7 +51,7 @@ class Includes:
         self.places = _by_id(_in(raw, "places"))
 
     def handle(self, user_id: Any) -> str | None:
-        """A user's handle as it is written, where the answer tells it."""
+        """A user's handle as it is written, where the answer has it."""
         return as_text(self.users.get(as_id(user_id) or "", {}).get("username"))
 
     def beside(self, post: Raw) -> Includes:
@@ -276,7 +276,7 @@ def _references(raw: Raw) -> Iterator[tuple[str, str]]:
 
 
 def _earlier(history: tuple[str, ...], post_id: str) -> tuple[str, ...]:
-    """The ids before this one. X tells all versions in their order, of an older one the newer ones too."""
+    """The ids before this one. X gives all versions in their order, of an older one the newer ones too."""
     return history[: history.index(post_id)] if post_id in history else history
 
 

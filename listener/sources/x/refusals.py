@@ -1,6 +1,6 @@
 """What X refuses us now, by the part that asked: the stream, the rules, the counts. Pure.
 
-A refusal is no end: everything is asked again. But ops are told when one lasts, and until it is over we are not ready.
+A refusal is no end: everything is asked again. But ops are paged when one lasts, and until it is over we are not ready.
 """
 
 from __future__ import annotations

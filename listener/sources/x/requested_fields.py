@@ -32,7 +32,7 @@ NEEDED: Final[Mapping[str, frozenset[str]]] = {"tweet.fields": frozenset({"id", 
 MOST: Final = 20
 """Errors of one answer that are looked at."""
 LONGEST: Final = 80
-"""Characters of X's own title that are told."""
+"""Characters of X's own title that are shown."""
 
 _BRACKETS: Final = re.compile(r"\[([^\[\]]{0,400})\]")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,39}")
@@ -83,7 +83,7 @@ def named_in(body: Any) -> dict[str, tuple[str, ...]]:
 def reason_of(body: Any) -> str | None:
     """X's own title of a refusal and the names of the parameters that it blames, cleaned and short; None without any.
 
-    Nothing else of the answer is told: what X repeats of a request may be anybody's words.
+    Nothing else of the answer is shown: what X repeats of a request may be anybody's words.
     """
     title = body.get("title") if isinstance(body, Mapping) else None
     shown = cleaned(title) if isinstance(title, str) else ""

@@ -31,7 +31,7 @@ REACH: Final = timedelta(days=7) - timedelta(minutes=1)
 SETTLE: Final = timedelta(seconds=31)
 """So far must a slice's end lie back before it is searched."""
 SWEEP: Final = timedelta(minutes=5)
-"""So long after its end is a gap searched once more: longer than any delay that is told of, and short enough for what
+"""So long after its end is a gap searched once more: longer than any delay that is known, and short enough for what
 is found to still matter."""
 SLICE: Final = timedelta(minutes=30)
 CALLS: Final = 400

@@ -1,4 +1,4 @@
-"""What is told of X: how it is, each second; and what ops must know, said once when it begins, and once when it is
+"""What is reported of X: how it is, each second; and what ops must know, said once when it begins, and once when it is
 over, across restarts."""
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from listener.sources.x.rule_sync import Confirmed
 from listener.units import format_instant
 
 SILENT_AFTER: Final = timedelta(seconds=60)
-"""So long may a gap last before ops are told."""
+"""So long may a gap last before ops are alerted."""
 SILENT: Final = "x_silent"
 UNCOUNTED: Final = "x_not_counted"
 REFUSED: Final = "x_track_refused"
 SEARCH_REFUSED: Final = "x_search_refused"
 FIELD: Final = "x_field_refused"
 LASTS: Final = timedelta(seconds=20)
-"""So long must a refusal last before ops are told: X says no now and then, and lets us in a moment later."""
+"""So long must a refusal last before ops are alerted: X says no now and then, and lets us in a moment later."""
 REFUSED_NOTICES: Final[Mapping[Trouble, str]] = {
     Trouble.UNAUTHORIZED: "x_unauthorized",
     Trouble.FORBIDDEN: "x_forbidden",
