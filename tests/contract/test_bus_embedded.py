@@ -102,7 +102,7 @@ def test_processes_may_begin_a_log_together(site: Site, processes):
     opened.close()
 
 
-def test_a_log_that_stays_locked_is_told_in_plain_words(site: Site, bus, monkeypatch):
+def test_a_log_that_stays_locked_is_reported_in_plain_words(site: Site, bus, monkeypatch):
     monkeypatch.setattr("listener.bus.sqlite.store.BUSY_SECONDS", 0.2)
     impatient = site.open()
     with beside(site.folder / "bus.sqlite") as db:
@@ -142,7 +142,7 @@ def marked(rng: random.Random, number: int) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_is_forgotten_has_left_no_copy_in_any_page(site: Site, seed, monkeypatch):
+def test_what_is_purged_has_left_no_copy_in_any_page(site: Site, seed, monkeypatch):
     """SQLite leaves copies where it shifts rows; purges and retention in any order must not depend on luck."""
     monkeypatch.setattr(log, "CHUNK", 300)
     rng = random.Random(seed)
@@ -293,7 +293,7 @@ def test_a_damaged_log_stops_us_loudly(site: Site):
     damaged.close()
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_the_mend(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_reported_with_the_fix(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match="LYTTEPOST_DATA"):
         open_bus("embedded:", tmp_path / "file" / "data", SystemClock())
@@ -317,7 +317,7 @@ def somebody() -> Iterator[Path]:
         folder.chmod(0o700)
 
 
-def test_a_folder_that_may_not_be_written_is_told_with_the_mend(somebody: Path):
+def test_a_folder_that_may_not_be_written_is_reported_with_the_fix(somebody: Path):
     for url in ("embedded:", f"embedded:{somebody}/new.sqlite", f"embedded:{somebody}/new/bus.sqlite"):
         with pytest.raises(ConfigError, match="Permission denied; choose a folder with --data or LYTTEPOST_DATA"):
             open_bus(url, somebody, SystemClock())

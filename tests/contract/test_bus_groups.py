@@ -105,7 +105,7 @@ def test_a_reader_without_a_group_cannot_commit(bus):
         transaction.commit(reader, {record.tp: Commit(1)})
 
 
-def test_the_assignment_is_told_before_its_records_and_may_seek(bus):
+def test_the_assignment_comes_before_its_records_and_may_seek(bus):
     bus.publish(mentions(40))
     first = join(bus, "a")
     commit(bus, first, drain(first, 40))
@@ -319,7 +319,7 @@ def test_a_lease_that_is_not_renewed_is_lost(bus):
     assert not one.renew()
 
 
-def test_who_lost_a_lease_is_told_so_before_it_is_theirs_again(bus):
+def test_who_lost_a_lease_learns_it_before_it_is_theirs_again(bus):
     one, two = bus.lease("listener:x", "one", 0.3), bus.lease("listener:x", "two", 30)
     assert one.renew()
     assert eventually(two.renew)

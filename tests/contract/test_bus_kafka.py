@@ -76,7 +76,7 @@ def change(bus: KafkaBus, topic: str, **config: str) -> None:
         ("gaps", {"message_timestamp_type": "LogAppendTime"}),
     ],
 )
-def test_a_topic_that_is_not_as_it_must_be_stops_the_start_with_the_mend(site: Site, bus: KafkaBus, topic, config):
+def test_a_topic_that_is_not_as_it_must_be_stops_the_start_with_the_fix(site: Site, bus: KafkaBus, topic, config):
     (key,) = config
     change(bus, topic, **config)
     with pytest.raises(ConfigError) as raised:
@@ -88,7 +88,7 @@ def test_a_topic_that_is_not_as_it_must_be_stops_the_start_with_the_mend(site: S
     assert f"--entity-name {name} --add-config '{key.replace('_', '.')}=" in said
 
 
-def test_every_wrong_topic_is_told_at_once(site: Site, bus: KafkaBus):
+def test_every_wrong_topic_is_reported_at_once(site: Site, bus: KafkaBus):
     change(bus, "mentions", cleanup_policy="delete")
     change(bus, "findings", cleanup_policy="delete")
     with pytest.raises(ConfigError) as raised:
@@ -113,7 +113,7 @@ def test_too_few_copies_are_refused(site: Site, bus: KafkaBus):
     stricter.close()
 
 
-def test_topics_that_cannot_be_made_are_told_with_the_command(site: Site):
+def test_topics_that_cannot_be_made_are_reported_with_the_command(site: Site):
     greedy = opened(site, KafkaSettings(replication=9))
     with pytest.raises(ConfigError, match=r"control cannot be made.*kafka-topics\.sh.*--replication-factor 9"):
         greedy.ensure([TOPICS["control"]])
@@ -317,7 +317,9 @@ def within(seconds: float, question) -> object:
 
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
-def test_a_cluster_that_goes_away_is_told_soon_and_what_comes_back_goes_on(frail: Cluster, tmp_path: Path, how: str):
+def test_a_cluster_that_goes_away_is_reported_soon_and_what_comes_back_goes_on(
+    frail: Cluster, tmp_path: Path, how: str
+):
     bus = on_kafka(frail.url, tmp_path, None).open()
     bus.publish(mentions(40))
     consumer = bus.consumer(["mentions"], group="stage", member="a")
@@ -387,7 +389,7 @@ def test_closing_does_not_hang_though_the_cluster_is_gone(frail: Cluster, tmp_pa
         consumer.poll(0)
 
 
-def test_a_cluster_that_is_not_there_is_told_at_the_start(tmp_path: Path):
+def test_a_cluster_that_is_not_there_is_reported_at_the_start(tmp_path: Path):
     bus = open_bus("kafka://127.0.0.1:9", tmp_path, SystemClock())
     error = within(SOON, lambda: bus.ensure([TOPICS["control"]]))
     assert "kafka 127.0.0.1:9" in str(error)

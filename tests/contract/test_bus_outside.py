@@ -80,7 +80,7 @@ def test_rebalances_are_counted(bus: Bus) -> None:
     second.close()
 
 
-def test_a_reader_comes_to_the_end_though_the_last_records_are_forgotten(site: Site) -> None:
+def test_a_reader_comes_to_the_end_though_the_last_records_are_purged(site: Site) -> None:
     clock = SetClock()
     bus = site.open(clock)
     bus.publish([Message("mentions", "x:1", b"{}", 0) for _ in range(5)])

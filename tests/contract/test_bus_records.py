@@ -39,7 +39,7 @@ def test_a_partition_may_be_named_instead_of_chosen_by_the_key(bus):
     assert [(r.partition, r.key) for r in everything(bus, "findings")] == [(2, "fire:x:1"), (2, "flood:x:1")]
 
 
-def test_publishing_tells_the_offsets_in_order(bus):
+def test_publishing_returns_the_offsets_in_order(bus):
     messages = mentions(30)
     offsets = bus.publish(messages)
     where = {(r.key): (r.partition, r.offset) for r in everything(bus, "mentions")}
@@ -186,7 +186,7 @@ def test_a_chain_of_hashes_holds_though_four_processes_append_to_it(bus, process
         before = hashlib.sha256(record.value).hexdigest()
 
 
-def test_what_is_appended_after_the_last_record_is_told(bus):
+def test_what_is_appended_after_the_last_record_is_reported(bus):
     first = bus.append_after("decisions", "a", lambda last: b"first" if last is None else b"")
     second = bus.append_after("decisions", "b", lambda last: b"after " + (last.value if last else b""))
     assert [first, second] == everything(bus, "decisions")
@@ -240,7 +240,7 @@ def test_purging_reaches_the_bytes_while_others_read_and_write(site: Site, bus: 
         assert eventually(lambda: not site.holds(secret))
 
 
-def test_purging_what_is_not_there_still_tells_the_caches(bus):
+def test_purging_what_is_not_there_still_clears_the_caches(bus):
     tp = TopicPartition("mentions", 1)
     assert bus.purge([(tp, "x:unknown")]) == 0
     assert [(r.tp, r.key, r.value) for r in everything(bus, "mentions")] == [(tp, "x:unknown", None)]

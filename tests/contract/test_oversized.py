@@ -59,7 +59,7 @@ def test_a_record_that_grows_too_large_is_a_dead_letter_and_the_next_one_is_work
     assert letter.where.startswith("mentions/0:")
 
 
-def test_a_post_that_is_too_large_is_buried_and_its_neighbours_are_heard() -> None:
+def test_a_post_that_is_too_large_becomes_a_dead_letter_and_the_others_are_heard() -> None:
     metrics = Metrics(CollectorRegistry(), "1")
     hearing = Capture(
         "x", Screen(b"0" * 32, {}, lambda kind, count: None), (), partitions=1, clock=CLOCK, metrics=metrics

@@ -116,7 +116,7 @@ def test_a_certificate_opens(guarded: Cluster, vault: Path, tmp_path: Path) -> N
     ],
     ids=["wrong-password", "unknown-authority", "no-certificate", "strangers-certificate"],
 )
-def test_who_is_not_let_in_is_told_why_and_no_secret_with_it(
+def test_who_is_refused_gets_the_reason_and_no_secret_with_it(
     guarded: Cluster,
     vault: Path,
     tmp_path: Path,

@@ -113,7 +113,7 @@ def test_without_any_spending_it_shows_the_caps(machine: Machine) -> None:
         (("--to", "9", "--why", " "), 2, "say why"),
     ],
 )
-def test_a_raise_that_raises_nothing_is_refused_with_its_mend(
+def test_a_raise_that_raises_nothing_is_refused_with_the_fix(
     machine: Machine, words: tuple[str, ...], code: int, fix: str
 ) -> None:
     why = () if "--why" in words else WHY

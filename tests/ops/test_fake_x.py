@@ -435,7 +435,7 @@ def call_raw(fake: FakeX, path: str, params: dict[str, str]) -> tuple[int, dict[
 
 
 @pytest.mark.parametrize("auth", [{}, {"Authorization": "Bearer feil"}, {"Authorization": "Basic god"}])
-def test_without_the_good_token_nothing_is_told(fake: FakeX, auth: dict[str, str]) -> None:
+def test_without_the_good_token_nothing_is_answered(fake: FakeX, auth: dict[str, str]) -> None:
     for path in (STREAM, RULES, SEARCH, COUNTS, "/2/connections", "/2/usage/tweets"):
         answer = call(fake, path, auth=auth)
         assert answer.status == 401
@@ -713,7 +713,7 @@ def test_a_scenario_is_played_at_its_times() -> None:
         assert [p["id"] for p in call(fake, SEARCH, query="brann").json["data"]][-1] == "101"
 
 
-def test_a_scenario_that_fails_is_told_at_the_end() -> None:
+def test_a_scenario_that_fails_is_reported_at_the_end() -> None:
     with (
         pytest.raises(AssertionError, match="scenario:1: "),
         FakeX(scenario=steps_of(['{"do": "delete", "id": "17"}'])) as fake,

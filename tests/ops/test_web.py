@@ -136,7 +136,7 @@ def test_no_accept_header_can_make_it_fail(accept: str) -> None:
     assert preferred(accept) in (OPEN_METRICS, PLAIN, OLD_PLAIN)
 
 
-def test_metrics_tell_which_part_is_ready(served: Served) -> None:
+def test_metrics_show_which_part_is_ready(served: Served) -> None:
     gone = served.health.part("recording", turns_within=None)
     served.health.part("bus", turns_within=None).problem("the disk is full")
     body = ask(served.web.port, "/metrics")[2]
@@ -304,13 +304,13 @@ def test_it_can_listen_on_ipv6(served: Served) -> None:
         web.stop()
 
 
-def test_a_port_in_use_is_a_setting_to_mend(served: Served) -> None:
+def test_a_port_in_use_is_a_setting_to_fix(served: Served) -> None:
     with pytest.raises(ConfigError, match=rf"web\.port: .* port {served.web.port}: Address already in use; stop .*"):
         Web(served.metrics, served.health, port=served.web.port)
 
 
 @pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 0), ("127.0.0.1", 70_000), ("no such host.invalid", 0)])
-def test_an_address_that_cannot_be_had_is_a_setting_to_mend(served: Served, host: str, port: int) -> None:
+def test_an_address_that_cannot_be_had_is_a_setting_to_fix(served: Served, host: str, port: int) -> None:
     with pytest.raises(ConfigError, match=r"web\.host, web\.port: cannot listen on"):
         Web(served.metrics, served.health, host=host, port=port)
 

@@ -121,7 +121,7 @@ def test_a_scenario_that_is_none_is_named_with_its_line(home: Mapping[str, str],
     assert "scenario.jsonl:1" in done.stderr
 
 
-def test_a_track_that_x_refuses_is_told_and_nothing_is_changed_there(home: Mapping[str, str]) -> None:
+def test_a_track_that_x_refuses_is_reported_and_nothing_is_changed_there(home: Mapping[str, str]) -> None:
     with FakeX(bearer=TOKEN) as fake:
         done = command(of_x(fake, home), "x", "check", "--track", "granvik", "--track", "@name.example.no")
         assert done.returncode == 3

@@ -363,7 +363,7 @@ def test_a_key_that_x_refuses_stops_the_counts_and_ops_are_told_once(here: Town,
     assert house.alerts() == [(what, "fired")]
 
 
-def test_ops_are_told_when_nothing_is_counted_for_long_and_when_it_is_over(tmp_path: Path) -> None:
+def test_ops_are_alerted_when_nothing_is_counted_for_long_and_when_it_is_over(tmp_path: Path) -> None:
     with town(tmp_path, ScaledClock(600)) as here:
         here.fake.do("refuse", status=503, on="counts")
         house = here.house(standing=TRACKS, count_every=MINUTE)

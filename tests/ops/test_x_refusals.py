@@ -134,7 +134,7 @@ def test_a_new_token_in_the_file_is_used_at_once(here: Town, tmp_path: Path) -> 
     hear(here, house, "granvik")
 
 
-def test_a_token_file_spoilt_while_we_run_is_told_and_the_token_before_it_stays(
+def test_a_token_file_spoilt_while_we_run_is_reported_and_the_token_before_it_stays(
     here: Town, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "token"
@@ -225,7 +225,7 @@ def test_search_refused_for_long_is_told_and_asked_once_for_all_gaps(here: Town,
         ("place.fields", ""),
     ],
 )
-def test_a_field_that_x_refuses_is_left_out_of_every_call_and_told_once(
+def test_a_field_that_x_refuses_is_left_out_of_every_call_and_reported_once(
     here: Town, parameter: str, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)

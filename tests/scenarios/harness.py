@@ -255,7 +255,7 @@ class Deployment:
         return bool(ticks) and json.loads(ticks[-1].value or b"{}").get("final", False) and not any(lags.values())
 
     def sent(self) -> set[str]:
-        """The alerts of which it is written down that somebody was told."""
+        """The alerts of which it is written down that an alert was sent."""
         return {d["alert"] for d in self.values("deliveries") if d.get("outcome") == "sent"}
 
     def wait_until_settled(self, seconds: float = 50) -> None:

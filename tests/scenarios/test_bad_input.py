@@ -80,7 +80,7 @@ def test_a_speed_that_is_none_is_named_by_its_variable(deploy: Deploy, short: Re
 
 
 @pytest.mark.parametrize("what", ["missing", "folder", "binary", "list"])
-def test_a_recording_that_is_none_is_told_and_played_once_it_is_mended(
+def test_a_recording_that_is_none_is_reported_and_played_once_it_is_fixed(
     deploy: Deploy, tmp_path: Path, short: Recording, what: str
 ) -> None:
     path = tmp_path / "recording.jsonl"

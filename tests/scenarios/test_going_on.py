@@ -93,7 +93,9 @@ def test_a_kill_in_the_middle_of_remembering_changes_no_alert(tmp_path: Path, un
     assert stand.said() == undisturbed.said()
 
 
-def test_a_record_that_cannot_be_read_is_told_once_however_often_it_is_met(tmp_path: Path, undisturbed: Stand) -> None:
+def test_a_record_that_cannot_be_read_is_reported_once_however_often_it_is_met(
+    tmp_path: Path, undisturbed: Stand
+) -> None:
     stand = Stand(tmp_path / "killed")
     stand.bus.publish(stand.messages)
     for _ in range(3):

@@ -93,7 +93,7 @@ def test_a_mail_server_that_hangs_holds_nothing_up(deploy: Callable[..., Deploym
         assert unanswered & again
 
 
-def test_a_second_process_is_refused_and_told_why(deploy: Callable[..., Deployment]) -> None:
+def test_a_second_process_is_refused_with_the_reason(deploy: Callable[..., Deployment]) -> None:
     house = deploy()
     first = house.start()
     second = house.start(wait=False)

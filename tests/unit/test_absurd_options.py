@@ -114,7 +114,7 @@ def test_dropping_a_track_that_is_not_there_names_those_that_are(home: Path) -> 
     assert "'bran' is none of its tracks: brann" in done.stderr
 
 
-def test_config_check_finds_and_tells_what_type_and_file_say(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_check_finds_and_reports_what_type_and_file_say(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = called("config check", home)
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.endswith("all as it should be\n")

@@ -118,7 +118,7 @@ def test_a_whole_id_is_found_though_another_begins_with_it(log: Log) -> None:
     assert log.book.find("abc").id == "abc"
 
 
-def test_json_tells_who_was_told_and_who_answered(log: Log) -> None:
+def test_json_shows_who_was_notified_and_who_answered(log: Log) -> None:
     log.fired()
     for one in due(log.book, people(), T0, ()):
         log.delivery(one, after(seconds=1))

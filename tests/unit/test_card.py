@@ -101,7 +101,7 @@ def test_marks_say_passed_repeat_and_reminder() -> None:
     assert "Har gått over kl. 03.30, men ingen har bekreftet varselet" in made.lines
 
 
-def test_who_was_told_and_who_answered() -> None:
+def test_who_was_notified_and_who_answered() -> None:
     log = Log()
     log.fired()
     for one in due(log.book, people(), T0, ()):

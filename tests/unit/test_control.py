@@ -151,7 +151,7 @@ def test_a_role_is_missing_when_nobody_who_follows_has_it() -> None:
     assert laggards(found) == ["b"]
 
 
-def test_sources_are_told_by_the_one_that_listens() -> None:
+def test_sources_are_reported_by_the_one_that_listens() -> None:
     listening = replace(presence("l", roles="listener"), sources={"x": {"state": "streaming"}})
     assert source_states([presence("a", roles="alerts"), listening]) == {"x": {"state": "streaming"}}
 

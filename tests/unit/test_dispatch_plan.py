@@ -43,7 +43,7 @@ def test_the_first_step_is_due_when_it_fires_for_everybody_on_the_route(log: Log
     assert shown(plan(log, T0)) == [("Kari", 0, "step"), ("Ola", 0, "step")]
 
 
-def test_a_step_that_was_told_is_never_told_again(log: Log) -> None:
+def test_a_step_that_was_sent_is_never_sent_again(log: Log) -> None:
     send(log, T0)
     assert plan(log, after(seconds=299)) == []
 
@@ -133,7 +133,7 @@ def test_a_permanent_failure_ends_that_contact_for_that_step_only(log: Log) -> N
     assert [one.contact.person for one in plan(log, after(minutes=5))] == ["Kari", "Ola"]
 
 
-def test_the_fallback_is_told_when_nobody_on_the_route_can_be_reached(log: Log) -> None:
+def test_the_fallback_is_notified_when_nobody_on_the_route_can_be_reached(log: Log) -> None:
     send(log, T0, Outcome.PERMANENT, "bad_target 550")
     (reserve,) = plan(log, after(seconds=1))
     assert (reserve.contact.person, reserve.step, reserve.why) == ("Reserve", 0, Why.ALL_FAILED)
@@ -145,7 +145,7 @@ def test_the_fallback_waits_for_a_few_tries_of_what_may_still_work(log: Log) -> 
     assert [one.contact.person for one in plan(log, after(seconds=21))] == ["Reserve"]
 
 
-def test_a_route_known_to_be_dead_has_its_fallback_told_with_the_next_step_at_once(log: Log) -> None:
+def test_a_route_known_to_be_dead_has_its_fallback_notified_with_the_next_step_at_once(log: Log) -> None:
     for seconds in (0, 5, 20, 80):
         send(log, after(seconds=seconds), Outcome.TEMPORARY)
     assert [one.contact.person for one in plan(log, after(minutes=5))] == ["Kari", "Ola", "Reserve"]

@@ -78,7 +78,7 @@ STEPS = st.one_of(
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(STEPS, max_size=25))
-def test_nothing_is_answered_that_fired_after_the_word_and_every_open_word_is_told(
+def test_nothing_is_answered_that_fired_after_the_word_and_every_open_word_is_sent(
     steps: list[tuple[str, str | int, set[int]]],
 ) -> None:
     log, fired, people_said = Log(), [], set()

@@ -136,7 +136,7 @@ def test_a_repost_is_matched_by_the_whole_original() -> None:
     assert world.matching("slutten") == ["5", "6"]
 
 
-def test_users_and_what_they_answer_are_told_by_handle_or_id() -> None:
+def test_users_and_what_they_answer_are_recognised_by_handle_or_id() -> None:
     reply = {"text": "Takk", "reply_to": "11", "author": "kari_f"}
     assert hears("from:kari_f", reply)
     assert not hears("from:nordvik_nytt", reply)
@@ -145,7 +145,7 @@ def test_users_and_what_they_answer_are_told_by_handle_or_id() -> None:
     assert not hears("kari_f is:reply", "kari_f")
 
 
-def test_places_are_told_by_name_id_and_country() -> None:
+def test_places_are_recognised_by_name_id_and_country() -> None:
     place = {"id": "p1", "full_name": "Fjordby, Norge", "country_code": "NO"}
     there = {"text": "her", "place": place}
     assert hears("place:fjordby", there)
@@ -208,7 +208,7 @@ def test_words_are_split_at_all_but_letters_and_digits() -> None:
     )  # fmt: skip
 
 
-def test_an_id_tells_when_it_was_made() -> None:
+def test_an_id_shows_when_it_was_made() -> None:
     made = snowflake_time(snowflake(AT, 7))
     assert made is not None
     assert abs(made - AT) < timedelta(milliseconds=2)
@@ -233,7 +233,7 @@ def test_an_edit_is_a_new_post_with_the_history_in_it() -> None:
     assert new.data["author_id"] == old.data["author_id"]
 
 
-def test_what_was_due_is_told_by_rule_and_time() -> None:
+def test_what_was_due_is_listed_by_rule_and_time() -> None:
     world = World(Still(), PLANS["pay-per-use"])
     fire, smoke = world.add_rule("brann"), world.add_rule("røyk")
     world.publish({"id": "1", "text": "brann"}, AT)

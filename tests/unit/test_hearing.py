@@ -93,7 +93,7 @@ def test_what_a_predecessor_captured_is_known_version_by_version() -> None:
     assert counted(pending) == 0
 
 
-def test_a_post_that_makes_us_stumble_is_a_dead_letter_and_its_neighbours_are_heard() -> None:
+def test_a_post_that_makes_us_stumble_is_a_dead_letter_and_the_others_are_heard() -> None:
     def stumble(kind: str, count: int) -> None:
         raise RuntimeError("words of a post")
 
@@ -135,7 +135,7 @@ def test_with_the_ticks_goes_which_minutes_were_heard_throughout_and_for_whom() 
     assert heard["to"] == "2031-02-03T12:09:00Z"
 
 
-def test_a_source_that_says_its_end_again_tells_no_minute_twice() -> None:
+def test_a_source_that_says_its_end_again_reports_no_minute_twice() -> None:
     ears = hearing()
     ears.listen_for((incident(),))
     capture(ears, until=at(1.5))

@@ -31,7 +31,7 @@ class Slow(ManualClock):
         return self._monotonic
 
 
-def test_a_slow_rule_is_told_and_slowed_and_nobody_kills_the_judge_for_it(tmp_path: Path) -> None:
+def test_a_slow_rule_is_reported_and_slowed_and_nobody_kills_the_judge_for_it(tmp_path: Path) -> None:
     clock = Slow(START)
     bus = open_bus("embedded:", tmp_path, ManualClock(START), durable=False)
     house = make_house(Settings(), tmp_path, bus, clock, "alerts")

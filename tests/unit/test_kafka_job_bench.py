@@ -55,7 +55,7 @@ def test_a_minute_counts_what_was_said_in_it_and_the_threshold_itself_is_enough(
     assert due(values, said, 1) == {Due("kø nordby", minute), Due("kø nordby", minute + 60), Due("brann", minute)}
 
 
-def test_an_alert_told_twice_is_wrong_once_and_one_not_due_is_wrong() -> None:
+def test_an_alert_sent_twice_is_wrong_once_and_one_not_due_is_wrong() -> None:
     right = {Due("a", 0), Due("b", 0), Due("c", 0)}
     told = [Due("a", 0), Due("a", 0), Due("b", 0), Due("b", 60)]
     assert score(told, right) == Score(right=2, wrong=2, missing=1)

@@ -59,7 +59,7 @@ def test_the_protocol_follows_from_what_is_set(text: str, protocol: str) -> None
         ("replicas: 3", "settings.yaml:3: bus.kafka.replicas: no such setting"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_mend(text: str, told: str) -> None:
+def test_a_mistake_is_reported_with_its_place_and_fix(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         kafka(text)
     assert str(caught.value).startswith(told)

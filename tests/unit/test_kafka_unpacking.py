@@ -56,7 +56,9 @@ def test_the_time_of_appending_stands_for_all_records() -> None:
 
 @settings(deadline=None)
 @given(records, st.sampled_from([NONE, LZ4]), st.data())
-def test_damage_is_told_as_such_or_does_no_harm(written: list[Written], compression: int, data: st.DataObject) -> None:
+def test_damage_is_reported_as_such_or_does_no_harm(
+    written: list[Written], compression: int, data: st.DataObject
+) -> None:
     raw = batch_of(written, compression)
     place = data.draw(st.integers(61, len(raw) - 1))
     raw[place] ^= data.draw(st.integers(1, 255))

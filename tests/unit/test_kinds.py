@@ -137,7 +137,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("body", "line", "says"), BAD)
-def test_a_mistake_in_the_cues_is_told_with_file_and_line(tmp_path: Path, body: str, line: int, says: str) -> None:
+def test_a_mistake_in_the_cues_is_reported_with_file_and_line(tmp_path: Path, body: str, line: int, says: str) -> None:
     file = tmp_path / "xx.yaml"
     file.write_text(f"language: xx\nfamily: f\ngroups:\n  g:\n    why: w\n    {body}\n")
     with pytest.raises(ConfigError, match=says) as caught:

@@ -91,7 +91,7 @@ def test_it_remembers_no_more_than_a_bound(clock: ManualClock) -> None:
     assert len(sparing._said) <= 1000
 
 
-def test_a_reason_tells_class_and_place_and_no_words() -> None:
+def test_a_reason_gives_class_and_place_and_no_words() -> None:
     try:
         raise ValueError("somebody's post")
     except ValueError as error:

@@ -34,7 +34,7 @@ def test_the_operating_page_holds_the_table_of_metrics(metrics: Metrics) -> None
     )
 
 
-def test_the_table_tells_name_type_labels_and_meaning(metrics: Metrics) -> None:
+def test_the_table_shows_name_type_labels_and_meaning(metrics: Metrics) -> None:
     rows = table(metrics).splitlines()
     assert rows[:2] == ["| Metric | Type | Labels | Meaning |", "| --- | --- | --- | --- |"]
     assert (
@@ -115,7 +115,7 @@ def test_a_source_is_in_one_state_at_a_time(metrics: Metrics) -> None:
     assert states == {state: float(state is SourceState.LISTENING) for state in SourceState}
 
 
-def test_waits_are_told_apart_beyond_ten_seconds(metrics: Metrics) -> None:
+def test_waits_are_distinguished_beyond_ten_seconds(metrics: Metrics) -> None:
     metrics.dispatch_latency.observe(90)
     assert value(metrics, "lyttepost_dispatch_latency_seconds_bucket", le="60.0") == 0
     assert value(metrics, "lyttepost_dispatch_latency_seconds_bucket", le="120.0") == 1
@@ -135,7 +135,7 @@ def test_two_sets_of_metrics_do_not_meet() -> None:
     assert value(other, "lyttepost_crisis") == 0
 
 
-def test_the_version_is_told(metrics: Metrics) -> None:
+def test_the_version_is_reported(metrics: Metrics) -> None:
     assert value(metrics, "lyttepost_build_info", version="1.2.3") == 1
 
 

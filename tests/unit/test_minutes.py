@@ -31,7 +31,7 @@ def listening(until: float | None = None, opened: float = 0.0) -> Coverage:
     return minutes
 
 
-def test_a_minute_is_told_once_ten_seconds_after_it() -> None:
+def test_a_minute_is_reported_once_ten_seconds_after_it() -> None:
     minutes = listening()
     steps = [0.2, 0.9, 1.1, 1.5, 2.16, 2.17, 5.0, 5.2]
     before, out = None, []
@@ -41,7 +41,7 @@ def test_a_minute_is_told_once_ten_seconds_after_it() -> None:
     assert out == [[], [], [], [], [], [(1, 2)], [(2, 4)], [(4, 5)]]
 
 
-def test_a_restart_tells_the_same_minutes() -> None:
+def test_a_restart_reports_the_same_minutes() -> None:
     steps = [1.0, 1.4, 2.3, 3.9, 4.1, 7.7]
     whole, parts = listening(), []
     expected = [told(whole.heard(at(a), at(b))) for a, b in pairwise(steps)]
@@ -57,7 +57,7 @@ def test_minutes_that_a_gap_touches_are_not_told() -> None:
     assert told(minutes.heard(at(9.5), at(11.5))) == [(9, 11)]
 
 
-def test_nothing_is_told_while_a_gap_lasts_and_two_gaps_leave_what_lies_between() -> None:
+def test_nothing_is_reported_while_a_gap_lasts_and_two_gaps_leave_what_lies_between() -> None:
     minutes = listening()
     minutes.miss([gap(3.5, None)])
     assert told(minutes.heard(at(1.5), at(9.5))) == [(1, 3)]
@@ -71,18 +71,18 @@ def test_gaps_of_before_a_restart_are_recalled() -> None:
     assert told(minutes.heard(at(2.05), at(4.5))) == [(1, 2), (3, 4)]
 
 
-def test_what_lies_before_the_incident_is_never_told() -> None:
+def test_what_lies_before_the_incident_is_never_reported() -> None:
     minutes = listening(opened=100.5)
     assert told(minutes.heard(at(10), at(103.5))) == [(101, 103)]
 
 
-def test_a_recording_of_the_past_is_told_though_the_incident_is_of_today() -> None:
+def test_a_recording_of_the_past_is_reported_though_the_incident_is_of_today() -> None:
     minutes = listening(opened=10**6)
     assert told(minutes.heard(at(1.2), at(60.5))) == [(1, 60)]
     assert told(minutes.heard(at(60.5), at(61.5), final=True)) == [(60, 62)]
 
 
-def test_tracks_that_are_added_are_told_from_the_next_whole_minute_on() -> None:
+def test_tracks_that_are_added_are_reported_from_the_next_whole_minute_on() -> None:
     minutes = listening()
     list(minutes.heard(at(1.2), at(5.5)))
     minutes.listen_for({"brann-0": ("granvik", "skolen")}, NOON, at(5.5))
@@ -91,7 +91,7 @@ def test_tracks_that_are_added_are_told_from_the_next_whole_minute_on() -> None:
     assert heard.incidents == {"brann-0": ("granvik", "skolen")}
 
 
-def test_where_nothing_is_listened_for_nothing_is_told() -> None:
+def test_where_nothing_is_listened_for_nothing_is_reported() -> None:
     minutes = Coverage("x")
     minutes.listen_for({"": ()}, None, None)
     assert told(minutes.heard(at(0), at(9))) == []

@@ -199,7 +199,7 @@ def test_there_are_enough_of_them_and_they_reach_every_setting() -> None:
 
 
 @pytest.mark.parametrize(("text", "where"), HOSTILE, ids=lambda value: str(value).strip().replace("\n", " "))
-def test_a_hostile_setting_is_told_with_its_place(place: Place, text: str, where: str) -> None:
+def test_a_hostile_setting_is_reported_with_its_place(place: Place, text: str, where: str) -> None:
     told = place.told(text)
     assert told
     assert all(PLACED.match(line) for line in told), told
@@ -248,7 +248,7 @@ def test_a_variable_is_named_where_it_gave_the_setting(place: Place, environ: di
     assert told.startswith(f"{name}: ")
 
 
-def test_a_data_folder_that_is_a_file_is_told(place: Place) -> None:
+def test_a_data_folder_that_is_a_file_is_reported(place: Place) -> None:
     (told,) = mistakes(raw(""), Settings(), place.folder / "file")
     assert str(place.folder / "file") in told
 
@@ -263,7 +263,7 @@ def test_a_data_folder_that_is_a_file_is_told(place: Place) -> None:
         ("", ("for*",), "finds 'for' too"),
     ],
 )
-def test_a_doubt_is_told(text: str, standing: tuple[str, ...], words: str) -> None:
+def test_a_doubt_is_reported(text: str, standing: tuple[str, ...], words: str) -> None:
     these = raw(text)
     (told,) = doubts(these, load_settings(these), standing)
     assert words in told

@@ -71,7 +71,7 @@ def test_a_rotated_key_replaces_the_old_one(tmp_path: Path) -> None:
         ("ab" * 32, 0o620, "chmod 600"),
     ],
 )
-def test_a_bad_key_is_refused_with_file_and_mend_and_without_its_content(
+def test_a_bad_key_is_refused_with_file_and_fix_and_without_its_content(
     tmp_path: Path, content: str, mode: int, said: str
 ) -> None:
     path = tmp_path / "pseudonym.key"

@@ -63,7 +63,7 @@ def reasons(batch: Batch) -> dict[DropReason, int]:
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_plain_post_keeps_what_it_tells(tmp_path: Path) -> None:
+def test_a_plain_post_keeps_what_it_says(tmp_path: Path) -> None:
     line = plain(
         1,
         author_id=7,
@@ -436,7 +436,7 @@ def test_an_empty_recording_ends_at_once(tmp_path: Path) -> None:
         (gzip.compress(b"\x89PNG\r\n\x1a\n", mtime=0), "is no recording"),
     ],
 )
-def test_a_file_that_is_not_what_it_says_is_refused_with_the_mend(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_file_that_is_not_what_it_says_is_refused_with_the_fix(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "r.jsonl"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=f"^{path}:1: .*{says}"):
@@ -615,7 +615,7 @@ def test_a_pipe_is_heard_as_it_comes() -> None:
     os.close(read_end)
 
 
-def test_the_state_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_the_state_shows_how_far_it_is(tmp_path: Path) -> None:
     source = RecordingSource(str(write(tmp_path / "r", plain(1), "{bad", plain(1))), None, ManualClock(START))
     source.open(None)
     assert source.state()["state"] == "playing"

@@ -196,7 +196,7 @@ def test_an_instant_is_in_pythons_own_utc_whatever_was_written() -> None:
     assert b'"until":"2031-02-03T04:05:06Z"' in encode(tick)
 
 
-def test_an_instant_that_utc_cannot_tell_is_a_bad_record() -> None:
+def test_an_instant_that_utc_cannot_express_is_a_bad_record() -> None:
     with pytest.raises(BadRecord, match="until"):
         decode(MENTIONS, b'{"type":"tick","source":"x","until":"0001-01-01T00:00:00+05:00"}')
 
@@ -212,7 +212,7 @@ def test_a_gap_says_from_and_to() -> None:
     assert {"from": AT, "to": AT}.items() <= json.loads(encode(gap)).items()
 
 
-def test_mentions_ticks_and_gaps_share_a_topic_and_are_told_apart() -> None:
+def test_mentions_ticks_and_gaps_share_a_topic_and_are_distinguished() -> None:
     for name, kind in (("mention", Mention), ("tick", Tick), ("gap", Gap)):
         assert type(decode(MENTIONS, as_bytes({**EXAMPLES[name], "type": name}))) is kind
     assert type(decode(FINDINGS, as_bytes({**EXAMPLES["finding"], "type": "finding"}))) is Finding

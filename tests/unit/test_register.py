@@ -387,7 +387,7 @@ def test_of_an_edited_post_the_newest_version_stands_however_they_come(
     assert view.texts(["x:p1"]) == {"x:p1": WATER}
 
 
-def test_when_the_newest_version_is_forgotten_the_one_before_it_stands(bus: Bus, view: Register) -> None:
+def test_when_the_newest_version_is_purged_the_one_before_it_stands(bus: Bus, view: Register) -> None:
     publish(bus, finding(1, WATER, "p_a"), finding(2, COATS, "p_a", edits=("p1",)))
     assert ranks(top(view)) == [(COATS, 1, 1, 0)]
     bus.purge([(TopicPartition("findings", 0), "brann-0:x:p2")])

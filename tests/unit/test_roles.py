@@ -59,11 +59,11 @@ def test_the_parts_of_a_role_together_are_the_role(tmp_path: Path) -> None:
         ([], ["listener", "alerts"]),
     ],
 )
-def test_what_nobody_does_is_told_by_its_smallest_name(there: Collection[str], lacking: list[str]) -> None:
+def test_what_nobody_does_is_named_by_its_smallest_name(there: Collection[str], lacking: list[str]) -> None:
     assert [each for role in ROLES for each in lacking_of(role, there)] == lacking
 
 
-def test_processes_of_one_role_are_told_apart_by_name_and_by_folder(tmp_path: Path) -> None:
+def test_processes_of_one_role_are_distinguished_by_name_and_by_folder(tmp_path: Path) -> None:
     folders, names = (tmp_path / "a", tmp_path / "b"), ("", "1", "2")
     assert len({process_name(JUDGE, folder, name) for folder in folders for name in names}) == 6
     assert process_name(JUDGE, tmp_path, "1") == process_name(JUDGE, tmp_path, "1")

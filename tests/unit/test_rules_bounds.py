@@ -327,7 +327,7 @@ def low(at: float) -> Finding:
 
 
 @pytest.mark.parametrize("spec", LOW.values(), ids=LOW)
-def test_too_little_over_a_gap_is_held_and_told_when_the_gap_has_left_the_window(spec: RuleSpec) -> None:
+def test_too_little_over_a_gap_is_held_and_reported_when_the_gap_has_left_the_window(spec: RuleSpec) -> None:
     good = finding(35, author="b", fields={"cpu_pct": 9}, kinds=["wish"]), finding(36, author="a", kinds=["wish"])
     records = [tick(0), *good, gap(60, None), gap(60, 90), *map(low, range(95, 200, 10)), tick(200)]
     verdicts = judge(spec, records)
@@ -349,7 +349,7 @@ def test_a_gap_of_a_source_that_the_rule_does_not_listen_to_is_none() -> None:
     assert said(judge(spec, [tick(0), gap(10, None, "y"), tick(100)])) == [("fired", 60)]
 
 
-def test_too_much_is_told_over_a_gap_as_well() -> None:
+def test_too_much_is_reported_over_a_gap_as_well() -> None:
     records = [tick(0), gap(5, None, "y"), *users(10, "a", "b", "c"), tick(11)]
     (fired,) = judge(distinct(max_cardinality=2), records)
     assert (fired.reason, [g.id for g in fired.gaps]) == (Reason.MAX_PASSED, ["g1"])
@@ -450,7 +450,7 @@ METRIC = HEAD + "type: metric_aggregation\nmetric_agg_key: author\nmetric_agg_ty
         (METRIC.replace("timeframe: 5m", "timeframe: {minutes: 5}") + "max_threshold: 3\n", "write it like 5m"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_wrong_in_a_file_is_reported(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         rules(tmp_path, text)
     assert words in str(caught.value)

@@ -90,7 +90,7 @@ def test_lists_fire_on_arrival_and_say_which_list_it_was() -> None:
     assert [black.reason, white.reason] == [Reason.BLACKLISTED, Reason.NOT_WHITELISTED]
 
 
-def test_a_gap_filled_post_on_a_list_is_told_as_heard_late() -> None:
+def test_a_gap_filled_post_on_a_list_is_reported_as_heard_late() -> None:
     late = finding(5, fields={"term": "bad"}, origin=Origin.GAP_FILL)
     (verdict,) = judge(rule("blacklist", **BLACK), [tick(4000), late])
     assert (verdict.reason, verdict.posted_at) == (Reason.HEARD_LATE, instant(5))
@@ -199,7 +199,7 @@ def test_a_post_found_late_parts_two_that_are_alike() -> None:
     assert {v.reason for v in verdicts} == {Reason.HEARD_LATE}
 
 
-def test_a_post_found_late_withdraws_no_change_and_tells_none_twice() -> None:
+def test_a_post_found_late_withdraws_no_change_and_reports_none_twice() -> None:
     late = place(5, "X", origin=Origin.GAP_FILL)
     verdicts = judge(PLACES, [place(0, "F"), place(10, "D"), tick(60), late, tick(90)])
     assert said(verdicts) == [("fired", 10), ("fired", 5)]
@@ -234,7 +234,7 @@ HEAD = "name: a\nwhy: because a test wants it\n"
         ("type: change\ncompare_key: place\nquery_key: author\nignore_null: true\ntimeframe: 0s\n", "longer than"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_wrong_in_a_file_is_reported(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         rules(tmp_path, HEAD + text)
     assert words in str(caught.value)

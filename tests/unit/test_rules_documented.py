@@ -18,11 +18,11 @@ def table() -> dict[str, set[str]]:
     return {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[-1])) for row in rows(block(RULES, "rule types"))}
 
 
-def test_every_type_is_told_of_and_no_other() -> None:
+def test_every_type_is_documented_and_no_other() -> None:
     assert set(table()) == set(TYPES)
 
 
-def test_every_option_that_is_told_of_is_there() -> None:
+def test_every_option_that_is_documented_is_there() -> None:
     missing = {
         f"{type}: {option}"
         for type, options in table().items()

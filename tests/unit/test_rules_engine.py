@@ -41,7 +41,7 @@ def test_a_source_in_an_open_gap_does_not_hold_the_watermark() -> None:
     assert mark(tick(50, "x"), gap(50, None, "x"), gap(50, 60, "x"), tick(100, "y")) == 40
 
 
-def test_a_gap_that_another_partition_tells_of_again_stays_closed() -> None:
+def test_a_gap_that_another_partition_reports_again_stays_closed() -> None:
     assert mark(tick(50, "x"), gap(50, None, "x"), gap(50, 60, "x"), gap(50, None, "x"), tick(100, "y")) == 40
 
 
@@ -137,7 +137,7 @@ def test_the_alert_id_is_made_of_the_record_that_completed_the_condition() -> No
     assert verdict.alert_id == hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def test_what_a_far_tick_reveals_is_told_in_the_order_in_which_it_happened() -> None:
+def test_what_a_far_tick_reveals_is_reported_in_the_order_in_which_it_happened() -> None:
     spec = rule("frequency", timeframe="10s", num_events=1, query_key="story", realert="0s")
     verdicts = judge(spec, [finding(0, story="a"), finding(30, story="b"), tick(100)])
     assert said(verdicts) == [("fired", 0), ("resolved", 10), ("fired", 30), ("resolved", 40)]

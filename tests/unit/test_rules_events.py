@@ -39,12 +39,12 @@ def test_any_never_fires_for_a_time_before_the_incident() -> None:
     assert judge(rule("any"), [lookback(0)]) == []
 
 
-def test_any_tells_a_gap_filled_post_as_heard_late() -> None:
+def test_any_reports_a_gap_filled_post_as_heard_late() -> None:
     (verdict,) = judge(rule("any"), [tick(4000), finding(5, origin=Origin.GAP_FILL)])
     assert (verdict.reason, verdict.posted_at, verdict.found_at) == (Reason.HEARD_LATE, instant(5), instant(6))
 
 
-def test_a_term_that_enough_persons_use_is_told_once() -> None:
+def test_a_term_that_enough_persons_use_is_reported_once() -> None:
     posts = [finding(n, author=f"a{n}", hashtags=("Nytt",)) for n in range(5)]
     verdicts = judge(TAGS, [*posts, tick(500), finding(600, author="z", hashtags=("nytt",)), tick(700)])
     assert [(v.key, v.count, v.reason, v.key_fields) for v in verdicts] == [("nytt", 2, Reason.NEW_TERM, ("hashtags",))]

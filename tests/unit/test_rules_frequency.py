@@ -134,7 +134,7 @@ def test_a_late_post_that_lifts_the_standing_level_stays_up() -> None:
     assert said(judge(THREE, posts)) == [("fired", 20), ("resolved", 70)]
 
 
-def test_a_late_post_in_a_window_that_was_told_adds_nothing() -> None:
+def test_a_late_post_in_a_window_that_was_reported_adds_nothing() -> None:
     posts = [finding(0), finding(1), finding(2), tick(90), finding(1.5, origin=Origin.GAP_FILL), tick(95)]
     assert said(judge(THREE, posts)) == [("fired", 2), ("resolved", 60)]
 
@@ -151,7 +151,7 @@ def test_a_verdict_carries_the_gaps_of_its_window() -> None:
     assert [g.id for g in verdict.gaps] == ["g1"]
 
 
-def test_the_spark_samples_and_kinds_tell_the_window() -> None:
+def test_the_spark_samples_and_kinds_show_the_window() -> None:
     spec = rule("frequency", timeframe="60s", num_events=5, realert="0s")
     posts: list[Any] = [
         finding(1, "r1", story="s", repost_of="o", kinds=["rumour"]),
@@ -179,7 +179,7 @@ def test_memory_is_bounded_by_windows_and_not_by_keys_ever_seen() -> None:
     assert len(engine._seen) <= 601
 
 
-def test_a_level_that_falls_at_the_very_instant_of_a_post_is_told_at_once() -> None:
+def test_a_level_that_falls_at_the_very_instant_of_a_post_is_reported_at_once() -> None:
     spec = rule("frequency", timeframe="60s", num_events=2, realert="0s")
     posts = [finding(0, "a"), finding(0, "b"), finding(60, "c"), tick(61)]
     assert said(judge(spec, posts)) == [("fired", 0), ("resolved", 60)]

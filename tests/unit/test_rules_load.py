@@ -112,14 +112,14 @@ def load_rules_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
         ("a: [\n", 2, "not valid YAML"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+def test_what_is_wrong_is_reported_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}:{line}:"), str(caught.value)
     assert words in str(caught.value)
 
 
-def test_all_files_are_told_of_together(tmp_path: Path) -> None:
+def test_all_files_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD + "x: 1\n", encoding="utf-8")
     (tmp_path / "b.yaml").write_text("name: b\ntype: nix\n", encoding="utf-8")
     (tmp_path / "c.yaml").write_text(GOOD, encoding="utf-8")

@@ -209,7 +209,7 @@ def test_memory_is_bounded_by_windows_and_not_by_keys_ever_seen(type: str, memor
     assert many < few + 20_000, (few, many)
 
 
-def test_what_stands_is_what_was_told() -> None:
+def test_what_stands_is_what_was_reported() -> None:
     """The samples are no good if they say nothing: each fires, and each kind of holding back occurs."""
     said: set[tuple[str, str]] = set()
     for type, specs in SAMPLES.items():

@@ -88,7 +88,7 @@ def test_an_aggregation_goes_on_after_a_restart(cut: int) -> None:
 # --- failing, and who is asked -------------------------------------------------------------------------------------
 
 
-def test_a_rule_that_takes_too_long_is_told_of_and_what_it_said_still_holds() -> None:
+def test_a_rule_that_takes_too_long_is_reported_and_what_it_said_still_holds() -> None:
     failures: list[RuleFailed] = []
     readings = iter([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 3.0] + [3.0] * 99)
     # It begins, asks either for keys (2), and then either for its judgement (2 each).

@@ -23,7 +23,7 @@ def posts(*times: float, **more: object) -> Records:
 
 
 @pytest.mark.parametrize(("until", "fires"), [(59.999, False), (60, True), (60.001, True)])
-def test_silence_is_told_at_the_very_instant_at_which_too_few_are_left(until: float, fires: bool) -> None:
+def test_silence_is_reported_at_the_very_instant_at_which_too_few_are_left(until: float, fires: bool) -> None:
     verdicts = judge(QUIET, [tick(0), *posts(0, 10, 30, 31), tick(until)])
     assert said(verdicts) == ([("fired", 60.0)] if fires else [])
 
@@ -58,7 +58,7 @@ def test_each_key_falls_silent_by_itself_and_an_unseen_key_never() -> None:
     assert [(v.key, v.at) for v in judge(spec, records)] == [("x", instant(30)), ("y", instant(50))]
 
 
-def test_a_key_that_is_forgotten_is_told_once_and_again_when_it_was_seen_again() -> None:
+def test_a_key_that_is_forgotten_is_reported_once_and_again_when_it_was_seen_again() -> None:
     spec = rule("flatline", timeframe="30s", threshold=1, query_key="author", forget_keys=True, realert="0s")
     records = [*posts(0, author="a"), tick(500), *posts(510, author="a"), tick(900)]
     assert said(judge(spec, records)) == [("fired", 30.0), ("fired", 540.0)]
@@ -76,7 +76,7 @@ def test_over_a_gap_silence_is_held_once_and_fires_when_the_gap_has_left_the_win
     assert said(verdicts)[1] == ("fired", closes + 30)
 
 
-def test_a_gap_after_which_all_is_well_is_told_and_no_more() -> None:
+def test_a_gap_after_which_all_is_well_is_reported_and_no_more() -> None:
     records = [tick(0), tick(0, "y"), *posts(1, 2), gap(20, 70), *posts(71, 72, 90, 95), tick(99), tick(99, "y")]
     verdicts = judge(QUIET, records)
     assert [(v.event, v.reason) for v in verdicts] == [(Event.SUPPRESSED, Reason.GAP)]

@@ -106,7 +106,7 @@ def test_the_key_is_the_story_and_the_count_its_spread() -> None:
     assert fired.reason is Reason.MAX_PASSED
 
 
-def test_what_was_told_before_the_incident_fires_nothing_by_itself() -> None:
+def test_what_was_retold_before_the_incident_fires_nothing_by_itself() -> None:
     before = [lookback(n, story="s") for n in range(5)]
     verdicts = judge(story(max_spread=2), [*before, tick(10), told(20, "a"), tick(30)])
     assert said(verdicts) == [("suppressed", 2), ("fired", 20)]
@@ -143,7 +143,7 @@ HEAD = "name: a\nwhy: because a test wants it\ntype: story\n"
         ("max_spread: 3\nnum_events: 3\n", "num_events: no such setting"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_wrong_in_a_file_is_reported(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         rules(tmp_path, HEAD + text)
     assert words in str(caught.value)

@@ -112,12 +112,12 @@ def test_a_text_in_the_environment_stays_as_it_is_written(value: str) -> None:
         ),
     ],
 )
-def test_a_mistake_in_the_file_is_told_with_its_line(text: str, told: str) -> None:
+def test_a_mistake_in_the_file_is_reported_with_its_line(text: str, told: str) -> None:
     (line,) = refusal(text)
     assert line.startswith(told)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     lines = refusal("languge: nb\nweb:\n  port: -1\n", MODE__LOOKBACK="long")
     assert [line.split(": ")[0] for line in sorted(lines)] == [
         "LYTTEPOST_MODE__LOOKBACK",
@@ -244,7 +244,7 @@ def test_a_secret_comes_from_its_file(tmp_path: Path) -> None:
         (b"A" * 70_000, r"token is too large to be a secret"),
     ],
 )
-def test_a_secrets_file_that_holds_none_is_told(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_secrets_file_that_holds_none_is_reported(tmp_path: Path, content: bytes | None, told: str) -> None:
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(ConfigError, match=told):
@@ -268,13 +268,13 @@ def test_a_token_in_the_settings_is_read_as_one_in_a_file() -> None:
         assert "AAA" not in str(caught.value)
 
 
-def test_a_folder_in_place_of_a_secrets_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_secrets_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"x\.bearer_token_file: .* is a folder; name the file in it"):
         read_secret(None, tmp_path, "x.bearer_token", header=True)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "~nobody-of-this-name/token"])
-def test_a_path_that_names_no_file_is_told(name: str) -> None:
+def test_a_path_that_names_no_file_is_reported(name: str) -> None:
     with pytest.raises(ConfigError, match=r"x\.bearer_token_file: .* cannot be read"):
         read_secret(None, Path(name), "x.bearer_token")
 
@@ -345,7 +345,7 @@ def test_the_language_no_is_no_false() -> None:
         ("å: 1\nb: \x00\n", 2, "control characters are not allowed"),
     ],
 )
-def test_broken_yaml_is_told_with_its_line(text: str, line: int, told: str) -> None:
+def test_broken_yaml_is_reported_with_its_line(text: str, line: int, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_yaml(text, Path("tracks.yaml"))
     assert str(caught.value).startswith(f"tracks.yaml:{line}: not valid YAML: ")
@@ -419,7 +419,7 @@ def test_an_empty_file_sets_nothing(text: str) -> None:
     assert settings(text) == Settings()
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_bytes("language: nb # bokm\u00e5l".encode("latin-1"))
     with pytest.raises(ConfigError, match=rf"{path}: is no UTF-8 text \(byte 19\)"):
@@ -436,7 +436,7 @@ def test_a_file_written_on_windows_is_read(tmp_path: Path) -> None:
     assert load_yaml(path).data == {"language": "en", "web": {"port": 80}}
 
 
-def test_a_missing_file_is_told_with_the_mend(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"settings\.yaml: no such file; `lyttepost config init DIR` writes"):
         load_yaml(tmp_path / "settings.yaml")
 
@@ -534,9 +534,7 @@ def test_a_configuration_is_never_written_over_another(lyttepost: CommandLine) -
 
 
 @pytest.mark.parametrize("words", [("mode",), ("config", "show"), ("config", "path"), ("rules", "check")])
-def test_a_configuration_that_is_not_there_exits_4_with_the_mend(
-    lyttepost: CommandLine, words: tuple[str, ...]
-) -> None:
+def test_a_configuration_that_is_not_there_exits_4_with_the_fix(lyttepost: CommandLine, words: tuple[str, ...]) -> None:
     done = lyttepost(*words, CONFIG="gone")
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == "lyttepost: LYTTEPOST_CONFIG=gone: no such folder; `lyttepost config init gone` makes it\n"

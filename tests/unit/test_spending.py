@@ -122,7 +122,7 @@ def test_the_first_seconds_of_a_storm_show_its_rate() -> None:
     assert per_hour(its.spending, NOON + timedelta(seconds=10)) == 3000
 
 
-def test_when_a_cap_is_reached_is_told_within_the_month_only() -> None:
+def test_when_a_cap_is_reached_is_reported_within_the_month_only() -> None:
     its = account(Prices(post=1))
     read(its, *(post(str(n)) for n in range(60)))
     now = NOON + timedelta(minutes=1)

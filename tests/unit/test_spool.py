@@ -85,7 +85,7 @@ def test_half_an_entry_was_never_kept(tmp_path: Path, cut: int) -> None:
     again.close()
 
 
-def test_a_damaged_entry_is_told_of_and_its_neighbours_are_there(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_reported_and_the_others_are_there(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     for number in range(3):
         spool.append(START, entry(number))
@@ -105,7 +105,7 @@ def test_beyond_its_bound_nothing_is_kept_and_what_is_kept_stays(tmp_path: Path)
     spool.close()
 
 
-def test_a_post_is_forgotten_where_it_stands_while_another_process_keeps_and_drains(tmp_path: Path) -> None:
+def test_a_post_is_purged_where_it_stands_while_another_process_keeps_and_drains(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     for number in range(3):
         spool.append(START, entry(number))
@@ -118,7 +118,7 @@ def test_a_post_is_forgotten_where_it_stands_while_another_process_keeps_and_dra
     spool.close()
 
 
-def test_what_is_too_old_is_forgotten_by_when_it_was_kept(tmp_path: Path) -> None:
+def test_what_is_too_old_is_purged_by_when_it_was_kept(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     spool.append(START, entry(1))
     spool.append(START + timedelta(days=2), entry(2))

@@ -65,7 +65,7 @@ def test_every_text_has_a_story_of_16_hex_digits(text: str) -> None:
     assert int(name, 16) >= 0
 
 
-def test_reposts_are_told_from_posts() -> None:
+def test_reposts_are_distinguished_from_posts() -> None:
     assert is_repost("hva som helst", "123")
     assert is_repost("RT @p_0123456789abcdef: hei")
     assert is_repost('"@p_0123456789abcdef: hei"')

@@ -121,7 +121,7 @@ def test_listener_never_imports_alerts(modules: Sources) -> None:
 
 
 @pytest.mark.parametrize("room", ["listener", "alerts"])
-def test_nobody_imports_the_front_door(modules: Sources, room: str) -> None:
+def test_nobody_imports_the_entry_point(modules: Sources, room: str) -> None:
     assert breaches(modules, room, "lyttepost") == []
 
 

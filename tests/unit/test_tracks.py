@@ -38,7 +38,7 @@ from listener.settings.standing_tracks import load_standing
         ("113", Track(TrackKind.PHRASE, "113")),
     ],
 )
-def test_a_track_is_told_by_its_sign(written: str, track: Track) -> None:
+def test_a_track_is_recognised_by_its_sign(written: str, track: Track) -> None:
     assert parse(written) == track
 
 
@@ -69,7 +69,7 @@ def test_a_track_pasted_with_quotes_and_invisible_characters_is_the_plain_one() 
         ("x" * 201, "longest is 200"),
     ],
 )
-def test_a_track_that_cannot_serve_is_refused_with_the_mend(written: str, says: str) -> None:
+def test_a_track_that_cannot_serve_is_refused_with_the_fix(written: str, says: str) -> None:
     with pytest.raises(ValueError, match=says.replace("*", r"\*")):
         parse(written)
 
@@ -121,7 +121,7 @@ def test_standing_tracks_have_a_bound() -> None:
         ("- brann\n", "t.yaml:1: must be a mapping"),
     ],
 )
-def test_a_fault_in_the_file_is_told_with_its_line(text: str, says: str) -> None:
+def test_a_fault_in_the_file_is_reported_with_its_line(text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load_standing(parse_yaml(text, Path("t.yaml")))
 

@@ -52,7 +52,7 @@ def test_a_duration_is_read_with_its_units(text: str, seconds: float) -> None:
         "9" * 500 + "w",
     ],
 )
-def test_what_is_no_duration_is_refused_with_the_mend(text: str) -> None:
+def test_what_is_no_duration_is_refused_with_the_fix(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 10s, 5m, 1h30m or 30d"):
         parse_duration(text)
 
@@ -88,7 +88,7 @@ def test_an_instant_is_the_same_in_any_offset(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["2031-02-03T04:05:06", "2031-02-03"])
-def test_an_instant_without_a_zone_is_refused_with_the_mend(text: str) -> None:
+def test_an_instant_without_a_zone_is_refused_with_the_fix(text: str) -> None:
     with pytest.raises(ValueError, match="has no time zone; end it with Z"):
         parse_instant(text)
 

@@ -58,7 +58,7 @@ def test_whatever_is_refused_a_post_keeps_what_makes_it_one() -> None:
     assert {name: set(values) for name, values in asked.now().items()} == {"tweet_fields": set(NEEDED["tweet.fields"])}
 
 
-def test_only_x_s_title_and_the_parameters_names_are_told() -> None:
+def test_only_x_s_title_and_the_parameters_names_are_reported() -> None:
     said = body("query", "hemmelig ord", "hemmelig")
     assert reason_of(said) == "Invalid Request (query)"
     assert "hemmelig" not in str(

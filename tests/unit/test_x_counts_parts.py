@@ -81,7 +81,7 @@ def test_the_same_tracks_are_the_same_total_in_any_order_and_others_are_another(
 # --- minutes ---------------------------------------------------------------------------------------------------------
 
 
-def test_of_an_uncounted_week_all_that_x_still_tells_and_has_settled_is_missing() -> None:
+def test_of_an_uncounted_week_all_that_x_still_gives_and_has_settled_is_missing() -> None:
     missing = CountedMinutes().missing(NOW)
     assert instant_of(missing.start) == NOW.replace(second=0) - timedelta(days=7) + timedelta(minutes=3)
     assert instant_of(missing.stop) == NOW.replace(second=0) - timedelta(minutes=2)

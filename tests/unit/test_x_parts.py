@@ -52,7 +52,7 @@ def test_a_line_that_is_far_too_long_is_measured_and_not_kept() -> None:
     assert after == b"next"
 
 
-def test_half_a_line_is_told_at_the_end() -> None:
+def test_half_a_line_is_reported_at_the_end() -> None:
     cutter = Lines()
     cutter.feed(b'whole\r\n{"data":')
     left = cutter.left()
@@ -63,7 +63,7 @@ def test_half_a_line_is_told_at_the_end() -> None:
 # --- intake ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_finds_no_room_is_told_in_its_place_and_never_silently_dropped() -> None:
+def test_what_finds_no_room_is_reported_in_its_place_and_never_silently_dropped() -> None:
     buffer = ReceiveBuffer(most_lines=2)
     for second in range(5):
         buffer.line(at(second), b"x")
@@ -102,7 +102,7 @@ def test_while_a_gap_lasts_it_is_one_and_keeps_its_first_cause() -> None:
     assert [gap.end for gap in book.take()] == [None]
 
 
-def test_what_ended_before_a_gap_that_lasts_is_told_of_later_and_lengthens_it() -> None:
+def test_what_ended_before_a_gap_that_lasts_is_reported_later_and_lengthens_it() -> None:
     """A queue that is read late: its connection was gone before the tracks changed."""
     book = GapBook("x")
     first = book.begin(at(60), Cause.RULES_UNCONFIRMED)

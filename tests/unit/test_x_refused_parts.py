@@ -40,7 +40,7 @@ def test_parts_are_refused_each_by_itself() -> None:
 
 
 @pytest.mark.parametrize("trouble", list(REFUSED_NOTICES))
-def test_ops_are_told_of_what_lasts_in_time_and_once(trouble: Trouble) -> None:
+def test_ops_are_alerted_to_what_lasts_in_time_and_once(trouble: Trouble) -> None:
     notices = Notices(Memory())
     refusal = Refusal(Part.STREAM, trouble, at(0))
     notices.mind_refusals([refusal], at(0) + LASTS / 2, well=False)

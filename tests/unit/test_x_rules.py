@@ -60,7 +60,7 @@ def test_a_track_of_several_spellings_is_bracketed_without_reposts() -> None:
     assert values("kafé", reposts=False) == ['("kafé" OR "kafe") -is:retweet']
 
 
-def test_a_track_of_too_many_spellings_is_heard_in_some_and_told() -> None:
+def test_a_track_of_too_many_spellings_is_heard_in_some_and_reported() -> None:
     compiled = compile_rules(["łódź é ö"])
     assert [rule.value for rule in compiled.rules] == ['"łódź é ö" OR "lodz e ø"']
     assert "exact about accents" in compiled.approximate["łódź é ö"]
@@ -108,7 +108,7 @@ def test_the_order_of_tracks_changes_nothing() -> None:
     assert values("a1", "b2", "c3") == values("c3", "a1", "b2", "a1")
 
 
-def test_what_x_matches_more_narrowly_is_told() -> None:
+def test_what_x_matches_more_narrowly_is_reported() -> None:
     assert list(compile_rules(["ullevål*", "brann"]).approximate) == ["ullevål*"]
 
 
