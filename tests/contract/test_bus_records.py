@@ -1,4 +1,4 @@
-"""What any bus does with records: their order, times, keys, and how it forgets them."""
+"""What any bus does with records: their order, times, keys, and how it purges them."""
 
 from __future__ import annotations
 

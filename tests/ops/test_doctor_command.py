@@ -1,4 +1,4 @@
-"""`lyttepost doctor` against a fake X and a house in order, or not: each finding has an id, a level and a mend."""
+"""`lyttepost doctor` against a fake X and a house in order, or not: each finding has an id, a level and a fix."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def asked(home: Machine, code: int = 0) -> dict[str, dict[str, Any]]:
     assert TOKEN not in done.stdout + done.stderr
     found = json.loads(done.stdout)
     for finding in found["findings"]:
-        assert (finding["level"] == "ok") == (not finding["mend"]), "what is wrong has a mend, what is well needs none"
+        assert (finding["level"] == "ok") == (not finding["mend"]), "what is wrong has a fix, what is well needs none"
     return {finding["id"]: finding for finding in found["findings"]}
 
 

@@ -1,4 +1,4 @@
-"""Several incidents at once: one word is told once, and nobody is told of what a person has closed."""
+"""Several incidents at once: one word is sent once, and nobody is sent what a person has closed."""
 
 from __future__ import annotations
 

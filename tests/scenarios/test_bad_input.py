@@ -1,4 +1,4 @@
-"""Whatever is wrong is named, with its place and its mend; nothing else stops."""
+"""Whatever is wrong is named, with its place and its fix; nothing else stops."""
 
 from __future__ import annotations
 

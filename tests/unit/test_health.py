@@ -1,4 +1,4 @@
-"""Alive and ready: what a restart mends is told apart from what a person must mend."""
+"""Alive and ready: what a restart fixes is distinguished from what a person must fix."""
 
 from __future__ import annotations
 

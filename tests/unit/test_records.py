@@ -168,7 +168,7 @@ def test_a_kind_of_record_that_only_a_newer_schema_knows_is_newer(adapter: TypeA
 def test_what_is_no_record_is_refused_without_repeating_it(value: bytes) -> None:
     with pytest.raises(BadRecord) as caught:
         decode(MENTIONS, value)
-    # A key may be named, because without it nobody can mend anything; it stands before a colon.
+    # A key may be named, because without it nobody can fix anything; it stands before a colon.
     told = [problem.partition(": ")[2] for problem in str(caught.value).split("; ")]
     assert "hemmelig" not in "".join(told)
     assert str(caught.value)

@@ -1,4 +1,4 @@
-"""Rule files: what is wrong is told with file, line and mend, all of it at once; examples are run."""
+"""Rule files: what is wrong is reported with file, line and fix, all of it at once; examples are run."""
 
 from __future__ import annotations
 

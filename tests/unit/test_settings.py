@@ -1,4 +1,4 @@
-"""Settings: the file, the environment over it, and a mistake told with its place and its mend."""
+"""Settings: the file, the environment over it, and a mistake reported with its place and its fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spool keeps whole entries in order, whatever becomes of the process, and forgets down to the bytes."""
+"""The spool keeps whole entries in order, whatever becomes of the process, and purges down to the bytes."""
 
 from __future__ import annotations
 

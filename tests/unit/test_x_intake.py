@@ -1,4 +1,4 @@
-"""What the reader of X's stream hands over is told as heard when all of it can be taken, and not before."""
+"""What the reader of X's stream hands over is reported as heard when all of it can be taken, and not before."""
 
 from __future__ import annotations
 
