@@ -40,11 +40,11 @@ COMMANDS: Mapping[str, str] = {
     "bus": "listener.commands.bus:app",
     "config": "alerts.commands.config:app",
 }
-"""Command → where it lives."""
+"""Command → the module and attribute that hold it."""
 
 
-class FrontDoor(TyperGroup):
-    """Knows every command's name; imports the one that is asked for."""
+class CommandTable(TyperGroup):
+    """Knows every command by name; imports only the one that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -54,10 +54,10 @@ class FrontDoor(TyperGroup):
             return None
         if cmd_name != "mode":
             gc.enable()
-        room = load(COMMANDS[cmd_name])
+        group = load(COMMANDS[cmd_name])
         # As the top level itself: plain help, and no options for shells. Typer has no public way to say the latter.
-        room.rich_markup_mode, room._add_completion = None, False
-        command: Any = typer.main.get_command(room)
+        group.rich_markup_mode, group._add_completion = None, False
+        command: Any = typer.main.get_command(group)
         command.name = cmd_name
         return command
 
@@ -71,12 +71,12 @@ class FrontDoor(TyperGroup):
             sys.stderr.write(f"lyttepost: {error}\n")
             raise typer.Exit(error.exit_code) from None
         except BrokenPipeError:
-            _speak_to_nobody()
+            _discard_output()
             raise typer.Exit(0) from None
 
 
 app = typer.Typer(
-    cls=FrontDoor,
+    cls=CommandTable,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -85,7 +85,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def _front() -> None:
+def _options() -> None:
     """A hospital's listening post: hears what people say in a crisis, judges it, wakes the duty officer."""
 
 
@@ -101,7 +101,7 @@ def main() -> None:
         try:
             sys.stdout.flush()
         except BrokenPipeError:
-            _speak_to_nobody()
+            _discard_output()
         if not gc.isenabled() and isinstance(done.code, int) and _is_whole_program(sys._getframe(1)):
             # A switch is on disk before it is reported. To take the interpreter down piece by piece, the log's file
             # with it, would only make a hand wait at the keyboard; the next to open the log finds it as after a
@@ -125,8 +125,8 @@ def _is_whole_program(caller: FrameType) -> bool:
     return caller.f_back is None and caller.f_globals.get("__name__") == "__main__"
 
 
-def _speak_to_nobody() -> None:
-    """Whoever read us has gone; there is nobody left to complain to."""
+def _discard_output() -> None:
+    """Send standard output to nowhere: its reader has closed the pipe, and flushing it at exit must not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

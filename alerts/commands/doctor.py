@@ -65,13 +65,13 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     raw = raw_settings()
     clock, settings, folder = SystemClock(), load_settings(raw), Path(data_dir(data))
     standing = load_standing(load_yaml(raw.folder / "tracks.yaml"))
-    incidents, told = [], {}
+    incidents, states = [], {}
     yield from examine_settings(raw, settings, folder)
     try:
         with closing(open_live_topics(data)) as bus:
             yield from examine_deployment(bus, settings, folder, clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
-            told = dict(source_states(Presences(bus, clock).refresh()))
+            states = dict(source_states(Presences(bus, clock).refresh()))
     except UsageError:
         raise
     except LyttepostError as error:
@@ -80,8 +80,8 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     try:
         access = x_access(settings)
     except ConfigError:
-        return  # told among the settings
-    if access is None and "x" in told:
+        return  # reported among the settings
+    if access is None and "x" in states:
         yield warning(
             "x.token",
             "the running listener hears X, but x.bearer_token is not set here: X cannot be asked",

@@ -124,7 +124,7 @@ def exported(bus: Bus, incident: str) -> Iterator[Finding | Tick | Gap]:
     one, named `*`."""
     wanted = partition_of(incident, bus.partitions("findings"))
     known = Control(bus).refresh().incidents.get(incident)
-    watermark, told = Watermark(timedelta(), bus.partitions("mentions")), None
+    watermark, until = Watermark(timedelta(), bus.partitions("mentions")), None
     gaps: dict[str, Gap] = {}
     begun = False
     for partition, _, heard, record in _findings(bus, 0):
@@ -144,9 +144,9 @@ def exported(bus: Bus, incident: str) -> Iterator[Finding | Tick | Gap]:
                 yield bare
         else:
             watermark.tick(record)
-        if watermark.value is not None and watermark.value != told:
-            told = watermark.value
-            yield Tick(source="*", until=told)
+        if watermark.value is not None and watermark.value != until:
+            until = watermark.value
+            yield Tick(source="*", until=until)
 
 
 def _findings(bus: Bus, since: datetime | int) -> Iterator[tuple[int, int, datetime, Finding | Tick | Gap]]:

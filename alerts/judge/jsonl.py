@@ -84,13 +84,13 @@ class FindingLine(_Line):
 
     def finding(self, incident: str) -> Finding:
         said = {name: value for name, value in self if name not in ("kinds", "story", "captured_at")}
-        told = story(self.text, self.repost_of) if self.text or self.repost_of else self.id
+        named = story(self.text, self.repost_of) if self.text or self.repost_of else self.id
         return Finding(
             **said,
             captured_at=self.captured_at or self.at,
             incident=incident,
             cues=tuple(Cue(kind=kind) for kind in self.kinds),
-            story=self.story or told,
+            story=self.story or named,
         )
 
 

@@ -176,8 +176,8 @@ class Calm:
 
     def _alert(self, rule: BurstSpec, source: str, track: str, judged: Judged, incident: IncidentInfo) -> Message:
         about = (rule.name, incident.id, source if incident is CALM else f"{source}:{track}")
-        told = self._alerted.get(about)
-        held = told is not None and abs(judged.minute - told) < rule.realert
+        alerted = self._alerted.get(about)
+        held = alerted is not None and abs(judged.minute - alerted) < rule.realert
         held = held or (incident is not CALM and self._was_proposed(rule, source, judged, incident))
         if not held:
             self._alerted[about] = judged.minute

@@ -53,9 +53,9 @@ class RoomGap:
             log.error("source %s: %s", self._source, why)
         if self._said:
             return
-        told = ops_alert(Cause.DISK_FULL, self._source, self.open.start, self._clock.now())
+        alert = ops_alert(Cause.DISK_FULL, self._source, self.open.start, self._clock.now())
         try:
-            self._bus.publish([to_ledger(self.open), told])
+            self._bus.publish([to_ledger(self.open), alert])
         except BusError:
             return
         self._said = True
@@ -65,8 +65,8 @@ class RoomGap:
         if self.open is None:
             return []
         over = closed(self.open, max(end, self.open.start), refilled=refilled, refilled_until=refilled_until)
-        told = ops_alert(Cause.DISK_FULL, self._source, over.start, self._clock.now(), over=True)
-        return [to_ledger(over), *in_band(over, self._bus.partitions("mentions")), told]
+        alert = ops_alert(Cause.DISK_FULL, self._source, over.start, self._clock.now(), over=True)
+        return [to_ledger(over), *in_band(over, self._bus.partitions("mentions")), alert]
 
     def close(self, end: datetime) -> None:
         """What `closing` gave is on the bus."""

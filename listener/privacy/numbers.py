@@ -231,10 +231,10 @@ class _Reading:
         """Groups to go on by when a word before, or a currency behind, says what they are, else 0."""
         start = self.groups[i].start
         # Between the groups of a run there are no letters.
-        told = None if i else _OTHER.search(self.text, max(0, start - 32), start)
+        label = None if i else _OTHER.search(self.text, max(0, start - 32), start)
         stop = i + 1
-        if told or _CURRENCY.search(self.text, max(0, start - 2), start):
-            most = 13 if told and told[0][:4].lower() == "isbn" else 0
+        if label or _CURRENCY.search(self.text, max(0, start - 2), start):
+            most = 13 if label and label[0][:4].lower() == "isbn" else 0
             held = len(self.groups[i].digits)
             while stop < len(self.groups) and (held < most or len(self.groups[stop].digits) < 7):
                 if self.taken[stop] or (not most and self.seps[stop - 1].strip() != self.seps[i].strip()):

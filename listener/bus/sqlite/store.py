@@ -314,9 +314,9 @@ class Store:
             raise self._failed(error) from None
 
     def _failed(self, error: sqlite3.Error) -> LyttepostError:
-        told = explain(self.path, error)
-        self.counts.producer_errors[type(told).__name__] += 1
-        return told
+        ours = explain(self.path, error)
+        self.counts.producer_errors[type(ours).__name__] += 1
+        return ours
 
     def _write(self, work: Callable[[sqlite3.Connection], T], full: bool) -> T:
         with self._using() as mine:

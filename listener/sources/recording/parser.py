@@ -168,10 +168,10 @@ def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[
             yield None
             continue
         if held:
-            suspect, told = held[0].at, sum(each.at is not None for each in held[1:])
+            suspect, dated = held[0].at, sum(each.at is not None for each in held[1:])
             far = line.at is not None and suspect is not None and line.at < suspect - LONE
             # Of the first two posts either may be wrong: a third one decides.
-            if len(held) < PATIENCE and (line.at is None or (far and until is None and not told)):
+            if len(held) < PATIENCE and (line.at is None or (far and until is None and not dated)):
                 held.append(line)
                 continue
             if far:

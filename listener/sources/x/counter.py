@@ -281,8 +281,8 @@ class Counter:
         """For presence and the board: `counted`, up to when, whether by single tracks, and what cannot be counted."""
         if not self.counting:
             return {}
-        told = {"counted": None if self.counted is None else format_instant(self.counted), "split": self.split}
-        return {**told, "uncounted": dict(self.refused)} if self.refused else told
+        state = {"counted": None if self.counted is None else format_instant(self.counted), "split": self.split}
+        return {**state, "uncounted": dict(self.refused)} if self.refused else state
 
     def late_since(self) -> datetime | None:
         """Since when counts are missing in calm, if that is long."""

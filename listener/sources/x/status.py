@@ -117,7 +117,7 @@ def shown(
 ) -> dict[str, Any]:
     """For presence and the board. `state` is a word of `listener.runtime.metrics.SourceState`; `problem` is for a
     person, and `stopped`: it keeps us from being heard. `dropped`: fields that X refuses."""
-    told: dict[str, Any] = {
+    state: dict[str, Any] = {
         "state": _word(crisis, gap, counter, stopped=stopped),
         "connected": up_at is not None,
         "heard": None if heard is None else format_instant(heard),
@@ -128,18 +128,18 @@ def shown(
         **counter.state(),
     }
     if up_at is not None:
-        told["connected_since"] = format_instant(up_at)
+        state["connected_since"] = format_instant(up_at)
     for name in ("refused", "approximate"):
         if rules is not None and (tracks := getattr(rules, name)):
-            told[name] = dict(tracks)
+            state[name] = dict(tracks)
     if gap is not None:
-        told["gap"] = gap.cause
-        told["gap_since"] = format_instant(gap.start)
+        state["gap"] = gap.cause
+        state["gap_since"] = format_instant(gap.start)
     if problem is not None:
-        told["problem"] = problem
+        state["problem"] = problem
     if dropped:
-        told["refused_fields"] = list(dropped)
-    return told
+        state["refused_fields"] = list(dropped)
+    return state
 
 
 def _word(crisis: bool, gap: Gap | None, counter: Counter, *, stopped: bool) -> str:

@@ -298,8 +298,8 @@ class Stream:
                 self._clear_connections()
             until = None if end.reset is None else end.reset - self._clock.now().timestamp()
             wait = backoff.ended(end.schedule, end.lived or 0.0, until)
-            told = f"{end.cause}: {end.why}" if end.why else end.cause
-            log.warning("x: %s; connecting again in %.1f s", told, wait)
+            reason = f"{end.cause}: {end.why}" if end.why else end.cause
+            log.warning("x: %s; connecting again in %.1f s", reason, wait)
 
     def _once(self, stop: threading.Event) -> End | None:
         wire = Wire(self._access, self._api, self._buffer, self._clock, self._silence)
