@@ -174,5 +174,5 @@ def _check(file: YamlFile, loc: tuple[str, ...], phrases: tuple[str, ...]) -> No
         if phrase != ASKS and (not written.strip() or "*" in phrase[1:-1] or "  " in written.strip()):
             raise file.error((*loc, index), "must be words; `*` only at an end, no punctuation between them")
         if written in seen and phrase != ASKS:
-            raise file.error((*loc, index), "stands twice")
+            raise file.error((*loc, index), "is there twice")
         seen.add(written)

@@ -83,7 +83,7 @@ def check(data: Data = None) -> None:
     tried(rules)
     if problems:
         raise ConfigError("\n".join(problems))
-    out(f"{folder}: all as it should be")
+    out(f"{folder}: no mistakes found")
 
 
 def _mind_memory(raw: RawSettings, kept: timedelta, specs: Sequence[RuleSpec]) -> None:

@@ -37,7 +37,7 @@ def load_rules(path: Path, fields: Set[str] | None = frozenset()) -> tuple[RuleS
             problems.extend(str(file.error(loc + at, what)) for at, what in _check(spec, fields))
             here = f"{file.path}:{file.line((*loc, 'name'))}"
             if spec.name in named:
-                problems.append(f"{here}: name: {spec.name!r} stands at {named[spec.name]} too; choose another")
+                problems.append(f"{here}: name: {spec.name!r} is used at {named[spec.name]} too; choose another")
             named.setdefault(spec.name, here)
             rules.append(spec)
     if problems:
@@ -100,7 +100,7 @@ def _check(spec: RuleSpec, fields: Set[str] | None) -> Iterator[tuple[Loc, str]]
             if (problem := _name(name, known)) is not None:
                 yield (option,), problem
             elif name in UNSPEAKABLE:
-                yield (option,), f"{name!r} leads to a person and may not stand in an alert; choose another field"
+                yield (option,), f"{name!r} leads to a person and must not be in an alert; choose another field"
 
 
 def _name(name: str, known: Set[str] | None) -> str | None:
@@ -109,7 +109,7 @@ def _name(name: str, known: Set[str] | None) -> str | None:
     if name in PROPERTIES or known is None or name in known or name.partition(".")[0] in known:
         return None
     meant = _meant(name, [*PROPERTIES, *known])
-    return f"no finding has a field {name!r}{meant}; a field of your own must stand in one of the rule's examples"
+    return f"no finding has a field {name!r}{meant}; a field of your own must be in one of the rule's examples"
 
 
 def _meant(name: str, known: Any) -> str:

@@ -153,7 +153,7 @@ def purge(folder: Path, wanted: Wanted) -> int:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be looked through: {error.strerror}; nothing was removed") from None
+            raise ConfigError(f"{path}: cannot be searched: {error.strerror}; nothing was removed") from None
         try:
             with _locked(file):
                 gone += _purge(file, wanted)

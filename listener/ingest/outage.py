@@ -75,7 +75,7 @@ class OutageBuffer:
         if self._spool is None:
             return False
         if self.why is None:
-            log.warning("source %s: the bus is away; what is heard is kept on disk", self._source)
+            log.warning("source %s: the bus cannot be reached; posts are kept on disk", self._source)
         self.why, self._asked, self._doubtful, self._there = why, self._clock.monotonic(), doubtful, None
         return True
 
@@ -92,8 +92,8 @@ class OutageBuffer:
         """Something is to be brought to the bus."""
         return (self._spool is not None and self._spool.waits) or self._lost is not None
 
-    def told(self) -> str | None:
-        """For /readyz."""
+    def problem(self) -> str | None:
+        """What /readyz says of it; None while there is nothing to say."""
         if self._spool is None:
             return None
         if self.why is None:
@@ -115,7 +115,7 @@ class OutageBuffer:
             self._show()
             return True
         if self._lost is None:
-            log.error("source %s: no room to keep what is heard: a gap", self._source)
+            log.error("source %s: no disk space left for posts; this is recorded as a gap", self._source)
         self._lost = min(start, self._lost[0] if self._lost else start), end
         # What the source reports of itself is not lost, but for what counts the posts that are.
         self._beside += [m for m in messages if m.key.endswith(":gap") or m.topic not in ("mentions", "volumes")]

@@ -156,7 +156,7 @@ class Ingestor:
         self._apply(self._reporter.state)
         self._ask()
         self._show(SourceState.LISTENING)
-        self._part.problem(self._away.told())
+        self._part.problem(self._away.problem())
         pending = self._pending or self._hear(timeout)
         if pending is None:
             return False
@@ -167,7 +167,7 @@ class Ingestor:
     def _bring(self) -> bool:
         """What was kept, before anything else; the source holds meanwhile what it says."""
         self._tend()
-        self._part.problem(self._away.told())
+        self._part.problem(self._away.problem())
         try:
             missed = self._away.bring(self.name, self._lease, self._part.beat)
         except BusError as error:

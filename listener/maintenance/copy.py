@@ -73,7 +73,7 @@ def copy(
         raise LyttepostError("something was written to the source meanwhile: stop it, and begin with an empty target")
     _compare(proofs, [prove(target, spec) for spec in topics])
     if groups != {name: dict(target.commits(name)) for name in groups}:
-        raise LyttepostError("the groups do not stand on the target where they stood; begin with an empty target")
+        raise LyttepostError("the groups on the target are not at the same positions; begin with an empty target")
     return proofs, groups
 
 

@@ -72,7 +72,7 @@ def redrive(bus: Bus, letter: DeadLetter, clock: Clock) -> RedriveResult:
     if record.value is None:
         return RedriveResult(letter, False, "no longer there: it was purged")
     if not is_it(record.value, letter):
-        return RedriveResult(letter, False, "another record stands there: is this another bus, or was it set up anew?")
+        return RedriveResult(letter, False, "another record is there: is this another bus, or was it set up anew?")
     answer(bus, letter, [Message(tp.topic, record.key, record.value, tp.partition)], clock)
     return RedriveResult(letter, True, f"published again to {tp.topic}/{tp.partition}")
 

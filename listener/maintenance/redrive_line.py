@@ -44,7 +44,7 @@ def relisten(
         return RedriveResult(letter, False, "no longer there: the file is gone, or it came through a pipe")
     line = _line(path, int(number))
     if line is None or not isinstance(line.line, bytes) or not is_it(line.line, letter):
-        return RedriveResult(letter, False, "another line stands there: the file was changed")
+        return RedriveResult(letter, False, "another line is there: the file was changed")
     if not line.posts:
         return RedriveResult(
             letter, False, f"still {line.bad[0].reason}" if line.bad else "its post came before, elsewhere"
@@ -62,7 +62,7 @@ def relisten(
         answer(bus, letter, pending.messages, clock)
     finally:
         lease.release()
-    return RedriveResult(letter, True, f"heard once more: {pending.mentions} of {len(line.posts)} posts")
+    return RedriveResult(letter, True, f"read once more: {pending.mentions} of {len(line.posts)} posts")
 
 
 def _line(path: str, number: int) -> Offered | None:

@@ -186,7 +186,7 @@ def _star(text: str, written: str) -> tuple[str, bool]:
     prefix = text.endswith("*")
     body = text[:-1] if prefix else text
     if "*" in body:
-        raise ValueError(f"{written!r}: a * may only stand at the end, as in ullevål*")
+        raise ValueError(f"{written!r}: a * may only be at the end, as in ullevål*")
     return body, prefix
 
 

@@ -92,7 +92,7 @@ def _prefix(query: str) -> str:
     if other is not None or not given:
         raise ValueError(f"{other or query!r} is not known; only ?prefix=… is, the rest is bus.kafka.…")
     if len(given) > 1:
-        raise ValueError("?prefix= stands twice; keep one of them")
+        raise ValueError("?prefix= is there twice; keep one of them")
     prefix = given[0][1]
     if not re.fullmatch(_PREFIX, prefix):
         raise ValueError(f"prefix {prefix!r}: use 1 to 40 letters, digits, - or _")

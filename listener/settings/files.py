@@ -126,7 +126,7 @@ def _mapping(loader: Any, node: yaml.MappingNode, deep: bool = False) -> dict[Ha
     for key, _ in node.value:
         name = loader.construct_object(key, deep=True)
         if isinstance(name, Hashable) and name in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"{name!r} is there twice", key.start_mark)
         seen.add(name)
     result: dict[Hashable, Any] = yaml.SafeLoader.construct_mapping(loader, node, deep=deep)
     return result

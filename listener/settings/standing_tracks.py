@@ -41,7 +41,7 @@ def load_standing(file: YamlFile) -> tuple[str, ...]:
             track = _entry(file, loc, _GROUPS[group], entry)
             known = lines.setdefault(track.casefold(), file.line(loc))
             if tracks and known != file.line(loc):
-                raise file.error(loc, f"{track} stands twice; it is on line {known} already")
+                raise file.error(loc, f"{track} is there twice; it is on line {known} already")
             tracks.append(track)
             if len(tracks) > MAX_TRACKS:
                 raise file.error(
@@ -52,7 +52,7 @@ def load_standing(file: YamlFile) -> tuple[str, ...]:
 
 def _entry(file: YamlFile, loc: Loc, make: Callable[[str], str], entry: Any) -> str:
     if entry is None:
-        raise file.error(loc, "is empty; what begins with # must stand in quotes, else it is a comment")
+        raise file.error(loc, "is empty; what begins with # must be in quotes, else it is a comment")
     if not isinstance(entry, str):
         raise file.error(loc, "must be text; put it in quotes")
     try:

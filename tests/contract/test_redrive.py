@@ -105,7 +105,7 @@ def test_what_is_gone_or_another_is_said_so_and_stays_a_letter(bus: Bus) -> None
     outcomes = {outcome.letter.where: outcome for outcome in redriven(bus, standing(bus))}
     assert {where: outcome.why.partition(":")[0] for where, outcome in outcomes.items()} == {
         places[0]: "published again to mentions/0",
-        places[1]: "another record stands there",
+        places[1]: "another record is there",
         "mentions/0:4000": "no longer there",
         "mentions/77:0": "no longer there",
         "x:post": "what was sent is kept nowhere",

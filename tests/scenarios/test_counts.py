@@ -35,7 +35,7 @@ def fake() -> Iterator[FakeX]:
 
 
 def counted(house: Deployment) -> dict[str, Counter[datetime]]:
-    """Track → minute → count. Fails on a minute that stands twice."""
+    """Track → minute → count. Fails on a minute that is there twice."""
     out: dict[str, Counter[datetime]] = {track: Counter() for track in SERIES}
     for value in house.values("volumes", "volume"):
         minute = parse_instant(value["minute"])

@@ -128,7 +128,7 @@ def test_odd_texts_are_no_error(cues: KindCues, text: str) -> None:
 BAD = [
     ("kind: wishes\n    phrases: [a]", 6, "kind"),
     ("phrases: [a]\n    colour: red", 7, "no such setting"),
-    ("phrases: [one, two, ONE]", 6, "stands twice"),
+    ("phrases: [one, two, ONE]", 6, "is there twice"),
     ("phrases: ['a*b']", 6, "only at an end"),
     ("phrases: ['hei, du']", 6, "punctuation"),
     ("phrases: ['*']", 6, "must be words"),

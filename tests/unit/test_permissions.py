@@ -104,7 +104,7 @@ def test_a_log_that_is_a_link_to_nowhere_is_not_made_there(tmp_path: Path) -> No
 
 def test_a_purge_does_not_pass_over_a_spool_that_it_cannot_open(tmp_path: Path) -> None:
     (tmp_path / "spool-x.jsonl").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="cannot be looked through"):
+    with pytest.raises(ConfigError, match="cannot be searched"):
         purge(tmp_path, lambda at, message: True)
 
 

@@ -330,8 +330,8 @@ def test_the_language_no_is_no_false() -> None:
     [
         ("a: 1\nb: [1, 2\n", 3, "expected"),
         ("a: 1\nb:\n\t- 1\n", 3, "cannot start any token"),
-        ("a: 1\nb: 2\na: 3\n", 3, "'a' stands twice"),
-        ("a:\n  b: 1\n  b: 1\n", 3, "'b' stands twice"),
+        ("a: 1\nb: 2\na: 3\n", 3, "'a' is there twice"),
+        ("a:\n  b: 1\n  b: 1\n", 3, "'b' is there twice"),
         ("a: 1\n---\nb: 2\n", 2, "another document"),
         ("a: 1\n? [b]\n: 2\n", 2, "a key must be plain text"),
         ("a: 1\n{b: c}: d\n", 2, "a key must be plain text"),

@@ -112,7 +112,7 @@ def test_standing_tracks_have_a_bound() -> None:
     ("text", "says"),
     [
         ("phrases:\n  - brann ute\nprases:\n  - x", "t.yaml:3: prases: no such list"),
-        ("phrases:\n  - brann ute\n  - BRANN  ute", "t.yaml:3: phrases.1: brann ute stands twice; it is on line 2"),
+        ("phrases:\n  - brann ute\n  - BRANN  ute", "t.yaml:3: phrases.1: brann ute is there twice; it is on line 2"),
         ("hashtags:\n  - mittfus\n  - #fus\n", "t.yaml:3: hashtags.1: is empty"),
         ("phrases:\n  - 113\n", "t.yaml:2: phrases.0: must be text"),
         ("phrases: brann\n", "t.yaml:1: phrases: must be a list"),

@@ -103,7 +103,7 @@ def _local(text: str) -> str:
         ATOM.fullmatch(c) if c.isascii() else unicodedata.category(c)[0] not in "CZ" for c in text.replace(".", "")
     )
     if not fine or not all(text.split(".")) or len(text.encode()) > LONGEST_LOCAL:
-        raise ValueError("is no e-mail address: what stands before the @ cannot be")
+        raise ValueError("is no e-mail address: the part before the @ is not valid")
     return text
 
 
@@ -114,11 +114,11 @@ def _domain(text: str) -> str:
             ip = ipaddress.ip_address(number)
             if (ip.version == 6) == (text[1:6] == "IPv6:") and not kind:
                 return text
-        raise ValueError("is no e-mail address: what stands in brackets is no IP address")
+        raise ValueError("is no e-mail address: the part in brackets is no IP address")
     try:
         return ascii_host(text)
     except ValueError as error:
-        raise ValueError(f"is no e-mail address: what stands after the @ {error}") from None
+        raise ValueError(f"is no e-mail address: the part after the @ {error}") from None
 
 
 def check_target(target: str) -> str:

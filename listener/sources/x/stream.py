@@ -270,7 +270,7 @@ class Stream:
                 return
             except Exception as error:
                 # Whatever it is, it must not make us deaf without a word.
-                log.error("x: the stream's thread failed: %s; it goes on", type(error).__name__)
+                log.error("x: the stream's thread failed: %s; it is started again", type(error).__name__)
                 self._buffer.say(Down(self._buffer.heard, Cause.RESET))
                 if self._pause(FAILED_SECONDS, stop):
                     return
