@@ -14,7 +14,7 @@ the entry point.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alerts.annotate.kinds import KindCues
@@ -37,6 +37,7 @@ from listener.privacy.screen import Screen
 from listener.runtime.control import with_parts
 from listener.runtime.health import Health, Part
 from listener.runtime.metrics import Metrics
+from listener.runtime.ops_alerts import OpsAlerts
 from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Worker
 from listener.settings.schema import Settings
@@ -70,6 +71,7 @@ class Ears:
     screen: Screen
     standing: Sequence[str]
     before: Callable[[Batch], None] = lambda batch: None
+    ops: OpsAlerts = field(default_factory=OpsAlerts.load)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Wits:
     """Where the rules come from, if edits are to come into force."""
     standing: Sequence[str] = ()
     """The tracks that are counted in calm, all together."""
+    ops: OpsAlerts = field(default_factory=OpsAlerts.load)
 
 
 def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | None) -> list[Turning]:
@@ -107,7 +110,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             add(
                 Ingestor(
                     source, bus, reporter, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
-                    clock=clock, metrics=metrics, keep=house.settings.retention.content,
+                    clock=clock, metrics=metrics, keep=house.settings.retention.content, ops=ears.ops,
                     spool=spool_of(house, source.name) if isinstance(source, Live) else None,
                 ),
                 p,
@@ -123,7 +126,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
         add(
             Judging(
                 bus, wits.rules, reporter=reporter, allowed_lateness=lateness, rulebook=wits.rulebook, part=p,
-                clock=clock, metrics=metrics, member=me,
+                clock=clock, metrics=metrics, member=me, ops=wits.ops,
             ),
             p,
         )  # fmt: skip
@@ -146,7 +149,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
             add(
                 Dispatcher(
                     bus, wits.people, wits.messages, wits.channels, holder=me, texts=register.texts, part=p,
-                    reporter=reporter, clock=clock, metrics=metrics,
+                    reporter=reporter, clock=clock, metrics=metrics, ops=wits.ops,
                 ),
                 p,
             )  # fmt: skip

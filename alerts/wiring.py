@@ -27,6 +27,7 @@ from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.privacy.screen import Screen
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
+from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.files import RawSettings, load_yaml
 from listener.settings.schema import Settings, parse_speed
 from listener.settings.standing_tracks import load_standing
@@ -73,7 +74,12 @@ def make_ears(
         {**house.settings.privacy.named_accounts.classes(), **(named or {})},
         lambda kind, count: masks.labels(kind).inc(count),
     )
-    return Ears(sources=sources, screen=screen, standing=load_standing(load_yaml(raw.folder / "tracks.yaml")))
+    return Ears(
+        sources=sources,
+        screen=screen,
+        standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
+        ops=OpsAlerts.load(raw.folder),
+    )
 
 
 def live_key(settings: Settings, folder: Path, house: House | None = None) -> bytes:
@@ -117,4 +123,5 @@ def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell:
         # Edits count where somebody is told; a replay is of one piece.
         rulebook=rulebook if tell else None,
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
+        ops=OpsAlerts.load(raw.folder),
     )

@@ -34,7 +34,7 @@ from listener.model.records import ALERTS, FINDINGS, Alert, BadRecord, Event, Fi
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
-from listener.runtime.ops_alerts import ops_alert
+from listener.runtime.ops_alerts import OpsAlerts
 from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Stage
 from listener.units import from_ms
@@ -69,9 +69,11 @@ class Judging:
         allowed_lateness: timedelta = LATENESS,
         rulebook: Rulebook | None = None,
         member: str = "",
+        ops: OpsAlerts | None = None,
     ) -> None:
         """`rulebook`: where these rules come from, if edits of it are to come into force."""
         self._bus = bus
+        self._ops = ops or OpsAlerts.load()
         self._rules = tuple(rules)
         self._clock = clock
         self._metrics = metrics
@@ -85,7 +87,7 @@ class Judging:
         self._failing: dict[str, tuple[datetime, datetime]] = {}
         for rule in self._rules:
             metrics.add_rule(rule.name)
-        self._ops: list[Message] = []
+        self._for_ops: list[Message] = []
         self._rulebook = rulebook
         self._begun = False
         self._edit: Edit | None = None
@@ -114,9 +116,9 @@ class Judging:
             self._reporter.applied(self.name, self._state().epoch)
         self._recovered()
         self._look()
-        if self._ops:
-            self._bus.publish(self._ops)
-            self._ops = []
+        if self._for_ops:
+            self._bus.publish(self._for_ops)
+            self._for_ops = []
         moved = self._stage.step(timeout)
         self._slow()
         return moved
@@ -149,10 +151,10 @@ class Judging:
             log.error("the rules as %s edited them are refused, the old ones stay in force: %s", edit.by, edit.problem)
             if self._bad_since is None:
                 self._bad_since = now
-                self._ops.append(ops_alert("rules_bad", "rules", now, now))
+                self._for_ops.append(self._ops.message("rules_bad", "rules", now, now))
             return
         if self._bad_since is not None:
-            self._ops.append(ops_alert("rules_bad", "rules", self._bad_since, now, over=True))
+            self._for_ops.append(self._ops.message("rules_bad", "rules", self._bad_since, now, over=True))
             self._bad_since = None
         if edit.news:
             record_edit(self._bus, edit, now)
@@ -290,7 +292,7 @@ class Judging:
             self._failing.setdefault(rule, (since, now))
         if bad is not None and self._bad_since is None and self._rulebook is not None:
             # A process before us was given bad rules; those that we began with are good.
-            self._ops.append(ops_alert("rules_bad", "rules", bad, now, over=True))
+            self._for_ops.append(self._ops.message("rules_bad", "rules", bad, now, over=True))
         for (_, incident), engine in self._engines.items():
             for alert in said[incident]:
                 engine.remember(alert)
@@ -314,7 +316,7 @@ class Judging:
         since, _ = self._failing.get(failed.rule, (now, now))
         if failed.rule not in self._failing:
             log.error("rule %s failed: %s; it is tried again", failed.rule, failed.error)
-            self._ops.append(ops_alert("rule_failed", failed.rule, since, now))
+            self._for_ops.append(self._ops.message("rule_failed", failed.rule, since, now))
         self._failing[failed.rule] = since, now
 
     def _recovered(self) -> None:
@@ -322,4 +324,4 @@ class Judging:
         for rule, (since, last) in list(self._failing.items()):
             if now - last > CALM_AFTER:
                 del self._failing[rule]
-                self._ops.append(ops_alert("rule_failed", rule, since, now, over=True))
+                self._for_ops.append(self._ops.message("rule_failed", rule, since, now, over=True))

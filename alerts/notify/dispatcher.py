@@ -15,10 +15,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from math import inf, nan
 
-from alerts.notify import card, trouble
+from alerts.notify import card
 from alerts.notify import duplicates as doubles
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote
+from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.messages import Messages
 from alerts.notify.plan import Due, due
 from alerts.notify.recipients import People, Why
@@ -47,6 +48,7 @@ from listener.model.records import (
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
+from listener.runtime.ops_alerts import OpsAlerts
 from listener.runtime.presence import PresenceReporter
 from listener.units import from_ms
 
@@ -87,6 +89,7 @@ class Dispatcher:
         workers: int = WORKERS,
         send_limit: float = LIMIT_SECONDS,
         reporter: PresenceReporter | None = None,
+        ops: OpsAlerts | None = None,
     ) -> None:
         self._bus = bus
         self._people = people
@@ -108,7 +111,7 @@ class Dispatcher:
         self._flying: dict[str, Due] = {}
         self._unwritten: deque[Delivery] = deque()
         self._bad: list[tuple[Record, BadRecord]] = []
-        self._trouble = trouble.Desk(bus)
+        self._faults = DeliveryFaults(bus, ops or OpsAlerts.load())
         self._failures: Counter[str] = Counter()
         self._failures_since = clock.now() - FAILURES_KEPT
 
@@ -250,7 +253,7 @@ class Dispatcher:
             raise
         point("dispatch.after_intent")
         if one.why is not Why.ROUTE:
-            self._trouble.tell(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
+            self._faults.report(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
         if room is Capacity.FREE:
             self._senders.put(one, self._prepare(one, at))
         else:
@@ -310,13 +313,13 @@ class Dispatcher:
         self._unwritten.append(delivery)
         if result.problems:
             part = f"{one.state.alert.rule}: {', '.join(result.problems)}"
-            self._trouble.tell(self._book, "card_incomplete", part, one.state.alert, delivery.at)
+            self._faults.report(self._book, "card_incomplete", part, one.state.alert, delivery.at)
         if error is not None and (error.permanent or error.reason in DEFECTS):
             part = f"{one.contact.channel}: {error.word}"
-            self._trouble.tell(self._book, "contact_failed", part, one.state.alert, delivery.at)
+            self._faults.report(self._book, "contact_failed", part, one.state.alert, delivery.at)
 
     def _write_outcomes(self) -> None:
-        self._trouble.publish()
+        self._faults.publish()
         while self._unwritten:
             delivery = self._unwritten[0]
             hashchain.append(self._bus, "deliveries", delivery)
@@ -337,11 +340,11 @@ class Dispatcher:
     def _bury(self) -> None:
         """What could not be read becomes a dead letter, once, and ops are alerted: it may have been an alert."""
         for record, bad in self._bad:
-            if self._trouble.is_news(record.where):
+            if self._faults.is_new(record.where):
                 letter = dead_letter(self.name, bad.reason, record.value or b"", record.where, self._clock)
                 self._bus.publish([letter])
                 self._metrics.deadletters.labels(self.name, bad.reason).inc()
-                self._trouble.tell(self._book, "unreadable", record.where, None, self._time.now())
+                self._faults.report(self._book, "unreadable", record.where, None, self._time.now())
         self._bad.clear()
 
     def _count(self) -> None:

@@ -26,8 +26,7 @@ from alerts.notify.recipients import People
 from alerts.notify.state import NOTICE, AlertBook, AlertState, Handling
 from listener.model.incidents import Incident, Result, State, Transition
 from listener.model.records import Alert, DecisionKind, Event, Severity
-
-OPS = "ops"
+from listener.runtime.ops_alerts import OPS
 
 
 class Answer(NamedTuple):

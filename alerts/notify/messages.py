@@ -15,6 +15,7 @@ from alerts.notify.channels.text import one_line
 from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
 from listener.model.records import Kind, Severity
+from listener.runtime.ops_alerts import OPS, ops_texts
 from listener.settings.files import load_yaml
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
@@ -177,12 +178,17 @@ def sparkline(counts: Sequence[int]) -> str:
 
 
 def load_messages(folder: Path, language: str, zone: str = DEFAULT_ZONE) -> Messages:
-    """`messages/nb.yaml` of a configuration folder. Raises ConfigError that names file and line."""
+    """`messages/nb.yaml` of a configuration folder. Raises ConfigError that names file and line.
+
+    The texts of alerts about ourselves are only checked: who makes such an alert reads them, with `OpsAlerts.load`.
+    """
     path = folder / "messages" / f"{language}.yaml"
     file = load_yaml(path)
     if not isinstance(file.data, dict):
         raise ConfigError(f"{path}:1: must be a mapping of texts")
+    ops_texts(file)
     try:
-        return Messages.model_validate({**file.data, "language": language, "zone": zone})
+        texts = {name: text for name, text in file.data.items() if name != OPS}
+        return Messages.model_validate({**texts, "language": language, "zone": zone})
     except ValidationError as error:
         raise file.explain(error) from None

@@ -32,7 +32,7 @@ from listener.model.records import (
     encode,
 )
 from listener.runtime.metrics import Metrics
-from listener.runtime.ops_alerts import ops_alert
+from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.prices import DEFAULT, Budget, Cap, Prices, month_of
 from listener.sources.contract import Batch, DropReason, Paid, Source
 from listener.units import format_duration
@@ -47,11 +47,12 @@ _Series = tuple[Gauge, tuple[str, ...]]
 class SpendMeter:
     """Of one source. One that costs nothing has a meter that does nothing."""
 
-    def __init__(self, source: Source, bus: Bus, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, source: Source, bus: Bus, ops: OpsAlerts, *, clock: Clock, metrics: Metrics) -> None:
         self._paid = source if isinstance(source, Paid) else None
         self._tariff = source.tariff if isinstance(source, Paid) else DEFAULT
         self._source = source.name
         self._bus = bus
+        self._ops = ops
         self._clock = clock
         self._metrics = metrics
         self._account: Account | None = None
@@ -152,9 +153,9 @@ class SpendMeter:
             if then == since:
                 continue
             if then is not None:
-                yield ops_alert(f"budget_{name}", self._source, then, now, over=True, words=words)
+                yield self._ops.message(f"budget_{name}", self._source, then, now, over=True, words=words)
             if since is not None:
-                yield ops_alert(f"budget_{name}", self._source, since, now, words=words)
+                yield self._ops.message(f"budget_{name}", self._source, since, now, words=words)
 
     def _series(self, spending: Spending, now: datetime) -> Mapping[_Series, float]:
         metrics, name = self._metrics, self._source
@@ -213,7 +214,7 @@ def next_cap(spending: Spending, settings: Budget) -> int:
 
 
 def _words(source: str, spending: Spending, budget: Budget, settings: Budget, now: datetime) -> Mapping[str, str]:
-    """What the headlines of `listener.runtime.ops_alerts` need, in figures that every language reads alike."""
+    """What the texts of alerts about the budget need, in figures that every language reads alike."""
     spent, rate = spending.month.usd, per_hour(spending, now)
     hours = max(0.0, budget.ceiling - spent) / rate if rate else math.inf
     left = timedelta(minutes=max(1, round(hours * 60))) if hours < 24 * 31 else None

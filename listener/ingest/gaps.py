@@ -12,7 +12,7 @@ from listener.errors import BusError
 from listener.model.gaps import Cause, closed, is_whole, open_gap
 from listener.model.records import GAPS, BadRecord, Gap, decode, encode
 from listener.runtime.metrics import Metrics
-from listener.runtime.ops_alerts import ops_alert
+from listener.runtime.ops_alerts import OpsAlerts
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,10 @@ class RoomGap:
     It outlives the process: one that a predecessor left open in `gaps` is taken over, and closed when there is room.
     """
 
-    def __init__(self, bus: Bus, source: str, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, bus: Bus, source: str, ops: OpsAlerts, *, clock: Clock, metrics: Metrics) -> None:
         self._bus = bus
         self._source = source
+        self._ops = ops
         self._clock = clock
         self._metrics = metrics
         self._said = True
@@ -53,7 +54,7 @@ class RoomGap:
             log.error("source %s: %s", self._source, why)
         if self._said:
             return
-        alert = ops_alert(Cause.DISK_FULL, self._source, self.open.start, self._clock.now())
+        alert = self._ops.message(Cause.DISK_FULL, self._source, self.open.start, self._clock.now())
         try:
             self._bus.publish([to_ledger(self.open), alert])
         except BusError:
@@ -65,7 +66,7 @@ class RoomGap:
         if self.open is None:
             return []
         over = closed(self.open, max(end, self.open.start), refilled=refilled, refilled_until=refilled_until)
-        alert = ops_alert(Cause.DISK_FULL, self._source, over.start, self._clock.now(), over=True)
+        alert = self._ops.message(Cause.DISK_FULL, self._source, over.start, self._clock.now(), over=True)
         return [to_ledger(over), *in_band(over, self._bus.partitions("mentions")), alert]
 
     def close(self, end: datetime) -> None:

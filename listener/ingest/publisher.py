@@ -17,7 +17,7 @@ from listener.ingest.gaps import RoomGap, SourceGaps
 from listener.ingest.outage import OutageBuffer
 from listener.model.records import Gap, Origin
 from listener.runtime.metrics import Metrics
-from listener.runtime.ops_alerts import ops_alert
+from listener.runtime.ops_alerts import OpsAlerts
 
 
 class Publisher:
@@ -33,13 +33,15 @@ class Publisher:
         hearing: Capture,
         spend_meter: SpendMeter,
         away: OutageBuffer,
+        ops: OpsAlerts,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self.room = RoomGap(bus, source, clock=clock, metrics=metrics)
+        self.room = RoomGap(bus, source, ops, clock=clock, metrics=metrics)
         self.away = away
         self._gaps = SourceGaps(bus, source, metrics)
         self._bus = bus
+        self._ops = ops
         self._source = source
         self._name = name
         self._lease = lease
@@ -101,5 +103,5 @@ class Publisher:
         return [
             *self._gaps.messages(self._states),
             *self._spend_meter.messages(),
-            *(ops_alert(n.what, self._source, n.since, now, over=n.over, words=n.words) for n in batch.notices),
+            *(self._ops.message(n.what, self._source, n.since, now, over=n.over, words=n.words) for n in batch.notices),
         ]

@@ -25,6 +25,7 @@ from listener.model.records import Mention
 from listener.privacy.screen import Screen
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics, SourceState
+from listener.runtime.ops_alerts import OpsAlerts
 from listener.runtime.presence import PresenceReporter
 from listener.sources.contract import Batch, Counting, Live, Source
 
@@ -55,6 +56,7 @@ class Ingestor:
         before: Callable[[Batch], None] = lambda batch: None,
         spool: Spool | None = None,
         keep: timedelta | None = None,
+        ops: OpsAlerts | None = None,
     ) -> None:
         """`spool`: where to keep what is heard while the bus is away; `keep`: for how long content may be kept."""
         self.name = f"listen-{source.name}"
@@ -73,7 +75,8 @@ class Ingestor:
         self._standing = tuple(standing)
         self._asked = -2
         self._pending: Pending | None = None
-        self._spend_meter = SpendMeter(source, bus, clock=clock, metrics=metrics)
+        ops = ops or OpsAlerts.load()
+        self._spend_meter = SpendMeter(source, bus, ops, clock=clock, metrics=metrics)
         self._renewed = float("-inf")
         self._capture = Capture(
             source.name, screen, standing, partitions=bus.partitions("mentions"), clock=clock, metrics=metrics
@@ -84,7 +87,7 @@ class Ingestor:
         self._away = OutageBuffer(bus, source.name, spool, keep=keep, clock=clock, metrics=metrics)
         self._publisher = Publisher(
             bus, source.name, self.name, lease, hearing=self._capture, spend_meter=self._spend_meter, away=self._away,
-            clock=clock, metrics=metrics,
+            ops=ops, clock=clock, metrics=metrics,
         )  # fmt: skip
 
     @property

@@ -70,7 +70,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that ops must know of: `what` is a name of `listener.runtime.ops_alerts.HEADLINES`, whose braces
+    """Something that ops must know of: `what` is a name of `listener.runtime.ops_alerts.OPS_ALERTS`, whose braces
     `words` fill. `over`: not any more."""
 
     what: str

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from listener.model.tracks import is_total, parse, total_of
-from listener.runtime.ops_alerts import HEADLINES
+from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.schema import Settings
 from listener.sources.x.counts import (
     HISTORY,
@@ -217,4 +217,4 @@ def test_history_is_bounded() -> None:
 
 
 def test_ops_read_what_is_wrong_in_both_languages() -> None:
-    assert HEADLINES[UNCOUNTED].keys() == {"nb", "en"}
+    assert OpsAlerts.load().headlines[UNCOUNTED].keys() == {"nb", "en"}

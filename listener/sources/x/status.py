@@ -35,7 +35,7 @@ SPENT: Final = "the month's ceiling of x.budget is reached: `lyttepost x budget 
 
 
 class Notices:
-    """Names of `listener.runtime.ops_alerts.HEADLINES`; what stands is kept in the memory that outlives us."""
+    """Names of `listener.runtime.ops_alerts.OPS_ALERTS`; what stands is kept in the memory that outlives us."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
