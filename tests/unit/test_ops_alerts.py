@@ -61,8 +61,12 @@ def test_a_configuration_of_an_older_version_uses_the_packaged_text(folder: Path
     ("old", "new", "message"),
     [
         ("  x_silent:", "  x_silence:", r"en\.yaml:\d+: ops\.x_silence: there is no such alert"),
-        ("({key}). Fix the rule.", "({kye}).", r"ops\.card_incomplete: may hold \{key\}, and nothing else in braces"),
-        ("({key}). Fix the rule.", "({key.", r"ops\.card_incomplete: may hold"),
+        (
+            "({key}). Correct the rule.",
+            "({kye}).",
+            r"ops\.card_incomplete: may hold \{key\}, and nothing else in braces",
+        ),
+        ("({key}). Correct the rule.", "({key.", r"ops\.card_incomplete: may hold"),
         ("{spent} USD this", "{spent.real} USD this", r"ops\.budget_soft: may hold \{source\}, \{spent\}"),
         ('"The disk is full: new posts are not taken in. Make room."', "7", r"ops\.disk_full: must be text"),
     ],
