@@ -19,7 +19,8 @@ from pydantic_core import from_json, to_json
 
 from alerts.annotate.story import story
 from alerts.rules.spec import MAX_POSTS
-from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Model, Origin, Reach, Tick
+from listener.model.base import Model
+from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Origin, Reach, Tick
 from listener.settings.files import advice
 from listener.units import FIRST, LAST, format_instant, parse_instant
 

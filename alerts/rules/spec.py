@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from listener.model.base import Model
 from listener.model.codec import LONGEST_NAME, LONGEST_WHY
 from listener.model.incidents import Mode
-from listener.model.records import AuthorClass, Event, Finding, Kind, Model, Origin, Reach, Severity
+from listener.model.records import AuthorClass, Event, Finding, Kind, Origin, Reach, Severity
 from listener.units import LONGEST, parse_duration
 
 if TYPE_CHECKING:

@@ -14,27 +14,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from listener.model.base import SCHEMA_VERSION, Instant, Model, Recorded
 from listener.model.incidents import Command, Incident, Presence
-
-SCHEMA_VERSION: Literal[1] = 1
-
-
-def _utc(at: datetime) -> datetime:
-    try:
-        return at if at.tzinfo is UTC else at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("no such instant in UTC") from None
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
-"""In Python's own UTC, whatever was written: those with pydantic's take ten times as long to compare."""
 
 
 class Origin(StrEnum):
@@ -89,14 +76,6 @@ class Event(StrEnum):
     FIRED = "fired"
     RESOLVED = "resolved"
     SUPPRESSED = "suppressed"
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Recorded(Model):
-    v: Literal[1] = SCHEMA_VERSION
 
 
 class Author(Model):

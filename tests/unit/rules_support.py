@@ -12,7 +12,8 @@ from alerts.rules.judge import IncidentInfo
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
-from listener.model.records import Cue, Finding, Gap, Kind, Origin, Recorded, Tick
+from listener.model.base import Recorded
+from listener.model.records import Cue, Finding, Gap, Kind, Origin, Tick
 
 START = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 INCIDENT = IncidentInfo("brann-1", "Brann")

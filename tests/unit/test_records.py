@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from listener.model.base import SCHEMA_VERSION, Recorded
 from listener.model.incidents import Action, Command, encode_command
 from listener.model.records import (
     FINDINGS,
     MENTIONS,
-    SCHEMA_VERSION,
     SCHEMAS,
     BadRecord,
     Cue,
@@ -27,7 +27,6 @@ from listener.model.records import (
     Origin,
     Post,
     Reach,
-    Recorded,
     Tick,
     decode,
     encode,
