@@ -404,6 +404,16 @@ def test_gzip_is_known_by_its_content_in_several_members(tmp_path: Path) -> None
     assert [post.id for post in one(path).posts] == ["0", "1", "2"]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    marked = [b"\xef\xbb\xbf" + f"{json.dumps(plain(n))}\n".encode() for n in range(3)]
+    for content in (b"".join(marked), gzip.compress(b"".join(marked)), b"".join(map(gzip.compress, marked))):
+        path.write_bytes(content)
+        batch = one(path)
+        assert [post.id for post in batch.posts] == ["0", "1", "2"]
+        assert (batch.read, batch.bad) == (3, ())
+
+
 def test_damaged_gzip_gives_what_can_be_had(tmp_path: Path) -> None:
     path = tmp_path / "r.gz"
     rows = "".join(json.dumps(plain(n, text=os.urandom(40).hex())) + "\n" for n in range(3000)).encode()

@@ -23,6 +23,7 @@ LONGEST = 1_000_000
 _CHUNK = 1 << 18
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
+"""A byte order mark. Of files that were put one behind the other each may begin with it, packed or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class LineReader:
                 pieces[0], tail = bytes(tail), bytearray(pieces.pop())
                 for piece in pieces:
                     number += 1
-                    yield number, piece if len(piece) <= LONGEST else _Measure(piece).line()
+                    yield number, piece.removeprefix(_BOM) if len(piece) <= LONGEST else _Measure(piece).line()
             if len(tail) > LONGEST:
                 measure, tail = _Measure(tail), bytearray()
         if self._damage is not None:
@@ -111,7 +112,7 @@ class LineReader:
             yield number + 1, measure.line()
         elif tail:
             self.unended = True
-            yield number + 1, bytes(tail)
+            yield number + 1, bytes(tail).removeprefix(_BOM)
 
     def _unpacked(self) -> Iterator[bytes | None]:
         chunks = self._chunks()
@@ -121,12 +122,12 @@ class LineReader:
                 yield None
                 continue
             head += chunk
-            if len(head) >= len(_BOM):
+            if len(head) >= len(_GZIP):
                 break
         if head.startswith(_GZIP):
             yield from self._gunzip(head, chunks)
         else:
-            yield head.removeprefix(_BOM)
+            yield head
             yield from chunks
 
     def _gunzip(self, head: bytes, chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
