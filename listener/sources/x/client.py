@@ -8,6 +8,7 @@ or as one `XError`, whose `trouble` says what to do about it. No message of ours
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -139,6 +140,10 @@ class BaseUrlAdapter(HTTPAdapter):
             answered = response.ok
         finally:
             self._call_meter.passed(url.path, answered=answered)
+        if not stream and not answered and not response.is_redirect:
+            # Before tweepy makes an error of it: that falls over a body that is JSON but no object, or cannot be
+            # unpacked, and a proxy's 401 would be no word of the token.
+            raise error_of(response)
         return response
 
 
@@ -306,9 +311,10 @@ def _trouble(status: int, said: Mapping[str, Any]) -> Trouble:
 
 def _reset(headers: Mapping[str, str]) -> float | None:
     try:
-        return float(headers["x-rate-limit-reset"])
+        reset = float(headers["x-rate-limit-reset"])
     except (KeyError, ValueError):
         return None
+    return reset if math.isfinite(reset) else None
 
 
 def _json(response: requests.Response) -> dict[str, Any]:

@@ -138,8 +138,11 @@ class RuleSync:
                 log.warning("x: rules: %s; asked again in %.0f s", error, wait)
                 continue
             except Exception as error:
-                log.error("x: rules: %s; asked again", type(error).__name__)
+                # An answer that we cannot read leaves X as deaf as one that refuses: both must be seen from outside.
+                self._denied = False
+                self._say(stop, Failed(wanted.version, Trouble.REFUSED, type(error).__name__))
                 wait = backoff.ended(Schedule.HTTP)
+                log.error("x: rules: %s; asked again in %.0f s", type(error).__name__, wait)
                 continue
             self._denied = False
             backoff = Backoff(self._chance)
