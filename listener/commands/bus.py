@@ -8,6 +8,7 @@ import threading
 from contextlib import closing
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -146,6 +147,7 @@ def copy_(
             raise UsageError(f"{name}: {error}") from None
     if source.rstrip("/") == target.rstrip("/"):
         raise UsageError("--from and --to name the same bus")
+    _require_file(source, folder)
     specs = {spec.name: spec for spec in topic_specs(settings.bus.partitions, settings.retention.keep())}
     with (
         closing(open_bus(source, folder, clock, kafka=settings.bus.kafka)) as old,
@@ -162,6 +164,19 @@ def copy_(
     )
     say(f"Copied and compared; the groups {', '.join(groups) or '(none)'} resume where they were.")
     say(f"Now set bus.url to {target}" + (f" and bus.partitions to {parts}." if parts else "."))
+
+
+def _require_file(url: str, folder: Path) -> None:
+    """Opening a bus makes it: a misspelt file would be an empty bus, and a copy of that no copy of ours."""
+    from listener.settings.bus_address import embedded_file
+
+    scheme, _, rest = url.partition(":")
+    if scheme != "embedded":
+        return
+    named = embedded_file(rest)
+    path = Path(named).expanduser() if named else folder / "bus.sqlite"
+    if not path.is_file():
+        raise UsageError(f"--from: {path}: no bus is there")
 
 
 @app.command("give-up-history")

@@ -49,6 +49,8 @@ def copy(
     _refuse_at_work(source, clock)
     made = {info.name: info.partitions for info in source.topics()}
     wanted = [replace(specs[name], partitions=count) for name, count in made.items() if name in specs]
+    if not wanted:
+        raise Refused("the source holds no topic of ours: is its address right, with its ?prefix=? Nothing was copied")
     target.ensure(wanted)
     _refuse_used(target)
     topics = [spec for spec in wanted if spec.name not in LEFT_OUT]

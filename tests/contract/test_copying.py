@@ -12,7 +12,7 @@ from bus_support import KEEP, PARTITIONS, SITES, Site, drain, embedded, everythi
 from topics import drop_topics
 
 from listener.bus.hashchain import append, verify
-from listener.bus.protocol import Bus, Commit, Message, Record, TopicPartition
+from listener.bus.protocol import Bus, Commit, Message, Record, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.errors import Refused
 from listener.maintenance.copy import copy, prove
@@ -160,3 +160,13 @@ def test_a_source_that_somebody_runs_on_is_refused(sites: Sites, kind: str) -> N
         with pytest.raises(Refused, match="all@ward"):
             copy(old, new, SPECS, CLOCK, lambda topic, count: None)
         assert new.groups() == []
+
+
+def test_a_source_that_holds_no_topic_of_ours_is_refused(sites: Sites) -> None:
+    empty, target = sites("embedded"), sites("embedded")
+    with (
+        closing(open_bus(empty.url, empty.folder, CLOCK)) as old,
+        closing(target.open()) as new,
+        pytest.raises(Refused, match="no topic of ours"),
+    ):
+        copy(old, new, SPECS, CLOCK, lambda topic, count: None)
