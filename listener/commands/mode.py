@@ -32,6 +32,7 @@ from listener.commands.shared import (
 from listener.errors import NotFollowed, Refused
 from listener.model.codec import LONGEST, LONGEST_NAME, MAX_LOOKBACK, MAX_REVIEW, MAX_TRACKS, MIN_REVIEW
 from listener.model.incidents import Action, Command, Incident, Result, State, apply, encode_command
+from listener.model.tracks import LONGEST as LONGEST_TRACK
 from listener.model.tracks import account_track, canonical, place_track, too_common
 from listener.runtime.control import (
     FOLLOW_SECONDS,
@@ -121,7 +122,7 @@ def crisis(
       lyttepost mode crisis --name "Brann, Ullevål" --track "ullevål brann" --why "meldt av 110"
     """
     called = " ".join(storable(name, "--name").split())
-    if not called:
+    if not any(letter.isprintable() and not letter.isspace() for letter in called):
         raise typer.BadParameter("give the incident a name", param_hint="--name")
     command = Command(
         action=Action.OPEN,
@@ -204,7 +205,7 @@ def history(json: Json = False, data: Data = None) -> None:
 
 def _tracks(read: Callable[[str], str], written: Iterable[str] | None, flag: str) -> tuple[str, ...]:
     try:
-        return tuple(read(storable(one, flag)) for one in written or ())
+        return tuple(read(storable(one, flag, LONGEST_TRACK)) for one in written or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=flag) from None
 
@@ -236,7 +237,7 @@ def _switch(
     bus, clock = open_live_bus(data), SystemClock()
     context.find_root().obj = bus  # open to the end: closing it takes longer than the switch (see `lyttepost.main`)
     control = Control(bus)
-    if command.incident:
+    if command.incident or command.action is Action.CHANGE:
         _require_open(control.refresh(), command.incident)
         _mind_dropped(control.state, command)
     if command.add:
