@@ -42,7 +42,7 @@ from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Worker
 from listener.settings.schema import Settings
 from listener.settings.zone import find_zone
-from listener.sources.contract import Batch, Live, Source
+from listener.sources.contract import Batch, Follows, Source
 
 LISTENER, ALERTS = "listener", "alerts"
 ANNOTATE, JUDGE, DISPATCH = "annotate", "judge", "dispatch"
@@ -111,7 +111,7 @@ def flow(house: House, roles: Collection[str], ears: Ears | None, wits: Wits | N
                 Ingestor(
                     source, bus, reporter, ears.screen, ears.standing, lease=lease, before=ears.before, part=p,
                     clock=clock, metrics=metrics, keep=house.settings.retention.content, ops=ears.ops,
-                    spool=spool_of(house, source.name) if isinstance(source, Live) else None,
+                    spool=spool_of(house, source.name) if isinstance(source, Follows) else None,
                 ),
                 p,
             )  # fmt: skip

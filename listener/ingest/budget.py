@@ -34,7 +34,7 @@ from listener.model.records import (
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.prices import DEFAULT, Budget, Cap, Prices, month_of
-from listener.sources.contract import Batch, DropReason, Paid, Source
+from listener.sources.contract import Batch, Costs, DropReason, Source
 from listener.units import format_duration
 
 LOOK_SECONDS: Final = 1.0
@@ -48,8 +48,8 @@ class SpendMeter:
     """Of one source. One that costs nothing has a meter that does nothing."""
 
     def __init__(self, source: Source, bus: Bus, ops: OpsAlerts, *, clock: Clock, metrics: Metrics) -> None:
-        self._paid = source if isinstance(source, Paid) else None
-        self._tariff = source.tariff if isinstance(source, Paid) else DEFAULT
+        self._paid = source if isinstance(source, Costs) else None
+        self._tariff = source.tariff if isinstance(source, Costs) else DEFAULT
         self._source = source.name
         self._bus = bus
         self._ops = ops

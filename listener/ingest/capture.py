@@ -125,8 +125,9 @@ class Capture:
         self._count(batch, heard.drops)
         return pending
 
-    def _hear(self, post: Post, pending: Pending, heard: _Captured) -> None:
-        batch, matched = pending.batch, self._matcher.match(post)
+    def _hear(self, offered: Post, pending: Pending, heard: _Captured) -> None:
+        batch, post = pending.batch, _with_own_id(offered)
+        matched = self._matcher.match(post)
         if batch.origin is Origin.GAP_FILL:
             matched = {**matched, **self._match_late(post)}
         if batch.origin is not Origin.LOOKBACK and self._is_new(STANDING, first_key(post), heard.taken):
@@ -136,7 +137,7 @@ class Capture:
             heard.volumes.update((track, minute) for track in said)
         if batch.incident is not None:
             matched = {i: tracks for i, tracks in matched.items() if i == batch.incident}
-        pending.matched[post.id] = frozenset(matched) - {STANDING}
+        pending.matched[offered.id] = frozenset(matched) - {STANDING}
         fresh, dropped = self._fresh(post, matched, heard.taken)
         if dropped:
             heard.drops[dropped] += 1
@@ -220,6 +221,15 @@ class Capture:
 
 def _volume(volume: Volume) -> Message:
     return Message("volumes", f"{volume.source}:{volume.track}", encode(volume))
+
+
+def _with_own_id(post: Post) -> Post:
+    """An edit that kept its id, under an id of its own: as such all versions can lie on the bus, each once, and
+    `first_key` is the platform's id."""
+    if post.version is None:
+        return post
+    own = {"id": f"{post.id}@{post.version}", "edits": (post.id, *post.edits), "version": None}
+    return post.model_copy(update=own)
 
 
 def _fingerprint(incident: str, key: str) -> int:

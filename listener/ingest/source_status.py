@@ -9,7 +9,7 @@ from listener.model.records import Gap
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics, SourceState
 from listener.runtime.presence import PresenceReporter
-from listener.sources.contract import Live, Source
+from listener.sources.contract import Follows, Source
 from listener.units import parse_instant
 
 
@@ -25,7 +25,7 @@ class SourceStatus:
     def show(self, state: SourceState, gap: Gap | None, *, wanted: bool) -> None:
         """`gap`: why we do not take in what it says; `wanted`: somebody listens for something."""
         told = dict(self._source.state())
-        if isinstance(self._source, Live):
+        if isinstance(self._source, Follows):
             state = self._show_live(told, state, gap)
         self._metrics.set_source_state(self._source.name, state)
         told["state"] = state

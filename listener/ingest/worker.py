@@ -27,7 +27,7 @@ from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics, SourceState
 from listener.runtime.ops_alerts import OpsAlerts
 from listener.runtime.presence import PresenceReporter
-from listener.sources.contract import Batch, Counting, Live, Source
+from listener.sources.contract import Batch, Counts, Follows, Source
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Ingestor:
         self._before(batch)
         pending = self._capture.capture(batch, playing.cursor(batch.cursor, self._playing or frozenset()))
         self._spend_meter.charge(batch, pending.matched, self._capture.open)
-        if isinstance(self.source, Counting):
+        if isinstance(self.source, Counts):
             self.source.learn_counts(pending.volumes)
         return pending
 
@@ -149,7 +149,7 @@ class Ingestor:
 
     def _goes_away(self, error: BusError) -> bool:
         """True when we go on hearing: who reads a source of today, and held its lease until now."""
-        if not isinstance(self.source, Live) or self._playing is None:
+        if not isinstance(self.source, Follows) or self._playing is None:
             return False
         self._renewed = float("-inf")
         return self._away.begins(str(error), doubtful=self._pending is not None)
@@ -183,13 +183,13 @@ class Ingestor:
 
     def _ask(self) -> None:
         """Let a source of today know what is wanted now."""
-        if isinstance(self.source, Live) and self._asked != self._epoch:
+        if isinstance(self.source, Follows) and self._asked != self._epoch:
             self.source.follow(self._capture.incidents, self._standing, self._capture.over)
             self._asked = self._epoch
 
     def _tend(self) -> None:
         """The bus does not take what was read. A source of today must not be lost meanwhile."""
-        if isinstance(self.source, Live) and self._playing is not None:
+        if isinstance(self.source, Follows) and self._playing is not None:
             self._ask()
             self.source.tend()
 
@@ -261,10 +261,10 @@ class Ingestor:
         self._capture.until, self._capture.ended, resume = playing.resumed(last, served)
         self._asked = -2
         try:
-            if isinstance(self.source, Live):
+            if isinstance(self.source, Follows):
                 self.source.recall(known := self._publisher.recall(since))
                 self._capture.minutes.recall(known)
-            if isinstance(self.source, Counting):
+            if isinstance(self.source, Counts):
                 self.source.learn_counts(playing.volumes_since(self._bus, self.source.name, since, self._part.beat))
             self.source.open(resume)
         except Corrupt:
@@ -329,7 +329,7 @@ class Ingestor:
             return False
         except BusError as error:
             return self._refused(error)
-        if not isinstance(self.source, Live):
+        if not isinstance(self.source, Follows):
             self._part.problem(None)
             self._metrics.source_heard.labels(self.source.name).set(self._clock.now().timestamp())
         self._took(pending)

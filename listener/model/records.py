@@ -100,7 +100,8 @@ class Post(Recorded):
     """One thing somebody published on one platform, in one shape whatever the platform. Not yet safe to store.
 
     `handles` maps the handles that the text names, lower case and without @, to author ids where known. `edits` are the
-    ids it had before it was edited, the first one first.
+    ids it had before it was edited, the first one first. `version` tells its edits apart where the platform keeps the
+    id; None as first published.
     """
 
     type: Literal["post"] = "post"
@@ -114,6 +115,7 @@ class Post(Recorded):
     reply_to: str | None = None
     quote_of: str | None = None
     edits: tuple[str, ...] = ()
+    version: str | None = None
     hashtags: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     handles: Mapping[str, str] = Field(default_factory=dict)

@@ -1,17 +1,19 @@
-"""Sources: where posts come from, one file a platform. This is the contract that they keep.
+"""What a source is: where posts come from, one folder a platform, each named in `SOURCES`.
 
-A source is read in **batches**. The reader publishes a batch's posts and a tick (`until`, `cursor`, `final`) in one
+A source is read in **batches**. The ingestor publishes a batch's posts and a tick (`until`, `cursor`, `final`) in one
 transaction of the bus, and after a crash opens the source again with the last tick's cursor. From that follows what a
-source must promise:
+source must promise (tests/contract/test_sources.py holds every one of them to it):
 
-- Everything up to a batch's `cursor` has been given, in it or before it; nothing after it has. So going on from a
-  cursor repeats nothing and loses nothing.
-- Where a source can be read again (a recording), it is cut into the same batches each time, interrupted or not, so
-  that the ticks, and with them the alerts, are the same.
+- Everything up to a batch's `cursor` has been given, in it or before it, and nothing after it. `catch_up` declares what
+  going on from a cursor gives.
+- `until` never goes back.
 - Bad input is named in `bad` and never raised. What raises is what a person must fix: `LyttepostError`.
+- A post that is edited and gets a new id names its former ones in `edits`; one that keeps its id gets a `version`. A
+  post without an author has none: no name is made up for it.
 
 A source knows no bus, no mode and no matching. It belongs to one thread; only `close` may be called from another.
-`x_payload` is no source but the shape of X's answers, shared by the live listener and by recordings of it.
+What a platform offers beyond posts is a capability, a protocol of its own, which the ingestor finds by its methods:
+`Follows`, `Counts`, `Costs`.
 """
 
 from __future__ import annotations
@@ -138,9 +140,27 @@ class OfferedCounts:
             self.bad[line.reason] = self.bad.get(line.reason, 0) + 1
 
 
+class CatchUp(StrEnum):
+    """What a source gives when it goes on from a cursor after time in which nobody read it."""
+
+    REPLAY = "replay"
+    """All that came after the cursor, once, in the same batches; interrupted or not, the ticks and with them the alerts
+    are the same."""
+    RESCAN = "rescan"
+    """What it finds again of the time in between, which is a gap until then. Posts from shortly before may come twice:
+    the ingestor knows them by their id."""
+    NONE = "none"
+    """Nothing: the time in between is a gap and stays one."""
+
+
+@runtime_checkable
 class Source(Protocol):
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its key in `SOURCES`, and the `source` of its posts."""
+
+    @property
+    def catch_up(self) -> CatchUp: ...
 
     @property
     def only_exercise(self) -> bool:
@@ -151,7 +171,8 @@ class Source(Protocol):
         """What the batches given since `open` held."""
 
     def open(self, resume: str | None) -> None:
-        """Begin, or go on after a tick's cursor; after `close`, too. Raises LyttepostError that names what to fix.
+        """Begin, or go on after a tick's cursor; after `close`, too. Raises LyttepostError that names what to fix, and
+        Corrupt for a cursor that is none of its own.
 
         A source that had ended ends again, with an empty final batch.
         """
@@ -160,19 +181,21 @@ class Source(Protocol):
         """The next batch; None when there was none within `timeout` seconds, or the source has ended."""
 
     def state(self) -> Mapping[str, Any]:
-        """For presence and the board: `state` is a word such as playing, waiting or ended; the rest is detail."""
+        """For presence and the board: `state` is a word such as playing, waiting or ended; the rest is detail, JSON
+        all of it."""
 
     def close(self) -> None:
-        """Let go of files and sockets; a `read` that waits in another thread returns at once."""
+        """Release files, sockets and threads within a second, open or not; a `read` that waits in another thread
+        returns at once."""
 
 
 @runtime_checkable
-class Live(Protocol):
-    """A source of today, which is asked for what is wanted now. A recording has all it has.
+class Follows(Protocol):
+    """A live source, which is told what is wanted now. A recording has all it has, and is `only_exercise`.
 
-    Its `state` may hold `heard`, the time of the last byte; `queue`, the number of posts that wait; and `problem`,
-    which a person must fix and which makes the process unready; `reach`, how many seconds back it can search; `caps`,
-    what a month may cost (x.budget), where it costs something.
+    The `state` of its `state()` is a word of `listener.runtime.metrics.SourceState`. Beside it may stand `heard`, the
+    time of the last byte; `queue`, the number of posts that wait; `problem`, which a person must fix and which makes
+    the process unready; and `reach`, how many seconds back it can search.
     """
 
     def recall(self, gaps: Sequence[Gap]) -> None:
@@ -189,8 +212,8 @@ class Live(Protocol):
 
 
 @runtime_checkable
-class Counting(Protocol):
-    """A source whose platform counts posts for us. Its `state` may hold `counted`, up to when they are counted."""
+class Counts(Protocol):
+    """A source whose platform counts posts for us, in `Batch.volumes`. Its `state` may hold `counted`: up to when."""
 
     def learn_counts(self, volumes: Iterable[Volume]) -> None:
         """What others have counted: before `open` all that `volumes` holds of this source, from further back than the
@@ -198,8 +221,9 @@ class Counting(Protocol):
 
 
 @runtime_checkable
-class Paid(Protocol):
-    """A source that costs money. Its batches list the calls that it made."""
+class Costs(Protocol):
+    """A source that costs money. Its batches name the calls that it made in `Batch.calls`, and `caps` in its `state` is
+    what a month may cost."""
 
     @property
     def tariff(self) -> Tariff:

@@ -20,7 +20,7 @@ from listener.model.records import VOLUMES, Volume, decode
 from listener.runtime.control import Control
 from listener.settings.files import raw_settings
 from listener.settings.schema import PrivacySettings, Settings
-from listener.sources.contract import Batch, OfferedCounts
+from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.recording.parser import plain_post
 
 SECRETS = ("Fin tur", "Granvik sykehus", "bruker_", "særord")
@@ -60,6 +60,7 @@ class Today:
     """A source of today: it offers posts in calm as in crisis."""
 
     name: str = "today"
+    catch_up: CatchUp = CatchUp.NONE
     only_exercise: bool = False
     counts: OfferedCounts = field(default_factory=OfferedCounts)
     given: int = 0

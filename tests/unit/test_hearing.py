@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from listener.clock import ManualClock
 from listener.ingest.capture import Capture, Pending
 from listener.model.incidents import Incident
-from listener.model.records import MENTIONS, Gap, Mention, Origin, Post, Quoted, decode
+from listener.model.records import MENTIONS, AuthorClass, Gap, Mention, Origin, Post, Quoted, Reach, decode, first_key
+from listener.privacy.purge import is_about
 from listener.privacy.screen import Screen
 from listener.runtime.metrics import Metrics
 from listener.sources.contract import Batch
@@ -79,6 +80,28 @@ def test_every_version_of_a_post_is_captured_once_and_counted_as_one_post(
     assert sorted(id_ for pending in taken for id_ in ids(pending)) == ["1", "2", "3"]
     assert sum(map(counted, taken)) == 1
     assert ids(capture(ears, *versions)) == []
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_edits_that_keep_their_id_are_captured_once_each_and_counted_as_one_post(order: tuple[int, ...]) -> None:
+    versions = [post("1"), post("1").model_copy(update={"version": "a"}), post("1").model_copy(update={"version": "b"})]
+    ears = hearing()
+    ears.listen_for((incident(),))
+    taken = [capture(ears, versions[n]) for n in order]
+    found = {mention.id: mention for pending in taken for mention in mentions(pending)}
+    assert sorted(found) == ["1", "1@a", "1@b"]
+    assert {first_key(mention) for mention in found.values()} == {"x:1"}
+    assert sum(map(counted, taken)) == 1
+    assert ids(capture(ears, *versions)) == []
+    told = [message for pending in taken for message in pending.messages if message.topic == "mentions"]
+    assert all(is_about(message, frozenset({"x:1"})) for message in told), "forgotten together"
+
+
+def test_a_post_without_an_author_is_captured_without_one() -> None:
+    ears = hearing()
+    ears.listen_for((incident(),))
+    (mention,) = mentions(capture(ears, post("1")))
+    assert (mention.author, mention.author_class, mention.reach) == (None, AuthorClass.UNKNOWN, Reach.UNKNOWN)
 
 
 def test_what_a_predecessor_captured_is_known_version_by_version() -> None:

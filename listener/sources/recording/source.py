@@ -16,7 +16,7 @@ from typing import Any
 
 from listener.clock import Clock
 from listener.errors import Corrupt, LyttepostError
-from listener.sources.contract import Batch, OfferedCounts
+from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.recording.parser import Offered, offered
 from listener.sources.recording.reader import LineReader
 from listener.units import format_instant, from_ms
@@ -59,6 +59,7 @@ class RecordingSource:
     From a pipe, what has come is given as soon as nothing more comes, so cuts are not repeated there.
     """
 
+    catch_up = CatchUp.REPLAY
     only_exercise = True
 
     def __init__(self, path: str, speed: float | None, clock: Clock, name: str = "recording") -> None:

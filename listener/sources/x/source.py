@@ -23,7 +23,7 @@ from listener.model.records import Gap, Volume
 from listener.settings.prices import DEFAULT, Tariff
 from listener.sources.common.buffer import MAX_LINES, Down, Item, Line, Lost, ReceiveBuffer, Unreadable, Up
 from listener.sources.common.gap_tracker import BEFORE, GapBook
-from listener.sources.contract import Batch, OfferedCounts
+from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.x.access import Access
 from listener.sources.x.backfill import Refill
 from listener.sources.x.client import DENIED, REST_SECONDS, Api, Trouble
@@ -46,6 +46,7 @@ KEY_SECONDS: Final = 1.0
 class XSource:
     """One connection to X's filtered stream. Belongs to one thread; `close` may be called from any."""
 
+    catch_up = CatchUp.RESCAN
     only_exercise = False
 
     def __init__(
