@@ -21,7 +21,6 @@ from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.model.records import AuthorClass
 from listener.model.topics import topic_specs
-from listener.plugins import load
 from listener.privacy import key_fingerprint as known_key
 from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.privacy.screen import Screen
@@ -29,11 +28,9 @@ from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.files import RawSettings, load_yaml
-from listener.settings.schema import Settings, parse_speed
+from listener.settings.schema import Settings
 from listener.settings.standing_tracks import load_standing
-from listener.sources.contract import SOURCES, Source
-from listener.sources.recording.source import RecordingSource
-from listener.sources.x.access import x_access
+from listener.sources.contract import Source, source_types
 
 
 def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> House:
@@ -98,15 +95,7 @@ def passing_key() -> bytes:
 
 
 def live_sources(settings: Settings, clock: Clock) -> list[Source]:
-    sources: list[Source] = []
-    recording = settings.sources.recording
-    if recording.path is not None:
-        sources.append(RecordingSource(str(recording.path.expanduser()), parse_speed(recording.speed), clock))
-    if (access := x_access(settings)) is not None:
-        # tweepy takes a third of a second to import: only who uses X pays for it.
-        x, every = load(SOURCES["x"]), settings.x.counts.every
-        sources.append(x(access, clock, reposts=settings.x.reposts, tariff=settings.x.tariff, count_every=every))
-    return sources
+    return [source for its in source_types().values() if (source := its.make(settings, clock)) is not None]
 
 
 def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell: bool) -> Wits:

@@ -10,30 +10,27 @@ import os
 import re
 import ssl
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from listener.errors import ConfigError
 from listener.model.tracks import too_common
 from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import Loc, RawSettings
-from listener.settings.hosts import is_loopback
 from listener.settings.schema import Settings
-from listener.sources.recording.reader import LineReader
-from listener.sources.x.access import x_access
+from listener.sources.contract import source_types
 
 _DOTTED = re.compile(r"([a-z_]+(?:\.[a-z_]+)+):? ?")
 
 
 def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
     """One line each, with file and line or variable and what to write. `data` is the data folder."""
-    checks: list[tuple[Loc, Callable[[], None]]] = [
+    checks: list[tuple[Loc, Callable[[], object]]] = [
         (("bus", "url"), lambda: _bus_file(settings, data)),
-        (("x", "bearer_token"), lambda: _use(x_access(settings))),
         (("bus", "kafka"), lambda: _kafka(settings)),
         (("privacy", "key_file"), lambda: _key(settings, data)),
-        (("sources", "recording", "path"), lambda: _recording(settings)),
+        *((its.setting, partial(its.check, settings)) for its in source_types().values()),
     ]
     found = [problem for problem in (_tried(raw, loc, check) for loc, check in checks) if problem]
     if why := _no_folder(data):
@@ -43,9 +40,8 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
 
 def doubts(raw: RawSettings, settings: Settings, standing: Collection[str]) -> Iterator[str]:
     """What may be meant so and most often is not."""
-    parts = urlsplit(settings.x.base_url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        yield str(raw.error(("x", "base_url"), "sends the token in the clear; write https://"))
+    for its in source_types().values():
+        yield from (str(raw.error(loc, why)) for loc, why in its.doubts(settings))
     if settings.bus.url.startswith("embedded:") and (settings.bus.kafka.sasl.username or settings.bus.kafka.tls.on):
         yield str(raw.error(("bus", "kafka"), "is not used, because bus.url is no kafka:// address"))
     for track in standing:
@@ -53,7 +49,7 @@ def doubts(raw: RawSettings, settings: Settings, standing: Collection[str]) -> I
             yield f"{raw.folder / 'tracks.yaml'}: {track!r} {why}; a paid source bills every post that has it"
 
 
-def _tried(raw: RawSettings, loc: Loc, check: Callable[[], None]) -> str | None:
+def _tried(raw: RawSettings, loc: Loc, check: Callable[[], object]) -> str | None:
     try:
         check()
     except ConfigError as error:
@@ -64,10 +60,6 @@ def _tried(raw: RawSettings, loc: Loc, check: Callable[[], None]) -> str | None:
         plain = str(error)[found.end() :] if found[0].endswith(": ") else str(error)
         return str(raw.error(named, plain))
     return None
-
-
-def _use(value: object) -> None:
-    """Only whether it can be had was asked."""
 
 
 def _bus_file(settings: Settings, data: Path) -> None:
@@ -133,17 +125,3 @@ def _key(settings: Settings, data: Path) -> None:
         load_key(path, create=False)
     elif settings.privacy.key_file is not None and (why := _no_folder(path.parent)):
         raise ConfigError(f"privacy.key_file: {path.parent}: {why}")
-
-
-def _recording(settings: Settings) -> None:
-    path = settings.sources.recording.path
-    if path is None:
-        return
-    reader = LineReader(str(path.expanduser()))
-    try:
-        if not path.expanduser().is_fifo():
-            reader.open()
-    except ConfigError as error:
-        raise ConfigError(f"sources.recording.path: {error}") from None
-    finally:
-        reader.close()

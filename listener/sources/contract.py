@@ -18,22 +18,27 @@ What a platform offers beyond posts is a capability, a protocol of its own, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from listener.plugins import load
+
 if TYPE_CHECKING:
+    from listener.clock import Clock
     from listener.model.incidents import Incident
     from listener.model.records import Gap, Origin, Post, Volume
+    from listener.settings.files import Loc
     from listener.settings.prices import Tariff
+    from listener.settings.schema import Settings
 
 SOURCES: Mapping[str, str] = {
-    "recording": "listener.sources.recording.source:RecordingSource",
-    "x": "listener.sources.x.source:XSource",
+    "recording": "listener.sources.recording.source:TYPE",
+    "x": "listener.sources.x.plugin:TYPE",
 }
-"""Name → class."""
+"""Name → `SourceType`."""
 
 
 class DropReason(StrEnum):
@@ -151,6 +156,28 @@ class CatchUp(StrEnum):
     the ingestor knows them by their id."""
     NONE = "none"
     """Nothing: the time in between is a gap and stays one."""
+
+
+def _no_doubts(settings: Settings) -> Iterable[tuple[Loc, str]]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceType:
+    """A platform as its entry of `SOURCES` names it. The module imports no client: only who uses one pays for it."""
+
+    make: Callable[[Settings, Clock], Source | None]
+    """The source as the settings have it; None where they set none up. Raises ConfigError."""
+    setting: Loc
+    """The setting that a mistake is about when it names none."""
+    check: Callable[[Settings], object]
+    """Raises ConfigError for what is not there or unfit. Writes nothing and uses no network."""
+    doubts: Callable[[Settings], Iterable[tuple[Loc, str]]] = _no_doubts
+    """Settings that can be meant so and most often are not, each with what to write."""
+
+
+def source_types() -> Mapping[str, SourceType]:
+    return {name: load(path) for name, path in SOURCES.items()}
 
 
 @runtime_checkable
