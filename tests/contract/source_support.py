@@ -1,0 +1,213 @@
+"""A platform under each source of the contract test, and one session of reading it, as a process would."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from listener.bus.protocol import Bus, open_bus
+from listener.clock import Clock, SystemClock
+from listener.ingest.worker import LEASE_SECONDS, Ingestor
+from listener.model.incidents import Action, Command, Incident
+from listener.model.records import Gap
+from listener.model.topics import topic_specs
+from listener.privacy.screen import Screen
+from listener.runtime.control import Control
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.presence import PresenceReporter
+from listener.settings.schema import Settings
+from listener.sources.contract import Batch, Counts, Follows, Source, SourceType, source_types
+from tests.fakes.x import FakeX, ScaledClock
+
+TRACK = "granvik"
+WITHIN = 20.0
+"""Real seconds that anything may take here."""
+SPEED = 60.0
+"""Of live platforms: a minute of their clock passes in each second of the test's."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What a source reads. `there`: the posts that can be read from the beginning; `say` publishes more, where that
+    can be, and returns their ids. All are about TRACK."""
+
+    name: str
+    type: SourceType
+    settings: Settings
+    clock: Clock
+    there: Sequence[str] = ()
+    say: Callable[[int], list[str]] = lambda count: []
+
+    def source(self) -> Source:
+        """As a new process makes it."""
+        source = self.type.make(self.settings, self.clock)
+        assert source is not None
+        return source
+
+    def incident(self) -> Incident:
+        now = self.clock.now()
+        return Incident(
+            id="brann-0", name="Brann", tracks=(TRACK,), opened_at=now, opened_by="vakt", why="prøve",
+            review_at=now + timedelta(hours=1),
+        )  # fmt: skip
+
+
+@contextmanager
+def recording(folder: Path) -> Iterator[Platform]:
+    """Several batches' worth, a second between two posts, one of them without an author."""
+    path, start = folder / "recording.jsonl", datetime(2031, 2, 3, 12, tzinfo=UTC)
+    ids = [str(number) for number in range(1, 3501)]
+    with path.open("w", encoding="utf-8") as file:
+        for id_ in ids:
+            at = start + timedelta(seconds=int(id_))
+            author = {} if id_ == "7" else {"author_id": "9"}
+            line = {"id": id_, "created_at": at.isoformat(), "text": f"brann i {TRACK}, sak {id_}", **author}
+            file.write(json.dumps(line) + "\n")
+    settings = Settings.model_validate({"sources": {"recording": {"path": str(path), "speed": "max"}}})
+    yield Platform("recording", source_types()["recording"], settings, SystemClock(), ids)
+
+
+@contextmanager
+def x(folder: Path) -> Iterator[Platform]:
+    clock = ScaledClock(SPEED)
+    with FakeX(clock=clock, bearer="a-token", keep_alive=5.0) as fake:
+        its = {"base_url": fake.url, "bearer_token": "a-token", "counts": {"every": "1m"}}
+        settings = Settings.model_validate({"x": its})
+
+        def say(count: int) -> list[str]:
+            return [fake.post(f"brann i {TRACK}, nå").id for _ in range(count)]
+
+        yield Platform("x", source_types()["x"], settings, clock, say=say)
+
+
+PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {"recording": recording, "x": x}
+"""One for every entry of SOURCES."""
+
+
+@dataclass
+class Session:
+    """One source, open, as one process has it, and all that it gave."""
+
+    platform: Platform
+    source: Source
+    batches: list[Batch] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        return [post.id for batch in self.batches for post in batch.posts]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [gap for batch in self.batches for gap in batch.gaps]
+
+    @property
+    def cursor(self) -> str | None:
+        return next((batch.cursor for batch in reversed(self.batches) if batch.cursor is not None), None)
+
+    @property
+    def up(self) -> bool:
+        """What is said from now on is heard as it is said."""
+        return not isinstance(self.source, Follows) or self.source.state()["state"] == "listening"
+
+    def follow(self, *incidents: Incident) -> None:
+        if isinstance(self.source, Follows):
+            self.source.follow(incidents, (TRACK,))
+
+    def read(self) -> Batch | None:
+        batch = self.source.read(0.05)
+        if batch is not None:
+            self.batches.append(batch)
+        return batch
+
+    def read_until(self, condition: Callable[[], Any], what: str) -> None:
+        deadline = time.monotonic() + WITHIN
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {WITHIN:g} s: {what}; {dict(self.source.state())}"
+            self.read()
+
+    def read_for(self, seconds: float) -> None:
+        """Real seconds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.read()
+
+    def come(self, ids: Sequence[str]) -> None:
+        self.read_until(lambda: set(self.ids) >= set(ids), "every post")
+
+
+@contextmanager
+def session(platform: Platform, resume: str | None = None, *, crisis: bool = True) -> Iterator[Session]:
+    source = platform.source()
+    try:
+        if isinstance(source, Follows):
+            source.recall(())
+        if isinstance(source, Counts):
+            source.learn_counts(())
+        source.open(resume)
+        its = Session(platform, source)
+        its.follow(*([platform.incident()] if crisis else []))
+        yield its
+    finally:
+        source.close()
+
+
+@dataclass
+class Process:
+    """The ingestor over a source and a bus."""
+
+    ingestor: Ingestor
+    reporter: PresenceReporter
+    bus: Bus
+    clock: Clock
+
+    def turn_until(self, condition: Callable[[], Any], what: str) -> None:
+        deadline = time.monotonic() + WITHIN
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {WITHIN:g} s: {what}"
+            self.turn()
+
+    def turn(self) -> None:
+        self.reporter.step(0.0)
+        self.ingestor.step(0.02)
+
+    def mentions(self) -> list[str]:
+        """The ids on the bus, in order."""
+        reader = self.bus.reader(["mentions"])
+        values = [json.loads(r.value) for rs in iter(lambda: reader.poll(0.0, 5000), []) for r in rs if r.value]
+        reader.close()
+        return [value["id"] for value in values if value["type"] == "mention"]
+
+    def open(self, *, exercise: bool) -> None:
+        command = Command(
+            action=Action.OPEN, at=self.clock.now(), by="vakt", why="prøve", name="Brann", add=(TRACK,),
+            review_after=3600, exercise=exercise, lookback=0.0,
+        )  # fmt: skip
+        Control(self.bus).append(command)
+
+
+@contextmanager
+def process(platform: Platform, folder: Path) -> Iterator[Process]:
+    bus, clock = open_bus("embedded:", folder, platform.clock, durable=False), platform.clock
+    bus.ensure(topic_specs(1, {}))
+    metrics, health, me = Metrics(CollectorRegistry(), "0"), Health(clock), "listener@test"
+    reporter = PresenceReporter(bus, me, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
+    source = platform.source()
+    ingestor = Ingestor(
+        source, bus, reporter, Screen(b"k" * 32, {}), (TRACK,), clock=clock, metrics=metrics,
+        part=health.part(f"listen-{source.name}"), lease=bus.lease(f"source:{source.name}", me, LEASE_SECONDS),
+    )  # fmt: skip
+    try:
+        yield Process(ingestor, reporter, bus, clock)
+    finally:
+        ingestor.close()
+        reporter.close()
+        bus.close()
