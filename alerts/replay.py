@@ -37,8 +37,8 @@ from listener.model.records import Alert, AuthorClass, Event, decode
 from listener.runtime.control import Control
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
+from listener.sources.common.reader import LineReader
 from listener.sources.contract import Batch
-from listener.sources.recording.reader import LineReader
 from listener.sources.recording.source import Cursor, RecordingSource
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)

@@ -28,7 +28,7 @@ from listener.runtime.control import Control
 from listener.settings.files import raw_settings
 from listener.settings.schema import load_settings
 from listener.settings.zone import find_zone
-from listener.sources.recording.reader import Broken, LineReader
+from listener.sources.common.reader import Broken, LineReader
 from listener.units import format_instant
 
 RulesFile = Annotated[

@@ -18,7 +18,7 @@ import typer
 from alerts.rules.conditions.burst_detector import Burst
 from listener.commands.shared import duration, say
 from listener.errors import LyttepostError
-from listener.sources.recording.reader import Broken, LineReader
+from listener.sources.common.reader import Broken, LineReader
 from listener.units import FIRST, LAST, format_duration, parse_time
 
 app = typer.Typer(help="Counts of posts: is this loud for this hour?", no_args_is_help=True)

@@ -20,9 +20,9 @@ from listener.model.records import DeadLetter, Mention, Origin
 from listener.privacy.screen import Screen
 from listener.runtime.control import Control
 from listener.runtime.metrics import Metrics
+from listener.sources.common.reader import LineReader
 from listener.sources.contract import Batch
 from listener.sources.recording.parser import Offered, offered
-from listener.sources.recording.reader import LineReader
 
 SOURCE = "recording"
 STAGE = f"listen-{SOURCE}"

@@ -19,8 +19,8 @@ from listener.errors import ConfigError
 from listener.model.hashtags import hashtags_in
 from listener.model.records import Author, Post
 from listener.sources.common.json import read_json
+from listener.sources.common.reader import Broken, LineReader
 from listener.sources.contract import BadLine, DropReason
-from listener.sources.recording.reader import Broken, LineReader
 from listener.sources.recording.seen_ids import SeenIds
 from listener.sources.x import payload as x
 

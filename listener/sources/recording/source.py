@@ -17,9 +17,9 @@ from typing import Any
 from listener.clock import Clock
 from listener.errors import ConfigError, Corrupt, LyttepostError
 from listener.settings.schema import Settings, parse_speed
+from listener.sources.common.reader import LineReader
 from listener.sources.contract import Batch, CatchUp, OfferedCounts, SourceType
 from listener.sources.recording.parser import Offered, offered
-from listener.sources.recording.reader import LineReader
 from listener.units import format_instant, from_ms
 
 LINES = 1000
