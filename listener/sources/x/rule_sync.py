@@ -140,7 +140,7 @@ class RuleSync:
             except Exception as error:
                 # An answer that we cannot read leaves X as deaf as one that refuses: both must be seen from outside.
                 self._denied = False
-                self._say(stop, Failed(wanted.version, Trouble.REFUSED, type(error).__name__))
+                self._deliver(stop, Failed(wanted.version, Trouble.REFUSED, type(error).__name__))
                 wait = backoff.ended(Schedule.HTTP)
                 log.error("x: rules: %s; asked again in %.0f s", type(error).__name__, wait)
                 continue
