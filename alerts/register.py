@@ -28,6 +28,7 @@ from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
 from listener.model.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
+from listener.model.roles import REGISTER
 from listener.runtime.health import Part
 from listener.units import from_ms, to_ms
 
@@ -96,7 +97,7 @@ class RegisterRow:
 class Register:
     """One view file on one bus."""
 
-    name = "register"
+    name = REGISTER
 
     def __init__(self, bus: Bus, path: Path | str, part: Part | None = None) -> None:
         self._bus = bus

@@ -15,18 +15,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
+from alerts.app import AlertsParts, App, WorkerPart
 from alerts.notify import card
 from alerts.notify.channels.card import Card
 from alerts.notify.state import AlertBook
-from alerts.pipeline import ALERTS, LISTENER, Ears, House, Turning, Wits, flow
+from alerts.pipeline import flow
 from alerts.register import Register
-from alerts.wiring import make_ears, make_house, make_wits, passing_key
+from alerts.wiring import make_alerts, make_app, make_listener, passing_key
 from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import Clock, ManualClock
 from listener.errors import ConfigError, LyttepostError
@@ -34,6 +35,7 @@ from listener.ingest.worker import Ingestor
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import ALERTS as ALERT_RECORDS
 from listener.model.records import Alert, AuthorClass, Event, decode
+from listener.model.roles import ALERTS, LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
@@ -114,15 +116,15 @@ class OfferLog:
 class Replay:
     """One recording, ready to be played."""
 
-    house: House
+    app: App
     incident: Incident
     source: RecordingSource
     clock: ManualClock
-    wits: Wits
-    turning: list[Turning]
+    parts: AlertsParts
+    turning: list[WorkerPart]
     listen: Ingestor
     register: Register
-    ear: OfferLog
+    offered: OfferLog
     paced: bool
     lines: int | None
     """In the whole recording; None where they are not known."""
@@ -130,7 +132,7 @@ class Replay:
     @property
     def progress(self) -> float | None:
         """How much has been played, 0 to 1."""
-        return min(1.0, self.ear.lines / self.lines) if self.lines else None
+        return min(1.0, self.offered.lines / self.lines) if self.lines else None
 
     def play(self, emit: Callable[[SentCard], None], turned: Callable[[], None] = lambda: None) -> Summary:
         """To the end of the recording; `emit` gets what is fired or resolved, `turned` is called often.
@@ -138,7 +140,7 @@ class Replay:
         Raises LyttepostError when it cannot go on.
         """
         summary = Summary()
-        book, reader = AlertBook(), self.house.bus.reader(["alerts"])
+        book, reader = AlertBook(), self.app.bus.reader(["alerts"])
         waiting: list[tuple[datetime, int, Alert, Record]] = []
         busy = True
         while True:
@@ -153,7 +155,7 @@ class Replay:
                 busy = True
             # What fires on arrival waits for the windows of the same time, so that all comes as it happened.
             done = self.listen.ended and not busy
-            heard = self.clock.now() - self.house.settings.rules.allowed_lateness
+            heard = self.clock.now() - self.app.settings.rules.allowed_lateness
             while waiting and (done or waiting[0][0] <= heard):
                 _, _, alert, record = heappop(waiting)
                 self._emit(alert, record, book, emit, summary)
@@ -192,16 +194,16 @@ class Replay:
         texts = self.register.texts([sample.key for sample in alert.samples])
         # As it was at that time: the clock may have run on by a whole batch.
         made = card.build(
-            state, self.wits.people, self.wits.messages, now=alert.at, in_house=True, texts=self.register.texts
+            state, self.parts.people, self.parts.messages, now=alert.at, in_house=True, texts=self.register.texts
         )
-        emit(SentCard(alert, made, texts, self.ear.heard(alert.at)))
+        emit(SentCard(alert, made, texts, self.offered.heard(alert.at)))
 
     def _sum_up(self, summary: Summary) -> None:
         counts = self.source.counts
-        metrics = self.house.metrics
+        metrics = self.app.metrics
         summary.read, summary.posts = counts.read, counts.posts
         summary.bad = Counter({str(reason): count for reason, count in counts.bad.items()})
-        summary.places = self.ear.places
+        summary.places = self.offered.places
         summary.dropped = _by_label(metrics.posts_dropped, "reason")
         summary.matched = sum(_by_label(metrics.posts_matched, "source").values())
         summary.mentions = sum(_by_label(metrics.mentions, "origin").values())
@@ -236,7 +238,7 @@ def replaying(
     `speed` None is as fast as it goes; `named` are accounts that keep their name, beside those of the settings.
     Raises ConfigError when a rule or the recording is not what it should be.
     """
-    wits = make_wits(raw, settings, rules, tell=False)
+    parts = make_alerts(raw, settings, rules, tell=False)
     source = RecordingSource(path, speed, pace)
     key, lines = passing_key(), None
     if path != "-" and not Path(path).is_fifo():
@@ -245,21 +247,21 @@ def replaying(
         key, lines = survey(path)
     clock = ManualClock(BEFORE)
     with _passing_folder() as folder, closing(open_bus("embedded:", folder, clock, durable=False)) as bus:
-        house = make_house(settings, folder, bus, clock, "replay")
-        ears = make_ears(house, raw, [source], key, named or {})
+        app = make_app(settings, folder, bus, clock, "replay")
+        listener = make_listener(app, raw, [source], key, named or {})
         incident = open_incident(bus, name, tracks, clock)
-        ear = OfferLog(clock)
-        turning = flow(house, (LISTENER, ALERTS), Ears(ears.sources, ears.screen, ears.standing, ear), wits)
+        offered = OfferLog(clock)
+        turning = flow(app, (LISTENER, ALERTS), replace(listener, before=offered), parts)
         replay = Replay(
-            house=house,
+            app=app,
             incident=incident,
             source=source,
             clock=clock,
-            wits=wits,
+            parts=parts,
             turning=turning,
             listen=next(w for w, _ in turning if isinstance(w, Ingestor)),
             register=next(w for w, _ in turning if isinstance(w, Register)),
-            ear=ear,
+            offered=offered,
             paced=speed is not None,
             lines=lines,
         )

@@ -11,11 +11,11 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from alerts.annotate.kinds import KindCues
+from alerts.app import AlertsParts, App, ListenerParts
 from alerts.judge.reload import Rulebook
 from alerts.notify.channels.contract import Channel, open_channels
 from alerts.notify.messages import load_messages
 from alerts.notify.recipients import load_people
-from alerts.pipeline import Ears, House, Wits
 from listener import __version__
 from listener.bus.protocol import Bus
 from listener.clock import Clock
@@ -33,13 +33,13 @@ from listener.settings.standing_tracks import load_standing
 from listener.sources.contract import Source, source_types
 
 
-def make_house(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> House:
+def make_app(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> App:
     """The bus with all its topics, metrics and health of one process."""
     specs = topic_specs(settings.bus.partitions, settings.retention.keep())
     bus.ensure(specs)
     metrics = Metrics(CollectorRegistry(), __version__)
     metrics.clock.set_function(lambda: clock.now().timestamp())
-    return House(
+    return App(
         settings=settings,
         folder=folder,
         bus=bus,
@@ -57,21 +57,21 @@ def process_name(role: str, folder: Path, name: str = "") -> str:
     return f"{role}{f'-{name}' if name else ''}@{socket.gethostname()}-{mark}"
 
 
-def make_ears(
-    house: House,
+def make_listener(
+    app: App,
     raw: RawSettings,
     sources: Sequence[Source],
     key: bytes,
     named: Mapping[str, AuthorClass] | None = None,
-) -> Ears:
-    """What hearing needs: sources, the privacy screen, the standing tracks."""
-    masks = house.metrics.masks
+) -> ListenerParts:
+    """What the role `listener` needs: sources, the privacy screen, the standing tracks."""
+    masks = app.metrics.masks
     screen = Screen(
         key,
-        {**house.settings.privacy.named_accounts.classes(), **(named or {})},
+        {**app.settings.privacy.named_accounts.classes(), **(named or {})},
         lambda kind, count: masks.labels(kind).inc(count),
     )
-    return Ears(
+    return ListenerParts(
         sources=sources,
         screen=screen,
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
@@ -79,14 +79,14 @@ def make_ears(
     )
 
 
-def live_key(settings: Settings, folder: Path, house: House | None = None) -> bytes:
+def live_key(settings: Settings, folder: Path, app: App | None = None) -> bytes:
     """The pseudonym key of this deployment, made on first use.
 
-    With a house, its bus tells which key it was before: raises ConfigError when that is lost or another one.
+    With an app, its bus tells which key it was before: raises ConfigError when that is lost or another one.
     """
     path = settings.privacy.key_path
     check_key_outside(path, folder)
-    return load_key(path, create=True) if house is None else known_key.live_key(path, house.bus, house.clock)
+    return load_key(path, create=True) if app is None else known_key.live_key(path, app.bus, app.clock)
 
 
 def passing_key() -> bytes:
@@ -98,18 +98,21 @@ def live_sources(settings: Settings, clock: Clock) -> list[Source]:
     return [source for its in source_types().values() if (source := its.make(settings, clock)) is not None]
 
 
-def make_wits(raw: RawSettings, settings: Settings, rules: Path | None, *, tell: bool) -> Wits:
-    """What judging and telling need. Without `tell` nobody is told. Raises ConfigError for any file that is wrong."""
+def make_alerts(raw: RawSettings, settings: Settings, rules: Path | None, *, tell: bool) -> AlertsParts:
+    """What the role `alerts` needs. Without `tell` nobody is sent anything.
+
+    Raises ConfigError for any file that is wrong.
+    """
     people = load_people(raw.folder / "people.yaml")
     channels: Mapping[str, Channel] | None = open_channels(people.channels(), raw) if tell else None
     rulebook = Rulebook(rules or raw.folder / "rules")
-    return Wits(
+    return AlertsParts(
         rules=rulebook.rules,
         cues=KindCues.load(raw.folder / "cues"),
         people=people,
         messages=load_messages(raw.folder, settings.language, settings.timezone),
         channels=channels,
-        # Edits count where somebody is told; a replay is of one piece.
+        # Edits count where somebody is sent alerts; a replay is of one piece.
         rulebook=rulebook if tell else None,
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
         ops=OpsAlerts.load(raw.folder),

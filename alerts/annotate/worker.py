@@ -20,6 +20,7 @@ from alerts.annotate.story import story
 from listener.bus.protocol import Bus, Message, Record, partition_of
 from listener.clock import Clock
 from listener.model.records import MENTIONS, Captured, Finding, Gap, Kind, Mention, Origin, Tick, decode, encode
+from listener.model.roles import ANNOTATE
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
@@ -57,7 +58,7 @@ class Annotator:
 class Annotating:
     """The worker. Its group is `annotate`. `keep`: a mention that is older is dropped, and lives on in no finding."""
 
-    name = "annotate"
+    name = ANNOTATE
 
     def __init__(
         self,

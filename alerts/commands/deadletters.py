@@ -103,16 +103,18 @@ def _redrive(bus: Bus, letter: DeadLetter, data: str | None) -> RedriveResult:
 
 def _relisten(bus: Bus, letter: DeadLetter, data: str | None) -> RedriveResult:
     """A line of a recording: with the screen that the running service has."""
-    from alerts.wiring import live_key, make_ears, make_house
+    from alerts.wiring import live_key, make_app, make_listener
     from listener.maintenance.redrive_line import relisten
     from listener.settings.files import data_dir, raw_settings
     from listener.settings.schema import load_settings
 
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
     settings = load_settings(raw)
-    house = make_house(settings, folder, bus, clock, "redrive")
-    ears = make_ears(house, raw, [], live_key(settings, folder, house))
-    return relisten(bus, letter, ears.screen, ears.standing, holder=house.process, clock=clock, metrics=house.metrics)
+    process = make_app(settings, folder, bus, clock, "redrive")
+    parts = make_listener(process, raw, [], live_key(settings, folder, process))
+    return relisten(
+        bus, letter, parts.screen, parts.standing, holder=process.process, clock=clock, metrics=process.metrics
+    )
 
 
 def _record(bus: Bus, who: str, why: str, letters: list[DeadLetter], its: str | None) -> None:

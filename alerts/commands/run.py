@@ -12,14 +12,15 @@ from typing import Annotated
 
 import typer
 
-from alerts.pipeline import ALERTS, ANNOTATE, DISPATCH, JUDGE, LISTENER, flow
+from alerts.pipeline import GROUPS, flow
 from alerts.register import Register
-from alerts.wiring import live_key, live_sources, make_ears, make_house, make_wits
+from alerts.wiring import live_key, live_sources, make_alerts, make_app, make_listener
 from listener.bus.protocol import open_bus
 from listener.bus.spool import purge_before
 from listener.bus.sqlite.view import KEEP_ASIDE, wipe_aside
 from listener.clock import SystemClock
 from listener.commands.shared import Data, say
+from listener.model import roles as of
 from listener.permissions import exposed
 from listener.runtime.housekeeping import Housekeeping
 from listener.runtime.logs import set_up
@@ -35,11 +36,11 @@ app = typer.Typer(help="Listen, judge and alert, until stopped.")
 
 
 class Role(StrEnum):
-    LISTENER = LISTENER
-    ALERTS = ALERTS
-    ANNOTATE = ANNOTATE
-    JUDGE = JUDGE
-    DISPATCH = DISPATCH
+    LISTENER = of.LISTENER
+    ALERTS = of.ALERTS
+    ANNOTATE = of.ANNOTATE
+    JUDGE = of.JUDGE
+    DISPATCH = of.DISPATCH
     ALL = "all"
 
 
@@ -93,17 +94,17 @@ def run(
     set_up(sys.stderr, clock, verbose=verbose)
     settings = load_settings(raw)
     _log(find_zone(settings.timezone))
-    roles = (LISTENER, ALERTS) if role is Role.ALL else (role.value,)
+    roles = of.ROLES if role is Role.ALL else (role.value,)
     for problem in exposed(folder):
         log.warning("%s", problem)
     locks = [RoleLock(folder, f"{each}-{name}" if name else each) for each in roles]
     bus = open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka)
-    house = make_house(settings, folder, bus, clock, role, name)
-    ears = None
-    if LISTENER in roles:
-        ears = make_ears(house, raw, live_sources(settings, clock), live_key(settings, folder, house))
-    wits = make_wits(raw, settings, None, tell=True) if role is not Role.LISTENER else None
-    turning = flow(house, roles, ears, wits)
+    process = make_app(settings, folder, bus, clock, role, name)
+    listener = None
+    if Role.LISTENER in roles:
+        listener = make_listener(process, raw, live_sources(settings, clock), live_key(settings, folder, process))
+    alerts = make_alerts(raw, settings, None, tell=True) if role is not Role.LISTENER else None
+    turning = flow(process, roles, listener, alerts)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
 
     def after_retention() -> None:
@@ -112,13 +113,13 @@ def run(
         for register in registers:
             register.release()
 
-    part = house.health.part("keeping")
+    part = process.health.part(of.HOUSEKEEPING)
     keeping = Housekeeping(
         bus,
-        house.specs,
-        ("annotate", "judge", "calm"),
+        process.specs,
+        GROUPS,
         clock=clock,
-        metrics=house.metrics,
+        metrics=process.metrics,
         part=part,
         folder=folder,
         after_retention=after_retention,
@@ -126,10 +127,10 @@ def run(
     service = Service([*turning, (keeping, part)], clock, bus_is_well=lambda: part.reason is None)
     settle_memory()
     service.obey_signals()
-    web = Web(house.metrics, house.health, settings.web.host, settings.web.port if port is None else port)
+    web = Web(process.metrics, process.health, settings.web.host, settings.web.port if port is None else port)
     where = f"http://{settings.web.host}:{web.port}"
     say(f"lyttepost {role} runs on {folder}; metrics and health at {where} (pid {os.getpid()})")
-    if ears is not None and not ears.sources:
+    if listener is not None and not listener.sources:
         say("No source is set up: set sources.recording.path to play a recording under an exercise.")
     try:
         service.run()

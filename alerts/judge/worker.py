@@ -31,6 +31,7 @@ from listener.clock import Clock
 from listener.errors import Corrupt
 from listener.model.incidents import State
 from listener.model.records import ALERTS, FINDINGS, Alert, BadRecord, Event, Finding, decode, encode
+from listener.model.roles import JUDGE
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
@@ -55,7 +56,7 @@ RULES_TOPIC = "findings"
 class Judging:
     """The worker. Its group is `judge`."""
 
-    name = "judge"
+    name = JUDGE
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ from listener.model.records import (
     decode,
     encode,
 )
+from listener.model.roles import DISPATCH
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
@@ -72,7 +73,7 @@ class Dispatcher:
     """`holder` names this process at the lease: the same name after a restart takes over at once. `reporter` is asked
     for the mode where the process has one: to ask the bus at every turn would be dear on Kafka."""
 
-    name = "dispatch"
+    name = DISPATCH
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ from listener.bus.protocol import Bus, Message, Record, TopicPartition
 from listener.bus.scan import read_to_end
 from listener.clock import Clock
 from listener.ingest.gaps import ledger
+from listener.model import roles
 from listener.model.incidents import Incident, Mode, State
 from listener.model.records import ALERTS, VOLUMES, Alert, BadRecord, Event, Heard, Volume, decode, encode
 from listener.runtime.control import Control
@@ -53,7 +54,7 @@ Loud = tuple[str, str, Judged, Tracks]
 class Calm:
     """The worker. Its group is `calm`. `standing`: the tracks whose total is counted, to name them by."""
 
-    name = "calm"
+    name = roles.CALM
 
     def __init__(
         self,

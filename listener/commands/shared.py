@@ -184,7 +184,8 @@ def require_known(incident: str, state: State, name: str) -> None:
 def say_who_runs(bus: Bus) -> None:
     """On standard error, where a command shows what processes bring: that none does, or which part is missing."""
     from listener.clock import SystemClock
-    from listener.runtime.control import ROLES, Presences, lacking_of
+    from listener.model.roles import ROLES, lacking_of
+    from listener.runtime.control import Presences
 
     running = {role for presence in Presences(bus, SystemClock()).refresh() for role in presence.roles}
     lacking = [each for role in ROLES for each in lacking_of(role, running)]

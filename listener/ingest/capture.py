@@ -19,6 +19,7 @@ from listener.ingest.coverage import Coverage
 from listener.ingest.matcher import Matcher
 from listener.model.incidents import Incident
 from listener.model.records import Mention, Origin, Post, Tick, Volume, encode, first_key
+from listener.model.roles import listen_to
 from listener.privacy.screen import Screen
 from listener.runtime.metrics import Metrics
 from listener.sources.contract import BadLine, Batch
@@ -199,12 +200,12 @@ class Capture:
 
     def _buried(self, reason: str, content: bytes) -> Message:
         """A dead letter of a post that is kept nowhere."""
-        stage = f"listen-{self._source}"
+        stage = listen_to(self._source)
         self._metrics.deadletters.labels(stage, reason).inc()
         return dead_letter(stage, reason, content, f"{self._source}:post", self._clock)
 
     def _dead_letter(self, line: BadLine) -> Message:
-        stage = f"listen-{self._source}"
+        stage = listen_to(self._source)
         self._metrics.deadletters.labels(stage, line.reason).inc()
         return measured(stage, line.reason, line.where, self._clock, length=line.length, digest=line.digest)
 

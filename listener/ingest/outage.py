@@ -34,6 +34,7 @@ from listener.crashpoints import point
 from listener.ingest.gaps import in_band, to_ledger
 from listener.model.gaps import Cause, closed, open_gap
 from listener.model.records import DECISIONS, MENTIONS, BadRecord, DecisionKind, Mention, Tick, decode, encode
+from listener.model.roles import listen_to
 from listener.privacy.purge import is_about
 from listener.runtime.metrics import Metrics
 
@@ -176,9 +177,9 @@ class OutageBuffer:
     def _missing(self, entry: SpoolEntry, there: _There) -> list[Message]:
         """Of an entry, what the bus has not."""
         if entry.messages is None or entry.at is None:
-            self._metrics.deadletters.labels(f"listen-{self._source}", "spool_damaged").inc()
+            self._metrics.deadletters.labels(listen_to(self._source), "spool_damaged").inc()
             where = f"spool-{self._source}:{entry.end}"
-            return [dead_letter(f"listen-{self._source}", "spool_damaged", b"", where, self._clock)]
+            return [dead_letter(listen_to(self._source), "spool_damaged", b"", where, self._clock)]
         late = self._keep is not None and self._clock.now() - entry.at > self._keep
         came = any(m.key == f"{self._source}:tick" and m.value in there.ticks for m in entry.messages)
         out, posts = [], 0

@@ -22,6 +22,7 @@ from listener.ingest.publisher import Publisher
 from listener.ingest.source_status import SourceStatus
 from listener.model.incidents import State
 from listener.model.records import Mention
+from listener.model.roles import listen_to
 from listener.privacy.screen import Screen
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics, SourceState
@@ -59,7 +60,7 @@ class Ingestor:
         ops: OpsAlerts | None = None,
     ) -> None:
         """`spool`: where to keep what is heard while the bus is away; `keep`: for how long content may be kept."""
-        self.name = f"listen-{source.name}"
+        self.name = listen_to(source.name)
         self.source = source
         self._bus = bus
         self._reporter = reporter

@@ -19,12 +19,13 @@ from listener.bus.sqlite.reserve import RESERVE_BYTES
 from listener.clock import Clock
 from listener.errors import BusError, ConfigError
 from listener.maintenance.preflight import doubts, mistakes
+from listener.model.roles import ROLES, lacking_of
 from listener.model.topics import TopicSpec, topic_specs
 from listener.permissions import exposed
 from listener.privacy.key_fingerprint import key_problem
 from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.runtime.checks import Check, failed, warning, well
-from listener.runtime.control import ROLES, Presences, lacking_of
+from listener.runtime.control import Presences
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings

@@ -17,6 +17,7 @@ from listener.ingest.resume import heard_since
 from listener.ingest.worker import LEASE_SECONDS, RELOAD
 from listener.maintenance.redrive import RedriveResult, answer, is_it
 from listener.model.records import DeadLetter, Mention, Origin
+from listener.model.roles import listen_to
 from listener.privacy.screen import Screen
 from listener.runtime.control import Control
 from listener.runtime.metrics import Metrics
@@ -25,7 +26,7 @@ from listener.sources.contract import Batch
 from listener.sources.recording.parser import Offered, offered
 
 SOURCE = "recording"
-STAGE = f"listen-{SOURCE}"
+STAGE = listen_to(SOURCE)
 
 
 def relisten(

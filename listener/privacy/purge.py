@@ -21,12 +21,11 @@ from listener.bus.protocol import Bus, Message, TopicPartition
 from listener.bus.sqlite.view import wipe_aside
 from listener.clock import Clock
 from listener.model.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode, first_key
+from listener.model.roles import ANNOTATE
 
 CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
 """The topics that hold content."""
 OLD_REPOST = re.compile(r"(?:RT @\S+ )+(.*)", re.DOTALL)
-WORKERS = "annotate"
-"""The group that makes findings of mentions."""
 MAX_SECONDS = 10.0
 IDLE_SECONDS = 1.0
 
@@ -133,7 +132,7 @@ def _let_workers_pass(bus: Bus, clock: Clock) -> None:
     never, started = Event(), clock.monotonic()
     moved, before = started, None
     while clock.monotonic() - started < MAX_SECONDS and clock.monotonic() - moved < IDLE_SECONDS:
-        at = {tp: bus.end_offset(tp) - behind for tp, behind in bus.lag(WORKERS).items() if tp in ends}
+        at = {tp: bus.end_offset(tp) - behind for tp, behind in bus.lag(ANNOTATE).items() if tp in ends}
         if all(at.get(tp, end) >= end for tp, end in ends.items()):
             return
         if at != before:

@@ -5,7 +5,7 @@ Every process follows `control` by itself, from its beginning, and says once a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from listener.model.incidents import (
     fold,
     slug,
 )
+from listener.model.roles import ROLES, lacking_of
 from listener.model.topics import TOPICS
 from listener.units import format_instant
 
@@ -29,10 +30,6 @@ FRESH = timedelta(seconds=3)
 FOLLOW_SECONDS = 2.0
 LATE_SECONDS = 10.0
 """So long is waited for processes that say each second that they are there, and have not followed yet."""
-ROLES = ("listener", "alerts")
-"""What must follow a switch for it to have taken effect."""
-PARTS: Mapping[str, tuple[str, ...]] = {"alerts": ("annotate", "judge", "dispatch")}
-"""Role → the roles that several processes may share it by."""
 
 
 class Control:
@@ -121,19 +118,6 @@ def missing_roles(found: Iterable[Follower]) -> list[str]:
     """The roles that nobody who follows has."""
     roles = {role for f in found if f.follows for role in f.presence.roles}
     return [lacking for role in ROLES for lacking in lacking_of(role, roles)]
-
-
-def with_parts(roles: Iterable[str]) -> set[str]:
-    """These roles and those that they are made of."""
-    roles = set(roles)
-    return roles.union(*(PARTS.get(role, ()) for role in roles))
-
-
-def lacking_of(role: str, roles: Collection[str]) -> list[str]:
-    """What nobody with these roles does of `role`: nothing, all of it, or some of its parts."""
-    had, parts = with_parts(roles), PARTS.get(role, (role,))
-    lacking = [part for part in parts if part not in had]
-    return [role] if len(lacking) == len(parts) else lacking
 
 
 def laggards(found: Iterable[Follower]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from listener.bus.protocol import Bus, TopicPartition
 from listener.clock import Clock
 from listener.errors import BusError
+from listener.model.roles import HOUSEKEEPING
 from listener.model.topics import TopicSpec
 from listener.runtime.health import Part
 from listener.runtime.lag import lags
@@ -24,7 +25,7 @@ RETENTION_SECONDS = 3600.0
 class Housekeeping:
     """`after_retention` is called after each retention, for views that must let go of what the bus has dropped."""
 
-    name = "keeping"
+    name = HOUSEKEEPING
 
     def __init__(
         self,

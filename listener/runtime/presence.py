@@ -10,6 +10,7 @@ from typing import Any
 from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.model.incidents import Mode, Presence, State
+from listener.model.roles import FOLLOW
 from listener.runtime.control import Control, say_presence
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
@@ -21,7 +22,7 @@ TURN_SECONDS = 0.1
 class PresenceReporter:
     """Folds `control` for one process. Workers read `state` and report which epoch they have applied."""
 
-    name = "follow"
+    name = FOLLOW
 
     def __init__(
         self, bus: Bus, process: str, roles: Sequence[str], *, clock: Clock, metrics: Metrics, part: Part

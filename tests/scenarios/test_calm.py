@@ -11,12 +11,14 @@ from typing import Any
 
 from harness import START, TRACK, Deployment, Recording, files_with, post, read_all, until, word
 
-from alerts.pipeline import ALERTS, LISTENER, Ears, flow
-from alerts.wiring import live_key, make_ears, make_house, make_wits
+from alerts.app import ListenerParts
+from alerts.pipeline import flow
+from alerts.wiring import live_key, make_alerts, make_app, make_listener
 from listener.bus.protocol import open_bus
 from listener.clock import ManualClock
 from listener.model.incidents import Action, Command
 from listener.model.records import VOLUMES, Volume, decode
+from listener.model.roles import ALERTS, LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import raw_settings
 from listener.settings.schema import PrivacySettings, Settings
@@ -93,13 +95,13 @@ def test_posts_offered_in_calm_are_counted_and_leave_no_word_in_any_file(tmp_pat
     folder.mkdir()
     settings = Settings(privacy=PrivacySettings(key_file=tmp_path / "pseudonym.key"))
     bus = open_bus("embedded:", folder, clock)
-    house = make_house(settings, folder, bus, clock, "all")
+    app = make_app(settings, folder, bus, clock, "all")
     source = Today()
     raw = raw_settings()
-    made = make_ears(house, raw, [source], live_key(settings, folder))
-    ears = Ears(sources=[source], screen=made.screen, standing=[TRACK])
-    wits = make_wits(raw, settings, None, tell=True)
-    turning = flow(house, (LISTENER, ALERTS), ears, wits)
+    made = make_listener(app, raw, [source], live_key(settings, folder))
+    listener = ListenerParts(sources=[source], screen=made.screen, standing=[TRACK])
+    alerts = make_alerts(raw, settings, None, tell=True)
+    turning = flow(app, (LISTENER, ALERTS), listener, alerts)
     for _ in range(60):
         for worker, _part in turning:
             worker.step(0.0)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from harness import Outcome, Recording, outcome_of, read_all
 
-from alerts.pipeline import ALERTS, LISTENER, Ears, flow
-from alerts.wiring import make_ears, make_house, make_wits
+from alerts.app import ListenerParts
+from alerts.pipeline import flow
+from alerts.wiring import make_alerts, make_app, make_listener
 from listener.bus.protocol import Bus, open_bus
 from listener.clock import SystemClock
 from listener.model.incidents import Action, Command
+from listener.model.roles import ALERTS, LISTENER
 from listener.runtime.control import Control, Presences, followers, missing_roles
 from listener.runtime.housekeeping import Housekeeping
 from listener.settings.files import raw_settings
@@ -38,14 +40,17 @@ def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tupl
     folder.mkdir()
     bus = open_bus("embedded:", folder, clock, durable=False)
     settings, raw = Settings(), raw_settings()
-    house = make_house(settings, folder, bus, clock, "all")
+    app = make_app(settings, folder, bus, clock, "all")
     source = RecordingSource(str(recording.path), None, clock)
-    made = make_ears(house, raw, [source], b"k" * 32)
+    made = make_listener(app, raw, [source], b"k" * 32)
     turning = flow(
-        house, (LISTENER, ALERTS), Ears([source], made.screen, made.standing), make_wits(raw, settings, None, tell=True)
+        app,
+        (LISTENER, ALERTS),
+        ListenerParts([source], made.screen, made.standing),
+        make_alerts(raw, settings, None, tell=True),
     )
-    part = house.health.part("keeping")
-    keeping = Housekeeping(bus, house.specs, ("judge",), clock=clock, metrics=house.metrics, part=part, folder=folder)
+    part = app.health.part("keeping")
+    keeping = Housekeeping(bus, app.specs, ("judge",), clock=clock, metrics=app.metrics, part=part, folder=folder)
     Control(bus).append(
         Command(action=Action.OPEN, at=clock.now(), by="p", why="p", name="Øvelse", add=("granvik",), exercise=True)
     )
@@ -61,7 +66,7 @@ def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tupl
             until = clock.monotonic() + 1.5
     state = Control(bus).refresh()
     present = followers(Presences(bus, clock).refresh(), state.epoch)
-    problems = [reason for _, reason in house.health.ready()[1].items() if reason]
+    problems = [reason for _, reason in app.health.ready()[1].items() if reason]
     for worker, _ in turning:
         worker.close()
     return bus, outcome_of(lambda topic: read_all(bus, topic)), [*problems, *missing_roles(present)]

@@ -12,7 +12,7 @@ from harness import START, read_all
 
 from alerts.judge.worker import Judging
 from alerts.rules.load import load_rules
-from alerts.wiring import make_house
+from alerts.wiring import make_app
 from listener.bus.protocol import Message, Record, open_bus
 from listener.clock import ManualClock, SystemClock
 from listener.errors import BusError
@@ -48,7 +48,7 @@ class Stand:
     def __init__(self, folder: Path) -> None:
         self.clock = SystemClock()
         self.bus = open_bus("embedded:", folder, self.clock, durable=False)
-        self.house = make_house(Settings(), folder, self.bus, self.clock, "alerts")
+        self.house = make_app(Settings(), folder, self.bus, self.clock, "alerts")
         opened = Control(self.bus).append(
             Command(action=Action.OPEN, at=START, by="p", why="p", name="Øvelse", exercise=True)
         )

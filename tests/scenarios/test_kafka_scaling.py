@@ -23,11 +23,13 @@ from harness import TRACK, Deployment, Recording, Running, read_all, until
 from spread import PARTITIONS, Spread, ended, ready, said, twice
 from topics import drop_topics
 
-from alerts.pipeline import LISTENER, Ears, flow
-from alerts.wiring import make_ears, make_house
+from alerts.app import ListenerParts
+from alerts.pipeline import flow
+from alerts.wiring import make_app, make_listener
 from listener.bus.protocol import Message, Record, open_bus
 from listener.clock import SystemClock
 from listener.model.incidents import Action, Command
+from listener.model.roles import LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import raw_settings
 from listener.settings.schema import Settings
@@ -46,13 +48,13 @@ def captured(tmp_path_factory: pytest.TempPathFactory, recording: Recording) -> 
     folder, clock = tmp_path_factory.mktemp("captured"), SystemClock()
     bus = open_bus("embedded:", folder, clock, durable=False)
     settings = Settings.model_validate({"bus": {"partitions": PARTITIONS}})
-    house = make_house(settings, folder, bus, clock, LISTENER)
+    app = make_app(settings, folder, bus, clock, LISTENER)
     Control(bus).append(
         Command(action=Action.OPEN, at=clock.now(), by="p", why="p", name="Øvelse", add=(TRACK,), exercise=True)
     )
     source = RecordingSource(str(recording.path), None, clock)
-    made = make_ears(house, raw_settings(), [source], b"k" * 32)
-    turning = flow(house, (LISTENER,), Ears([source], made.screen, made.standing), None)
+    made = make_listener(app, raw_settings(), [source], b"k" * 32)
+    turning = flow(app, (LISTENER,), ListenerParts([source], made.screen, made.standing), None)
     quiet = 0
     while quiet < 3:
         quiet = 0 if any(worker.step(0.0) for worker, _ in turning) else quiet + 1

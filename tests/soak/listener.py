@@ -11,11 +11,12 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from alerts.pipeline import LISTENER, flow
-from alerts.wiring import live_key, make_ears, make_house
+from alerts.pipeline import flow
+from alerts.wiring import live_key, make_app, make_listener
 from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
 from listener.ingest.worker import Ingestor
+from listener.model.roles import LISTENER
 from listener.runtime.service import RoleLock, Service, settle_memory
 from listener.runtime.stage import Worker
 from listener.settings.files import data_dir, raw_settings
@@ -50,12 +51,12 @@ def main() -> None:
     settings = load_settings(raw)
     lock = RoleLock(folder, LISTENER)
     bus = open_bus(settings.bus.url, folder, clock)
-    house = make_house(settings, folder, bus, clock, LISTENER)
+    app = make_app(settings, folder, bus, clock, LISTENER)
     access = x_access(settings)
     assert access is not None
     source = XSource(access, clock, tariff=settings.x.tariff, rest_seconds=CALL_SECONDS)
-    ears = make_ears(house, raw, [source], live_key(settings, folder))
-    turning = flow(house, (LISTENER,), ears, None)
+    parts = make_listener(app, raw, [source], live_key(settings, folder))
+    turning = flow(app, (LISTENER,), parts, None)
     turning = [(Beating(w, clock) if isinstance(w, Ingestor) else w, part) for w, part in turning]
     # Workers rest in real time between their turns, or they would spin.
     service = Service(turning, SystemClock())

@@ -13,7 +13,7 @@ from burst_series import town
 from alerts.rules.load import load_rules
 from alerts.volumes.alert import command
 from alerts.volumes.worker import Calm
-from alerts.wiring import make_house
+from alerts.wiring import make_app
 from listener.bus.protocol import Message, open_bus
 from listener.clock import ManualClock
 from listener.model.incidents import Action, Command
@@ -39,7 +39,7 @@ class VolumesDeployment:
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock(START)
         self.bus = open_bus("embedded:", folder, self.clock, durable=False)
-        self.parts = make_house(Settings(), folder, self.bus, self.clock, "alerts")
+        self.parts = make_app(Settings(), folder, self.bus, self.clock, "alerts")
         self.rules = load_rules(packaged_config() / "rules" / "burst.yaml")
         self.standing: list[str] = []
 

@@ -12,7 +12,7 @@ import pytest
 from rules_support import INCIDENT, START, finding, gap, lookback, rule, tick
 
 from alerts.judge.worker import Judging
-from alerts.wiring import make_house
+from alerts.wiring import make_app
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import ManualClock
 from listener.model.records import Finding, Tick, encode
@@ -31,7 +31,7 @@ def bus(tmp_path: Path) -> Bus:
 
 def judged(bus: Bus, folder: Path, *parts: Sequence[Finding | Tick]) -> list[tuple[str, int]]:
     """What is said of `parts`, with a worker of its own for each: event and count."""
-    house = make_house(
+    house = make_app(
         Settings.model_validate({"bus": {"partitions": PARTITIONS}}), folder, bus, ManualClock(START), "alerts"
     )
     for part in parts:
@@ -83,7 +83,7 @@ def test_what_was_said_before_the_incident_waits_for_a_tick_of_today(bus: Bus, t
 
 
 def test_it_is_said_while_no_source_is_heard_that_could_close_a_window(bus: Bus, tmp_path: Path) -> None:
-    house = make_house(Settings(), tmp_path, bus, ManualClock(START), "alerts")
+    house = make_app(Settings(), tmp_path, bus, ManualClock(START), "alerts")
     worker = Judging(bus, RULES, clock=ManualClock(START), metrics=house.metrics, part=house.health.part("judge"))
     seen = []
     for said in (finding(1), tick(2), gap(3, None), gap(3, 9), tick(10), tick(11, final=True)):

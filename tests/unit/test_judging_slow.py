@@ -9,7 +9,7 @@ from pathlib import Path
 from rules_support import INCIDENT, START, finding, rule
 
 from alerts.judge.worker import Judging
-from alerts.wiring import make_house
+from alerts.wiring import make_app
 from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
 from listener.clock import ManualClock
 from listener.model.records import encode
@@ -34,7 +34,7 @@ class Slow(ManualClock):
 def test_a_slow_rule_is_reported_and_slowed_and_nobody_kills_the_judge_for_it(tmp_path: Path) -> None:
     clock = Slow(START)
     bus = open_bus("embedded:", tmp_path, ManualClock(START), durable=False)
-    house = make_house(Settings(), tmp_path, bus, clock, "alerts")
+    house = make_app(Settings(), tmp_path, bus, clock, "alerts")
     part = house.health.part("judge")
     bus.publish([Message("findings", f"{INCIDENT.id}:x:{n}", encode(finding(n, f"p{n}")), 0) for n in range(POSTS)])
     judge = Judging(
@@ -55,7 +55,7 @@ def test_a_slow_rule_is_reported_and_slowed_and_nobody_kills_the_judge_for_it(tm
 def test_batches_shrink_while_the_work_is_slow_and_grow_again(tmp_path: Path) -> None:
     clock = Slow(START)
     bus = open_bus("embedded:", tmp_path, ManualClock(START), durable=False)
-    house = make_house(Settings(), tmp_path, bus, clock, "alerts")
+    house = make_app(Settings(), tmp_path, bus, clock, "alerts")
     posts = [Message("findings", f"{INCIDENT.id}:x:{n}", encode(finding(n, f"p{n}")), 0) for n in range(4000)]
     bus.publish(posts)
     judge = Judging(

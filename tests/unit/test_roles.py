@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts.pipeline import ALERTS, ANNOTATE, DISPATCH, JUDGE, flow
-from alerts.wiring import make_house, make_wits, process_name
+from alerts.pipeline import flow
+from alerts.wiring import make_alerts, make_app, process_name
 from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.runtime.control import PARTS, ROLES, lacking_of
+from listener.model.roles import ALERTS, ANNOTATE, DISPATCH, JUDGE, PARTS, ROLES, lacking_of
 from listener.settings.files import raw_settings
 from listener.settings.schema import Settings
 
@@ -19,8 +19,8 @@ from listener.settings.schema import Settings
 def workers(folder: Path, *roles: str) -> list[str]:
     clock = SystemClock()
     bus = open_bus("embedded:", folder, clock, durable=False)
-    house = make_house(Settings(), folder, bus, clock, roles[0])
-    turning = flow(house, roles, None, make_wits(raw_settings(), Settings(), None, tell=True))
+    app = make_app(Settings(), folder, bus, clock, roles[0])
+    turning = flow(app, roles, None, make_alerts(raw_settings(), Settings(), None, tell=True))
     names = [worker.name for worker, _ in turning]
     for worker, _ in turning:
         worker.close()

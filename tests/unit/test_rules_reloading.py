@@ -16,7 +16,7 @@ from alerts.judge.reload import LOOK_SECONDS, Rulebook
 from alerts.judge.restore import CHUNK
 from alerts.judge.worker import Judging
 from alerts.volumes.worker import Calm
-from alerts.wiring import make_house
+from alerts.wiring import make_app
 from listener.bus.hashchain import verify
 from listener.bus.protocol import Bus, Message, Record, open_bus
 from listener.bus.scan import read_to_end
@@ -66,7 +66,7 @@ class JudgeDeployment:
         self.write(rules)
         self.clock = ManualClock(START)
         self.bus: Bus = open_bus("embedded:", folder, self.clock, durable=False)
-        self.house = make_house(Settings(), folder, self.bus, self.clock, "alerts")
+        self.house = make_app(Settings(), folder, self.bus, self.clock, "alerts")
         said = Command(action=Action.OPEN, at=START, by="p", why="p", name="Brann")
         self.incident = Control(self.bus).append(said).incidents[0]
         self.messages = messages(self.incident)

@@ -1,0 +1,187 @@
+"""The parts of one process, and how each of its workers is made from them.
+
+A worker that needs another one (the reporter of the mode, the register's texts) takes it from those made before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from alerts.annotate.kinds import KindCues
+from alerts.annotate.worker import Annotating
+from alerts.judge.reload import Rulebook
+from alerts.judge.worker import Judging
+from alerts.notify.channels.contract import Channel
+from alerts.notify.dispatcher import Dispatcher
+from alerts.notify.messages import Messages
+from alerts.notify.recipients import People
+from alerts.register import Register
+from alerts.rules.spec import RuleSpec
+from alerts.volumes.worker import Calm
+from listener.bus.protocol import Bus
+from listener.bus.spool import Spool, path_of
+from listener.clock import Clock
+from listener.ingest.worker import LEASE_SECONDS, Ingestor
+from listener.model.roles import ANNOTATE, CALM, DISPATCH, FOLLOW, JUDGE, REGISTER, listen_to
+from listener.model.topics import TopicSpec
+from listener.privacy.screen import Screen
+from listener.runtime.health import Health, Part
+from listener.runtime.metrics import Metrics
+from listener.runtime.ops_alerts import OpsAlerts
+from listener.runtime.presence import PresenceReporter
+from listener.runtime.stage import Worker
+from listener.settings.schema import Settings
+from listener.settings.zone import find_zone
+from listener.sources.contract import Batch, Follows, Source
+
+T = TypeVar("T")
+WorkerPart = tuple[Worker, Part]
+"""A worker, and its part of the health page."""
+
+
+@dataclass(frozen=True)
+class App:
+    """What every worker of one process shares. `process` is the name it has on the bus."""
+
+    settings: Settings
+    folder: Path
+    bus: Bus
+    specs: Sequence[TopicSpec]
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    process: str
+
+
+@dataclass(frozen=True)
+class ListenerParts:
+    """What the workers of the role `listener` need."""
+
+    sources: Sequence[Source]
+    screen: Screen
+    standing: Sequence[str]
+    before: Callable[[Batch], None] = lambda batch: None
+    ops: OpsAlerts = field(default_factory=OpsAlerts.load)
+
+
+@dataclass(frozen=True)
+class AlertsParts:
+    """What the workers of the role `alerts` need. Without channels nobody is sent anything: a replay reads the alerts
+    itself."""
+
+    rules: Sequence[RuleSpec]
+    cues: KindCues
+    people: People
+    messages: Messages
+    channels: Mapping[str, Channel] | None
+    rulebook: Rulebook | None = None
+    """Where the rules come from, if edits are to come into force."""
+    standing: Sequence[str] = ()
+    """The tracks that are counted in calm, all together."""
+    ops: OpsAlerts = field(default_factory=OpsAlerts.load)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step of the pipeline is given: the process, the parts of its roles, and the workers made so far."""
+
+    app: App
+    roles: Sequence[str]
+    listener: ListenerParts | None
+    alerts: AlertsParts | None
+    made: list[WorkerPart] = field(default_factory=list)
+
+    def find(self, kind: type[T]) -> T:
+        """The worker of this class. Raises LookupError when the pipeline makes it later, or not at all."""
+        for worker, _ in self.made:
+            if isinstance(worker, kind):
+                return worker
+        raise LookupError(f"{kind.__name__} must be made before what needs it")
+
+    @property
+    def reporter(self) -> PresenceReporter:
+        """Says which commands of `control` this process has applied."""
+        return self.find(PresenceReporter)
+
+
+Made = Iterator[WorkerPart]
+
+
+def follow(context: Context) -> Made:
+    """One in each process."""
+    app, part = context.app, context.app.health.part(FOLLOW)
+    yield PresenceReporter(app.bus, app.process, context.roles, part=part, clock=app.clock, metrics=app.metrics), part
+
+
+def ingest(context: Context) -> Made:
+    """One for each source."""
+    if (parts := context.listener) is None:
+        return
+    app = context.app
+    for source in parts.sources:
+        part = app.health.part(listen_to(source.name))
+        lease = app.bus.lease(f"source:{source.name}", app.process, LEASE_SECONDS)
+        yield Ingestor(
+            source, app.bus, context.reporter, parts.screen, parts.standing, lease=lease, before=parts.before,
+            part=part, clock=app.clock, metrics=app.metrics, keep=app.settings.retention.content, ops=parts.ops,
+            spool=spool_of(app, source.name) if isinstance(source, Follows) else None,
+        ), part  # fmt: skip
+
+
+def annotate(context: Context) -> Made:
+    if (parts := context.alerts) is None:
+        return
+    app, part = context.app, context.app.health.part(ANNOTATE)
+    yield Annotating(
+        app.bus, parts.cues, keep=app.settings.retention.content, part=part, clock=app.clock, metrics=app.metrics,
+        member=app.process,
+    ), part  # fmt: skip
+
+
+def judge(context: Context) -> Made:
+    if (parts := context.alerts) is None:
+        return
+    app, part = context.app, context.app.health.part(JUDGE)
+    yield Judging(
+        app.bus, parts.rules, reporter=context.reporter, allowed_lateness=app.settings.rules.allowed_lateness,
+        rulebook=parts.rulebook, part=part, clock=app.clock, metrics=app.metrics, member=app.process, ops=parts.ops,
+    ), part  # fmt: skip
+
+
+def volumes(context: Context) -> Made:
+    if (parts := context.alerts) is None:
+        return
+    app, part = context.app, context.app.health.part(CALM)
+    yield Calm(
+        app.bus, parts.rules, reporter=context.reporter, rulebook=parts.rulebook, standing=parts.standing, part=part,
+        clock=app.clock, metrics=app.metrics, member=app.process, zone=find_zone(app.settings.timezone),
+    ), part  # fmt: skip
+
+
+def register(context: Context) -> Made:
+    if context.alerts is None:
+        return
+    app, part = context.app, context.app.health.part(REGISTER)
+    yield Register(app.bus, app.folder / "register.sqlite", part), part
+
+
+def dispatch(context: Context) -> Made:
+    if (parts := context.alerts) is None or parts.channels is None:
+        return
+    app, part = context.app, context.app.health.part(DISPATCH)
+    for channel in parts.channels:
+        app.metrics.add_channel(channel)
+    yield Dispatcher(
+        app.bus, parts.people, parts.messages, parts.channels, holder=app.process, part=part,
+        texts=context.find(Register).texts, reporter=context.reporter, clock=app.clock, metrics=app.metrics,
+        ops=parts.ops,
+    ), part  # fmt: skip
+
+
+def spool_of(app: App, source: str) -> Spool:
+    """Where a source of today is kept while the bus is away. A recording can be read again."""
+    name = app.process.partition("@")[0].partition("-")[2]
+    return Spool(path_of(app.folder, source, name), app.settings.bus.kafka.buffer, app.clock)
