@@ -1,0 +1,236 @@
+"""The table of the pipeline says what every worker opens and writes on the bus: a small recording is driven through."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from burst_series import town
+
+from alerts.app import Context, WorkerPart
+from alerts.pipeline import PIPELINE, Step
+from alerts.wiring import make_alerts, make_app, make_listener
+from listener.bus.protocol import Bus, Commit, Consumer, Lease, Message, Record, TopicPartition, Transaction, open_bus
+from listener.clock import ManualClock
+from listener.model.incidents import Action, Command, Incident
+from listener.model.records import Gap, Post, Volume, encode
+from listener.model.roles import ALERTS, CALM, LISTENER
+from listener.runtime.control import Control
+from listener.settings.files import packaged_config, raw_settings
+from listener.settings.prices import Tariff
+from listener.settings.schema import Settings
+from listener.sources.contract import BadLine, Batch, Call, DropReason, Notice, OfferedCounts
+
+START = datetime(2031, 1, 13, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+BURST = START + timedelta(days=3, hours=12)
+TRACK = "granvik sykehus"
+RULE = "- {name: all, type: any, why: whatever is said, to: duty}\n"
+
+
+@dataclass
+class Use:
+    """What one worker does with the bus."""
+
+    consumes: set[str] = field(default_factory=set)
+    reads: set[str] = field(default_factory=set)
+    writes: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
+
+
+class WatchedTransaction:
+    def __init__(self, inner: Transaction, use: Use) -> None:
+        self._inner = inner
+        self._use = use
+
+    def publish(self, message: Message) -> None:
+        self._use.writes.add(message.topic)
+        self._inner.publish(message)
+
+    def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
+        self._inner.commit(consumer, commits)
+
+    def hold(self, lease: Lease) -> None:
+        self._inner.hold(lease)
+
+
+class WatchedBus:
+    """A real bus that notes the topics of all that goes through it."""
+
+    def __init__(self, inner: Bus, use: Use) -> None:
+        self._inner = inner
+        self._use = use
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def publish(self, messages: Sequence[Message]) -> list[int]:
+        self._use.writes.update(message.topic for message in messages)
+        return self._inner.publish(messages)
+
+    @contextmanager
+    def transaction(self, writer: str) -> Iterator[WatchedTransaction]:
+        with self._inner.transaction(writer) as inner:
+            yield WatchedTransaction(inner, self._use)
+
+    def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
+        self._use.writes.add(topic)
+        return self._inner.append_after(topic, key, make)
+
+    def consumer(self, topics: Sequence[str], *, group: str, **more: Any) -> Consumer:
+        self._use.consumes.update(topics)
+        self._use.groups.add(group)
+        return self._inner.consumer(topics, group=group, **more)
+
+    def reader(self, topics: Sequence[str], **more: Any) -> Consumer:
+        self._use.reads.update(topics)
+        return self._inner.reader(topics, **more)
+
+    def read(self, tp: TopicPartition, offset: int, limit: int) -> list[Record]:
+        self._use.reads.add(tp.topic)
+        return self._inner.read(tp, offset, limit)
+
+
+class Town:
+    """A source of today that counts and costs: it has whatever is put into `batches`."""
+
+    name = "town"
+    only_exercise = False
+    tariff = Tariff()
+
+    def __init__(self) -> None:
+        self.counts = OfferedCounts()
+        self.batches: list[Batch] = []
+        self.known = 0
+
+    def open(self, resume: str | None) -> None:
+        pass
+
+    def read(self, timeout: float) -> Batch | None:
+        return self.batches.pop(0) if self.batches else None
+
+    def state(self) -> Mapping[str, Any]:
+        return {"state": "listening"}
+
+    def close(self) -> None:
+        pass
+
+    def recall(self, gaps: Sequence[Gap]) -> None:
+        pass
+
+    def follow(self, incidents: Sequence[Incident], standing: Sequence[str], over: Sequence[Incident] = ()) -> None:
+        pass
+
+    def tend(self) -> None:
+        pass
+
+    def learn_counts(self, volumes: Iterable[Volume]) -> None:
+        self.known += len(list(volumes))
+
+    def halt(self, halted: bool) -> None:
+        pass
+
+
+class Running:
+    """Every worker of the table, each on a bus that notes what it does."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = folder / "config"
+        shutil.copytree(packaged_config(), config)
+        shutil.rmtree(config / "rules")
+        (config / "rules").mkdir()
+        (config / "rules" / "all.yaml").write_text(RULE, encoding="utf-8")
+        shutil.copy(packaged_config() / "rules" / "burst.yaml", config / "rules")
+        monkeypatch.setenv("LYTTEPOST_CONFIG", str(config))
+        (folder / "data").mkdir()
+        self.clock = ManualClock(START)
+        self.bus = open_bus("embedded:", folder / "data", self.clock, durable=False)
+        self.source = Town()
+        self.use: dict[str, Use] = defaultdict(Use)
+        raw, settings = raw_settings(), Settings()
+        app = make_app(settings, folder / "data", self.bus, self.clock, "all")
+        listener = make_listener(app, raw, [self.source], b"k" * 32)
+        context = Context(app, (LISTENER, ALERTS), listener, make_alerts(raw, settings, None, tell=True))
+        self.workers: list[WorkerPart] = context.made
+        for step in PIPELINE:
+            watched = cast(Bus, WatchedBus(self.bus, self.use[step.worker]))
+            self.workers += list(step.made_by(replace(context, app=replace(app, bus=watched))))
+
+    def turn(self, times: int = 20) -> None:
+        for _ in range(times):
+            for worker, _part in self.workers:
+                worker.step(0.0)
+            self.clock.advance(timedelta(seconds=1))
+
+    def switch(self, action: Action) -> None:
+        command = Command(action=action, at=self.clock.now(), by="kari", why="prøve", name="Brann", add=(TRACK,))
+        Control(self.bus).append(command)
+
+    def count(self) -> None:
+        """Three days and a half of counts, which another has put on the bus, and a burst that the source gives."""
+        before: list[Message] = []
+        calm = next(worker for worker, _part in self.workers if worker.name == CALM)
+        for at, count in town(1.0, 3.51, interval=MINUTE, start=START):
+            self.clock.advance(at + 5 * MINUTE - self.clock.now())
+            volume = Volume(source="town", track=TRACK, minute=at, count=count)
+            if at >= BURST:
+                loud = volume.model_copy(update={"count": count + 40})
+                self.source.batches.append(Batch(volumes=(loud,)))
+                self.turn(1)
+                continue
+            before.append(Message("volumes", f"town:{TRACK}", encode(volume)))
+            if len(before) == 60 or at + MINUTE >= BURST:
+                self.bus.publish(before)
+                before.clear()
+                calm.step(0.0)
+
+    def close(self) -> None:
+        for worker, _part in self.workers:
+            worker.close()
+        self.bus.close()
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Use]]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        running = Running(tmp_path_factory.mktemp("pipeline"), monkeypatch)
+        drive(running)
+        yield running.use
+        running.close()
+
+
+def drive(running: Running) -> None:
+    """Calm with a burst, a crisis with a post, a gap and what nobody can read, and the end of it."""
+    running.count()
+    running.switch(Action.OPEN)
+    running.turn()
+    now = running.clock.now()
+    gap = Gap(id="g1", source="town", start=now - MINUTE, end=now, cause="disconnected")
+    bad = BadLine(DropReason.BAD_JSON, "town:1", 1, "0" * 64)
+    post = Post(source="town", id="1", at=now, text=f"Det brenner ved {TRACK} i kveld")
+    full = Notice("disk_full", now)
+    running.source.batches.append(
+        Batch(posts=(post,), bad=(bad,), gaps=(gap,), notices=(full,), until=now, cursor="1", calls={Call("search"): 1})
+    )
+    running.turn()
+    for topic in ("mentions", "findings", "volumes", "alerts"):
+        running.bus.publish([Message(topic, "town:2", b"{")])
+    running.turn()
+    running.switch(Action.CLOSE)
+    running.turn()
+
+
+@pytest.mark.parametrize("step", PIPELINE, ids=[step.worker for step in PIPELINE])
+def test_the_table_says_what_a_worker_opens_and_writes(used: Mapping[str, Use], step: Step) -> None:
+    use = used[step.worker]
+    assert use.consumes == set(step.consumes)
+    assert use.groups == ({step.worker} if step.consumes else set())
+    assert use.reads - use.consumes == set(step.reads)
+    assert use.writes == set(step.writes)
