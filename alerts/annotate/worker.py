@@ -19,6 +19,7 @@ from alerts.annotate.kinds import KindCues
 from alerts.annotate.story import story
 from listener.bus.protocol import Bus, Message, Record, partition_of
 from listener.clock import Clock
+from listener.model import keys
 from listener.model.records import MENTIONS, Captured, Finding, Gap, Kind, Mention, Origin, Tick, decode, encode
 from listener.model.roles import ANNOTATE
 from listener.runtime.control import Control
@@ -123,5 +124,5 @@ class Annotating:
     def _forward(self, found: Tick | Gap, partition: int) -> list[Message]:
         """To every partition, with the one it came through: the watermark is the least over all of them."""
         value = encode(found.model_copy(update={"partition": partition}))
-        key = f"{found.source}:{found.type}"
+        key = keys.of_source(found.source, found.type)
         return [Message("findings", key, value, number) for number in range(self._partitions)]

@@ -18,6 +18,7 @@ from alerts.rules.engine.engine import MIN_KEPT
 from alerts.rules.engine.watermark import instant
 from alerts.rules.spec import RuleSpec
 from listener.bus.protocol import Bus, TopicPartition
+from listener.model import keys
 from listener.model.records import FINDINGS, BadRecord, Finding, Origin, Tick, decode
 from listener.units import parse_instant
 
@@ -69,7 +70,7 @@ def last_words(bus: Bus, tp: TopicPartition, offset: int, first: Finding) -> lis
     newest: dict[int | None, tuple[int, Tick]] = {}
     start = max(bus.begin_offset(tp), offset - CHUNK)
     for record in bus.read(tp, start, offset - start):
-        if record.offset < offset and record.value is not None and record.key == f"{first.source}:tick":
+        if record.offset < offset and record.value is not None and record.key == keys.tick_of(first.source):
             tick = _tick(record.value)
             if tick is not None:
                 newest[tick.partition] = record.offset, tick
@@ -88,7 +89,7 @@ def _offset_before(bus: Bus, tp: TopicPartition, offset: int, since: datetime) -
         ticks = [
             _until(record.value)
             for record in bus.read(tp, start, offset - start)
-            if record.offset < offset and record.value is not None and record.key.endswith(":tick")
+            if record.offset < offset and record.value is not None and keys.is_tick(record.key)
         ]
         offset = start
         known = [until for until in ticks if until is not None]

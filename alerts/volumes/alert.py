@@ -14,6 +14,7 @@ from alerts.rules.report import BINS, alert_id
 from alerts.rules.texts import spell
 from alerts.rules.types.burst import BurstSpec
 from alerts.rules.verdict import Reason
+from listener.model.keys import of_source
 from listener.model.records import Alert, Event, Gap
 from listener.model.tracks import TrackKind, is_total, parse, total_of
 
@@ -61,7 +62,7 @@ def alert_of(
     """`incident`: in whose crisis it is loud. `held`: another was sent within the rule's `realert`. `standing`: the
     tracks that a total counts. `gaps`: those that are known."""
     reading, at = judged.readings[rule.tuning], judged.minute
-    key, count, first = f"{source}:{track}", round(reading.count), reading.since or judged.minute
+    key, count, first = of_source(source, track), round(reading.count), reading.since or judged.minute
     return Alert(
         id=alert_id(incident.id, rule.name, key, at, ""),
         event=Event.SUPPRESSED if held else Event.FIRED,
@@ -74,7 +75,7 @@ def alert_of(
         rule_type=rule.type,
         severity=rule.severity,
         to=rule.to,
-        key=f"{source}:{_named(track, standing) or '*'}",
+        key=of_source(source, _named(track, standing) or "*"),
         key_fields=("source", "track"),
         headline={each: _headline(rule, track, reading, standing, each, incident) for each in WORDS},
         tiltakskort=rule.tiltakskort,

@@ -25,7 +25,7 @@ from listener.bus.protocol import Bus, Message, Record, TopicPartition
 from listener.bus.scan import read_to_end
 from listener.clock import Clock
 from listener.ingest.gaps import ledger
-from listener.model import roles
+from listener.model import keys, roles
 from listener.model.incidents import Incident, Mode, State
 from listener.model.records import ALERTS, VOLUMES, Alert, BadRecord, Event, Heard, Volume, decode, encode
 from listener.runtime.control import Control
@@ -176,7 +176,7 @@ class Calm:
                     yield self._alert(rule, source, track, judged, incident)
 
     def _alert(self, rule: BurstSpec, source: str, track: str, judged: Judged, incident: IncidentInfo) -> Message:
-        about = (rule.name, incident.id, source if incident is CALM else f"{source}:{track}")
+        about = (rule.name, incident.id, source if incident is CALM else keys.of_source(source, track))
         alerted = self._alerted.get(about)
         held = alerted is not None and abs(judged.minute - alerted) < rule.realert
         held = held or (incident is not CALM and self._was_proposed(rule, source, judged, incident))
@@ -229,7 +229,7 @@ class Calm:
     def _remember(self, alert: Alert) -> None:
         if alert.rule_type != "burst" or alert.event is not Event.FIRED:
             return
-        source = alert.key.partition(":")[0]
+        source = keys.source_of(alert.key)
         calm = alert.incident == CALM.id
         about = (alert.rule, alert.incident, source if calm else alert.key)
         self._alerted[about] = max(alert.at, self._alerted.get(about, alert.at))

@@ -17,6 +17,7 @@ from prometheus_client import Gauge
 
 from listener.bus.protocol import Bus, Consumer, Message
 from listener.clock import Clock
+from listener.model import keys
 from listener.model.records import (
     DECISIONS,
     SPENDING,
@@ -126,7 +127,7 @@ class SpendMeter:
         if self._account is None or self._account.spending == self._published:
             return []
         spending = self._account.spending
-        key = f"{self._source}:{month_of(spending.at)}"
+        key = keys.of_source(self._source, month_of(spending.at))
         return [Message("spending", key, encode(spending)), *self._alerts(spending)]
 
     def published(self) -> None:

@@ -17,6 +17,7 @@ from listener.bus.protocol import Message, is_too_large
 from listener.clock import Clock
 from listener.ingest.coverage import Coverage
 from listener.ingest.matcher import Matcher
+from listener.model import keys
 from listener.model.incidents import Incident
 from listener.model.records import Mention, Origin, Post, Tick, Volume, encode, first_key
 from listener.model.roles import listen_to
@@ -118,7 +119,7 @@ class Capture:
         self.minutes.miss(batch.gaps)
         if batch.until is not None and not (self.ended and batch.until == self.until):
             heard_whole = self.minutes.heard(self.until, batch.until, final=batch.final)
-            key = f"{self._source}:heard"
+            key = keys.of_source(self._source, keys.HEARD)
             pending.messages += [Message("volumes", key, encode(heard)) for heard in heard_whole]
             self.until, self.ended = batch.until, batch.final
         if self.until is not None:
@@ -157,7 +158,7 @@ class Capture:
         if self.until is None:
             return []
         value = encode(Tick(source=self._source, until=self.until, cursor=cursor, final=final))
-        return [Message("mentions", f"{self._source}:tick", value, number) for number in range(self._partitions)]
+        return [Message("mentions", keys.tick_of(self._source), value, number) for number in range(self._partitions)]
 
     def _match_late(self, post: Post) -> dict[str, tuple[str, ...]]:
         """The closed incidents that it matches and that were open when it was said: it is of their crisis."""
@@ -172,7 +173,7 @@ class Capture:
         if not wanted:
             return {}, "no_match" if self.incidents else "calm"
         # An edit says something else: it is captured, and whoever counts persons knows it by its `edits`.
-        key = f"{post.source}:{post.id}"
+        key = keys.of_source(post.source, post.id)
         fresh = {incident: tracks for incident, tracks in wanted.items() if self._is_new(incident, key, taken)}
         return fresh, "" if fresh else "duplicate"
 
@@ -221,7 +222,7 @@ class Capture:
 
 
 def _volume(volume: Volume) -> Message:
-    return Message("volumes", f"{volume.source}:{volume.track}", encode(volume))
+    return Message("volumes", keys.of_source(volume.source, volume.track), encode(volume))
 
 
 def _with_own_id(post: Post) -> Post:

@@ -9,6 +9,7 @@ from datetime import datetime
 from listener.bus.protocol import Bus, Message
 from listener.clock import Clock
 from listener.errors import BusError
+from listener.model import keys
 from listener.model.gaps import Cause, closed, is_whole, open_gap
 from listener.model.records import GAPS, BadRecord, Gap, decode, encode
 from listener.runtime.metrics import Metrics
@@ -165,4 +166,4 @@ def to_ledger(gap: Gap) -> Message:
 def in_band(gap: Gap, partitions: int) -> list[Message]:
     """One message for every partition of `mentions`, so that whoever judges hears of it in order."""
     value = encode(gap)
-    return [Message("mentions", f"{gap.source}:gap", value, number) for number in range(partitions)]
+    return [Message("mentions", keys.gap_of(gap.source), value, number) for number in range(partitions)]

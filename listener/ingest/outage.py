@@ -32,6 +32,7 @@ from listener.bus.spool import Spool, SpoolEntry
 from listener.clock import Clock
 from listener.crashpoints import point
 from listener.ingest.gaps import in_band, to_ledger
+from listener.model import keys
 from listener.model.gaps import Cause, closed, open_gap
 from listener.model.records import DECISIONS, MENTIONS, BadRecord, DecisionKind, Mention, Tick, decode, encode
 from listener.model.roles import listen_to
@@ -119,14 +120,14 @@ class OutageBuffer:
             log.error("source %s: no disk space left for posts; this is recorded as a gap", self._source)
         self._lost = min(start, self._lost[0] if self._lost else start), end
         # What the source reports of itself is not lost, but for what counts the posts that are.
-        self._beside += [m for m in messages if m.key.endswith(":gap") or m.topic not in ("mentions", "volumes")]
+        self._beside += [m for m in messages if keys.is_gap(m.key) or m.topic not in ("mentions", "volumes")]
         return False
 
     def _marked(self, messages: Sequence[Message]) -> Iterator[Message]:
         self._count += 1
         values: dict[bytes, bytes] = {}
         for message in messages:
-            if message.key != f"{self._source}:tick" or message.value is None:
+            if message.key != keys.tick_of(self._source) or message.value is None:
                 yield message
                 continue
             if message.value not in values:
@@ -181,10 +182,10 @@ class OutageBuffer:
             where = f"spool-{self._source}:{entry.end}"
             return [dead_letter(listen_to(self._source), "spool_damaged", b"", where, self._clock)]
         late = self._keep is not None and self._clock.now() - entry.at > self._keep
-        came = any(m.key == f"{self._source}:tick" and m.value in there.ticks for m in entry.messages)
+        came = any(m.key == keys.tick_of(self._source) and m.value in there.ticks for m in entry.messages)
         out, posts = [], 0
         for message in entry.messages:
-            if message.topic != "mentions" or message.value is None or message.key.endswith((":tick", ":gap")):
+            if message.topic != "mentions" or message.value is None or not keys.is_post(message.key):
                 out.append(message)
                 continue
             left = None if late or is_about(message, there.purged) else there.without(message.value)
@@ -220,7 +221,7 @@ class _There:
             while records := reader.poll(0.0, 5000):
                 beat()
                 for record in records:
-                    if record.value is not None and record.key.startswith(f"{source}:"):
+                    if record.value is not None and keys.is_of(record.key, source):
                         self._take(record.key, record.value)
         with closing(bus.reader(["decisions"], start=since - MARGIN)) as reader:
             while records := reader.poll(0.0, 5000):
@@ -247,7 +248,7 @@ class _There:
         return mention.model_copy(update={"incidents": left}) if left else None
 
     def _take(self, key: str, value: bytes) -> None:
-        if key.endswith(":tick"):
+        if keys.is_tick(key):
             self.ticks.add(value)
             return
         try:

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from listener.bus.protocol import Bus, TopicPartition
 from listener.bus.scan import said_since
+from listener.model import keys
 from listener.model.records import MENTIONS, VOLUMES, BadRecord, Mention, Tick, Volume, decode
 
 CHUNK = 2_000
@@ -92,7 +93,7 @@ def last_tick(bus: Bus, source: str) -> Tick | None:
     while end > begin:
         start = max(begin, end - CHUNK)
         for record in reversed(bus.read(tp, start, end - start)):
-            if record.key == f"{source}:tick" and record.value is not None and record.offset < end:
+            if record.key == keys.tick_of(source) and record.value is not None and record.offset < end:
                 try:
                     found = decode(MENTIONS, record.value)
                 except BadRecord:

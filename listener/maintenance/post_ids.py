@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import unquote
 
 from listener.errors import UsageError
+from listener.model.keys import of_source
 from listener.sources.contract import SOURCES
 
 X = "x"
@@ -62,14 +63,14 @@ def post_id(typed: str) -> str:
     if source not in SOURCES:
         raise ValueError(f"no source is called {source!r}; known: {', '.join(sorted(SOURCES))}; {_how()}")
     if _LINK.match(rest):
-        return f"{source}:{_in_link(rest)}"
-    return f"{source}:{_number(rest) if source == X else _of_recording(rest)}"
+        return of_source(source, _in_link(rest))
+    return of_source(source, _number(rest) if source == X else _of_recording(rest))
 
 
 def ids_meant(ids: Sequence[str]) -> list[str]:
     """Those that stand on the bus: a post of X may lie there as heard live, and as played from a recording of X."""
     numbers = [id_.removeprefix(f"{X}:") for id_ in ids if id_.startswith(f"{X}:")]
-    return list(dict.fromkeys([*ids, *(f"{source}:{number}" for number in numbers for source in SOURCES)]))
+    return list(dict.fromkeys([*ids, *(of_source(source, number) for number in numbers for source in SOURCES)]))
 
 
 def looks_rounded(id_: str) -> bool:

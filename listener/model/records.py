@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from listener.model import keys
 from listener.model.base import SCHEMA_VERSION, Instant, Model, Recorded
 from listener.model.incidents import Command, Incident, Presence
 
@@ -150,12 +151,12 @@ class Captured(Recorded):
 
     @property
     def post_key(self) -> str:
-        return f"{self.source}:{self.id}"
+        return keys.of_source(self.source, self.id)
 
 
 def first_key(post: Post | Captured) -> str:
     """The key of what it was before any edit: the same for all versions of a post."""
-    return f"{post.source}:{post.edits[0] if post.edits else post.id}"
+    return keys.of_source(post.source, post.edits[0] if post.edits else post.id)
 
 
 class Mention(Captured):
@@ -189,7 +190,7 @@ class Finding(Captured):
 
     @property
     def key(self) -> str:
-        return f"{self.incident}:{self.source}:{self.id}"
+        return keys.of_incident(self.incident, self.source, self.id)
 
 
 class Tick(Recorded):

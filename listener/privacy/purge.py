@@ -20,6 +20,7 @@ from listener.bus import spool
 from listener.bus.protocol import Bus, Message, TopicPartition
 from listener.bus.sqlite.view import wipe_aside
 from listener.clock import Clock
+from listener.model import keys
 from listener.model.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode, first_key
 from listener.model.roles import ANNOTATE
 
@@ -68,7 +69,7 @@ def is_about(message: Message, ids: frozenset[str]) -> bool:
         return False
     with suppress(BadRecord):
         found = decode(CONTENT[message.topic], message.value)
-        return not ids.isdisjoint({form for each in found.edits for form in (each, f"{found.source}:{each}")})
+        return not ids.isdisjoint({form for each in found.edits for form in (each, keys.of_source(found.source, each))})
     return False
 
 
@@ -95,7 +96,7 @@ def _versions(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
             with suppress(BadRecord):
                 found = decode(MENTIONS, record.value)
                 if isinstance(found, Mention):
-                    versions = (f"{found.source}:{each}" for each in (found.id, *found.edits))
+                    versions = (keys.of_source(found.source, each) for each in (found.id, *found.edits))
                     posts.setdefault(first_key(found), set()).update(versions)
     reader.close()
     return ids.union(*(its for its in posts.values() if any(_is_meant(key, ids) for key in its)))
@@ -159,12 +160,8 @@ def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition,
 
 
 def _is_meant(key: str, ids: frozenset[str]) -> bool:
-    """`source:id` or `incident:source:id`. An id may hold colons; a source and an incident do not."""
-    if key.endswith((":tick", ":gap")):
-        return False
-    parts = key.split(":", 2)
-    ways = {":".join(parts[n:]) for n in range(len(parts))} | {key}
-    return not ids.isdisjoint(ways)
+    """A post that somebody calls by one of these names."""
+    return keys.is_post(key) and not ids.isdisjoint(keys.names_of_post(key))
 
 
 def _holds(adapter: TypeAdapter[Any], value: bytes, ids: frozenset[str]) -> bool:
@@ -177,4 +174,4 @@ def _holds(adapter: TypeAdapter[Any], value: bytes, ids: frozenset[str]) -> bool
         return False
     if not isinstance(found, Mention | Finding) or found.repost_of is None:
         return False
-    return found.repost_of in ids or f"{found.source}:{found.repost_of}" in ids
+    return found.repost_of in ids or keys.of_source(found.source, found.repost_of) in ids

@@ -1,0 +1,61 @@
+"""The keys of records on the bus: the one place that knows how they are spelled.
+
+On `mentions` a post has `source:id`, a tick `source:tick` and a gap `source:gap`; on `findings` a finding has
+`incident:source:id`, ticks and gaps as on `mentions`. An id may hold colons; a source and an incident do not. On
+`volumes` a count has `source:track` and minutes that were heard `source:heard`; on `spending` an account has
+`source:month`; on `alerts` a burst has the group key `source:track`.
+"""
+
+from __future__ import annotations
+
+TICK, GAP, HEARD = "tick", "gap", "heard"
+_IN_BAND = (f":{TICK}", f":{GAP}")
+
+
+def of_source(source: str, what: str) -> str:
+    """Something that belongs to a source: the id of a post, a tick or gap of it, a track, a month."""
+    return f"{source}:{what}"
+
+
+def of_incident(incident: str, source: str, post: str) -> str:
+    """A finding: a post that one incident heard."""
+    return f"{incident}:{source}:{post}"
+
+
+def tick_of(source: str) -> str:
+    """The ticks of a source, on `mentions` and `findings`."""
+    return of_source(source, TICK)
+
+
+def gap_of(source: str) -> str:
+    """The gaps of a source, on `mentions` and `findings`."""
+    return of_source(source, GAP)
+
+
+def is_of(key: str, source: str) -> bool:
+    """It belongs to this source."""
+    return key.startswith(f"{source}:")
+
+
+def source_of(key: str) -> str:
+    """The source that it belongs to."""
+    return key.partition(":")[0]
+
+
+def is_tick(key: str) -> bool:
+    return key.endswith(_IN_BAND[0])
+
+
+def is_gap(key: str) -> bool:
+    return key.endswith(_IN_BAND[1])
+
+
+def is_post(key: str) -> bool:
+    """Of `mentions` and `findings`: neither a tick nor a gap."""
+    return not key.endswith(_IN_BAND)
+
+
+def names_of_post(key: str) -> set[str]:
+    """All that a person may call the post of this key: with incident and source before its id, and without."""
+    parts = key.split(":", 2)
+    return {":".join(parts[n:]) for n in range(len(parts))} | {key}
