@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT / "tests" / "kafka"))
 
 from broker import Cluster, brokers  # noqa: E402
 
+from tests.bench.leftovers import nothing_left  # noqa: E402
 from tests.fakes.smtp import FakeSmtp, smtp_server  # noqa: E402
 from tests.fakes.webhook import FakeWebhook, webhook_server  # noqa: E402
 from tests.fakes.x import FakeX  # noqa: E402
@@ -297,7 +298,7 @@ def main() -> None:
     wanted = sys.argv[1:] or list(FAULTS)
     if unknown := [name for name in wanted if name not in FAULTS]:
         sys.exit(f"no such fault: {', '.join(unknown)}; known: {', '.join(FAULTS)}")
-    with running() as site:
+    with nothing_left(), running() as site:
         print("| fault | paged, after | fired and held back | quiet again after the repair |")
         print("|---|---|---|---|", flush=True)
         for name in wanted:
