@@ -209,7 +209,7 @@ def test_money_is_counted_for_the_incident_that_it_was_for(fast: Town) -> None:
     house.turn_until(lambda: house.captured()[post.id] == 1)
     incidents = house.values("spending")[-1]["incidents"]
     assert {key: tally["posts"] for key, tally in incidents.items()} == {"brann-0": 2, "ras-1": 1}
-    assert house.metrics.spent.labels("x", "month", "")._value.get() <= spent(house)
+    assert house.metric("spent_dollars", scope="month", incident="") <= spent(house)
 
 
 def test_calls_are_counted_by_endpoint_and_failed_ones_cost_nothing(fast: Town) -> None:
@@ -228,7 +228,7 @@ def test_calls_are_counted_by_endpoint_and_failed_ones_cost_nothing(fast: Town) 
     tries = fast.fake.requests("/search/recent")
     assert house.values("spending")[-1]["calls"]["search"] == len(tries)
     assert spent(house) == sum(r.status == 200 for r in tries) < len(tries)
-    assert house.metrics.calls.labels("x", "search", "failed")._value.get() >= 1
+    assert house.metric("source_calls_total", endpoint="search", outcome="failed") >= 1
 
 
 def test_a_month_that_begins_lets_x_be_heard_again(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_month_that_begins_lets_x_be_heard_again(tmp_path: Path) -> None:
         # The gap over the month's end is searched from shortly before it: what X bills again in June is counted again.
         assert last["month"]["usd"] <= 7
         assert [event for what, event in told(house) if what == "budget_ceiling"] == ["fired", "resolved"]
-        assert house.metrics.budget.labels("x", "hard")._value.get() == 6
+        assert house.metric("budget_dollars", cap="hard") == 6
 
 
 def test_only_the_one_that_listens_shows_what_it_costs(fast: Town) -> None:

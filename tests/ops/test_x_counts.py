@@ -141,7 +141,7 @@ def test_a_week_is_counted_at_first_and_then_every_minute(here: Town) -> None:
     assert house.state["connected"] is False
     assert parse_instant(house.state["counted"]) == max(counted(house)) + MINUTE
     house.turn()
-    newest = house.metrics.source_counted.labels("x")._value.get()
+    newest = house.metric("source_counted_timestamp_seconds")
     assert newest == (max(counted(house)) + MINUTE).timestamp()
     assert not here.fake.requests("/search/stream")
     assert not here.fake.requests("/search/recent")

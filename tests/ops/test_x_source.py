@@ -112,7 +112,7 @@ def test_a_quote_is_heard_for_what_it_quotes_and_keeps_none_of_it(fast: Town, cr
     (mention,) = (v for v in crisis.values("mentions", "mention") if v["id"] == quote.id)
     assert (mention["text"], mention["quote_of"]) == ("Herregud, se her", about_us.id)
     assert "naboen" not in str(mention)
-    assert crisis.metrics.posts_matched.labels("x")._value.get() == 2
+    assert crisis.metric("posts_matched_total") == 2
 
 
 def test_a_track_with_an_accent_is_heard_in_both_spellings(fast: Town) -> None:
@@ -365,7 +365,7 @@ def test_too_many_connections_are_cleared(fast: Town, crisis: XListener) -> None
     cut(fast, crisis)
     settle(crisis)
     assert fast.fake.requests("/connections/all", "DELETE")
-    assert crisis.metrics.reconnects.labels("x", "too_many_connections")._value.get() == 1
+    assert crisis.metric("reconnects_total", cause="too_many_connections") == 1
 
 
 @pytest.mark.parametrize(("status", "what"), [(401, "x_unauthorized"), (403, "x_forbidden")])
@@ -451,10 +451,10 @@ def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town
     gap = crisis.gaps()[-1]
     assert gap.end is not None
     assert gap.refilled_until is None
-    assert crisis.metrics.gaps_open.labels("x")._value.get() == 1
+    assert crisis.metric("gaps_open") == 1
     crisis.turn_until(lambda: crisis.captured()[missed.id] == 1, 15)
     settle(crisis)
-    assert crisis.metrics.gaps_open.labels("x")._value.get() == 0
+    assert crisis.metric("gaps_open") == 0
 
 
 def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: XListener) -> None:

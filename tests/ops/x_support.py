@@ -119,6 +119,12 @@ class XListener:
     def alerts(self) -> list[tuple[str, str]]:
         return [(v["reason"], v["event"]) for v in self.values("alerts")]
 
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample of the source's, as Prometheus would scrape it; fails where there is none."""
+        value = self.metrics.registry.get_sample_value(f"lyttepost_{name}", {"source": "x", **labels})
+        assert value is not None, f"no sample of {name}{labels}"
+        return value
+
     def metrics_reconnects(self) -> set[str]:
         """The causes by which a connection ended so far."""
         (metric,) = self.metrics.reconnects.collect()
