@@ -110,7 +110,9 @@ def test_the_streams_bring_late_alarms_of_every_type() -> None:
         for seed in range(8):
             records = filled(Random(seed))
             engine = engine_of((*SAMPLES[type], *MORE.get(type, ())))
-            late |= {type for verdict in run(engine, records, 0, len(records)) if verdict.heard_late}
+            if any(verdict.heard_late for verdict in run(engine, records, 0, len(records))):
+                late.add(type)
+                break
     assert late == set(WINDOWED) - {"flatline"} | (late & {"flatline"})
 
 
