@@ -1,18 +1,22 @@
 """Rules: what makes an alert. One file a type, read from `config/rules/*.yaml`, judged on event time.
 
-    load.py      rule files → specs, or a ConfigError that names file, line and what to do
-    spec.py      what every rule may say; each type adds its own options
-    fields.py    how filters and keys read a finding
-    engine.py    findings, ticks and gaps in → verdicts out; one engine for each incident
-    index.py     which rules a finding may concern
-    watermark.py until when everything is heard
-    window.py    posts of the last timeframe, counted as posts, authors or stories
-    past.py      how the numbers of a key stood at any time, for posts that are found late; on the steps of steps.py
-    level.py     conditions that time alone can bring or end, on the windows of stages.py
-    episodes.py  what a rule has said, and how long it is quiet after an alarm
-    aggregation.py  several alarms of a rule in one
-    verdict.py   what a rule says, and why: the enum of reasons (`lyttepost rules reasons` lists them)
-    examples.py  a rule's own examples, run through the same engine
+    load       rule files → specs, or a ConfigError that names file, line and what to do
+    spec       what every rule may say; each type in `types/` adds its own options
+    fields     how filters and keys read a finding
+    entry      what a rule's windows keep of a finding
+    judge      what every type implements, and what it knows of the incident
+    verdict    one thing that a rule says, and why (`lyttepost rules reasons` lists the reasons)
+    report     makes verdicts from a window's posts, and alerts from verdicts
+    past       how the numbers of a key stood at any time, for posts that are found late; on `steps`
+    engine/engine         findings, ticks and gaps in → verdicts out; one engine for each incident
+    engine/index          which rules a finding may concern
+    engine/watermark      until when everything is heard
+    engine/aggregation    several alarms of a rule in one
+    conditions/window     posts of the last timeframe, counted as posts, authors or stories
+    conditions/level      conditions that time alone can bring or end, on the windows of `conditions/stages`
+    conditions/episodes   what a rule has said, and how long it is quiet after an alarm
+
+A rule's own examples are run through the same engine (`alerts.judge.examples`).
 
 Why level and not every match: a person is called when a condition begins and notified when it has passed. ElastAlert
 forgets a window's posts after a match and so matches again at every multiple of `num_events`; at 3 a.m. that is

@@ -1,4 +1,4 @@
-"""The ways out: one small interface, one file a channel, one table.
+"""Channels: the ways in which an alert leaves. One small interface, one file a channel, one table.
 
 A channel is handed a finished card and a target. It first makes ready all that needs no far end, and then either
 delivers or raises `ChannelError`, which says why, whether trying again can help, and whether it may have arrived all
