@@ -69,6 +69,8 @@ def _bus_file(settings: Settings, data: Path) -> None:
     path = Path(named).expanduser()
     if path.is_dir():
         raise ConfigError(f"bus.url: {path} is a folder; name a file in it, such as embedded:{path / 'bus.sqlite'}")
+    if os.path.lexists(path) and not path.is_file():
+        raise ConfigError(f"bus.url: {path} is no file that can hold a log; name another, such as embedded:/srv/x.db")
     if why := _no_folder(path.parent):
         raise ConfigError(f"bus.url: {path.parent}: {why}")
 

@@ -110,6 +110,8 @@ def _base_url(text: str) -> str:
         raise ValueError(f"its host {why}; {example}")
     if port == 0:
         raise ValueError(f"the port must be a number from 1 to 65535; {example}")
+    if parts.path.rstrip("/").rpartition("/")[2] in ("2", "1.1"):
+        raise ValueError(f"the version is written behind it by us: leave /2 out; {example}")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(f"takes neither blanks nor letters beyond ASCII; {example}")
     return text.rstrip("/")
