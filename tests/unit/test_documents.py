@@ -97,6 +97,18 @@ def test_how_to_add_something_is_short(heading: str) -> None:
     assert len(section(CONTRIBUTING, heading).strip().splitlines()) < LONGEST_STEPS
 
 
+def test_how_to_add_a_source_names_all_that_a_source_can_be() -> None:
+    contract = ast.parse((ROOT / "listener" / "sources" / "contract.py").read_text(encoding="utf-8"))
+    protocols = {
+        node.name
+        for node in contract.body
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
+    }
+    told = section(CONTRIBUTING, "## Add a source")
+    assert protocols
+    assert [name for name in sorted(protocols) if f"`{name}`" not in told] == []
+
+
 PATH = re.compile(r"`((?:tests|listener|alerts|config|deploy)/[\w./-]+?)(?:::(\w+))?`")
 
 
