@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from documents_support import (
     CONTRIBUTING,
     OPERATING,
     PAGES,
+    PRIVACY,
     README,
     ROOT,
     SPEED,
@@ -25,6 +27,7 @@ from test_structure import ORDER
 
 from listener import errors
 from listener.model.topics import TOPICS, Retention
+from listener.settings.schema import Settings
 
 LONGEST_README = 149
 """Lines: what a newcomer reads in five minutes."""
@@ -156,6 +159,13 @@ KEPT = {
 def test_every_topic_stands_in_the_table_with_its_key_and_how_long_it_is_kept() -> None:
     told = {row[0].strip("`"): (row[1], row[3]) for row in rows(block(ARCHITECTURE, "topics"))}
     assert told == {topic: (spec.key, KEPT[spec.retention]) for topic, spec in TOPICS.items()}
+
+
+def test_how_long_things_are_kept_is_what_the_settings_say() -> None:
+    told = re.findall(r"`retention\.(\w+)` \((\d+) days\)", PRIVACY.read_text(encoding="utf-8"))
+    retention = Settings().retention
+    assert {name for name, _ in told} == set(type(retention).model_fields)
+    assert [name for name, days in told if getattr(retention, name) != timedelta(days=int(days))] == []
 
 
 def test_every_exit_code_is_told() -> None:
