@@ -195,19 +195,12 @@ class Judging:
             return []
         alerts = [to_alert(verdict, engine.specs[verdict.rule], engine.incident) for verdict in verdicts]
         for alert in alerts:
-            self._metrics.alerts.labels(alert.rule, alert.event, alert.severity).inc()
-            if alert.event is Event.SUPPRESSED:
-                self._metrics.suppressed.labels(alert.reason).inc()
+            self._metrics.count_alert(alert)
         return [Message("alerts", alert.id, encode(alert)) for alert in alerts]
 
     def _engine(self, incident: str) -> Engine:
         known = self._control.refresh().incidents.get(incident)
-        info = IncidentInfo(
-            id=incident,
-            name=known.name if known else incident,
-            exercise=known.exercise if known else False,
-            synthetic=known.synthetic if known else False,
-        )
+        info = IncidentInfo.of(incident, known)
         return Engine(
             on_findings(self._rules),
             info,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from alerts.rules.entry import Entry
 from alerts.rules.verdict import Verdict
+from listener.model.incidents import Incident
 from listener.model.records import Alert, Finding, Gap
 
 CALM = "calm"
@@ -22,6 +23,11 @@ class IncidentInfo:
     name: str = ""
     exercise: bool = False
     synthetic: bool = False
+
+    @classmethod
+    def of(cls, id_: str, known: Incident | None) -> IncidentInfo:
+        """What is known of the incident; of one that `control` has not told us of yet, its id only."""
+        return cls(id_, id_) if known is None else cls(id_, known.name, known.exercise, known.synthetic)
 
 
 @dataclass(slots=True)

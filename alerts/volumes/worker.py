@@ -164,7 +164,9 @@ class Calm:
     def _emit(self, source: str, track: str, judged: Judged, crises: Tracks) -> Iterator[Message]:
         if not judged.last_hour or self._clock.now() - judged.minute > NEWS:
             return
-        incidents = [self._info(id_) for id_, its in crises.items() if track in its]
+        incidents = [
+            IncidentInfo.of(id_, self._state.incidents.get(id_)) for id_, its in crises.items() if track in its
+        ]
         calm = not crises and not self._in_crisis(judged.minute)
         for rule in self._rules:
             if not judged.readings[rule.tuning].alarm:
@@ -187,9 +189,7 @@ class Calm:
         alert = alert_of(
             rule, source, track, judged, incident=incident, standing=self._standing, held=held, gaps=ledger(self._bus)
         )
-        self._metrics.alerts.labels(alert.rule, alert.event, alert.severity).inc()
-        if held:
-            self._metrics.suppressed.labels(alert.reason).inc()
+        self._metrics.count_alert(alert)
         return Message("alerts", alert.id, encode(alert))
 
     def _was_proposed(self, rule: BurstSpec, source: str, judged: Judged, incident: IncidentInfo) -> bool:
@@ -199,12 +199,6 @@ class Calm:
         if proposed is None or known is None:
             return False
         return timedelta() <= judged.minute - proposed < rule.realert and since <= known.opened_at + SAME
-
-    def _info(self, incident: str) -> IncidentInfo:
-        known = self._state.incidents.get(incident)
-        if known is None:
-            return IncidentInfo(incident, incident)
-        return IncidentInfo(known.id, known.name, known.exercise, known.synthetic)
 
     # --- going on after a restart ------------------------------------------------------------------------------
 

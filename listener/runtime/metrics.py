@@ -15,7 +15,7 @@ from math import nan
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
-from listener.model.records import Kind, Origin, Outcome, Severity
+from listener.model.records import Alert, Event, Kind, Origin, Outcome, Severity
 from listener.units import parse_instant
 
 NAMESPACE = "lyttepost"
@@ -213,6 +213,12 @@ class Metrics:
     def add_rule(self, rule: str) -> None:
         """Show a rule before it has failed."""
         self.rule_failures.labels(rule)
+
+    def count_alert(self, alert: Alert) -> None:
+        """One state of an alert that is about to be published."""
+        self.alerts.labels(alert.rule, alert.event, alert.severity).inc()
+        if alert.event is Event.SUPPRESSED:
+            self.suppressed.labels(alert.reason).inc()
 
     def add_channel(self, channel: str) -> None:
         """Show a channel before it has been used."""
