@@ -19,7 +19,7 @@ from alerts.rules.conditions.burst_detector import Tuning
 from alerts.rules.conditions.series import MINUTE, Judged, Series
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
-from alerts.rules.types.burst import BurstSpec
+from alerts.rules.types.burst import BurstSpec, FiredBursts
 from alerts.volumes.alert import CALM, alert_of
 from listener.bus.protocol import Bus, Message, Record, TopicPartition
 from listener.bus.scan import read_to_end
@@ -83,7 +83,7 @@ class Calm:
         self._series: dict[Key, Series] = {}
         self._listening: dict[str, Tracks] = {}
         self._committed: dict[TopicPartition, int] = {}
-        self._alerted: dict[tuple[str, str, str], datetime] = {}
+        self._fired = FiredBursts()
         self._proposed: dict[str, datetime] = {}
         self._read_rules(rules)
         if reporter is not None:
@@ -178,12 +178,11 @@ class Calm:
                     yield self._alert(rule, source, track, judged, incident)
 
     def _alert(self, rule: BurstSpec, source: str, track: str, judged: Judged, incident: IncidentInfo) -> Message:
-        about = (rule.name, incident.id, source if incident is CALM else keys.of_source(source, track))
-        alerted = self._alerted.get(about)
-        held = alerted is not None and abs(judged.minute - alerted) < rule.realert
+        key = keys.of_source(source, track)
+        held = self._fired.holds(rule, incident.id, key, judged.minute)
         held = held or (incident is not CALM and self._was_proposed(rule, source, judged, incident))
         if not held:
-            self._alerted[about] = judged.minute
+            self._fired.add(rule.name, incident.id, key, judged.minute)
             if incident is CALM:
                 self._proposed[source] = judged.minute
         alert = alert_of(
@@ -204,7 +203,7 @@ class Calm:
 
     def _assign(self, assignment: frozenset[TopicPartition]) -> None:
         self._refresh()
-        for memory in (self._series, self._listening, self._committed, self._alerted, self._proposed):
+        for memory in (self._series, self._listening, self._committed, self._fired, self._proposed):
             memory.clear()
         since = self._clock.now() - REMEMBERED
         for tp in assignment:
@@ -224,8 +223,6 @@ class Calm:
         if alert.rule_type != "burst" or alert.event is not Event.FIRED:
             return
         source = keys.source_of(alert.key)
-        calm = alert.incident == CALM.id
-        about = (alert.rule, alert.incident, source if calm else alert.key)
-        self._alerted[about] = max(alert.at, self._alerted.get(about, alert.at))
-        if calm:
+        self._fired.add(alert.rule, alert.incident, alert.key, alert.at)
+        if alert.incident == CALM.id:
             self._proposed[source] = max(alert.at, self._proposed.get(source, alert.at))

@@ -158,6 +158,25 @@ def test_an_example_that_does_not_hold_says_what_came_instead(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize(("realert", "second"), [("6h", "suppressed"), ("1h", "fired")])
+def test_an_example_of_a_burst_holds_the_second_one_as_it_is_held_live(
+    tmp_path: Path, realert: str, second: str
+) -> None:
+    text = f"name: a\ntype: burst\nrealert: {realert}\n" + (
+        "examples:\n"
+        "  - name: twice\n"
+        "    findings:\n"
+        "      - {repeat: 180, every: 2m}\n"
+        "      - {at: 6h, repeat: 60, every: 10s}\n"
+        "      - {at: 6h12m, repeat: 150, every: 2m}\n"
+        "      - {at: 11h12m, repeat: 60, every: 10s}\n"
+        "    until: 12h\n"
+        "    alerts: []\n"
+    )
+    (spec,) = load_rules_of(tmp_path, text)
+    assert judge_examples(spec) == [f"a: example 'twice': wants 0 alerts, gives 2: fired at 6h2m, {second} at 11h16m"]
+
+
 @pytest.mark.parametrize("kind", sorted(OPTIONS))
 def test_the_longest_of_all_times_is_still_judged(tmp_path: Path, kind: str) -> None:
     """A century of quiet after an example, and windows of one: nothing leaves the calendar, and nothing takes long."""

@@ -122,3 +122,14 @@ def test_one_burst_that_goes_on_into_the_crisis_is_one_alarm() -> None:
         list(its.count(start + n * MINUTE, 90, start + n * MINUTE, crisis=True))
         told += its.heard(start + n * MINUTE, start + (n + 1) * MINUTE, crisis=True)
     assert sum(judged.readings[TUNING].alarm for judged in told) == 1
+
+
+def test_a_post_before_two_silent_days_is_judged_and_what_comes_after_them_too() -> None:
+    its = series()
+    list(its.count(NOON, 5, NOON, crisis=True))
+    after = NOON + timedelta(days=2)
+    first = list(its.heard(NOON, after, crisis=True))
+    assert counts(first)[0] == (0.0, 5.0)
+    assert minutes(first)[1:] == [float(n) for n in range(1440, 2880)]
+    list(its.count(after, 3, after, crisis=True))
+    assert counts(its.heard(after, after + MINUTE, crisis=True)) == [(2880.0, 3.0)]

@@ -55,10 +55,10 @@ class Series:
 
     def heard(self, start: datetime, end: datetime, *, crisis: bool) -> Iterator[Judged]:
         """Each minute of `[start, end)` is whole, whether anything was said in it or not."""
-        for each in sorted(self._parts):
-            if each < start:
-                yield self._judge(each, self._parts.pop(each), crisis=crisis, teaches=False)
         minute = max(start, end - FURTHEST)
+        for each in sorted(self._parts):
+            if each < minute:
+                yield self._judge(each, self._parts.pop(each), crisis=crisis, teaches=each >= start)
         if self.judged is not None:
             minute = max(minute, self.judged + MINUTE)
         while minute < end:

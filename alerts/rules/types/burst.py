@@ -14,17 +14,15 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from alerts.rules.conditions.burst_detector import Burst, Tuning
-from alerts.rules.conditions.series import FURTHEST
+from alerts.rules.conditions.burst_detector import Tuning
+from alerts.rules.conditions.series import Judged, Series
 from alerts.rules.entry import Entry
-from alerts.rules.judge import RuleContext
+from alerts.rules.judge import CALM, RuleContext
 from alerts.rules.report import noticed
 from alerts.rules.spec import Duration, Positive, RuleSpec, RuleType, Span
 from alerts.rules.verdict import Reason, Verdict
 from listener.model.incidents import Mode
 from listener.model.records import Alert, Event, Finding
-
-MINUTE = timedelta(minutes=1)
 
 
 class BurstSpec(RuleSpec):
@@ -54,32 +52,58 @@ def on_findings(rules: Iterable[RuleSpec]) -> tuple[RuleSpec, ...]:
     return tuple(rule for rule in rules if not isinstance(rule, BurstSpec))
 
 
-class MinuteCounts:
-    """The rule on findings, as its examples give them: their counts, minute by minute. Live, `alerts.volumes.worker`
-    judges."""
+class FiredBursts:
+    """When each rule fired last: in calm for a source, in crisis for a track of an incident."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str, str], datetime] = {}
+
+    def holds(self, rule: BurstSpec, incident: str, key: str, at: datetime) -> bool:
+        """Whether a burst at `at` is within the rule's `realert`. `key` is `source:track`."""
+        last = self._last.get(_held_by(rule.name, incident, key))
+        return last is not None and abs(at - last) < rule.realert
+
+    def add(self, rule: str, incident: str, key: str, at: datetime) -> None:
+        held_by = _held_by(rule, incident, key)
+        self._last[held_by] = max(at, self._last.get(held_by, at))
+
+    def clear(self) -> None:
+        self._last.clear()
+
+
+def _held_by(rule: str, incident: str, key: str) -> tuple[str, str, str]:
+    return rule, incident, key.partition(":")[0] if incident == CALM else key
+
+
+class CountedFindings:
+    """The rule on findings, as its examples and a dry run give them: as the counts of one track that was heard
+    throughout, judged as `alerts.volumes.worker` judges counts."""
 
     at_once = False
 
     def __init__(self, spec: BurstSpec, context: RuleContext) -> None:
         self._spec = spec
         self._context = context
-        self._burst = Burst(MINUTE, tuning=spec.tuning)
-        self._minute: datetime | None = None
-        self._count = 0
+        self._series = Series((spec.tuning,), None)
+        self._crisis = Mode.CALM not in spec.modes
+        self._fired = FiredBursts()
+        self._start: datetime | None = None
 
     def keys(self, finding: Finding) -> tuple[str, ...]:
         return ("",)
 
     def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        yield from self._until(entry.at)
-        self._count += entry.weight
+        self._start = self._start or _minute(entry.at)
+        yield from self._heard(entry.at)
+        for judged in self._series.count(_minute(entry.at), entry.weight, entry.at, crisis=self._crisis):
+            yield from self._verdicts(judged)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
         return iter(())
 
     def advance(self) -> Iterator[Verdict]:
-        if self._minute is not None and self._context.watermark is not None:
-            yield from self._until(self._context.watermark)
+        if self._context.watermark is not None:
+            yield from self._heard(self._context.watermark)
 
     def remember(self, alert: Alert) -> None:
         """Nothing: an example has no past."""
@@ -87,19 +111,30 @@ class MinuteCounts:
     def unmute(self) -> None:
         """Nothing to make up one's mind about."""
 
-    def _until(self, at: datetime) -> Iterator[Verdict]:
-        """Judge the minutes that are over at `at`; all of them were heard. Of a long silence, as live, only the end."""
-        minute = at.replace(second=0, microsecond=0)
-        self._minute = self._minute or minute
-        while self._minute < minute:
-            reading = self._burst.step(self._minute, self._count)
-            if reading.alarm:
-                yield noticed(
-                    self._context, self._spec, "", self._minute, (),
-                    event=Event.FIRED, reason=Reason.BURST, count=round(reading.count),
-                    since=reading.since or self._minute, baseline=reading.expected,
-                )  # fmt: skip
-            self._minute, self._count = max(self._minute + MINUTE, minute - FURTHEST), 0
+    def _heard(self, at: datetime) -> Iterator[Verdict]:
+        """Judge the minutes that are over at `at`."""
+        if self._start is not None:
+            for judged in self._series.heard(self._start, _minute(at), crisis=self._crisis):
+                yield from self._verdicts(judged)
+
+    def _verdicts(self, judged: Judged) -> Iterator[Verdict]:
+        reading = judged.readings[self._spec.tuning]
+        if not reading.alarm:
+            return
+        incident = self._context.incident.id
+        held = self._fired.holds(self._spec, incident, "", judged.minute)
+        if not held:
+            self._fired.add(self._spec.name, incident, "", judged.minute)
+        yield noticed(
+            self._context, self._spec, "", judged.minute, (),
+            event=Event.SUPPRESSED if held else Event.FIRED,
+            reason=Reason.REALERT if held else Reason.BURST,
+            count=round(reading.count), since=reading.since or judged.minute, baseline=reading.expected,
+        )  # fmt: skip
 
 
-TYPE = RuleType(BurstSpec, MinuteCounts, resolves=False)
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
+
+
+TYPE = RuleType(BurstSpec, CountedFindings, resolves=False)
