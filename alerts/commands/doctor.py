@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from listener.commands.shared import Data, Json, open_live_topics, out, out_json, out_table
-from listener.errors import ConfigError, LyttepostError, UsageError
+from listener.errors import LyttepostError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,12 +55,12 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     from alerts.notify.diagnostics import examine_alerting
     from listener.clock import SystemClock
     from listener.maintenance.diagnostics import examine_deployment, examine_settings
-    from listener.runtime.checks import failed, warning
+    from listener.runtime.checks import failed
     from listener.runtime.control import Control, Presences, source_states
     from listener.settings.files import data_dir, load_yaml, raw_settings
     from listener.settings.schema import load_settings
     from listener.settings.standing_tracks import load_standing
-    from listener.sources.x.access import x_access
+    from listener.sources.contract import Examination, source_types
 
     raw = raw_settings()
     clock, settings, folder = SystemClock(), load_settings(raw), Path(data_dir(data))
@@ -77,25 +77,10 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     except LyttepostError as error:
         yield failed("bus.healthy", str(error), "fix the bus first: nothing works without it")
     yield from examine_alerting(raw, standing, seconds)
-    try:
-        access = x_access(settings)
-    except ConfigError:
-        return  # reported among the settings
-    if access is None and "x" in states:
-        yield warning(
-            "x.token",
-            "the running listener hears X, but x.bearer_token is not set here: X cannot be asked",
-            "run this with the listener's settings",
-        )
-        return
-    if access is None:
-        yield warning(
-            "x.token",
-            "x.bearer_token is not set: X is not listened to",
-            "set x.bearer_token_file to a file with the bearer token, if X is to be heard",
-        )
-        return
-    # tweepy takes a third of a second to import: only who uses X pays for it.
-    from listener.sources.x.doctor import examine_x
-
-    yield from examine_x(access, settings.x, incidents, standing, clock, seconds)
+    for name, its in source_types().items():
+        yield from its.examine(
+            Examination(
+                settings=settings, incidents=incidents, standing=standing, clock=clock, seconds=seconds,
+                running=name in states,
+            )
+        )  # fmt: skip

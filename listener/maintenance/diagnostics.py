@@ -1,6 +1,6 @@
 """What `lyttepost doctor` finds: one finding a question, each with an id that stays and what to do about it.
 
-The questions about X are in `listener.sources.x.doctor`, those about whom an alert reaches in
+The questions about a platform are in its own folder, those about whom an alert reaches in
 `alerts.notify.diagnostics`, those about settings, bus, disk and processes here. Nothing is changed by asking, and no
 answer holds a secret.
 """

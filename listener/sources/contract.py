@@ -18,7 +18,7 @@ What a platform offers beyond posts is a capability, a protocol of its own, whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from listener.clock import Clock
     from listener.model.incidents import Incident
     from listener.model.records import Gap, Origin, Post, Volume
+    from listener.runtime.checks import Check
     from listener.settings.files import Loc
     from listener.settings.prices import Tariff
     from listener.settings.schema import Settings
@@ -158,6 +159,25 @@ class CatchUp(StrEnum):
     """Nothing: the time in between is a gap and stays one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What `lyttepost doctor` knows when it asks a platform."""
+
+    settings: Settings
+    incidents: Sequence[Incident]
+    """Those that the platform is listened to for."""
+    standing: Collection[str]
+    clock: Clock
+    seconds: float
+    """Every call to the platform ends within them."""
+    running: bool
+    """A listener that runs reads it."""
+
+
+def _no_checks(examination: Examination) -> Iterable[Check]:
+    return ()
+
+
 def _no_doubts(settings: Settings) -> Iterable[tuple[Loc, str]]:
     return ()
 
@@ -174,6 +194,8 @@ class SourceType:
     """Raises ConfigError for what is not there or unfit. Writes nothing and uses no network."""
     doubts: Callable[[Settings], Iterable[tuple[Loc, str]]] = _no_doubts
     """Settings that can be meant so and most often are not, each with what to write."""
+    examine: Callable[[Examination], Iterable[Check]] = _no_checks
+    """What can be found out by asking the platform, at no cost; their ids begin with the source's name."""
 
 
 def source_types() -> Mapping[str, SourceType]:

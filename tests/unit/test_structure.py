@@ -287,6 +287,27 @@ def test_plug_ins_import_nobody_beside_them(
     ] == []
 
 
+ABOUT_ONE = {
+    "listener.commands.x": "listener.sources.x",  # `lyttepost x` asks X by hand
+    "alerts.replay": "listener.sources.recording",  # `lyttepost replay` plays one
+    "listener.maintenance.redrive_line": "listener.sources.recording",  # dead letters of one are read again
+    "listener.sources.recording.parser": "listener.sources.x.payload",
+}
+"""What is about one source, and may import it."""
+
+
+def test_nobody_but_the_table_knows_one_source(modules: Sources) -> None:
+    its_own = packages_in("listener.sources") - {"listener.sources.common"}
+    assert [
+        f"{name} imports {found}"
+        for name, tree in modules.items()
+        for found in imported(tree)
+        for source in its_own
+        if within(found, source) and not within(name, source)
+        if not within(found, ABOUT_ONE.get(name, "nothing")) and found != source
+    ] == []
+
+
 @pytest.mark.parametrize(
     ("name", "table"),
     [("BUSES", BUSES), ("SOURCES", SOURCES), ("TYPES", TYPES), ("CHANNELS", CHANNELS), ("COMMANDS", COMMANDS)],

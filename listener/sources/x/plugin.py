@@ -1,4 +1,4 @@
-"""X as an entry of SOURCES: made, and its settings checked, without importing a client."""
+"""X as an entry of SOURCES: made, checked and examined without importing a client."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from listener.clock import Clock
+from listener.errors import ConfigError
+from listener.runtime.checks import Check, warning
 from listener.settings.files import Loc
 from listener.settings.hosts import is_loopback
 from listener.settings.schema import Settings
-from listener.sources.contract import Source, SourceType
+from listener.sources.contract import Examination, Source, SourceType
 from listener.sources.x.access import x_access
 
 
@@ -30,4 +32,29 @@ def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
         yield ("x", "base_url"), "sends the token in the clear; write https://"
 
 
-TYPE: Final = SourceType(make=_make, setting=("x", "bearer_token"), check=x_access, doubts=_doubts)
+def _examine(its: Examination) -> Iterator[Check]:
+    try:
+        access = x_access(its.settings)
+    except ConfigError:
+        return  # told among the settings
+    if access is None and its.running:
+        yield warning(
+            "x.token",
+            "the running listener hears X, but x.bearer_token is not set here: X cannot be asked",
+            "run this with the listener's settings",
+        )
+        return
+    if access is None:
+        yield warning(
+            "x.token",
+            "x.bearer_token is not set: X is not listened to",
+            "set x.bearer_token_file to a file with the bearer token, if X is to be heard",
+        )
+        return
+    # tweepy takes a third of a second to import.
+    from listener.sources.x.doctor import examine_x
+
+    yield from examine_x(access, its.settings.x, its.incidents, its.standing, its.clock, its.seconds)
+
+
+TYPE: Final = SourceType(make=_make, setting=("x", "bearer_token"), check=x_access, doubts=_doubts, examine=_examine)
