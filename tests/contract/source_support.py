@@ -35,7 +35,7 @@ SPEED = 60.0
 """Of live platforms: a minute of their clock passes in each second of the test's."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Platform:
     """What a source reads. `there`: the posts that can be read from the beginning; `say` publishes more, where that
     can be, and returns their ids. All are about TRACK."""
@@ -46,6 +46,11 @@ class Platform:
     clock: Clock
     there: Sequence[str] = ()
     say: Callable[[int], list[str]] = lambda count: []
+    since: datetime = field(init=False)
+    """Since when its incident is open."""
+
+    def __post_init__(self) -> None:
+        self.since = self.clock.now()
 
     def source(self) -> Source:
         """As a new process makes it."""
@@ -54,10 +59,9 @@ class Platform:
         return source
 
     def incident(self) -> Incident:
-        now = self.clock.now()
         return Incident(
-            id="brann-0", name="Brann", tracks=(TRACK,), opened_at=now, opened_by="vakt", why="prøve",
-            review_at=now + timedelta(hours=1),
+            id="brann-0", name="Brann", tracks=(TRACK,), opened_at=self.since, opened_by="vakt", why="prøve",
+            review_at=self.since + timedelta(hours=1),
         )  # fmt: skip
 
 
