@@ -1,7 +1,7 @@
 """Between the reader of the stream and those who understand it: a bounded queue of raw lines, in order.
 
-The reader must never wait, or X puts us out for being slow; so when the queue is full, lines are dropped, and *that* is
-put into the queue: from when to when, and how many. What was dropped is a gap like any other.
+The reader must never wait, or the platform disconnects us for being slow; so when the queue is full, lines are dropped,
+and *that* is put into the queue: from when to when, and how many. What was dropped is a gap like any other.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """X took us in. Nothing was heard yet."""
+    """The platform let us in. Nothing was heard yet."""
 
     at: datetime
 
@@ -46,7 +46,7 @@ class Up:
 @dataclass(frozen=True, slots=True)
 class Down:
     """A connection ended, or could not be made. `heard` is its last byte's time; None when there was none. `why`: what
-    X itself gave as the reason."""
+    the platform itself gave as the reason."""
 
     heard: datetime | None
     cause: Cause

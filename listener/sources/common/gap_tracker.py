@@ -15,7 +15,7 @@ from listener.model.records import Gap
 
 BEFORE: Final = timedelta(seconds=30)
 AFTER: Final = timedelta(seconds=5)
-"""Beyond a gap's ends that search looks: X delivers a post up to seconds after it was written, and in no order."""
+"""Beyond a gap's ends that search looks: a stream gives a post up to seconds after it was written, in no order."""
 
 Stretch = tuple[datetime, datetime | None]
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 LONGEST = 2_000_000
-"""Bytes of a line; X's are far shorter. Of a longer one only length and digest are kept."""
+"""Bytes of a line; posts are far shorter. Of a longer one only length and digest are kept."""
 
 
 @dataclass(frozen=True, slots=True)
