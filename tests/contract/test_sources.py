@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from source_support import PLATFORMS, TRACK, Platform, Session, process, session
 
 from listener.clock import Clock, SystemClock
 from listener.errors import Corrupt
-from listener.model.gaps import Cause
-from listener.model.records import Post
+from listener.model.gaps import Cause, closed, open_gap
+from listener.model.incidents import Incident
+from listener.model.records import Gap, Post
 from listener.runtime.checks import Check, CheckLevel
 from listener.runtime.metrics import SourceState
 from listener.settings.prices import Tariff
@@ -40,7 +42,7 @@ from listener.sources.contract import (
 )
 from listener.sources.x.cursor import Memory
 from listener.sources.x.source import XSource
-from listener.units import parse_instant
+from listener.units import format_instant, parse_instant
 
 CLOSES_WITHIN = 1.0
 """Real seconds."""
@@ -456,6 +458,68 @@ class FollowsInItsOwnWords(Listed):
     def tend(self) -> None: ...
 
 
+class Heard(Listed):
+    """A live source in its simplest form: it hears what is said while it is open, and of the rest that it was not."""
+
+    catch_up = CatchUp.NONE
+    only_exercise = False
+
+    def __init__(self, clock: Clock, air: list[Post]) -> None:
+        super().__init__(clock)
+        self.air = air
+        self.wanted = False
+        self.gaps: list[Gap] = []
+
+    def recall(self, gaps: Sequence[Gap]) -> None:
+        self.gaps = []
+
+    def follow(self, incidents: Sequence[Incident], standing: Sequence[str], over: Sequence[Incident] = ()) -> None:
+        self.wanted, self.at = bool(incidents), len(self.air)
+
+    def tend(self) -> None: ...
+
+    def open(self, resume: str | None) -> None:
+        super().open(None)
+        try:
+            start = None if resume is None else parse_instant(resume)
+        except ValueError:
+            raise Corrupt("the cursor is unreadable") from None
+        self.gaps += [] if start is None else self.missed(start)
+
+    def missed(self, start: datetime) -> list[Gap]:
+        gap = open_gap(self.name, start, Cause.PROCESS_DOWN)
+        return [closed(gap, self.clock.now(), refilled=0, refilled_until=None)]
+
+    def read(self, timeout: float) -> Batch | None:
+        if self.clock.wait(timeout if timeout > 1 else 0.01, self.closed):
+            return None
+        posts, gaps = tuple(self.air[self.at :]) if self.wanted else (), tuple(self.gaps)
+        self.at, self.gaps, now = len(self.air), [], self.clock.now()
+        batch = Batch(posts=posts, until=now, cursor=format_instant(now), gaps=gaps)
+        self.counts.add(batch)
+        return batch
+
+    def state(self) -> Mapping[str, Any]:
+        return {"state": "listening" if self.wanted else "idle"}
+
+
+class TellsNoGap(Heard):
+    def missed(self, start: datetime) -> list[Gap]:
+        return []
+
+
+def heard(make: type[Heard]) -> Platform:
+    air: list[Post] = []
+    clock = SystemClock()
+
+    def say(count: int) -> list[str]:
+        ids = [str(len(air) + number) for number in range(count)]
+        air.extend(Post(source="recording", id=i, at=clock.now(), text=f"brann i {TRACK}") for i in ids)
+        return ids
+
+    return replace(listed(lambda its: make(its, air)), there=(), say=say)
+
+
 def listed(make: Callable[[Clock], Any]) -> Platform:
     def made(settings: Settings, clock: Clock) -> Any:
         return None if settings.sources.recording.path is None else make(clock)
@@ -468,6 +532,17 @@ def listed(make: Callable[[Clock], Any]) -> Platform:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_small_source_that_keeps_the_contract_passes(check: Rule, tmp_path: Path) -> None:
     check(listed(Listed), tmp_path)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_small_live_source_that_keeps_the_contract_passes(check: Rule, tmp_path: Path) -> None:
+    check(heard(Heard), tmp_path)
+
+
+def test_a_live_source_that_misses_and_tells_no_gap_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_support, "WITHIN", 1.0)
+    with pytest.raises(AssertionError):
+        goes_on_from_a_cursor(heard(TellsNoGap), tmp_path)
 
 
 @pytest.mark.parametrize(
