@@ -135,7 +135,7 @@ class Transaction(Protocol):
         """The consumer's group goes on from these offsets, once this transaction is done."""
 
     def hold(self, lease: Lease) -> None:
-        """Only while we hold this lease: else leaving raises Fenced and writes nothing."""
+        """Only while we hold this lease, the one of its transaction: else leaving raises Fenced and writes nothing."""
 
 
 class Lease(Protocol):

@@ -9,6 +9,7 @@ import pytest
 from bus_support import PATIENCE, drain, everything, finish, killed, mentions
 
 from listener.bus.protocol import Commit, Message, TopicPartition
+from listener.errors import BusError
 
 TOTAL = 60
 
@@ -36,6 +37,23 @@ def test_nothing_is_visible_before_the_end(bus):
         transaction.publish(Message("alerts", "k", b"v"))
         assert everything(bus, "findings") == everything(bus, "alerts") == []
     assert len(everything(bus, "findings")) == len(everything(bus, "alerts")) == 1
+
+
+def test_it_holds_one_lease(bus):
+    one, two = bus.lease("source:x", "one", 30), bus.lease("source:y", "one", 30)
+    assert one.renew()
+    assert two.renew()
+
+    def hold_both() -> None:
+        with bus.transaction("stage-a") as transaction:
+            transaction.publish(Message("findings", "k", b"under neither"))
+            transaction.hold(one)
+            transaction.hold(one)
+            transaction.hold(two)
+
+    with pytest.raises(BusError, match="a transaction holds one lease"):
+        hold_both()
+    assert everything(bus, "findings") == []
 
 
 def test_offsets_are_committed_without_records_too(bus):

@@ -41,17 +41,15 @@ from listener.bus.kafka.topics import stored
 from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
 from listener.bus.protocol import (
     Commit,
-    Consumer,
-    Lease,
     Message,
     Record,
     TopicInfo,
     TopicPartition,
-    check_metadata,
     check_size,
     partition_of,
 )
 from listener.bus.stats import BusStats
+from listener.bus.transaction import CollectedTransaction
 from listener.clock import Clock
 from listener.errors import BusError, Fenced, LyttepostError, Refused
 from listener.model.topics import TopicSpec
@@ -60,6 +58,7 @@ from listener.units import to_ms
 if TYPE_CHECKING:
     from listener.settings.kafka import KafkaSettings
 
+KafkaTransaction = CollectedTransaction[Member, KafkaLease]
 R = TypeVar("R", bound=Reader)
 
 LOOK_MS = 10
@@ -68,31 +67,6 @@ FIRST = "control"
 """The topic that is kept for ever: where it is missing, all is lost."""
 PACE_SECONDS = 0.1
 """Of one worker's transactions, from one's beginning to the next. Shorter costs more processor time than it saves."""
-
-
-class KafkaTransaction:
-    """Collects what a transaction is to hold; the bus writes it all when the block is left without an exception."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.commits: list[tuple[Member, Mapping[TopicPartition, Commit]]] = []
-        self.lease: KafkaLease | None = None
-
-    def publish(self, message: Message) -> None:
-        self.messages.append(message)
-
-    def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
-        if not isinstance(consumer, Member):
-            raise BusError("only a member of a group commits; this reader reads by itself")
-        check_metadata(commits)
-        self.commits.append((consumer, dict(commits)))
-
-    def hold(self, lease: Lease) -> None:
-        if not isinstance(lease, KafkaLease):
-            raise BusError("only a lease of this bus can be held in its transaction")
-        if self.lease not in (None, lease):
-            raise BusError("a transaction holds one lease: it is written under that lease's transactional id")
-        self.lease = lease
 
 
 class KafkaBus:
@@ -180,7 +154,7 @@ class KafkaBus:
 
     @contextmanager
     def transaction(self, writer: str) -> Iterator[KafkaTransaction]:
-        transaction = KafkaTransaction()
+        transaction = KafkaTransaction(Member, KafkaLease)
         yield transaction
         if transaction.messages or transaction.commits:
             began = time.monotonic()

@@ -22,13 +22,10 @@ from pathlib import Path
 from listener.bus.history import History
 from listener.bus.protocol import (
     Commit,
-    Consumer,
-    Lease,
     Message,
     Record,
     TopicInfo,
     TopicPartition,
-    check_metadata,
     check_size,
     partition_of,
 )
@@ -37,11 +34,14 @@ from listener.bus.sqlite.partition import Log, Topic
 from listener.bus.sqlite.reserve import RESERVE_BYTES, DiskReserve
 from listener.bus.sqlite.store import Store
 from listener.bus.stats import BusStats
+from listener.bus.transaction import CollectedTransaction
 from listener.clock import Clock
 from listener.errors import BusError, LyttepostError
 from listener.model.topics import TOPICS, TopicSpec
 from listener.settings.bus_address import embedded_file
 from listener.units import to_ms
+
+EmbeddedTransaction = CollectedTransaction[GroupConsumer, RowLease]
 
 
 class EmbeddedBus:
@@ -154,16 +154,16 @@ class EmbeddedBus:
 
     @contextmanager
     def transaction(self, writer: str) -> Iterator[EmbeddedTransaction]:
-        transaction = EmbeddedTransaction()
+        transaction = EmbeddedTransaction(GroupConsumer, RowLease)
         yield transaction
         if transaction.messages or transaction.commits:
-            self._commit(transaction.messages, transaction.commits, transaction.leases)
+            self._commit(transaction.messages, transaction.commits, transaction.lease)
 
     def _commit(
         self,
         messages: Sequence[Message],
         commits: list[tuple[GroupConsumer, Mapping[TopicPartition, Commit]]],
-        leases: Sequence[RowLease] = (),
+        lease: RowLease | None = None,
     ) -> list[int]:
         topics = {message.topic for message in messages}
         essential = all(topic not in TOPICS or TOPICS[topic].essential for topic in topics)
@@ -171,7 +171,7 @@ class EmbeddedBus:
         grouped, places = self._group(messages)
 
         def work(db: sqlite3.Connection) -> list[int]:
-            for lease in leases:
+            if lease is not None:
                 lease.check_in(db)
             for consumer, offsets in commits:
                 consumer.commit_in(db, offsets)
@@ -333,26 +333,3 @@ class EmbeddedBus:
 
     def close(self) -> None:
         self.store.close()
-
-
-class EmbeddedTransaction:
-    """Collects; the bus writes it all when the block is left without an exception."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.commits: list[tuple[GroupConsumer, Mapping[TopicPartition, Commit]]] = []
-        self.leases: list[RowLease] = []
-
-    def publish(self, message: Message) -> None:
-        self.messages.append(message)
-
-    def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
-        if not isinstance(consumer, GroupConsumer):
-            raise BusError("only a member of a group commits; this reader reads by itself")
-        check_metadata(commits)
-        self.commits.append((consumer, dict(commits)))
-
-    def hold(self, lease: Lease) -> None:
-        if not isinstance(lease, RowLease):
-            raise BusError("only a lease of this bus can be held in its transaction")
-        self.leases.append(lease)
