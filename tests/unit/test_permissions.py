@@ -72,8 +72,9 @@ def test_a_link_in_the_place_of_a_file_of_ours_is_not_followed(tmp_path: Path, n
     if there:
         victim.write_text("somebody else's")
     (folder / name).symlink_to(victim)
-    with pytest.raises(ConfigError, match=r"symbolic link, which is not followed; remove it"):
+    with pytest.raises(ConfigError, match=r"symbolic link, which is not followed; remove it") as told:
         OPENERS[name](folder)
+    assert str(folder / name) in str(told.value)
     assert victim.exists() == there
     assert not there or victim.read_text() == "somebody else's"
 

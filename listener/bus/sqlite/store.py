@@ -125,7 +125,10 @@ class Store:
             self.close()
             raise
         except OSError as error:
-            raise ConfigError(_unusable(path, error.strerror or str(error))) from None
+            # The file that is in the way, which may lie beside the log: "remove it" must never be read as the log.
+            beside = Path(error.filename) if isinstance(error.filename, str) else path
+            blamed = beside if beside.parent == path.parent else path
+            raise ConfigError(_unusable(blamed, error.strerror or str(error))) from None
         try:
             self._open()
         except sqlite3.Error as error:
