@@ -365,7 +365,7 @@ def test_news_of_another_process_is_found(bus, processes):
     finish(child)
 
 
-@pytest.mark.parametrize("scene", ["a_running_service", "a_command_alone"])
+@pytest.mark.parametrize("context", ["a_running_service", "a_command_alone"])
 def test_on_a_full_disk_what_wakes_people_is_still_written(tmp_path: Path, context):
     mount = "mount -t tmpfs -o size=16m tmpfs"
     private = ["unshare", "--map-root-user", "--mount"]
