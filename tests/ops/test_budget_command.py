@@ -106,7 +106,7 @@ def test_without_any_spending_it_shows_the_caps(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "mend"),
+    ("words", "code", "fix"),
     [
         (("--to", "2"), 3, "set x.budget.hard"),
         (("--to", "nan"), 2, "amount of US dollars"),

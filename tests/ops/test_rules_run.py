@@ -205,7 +205,7 @@ def test_what_a_live_run_said_is_what_rules_run_says_of_its_findings(machine: Ma
         raw, load_settings(raw), str(file), name="Brann", tracks=["nordvik sykehus"], speed=None, pace=SystemClock()
     ) as playing:
         playing.play(lambda told: None)
-        bus, incident = playing.house.bus, playing.incident.id
+        bus, incident = playing.app.bus, playing.incident.id
         records = bus.read(TopicPartition("alerts", 0), 0, 10_000)
         for record in records:
             alert = decode(ALERTS, record.value or b"")

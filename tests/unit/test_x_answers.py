@@ -14,7 +14,7 @@ import pytest
 from listener.clock import SystemClock
 from listener.sources.x.access import Access
 from listener.sources.x.client import Api, Trouble, XError
-from listener.sources.x.rule_sync import Failed, RuleSync, Told, Wanted
+from listener.sources.x.rule_sync import Failed, RuleResult, RuleSync, Wanted
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 
@@ -91,7 +91,7 @@ def test_a_time_to_come_back_that_is_none_is_passed_over(reset: str) -> None:
 
 
 def test_an_answer_that_cannot_be_read_is_told_as_one_that_refuses() -> None:
-    heard: queue.SimpleQueue[Told] = queue.SimpleQueue()
+    heard: queue.SimpleQueue[RuleResult] = queue.SimpleQueue()
     with answering(200, b'{"data": [], "meta": ["odd"]}') as api:
         sync = RuleSync(api, SystemClock(), lambda: 0.0, heard.put)
         sync.want(Wanted(1, ("brann",), reposts=True))
