@@ -17,10 +17,10 @@ from typing import Any
 
 from alerts.annotate.kinds import KindCues
 from alerts.annotate.story import story
+from listener.bus.messages import message, to_every_partition
 from listener.bus.protocol import Bus, Message, Record, partition_of
 from listener.clock import Clock
-from listener.model import keys
-from listener.model.records import MENTIONS, Captured, Finding, Gap, Kind, Mention, Origin, Tick, decode, encode
+from listener.model.records import FINDINGS, MENTIONS, Captured, Finding, Gap, Kind, Mention, Origin, Tick, decode
 from listener.model.roles import ANNOTATE
 from listener.runtime.control import Control
 from listener.runtime.health import Part
@@ -119,10 +119,8 @@ class Annotating:
         if finding.origin is Origin.LIVE:
             delay = self._clock.now() - finding.captured_at
             self._metrics.pipeline_delay.observe(max(0.0, delay.total_seconds()))
-        return Message("findings", finding.key, encode(finding), partition_of(finding.incident, self._partitions))
+        return message(FINDINGS, finding, partition_of(finding.incident, self._partitions))
 
     def _forward(self, found: Tick | Gap, partition: int) -> list[Message]:
         """To every partition, with the one it came through: the watermark is the least over all of them."""
-        value = encode(found.model_copy(update={"partition": partition}))
-        key = keys.of_source(found.source, found.type)
-        return [Message("findings", key, value, number) for number in range(self._partitions)]
+        return to_every_partition(FINDINGS, found.model_copy(update={"partition": partition}), self._partitions)

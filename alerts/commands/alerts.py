@@ -12,7 +12,7 @@ from alerts.notify import card
 from alerts.notify.duplicates import first_of
 from alerts.notify.state import AlertBook, AlertState, Handling, acknowledge, read_book
 from listener.bus import hashchain
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan_records
 from listener.clock import SystemClock
 from listener.commands.shared import (
     By,
@@ -103,10 +103,9 @@ def verify(context: typer.Context, data: Data = None) -> None:
     with _open(_folder(context, data)) as (bus, _):
         for topic in CHAINED:
             chain, count = hashchain.Chain(), 0
-            with closing(bus.reader([topic])) as reader:
-                for record in read_to_end(bus, reader, [topic]):
-                    chain.follow(record)
-                    count += 1
+            for record in scan_records(bus, [topic]):
+                chain.follow(record)
+                count += 1
             out(f"{topic}: {count} records, chain unbroken")
 
 

@@ -19,9 +19,9 @@ from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
 from alerts.rules.verdict import Verdict
 from listener.bus.protocol import Bus, partition_of
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan_placed
 from listener.model.incidents import Incident
-from listener.model.records import FINDINGS, BadRecord, Event, Finding, Gap, Tick, decode
+from listener.model.records import FINDINGS, Event, Finding, Gap, Tick
 from listener.runtime.control import Control
 from listener.units import from_ms
 
@@ -151,17 +151,8 @@ def exported(bus: Bus, incident: str) -> Iterator[Finding | Tick | Gap]:
 
 def _findings(bus: Bus, since: datetime | int) -> Iterator[tuple[int, int, datetime, Finding | Tick | Gap]]:
     """Partition, offset, when it was taken in, and what it is; removed and unreadable records are left out."""
-    reader = bus.reader(["findings"], start=since)
-    try:
-        for record in read_to_end(bus, reader, ["findings"]):
-            if record.value is None:
-                continue
-            try:
-                yield record.partition, record.offset, from_ms(record.time_ms), decode(FINDINGS, record.value)
-            except BadRecord:
-                continue
-    finally:
-        reader.close()
+    for record, found in scan_placed(bus, FINDINGS, since=since):
+        yield record.partition, record.offset, from_ms(record.time_ms), found
 
 
 def _is_over(incident: Incident | None, heard: datetime) -> bool:

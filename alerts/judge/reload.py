@@ -21,9 +21,9 @@ from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from listener.bus.hashchain import append
 from listener.bus.protocol import Bus
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan
 from listener.errors import ConfigError
-from listener.model.records import DECISIONS, BadRecord, Decision, DecisionKind, decode
+from listener.model.records import DECISIONS, Decision, DecisionKind
 
 LOOK_SECONDS = 2.0
 
@@ -161,12 +161,7 @@ def _id(edit: Edit) -> str:
 
 def _last(bus: Bus) -> Decision | None:
     """The newest word about rules."""
-    found, reader = None, bus.reader(["decisions"])
-    for each in read_to_end(bus, reader, ["decisions"]):
-        try:
-            decision = decode(DECISIONS, each.value or b"")
-        except BadRecord:
-            continue
+    found = None
+    for decision in scan(bus, DECISIONS):
         found = decision if decision.kind is DecisionKind.RULES_CHANGED else found
-    reader.close()
     return found

@@ -25,12 +25,13 @@ from alerts.rules.report import to_alert
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
 from alerts.rules.verdict import Verdict
+from listener.bus.messages import message
 from listener.bus.protocol import METADATA_CHARS, Bus, Message, Record, TopicPartition
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan
 from listener.clock import Clock
 from listener.errors import Corrupt
 from listener.model.incidents import State
-from listener.model.records import ALERTS, FINDINGS, Alert, BadRecord, Event, Finding, decode, encode
+from listener.model.records import ALERTS, FINDINGS, Alert, Event, Finding, decode
 from listener.model.roles import JUDGE
 from listener.runtime.control import Control
 from listener.runtime.health import Part
@@ -196,7 +197,7 @@ class Judging:
         alerts = [to_alert(verdict, engine.specs[verdict.rule], engine.incident) for verdict in verdicts]
         for alert in alerts:
             self._metrics.count_alert(alert)
-        return [Message("alerts", alert.id, encode(alert)) for alert in alerts]
+        return [message(ALERTS, alert) for alert in alerts]
 
     def _engine(self, incident: str) -> Engine:
         known = self._control.refresh().incidents.get(incident)
@@ -265,13 +266,8 @@ class Judging:
         failing: dict[str, datetime] = {}
         bad: datetime | None = None
         wanted = {incident for _, incident in self._engines}
-        reader = self._bus.reader(["alerts"])
-        for record in read_to_end(self._bus, reader, ["alerts"]):
+        for alert in scan(self._bus, ALERTS):
             self._part.beat()
-            try:
-                alert = decode(ALERTS, record.value or b"")
-            except BadRecord:
-                continue
             if alert.incident in wanted:
                 said[alert.incident].append(alert)
             elif alert.rule == FAILED:
@@ -280,7 +276,6 @@ class Judging:
                     failing[alert.key] = alert.first_seen
             elif alert.rule == BAD:
                 bad = alert.first_seen if alert.event is Event.FIRED else None
-        reader.close()
         now = self._clock.now()
         for rule, since in failing.items():
             self._failing.setdefault(rule, (since, now))

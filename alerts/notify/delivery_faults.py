@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from alerts.notify.state import AlertBook
 from listener.bus.protocol import Bus, Message
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan_records
 from listener.model.records import Alert
 from listener.runtime.ops_alerts import OPS, OpsAlerts
 
@@ -52,9 +52,7 @@ class DeliveryFaults:
     def is_new(self, where: str) -> bool:
         """Whether no dead letter names this place yet: a restart reads the same bad record again."""
         if self._buried is None:
-            reader = self._bus.reader(["deadletters"])
-            self._buried = {record.key for record in read_to_end(self._bus, reader, ["deadletters"])}
-            reader.close()
+            self._buried = {record.key for record in scan_records(self._bus, ["deadletters"])}
         new = where not in self._buried
         self._buried.add(where)
         return new

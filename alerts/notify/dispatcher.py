@@ -27,13 +27,15 @@ from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Resu
 from alerts.notify.state import TOPICS, AlertBook
 from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
-from listener.bus.protocol import Bus, Message, Record
+from listener.bus.messages import message
+from listener.bus.protocol import Bus, Record
 from listener.bus.scan import read_to_end
 from listener.clock import Clock, SteadyClock
 from listener.crashpoints import point
 from listener.errors import BusError
 from listener.model.incidents import State
 from listener.model.records import (
+    ALERTS,
     DELIVERIES,
     Alert,
     BadRecord,
@@ -43,7 +45,6 @@ from listener.model.records import (
     Outcome,
     Severity,
     decode,
-    encode,
 )
 from listener.model.roles import DISPATCH
 from listener.runtime.control import Control
@@ -211,7 +212,7 @@ class Dispatcher:
         # The notice first: it goes to those whose alerts are closed, however often we have to begin anew.
         for notice in doubles.notice(closed, state):
             if self._book.get(notice.id) is None:
-                self._bus.publish([Message("alerts", notice.id, encode(notice))])
+                self._bus.publish([message(ALERTS, notice)])
         for answer in found:
             if not self._lead():
                 return

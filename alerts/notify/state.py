@@ -18,7 +18,7 @@ from typing import Any
 
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Record
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan_records
 from listener.errors import UsageError
 from listener.model.records import (
     ALERTS,
@@ -301,12 +301,8 @@ def _likeness(alert: Alert) -> tuple[object, ...]:
 def read_book(bus: Bus) -> AlertBook:
     """All alerts as they stand now. Unreadable records are passed over: the dispatcher reports them."""
     book = AlertBook()
-    reader = bus.reader(TOPICS)
-    try:
-        for record in read_to_end(bus, reader, TOPICS):
-            book.apply(record)
-    finally:
-        reader.close()
+    for record in scan_records(bus, TOPICS):
+        book.apply(record)
     return book
 
 
@@ -332,11 +328,7 @@ def acknowledge(bus: Bus, book: AlertBook, id_: str, by: str, why: str, now: dat
         bus, "decisions", Decision(kind=DecisionKind.ACKNOWLEDGE, id=state.id, at=now, by=by.strip(), why=why)
     )
     # Two people may answer at the same instant: the log's order decides who was first, not ours.
-    reader = bus.reader(["decisions"])
-    try:
-        for record in read_to_end(bus, reader, ["decisions"]):
-            book.apply(record)
-    finally:
-        reader.close()
+    for record in scan_records(bus, ["decisions"]):
+        book.apply(record)
     state = book.find(state.id)
     return Acknowledged(state, already=state.handled is None or state.handled.digest != mine.digest)

@@ -21,13 +21,14 @@ from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import BurstSpec, FiredBursts
 from alerts.volumes.alert import CALM, alert_of
+from listener.bus.messages import message
 from listener.bus.protocol import Bus, Message, Record, TopicPartition
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan
 from listener.clock import Clock
 from listener.ingest.gaps import ledger
 from listener.model import keys, roles
 from listener.model.incidents import Incident, Mode, State
-from listener.model.records import ALERTS, VOLUMES, Alert, BadRecord, Event, Heard, Volume, decode, encode
+from listener.model.records import ALERTS, VOLUMES, Alert, Event, Heard, Volume, decode
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
@@ -129,7 +130,7 @@ class Calm:
         found = decode(VOLUMES, record.value)
         alerts = self._heard(found, record) if isinstance(found, Heard) else self._counted(found, record)
         muted = record.offset < self._committed.get(record.tp, 0)
-        return [message for loud in list(alerts) if not muted for message in self._emit(*loud)]
+        return [alert for loud in list(alerts) if not muted for alert in self._emit(*loud)]
 
     def _counted(self, volume: Volume, record: Record) -> Iterator[Loud]:
         crisis = self._in_crisis(volume.minute)
@@ -189,7 +190,7 @@ class Calm:
             rule, source, track, judged, incident=incident, standing=self._standing, held=held, gaps=ledger(self._bus)
         )
         self._metrics.count_alert(alert)
-        return Message("alerts", alert.id, encode(alert))
+        return message(ALERTS, alert)
 
     def _was_proposed(self, rule: BurstSpec, source: str, judged: Judged, incident: IncidentInfo) -> bool:
         """It is the burst for which the incident was opened, as we asked, now heard track by track."""
@@ -211,13 +212,8 @@ class Calm:
             if commit is not None:
                 self._committed[tp] = commit.offset
             self._stage.consumer.seek(tp, max(self._bus.offset_at(tp, since), self._bus.begin_offset(tp)))
-        reader = self._bus.reader(["alerts"])
-        for record in read_to_end(self._bus, reader, ["alerts"]):
-            try:
-                self._remember(decode(ALERTS, record.value or b""))
-            except BadRecord:
-                continue
-        reader.close()
+        for alert in scan(self._bus, ALERTS):
+            self._remember(alert)
 
     def _remember(self, alert: Alert) -> None:
         if alert.rule_type != "burst" or alert.event is not Event.FIRED:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+from listener.bus.messages import message
 from listener.bus.protocol import Message
 from listener.clock import Clock
-from listener.model.records import DeadLetter, encode
+from listener.model.records import DEADLETTERS, DeadLetter
 
 TOO_LARGE = "too_large"
 """The reason of what is larger than a bus takes."""
@@ -20,4 +21,4 @@ def dead_letter(stage: str, reason: str, value: bytes, where: str, clock: Clock)
 def measured(stage: str, reason: str, where: str, clock: Clock, *, length: int, digest: str) -> Message:
     """For what was measured when it came, and not kept."""
     letter = DeadLetter(at=clock.now(), stage=stage, reason=reason, length=length, digest=digest, where=where)
-    return Message("deadletters", where, encode(letter))
+    return message(DEADLETTERS, letter)

@@ -1,4 +1,7 @@
-"""What a source has said on a topic whose keys begin with its name, read back from some time on."""
+"""Reading topics back: all that lies on them, once, from the beginning or from some time on.
+
+Who goes on reading afterwards keeps a reader of its own (`bus.reader`).
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,74 @@ from contextlib import closing
 from datetime import datetime
 from typing import TypeVar
 
-from pydantic import TypeAdapter
-
 from listener.bus.protocol import Bus, Consumer, Record, TopicPartition
 from listener.errors import BusError
-from listener.model.records import (
-    BadRecord,
-    decode,
-)
+from listener.model import keys
+from listener.model.records import BadRecord, decode
+from listener.model.topics import Topic
 
 T = TypeVar("T")
+BATCH_SIZE = 5000
 
 
-def said_since(
-    bus: Bus, topic: str, adapter: TypeAdapter[T], source: str, since: datetime, beat: Callable[[], None]
+def _nothing() -> None:
+    pass
+
+
+def scan(
+    bus: Bus,
+    topic: Topic[T],
+    *,
+    since: datetime | int = 0,
+    source: str | None = None,
+    beat: Callable[[], None] = _nothing,
 ) -> Iterator[T]:
-    """In the order of publishing; what cannot be read is passed over. `beat` is called now and then."""
-    prefix = f"{source}:"
-    with closing(bus.reader([topic], start=since)) as reader:
-        while records := reader.poll(0.0, 5000):
+    """What lies on a topic, in the order of its partitions; what was purged or cannot be read is left out.
+
+    `source`: only what belongs to it, by the key. `beat` is called now and then. Raises BusError when the bus does not
+    give all that there is.
+    """
+    for _, value in scan_placed(bus, topic, since=since, source=source, beat=beat):
+        yield value
+
+
+def scan_placed(
+    bus: Bus,
+    topic: Topic[T],
+    *,
+    since: datetime | int = 0,
+    source: str | None = None,
+    beat: Callable[[], None] = _nothing,
+) -> Iterator[tuple[Record, T]]:
+    """The same, each with the record that it was read from."""
+    for record in scan_records(bus, [topic.name], since=since, beat=beat):
+        if record.value is None or (source is not None and not keys.is_of(record.key, source)):
+            continue
+        try:
+            value = decode(topic, record.value)
+        except BadRecord:
+            continue
+        yield record, value
+
+
+def scan_records(
+    bus: Bus, topics: Sequence[str], *, since: datetime | int = 0, beat: Callable[[], None] = _nothing
+) -> Iterator[Record]:
+    """Every record of these topics as it lies there, what was purged (`value` None) and what nobody can read included.
+
+    Raises BusError when the bus does not give all that there is.
+    """
+    with closing(bus.reader(topics, start=since)) as reader:
+        while records := reader.poll(0.0, BATCH_SIZE):
             beat()
-            for record in records:
-                if record.value is None or not record.key.startswith(prefix):
-                    continue
-                try:
-                    yield decode(adapter, record.value)
-                except BadRecord:
-                    continue
+            yield from records
 
 
 def read_to_end(bus: Bus, reader: Consumer, topics: Sequence[str]) -> Iterator[Record]:
-    """The records up to what were the ends when this was called. Raises BusError when the bus gives no more."""
+    """For a reader that is kept open: its records up to what were the ends when this was called.
+
+    Raises BusError when the bus gives no more.
+    """
     ends = {tp: bus.end_offset(tp) for topic in topics for tp in _partitions(bus, topic)}
     silent = 0
     while any(max(reader.position(tp), bus.begin_offset(tp)) < end for tp, end in ends.items()):

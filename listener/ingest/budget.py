@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client import Gauge
 
+from listener.bus.messages import message
 from listener.bus.protocol import Bus, Consumer, Message
+from listener.bus.scan import scan, scan_records
 from listener.clock import Clock
-from listener.model import keys
 from listener.model.records import (
     DECISIONS,
     SPENDING,
@@ -30,7 +30,6 @@ from listener.model.records import (
     Spending,
     Spent,
     decode,
-    encode,
 )
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
@@ -127,8 +126,7 @@ class SpendMeter:
         if self._account is None or self._account.spending == self._published:
             return []
         spending = self._account.spending
-        key = keys.of_source(self._source, month_of(spending.at))
-        return [Message("spending", key, encode(spending)), *self._alerts(spending)]
+        return [message(SPENDING, spending), *self._alerts(spending)]
 
     def published(self) -> None:
         """What `messages` gave is on the bus."""
@@ -180,25 +178,17 @@ class SpendMeter:
 def spending_of(bus: Bus, source: str) -> Spending | None:
     """The account of a source as it stands on the bus."""
     found: Spending | None = None
-    with closing(bus.reader(["spending"])) as reader:
-        while records := reader.poll(0.0, 1000):
-            for record in records:
-                try:
-                    each = decode(SPENDING, record.value or b"")
-                except BadRecord:
-                    continue
-                if each.source == source and (found is None or each.at >= found.at):
-                    found = each
+    for each in scan(bus, SPENDING):
+        if each.source == source and (found is None or each.at >= found.at):
+            found = each
     return found
 
 
 def decision_of(bus: Bus, source: str) -> Decision | None:
     """The newest decision of a person about the budget of a source."""
     found: Decision | None = None
-    with closing(bus.reader(["decisions"])) as reader:
-        while records := reader.poll(0.0, 1000):
-            for record in records:
-                found = _about_money(record.value, source) or found
+    for record in scan_records(bus, [DECISIONS.name]):
+        found = _about_money(record.value, source) or found
     return found
 
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from listener.bus.deadletters import TOO_LARGE, dead_letter, measured
+from listener.bus.messages import message, to_every_partition
 from listener.bus.protocol import Message, is_too_large
 from listener.clock import Clock
 from listener.ingest.coverage import Coverage
 from listener.ingest.matcher import Matcher
 from listener.model import keys
 from listener.model.incidents import Incident
-from listener.model.records import Mention, Origin, Post, Tick, Volume, encode, first_key
+from listener.model.records import MENTIONS, VOLUMES, Mention, Origin, Post, Tick, Volume, first_key
 from listener.model.roles import listen_to
 from listener.privacy.screen import Screen
 from listener.runtime.metrics import Metrics
@@ -119,8 +120,7 @@ class Capture:
         self.minutes.miss(batch.gaps)
         if batch.until is not None and not (self.ended and batch.until == self.until):
             heard_whole = self.minutes.heard(self.until, batch.until, final=batch.final)
-            key = keys.of_source(self._source, keys.HEARD)
-            pending.messages += [Message("volumes", key, encode(heard)) for heard in heard_whole]
+            pending.messages += [message(VOLUMES, minutes) for minutes in heard_whole]
             self.until, self.ended = batch.until, batch.final
         if self.until is not None:
             pending.messages += self.tick(cursor, final=batch.final)
@@ -145,20 +145,20 @@ class Capture:
             heard.drops[dropped] += 1
             return
         mention = self._mention(post, fresh, self._clock.now(), batch.origin or Origin.LIVE)
-        message = Message("mentions", mention.post_key, encode(mention))
-        if is_too_large(message):
-            pending.messages.append(self._buried(TOO_LARGE, message.value or b""))
+        made = message(MENTIONS, mention)
+        if is_too_large(made):
+            pending.messages.append(self._buried(TOO_LARGE, made.value or b""))
             heard.drops[TOO_LARGE] += 1
             return
-        pending.messages.append(message)
+        pending.messages.append(made)
         pending.mentions += 1
 
     def tick(self, cursor: str | None, *, final: bool) -> list[Message]:
         """The source is heard until now: one message for every partition. Nothing, while it was not heard at all."""
         if self.until is None:
             return []
-        value = encode(Tick(source=self._source, until=self.until, cursor=cursor, final=final))
-        return [Message("mentions", keys.tick_of(self._source), value, number) for number in range(self._partitions)]
+        tick = Tick(source=self._source, until=self.until, cursor=cursor, final=final)
+        return to_every_partition(MENTIONS, tick, self._partitions)
 
     def _match_late(self, post: Post) -> dict[str, tuple[str, ...]]:
         """The closed incidents that it matches and that were open when it was said: it is of their crisis."""
@@ -222,7 +222,7 @@ class Capture:
 
 
 def _volume(volume: Volume) -> Message:
-    return Message("volumes", keys.of_source(volume.source, volume.track), encode(volume))
+    return message(VOLUMES, volume)
 
 
 def _with_own_id(post: Post) -> Post:

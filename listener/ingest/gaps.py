@@ -6,12 +6,13 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 
+from listener.bus.messages import message, to_every_partition
 from listener.bus.protocol import Bus, Message
+from listener.bus.scan import scan
 from listener.clock import Clock
 from listener.errors import BusError
-from listener.model import keys
 from listener.model.gaps import Cause, closed, is_whole, open_gap
-from listener.model.records import GAPS, BadRecord, Gap, decode, encode
+from listener.model.records import GAPS, MENTIONS, Gap
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
 
@@ -147,23 +148,15 @@ class SourceGaps:
 def ledger(bus: Bus) -> list[Gap]:
     """Every gap there is on `gaps`, as it was last reported, oldest first."""
     found: dict[str, Gap] = {}
-    reader = bus.reader(["gaps"])
-    while records := reader.poll(0.0, 5000):
-        for record in records:
-            try:
-                gap = decode(GAPS, record.value or b"")
-            except BadRecord:
-                continue
-            found[gap.id] = gap
-    reader.close()
+    for gap in scan(bus, GAPS):
+        found[gap.id] = gap
     return sorted(found.values(), key=lambda gap: (gap.start, gap.id))
 
 
 def to_ledger(gap: Gap) -> Message:
-    return Message("gaps", gap.source, encode(gap))
+    return message(GAPS, gap)
 
 
 def in_band(gap: Gap, partitions: int) -> list[Message]:
     """One message for every partition of `mentions`, so that whoever judges hears of it in order."""
-    value = encode(gap)
-    return [Message("mentions", keys.gap_of(gap.source), value, number) for number in range(partitions)]
+    return to_every_partition(MENTIONS, gap, partitions)

@@ -21,13 +21,13 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import nan
 
 from listener.bus.deadletters import dead_letter
 from listener.bus.protocol import Bus, Lease, Message
+from listener.bus.scan import scan, scan_records
 from listener.bus.spool import Spool, SpoolEntry
 from listener.clock import Clock
 from listener.crashpoints import point
@@ -216,23 +216,11 @@ class _There:
     def __init__(self, bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> None:
         self._posts: dict[str, set[str]] = {}
         self.ticks: set[bytes | None] = set()
-        purged: set[str] = set()
-        with closing(bus.reader(["mentions"], start=since - MARGIN)) as reader:
-            while records := reader.poll(0.0, 5000):
-                beat()
-                for record in records:
-                    if record.value is not None and keys.is_of(record.key, source):
-                        self._take(record.key, record.value)
-        with closing(bus.reader(["decisions"], start=since - MARGIN)) as reader:
-            while records := reader.poll(0.0, 5000):
-                for record in records:
-                    try:
-                        decision = decode(DECISIONS, record.value or b"")
-                    except BadRecord:
-                        continue
-                    if decision.kind is DecisionKind.PURGE:
-                        purged.add(decision.id)
-        self.purged = frozenset(purged)
+        for record in scan_records(bus, [MENTIONS.name], since=since - MARGIN, beat=beat):
+            if record.value is not None and keys.is_of(record.key, source):
+                self._take(record.key, record.value)
+        decisions = scan(bus, DECISIONS, since=since - MARGIN)
+        self.purged = frozenset(each.id for each in decisions if each.kind is DecisionKind.PURGE)
 
     def without(self, value: bytes) -> Mention | None:
         """A kept mention, for the incidents that do not have it yet; they have it from now on."""

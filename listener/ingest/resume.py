@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from listener.bus.protocol import Bus, TopicPartition
-from listener.bus.scan import said_since
+from listener.bus.scan import scan
 from listener.model import keys
 from listener.model.records import MENTIONS, VOLUMES, BadRecord, Mention, Tick, Volume, decode
 
@@ -50,7 +50,7 @@ def goes_on(last: Place, wanted: Set[str]) -> bool:
 
 def heard_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Mention | Tick]:
     """What is on `mentions` of a source, in order. `beat` is called now and then: there may be a week of it."""
-    for found in said_since(bus, "mentions", MENTIONS, source, since, beat):
+    for found in scan(bus, MENTIONS, since=since, source=source, beat=beat):
         if isinstance(found, Mention | Tick):
             yield found
 
@@ -73,7 +73,7 @@ def volumes_since(bus: Bus, source: str, since: datetime, beat: Callable[[], Non
 
     `beat` is called now and then.
     """
-    for found in said_since(bus, "volumes", VOLUMES, source, since, beat):
+    for found in scan(bus, VOLUMES, since=since, source=source, beat=beat):
         if isinstance(found, Volume):
             yield found
 

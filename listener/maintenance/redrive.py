@@ -14,12 +14,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from typing import NamedTuple
 
 from listener.bus.protocol import Bus, Message, TopicPartition
+from listener.bus.scan import scan
 from listener.clock import Clock
-from listener.model.records import DEADLETTERS, BadRecord, DeadLetter, decode, encode
+from listener.model.records import DEADLETTERS, DeadLetter, encode
 
 AGAIN = frozenset({"mentions", "findings"})
 """The topics whose records are published again."""
@@ -39,15 +39,9 @@ class RedriveResult(NamedTuple):
 def standing(bus: Bus) -> list[DeadLetter]:
     """The letters that nobody has re-driven, oldest first; of each place the last one."""
     found: dict[str, DeadLetter] = {}
-    with closing(bus.reader(["deadletters"])) as reader:
-        while records := reader.poll(0.0, 5000):
-            for record in records:
-                try:
-                    letter = decode(DEADLETTERS, record.value or b"")
-                except BadRecord:
-                    continue
-                found.pop(letter.where, None)
-                found[letter.where] = letter
+    for letter in scan(bus, DEADLETTERS):
+        found.pop(letter.where, None)
+        found[letter.where] = letter
     return [letter for letter in found.values() if letter.reason != REDRIVEN]
 
 

@@ -8,6 +8,8 @@ On `mentions` a post has `source:id`, a tick `source:tick` and a gap `source:gap
 
 from __future__ import annotations
 
+from typing import Any
+
 TICK, GAP, HEARD = "tick", "gap", "heard"
 _IN_BAND = (f":{TICK}", f":{GAP}")
 
@@ -59,3 +61,20 @@ def names_of_post(key: str) -> set[str]:
     """All that a person may call the post of this key: with incident and source before its id, and without."""
     parts = key.split(":", 2)
     return {":".join(parts[n:]) for n in range(len(parts))} | {key}
+
+
+def in_band(record: Any) -> str:
+    """Of a record of `mentions` or `findings`."""
+    if record.type == "finding":
+        return of_incident(record.incident, record.source, record.id)
+    return of_source(record.source, record.id if record.type == "mention" else record.type)
+
+
+def of_counts(record: Any) -> str:
+    """Of a record of `volumes`."""
+    return of_source(record.source, record.track if record.type == "volume" else HEARD)
+
+
+def of_month(record: Any) -> str:
+    """Of a record of `spending`."""
+    return of_source(record.source, f"{record.at:%Y-%m}")

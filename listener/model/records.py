@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -23,6 +24,7 @@ from pydantic_core import from_json, to_json
 from listener.model import keys
 from listener.model.base import SCHEMA_VERSION, Instant, Model, Recorded
 from listener.model.incidents import Command, Incident, Presence
+from listener.model.topics import Topic
 
 
 class Origin(StrEnum):
@@ -422,34 +424,34 @@ VolumesRecord = Annotated[Volume | Heard, Field(discriminator="type")]
 
 T = TypeVar("T")
 
-MENTIONS: TypeAdapter[Mention | Tick | Gap] = TypeAdapter(MentionsRecord)
-FINDINGS: TypeAdapter[Finding | Tick | Gap] = TypeAdapter(FindingsRecord)
-ALERTS = TypeAdapter(Alert)
-DELIVERIES = TypeAdapter(Delivery)
-DECISIONS = TypeAdapter(Decision)
-VOLUMES: TypeAdapter[Volume | Heard] = TypeAdapter(VolumesRecord)
-SPENDING = TypeAdapter(Spending)
-GAPS = TypeAdapter(Gap)
-DEADLETTERS = TypeAdapter(DeadLetter)
-KEYS = TypeAdapter(KeyFingerprint)
+MENTIONS: Topic[Mention | Tick | Gap] = Topic("mentions", TypeAdapter(MentionsRecord), keys.in_band)
+FINDINGS: Topic[Finding | Tick | Gap] = Topic("findings", TypeAdapter(FindingsRecord), keys.in_band)
+VOLUMES: Topic[Volume | Heard] = Topic("volumes", TypeAdapter(VolumesRecord), keys.of_counts)
+GAPS = Topic("gaps", TypeAdapter(Gap), attrgetter("source"))
+SPENDING = Topic("spending", TypeAdapter(Spending), keys.of_month)
+ALERTS = Topic("alerts", TypeAdapter(Alert), attrgetter("id"))
+DELIVERIES = Topic("deliveries", TypeAdapter(Delivery), attrgetter("alert"))
+DECISIONS = Topic("decisions", TypeAdapter(Decision), attrgetter("id"))
+DEADLETTERS = Topic("deadletters", TypeAdapter(DeadLetter), attrgetter("where"))
+KEYS = Topic("keys", TypeAdapter(KeyFingerprint), lambda record: "pseudonym.key")
 
 SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "post": TypeAdapter(Post),
     "mention": TypeAdapter(Mention),
     "tick": TypeAdapter(Tick),
-    "gap": GAPS,
+    "gap": GAPS.adapter,
     "finding": TypeAdapter(Finding),
     "volume": TypeAdapter(Volume),
     "heard": TypeAdapter(Heard),
-    "spending": SPENDING,
+    "spending": SPENDING.adapter,
     "incident": TypeAdapter(Incident),
     "command": TypeAdapter(Command),
     "presence": TypeAdapter(Presence),
-    "alert": ALERTS,
-    "delivery": DELIVERIES,
-    "decision": DECISIONS,
-    "deadletter": DEADLETTERS,
-    "key": KEYS,
+    "alert": ALERTS.adapter,
+    "delivery": DELIVERIES.adapter,
+    "decision": DECISIONS.adapter,
+    "deadletter": DEADLETTERS.adapter,
+    "key": KEYS.adapter,
 }
 
 
@@ -458,10 +460,10 @@ def encode(record: BaseModel) -> bytes:
     return to_json(record, by_alias=True, exclude_none=True)
 
 
-def decode(adapter: TypeAdapter[T], value: bytes) -> T:
+def decode(kind: Topic[T] | TypeAdapter[T], value: bytes) -> T:
     """Bytes → record. Raises NewerSchema or BadRecord."""
     try:
-        return adapter.validate_json(value)
+        return (kind.adapter if isinstance(kind, Topic) else kind).validate_json(value)
     except ValidationError as error:
         raise _why(value, error) from None
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
 
 
 class Retention(StrEnum):
@@ -18,6 +24,15 @@ class Retention(StrEnum):
     DEADLETTERS = "deadletters"
     COMPACTED = "compacted"
     """Only the newest record of each key."""
+
+
+@dataclass(frozen=True)
+class Topic(Generic[T]):
+    """A topic together with the records that lie on it. Those that pydantic reads stand in `listener.model.records`."""
+
+    name: str
+    adapter: TypeAdapter[T]
+    key: Callable[[T], str]
 
 
 @dataclass(frozen=True)

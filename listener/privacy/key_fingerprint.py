@@ -10,10 +10,10 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from contextlib import closing
 from pathlib import Path
 
 from listener.bus.protocol import Bus, Message
+from listener.bus.scan import scan_records
 from listener.clock import Clock
 from listener.errors import ConfigError, Corrupt
 from listener.model.records import KEYS, BadRecord, KeyFingerprint, decode, encode
@@ -66,9 +66,9 @@ def remember(bus: Bus, key: bytes, clock: Clock) -> None:
 def known_fingerprint(bus: Bus) -> str | None:
     """Of the key that was last used on this bus; None where that was never written down. Raises Corrupt."""
     found = None
-    with closing(bus.reader([TOPIC])) as reader:
-        while records := reader.poll(0.0, 1000):
-            found = next((r.value for r in reversed(records) if r.key == NAME), found)
+    for record in scan_records(bus, [TOPIC]):
+        if record.key == NAME:
+            found = record.value
     if found is None:
         return None
     try:
@@ -79,11 +79,8 @@ def known_fingerprint(bus: Bus) -> str | None:
 
 def holds_content(bus: Bus) -> bool:
     """A post that has somebody's pseudonym in it lies on the bus. Others are the same with any key."""
-    with closing(bus.reader(list(CONTENT))) as reader:
-        while records := reader.poll(0.0, 5000):
-            if any(r.value is not None and PREFIX.encode() in r.value and _has_pseudonym(r.value) for r in records):
-                return True
-    return False
+    values = (record.value for record in scan_records(bus, list(CONTENT)))
+    return any(value is not None and PREFIX.encode() in value and _has_pseudonym(value) for value in values)
 
 
 def _has_pseudonym(value: bytes) -> bool:

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from listener.bus import spool
 from listener.bus.protocol import Bus, Message, TopicPartition
+from listener.bus.scan import scan_records
 from listener.bus.sqlite.view import wipe_aside
 from listener.clock import Clock
 from listener.model import keys
 from listener.model.records import FINDINGS, MENTIONS, BadRecord, Finding, Mention, decode, first_key
 from listener.model.roles import ANNOTATE
+from listener.model.topics import Topic
 
-CONTENT: Mapping[str, TypeAdapter[Any]] = {"mentions": MENTIONS, "findings": FINDINGS}
+CONTENT: Mapping[str, Topic[Any]] = {topic.name: topic for topic in (MENTIONS, FINDINGS)}
 """The topics that hold content."""
 OLD_REPOST = re.compile(r"(?:RT @\S+ )+(.*)", re.DOTALL)
 MAX_SECONDS = 10.0
@@ -52,11 +52,8 @@ def purge_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | Non
 
 def is_held(bus: Bus, id_: str) -> bool:
     """A post of this very id lies on the bus. The id may be bare, or with its source and incident before it."""
-    with closing(bus.reader(list(CONTENT))) as reader:
-        while records := reader.poll(0.0, 5000):
-            if any(record.value is not None and _is_meant(record.key, frozenset({id_})) for record in records):
-                return True
-    return False
+    records = scan_records(bus, list(CONTENT))
+    return any(record.value is not None and _is_meant(record.key, frozenset({id_})) for record in records)
 
 
 def is_about(message: Message, ids: frozenset[str]) -> bool:
@@ -88,17 +85,15 @@ def _purge(bus: Bus, ids: frozenset[str]) -> int:
 def _versions(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
     """These, and what each of them was before it was edited and became by it."""
     posts: dict[str, set[str]] = {}
-    reader = bus.reader(["mentions"])
-    while records := reader.poll(0.0, 5000):
-        for record in records:
-            if record.value is None or b'"edits":["' not in record.value:
-                continue
-            with suppress(BadRecord):
-                found = decode(MENTIONS, record.value)
-                if isinstance(found, Mention):
-                    versions = (keys.of_source(found.source, each) for each in (found.id, *found.edits))
-                    posts.setdefault(first_key(found), set()).update(versions)
-    reader.close()
+    for record in scan_records(bus, [MENTIONS.name]):
+        # Without reading them: there may be a week of posts, and few were edited.
+        if record.value is None or b'"edits":["' not in record.value:
+            continue
+        with suppress(BadRecord):
+            found = decode(MENTIONS, record.value)
+            if isinstance(found, Mention):
+                versions = (keys.of_source(found.source, each) for each in (found.id, *found.edits))
+                posts.setdefault(first_key(found), set()).update(versions)
     return ids.union(*(its for its in posts.values() if any(_is_meant(key, ids) for key in its)))
 
 
@@ -106,23 +101,20 @@ def _copies(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
     """Reposts that name no post, as people write them: `RT @…: ` and its words, or the beginning of them."""
     texts: list[str] = []
     copies: list[tuple[str, str]] = []
-    reader = bus.reader(["mentions"])
-    while records := reader.poll(0.0, 5000):
-        for record in records:
-            if record.value is None or not (_is_meant(record.key, ids) or b'"RT @' in record.value):
-                continue
-            try:
-                found = decode(MENTIONS, record.value)
-            except BadRecord:
-                continue
-            if not isinstance(found, Mention):
-                continue
-            body = OLD_REPOST.match(found.text)
-            if _is_meant(record.key, ids):
-                texts.append(found.text)
-            elif body is not None and found.repost_of is None:
-                copies.append((body[1].rstrip(" .…"), found.post_key))
-    reader.close()
+    for record in scan_records(bus, [MENTIONS.name]):
+        if record.value is None or not (_is_meant(record.key, ids) or b'"RT @' in record.value):
+            continue
+        try:
+            found = decode(MENTIONS, record.value)
+        except BadRecord:
+            continue
+        if not isinstance(found, Mention):
+            continue
+        body = OLD_REPOST.match(found.text)
+        if _is_meant(record.key, ids):
+            texts.append(found.text)
+        elif body is not None and found.repost_of is None:
+            copies.append((body[1].rstrip(" .…"), found.post_key))
     return frozenset(post for words, post in copies if words and any(text.startswith(words) for text in texts))
 
 
@@ -144,19 +136,16 @@ def _let_workers_pass(bus: Bus, clock: Clock) -> None:
 def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition, str, bool]]:
     """Partition and key of what is held of these posts, each once; True behind a key that was purged before."""
     seen: set[tuple[TopicPartition, str]] = set()
-    for topic, adapter in CONTENT.items():
-        reader = bus.reader([topic])
-        while records := reader.poll(0.0, 5000):
-            for record in records:
-                if record.value is None:
-                    if _is_meant(record.key, ids):
-                        yield record.tp, record.key, True
-                elif (record.tp, record.key) not in seen and (
-                    _is_meant(record.key, ids) or _holds(adapter, record.value, ids)
-                ):
-                    seen.add((record.tp, record.key))
-                    yield record.tp, record.key, False
-        reader.close()
+    for name, topic in CONTENT.items():
+        for record in scan_records(bus, [name]):
+            if record.value is None:
+                if _is_meant(record.key, ids):
+                    yield record.tp, record.key, True
+            elif (record.tp, record.key) not in seen and (
+                _is_meant(record.key, ids) or _holds(topic, record.value, ids)
+            ):
+                seen.add((record.tp, record.key))
+                yield record.tp, record.key, False
 
 
 def _is_meant(key: str, ids: frozenset[str]) -> bool:
@@ -164,12 +153,12 @@ def _is_meant(key: str, ids: frozenset[str]) -> bool:
     return keys.is_post(key) and not ids.isdisjoint(keys.names_of_post(key))
 
 
-def _holds(adapter: TypeAdapter[Any], value: bytes, ids: frozenset[str]) -> bool:
+def _holds(topic: Topic[Any], value: bytes, ids: frozenset[str]) -> bool:
     """A repost of it."""
     if b'"repost_of"' not in value:
         return False
     try:
-        found = decode(adapter, value)
+        found = decode(topic, value)
     except BadRecord:
         return False
     if not isinstance(found, Mention | Finding) or found.repost_of is None:

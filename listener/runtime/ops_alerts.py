@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from listener.bus.messages import message
 from listener.bus.protocol import Message
-from listener.model.records import Alert, Event, Severity, encode
+from listener.model.records import ALERTS, Alert, Event, Severity
 from listener.settings.files import YamlFile, load_yaml, packaged_config
 from listener.units import format_instant
 
@@ -118,7 +119,7 @@ class OpsAlerts:
             reason=what,
             first_seen=since,
         )
-        return Message("alerts", alert.id, encode(alert))
+        return message(ALERTS, alert)
 
 
 def ops_texts(file: YamlFile) -> Headlines:
