@@ -137,6 +137,9 @@ class Transaction(Protocol):
     def hold(self, lease: Lease) -> None:
         """Only while we hold this lease, the one of its transaction: else leaving raises Fenced and writes nothing."""
 
+    def on_commit(self, then: Callable[[], None]) -> None:
+        """Call this once all of it is on the bus, in the order of asking; never when leaving raises."""
+
 
 class Lease(Protocol):
     """One holder at a time. A holder that did not renew in time has lost it to the next who asks."""

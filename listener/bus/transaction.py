@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from listener.bus.protocol import Commit, Consumer, Lease, Message, TopicPartition, check_metadata
@@ -21,6 +21,7 @@ class CollectedTransaction(Generic[MemberT, LeaseT]):
         self.messages: list[Message] = []
         self.commits: list[tuple[MemberT, Mapping[TopicPartition, Commit]]] = []
         self.lease: LeaseT | None = None
+        self.then: list[Callable[[], None]] = []
 
     def publish(self, message: Message) -> None:
         self.messages.append(message)
@@ -37,3 +38,6 @@ class CollectedTransaction(Generic[MemberT, LeaseT]):
         if self.lease not in (None, lease):
             raise BusError("a transaction holds one lease")
         self.lease = lease
+
+    def on_commit(self, then: Callable[[], None]) -> None:
+        self.then.append(then)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from listener.bus.messages import message, to_every_partition
-from listener.bus.protocol import Bus, Message
+from listener.bus.protocol import Bus, Message, Transaction
 from listener.bus.scan import scan
 from listener.clock import Clock
 from listener.errors import BusError
@@ -63,16 +63,17 @@ class RoomGap:
             return
         self._said = True
 
-    def closing(self, end: datetime, refilled: int, refilled_until: datetime | None) -> list[Message]:
-        """What to publish with the posts that there is room for again; then call `close`."""
+    def close(self, transaction: Transaction, end: datetime, refilled: int, refilled_until: datetime | None) -> None:
+        """In the transaction of the posts that there is room for again: the gap ends with it."""
         if self.open is None:
-            return []
+            return
         over = closed(self.open, max(end, self.open.start), refilled=refilled, refilled_until=refilled_until)
         alert = self._ops.message(Cause.DISK_FULL, self._source, over.start, self._clock.now(), over=True)
-        return [to_ledger(over), *in_band(over, self._bus.partitions("mentions")), alert]
+        for each in (to_ledger(over), *in_band(over, self._bus.partitions("mentions")), alert):
+            transaction.publish(each)
+        transaction.on_commit(lambda: self._closed(end))
 
-    def close(self, end: datetime) -> None:
-        """What `closing` gave is on the bus."""
+    def _closed(self, end: datetime) -> None:
         if self.open is not None:
             seconds = max(0.0, (end - self.open.start).total_seconds())
             self._metrics.gap_seconds.labels(self._source, self.open.cause).inc(seconds)

@@ -68,13 +68,8 @@ class Publisher:
                 transaction.publish(message)
             if end is not None:
                 whole = end if pending.batch.volumes else pending.batch.until
-                for message in self.room.closing(end, pending.mentions, whole):
-                    transaction.publish(message)
-        if end is not None:
-            self.room.close(end)
-        self._took(pending)
-        self._capture.seen.update(pending.seen)
-        self._metrics.mentions.labels(self._source, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
+                self.room.close(transaction, end, pending.mentions, whole)
+            transaction.on_commit(lambda: self._published(pending))
 
     def keep(self, pending: Pending) -> None:
         """To disk. Where there is no room its posts are lost, in a gap, and may be found again."""
@@ -87,6 +82,11 @@ class Publisher:
     def no_room(self, pending: Pending, why: str) -> None:
         """The bus has no room for it."""
         self.room.no_room(pending.since(self._capture.until, self._clock.now()), why)
+
+    def _published(self, pending: Pending) -> None:
+        self._took(pending)
+        self._capture.seen.update(pending.seen)
+        self._metrics.mentions.labels(self._source, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
 
     def _took(self, pending: Pending) -> None:
         if pending.batch.gaps:

@@ -9,7 +9,7 @@ import pytest
 from bus_support import PATIENCE, drain, everything, finish, killed, mentions
 
 from listener.bus.protocol import Commit, Message, TopicPartition
-from listener.errors import BusError
+from listener.errors import BusError, Fenced
 
 TOTAL = 60
 
@@ -69,6 +69,50 @@ def test_an_empty_transaction_does_nothing(bus):
     with bus.transaction("stage-a"):
         pass
     assert bus.end_offset(TopicPartition("findings", 0)) == 0
+
+
+def test_what_waits_for_the_commit_is_called_in_order_once_all_is_on_the_bus(bus):
+    called: list[tuple[str, int]] = []
+
+    def note(what: str) -> None:
+        called.append((what, len(everything(bus, "findings"))))
+
+    with bus.transaction("stage-a") as transaction:
+        transaction.on_commit(lambda: note("first"))
+        transaction.publish(Message("findings", "k", b"v"))
+        transaction.on_commit(lambda: note("second"))
+        assert called == []
+    assert called == [("first", 1), ("second", 1)]
+    with bus.transaction("stage-a") as transaction:
+        transaction.on_commit(lambda: note("nothing to write"))
+    assert called[2:] == [("nothing to write", 1)]
+
+
+def test_what_waits_for_the_commit_is_not_called_when_there_is_none(bus):
+    called: list[str] = []
+
+    def fail() -> None:
+        with bus.transaction("stage-a") as transaction:
+            transaction.on_commit(lambda: called.append("failed"))
+            transaction.publish(Message("findings", "k", b"v"))
+            raise ZeroDivisionError
+
+    def lose() -> None:
+        lease = bus.lease("source:x", "one", 30)
+        assert lease.renew()
+        lease.release()
+        assert bus.lease("source:x", "two", 30).renew()
+        with bus.transaction("stage-a") as transaction:
+            transaction.hold(lease)
+            transaction.on_commit(lambda: called.append("fenced"))
+            transaction.publish(Message("findings", "k", b"v"))
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with pytest.raises(Fenced):
+        lose()
+    assert called == []
+    assert everything(bus, "findings") == []
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])

@@ -60,6 +60,9 @@ class WatchedTransaction:
     def hold(self, lease: Lease) -> None:
         self._inner.hold(lease)
 
+    def on_commit(self, then: Callable[[], None]) -> None:
+        self._inner.on_commit(then)
+
 
 class WatchedBus:
     """A real bus that notes the topics of all that goes through it."""

@@ -156,9 +156,12 @@ class KafkaBus:
     def transaction(self, writer: str) -> Iterator[KafkaTransaction]:
         transaction = KafkaTransaction(Member, KafkaLease)
         yield transaction
-        if transaction.messages or transaction.commits:
-            began = time.monotonic()
+        began, writes = time.monotonic(), bool(transaction.messages or transaction.commits)
+        if writes:
             self._commit(writer, transaction)
+        for then in transaction.then:
+            then()
+        if writes:
             # A transaction costs the same whatever it holds: let posts gather for the next one.
             self.cluster.closed.wait(max(0.0, began + PACE_SECONDS - time.monotonic()))
 

@@ -158,6 +158,8 @@ class EmbeddedBus:
         yield transaction
         if transaction.messages or transaction.commits:
             self._commit(transaction.messages, transaction.commits, transaction.lease)
+        for then in transaction.then:
+            then()
 
     def _commit(
         self,
