@@ -55,7 +55,7 @@ def test_the_counters_are_right_after_a_run(deploy: Callable[..., Deployment], r
 def test_no_log_metric_or_dead_letter_holds_a_post_or_a_secret(
     deploy: Callable[..., Deployment], recording: Recording
 ) -> None:
-    token = "hemmelig-nøkkel-4711"
+    token = "hemmelig-nokkel-4711"
     house = deploy(recording=recording.path, speed="max", settings={"X__BEARER_TOKEN": token})
     running = house.start()
     house.exercise()
