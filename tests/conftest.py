@@ -26,12 +26,14 @@ settings.load_profile(PATIENT)
 
 
 SHARED: pytest.StashKey[Path] = pytest.StashKey()
-WORKERS_PER_CORE = 2
-"""Most of the tests' time is waiting."""
+WORKERS_PER_CORE = 1.5
+"""Most of the tests' time is waiting; but with several brokers at once, two cores leave nobody in time."""
 MOST_WORKERS = 8
 HERE = Path(__file__).parent
-LONG_FIRST = ("scenarios", "kafka", "contract", "ops", "unit")
-"""The folders that hold tests."""
+LONG = ("scenarios", "kafka", "contract")
+"""The folders whose files take long, and start processes and brokers of their own."""
+EARLY = 0.6
+"""The share of the short files among which the long ones are dealt out: one that begins last would be waited for."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,13 +57,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     paths = {Path(argument.partition("::")[0]) for argument in config.args}
     if config.option.collectonly or (len(paths) == 1 and next(iter(paths)).is_file()):
         return 0
-    return min(MOST_WORKERS, WORKERS_PER_CORE * len(os.sched_getaffinity(0)))
+    return min(MOST_WORKERS, round(WORKERS_PER_CORE * len(os.sched_getaffinity(0))))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folders of the long files first: one that begins last would be waited for by itself."""
-    place = {HERE / folder: number for number, folder in enumerate(LONG_FIRST)}
-    items.sort(key=lambda item: place.get(item.path.parent, 0))
+    """A long file, some short ones, a long one: all at once, the long ones would take each other's time."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    long = [path for path in files if path.parent.name in LONG]
+    short = [path for path in files if path.parent.name not in LONG]
+    after = EARLY * len(short) / max(1, len(long))
+    place = {path: number * after for number, path in enumerate(long)}
+    place |= {path: float(number) for number, path in enumerate(short)}
+    items[:] = [item for path in sorted(files, key=place.__getitem__) for item in files[path]]
 
 
 def _choice(lacking: str | None) -> Choice:
