@@ -252,7 +252,7 @@ def test_a_person_reads_the_card_that_an_officer_gets(machine: Machine) -> None:
     assert "ØVELSE · KRITISK: 2 øyenvitner skriver fra stedet" in done.stdout
     assert "«Jeg står utenfor Nordvik sykehus og ser flammer fra taket»" in done.stdout
     assert "Brann, Nordvik sykehus (krisemodus)" in done.stdout
-    assert "── 2031-01-11 20:05:30 · 23 posts heard ──" in done.stdout
+    assert "── 2031-01-11 20:05:30 CET · 23 posts heard ──" in done.stdout
     assert "nothing to acknowledge" in done.stderr
 
 
