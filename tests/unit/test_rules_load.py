@@ -128,7 +128,7 @@ def test_all_files_are_reported_together(tmp_path: Path) -> None:
         load_rules(tmp_path)
     lines = str(caught.value).splitlines()
     assert [line.removeprefix(f"{tmp_path}/")[:6] for line in lines] == ["a.yaml", "b.yaml", "d.yaml"]
-    assert "'a' stands at" in lines[2]
+    assert "'a' is used at" in lines[2]
 
 
 def test_an_empty_folder_is_no_rule_set(tmp_path: Path) -> None:
