@@ -14,7 +14,7 @@ finds it in the published alerts.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -151,7 +151,8 @@ class NewTerm:
         late = KEEP * self._spec.timeframe
         edge = now - late - memory(self._spec)
         for group, fired in list(self._fired.items()):
-            if fired[-1] <= edge:
+            del fired[: bisect_right(fired, edge)]
+            if not fired:
                 del self._fired[group]
         while self._order and self._order[0][0] <= now - late - self._spec.terms_window_size:
             at, key = self._order.popleft()
