@@ -17,6 +17,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never run backwards, comparable between the processes of one machine."""
 
+    def thread_time(self) -> float:
+        """CPU seconds of the calling thread: what work took, however busy the machine was with other things."""
+
     def wait(self, seconds: float, until: threading.Event) -> bool:
         """Wait at most `seconds`, or until the event is set; True when it was set."""
 
@@ -27,6 +30,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def thread_time(self) -> float:
+        return time.thread_time()
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
         return until.wait(seconds)
@@ -70,6 +76,9 @@ class ManualClock:
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def thread_time(self) -> float:
+        return self.monotonic()
 
     def advance(self, by: timedelta) -> None:
         self._now += by

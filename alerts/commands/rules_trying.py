@@ -65,7 +65,7 @@ def run(
     lateness, clock = load_settings(raw_settings()).rules.allowed_lateness, SystemClock()
     failures: Counter[str] = Counter()
     info = IncidentInfo(incident, incident)
-    trial = Trial(specs, info, allowed_lateness=lateness, on_failure=_counting(failures), monotonic=clock.monotonic)
+    trial = Trial(specs, info, allowed_lateness=lateness, on_failure=_counting(failures), clock=clock)
     show = _printer(specs, json)
     lines = Lines(findings, incident)
     for record in lines:
@@ -166,7 +166,7 @@ def try_on_bus(
             start,
             allowed_lateness=settings.rules.allowed_lateness,
             on_failure=_counting(failures),
-            monotonic=clock.monotonic,
+            clock=clock,
             zone=find_zone(settings.timezone),
         )
     if json:

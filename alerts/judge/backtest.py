@@ -20,6 +20,7 @@ from alerts.rules.types.burst import on_findings
 from alerts.rules.verdict import Verdict
 from listener.bus.protocol import Bus, partition_of
 from listener.bus.scan import scan_placed
+from listener.clock import Clock
 from listener.model.incidents import Incident
 from listener.model.records import FINDINGS, Event, Finding, Gap, Tick
 from listener.runtime.control import Control
@@ -82,7 +83,7 @@ def backtest(
     *,
     allowed_lateness: timedelta,
     on_failure: Callable[[RuleFailed], None],
-    monotonic: Callable[[], float],
+    clock: Clock,
     zone: tzinfo,
 ) -> Backtest:
     """`since` is capture time: what was taken in before it is not judged."""
@@ -103,7 +104,7 @@ def backtest(
                 info = IncidentInfo(record.incident, known.name if known else record.incident, record.exercise)
                 engines[partition, record.incident] = Engine(
                     on_findings(specs), info, allowed_lateness=allowed_lateness, partitions=bus.partitions("mentions"),
-                    on_failure=on_failure, monotonic=monotonic,
+                    on_failure=on_failure, clock=clock,
                 )  # fmt: skip
             heeding = [(record.incident, engines[partition, record.incident])]
         else:

@@ -18,6 +18,7 @@ from alerts.rules.keys import shown
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
 from alerts.rules.verdict import Verdict
+from listener.clock import Clock
 from listener.model.incidents import Mode
 from listener.model.records import Finding, Gap, Tick
 from listener.units import format_instant
@@ -33,14 +34,14 @@ class Trial:
         *,
         allowed_lateness: timedelta,
         on_failure: Callable[[RuleFailed], None],
-        monotonic: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._engine = Engine(
             [_in_any_mode(spec) for spec in specs] if incident.id == CALM else on_findings(specs),
             incident,
             allowed_lateness=allowed_lateness,
             on_failure=on_failure,
-            monotonic=monotonic,
+            clock=clock,
         )
         self._offset = 0
         self._told = 0

@@ -21,6 +21,7 @@ from alerts.rules.engine.engine import Engine
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
+from listener.clock import SystemClock
 from listener.model.records import AuthorClass, Cue, Finding, Kind, Origin, Tick
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
@@ -92,7 +93,7 @@ def late(specs: Sequence[RuleSpec], made: Sequence[Finding], heard: Sequence[Fin
 
 
 def _judged(specs: Sequence[RuleSpec], live: Sequence[Finding], found: Sequence[Finding]) -> float:
-    engine, offset = Engine(specs, monotonic=time.monotonic), 0
+    engine, offset = Engine(specs, clock=SystemClock()), 0
     began = time.process_time()
     coming: Iterator[Finding] = iter(live)
     post = next(coming, None)

@@ -23,6 +23,7 @@ from typing import Any
 from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
 from alerts.rules.table import TYPES
+from listener.clock import SystemClock
 from listener.model.records import Cue, Finding, Kind, Tick
 from listener.plugins import load
 
@@ -70,7 +71,7 @@ def findings(number: int, tracks: int, seed: int) -> list[Finding]:
 
 def judged(specs: Sequence[RuleSpec], posts: Sequence[Finding]) -> float:
     """Seconds of the processor."""
-    engine = Engine(specs, monotonic=time.monotonic)
+    engine = Engine(specs, clock=SystemClock())
     began, offset = time.process_time(), 0
     for n, post in enumerate(posts):
         engine.finding(post, offset)

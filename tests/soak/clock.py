@@ -48,6 +48,9 @@ class SharedClock:
     def monotonic(self) -> float:
         return float(struct.unpack_from("d", self._map, _TIME)[0])
 
+    def thread_time(self) -> float:
+        return time.thread_time()
+
     def wait(self, seconds: float, until: threading.Event) -> bool:
         deadline = self.monotonic() + seconds
         while (left := deadline - self.monotonic()) > 0:

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
-from rules_support import INCIDENT, feed, finding, judge, rule, said, tick
+from rules_support import INCIDENT, START, feed, finding, judge, rule, said, tick
 
 from alerts.commands.rules import reasons
 from alerts.rules.engine.engine import TIMEOUT, Engine, RuleFailed
 from alerts.rules.engine.index import Index
 from alerts.rules.report import to_alert
 from alerts.rules.verdict import REASONS, Reason
+from listener.clock import ManualClock
 from listener.model.records import Event, Finding, Tick
 
 
@@ -90,15 +91,44 @@ def test_an_aggregation_goes_on_after_a_restart(cut: int) -> None:
 
 def test_a_rule_that_takes_too_long_is_reported_and_what_it_said_still_holds() -> None:
     failures: list[RuleFailed] = []
-    readings = iter([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 3.0] + [3.0] * 99)
-    # It begins, asks either for keys (2), and then either for its judgement (2 each).
+
+    class Works(ManualClock):
+        """It begins, asks either for keys (2), and then either for its judgement (2 each): the last takes long."""
+
+        readings = iter([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 3.0] + [3.0] * 99)
+        worked = 0.0
+
+        def monotonic(self) -> float:
+            self.worked = next(self.readings)
+            return self.worked
+
+        def thread_time(self) -> float:
+            return self.worked
+
     specs = (rule("any", name="quick"), rule("any", name="slow", filter={"kind": "wish"}))
-    engine = Engine(specs, INCIDENT, on_failure=failures.append, monotonic=lambda: next(readings))
+    engine = Engine(specs, INCIDENT, on_failure=failures.append, clock=Works(START))
     verdicts = engine.finding(finding(0, kinds=["wish"]), 0)
     assert [v.rule for v in verdicts] == ["quick", "slow"]
     assert failures == [RuleFailed("slow", TIMEOUT)]
     assert len(engine.finding(finding(100, kinds=["wish"]), 1)) == 2
     assert len(failures) == 1
+
+
+def test_a_machine_that_is_busy_with_other_things_is_no_fault_of_a_rule() -> None:
+    class Waits(ManualClock):
+        """Each time it is looked at, a minute has passed in which others worked."""
+
+        def monotonic(self) -> float:
+            self.advance(timedelta(minutes=1))
+            return super().monotonic()
+
+        def thread_time(self) -> float:
+            return 0.0
+
+    failures: list[RuleFailed] = []
+    engine = Engine((rule("any", name="quick"),), INCIDENT, on_failure=failures.append, clock=Waits(START))
+    assert [v.rule for v in engine.finding(finding(0, kinds=["wish"]), 0)] == ["quick"]
+    assert failures == []
 
 
 def test_a_rule_that_raises_under_one_key_is_asked_under_the_next() -> None:
