@@ -53,6 +53,11 @@ repeat_every: {critical: 1m, warning: 1m, info: 4h}
 """
 
 
+RULE = """\
+- {name: hashtag, type: frequency, num_events: 3, timeframe: 5m, query_key: hashtag, why: the bench, to: duty}
+"""
+
+
 @dataclass
 class Site:
     """Everything that runs, and how to break it."""
@@ -146,8 +151,20 @@ def _drop_rules(site: Site) -> None:
     (site.folder / "config" / "rules" / "extra.yaml").unlink()
 
 
-def _mail(always: str | None) -> Callable[[Site], object]:
-    return lambda site: setattr(site.smtp, "always", always)
+def _mail(always: str) -> Callable[[Site], object]:
+    """From now on mail fails; and a hashtag that several begin to use is an alert that somebody must hear of."""
+
+    def fail(site: Site) -> None:
+        site.smtp.always = always
+        tag = f"varsling{len(site.smtp.seen)}{always}"
+        for number in range(8):
+            site.x.post(f"Noe skjer ved Granvik sykehus #{tag}", author=f"vitne{number}")
+
+    return fail
+
+
+def _mail_works(site: Site) -> None:
+    site.smtp.always = None
 
 
 def _forget_targets(site: Site) -> None:
@@ -162,8 +179,8 @@ FAULTS: dict[str, Fault] = {
     "X answers 401": Fault(lambda site: [site.x.do("refuse", status=401, on="all"), site.x.do("reset")], _heal_x),
     "X is mute": Fault(_mute, _heal_x),
     "X breaks off every 20 s": Fault(_unsteady, _heal_x),
-    "the mail server refuses": Fault(_mail("550"), _mail(None)),
-    "the mail server hangs": Fault(_mail("hang"), _mail(None)),
+    "the mail server refuses": Fault(_mail("550"), _mail_works),
+    "the mail server hangs": Fault(_mail("hang"), _mail_works),
     "Kafka is killed": Fault(lambda site: site.kafka.kill(1), lambda site: site.kafka.start(1)),
     "the listener is killed": Fault(_signal("listener", signal.SIGKILL), _start_again("listener")),
     "the judge hangs": Fault(_signal("judge", signal.SIGSTOP), _signal("judge", signal.SIGCONT)),
@@ -208,6 +225,7 @@ def running() -> Iterator[Site]:
         config = folder / "config"
         shutil.copytree(ROOT / "config", config)
         (config / "people.yaml").write_text(PEOPLE, encoding="utf-8")
+        (config / "rules" / "hashtag.yaml").write_text(RULE, encoding="utf-8")
         settings = config / "settings.yaml"
         mail = (
             f"channels:\n  email: {{host: 127.0.0.1, port: {smtp.port}, encryption: none, from: l@sykehus.example, "

@@ -7,6 +7,7 @@ one machine, the least of several, and of the processor alone; what takes no tim
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -149,10 +150,14 @@ REFUSED = (ValueError, Unusable, BadLine, BadInput, ConfigError)
 
 
 def seconds(read: Callable[[Any], object], given: Any) -> float:
-    began = time.thread_time()
-    with suppress(*REFUSED):
-        read(given)
-    return time.thread_time() - began
+    gc.disable()  # what it looks through is all that the tests before this one have left
+    try:
+        began = time.thread_time()
+        with suppress(*REFUSED):
+            read(given)
+        return time.thread_time() - began
+    finally:
+        gc.enable()
 
 
 def slow(
