@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -194,6 +195,16 @@ class Running:
                 before.clear()
                 calm.step(0.0)
 
+    def records(self) -> dict[str, Counter[str]]:
+        """Topic → how many of each type, or of each rule and event of the alerts."""
+        found: dict[str, Counter[str]] = {}
+        for topic in ("control", "mentions", "gaps", "findings", "alerts", "decisions", "deadletters"):
+            places = (TopicPartition(topic, number) for number in range(self.bus.partitions(topic)))
+            records = [record for place in places for record in self.bus.read(place, 0, 9999)]
+            values = [json.loads(record.value) for record in records if record.value not in (None, b"{")]
+            found[topic] = Counter(":".join(str(v.get(k, "")) for k in ("type", "rule", "event")) for v in values)
+        return found
+
     def close(self) -> None:
         for worker, _part in self.workers:
             worker.close()
@@ -205,6 +216,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Use]
     with pytest.MonkeyPatch.context() as monkeypatch:
         running = Running(tmp_path_factory.mktemp("pipeline"), monkeypatch)
         drive(running)
+        print("records on the bus:", running.records())  # shown where a test fails
         yield running.use
         running.close()
 
