@@ -128,17 +128,21 @@ class Consumer(Protocol):
         """Leave the group, so that others take over at once."""
 
 
-class Transaction(Protocol):
+class UnitOfWork(Protocol):
+    """Records that are written together or not at all: to the bus, or to disk while the bus is away."""
+
     def publish(self, message: Message) -> None: ...
 
+    def on_commit(self, then: Callable[[], None]) -> None:
+        """Call this once all of it is written, in the order of asking; never when leaving raises."""
+
+
+class Transaction(UnitOfWork, Protocol):
     def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
         """The consumer's group goes on from these offsets, once this transaction is done."""
 
     def hold(self, lease: Lease) -> None:
         """Only while we hold this lease, the one of its transaction: else leaving raises Fenced and writes nothing."""
-
-    def on_commit(self, then: Callable[[], None]) -> None:
-        """Call this once all of it is on the bus, in the order of asking; never when leaving raises."""
 
 
 class Lease(Protocol):

@@ -1,4 +1,7 @@
-"""What a transaction is to hold: collected here, written by its bus when the block is left without an exception."""
+"""What is to be written together: collected here, and written by whoever made it.
+
+A bus writes its transactions when their block is left without an exception.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,34 @@ MemberT = TypeVar("MemberT", bound=Consumer)
 LeaseT = TypeVar("LeaseT", bound=Lease)
 
 
-class CollectedTransaction(Generic[MemberT, LeaseT]):
-    """`member` and `lease` are the classes of the bus that writes it: nothing of another bus is taken."""
+class CollectedWork:
+    """A `UnitOfWork`: its messages in order, and what to do once they are written."""
 
-    def __init__(self, member: type[MemberT], lease: type[LeaseT]) -> None:
-        self._member = member
-        self._lease = lease
+    def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.commits: list[tuple[MemberT, Mapping[TopicPartition, Commit]]] = []
-        self.lease: LeaseT | None = None
-        self.then: list[Callable[[], None]] = []
+        self._then: list[Callable[[], None]] = []
 
     def publish(self, message: Message) -> None:
         self.messages.append(message)
+
+    def on_commit(self, then: Callable[[], None]) -> None:
+        self._then.append(then)
+
+    def written(self) -> None:
+        """All of it is durable: do what was to be done then."""
+        for then in self._then:
+            then()
+
+
+class CollectedTransaction(CollectedWork, Generic[MemberT, LeaseT]):
+    """`member` and `lease` are the classes of the bus that writes it: nothing of another bus is taken."""
+
+    def __init__(self, member: type[MemberT], lease: type[LeaseT]) -> None:
+        super().__init__()
+        self._member = member
+        self._lease = lease
+        self.commits: list[tuple[MemberT, Mapping[TopicPartition, Commit]]] = []
+        self.lease: LeaseT | None = None
 
     def commit(self, consumer: Consumer, commits: Mapping[TopicPartition, Commit]) -> None:
         if not isinstance(consumer, self._member):
@@ -38,6 +56,3 @@ class CollectedTransaction(Generic[MemberT, LeaseT]):
         if self.lease not in (None, lease):
             raise BusError("a transaction holds one lease")
         self.lease = lease
-
-    def on_commit(self, then: Callable[[], None]) -> None:
-        self.then.append(then)

@@ -15,7 +15,7 @@ from typing import Final
 from prometheus_client import Gauge
 
 from listener.bus.messages import message
-from listener.bus.protocol import Bus, Consumer, Message
+from listener.bus.protocol import Bus, Consumer, Message, UnitOfWork
 from listener.bus.scan import scan, scan_records
 from listener.clock import Clock
 from listener.model.records import (
@@ -121,17 +121,18 @@ class SpendMeter:
             outcome = "answered" if call.answered else "failed"
             self._metrics.calls.labels(self._source, call.endpoint, outcome).inc(count)
 
-    def messages(self) -> list[Message]:
-        """The account and the caps that are crossed, for the transaction of what was charged. Then `published`."""
+    def publish(self, work: UnitOfWork) -> None:
+        """The account and the caps that are crossed, where they changed, together with what was charged."""
         if self._account is None or self._account.spending == self._published:
-            return []
+            return
         spending = self._account.spending
-        return [message(SPENDING, spending), *self._alerts(spending)]
+        for each in (message(SPENDING, spending), *self._alerts(spending)):
+            work.publish(each)
 
-    def published(self) -> None:
-        """What `messages` gave is on the bus."""
-        if self._account is not None:
-            self._published = self._account.spending
+        def written() -> None:
+            self._published = spending
+
+        work.on_commit(written)
 
     def budget(self, now: datetime) -> Budget:
         """As it stands this month."""

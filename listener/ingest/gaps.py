@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from listener.bus.messages import message, to_every_partition
-from listener.bus.protocol import Bus, Message, Transaction
+from listener.bus.protocol import Bus, Message, Transaction, UnitOfWork
 from listener.bus.scan import scan
 from listener.clock import Clock
 from listener.errors import BusError
@@ -90,8 +90,8 @@ class RoomGap:
 
 
 class SourceGaps:
-    """The gaps that a source itself reports: in the ledger, in-band, and counted. A state is counted once it is on
-    the bus."""
+    """The gaps that a source itself reports: in the ledger, in-band, and counted. A state is counted once it is
+    written."""
 
     def __init__(self, bus: Bus, source: str, metrics: Metrics) -> None:
         self._bus = bus
@@ -111,8 +111,14 @@ class SourceGaps:
     def open(self) -> int:
         return sum(not is_whole(gap) for gap in self._known.values())
 
-    def states(self, gaps: Iterable[Gap], fills: str | None, found: int) -> list[Gap]:
-        """The gaps as they are to be written, where they changed: `found` posts of the gap `fills` are new."""
+    def publish(self, work: UnitOfWork, gaps: Sequence[Gap], fills: str | None, found: int) -> None:
+        """The gaps as a batch reports them, where they changed: `found` posts of the gap `fills` are new."""
+        states = self._states(gaps, fills, found)
+        for each in self._messages(states):
+            work.publish(each)
+        work.on_commit(lambda: self._count(states))
+
+    def _states(self, gaps: Iterable[Gap], fills: str | None, found: int) -> list[Gap]:
         out = []
         for gap in gaps:
             before = self._known.get(gap.id, gap).refilled
@@ -121,7 +127,7 @@ class SourceGaps:
                 out.append(state)
         return out
 
-    def messages(self, states: Iterable[Gap]) -> list[Message]:
+    def _messages(self, states: Iterable[Gap]) -> list[Message]:
         """In-band only what changes anything for the rules: beginnings, ends, and that one is whole."""
         out = []
         for gap in states:
@@ -131,7 +137,7 @@ class SourceGaps:
                 out += in_band(gap, self._bus.partitions("mentions"))
         return out
 
-    def published(self, states: Iterable[Gap]) -> None:
+    def _count(self, states: Iterable[Gap]) -> None:
         for gap in states:
             known = self._known.get(gap.id)
             if gap.end is not None and (known is None or known.end != gap.end):

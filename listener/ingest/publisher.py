@@ -5,10 +5,11 @@ With the posts and their tick go the gaps that the source reports, what it has c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from listener.bus.protocol import Bus, Lease, Message
+from listener.bus.protocol import Bus, Lease, UnitOfWork
+from listener.bus.transaction import CollectedWork
 from listener.clock import Clock
 from listener.crashpoints import point
 from listener.ingest.budget import SpendMeter
@@ -18,6 +19,7 @@ from listener.ingest.outage import OutageBuffer
 from listener.model.records import Gap, Origin
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
+from listener.sources.contract import Batch
 
 
 class Publisher:
@@ -49,7 +51,6 @@ class Publisher:
         self._spend_meter = spend_meter
         self._clock = clock
         self._metrics = metrics
-        self._states: list[Gap] = []
 
     def recall(self, since: datetime) -> Sequence[Gap]:
         """The source's own gaps as the ledger has them, older ones left out."""
@@ -57,51 +58,54 @@ class Publisher:
         self.room.beside(self._gaps.open)
         return known
 
-    def publish(self, pending: Pending) -> None:
-        """To the bus. Raises Fenced, BusFull or BusError; then it can be tried again."""
+    def publish(self, pending: Pending, then: Callable[[], None]) -> None:
+        """To the bus; `then` is called once it is there. Raises Fenced, BusFull or BusError; then it can be tried
+        again."""
         gap = self.room.open
         end = max(pending.batch.until or gap.start, gap.start) if gap is not None else None
         point("capture.before_publish")
         with self._bus.transaction(self._name) as transaction:
             transaction.hold(self._lease)
-            for message in (*pending.messages, *self._beside(pending)):
-                transaction.publish(message)
+            self._write(transaction, pending)
             if end is not None:
                 whole = end if pending.batch.volumes else pending.batch.until
                 self.room.close(transaction, end, pending.mentions, whole)
-            transaction.on_commit(lambda: self._published(pending))
+            transaction.on_commit(lambda: self._count(pending))
+            transaction.on_commit(then)
 
-    def keep(self, pending: Pending) -> None:
-        """To disk. Where there is no room its posts are lost, in a gap, and may be found again."""
+    def keep(self, pending: Pending, then: Callable[[], None]) -> None:
+        """To disk, and then `then`. Where there is no room its posts are lost, in a gap, and may be found again."""
         now = self._clock.now()
         start, end = pending.since(self._capture.until, now), pending.batch.until or now
-        if self.away.keep([*pending.messages, *self._beside(pending)], start, end):
+        work = CollectedWork()
+        self._write(work, pending)
+        if self.away.keep(work.messages, start, end):
             self._capture.seen.update(pending.seen)
-        self._took(pending)
+        # Where there was no room, only the posts are lost: what goes beside them is written with their gap.
+        work.written()
+        then()
 
     def no_room(self, pending: Pending, why: str) -> None:
         """The bus has no room for it."""
         self.room.no_room(pending.since(self._capture.until, self._clock.now()), why)
 
-    def _published(self, pending: Pending) -> None:
-        self._took(pending)
+    def _write(self, work: UnitOfWork, pending: Pending) -> None:
+        """A batch, and what the source reports of itself: its gaps, what it has cost, and what ops must know."""
+        batch, now = pending.batch, self._clock.now()
+        for message in pending.messages:
+            work.publish(message)
+        if batch.gaps:
+            self._gaps.publish(work, batch.gaps, batch.fills, pending.mentions)
+            work.on_commit(lambda: self.room.beside(self._gaps.open))
+        self._spend_meter.publish(work)
+        for n in batch.notices:
+            work.publish(self._ops.message(n.what, self._source, n.since, now, over=n.over, words=n.words))
+        work.on_commit(lambda: self._count_reconnects(batch))
+
+    def _count(self, pending: Pending) -> None:
         self._capture.seen.update(pending.seen)
         self._metrics.mentions.labels(self._source, pending.batch.origin or Origin.LIVE).inc(pending.mentions)
 
-    def _took(self, pending: Pending) -> None:
-        if pending.batch.gaps:
-            self._gaps.published(self._states)
-            self.room.beside(self._gaps.open)
-        for cause in pending.batch.reconnects:
+    def _count_reconnects(self, batch: Batch) -> None:
+        for cause in batch.reconnects:
             self._metrics.reconnects.labels(self._source, cause).inc()
-        self._spend_meter.published()
-
-    def _beside(self, pending: Pending) -> list[Message]:
-        """What the source reports of itself: its gaps, and what ops must know."""
-        batch, now = pending.batch, self._clock.now()
-        self._states = self._gaps.states(batch.gaps, batch.fills, pending.mentions)
-        return [
-            *self._gaps.messages(self._states),
-            *self._spend_meter.messages(),
-            *(self._ops.message(n.what, self._source, n.since, now, over=n.over, words=n.words) for n in batch.notices),
-        ]

@@ -164,8 +164,7 @@ class Ingestor:
         pending = self._pending or self._hear(timeout)
         if pending is None:
             return False
-        self._publisher.keep(pending)
-        self._took(pending)
+        self._publisher.keep(pending, lambda: self._took(pending))
         return True
 
     def _bring(self) -> bool:
@@ -321,7 +320,7 @@ class Ingestor:
 
     def _publish(self, pending: Pending) -> bool:
         try:
-            self._publisher.publish(pending)
+            self._publisher.publish(pending, lambda: self._took(pending))
         except BusFull as error:
             # Reading stops. What was read is kept, so that the gap can close refilled.
             self._part.problem(str(error))
@@ -330,13 +329,12 @@ class Ingestor:
             return False
         except BusError as error:
             return self._refused(error)
-        if not isinstance(self.source, Follows):
-            self._part.problem(None)
-            self._metrics.source_heard.labels(self.source.name).set(self._clock.now().timestamp())
-        self._took(pending)
         return True
 
     def _took(self, pending: Pending) -> None:
+        if not isinstance(self.source, Follows):
+            self._part.problem(None)
+            self._metrics.source_heard.labels(self.source.name).set(self._clock.now().timestamp())
         self._pending = None
         self._ended = self._ended or pending.batch.final
 

@@ -159,8 +159,7 @@ class KafkaBus:
         began, writes = time.monotonic(), bool(transaction.messages or transaction.commits)
         if writes:
             self._commit(writer, transaction)
-        for then in transaction.then:
-            then()
+        transaction.written()
         if writes:
             # A transaction costs the same whatever it holds: let posts gather for the next one.
             self.cluster.closed.wait(max(0.0, began + PACE_SECONDS - time.monotonic()))

@@ -158,8 +158,7 @@ class EmbeddedBus:
         yield transaction
         if transaction.messages or transaction.commits:
             self._commit(transaction.messages, transaction.commits, transaction.lease)
-        for then in transaction.then:
-            then()
+        transaction.written()
 
     def _commit(
         self,
