@@ -24,7 +24,10 @@ from alerts.volumes.worker import Calm
 from listener.bus.protocol import Bus
 from listener.bus.spool import Spool, path_of
 from listener.clock import Clock
-from listener.ingest.worker import LEASE_SECONDS, Ingestor
+from listener.ingest.context import IngestContext
+from listener.ingest.ingestor import Ingestor
+from listener.ingest.player import Player
+from listener.ingest.worker import LEASE_SECONDS
 from listener.model.roles import ANNOTATE, CALM, DISPATCH, FOLLOW, JUDGE, REGISTER, listen_to
 from listener.model.topics import TopicSpec
 from listener.privacy.screen import Screen
@@ -117,18 +120,22 @@ def follow(context: Context) -> Made:
 
 
 def ingest(context: Context) -> Made:
-    """One for each source."""
+    """One for each source. Whether it is live follows from its contract."""
     if (parts := context.listener) is None:
         return
     app = context.app
     for source in parts.sources:
         part = app.health.part(listen_to(source.name))
         lease = app.bus.lease(f"source:{source.name}", app.process, LEASE_SECONDS)
-        yield Ingestor(
-            source, app.bus, context.reporter, parts.screen, parts.standing, lease=lease, before=parts.before,
-            part=part, clock=app.clock, metrics=app.metrics, keep=app.settings.retention.content, ops=parts.ops,
-            spool=spool_of(app, source.name) if isinstance(source, Follows) else None,
-        ), part  # fmt: skip
+        its = IngestContext(
+            bus=app.bus, reporter=context.reporter, lease=lease, screen=parts.screen, standing=parts.standing,
+            clock=app.clock, metrics=app.metrics, part=part, before=parts.before, ops=parts.ops,
+        )  # fmt: skip
+        if isinstance(source, Follows):
+            keep, spool = app.settings.retention.content, spool_of(app, source.name)
+            yield Ingestor(source, its, spool=spool, keep=keep), part
+        else:
+            yield Player(source, its), part
 
 
 def annotate(context: Context) -> Made:
@@ -182,6 +189,6 @@ def dispatch(context: Context) -> Made:
 
 
 def spool_of(app: App, source: str) -> Spool:
-    """Where a source of today is kept while the bus is away. A recording can be read again."""
+    """Where a live source is kept while the bus is away. A recording can be read again."""
     name = app.process.partition("@")[0].partition("-")[2]
     return Spool(path_of(app.folder, source, name), app.settings.bus.kafka.buffer, app.clock)

@@ -31,7 +31,7 @@ from alerts.wiring import make_alerts, make_app, make_listener, passing_key
 from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import Clock, ManualClock
 from listener.errors import ConfigError, LyttepostError
-from listener.ingest.worker import Ingestor
+from listener.ingest.player import Player
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import ALERTS as ALERT_RECORDS
 from listener.model.records import Alert, AuthorClass, Event, decode
@@ -122,7 +122,7 @@ class Replay:
     clock: ManualClock
     parts: AlertsParts
     turning: list[WorkerPart]
-    listen: Ingestor
+    player: Player
     register: Register
     offered: OfferLog
     paced: bool
@@ -145,16 +145,16 @@ class Replay:
         busy = True
         while True:
             # At full speed nothing waits, but for a pipe that has no more yet.
-            pause = PACE_SECONDS if (self.paced or not busy) and not self.listen.ended else 0.0
+            pause = PACE_SECONDS if (self.paced or not busy) and not self.player.ended else 0.0
             busy = False
             for worker, _ in self.turning:
-                busy |= worker.step(pause if worker is self.listen else 0.0)
+                busy |= worker.step(pause if worker is self.player else 0.0)
             for record in reader.poll(0.0, 5000):
                 alert = decode(ALERT_RECORDS, record.value or b"")
                 heappush(waiting, (alert.at, record.offset, alert, record))
                 busy = True
             # What fires on arrival waits for the windows of the same time, so that all comes as it happened.
-            done = self.listen.ended and not busy
+            done = self.player.ended and not busy
             heard = self.clock.now() - self.app.settings.rules.allowed_lateness
             while waiting and (done or waiting[0][0] <= heard):
                 _, _, alert, record = heappop(waiting)
@@ -175,7 +175,7 @@ class Replay:
         """A live service waits until a person has fixed what is wrong; here nobody will."""
         for worker, part in self.turning:
             if part.reason:
-                unopened = worker is self.listen and not self.source.counts.read
+                unopened = worker is self.player and not self.source.counts.read
                 raise (ConfigError if unopened else LyttepostError)(part.reason)
 
     def _emit(
@@ -259,7 +259,7 @@ def replaying(
             clock=clock,
             parts=parts,
             turning=turning,
-            listen=next(w for w, _ in turning if isinstance(w, Ingestor)),
+            player=next(w for w, _ in turning if isinstance(w, Player)),
             register=next(w for w, _ in turning if isinstance(w, Register)),
             offered=offered,
             paced=speed is not None,

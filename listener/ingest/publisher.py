@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from listener.bus.protocol import Bus, Lease, UnitOfWork
+from listener.bus.protocol import UnitOfWork
 from listener.bus.transaction import CollectedWork
-from listener.clock import Clock
 from listener.crashpoints import point
 from listener.ingest.budget import SpendMeter
 from listener.ingest.capture import Capture, Pending
+from listener.ingest.context import IngestContext
 from listener.ingest.gaps import RoomGap, SourceGaps
 from listener.ingest.outage import OutageBuffer
 from listener.model.records import Gap, Origin
-from listener.runtime.metrics import Metrics
-from listener.runtime.ops_alerts import OpsAlerts
+from listener.model.roles import listen_to
 from listener.sources.contract import Batch
 
 
@@ -26,28 +25,17 @@ class Publisher:
     """Of one source, in its listener's thread. `room` is the gap of a full disk, `gaps` are the source's own."""
 
     def __init__(
-        self,
-        bus: Bus,
-        source: str,
-        name: str,
-        lease: Lease,
-        *,
-        hearing: Capture,
-        spend_meter: SpendMeter,
-        away: OutageBuffer,
-        ops: OpsAlerts,
-        clock: Clock,
-        metrics: Metrics,
+        self, source: str, context: IngestContext, capture: Capture, spend_meter: SpendMeter | None = None
     ) -> None:
-        self.room = RoomGap(bus, source, ops, clock=clock, metrics=metrics)
-        self.away = away
-        self._gaps = SourceGaps(bus, source, metrics)
-        self._bus = bus
-        self._ops = ops
+        """`spend_meter`: of a source that may cost."""
+        clock, metrics = context.clock, context.metrics
+        self.room = RoomGap(context.bus, source, context.ops, clock=clock, metrics=metrics)
+        self._gaps = SourceGaps(context.bus, source, metrics)
+        self._bus = context.bus
+        self._ops = context.ops
         self._source = source
-        self._name = name
-        self._lease = lease
-        self._capture = hearing
+        self._lease = context.lease
+        self._capture = capture
         self._spend_meter = spend_meter
         self._clock = clock
         self._metrics = metrics
@@ -58,32 +46,31 @@ class Publisher:
         self.room.beside(self._gaps.open)
         return known
 
-    def publish(self, pending: Pending, then: Callable[[], None]) -> None:
-        """To the bus; `then` is called once it is there. Raises Fenced, BusFull or BusError; then it can be tried
-        again."""
+    def publish(self, pending: Pending, then: Callable[[Pending], None]) -> None:
+        """To the bus; `then` is called once it is there. Raises Fenced, BusFull or BusError: it can be tried again."""
         gap = self.room.open
         end = max(pending.batch.until or gap.start, gap.start) if gap is not None else None
         point("capture.before_publish")
-        with self._bus.transaction(self._name) as transaction:
+        with self._bus.transaction(listen_to(self._source)) as transaction:
             transaction.hold(self._lease)
             self._write(transaction, pending)
             if end is not None:
                 whole = end if pending.batch.volumes else pending.batch.until
                 self.room.close(transaction, end, pending.mentions, whole)
             transaction.on_commit(lambda: self._count(pending))
-            transaction.on_commit(then)
+            transaction.on_commit(lambda: then(pending))
 
-    def keep(self, pending: Pending, then: Callable[[], None]) -> None:
+    def keep(self, pending: Pending, away: OutageBuffer, then: Callable[[Pending], None]) -> None:
         """To disk, and then `then`. Where there is no room its posts are lost, in a gap, and may be found again."""
         now = self._clock.now()
         start, end = pending.since(self._capture.until, now), pending.batch.until or now
         work = CollectedWork()
         self._write(work, pending)
-        if self.away.keep(work.messages, start, end):
+        if away.keep(work.messages, start, end):
             self._capture.seen.update(pending.seen)
         # Where there was no room, only the posts are lost: what goes beside them is written with their gap.
         work.written()
-        then()
+        then(pending)
 
     def no_room(self, pending: Pending, why: str) -> None:
         """The bus has no room for it."""
@@ -97,7 +84,8 @@ class Publisher:
         if batch.gaps:
             self._gaps.publish(work, batch.gaps, batch.fills, pending.mentions)
             work.on_commit(lambda: self.room.beside(self._gaps.open))
-        self._spend_meter.publish(work)
+        if self._spend_meter is not None:
+            self._spend_meter.publish(work)
         for n in batch.notices:
             work.publish(self._ops.message(n.what, self._source, n.since, now, over=n.over, words=n.words))
         work.on_commit(lambda: self._count_reconnects(batch))

@@ -1,8 +1,8 @@
 """What a source is: where posts come from, one folder a platform, each named in `SOURCES`.
 
-A source is read in **batches**. The ingestor publishes a batch's posts and a tick (`until`, `cursor`, `final`) in one
-transaction of the bus, and after a crash opens the source again with the last tick's cursor. From that follows what a
-source must promise (tests/contract/test_sources.py holds every one of them to it):
+A source is read in **batches**. The worker that reads it publishes a batch's posts and a tick (`until`, `cursor`,
+`final`) in one transaction of the bus, and after a crash opens the source again with the last tick's cursor. From that
+follows what a source must promise (tests/contract/test_sources.py holds every one of them to it):
 
 - Everything up to a batch's `cursor` has been given, in it or before it, and nothing after it. `catch_up` declares what
   going on from a cursor gives.
@@ -12,8 +12,9 @@ source must promise (tests/contract/test_sources.py holds every one of them to i
   post without an author has none: no name is made up for it.
 
 A source knows no bus, no mode and no matching. It belongs to one thread; only `close` may be called from another.
-What a platform offers beyond posts is a capability, a protocol of its own, which the ingestor finds by its methods:
-`Follows`, `Counts`, `Costs`.
+What a platform offers beyond posts is a capability, a protocol of its own, which is found by its methods. A source that
+`Follows` is live and read by an `Ingestor`, and it may have `Counts` and `Costs`; one that does not is of the past and
+played by a `Player`.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class CatchUp(StrEnum):
     are the same."""
     RESCAN = "rescan"
     """What it finds again of the time in between, which is a gap until then. Posts from shortly before may come twice:
-    the ingestor knows them by their id."""
+    whoever reads it knows them by their id."""
     NONE = "none"
     """Nothing: the time in between is a gap and stays one."""
 
@@ -258,6 +259,10 @@ class Follows(Protocol):
 
     def tend(self) -> None:
         """Called where nothing can be taken from it: stay connected, and hold what comes, within bounds."""
+
+
+class LiveSource(Source, Follows, Protocol):
+    """What an `Ingestor` reads."""
 
 
 @runtime_checkable

@@ -15,7 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from listener.bus.protocol import Bus, open_bus
 from listener.clock import Clock, SystemClock
-from listener.ingest.worker import LEASE_SECONDS, Ingestor
+from listener.ingest.context import IngestContext
+from listener.ingest.ingestor import Ingestor
+from listener.ingest.player import Player
+from listener.ingest.worker import LEASE_SECONDS, SourceWorker
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import Gap
 from listener.model.topics import topic_specs
@@ -166,9 +169,9 @@ def session(platform: Platform, resume: str | None = None, *, crisis: bool = Tru
 
 @dataclass
 class Process:
-    """The ingestor over a source and a bus."""
+    """The worker over a source and a bus."""
 
-    ingestor: Ingestor
+    worker: SourceWorker
     reporter: PresenceReporter
     bus: Bus
     clock: Clock
@@ -181,7 +184,7 @@ class Process:
 
     def turn(self) -> None:
         self.reporter.step(0.0)
-        self.ingestor.step(0.02)
+        self.worker.step(0.02)
 
     def mentions(self) -> list[str]:
         """The ids on the bus, in order."""
@@ -205,13 +208,14 @@ def process(platform: Platform, folder: Path) -> Iterator[Process]:
     metrics, health, me = Metrics(CollectorRegistry(), "0"), Health(clock), "listener@test"
     reporter = PresenceReporter(bus, me, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
     source = platform.source()
-    ingestor = Ingestor(
-        source, bus, reporter, Screen(b"k" * 32, {}), (TRACK,), clock=clock, metrics=metrics,
+    context = IngestContext(
+        bus=bus, reporter=reporter, screen=Screen(b"k" * 32, {}), standing=(TRACK,), clock=clock, metrics=metrics,
         part=health.part(f"listen-{source.name}"), lease=bus.lease(f"source:{source.name}", me, LEASE_SECONDS),
     )  # fmt: skip
+    worker = Ingestor(source, context) if isinstance(source, Follows) else Player(source, context)
     try:
-        yield Process(ingestor, reporter, bus, clock)
+        yield Process(worker, reporter, bus, clock)
     finally:
-        ingestor.close()
+        worker.close()
         reporter.close()
         bus.close()

@@ -67,6 +67,7 @@ def is_a_source(platform: Platform, folder: Path) -> None:
     assert source.name == platform.name
     assert isinstance(source.catch_up, CatchUp)
     assert source.only_exercise is not isinstance(source, Follows), "live and told what is wanted, or of the past"
+    assert isinstance(source, Follows) or not isinstance(source, Counts | Costs), "of the past, and counts or costs"
     source.close()
 
 
@@ -166,7 +167,7 @@ def is_on_the_bus_exactly_once(platform: Platform, folder: Path) -> None:
     said: list[str] = []
     there = platform.there
     with process(platform, folder) as first:
-        source = first.ingestor.source
+        source = first.worker.source
         first.open(exercise=source.only_exercise)
         first.turn_until(lambda: Session(platform, source).up, "heard")
         said += platform.say(3)
@@ -187,14 +188,14 @@ def keeps_still_without_an_incident(platform: Platform, folder: Path) -> None:
         while time.monotonic() < deadline:
             its.turn()
         assert its.mentions() == []
-        if its.ingestor.source.only_exercise:
-            assert its.ingestor.source.counts == OfferedCounts()
+        if its.worker.source.only_exercise:
+            assert its.worker.source.counts == OfferedCounts()
             its.open(exercise=False)
             for _ in range(5):
                 its.turn()
             assert its.mentions() == [], "played in earnest"
         else:
-            good_state(its.ingestor.source)
+            good_state(its.worker.source)
 
 
 def closes_at_once_and_opens_again(platform: Platform, folder: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from x_support import SPEED, Town, XListener, inside, town
@@ -20,10 +21,8 @@ from listener.bus.hashchain import append
 from listener.bus.protocol import Message, partition_of
 from listener.bus.spool import Spool, path_of
 from listener.errors import BusError
-from listener.ingest.worker import LEASE_SECONDS, Ingestor
 from listener.model.records import Decision, DecisionKind
 from listener.privacy.purge import purge_posts
-from listener.privacy.screen import Screen
 from tests.fakes.x import ScaledClock
 
 ROOMY = 10 << 20
@@ -35,23 +34,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     monkeypatch.setattr("listener.bus.sqlite.store.BUSY_SECONDS", 0.1)
     with town(tmp_path, ScaledClock(SPEED)) as made:
         yield made
-        for house in made.houses:
-            house.listen._away.close()
 
 
 def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: timedelta | None = None) -> XListener:
     """A listener that keeps what it hears while the bus is away."""
-    house = here.house(holder)
-    house.listen._away.close()
-    house.listen = Ingestor(
-        house.source, house.bus, house.reporter, Screen(b"k" * 32, {}), (), clock=house.clock, metrics=house.metrics,
-        lease=house.bus.lease("source:x", holder, LEASE_SECONDS), part=house.part, keep=keep,
-        spool=Spool(path_of(here.folder, "x"), most, house.clock),
-    )  # fmt: skip
-    return house
+    return here.house(holder, spool=Spool(path_of(here.folder, "x"), most, here.clock), keep=keep)
 
 
-def crisis(here: Town, **more: int) -> XListener:
+def crisis(here: Town, **more: Any) -> XListener:
     house = start(here, **more)
     house.open("granvik")
     house.turn_until(lambda: house.hears() and not house.state["unfilled"], 20)
@@ -151,7 +141,6 @@ def test_what_was_brought_before_a_kill_is_not_brought_again(here: Town) -> None
     first.turn_until(lambda: first.captured().keys() >= set(ids))
     counted, ticks = posts_counted(first), len(first.ticks())
     first.die()
-    first.listen._away.close()
     (here.folder / SPOOL).write_bytes(before)
     second = start(here)
     second.turn_until(lambda: second.hears() and kept(here) == b"", 20)
@@ -214,10 +203,9 @@ def test_a_purge_reaches_what_is_kept_at_once_and_what_another_machine_keeps_whe
 
 
 def test_content_past_its_time_is_not_brought(here: Town) -> None:
-    house = crisis(here)
+    house = crisis(here, keep=timedelta(0))
     with away(here):
         ids = say(here, house, 3)
-        house.listen._away._keep = timedelta(0)
     house.turn_until(lambda: kept(here) == b"")
     assert not house.captured().keys() & set(ids)
 

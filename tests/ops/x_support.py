@@ -17,9 +17,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from listener.bus.protocol import Bus, Record, open_bus
+from listener.bus.spool import Spool
 from listener.clock import Clock, SystemClock
+from listener.ingest.context import IngestContext
 from listener.ingest.gaps import ledger
-from listener.ingest.worker import LEASE_SECONDS, Ingestor
+from listener.ingest.ingestor import Ingestor
+from listener.ingest.worker import LEASE_SECONDS
 from listener.model.incidents import Action, Command
 from listener.model.records import Gap
 from listener.model.topics import topic_specs
@@ -53,6 +56,7 @@ class XListener:
     listen: Ingestor
     part: Part
     metrics: Metrics
+    spool: Spool | None = None
 
     def turn(self) -> None:
         self.reporter.step(0.0)
@@ -91,8 +95,10 @@ class XListener:
         return self.state["state"] == "listening"
 
     def die(self) -> None:
-        """As after a kill: nothing more is said or published, and the socket is gone."""
+        """As after a kill: nothing more is said or published, the socket is gone and no file is held."""
         self.source.close()
+        if self.spool is not None:
+            self.spool.close()
 
     def records(self, topic: str) -> list[Record]:
         reader = self.bus.reader([topic])
@@ -144,7 +150,14 @@ class Town:
     houses: list[XListener] = field(default_factory=list)
 
     def house(
-        self, holder: str = "listener@test", standing: Sequence[str] = (), *, durable: bool = False, **more: Any
+        self,
+        holder: str = "listener@test",
+        standing: Sequence[str] = (),
+        *,
+        durable: bool = False,
+        spool: Spool | None = None,
+        keep: timedelta | None = None,
+        **more: Any,
     ) -> XListener:
         bus = open_bus("embedded:", self.folder, self.clock, durable=durable)
         bus.ensure(topic_specs(1, {}))
@@ -155,11 +168,12 @@ class Town:
         )
         access = more.pop("access", Access(self.fake.url, TOKEN))
         source = XSource(access, self.clock, **{"chance": random.Random(1).random, **more})
-        listen = Ingestor(
-            source, bus, reporter, Screen(b"k" * 32, {}), standing, lease=bus.lease("source:x", holder, LEASE_SECONDS),
-            clock=self.clock, metrics=metrics, part=part,
+        context = IngestContext(
+            bus=bus, reporter=reporter, lease=bus.lease("source:x", holder, LEASE_SECONDS), standing=standing,
+            screen=Screen(b"k" * 32, {}), clock=self.clock, metrics=metrics, part=part,
         )  # fmt: skip
-        house = XListener(bus, self.clock, source, reporter, listen, part, metrics)
+        listen = Ingestor(source, context, spool=spool, keep=keep)
+        house = XListener(bus, self.clock, source, reporter, listen, part, metrics, spool)
         self.houses.append(house)
         return house
 
@@ -199,5 +213,5 @@ def town(folder: Path, clock: Clock | None = None, **more: Any) -> Iterator[Town
             yield here
         finally:
             for house in here.houses:
-                house.source.close()
+                house.die()
                 house.bus.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +16,8 @@ from alerts.pipeline import flow
 from alerts.wiring import live_key, make_alerts, make_app, make_listener
 from listener.bus.protocol import open_bus
 from listener.clock import ManualClock
-from listener.model.incidents import Action, Command
-from listener.model.records import VOLUMES, Volume, decode
+from listener.model.incidents import Action, Command, Incident
+from listener.model.records import VOLUMES, Gap, Volume, decode
 from listener.model.roles import ALERTS, LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import raw_settings
@@ -86,6 +86,15 @@ class Today:
         return {"state": "listening"}
 
     def close(self) -> None:
+        pass
+
+    def recall(self, gaps: Sequence[Gap]) -> None:
+        pass
+
+    def follow(self, incidents: Sequence[Incident], standing: Sequence[str], over: Sequence[Incident] = ()) -> None:
+        pass
+
+    def tend(self) -> None:
         pass
 
 

@@ -15,7 +15,7 @@ from alerts.pipeline import flow
 from alerts.wiring import live_key, make_app, make_listener
 from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.ingest.worker import Ingestor
+from listener.ingest.ingestor import Ingestor
 from listener.model.roles import LISTENER
 from listener.runtime.service import RoleLock, Service, settle_memory
 from listener.runtime.stage import Worker
