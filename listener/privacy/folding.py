@@ -25,7 +25,11 @@ _LOOKALIKE = (
 )
 _UNUSUAL = re.compile(f"[{_INVISIBLE}{_LOOKALIKE}]")
 _UNUSUAL_OR_ESCAPED = re.compile(f"[{_INVISIBLE}{_LOOKALIKE}]|%[0-7][0-9A-Fa-f]|(?:%[89A-Fa-f][0-9A-Fa-f])+")
+_NOT_PLAIN = re.compile("[^\x00-\xac\xae-\xb1\xb4-\xb8\xba-\u034e]")
+"""Holds all unusual ones. Nearly every character is among those listed first, which is seen in half the time."""
 _DROPPED = re.compile(f"[{_INVISIBLE}]")
+# In UTF-8: all but ASCII digits and the first bytes of the blocks that hold other digits.
+_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0"))
 
 
 class Span(NamedTuple):
@@ -45,11 +49,24 @@ class Folded(NamedTuple):
     ends: Sequence[int] | None = None
 
 
+class Hints(NamedTuple):
+    """What is cheap to know of a folded text, and spares most posts most of the searches."""
+
+    lower: str
+    digits: int
+    """There are no more than these."""
+
+
+def hints(text: str) -> Hints:
+    """Of a folded text."""
+    return Hints(text.lower(), len(text.encode("utf-8", "surrogatepass").translate(None, _NO_DIGITS)))
+
+
 def fold(text: str) -> Folded:
     """The plain reading of a text; the same text in all but rare cases."""
     if "%" in text:
         pattern = _UNUSUAL_OR_ESCAPED
-    elif text.isascii() or not _UNUSUAL.search(text):
+    elif text.isascii() or not (found := _NOT_PLAIN.search(text)) or not _UNUSUAL.search(text, found.start()):
         return Folded(text)
     else:
         pattern = _UNUSUAL

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from listener.privacy.folding import Span
+from listener.privacy.folding import Hints, Span, hints
 
 HANDLE = "handle"
 Resolve = Callable[[str], str | None]
@@ -88,11 +88,12 @@ _CUES = ("insta", "snap", "twitter", "tiktok", "telegram", "sky", "facebook", " 
 """In lower case; of `_NAMED`."""
 
 
-def find_handles(text: str, known: Known, resolve: Resolve, lower: str | None = None) -> Iterator[Span]:
+def find_handles(text: str, known: Known, resolve: Resolve, cheap: Hints | None = None) -> Iterator[Span]:
     """Spans of names in a folded text. `known` distinguishes a name that we were given from one cut out wrongly.
 
-    `lower` is the text in lower case, where that is at hand.
+    `cheap`: the text's hints, where they are at hand.
     """
+    lower, digits = cheap or hints(text)
     signs = text.count("@")
     if signs:
         for match in _AT_NAME.finditer(text):
@@ -107,9 +108,8 @@ def find_handles(text: str, known: Known, resolve: Resolve, lower: str | None = 
             new = resolve(match[part].strip("."))
             if new is not None:
                 yield Span(*match.span(part), new, HANDLE)
-    if lower is None:
-        lower = text.lower()
-    if _is_cued(lower) or ("RT " in text and text.count("RT ") > text.count("RT @")):
+    # A name that is no word has a digit or a low line.
+    if (digits or "_" in text) and (_is_cued(lower) or ("RT " in text and text.count("RT ") > text.count("RT @"))):
         yield from _simple(_NAMED, text, resolve)
     if "/" in text:
         yield from _in_links(text, lower, resolve)
@@ -128,10 +128,12 @@ def _name(match: re.Match[str], known: Known) -> tuple[int, int, str]:
     whole = match[0][1:]
     if known(whole) or match["server"]:
         return start, match.end(), whole
-    for cut in reversed(list(_CUT.finditer(name, 0, _LONGEST))):
-        if known(name[: cut.start()]):
-            return start, start + cut.start(), name[: cut.start()]
-    if "." not in name and "-" in name:  # no platform has a name with a hyphen and no dot
+    dotted, hyphened = "." in name, "-" in name
+    if dotted or hyphened:
+        for cut in reversed(list(_CUT.finditer(name, 0, _LONGEST))):
+            if known(name[: cut.start()]):
+                return start, start + cut.start(), name[: cut.start()]
+    if hyphened and not dotted:  # no platform has a name with a hyphen and no dot
         name = name.split("-", 1)[0]
     return start, start + len(name), name
 

@@ -31,7 +31,7 @@ import phonenumbers
 from stdnum import ean
 from stdnum.no import fodselsnummer, orgnr
 
-from listener.privacy.folding import Span
+from listener.privacy.folding import Hints, Span, hints
 
 IDENTITY, PHONE = "national_id", "phone"
 IDENTITY_MARK, PHONE_MARK = "‹fnr›", "‹tlf›"
@@ -85,14 +85,14 @@ class _Group(NamedTuple):
     digits: str
 
 
-def find_numbers(text: str) -> Iterator[Span]:
+def find_numbers(text: str, known: Hints | None = None) -> Iterator[Span]:
     """Spans of identity and phone numbers in a folded text, in no order."""
-    if not _ENOUGH.search(text):
+    count = (known or hints(text)).digits
+    if count < 4 or not ((lettered := _LETTERS.search(text)) or count >= 8) or not _ENOUGH.search(text):
         return
-    count = _count(text)
-    if _LETTERS.search(text):
+    if lettered:
         text = _WITH_LETTERS.sub(_digits_for_letters, text)
-        count = _count(text)
+    count = _count(text)
     if count < 8:
         return
     for apart in _APART.finditer(text) if count >= 11 else ():

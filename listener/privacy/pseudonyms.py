@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from base64 import b32encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,12 +18,16 @@ from listener.errors import ConfigError
 
 KEY_BYTES = 32
 PREFIX = "p_"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+"""Base 32, ten bits at a time: the library's function takes longer than the HMAC."""
 
 
 def pseudonym(key: bytes, source: str, author_id: str) -> str:
     """Source and author id → `p_` and 16 letters (80 bits: two of a million people get the same once in 10¹² runs)."""
     digest = hmac.digest(key, f"{source}\0{author_id}".encode("utf-8", "surrogatepass"), "sha256")
-    return PREFIX + b32encode(digest[:10]).decode().lower()
+    bits = int.from_bytes(digest[:10])
+    return PREFIX + "".join([_PAIRS[bits >> shift & 1023] for shift in range(70, -1, -10)])
 
 
 def pseudonym_of_handle(key: bytes, source: str, handle: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from listener.model.records import AuthorClass, Mention, Origin, Post, reach_of
-from listener.privacy.folding import fold, replace
+from listener.privacy.folding import fold, hints, replace
 from listener.privacy.handles import HANDLE, find_handles
 from listener.privacy.masking import MaskReason, find_masks
 from listener.privacy.pseudonyms import pseudonym, pseudonym_of_handle
@@ -113,9 +113,9 @@ class _Cleaner:
 
     def _clean(self, text: str, link: bool) -> str:
         folded = fold(text)
-        lower = folded.text.lower()
-        spans = find_masks(folded.text, lower)
-        spans.extend(find_handles(folded.text, self._is_known, self._new_name, lower))
+        cheap = hints(folded.text)
+        spans = find_masks(folded.text, cheap)
+        spans.extend(find_handles(folded.text, self._is_known, self._new_name, cheap))
         if spans:
             text, labels = replace(text, folded, spans)
             self.masked += labels
