@@ -29,7 +29,7 @@ from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
 from listener.bus.messages import message
 from listener.bus.protocol import Bus, Record
-from listener.bus.scan import read_to_end
+from listener.bus.scan import drain
 from listener.clock import Clock, SteadyClock
 from listener.crashpoints import point
 from listener.errors import BusError
@@ -168,14 +168,17 @@ class Dispatcher:
         now = self._clock.monotonic()
         if self._leads and now < self._renew_at:
             return True
-        led, self._leads = self._leads, self._lease.renew()
+        led, leads = self._leads, self._lease.renew()
         self._renew_at = now + LEASE_SECONDS / 5
-        if self._leads and not led:
-            log.info("dispatch: this process sends the alerts from now on")
-            for record in read_to_end(self._bus, self._reader, TOPICS):
+        if leads and not led:
+            # Only who has read it all leads: when the bus fails in the middle, the next turn reads the rest.
+            for record in drain(self._reader):
                 self._absorb(record)
+            log.info("dispatch: this process sends the alerts from now on")
+        self._leads = leads
+        if leads and not led:
             self._count()
-        elif led and not self._leads:
+        elif led and not leads:
             self._metrics.alerts_undelivered.set(0)
             log.warning("dispatch: another process took over; this one stands by")
         return self._leads

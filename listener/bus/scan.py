@@ -1,6 +1,6 @@
 """Reading topics back: all that lies on them, once, from the beginning or from some time on.
 
-Who goes on reading afterwards keeps a reader of its own (`bus.reader`).
+Who goes on reading afterwards keeps a reader of its own (`bus.reader`), and drains it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import TypeVar
 
-from listener.bus.protocol import Bus, Consumer, Record, TopicPartition
-from listener.errors import BusError
+from listener.bus.protocol import Bus, Consumer, Record
 from listener.model import keys
 from listener.model.records import BadRecord, decode
 from listener.model.topics import Topic
@@ -68,25 +67,14 @@ def scan_records(
     Raises BusError when the bus does not give all that there is.
     """
     with closing(bus.reader(topics, start=since)) as reader:
-        while records := reader.poll(0.0, BATCH_SIZE):
-            beat()
-            yield from records
+        yield from drain(reader, beat)
 
 
-def read_to_end(bus: Bus, reader: Consumer, topics: Sequence[str]) -> Iterator[Record]:
-    """For a reader that is kept open: its records up to what were the ends when this was called.
+def drain(reader: Consumer, beat: Callable[[], None] = _nothing) -> Iterator[Record]:
+    """All that lies before a reader now, for one that is kept open: what others wrote meanwhile included.
 
-    Raises BusError when the bus gives no more.
+    Raises BusError when the bus does not give all that there is.
     """
-    ends = {tp: bus.end_offset(tp) for topic in topics for tp in _partitions(bus, topic)}
-    silent = 0
-    while any(max(reader.position(tp), bus.begin_offset(tp)) < end for tp, end in ends.items()):
-        records = reader.poll(0.1)
-        silent = 0 if records else silent + 1
-        if silent > 100:
-            raise BusError(f"the bus gives no more of {', '.join(topics)}, though there is more; is it well?")
+    while records := reader.poll(0.0, BATCH_SIZE):
+        beat()
         yield from records
-
-
-def _partitions(bus: Bus, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in range(bus.partitions(topic))]

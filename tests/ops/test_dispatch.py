@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from math import isnan
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -21,14 +22,14 @@ from alerts.notify.channels.console import Console, ConsoleSettings
 from alerts.notify.channels.contract import Channel, Deliver, SendNote
 from alerts.notify.channels.email import Email, SmtpSettings
 from alerts.notify.channels.webhook import Webhook, WebhookSettings
-from alerts.notify.dispatcher import Dispatcher
+from alerts.notify.dispatcher import LEASE_SECONDS, Dispatcher
 from alerts.notify.messages import load_messages
 from alerts.notify.recipients import People
 from alerts.notify.state import Handling, acknowledge, read_book
 from listener.bus import hashchain
-from listener.bus.protocol import Bus, Message, Record, open_bus
+from listener.bus.protocol import Bus, Consumer, Message, Record, open_bus
 from listener.clock import ManualClock, SystemClock
-from listener.errors import Corrupt, UsageError
+from listener.errors import BusError, Corrupt, UsageError
 from listener.model.records import DELIVERIES, Delivery, Event, Outcome, Sample, decode, encode
 from listener.model.topics import topic_specs
 from listener.runtime.health import Health
@@ -314,6 +315,44 @@ def test_one_dispatcher_tells_and_the_other_takes_over_when_it_is_gone(house: Di
     assert {delivery.may_repeat for delivery in house.deliveries()} == {False}
 
 
+class Faltering:
+    """A real bus whose readers give a record at a time, and fail once behind the first."""
+
+    def __init__(self, inner: Bus) -> None:
+        self._inner = inner
+        self.failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def reader(self, topics: Sequence[str], **more: Any) -> Consumer:
+        reader = self._inner.reader(topics, **more)
+        poll, given = reader.poll, []
+
+        def one(timeout: float, limit: int = 1000) -> list[Record]:
+            if given and not self.failed:
+                self.failed = True
+                raise BusError("the bus is away")
+            given.append(limit)
+            return poll(timeout, 1)
+
+        reader.poll = one
+        return reader
+
+
+def test_who_takes_over_sends_nothing_before_it_has_read_what_its_predecessor_sent(house: DispatchDeployment) -> None:
+    house.fire()
+    turn(house.dispatcher(), lambda: len(house.outcomes()) == 2)
+    house.clock.advance(timedelta(seconds=LEASE_SECONDS + 1))
+    written, bus = len(house.deliveries()), house.bus
+    house.bus = faltering = cast(Bus, Faltering(bus))
+    second = house.dispatcher(holder="two")
+    house.bus = bus
+    idle(second, 4)
+    assert faltering.failed
+    assert len(house.deliveries()) == written
+
+
 def test_a_channel_whose_threads_all_hang_is_given_up_and_the_fallback_told(house: DispatchDeployment) -> None:
     house.smtp.always = "hang"
     who = people({"duty": ["kari"], "fallback": ["reserve"]}, repeat="1h")
@@ -502,7 +541,7 @@ import sys
 from pathlib import Path
 from prometheus_client import CollectorRegistry
 from alerts.notify.channels.webhook import Webhook, WebhookSettings
-from alerts.notify.dispatcher import Dispatcher
+from alerts.notify.dispatcher import LEASE_SECONDS, Dispatcher
 from alerts.notify.messages import load_messages
 from listener.bus.protocol import open_bus
 from listener.clock import SystemClock

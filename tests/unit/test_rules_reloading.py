@@ -19,7 +19,7 @@ from alerts.volumes.worker import Calm
 from alerts.wiring import make_app
 from listener.bus.hashchain import verify
 from listener.bus.protocol import Bus, Message, Record, open_bus
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan_records
 from listener.clock import ManualClock
 from listener.model.incidents import Action, Command
 from listener.model.records import Cue, Finding, Gap, Kind, Tick, encode
@@ -106,11 +106,7 @@ class JudgeDeployment:
             pass
 
     def records(self, topic: str) -> list[Record]:
-        reader = self.bus.reader([topic])
-        try:
-            return list(read_to_end(self.bus, reader, [topic]))
-        finally:
-            reader.close()
+        return list(scan_records(self.bus, [topic]))
 
     def alerts(self, *rules: str) -> list[dict[str, Any]]:
         said = [json.loads(record.value or b"") for record in self.records("alerts")]

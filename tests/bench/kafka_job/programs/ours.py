@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 
 from alerts.rules.engine.watermark import Watermark
 from listener.bus.protocol import Bus, Commit, Message, Record, TopicPartition, open_bus
-from listener.bus.scan import read_to_end
+from listener.bus.scan import scan_records
 from listener.clock import SystemClock
 from listener.ingest.matcher import Matcher
 from listener.model.records import Tick
@@ -122,10 +122,9 @@ class Job:
         for tp in assignment:
             if commit := self._consumer.committed(tp):
                 self._consumer.seek(tp, int(commit.metadata))
-        with closing(self._bus.reader([self._alerts])) as reader:
-            told: list[dict[str, Any]] = [
-                from_json(record.value or b"{}") for record in read_to_end(self._bus, reader, [self._alerts])
-            ]
+        told: list[dict[str, Any]] = [
+            from_json(record.value or b"{}") for record in scan_records(self._bus, [self._alerts])
+        ]
         self._told = {(alert["phrase"], alert["minute"]) for alert in told}
 
     def close(self) -> None:
