@@ -295,8 +295,10 @@ def _mind_sources(bus: Bus, clock: Clock, command: Command, anyway: bool) -> Non
             if isinstance(reach, int | float) and command.lookback > reach:
                 say(f"{name} can search {format_duration(timedelta(seconds=reach))} back at most; no further is looked")
     paid = [name for name, source in sources.items() if source.get("caps")]
-    if not paid and any(raw_settings().get(f"x.{each}") for each in ("bearer_token", "bearer_token_file")):
-        paid = ["x"]
+    if common and not paid:
+        from listener.sources.contract import source_types
+
+        paid = [name for name, its in source_types().items() if its.bills(raw_settings())]
     for track, why in common.items():
         if paid and not anyway:
             raise Refused(

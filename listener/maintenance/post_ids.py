@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from urllib.parse import unquote
 
 from listener.errors import UsageError
 from listener.model.keys import of_source
-from listener.sources.contract import SOURCES
-
-X = "x"
-LONGEST = 19
-"""Digits of the largest id of X, a number below 2**63."""
+from listener.sources.contract import PostIds, source_types
 
 _IGNORED = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _QUOTES = "'\"`<>()[]«»“”‘’,;"
-_NUMBER = re.compile(r"[1-9][0-9]*")
 _SPREADSHEET = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+|\d+[.,]\d+|\d{1,3}(?:[ .,\u00a0]\d{3})+")
 _SOURCE = re.compile(r"(?P<source>[A-Za-z][\w.-]*):(?P<id>.+)", re.DOTALL)
 _LINK = re.compile(r"(?i)(?:https?:)?//|[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
-_STATUS = re.compile(r"(?i)^[^?#]*?/(?:i/web|i|@?[^/?#@]+)/status(?:es)?/(?P<id>[^/?#]*)")
-_OF_MASTODON = re.compile(r"(?i)/users/[^/?#]+/statuses/|/@[^/?#]+/\d+")
 
 
 def post_ids(typed: Iterable[str], is_held: Callable[[str], bool]) -> list[str]:
@@ -55,22 +47,28 @@ def post_id(typed: str) -> str:
     if not text:
         raise ValueError(f"is empty; {_how()}")
     if _LINK.match(text):
-        return f"{X}:{_in_link(text)}"
+        return of_source(*_in_link(text))
     named = _SOURCE.fullmatch(text)
     if named is None:
-        return _number(text)
-    source, rest = named["source"].lower(), named["id"].strip()
-    if source not in SOURCES:
-        raise ValueError(f"no source is called {source!r}; known: {', '.join(sorted(SOURCES))}; {_how()}")
+        return _bare(text)
+    source, rest, types = named["source"].lower(), named["id"].strip(), source_types()
+    if source not in types:
+        raise ValueError(f"no source is called {source!r}; known: {', '.join(sorted(types))}; {_how()}")
     if _LINK.match(rest):
-        return of_source(source, _in_link(rest))
-    return of_source(source, _number(rest) if source == X else _of_recording(rest))
+        return of_source(source, _in_link(rest)[1])
+    return of_source(source, _parsed(types[source].post_ids, rest))
 
 
 def ids_meant(ids: Sequence[str]) -> list[str]:
-    """Those that stand on the bus: a post of X may lie there as heard live, and as played from a recording of X."""
-    numbers = [id_.removeprefix(f"{X}:") for id_ in ids if id_.startswith(f"{X}:")]
-    return list(dict.fromkeys([*ids, *(of_source(source, number) for number in numbers for source in SOURCES)]))
+    """Those that stand on the bus: a post may lie there as heard live, and as played from a recording."""
+    types = source_types()
+    replaying = [name for name, its in types.items() if its.replays]
+    meant = list(ids)
+    for id_ in ids:
+        source, named, its = id_.partition(":")
+        if named and source in types and source not in replaying:
+            meant += [of_source(name, its) for name in replaying]
+    return list(dict.fromkeys(meant))
 
 
 def looks_rounded(id_: str) -> bool:
@@ -79,33 +77,43 @@ def looks_rounded(id_: str) -> bool:
     return len(number) > 15 and number.isdigit() and not number[15:].strip("0")
 
 
-def _in_link(link: str) -> str:
-    if "%" in link:
-        link = unquote(link)
-    if _OF_MASTODON.search(link):
-        raise ValueError(f"is a link to a platform that is no source of ours; {_how()}")
-    status = _STATUS.match(link)
-    if status is None:
-        raise ValueError(f"is a link, but to no post; {_how()}")
-    return _number(status["id"].rstrip(".:!"))
+def _in_link(link: str) -> tuple[str, str]:
+    """The source whose post the link leads to, and the id."""
+    why = "is a link, but to no post"
+    for name, its in source_types().items():
+        try:
+            found = its.post_ids.in_link(link)
+        except ValueError as error:
+            why = str(error)
+            continue
+        if found is not None:
+            return name, _parsed(its.post_ids, found)
+    raise ValueError(f"{why}; {_how()}")
 
 
-def _number(text: str) -> str:
+def _bare(text: str) -> str:
+    """An id that is known by its form, of whatever source."""
+    problems: list[ValueError] = []
+    for its in source_types().values():
+        if its.post_ids.looks:
+            try:
+                return _parsed(its.post_ids, text)
+            except ValueError as error:
+                problems.append(error)
+    raise problems[0] if problems else ValueError(f"is no post id; {_how()}")
+
+
+def _parsed(its: PostIds, text: str) -> str:
     if _SPREADSHEET.fullmatch(text):
         raise ValueError(f"is a number as a spreadsheet rewrites it, whose last digits are lost or moved; {_how()}")
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"is no post id; {_how()}")
-    if len(text) > LONGEST or int(text) >= 1 << 63:
-        raise ValueError(f"has more digits than a post id; {_how()}")
-    return text
-
-
-def _of_recording(text: str) -> str:
-    """Recordings of other platforms have ids of other forms; none has a blank in it."""
-    if _SPREADSHEET.fullmatch(text) or re.search(r"\s", text):
-        raise ValueError(f"is no post id, or one that a spreadsheet has rewritten; {_how()}")
-    return text
+    try:
+        return its.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; {_how()}") from None
 
 
 def _how() -> str:
-    return "write all digits of the id (1906123456789012345), x:ID, recording:ID, or the link to the post"
+    """What to write instead; of each source, those first whose ids are known by their form."""
+    types = sorted(source_types().items(), key=lambda item: (not item[1].post_ids.looks, item[0]))
+    forms = [its.post_ids.looks for _, its in types if its.post_ids.looks]
+    return f"write {', '.join([*forms, *(f'{name}:ID' for name, _ in types)])}, or the link to the post"

@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from listener.model.incidents import Incident
     from listener.model.records import Gap, Origin, Post, Volume
     from listener.runtime.checks import Check
-    from listener.settings.files import Loc
+    from listener.settings.files import Loc, RawSettings
     from listener.settings.prices import Tariff
     from listener.settings.schema import Settings
 
 SOURCES: Mapping[str, str] = {
-    "recording": "listener.sources.recording.source:TYPE",
+    "recording": "listener.sources.recording.plugin:TYPE",
     "x": "listener.sources.x.plugin:TYPE",
 }
-"""Name → `SourceType`."""
+"""Name → `SourceType`. These modules are light: `lyttepost mode` asks them too."""
 
 
 class DropReason(StrEnum):
@@ -175,6 +175,34 @@ class Examination:
     """A listener that runs reads it."""
 
 
+def any_id(typed: str) -> str:
+    """An id of whatever form, without a blank in it. Raises ValueError."""
+    if not typed or any(letter.isspace() for letter in typed):
+        raise ValueError("is no post id")
+    return typed
+
+
+def _no_link(link: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostIds:
+    """How people write the ids of a platform's posts. That may hold a person's name: no error repeats it."""
+
+    parse: Callable[[str], str] = any_id
+    """What was typed as the id → the id as it stands on the bus. Raises ValueError: `is no post id`."""
+    in_link: Callable[[str], str | None] = _no_link
+    """A link → what stands in it as the post's id; None where it leads to no post of this platform. Raises ValueError
+    where it knows better: `is a link to a platform that is no source of ours`."""
+    looks: str = ""
+    """How an id looks that is known by its form, with no source before it: `all digits of the id (1906…)`."""
+
+
+def _no_bill(raw: RawSettings) -> bool:
+    return False
+
+
 def _no_checks(examination: Examination) -> Iterable[Check]:
     return ()
 
@@ -197,6 +225,12 @@ class SourceType:
     """Settings that can be meant so and most often are not, each with what to write."""
     examine: Callable[[Examination], Iterable[Check]] = _no_checks
     """What can be found out by asking the platform, at no cost; their ids begin with the source's name."""
+    post_ids: PostIds = field(default_factory=PostIds)
+    replays: bool = False
+    """Its posts are those of other platforms, under the ids that they have there."""
+    bills: Callable[[RawSettings], bool] = _no_bill
+    """By settings that nobody has checked yet: it is set up, and every post that it gives costs. Imports nothing heavy:
+    `lyttepost mode` asks where no process runs that it could ask."""
 
 
 def source_types() -> Mapping[str, SourceType]:

@@ -119,6 +119,7 @@ def gives_every_post_once(platform: Platform, folder: Path) -> None:
             its.read_until(lambda: its.batches[-1].final, "its end")
             assert its.source.read(0.01) is None
         assert sorted(its.ids) == sorted(wanted)
+        assert [platform.type.post_ids.parse(id_) for id_ in wanted] == wanted, "an id that nobody could name"
         good_batches(its)
 
 

@@ -398,6 +398,7 @@ def heavy(names: set[str]) -> list[str]:
     "words",
     [
         ("crisis", "--name", "Brann", "--track", "fjordby*", "--account", "@fjordbysyk", "--why", "røyk", "--no-wait"),
+        ("crisis", "--name", "Brann", "--track", "og", "--why", "røyk", "--no-wait"),
         ("calm", "--why", "slukket", "--no-wait"),
         ("history",),
         (),

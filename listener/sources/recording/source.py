@@ -15,10 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from listener.clock import Clock
-from listener.errors import ConfigError, Corrupt, LyttepostError
-from listener.settings.schema import Settings, parse_speed
+from listener.errors import Corrupt, LyttepostError
 from listener.sources.common.reader import LineReader
-from listener.sources.contract import Batch, CatchUp, OfferedCounts, SourceType
+from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.recording.parser import Offered, offered
 from listener.units import format_instant, from_ms
 
@@ -262,25 +261,3 @@ class RecordingSource:
 def _ms(at: datetime | None) -> int | None:
     """Milliseconds since the epoch, rounded down, so that a sign of life after a post is after its cursor too."""
     return None if at is None else int(at.timestamp() * 1000)
-
-
-def _make(settings: Settings, clock: Clock) -> RecordingSource | None:
-    its = settings.sources.recording
-    return None if its.path is None else RecordingSource(str(its.path.expanduser()), parse_speed(its.speed), clock)
-
-
-def _check(settings: Settings) -> None:
-    path = settings.sources.recording.path
-    if path is None:
-        return
-    reader = LineReader(str(path.expanduser()))
-    try:
-        if not path.expanduser().is_fifo():
-            reader.open()
-    except ConfigError as error:
-        raise ConfigError(f"sources.recording.path: {error}") from None
-    finally:
-        reader.close()
-
-
-TYPE = SourceType(make=_make, setting=("sources", "recording", "path"), check=_check)

@@ -1,22 +1,26 @@
-"""X as an entry of SOURCES: made, checked and examined without importing a client."""
+"""X as an entry of SOURCES: made, checked and examined without importing a client, and asked without anything heavy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.runtime.checks import Check, warning
-from listener.settings.files import Loc
 from listener.settings.hosts import is_loopback
-from listener.settings.schema import Settings
 from listener.sources.contract import Examination, Source, SourceType
-from listener.sources.x.access import x_access
+from listener.sources.x.post_ids import POST_IDS
+
+if TYPE_CHECKING:
+    from listener.clock import Clock
+    from listener.settings.files import Loc, RawSettings
+    from listener.settings.schema import Settings
 
 
 def _make(settings: Settings, clock: Clock) -> Source | None:
+    from listener.sources.x.access import x_access
+
     access, its = x_access(settings), settings.x
     if access is None:
         return None
@@ -26,6 +30,12 @@ def _make(settings: Settings, clock: Clock) -> Source | None:
     return XSource(access, clock, reposts=its.reposts, tariff=its.tariff, count_every=its.counts.every)
 
 
+def _check(settings: Settings) -> None:
+    from listener.sources.x.access import x_access
+
+    x_access(settings)
+
+
 def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
     parts = urlsplit(settings.x.base_url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
@@ -33,6 +43,8 @@ def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
 
 
 def _examine(its: Examination) -> Iterator[Check]:
+    from listener.sources.x.access import x_access
+
     try:
         access = x_access(its.settings)
     except ConfigError:
@@ -57,4 +69,16 @@ def _examine(its: Examination) -> Iterator[Check]:
     yield from examine_x(access, its.settings.x, its.incidents, its.standing, its.clock, its.seconds)
 
 
-TYPE: Final = SourceType(make=_make, setting=("x", "bearer_token"), check=x_access, doubts=_doubts, examine=_examine)
+def _bills(raw: RawSettings) -> bool:
+    return any(raw.get(f"x.{each}") for each in ("bearer_token", "bearer_token_file"))
+
+
+TYPE: Final = SourceType(
+    make=_make,
+    setting=("x", "bearer_token"),
+    check=_check,
+    doubts=_doubts,
+    examine=_examine,
+    post_ids=POST_IDS,
+    bills=_bills,
+)
