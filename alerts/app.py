@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from alerts.annotate.kinds import KindCues
 from alerts.annotate.worker import Annotating
+from alerts.deletions import Deletions
 from alerts.judge.reload import Rulebook
 from alerts.judge.worker import Judging
 from alerts.notify.channels.contract import Channel
@@ -28,7 +29,7 @@ from listener.ingest.context import IngestContext
 from listener.ingest.ingestor import Ingestor
 from listener.ingest.player import Player
 from listener.ingest.worker import LEASE_SECONDS
-from listener.model.roles import ANNOTATE, CALM, DISPATCH, FOLLOW, JUDGE, REGISTER, listen_to
+from listener.model.roles import ANNOTATE, CALM, DISPATCH, FOLLOW, JUDGE, PURGE, REGISTER, listen_to
 from listener.model.topics import TopicSpec
 from listener.privacy.screen import Screen
 from listener.runtime.health import Health, Part
@@ -173,6 +174,16 @@ def register(context: Context) -> Made:
         return
     app, part = context.app, context.app.health.part(REGISTER)
     yield Register(app.bus, app.folder / "register.sqlite", part), part
+
+
+def purge(context: Context) -> Made:
+    """Not where nobody is sent anything: a replay's bus is thrown away."""
+    if (parts := context.alerts) is None or parts.channels is None:
+        return
+    app, part = context.app, context.app.health.part(PURGE)
+    yield Deletions(
+        app.bus, app.folder, part=part, clock=app.clock, metrics=app.metrics, member=app.process
+    ), part  # fmt: skip
 
 
 def dispatch(context: Context) -> Made:

@@ -1,12 +1,13 @@
 """The flow, in one readable table: which workers there are, in the order in which a post meets them.
 
     source ▶ match ▶ privacy ▶ mentions ▶ annotate ▶ findings ▶ rules ▶ alerts ▶ dispatch ▶ person
-                                                        └──▶ register
+                                  └──▶ purge            └──▶ register
 
 Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
 clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules and
-calm) and `dispatch` (with the register, whose texts it sends); each may have processes of its own, as many as it needs.
-Beside them `run` has one worker that looks after the bus as a whole, `listener.runtime.housekeeping`.
+calm) and `dispatch` (with the register, whose texts it sends, and the purge of what was deleted at its platform);
+each may have processes of its own, as many as it needs. Beside them `run` has one worker that looks after the bus as a
+whole, `listener.runtime.housekeeping`.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.
@@ -29,6 +30,7 @@ from alerts.app import (
     follow,
     ingest,
     judge,
+    purge,
     register,
     volumes,
 )
@@ -40,6 +42,7 @@ from listener.model.roles import (
     FOLLOW,
     JUDGE,
     LISTENER,
+    PURGE,
     REGISTER,
     listen_to,
     with_parts,
@@ -83,6 +86,10 @@ PIPELINE = (
          writes=("alerts", "deadletters")),
     Step(REGISTER, DISPATCH, register,
          reads=("findings",)),
+    Step(PURGE, DISPATCH, purge,
+         consumes=("mentions",),
+         reads=("findings", "decisions"),
+         writes=("mentions", "findings", "decisions")),
     Step(DISPATCH, DISPATCH, dispatch,
          reads=("alerts", "deliveries", "decisions", "deadletters"),
          writes=("alerts", "deliveries", "decisions", "deadletters")),

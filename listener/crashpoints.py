@@ -20,6 +20,8 @@ POINTS: Final = frozenset(
         "bus.before_commit",
         "bus.after_commit",
         "capture.before_publish",
+        "deletions.written",
+        "deletions.purged",
         "spool.kept",
         "spool.drained",
         "stage.before_publish",

@@ -20,7 +20,19 @@ from alerts.annotate.story import story
 from listener.bus.messages import message, to_every_partition
 from listener.bus.protocol import Bus, Message, Record, partition_of
 from listener.clock import Clock
-from listener.model.records import FINDINGS, MENTIONS, Captured, Finding, Gap, Kind, Mention, Origin, Tick, decode
+from listener.model.records import (
+    FINDINGS,
+    MENTIONS,
+    Captured,
+    Deletion,
+    Finding,
+    Gap,
+    Kind,
+    Mention,
+    Origin,
+    Tick,
+    decode,
+)
 from listener.model.roles import ANNOTATE
 from listener.runtime.control import Control
 from listener.runtime.health import Part
@@ -100,6 +112,8 @@ class Annotating:
                 self._metrics.posts_dropped.labels(found.source, "too_old").inc()
                 return []
             return [self._message(finding) for finding in self._annotator_for(found).findings(found)]
+        if isinstance(found, Deletion):
+            return []  # alerts.deletions carries it out
         return self._forward(found, record.partition)
 
     def _annotator_for(self, mention: Mention) -> Annotator:

@@ -2,7 +2,7 @@
 
 In crisis a post that matches an open incident becomes a mention, and a tick goes with it that says how far the source
 is heard and where to go on reading. In calm a post is counted and dropped. With the counts goes which
-minutes were heard in full.
+minutes were heard in full. What was deleted at the platform is said in both: it may lie on the bus from before.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from listener.ingest.coverage import Coverage
 from listener.ingest.matcher import Matcher
 from listener.model import keys
 from listener.model.incidents import Incident
-from listener.model.records import MENTIONS, VOLUMES, Mention, Origin, Post, Tick, Volume, first_key
+from listener.model.records import MENTIONS, VOLUMES, Deletion, Mention, Origin, Post, Tick, Volume, first_key
 from listener.model.roles import listen_to
 from listener.privacy.screen import Screen
 from listener.runtime.metrics import Metrics
 from listener.sources.contract import BadLine, Batch
 
+DELETIONS = 1_000
+"""Ids in a record of them: far below what a record may hold."""
 STANDING = ""
 """The matcher's name for the standing tracks, which are counted whatever is open."""
 
@@ -105,13 +107,20 @@ class Capture:
     def capture(self, batch: Batch, cursor: str | None) -> Pending:
         """A batch → all that goes to the bus in its transaction; `cursor` is the tick's."""
         pending, heard = Pending([], batch), _Captured()
+        deleted = frozenset(batch.deleted)
         for post in batch.posts:
+            if post.id in deleted:
+                heard.drops["deleted"] += 1
+                continue
             try:
                 self._hear(post, pending, heard)
             except Exception as error:
                 # Whatever one post does to us, those beside it are heard.
                 pending.messages.append(self._failed(post, error))
                 heard.drops["failed"] += 1
+        for start in range(0, len(batch.deleted), DELETIONS):
+            ids = batch.deleted[start : start + DELETIONS]
+            pending.messages.append(message(MENTIONS, Deletion(source=self._source, at=self._clock.now(), ids=ids)))
         pending.seen += heard.taken
         for (track, minute), count in heard.volumes.items():
             pending.volumes.append(Volume(source=self._source, track=track, minute=minute, count=count))

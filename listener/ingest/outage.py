@@ -120,7 +120,7 @@ class OutageBuffer:
             log.error("source %s: no disk space left for posts; this is recorded as a gap", self._source)
         self._lost = min(start, self._lost[0] if self._lost else start), end
         # What the source reports of itself is not lost, but for what counts the posts that are.
-        self._beside += [m for m in messages if keys.is_gap(m.key) or m.topic not in ("mentions", "volumes")]
+        self._beside += [m for m in messages if _is_kept(m)]
         return False
 
     def _marked(self, messages: Sequence[Message]) -> Iterator[Message]:
@@ -254,3 +254,8 @@ def _with_mark(value: bytes, mark: str) -> bytes:
         return value
     cursor = json.loads(tick.cursor or "{}")
     return encode(tick.model_copy(update={"cursor": json.dumps({**cursor, "kept": mark})}))
+
+
+def _is_kept(message: Message) -> bool:
+    """Without room too: gaps, deletions, and whatever counts no post."""
+    return keys.is_gap(message.key) or keys.is_deletion(message.key) or message.topic not in ("mentions", "volumes")

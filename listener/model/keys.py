@@ -1,17 +1,17 @@
 """The keys of records on the bus: the one place that knows how they are spelled.
 
-On `mentions` a post has `source:id`, a tick `source:tick` and a gap `source:gap`; on `findings` a finding has
-`incident:source:id`, ticks and gaps as on `mentions`. An id may hold colons; a source and an incident do not. On
-`volumes` a count has `source:track` and minutes that were heard `source:heard`; on `spending` an account has
-`source:month`; on `alerts` a burst has the group key `source:track`.
+On `mentions` a post has `source:id`, a tick `source:tick`, a gap `source:gap` and deletions `source:deletion`; on
+`findings` a finding has `incident:source:id`, ticks and gaps as on `mentions`. An id may hold colons; a source and an
+incident do not. On `volumes` a count has `source:track` and minutes that were heard `source:heard`; on `spending` an
+account has `source:month`; on `alerts` a burst has the group key `source:track`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-TICK, GAP, HEARD = "tick", "gap", "heard"
-_IN_BAND = (f":{TICK}", f":{GAP}")
+TICK, GAP, DELETION, HEARD = "tick", "gap", "deletion", "heard"
+_IN_BAND = (f":{TICK}", f":{GAP}", f":{DELETION}")
 
 
 def of_source(source: str, what: str) -> str:
@@ -52,8 +52,12 @@ def is_gap(key: str) -> bool:
     return key.endswith(_IN_BAND[1])
 
 
+def is_deletion(key: str) -> bool:
+    return key.endswith(_IN_BAND[2])
+
+
 def is_post(key: str) -> bool:
-    """Of `mentions` and `findings`: neither a tick nor a gap."""
+    """Of `mentions` and `findings`: neither a tick nor a gap nor a deletion."""
     return not key.endswith(_IN_BAND)
 
 

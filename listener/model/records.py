@@ -223,6 +223,15 @@ class Gap(Recorded):
     partition: int | None = None
 
 
+class Deletion(Recorded):
+    """The platform said at `at` that these posts are deleted there: they are to be purged here."""
+
+    type: Literal["deletion"] = "deletion"
+    source: str
+    at: Instant
+    ids: tuple[str, ...]
+
+
 class Volume(Recorded):
     """Posts heard in one minute for one track; several records of a minute add up. No content."""
 
@@ -418,13 +427,13 @@ class NewerSchema(BadRecord):
     reason = "newer_schema"
 
 
-MentionsRecord = Annotated[Mention | Tick | Gap, Field(discriminator="type")]
+MentionsRecord = Annotated[Mention | Tick | Gap | Deletion, Field(discriminator="type")]
 FindingsRecord = Annotated[Finding | Tick | Gap, Field(discriminator="type")]
 VolumesRecord = Annotated[Volume | Heard, Field(discriminator="type")]
 
 T = TypeVar("T")
 
-MENTIONS: Topic[Mention | Tick | Gap] = Topic("mentions", TypeAdapter(MentionsRecord), keys.in_band)
+MENTIONS: Topic[Mention | Tick | Gap | Deletion] = Topic("mentions", TypeAdapter(MentionsRecord), keys.in_band)
 FINDINGS: Topic[Finding | Tick | Gap] = Topic("findings", TypeAdapter(FindingsRecord), keys.in_band)
 VOLUMES: Topic[Volume | Heard] = Topic("volumes", TypeAdapter(VolumesRecord), keys.of_counts)
 GAPS = Topic("gaps", TypeAdapter(Gap), attrgetter("source"))
@@ -440,6 +449,7 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "mention": TypeAdapter(Mention),
     "tick": TypeAdapter(Tick),
     "gap": GAPS.adapter,
+    "deletion": TypeAdapter(Deletion),
     "finding": TypeAdapter(Finding),
     "volume": TypeAdapter(Volume),
     "heard": TypeAdapter(Heard),

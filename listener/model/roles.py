@@ -18,7 +18,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {ALERTS: (ANNOTATE, JUDGE, DISPATCH)}
 EVERY = "every"
 """Of a worker: it runs in each process, whatever its role."""
 
-FOLLOW, CALM, REGISTER, HOUSEKEEPING = "follow", "calm", "register", "keeping"
+FOLLOW, CALM, REGISTER, PURGE, HOUSEKEEPING = "follow", "calm", "register", "purge", "keeping"
 """The other workers, beside `annotate`, `judge` and `dispatch`."""
 
 

@@ -58,7 +58,7 @@ TOPICS: Mapping[str, TopicSpec] = {
     spec.name: spec
     for spec in (
         TopicSpec("control", "commands: open, change, close", "incident", Retention.FOREVER, durable=True),
-        TopicSpec("mentions", "posts captured; ticks and gaps in-band", "source:post id", Retention.PRIVACY),
+        TopicSpec("mentions", "posts captured; ticks, gaps and deletions in-band", "source:post id", Retention.PRIVACY),
         TopicSpec(
             "findings", "mentions understood, one for each incident", "incident:source:post id", Retention.PRIVACY
         ),

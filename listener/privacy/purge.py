@@ -8,7 +8,7 @@ archive, which holds nobody's text.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -31,23 +31,46 @@ MAX_SECONDS = 10.0
 IDLE_SECONDS = 1.0
 
 
-def purge_posts(bus: Bus, ids: Collection[str], clock: Clock, folder: Path | None = None) -> int:
+def purge_posts(
+    bus: Bus,
+    ids: Collection[str],
+    clock: Clock,
+    folder: Path | None = None,
+    *,
+    beat: Callable[[], None] = lambda: None,
+) -> int:
     """Purge posts given as `source:id`, or as a bare id of any source. Returns how many records went.
 
     `folder`: the data folder, whose spools are purged too, and first: they are there when the bus is not.
+    `beat` is called now and then: there may be much to read.
     Done twice: a worker may have had a mention in its hands, and put a finding of it on the bus meanwhile.
     Raises BusError when the bytes could not be overwritten: then it must be run once more.
     """
     spooled = 0 if folder is None else spool.purge(folder, lambda at, message: is_about(message, frozenset(ids)))
     if folder is not None:
         wipe_aside(folder)
-    wanted = _versions(bus, frozenset(ids))
-    wanted |= _copies(bus, wanted)
-    gone = _purge(bus, wanted)
-    _let_workers_pass(bus, clock)
+    wanted = _versions(bus, frozenset(ids), beat)
+    wanted |= _copies(bus, wanted, beat)
+    gone = _purge(bus, wanted, beat)
+    _let_workers_pass(bus, clock, beat)
     if folder is not None:
         spooled += spool.purge(folder, lambda at, message: is_about(message, wanted))
-    return spooled + gone + _purge(bus, wanted)
+    return spooled + gone + _purge(bus, wanted, beat)
+
+
+def held(bus: Bus, ids: frozenset[str], beat: Callable[[], None] = lambda: None) -> frozenset[str]:
+    """Those of these `source:id` whose words lie on the bus: as the post itself, a version or a repost of it."""
+    found: set[str] = set()
+    for record in scan_records(bus, list(CONTENT), beat=beat):
+        if record.value is None or not keys.is_post(record.key):
+            continue
+        found |= ids & keys.names_of_post(record.key)
+        if b'"repost_of"' in record.value or b'"edits":["' in record.value:
+            with suppress(BadRecord):
+                post = decode(CONTENT[record.topic], record.value)
+                others = (*post.edits, *([post.repost_of] if post.repost_of else ()))
+                found |= ids & {keys.of_source(post.source, each) for each in others}
+    return frozenset(found)
 
 
 def is_held(bus: Bus, id_: str) -> bool:
@@ -70,10 +93,10 @@ def is_about(message: Message, ids: frozenset[str]) -> bool:
     return False
 
 
-def _purge(bus: Bus, ids: frozenset[str]) -> int:
+def _purge(bus: Bus, ids: frozenset[str], beat: Callable[[], None]) -> int:
     held: list[tuple[TopicPartition, str]] = []
     purged_before = False
-    for tp, key, is_gone in _records_of(bus, ids):
+    for tp, key, is_gone in _records_of(bus, ids, beat):
         if is_gone:
             purged_before = True
         else:
@@ -82,10 +105,10 @@ def _purge(bus: Bus, ids: frozenset[str]) -> int:
     return bus.purge(held) if held or purged_before else 0
 
 
-def _versions(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
+def _versions(bus: Bus, ids: frozenset[str], beat: Callable[[], None]) -> frozenset[str]:
     """These, and what each of them was before it was edited and became by it."""
     posts: dict[str, set[str]] = {}
-    for record in scan_records(bus, [MENTIONS.name]):
+    for record in scan_records(bus, [MENTIONS.name], beat=beat):
         # Without reading them: there may be a week of posts, and few were edited.
         if record.value is None or b'"edits":["' not in record.value:
             continue
@@ -97,11 +120,11 @@ def _versions(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
     return ids.union(*(its for its in posts.values() if any(_is_meant(key, ids) for key in its)))
 
 
-def _copies(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
+def _copies(bus: Bus, ids: frozenset[str], beat: Callable[[], None]) -> frozenset[str]:
     """Reposts that name no post, as people write them: `RT @…: ` and its words, or the beginning of them."""
     texts: list[str] = []
     copies: list[tuple[str, str]] = []
-    for record in scan_records(bus, [MENTIONS.name]):
+    for record in scan_records(bus, [MENTIONS.name], beat=beat):
         if record.value is None or not (_is_meant(record.key, ids) or b'"RT @' in record.value):
             continue
         try:
@@ -118,13 +141,14 @@ def _copies(bus: Bus, ids: frozenset[str]) -> frozenset[str]:
     return frozenset(post for words, post in copies if words and any(text.startswith(words) for text in texts))
 
 
-def _let_workers_pass(bus: Bus, clock: Clock) -> None:
+def _let_workers_pass(bus: Bus, clock: Clock, beat: Callable[[], None]) -> None:
     """Until all mentions there are now have been annotated, or nobody is at it."""
     tps = [TopicPartition("mentions", number) for number in range(bus.partitions("mentions"))]
     ends = {tp: bus.end_offset(tp) for tp in tps}
     never, started = Event(), clock.monotonic()
     moved, before = started, None
     while clock.monotonic() - started < MAX_SECONDS and clock.monotonic() - moved < IDLE_SECONDS:
+        beat()
         at = {tp: bus.end_offset(tp) - behind for tp, behind in bus.lag(ANNOTATE).items() if tp in ends}
         if all(at.get(tp, end) >= end for tp, end in ends.items()):
             return
@@ -133,11 +157,11 @@ def _let_workers_pass(bus: Bus, clock: Clock) -> None:
         clock.wait(0.05, never)
 
 
-def _records_of(bus: Bus, ids: frozenset[str]) -> Iterator[tuple[TopicPartition, str, bool]]:
+def _records_of(bus: Bus, ids: frozenset[str], beat: Callable[[], None]) -> Iterator[tuple[TopicPartition, str, bool]]:
     """Partition and key of what is held of these posts, each once; True behind a key that was purged before."""
     seen: set[tuple[TopicPartition, str]] = set()
     for name, topic in CONTENT.items():
-        for record in scan_records(bus, [name]):
+        for record in scan_records(bus, [name], beat=beat):
             if record.value is None:
                 if _is_meant(record.key, ids):
                     yield record.tp, record.key, True

@@ -14,7 +14,7 @@ follows what a source must promise (tests/contract/test_sources.py holds every o
 A source knows no bus, no mode and no matching. It belongs to one thread; only `close` may be called from another.
 What a platform offers beyond posts is a capability, a protocol of its own, which is found by its methods. A source that
 `Follows` is live and read by an `Ingestor`, and it may have `Counts` and `Costs`; one that does not is of the past and
-played by a `Player`.
+played by a `Player`. Either may have `Deletes`.
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ class Batch:
     """Why connections were made anew, each once."""
     calls: Mapping[Call, int] = field(default_factory=dict)
     """Requests made since the last batch."""
+    deleted: tuple[str, ...] = ()
+    """Ids of posts that were deleted at the platform, whether we hold them or not; posts of this batch too."""
     volumes: tuple[Volume, ...] = ()
     """Posts counted by the platform, of minutes and tracks that are not on `volumes` yet."""
 
@@ -319,3 +321,17 @@ class Costs(Protocol):
 
     def halt(self, halted: bool) -> None:
         """Do nothing that costs, from now on, and have it be a gap; or go on. Called before `follow`, and between."""
+
+
+@runtime_checkable
+class Deletes(Protocol):
+    """A source whose platform says which posts were deleted there, in `Batch.deleted`. They are purged, calm or crisis,
+    with all that repeats their words; a post that is deleted in the batch that brings it is never stored.
+
+    An id is named again when a cursor before it is gone on from; to purge twice does no harm.
+    """
+
+    @property
+    def catch_up_deletes(self) -> CatchUp:
+        """What it learns of the posts deleted in time in which nobody read it. NONE: those stay until their retention
+        ends."""

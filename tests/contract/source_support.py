@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from listener.bus.protocol import Bus, open_bus
+from listener.bus.scan import scan_records
 from listener.clock import Clock, SystemClock
 from listener.ingest.context import IngestContext
 from listener.ingest.ingestor import Ingestor
@@ -41,7 +42,7 @@ SPEED = 60.0
 @dataclass
 class Platform:
     """What a source reads. `there`: the posts that can be read from the beginning; `say` publishes more, where that
-    can be, and returns their ids. All are about TRACK."""
+    can be, and returns their ids; `delete` deletes some of them, where the platform says so. All are about TRACK."""
 
     name: str
     type: SourceType
@@ -49,6 +50,7 @@ class Platform:
     clock: Clock
     there: Sequence[str] = ()
     say: Callable[[int], list[str]] = lambda count: []
+    delete: Callable[[Sequence[str]], None] = lambda ids: None
     since: datetime = field(init=False)
     """Since when its incident is open."""
 
@@ -111,6 +113,10 @@ class Session:
     @property
     def ids(self) -> list[str]:
         return [post.id for batch in self.batches for post in batch.posts]
+
+    @property
+    def deleted(self) -> set[str]:
+        return {id_ for batch in self.batches for id_ in batch.deleted}
 
     @property
     def gaps(self) -> list[Gap]:
@@ -188,10 +194,14 @@ class Process:
 
     def mentions(self) -> list[str]:
         """The ids on the bus, in order."""
-        reader = self.bus.reader(["mentions"])
-        values = [json.loads(r.value) for rs in iter(lambda: reader.poll(0.0, 5000), []) for r in rs if r.value]
-        reader.close()
-        return [value["id"] for value in values if value["type"] == "mention"]
+        return [value["id"] for value in self._said() if value["type"] == "mention"]
+
+    def deleted(self) -> set[str]:
+        """The ids that are to be purged."""
+        return {id_ for value in self._said() if value["type"] == "deletion" for id_ in value["ids"]}
+
+    def _said(self) -> list[dict[str, Any]]:
+        return [json.loads(record.value) for record in scan_records(self.bus, ["mentions"]) if record.value]
 
     def open(self, *, exercise: bool) -> None:
         command = Command(

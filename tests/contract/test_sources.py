@@ -34,6 +34,7 @@ from listener.sources.contract import (
     CatchUp,
     Costs,
     Counts,
+    Deletes,
     Examination,
     Follows,
     OfferedCounts,
@@ -276,6 +277,41 @@ def costs_nothing_while_halted(platform: Platform, folder: Path) -> None:
         its.read_until(lambda: its.up, "heard again")
 
 
+def names_what_was_deleted(platform: Platform, folder: Path) -> None:
+    """Deletes: what is deleted while it listens, and in time in which nobody does as far as it declares."""
+    if not isinstance(platform.source(), Deletes):
+        return
+    with session(platform) as before:
+        before.read_until(lambda: before.up, "heard")
+        said = platform.say(3)
+        before.come(said)
+        platform.delete(said[:1])
+        before.read_until(lambda: before.deleted, "a deletion")
+        assert before.deleted == set(said[:1])
+        good_batches(before)
+    platform.delete(said[1:2])
+    with session(platform, before.cursor) as after:
+        assert isinstance(after.source, Deletes)
+        assert isinstance(after.source.catch_up_deletes, CatchUp)
+        after.read_until(lambda: after.up, "heard again")
+        if after.source.catch_up_deletes is not CatchUp.NONE:
+            after.read_until(lambda: set(said[1:2]) <= after.deleted, "what was deleted in between")
+        after.read_for(SHORT)
+        assert after.deleted <= set(said[:2])
+
+
+def brings_deletions_to_the_bus(platform: Platform, folder: Path) -> None:
+    """Deletes: those of posts from before too."""
+    if not isinstance(platform.source(), Deletes):
+        return
+    said = platform.say(2)
+    with process(platform, folder) as its:
+        its.open(exercise=False)
+        its.turn_until(lambda: Session(platform, its.ingestor.source).up, "heard")
+        platform.delete(said)
+        its.turn_until(lambda: its.deleted() >= set(said), "deletions")
+
+
 def follows_at_once(platform: Platform, folder: Path) -> None:
     """Follows: it hears what is wanted as soon as it is, and no more when it is not."""
     if not isinstance(platform.source(), Follows):
@@ -310,6 +346,8 @@ CHECKS: tuple[Rule, ...] = (
     refuses_a_cursor_of_another,
     counts_no_minute_twice,
     costs_nothing_while_halted,
+    names_what_was_deleted,
+    brings_deletions_to_the_bus,
     follows_at_once,
 )
 
@@ -505,12 +543,52 @@ class Heard(Listed):
         return {"state": "listening" if self.wanted else "idle"}
 
 
+class Unsays(Heard):
+    """Its platform says which posts were deleted, those of the time in between too. `gone`: when, and which."""
+
+    catch_up_deletes = CatchUp.REPLAY
+
+    def __init__(self, clock: Clock, air: list[Post], gone: list[tuple[datetime, str]]) -> None:
+        super().__init__(clock, air)
+        self.gone = gone
+        self.named = len(gone)
+
+    def open(self, resume: str | None) -> None:
+        super().open(resume)
+        self.named = self.first(None if resume is None else parse_instant(resume))
+
+    def first(self, since: datetime | None) -> int:
+        """The first deletion that is news to who goes on from there."""
+        return len(self.gone) if since is None else sum(at < since for at, _ in self.gone)
+
+    def read(self, timeout: float) -> Batch | None:
+        end = len(self.gone)
+        batch = super().read(timeout)
+        if batch is None:
+            return None
+        deleted, self.named = tuple(id_ for _, id_ in self.gone[self.named : end]), end
+        return replace(batch, deleted=deleted)
+
+
+class NamesNoneOfBefore(Unsays):
+    """And says that it does."""
+
+    def first(self, since: datetime | None) -> int:
+        return len(self.gone)
+
+
+class NamesNone(Unsays):
+    def read(self, timeout: float) -> Batch | None:
+        batch = super().read(timeout)
+        return None if batch is None else replace(batch, deleted=())
+
+
 class TellsNoGap(Heard):
     def missed(self, start: datetime) -> list[Gap]:
         return []
 
 
-def heard(make: type[Heard]) -> Platform:
+def heard(make: Callable[[Clock, list[Post]], Heard]) -> Platform:
     air: list[Post] = []
     clock = SystemClock()
 
@@ -520,6 +598,12 @@ def heard(make: type[Heard]) -> Platform:
         return ids
 
     return replace(listed(lambda its: make(its, air)), there=(), say=say)
+
+
+def unsaid(make: type[Unsays]) -> Platform:
+    gone: list[tuple[datetime, str]] = []
+    platform = heard(lambda clock, air: make(clock, air, gone))
+    return replace(platform, delete=lambda ids: gone.extend((platform.clock.now(), id_) for id_ in ids))
 
 
 def listed(make: Callable[[Clock], Any]) -> Platform:
@@ -539,6 +623,28 @@ def test_a_small_source_that_keeps_the_contract_passes(check: Rule, tmp_path: Pa
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_small_live_source_that_keeps_the_contract_passes(check: Rule, tmp_path: Path) -> None:
     check(heard(Heard), tmp_path)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_small_source_that_hears_of_deletions_passes(check: Rule, tmp_path: Path) -> None:
+    assert isinstance(unsaid(Unsays).source(), Deletes)
+    check(unsaid(Unsays), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "check"),
+    [
+        (NamesNone, names_what_was_deleted),
+        (NamesNone, brings_deletions_to_the_bus),
+        (NamesNoneOfBefore, names_what_was_deleted),
+    ],
+)
+def test_a_source_that_names_no_deletion_fails(
+    make: type[Unsays], check: Rule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_support, "WITHIN", 1.0)
+    with pytest.raises(AssertionError):
+        check(unsaid(make), tmp_path)
 
 
 def test_a_live_source_that_misses_and_tells_no_gap_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,11 +82,12 @@ def restart(deployment: Deployment, running: Running) -> Running:
 
 ONCE = {"bus.made", "bus.remembered"}
 """They are passed when a log is first made, before there is anything to lose: tests/contract/test_bus_history.py."""
+ELSEWHERE = ("spool.", "deletions.")
+"""Of the spool: test_kafka_away; of deletions, which no recording tells: tests/ops/test_deletions.py."""
 
 
 @pytest.mark.slow
-# Of the spool: test_kafka_away.
-@pytest.mark.parametrize("point", sorted(p for p in POINTS if not p.startswith("spool") and p not in ONCE))
+@pytest.mark.parametrize("point", sorted(p for p in POINTS if not p.startswith(ELSEWHERE) and p not in ONCE))
 def test_a_kill_at_a_named_point_leaves_what_an_undisturbed_run_leaves(
     deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Deployment], point: str
 ) -> None:

@@ -13,7 +13,19 @@ from prometheus_client import CollectorRegistry
 from listener.clock import ManualClock
 from listener.ingest.capture import Capture, Pending
 from listener.model.incidents import Incident
-from listener.model.records import MENTIONS, AuthorClass, Gap, Mention, Origin, Post, Quoted, Reach, decode, first_key
+from listener.model.records import (
+    MENTIONS,
+    AuthorClass,
+    Deletion,
+    Gap,
+    Mention,
+    Origin,
+    Post,
+    Quoted,
+    Reach,
+    decode,
+    first_key,
+)
 from listener.privacy.purge import is_about
 from listener.privacy.screen import Screen
 from listener.runtime.metrics import Metrics
@@ -178,3 +190,24 @@ def test_a_quote_whose_quoted_words_match_is_a_mention_and_counted() -> None:
     assert mentions(heard)[0].incidents == {"brann-0": ("granvik",)}
     assert counted(heard) == 1
     assert all(b"brenner" not in (message.value or b"") for message in heard.messages)
+
+
+def deletions(pending: Pending) -> list[Deletion]:
+    found = [decode(MENTIONS, m.value or b"") for m in pending.messages if m.topic == "mentions"]
+    return [each for each in found if isinstance(each, Deletion)]
+
+
+@pytest.mark.parametrize("crisis", [True, False])
+def test_what_was_deleted_is_said_in_crisis_and_in_calm(crisis: bool) -> None:
+    ears = hearing()
+    if crisis:
+        ears.listen_for((incident(),))
+    pending = capture(ears, post("1"), post("2"), deleted=("2", "17"))
+    assert ids(pending) == (["1"] if crisis else [])
+    assert counted(pending) == (1 if crisis else 0)
+    assert deletions(pending) == [Deletion(source="x", at=at(30), ids=("2", "17"))]
+
+
+def test_a_thousand_deletions_are_a_record() -> None:
+    pending = capture(hearing(), deleted=tuple(map(str, range(2_500))))
+    assert [len(each.ids) for each in deletions(pending)] == [1000, 1000, 500]

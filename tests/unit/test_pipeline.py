@@ -27,7 +27,7 @@ from listener.runtime.control import Control
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.prices import Tariff
 from listener.settings.schema import Settings
-from listener.sources.contract import BadLine, Batch, Call, DropReason, Notice, OfferedCounts
+from listener.sources.contract import BadLine, Batch, Call, CatchUp, DropReason, Notice, OfferedCounts
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -88,6 +88,11 @@ class WatchedBus:
         self._use.writes.add(topic)
         return self._inner.append_after(topic, key, make)
 
+    def purge(self, records: Iterable[tuple[TopicPartition, str]]) -> int:
+        gone = list(records)
+        self._use.writes.update(tp.topic for tp, _key in gone)
+        return self._inner.purge(gone)
+
     def consumer(self, topics: Sequence[str], *, group: str, **more: Any) -> Consumer:
         self._use.consumes.update(topics)
         self._use.groups.add(group)
@@ -103,10 +108,11 @@ class WatchedBus:
 
 
 class Town:
-    """A source of today that counts and costs: it has whatever is put into `batches`."""
+    """A source of today that counts, costs and hears of deletions: it has whatever is put into `batches`."""
 
     name = "town"
     only_exercise = False
+    catch_up_deletes = CatchUp.REPLAY
     tariff = Tariff()
 
     def __init__(self) -> None:
@@ -222,7 +228,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Use]
 
 
 def drive(running: Running) -> None:
-    """Calm with a burst, a crisis with a post, a gap and what nobody can read, and the end of it."""
+    """Calm with a burst, a crisis with a post, its deletion, a gap and what nobody can read, and the end of it."""
     running.count()
     running.switch(Action.OPEN)
     running.turn()
@@ -234,6 +240,8 @@ def drive(running: Running) -> None:
     running.source.batches.append(
         Batch(posts=(post,), bad=(bad,), gaps=(gap,), notices=(full,), until=now, cursor="1", calls={Call("search"): 1})
     )
+    running.turn()
+    running.source.batches.append(Batch(deleted=("1",), until=now, cursor="2"))
     running.turn()
     for topic in ("mentions", "findings", "volumes", "alerts"):
         running.bus.publish([Message(topic, "town:2", b"{")])

@@ -41,6 +41,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post": {"source": "x", "id": "1", "at": AT, "text": "ordet", "author": {"id": "7", "followers": 3}},
     "mention": {**CAPTURED, "incidents": {"brann-0": ["fjordby*"]}},
     "tick": {"source": "x", "until": AT, "cursor": "c", "final": True},
+    "deletion": {"source": "x", "at": AT, "ids": ["17", "18"]},
     "gap": {"id": "g", "source": "x", "from": AT, "to": AT, "cause": "stream closed"},
     "finding": {**CAPTURED, "incident": "brann-0", "story": "s", "cues": [{"kind": "wish", "words": ["håper"]}]},
     "volume": {"source": "x", "track": "fjordby*", "minute": AT, "count": 3},

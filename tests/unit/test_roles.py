@@ -33,8 +33,8 @@ def workers(folder: Path, *roles: str) -> list[str]:
     [
         (ANNOTATE, {"annotate"}),
         (JUDGE, {"judge", "calm"}),
-        (DISPATCH, {"register", "dispatch"}),
-        (ALERTS, {"annotate", "judge", "calm", "register", "dispatch"}),
+        (DISPATCH, {"register", "purge", "dispatch"}),
+        (ALERTS, {"annotate", "judge", "calm", "register", "purge", "dispatch"}),
     ],
 )
 def test_a_role_has_its_workers_and_each_process_follows_the_mode(tmp_path: Path, role: str, its: set[str]) -> None:

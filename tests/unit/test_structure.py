@@ -53,6 +53,7 @@ ORDER = (
     ("alerts.notify",),
     ("alerts.volumes",),
     ("alerts.register",),
+    ("alerts.deletions",),
     ("alerts.app",),
     ("alerts.pipeline", "alerts.wiring"),
     ("alerts.replay",),

@@ -1,0 +1,157 @@
+"""Posts that were deleted at their platform are purged here, with all that repeats their words.
+
+A source's listener puts the ids on `mentions` (`Deletion`), in the transaction of the batch that named them. A purge
+can take longer than a listener's lease, so this worker carries it out, as a consumer group that commits only what is
+purged. First it writes on `decisions` what it removes, then it purges, then it commits. Killed anywhere in between it
+reads the deletion again, finds its decision, and purges once more, which does no harm.
+
+A platform may name every post that anybody deletes. Nothing is written of those that we do not hold, and to find that
+out is one reading of what we hold, for all that were named in `PAUSE_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from contextlib import closing
+from pathlib import Path
+
+from alerts.register import Register
+from listener.bus import hashchain, spool
+from listener.bus.protocol import Bus, Commit, Record, TopicPartition
+from listener.bus.scan import scan
+from listener.clock import Clock
+from listener.crashpoints import point
+from listener.errors import BusError, Fenced
+from listener.maintenance.post_ids import ids_meant
+from listener.model import keys
+from listener.model.records import DECISIONS, MENTIONS, BadRecord, Decision, DecisionKind, Deletion, decode
+from listener.model.roles import PURGE
+from listener.privacy.purge import held, is_about, purge_posts
+from listener.runtime.health import Part
+from listener.runtime.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+COMMIT_SECONDS = 1.0
+"""Where there is nothing to purge, the place that is read to is committed so often."""
+PAUSE_SECONDS = 10.0
+"""From one purge to the next."""
+WHY = "deleted at the platform"
+
+
+class Deletions:
+    """The worker. Its group is `purge`. `folder`: the data folder, whose spools and register are purged too."""
+
+    name = PURGE
+
+    def __init__(self, bus: Bus, folder: Path, *, clock: Clock, metrics: Metrics, part: Part, member: str = "") -> None:
+        self._bus = bus
+        self._folder = folder
+        self._clock = clock
+        self._metrics = metrics
+        self._part = part
+        self._ends: dict[TopicPartition, int] = {}
+        self._records = 0
+        self._named: dict[str, Deletion] = {}
+        """`source:id` → the deletion that names it, and was not carried out yet."""
+        self._decided: set[str] | None = None
+        """What this worker has decided on, here or elsewhere, as `source:id`; None: to be read from the bus."""
+        self._committed = self._purged = float("-inf")
+        self._consumer = bus.consumer(
+            [MENTIONS.name], group=self.name, member=member or self.name, on_assign=self._assigned
+        )
+
+    def step(self, timeout: float) -> bool:
+        self._part.beat()
+        records = self._consumer.poll(min(timeout, COMMIT_SECONDS), 5000)
+        for record in records:
+            self._take(record)
+        now = self._clock.monotonic()
+        try:
+            if self._named:
+                if now - self._purged < PAUSE_SECONDS:
+                    return bool(records)
+                self._purged = now
+                self._carry_out()
+            elif not self._ends or now - self._committed < COMMIT_SECONDS:
+                return bool(records)
+            self._commit(now)
+        except Fenced:
+            self._drop()
+            return False
+        except BusError as error:
+            self._part.problem(str(error))
+            return False
+        self._part.problem(None)
+        return True
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _assigned(self, assignment: frozenset[TopicPartition]) -> None:
+        """What was read and not committed is read again, by whom it belongs to now."""
+        self._drop()
+
+    def _drop(self) -> None:
+        self._ends.clear()
+        self._named.clear()
+        self._records, self._decided = 0, None
+
+    def _take(self, record: Record) -> None:
+        self._ends[record.tp] = record.offset + 1
+        self._records += 1
+        if record.value is None or not keys.is_deletion(record.key):
+            return
+        try:
+            found = decode(MENTIONS, record.value)
+        except BadRecord:
+            return  # the worker that annotates writes the dead letter
+        if isinstance(found, Deletion):
+            self._named.update((keys.of_source(found.source, id_), found) for id_ in found.ids)
+
+    def _carry_out(self) -> None:
+        """Raises BusError: then all of it is to be done once more."""
+        meant = {name: frozenset(ids_meant([name])) for name in self._named}
+        everyone = frozenset[str]().union(*meant.values())
+        # What lies on disk alone must go before it is brought to the bus.
+        spool.purge(self._folder, lambda at, message: is_about(message, everyone))
+        lying, decided = held(self._bus, everyone, self._part.beat), self._decisions()
+        # What was decided on may have been purged in part, by a process that was killed.
+        wanted = [name for name, its in meant.items() if name in decided or not its.isdisjoint(lying)]
+        if not wanted:
+            return
+        self._decide([name for name in wanted if name not in decided], decided)
+        point("deletions.written")
+        ids = frozenset[str]().union(*(meant[name] for name in wanted))
+        purge_posts(self._bus, ids, self._clock, self._folder, beat=self._part.beat)
+        with closing(Register(self._bus, self._folder / "register.sqlite")) as view:
+            view.catch_up()
+            view.scrub()
+        point("deletions.purged")
+        log.info("purge: %d posts that were deleted at their platform are removed", len(wanted))
+
+    def _decisions(self) -> set[str]:
+        if self._decided is None:
+            self._decided = {
+                said.id
+                for said in scan(self._bus, DECISIONS, beat=self._part.beat)
+                if said.kind is DecisionKind.PURGE and said.why == WHY and keys.is_of(said.id, said.by)
+            }
+        return self._decided
+
+    def _decide(self, names: Collection[str], decided: set[str]) -> None:
+        for name in names:
+            its = self._named[name]
+            said = Decision(kind=DecisionKind.PURGE, id=name, at=its.at, by=its.source, why=WHY)
+            hashchain.append(self._bus, DECISIONS.name, said)
+            decided.add(name)
+
+    def _commit(self, now: float) -> None:
+        with self._bus.transaction(self.name) as transaction:
+            transaction.commit(self._consumer, {tp: Commit(end) for tp, end in self._ends.items()})
+        self._metrics.stage_records.labels(self.name).inc(self._records)
+        self._metrics.stage_batches.labels(self.name).inc()
+        self._ends.clear()
+        self._named.clear()
+        self._records, self._committed = 0, now

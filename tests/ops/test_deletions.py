@@ -1,0 +1,173 @@
+"""What was deleted at its platform is purged here: once, whatever kills the worker, down to the bytes. All made up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.annotate.story import story
+from alerts.deletions import PAUSE_SECONDS, WHY, Deletions
+from alerts.register import Register
+from listener.bus import hashchain, spool
+from listener.bus.messages import message
+from listener.bus.protocol import Bus, Message, open_bus
+from listener.bus.scan import scan, scan_records
+from listener.clock import ManualClock, SystemClock
+from listener.model.records import DECISIONS, FINDINGS, MENTIONS, Cue, Deletion, Finding, Kind, Mention
+from listener.model.topics import topic_specs
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime.now(UTC).replace(microsecond=0)
+WORD, OTHER = "skredvakten", "granvikbrua"
+
+
+def said(id_: str, text: str, source: str = "x", **more: Any) -> list[Message]:
+    common: dict[str, Any] = {"source": source, "id": id_, "at": NOW, "captured_at": NOW, "text": text, **more}
+    mention = Mention(**common, incidents={"brann-0": ("fjord",)})
+    finding = Finding(**common, incident="brann-0", story=story(text, None), cues=(Cue(kind=Kind.WISH),))
+    return [message(MENTIONS, mention), message(FINDINGS, finding)]
+
+
+def deletion(*ids: str) -> Message:
+    return message(MENTIONS, Deletion(source="x", at=NOW, ids=ids))
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Bus]:
+    """With a post, a new version of it under its id, a repost, a copy, the same post as played, and one of another."""
+    with closing(open_bus("embedded:", tmp_path, SystemClock())) as bus:
+        bus.ensure(topic_specs(2, {}))
+        text = f"Vi trenger {WORD} i fjord"
+        for messages in (
+            said("17", text),
+            said("17@b", f"{text} straks", edits=("17",)),
+            said("20", f"RT {text}", repost_of="17"),
+            said("21", f"RT @p_a: {text}"),
+            said("17", text, source="recording"),
+            said("30", f"Vi trenger vann ved {OTHER}"),
+        ):
+            bus.publish(messages)
+        with closing(Register(bus, tmp_path / "register.sqlite")) as view:
+            view.catch_up()
+        with closing(spool.Spool(spool.path_of(tmp_path, "x"), 1 << 20, SystemClock())) as waiting:
+            waiting.append(NOW, said("17", text))
+        yield bus
+
+
+def worker(bus: Bus, folder: Path, clock: ManualClock) -> Deletions:
+    metrics, part = Metrics(CollectorRegistry(), "0"), Health(clock).part("purge")
+    return Deletions(bus, folder, clock=clock, metrics=metrics, part=part)
+
+
+def turn(bus: Bus, folder: Path) -> None:
+    clock = ManualClock(NOW)
+    with closing(worker(bus, folder, clock)) as its:
+        for _ in range(6):
+            its.step(0.05)
+            clock.advance(timedelta(seconds=PAUSE_SECONDS))
+
+
+def files_with(folder: Path, word: str) -> list[str]:
+    return [path.name for path in sorted(folder.rglob("*")) if path.is_file() and word.encode() in path.read_bytes()]
+
+
+def decided(bus: Bus) -> list[tuple[str, str, str]]:
+    hashchain.verify(scan_records(bus, ["decisions"]))
+    return [(each.kind.value, each.id, each.by) for each in scan(bus, DECISIONS) if each.why == WHY]
+
+
+def test_what_was_deleted_at_the_platform_is_in_no_byte_of_the_folder(bus: Bus, tmp_path: Path) -> None:
+    assert {"register.sqlite", "spool-x.jsonl"} <= {path.name for path in tmp_path.iterdir()}
+    assert "spool-x.jsonl" in files_with(tmp_path, WORD)
+    bus.publish([deletion("17", "99")])
+    turn(bus, tmp_path)
+    assert files_with(tmp_path, WORD) == []
+    assert files_with(tmp_path, OTHER) != []
+    assert decided(bus) == [("purge", "x:17", "x")]
+    with closing(Register(bus, tmp_path / "register.sqlite")) as view:
+        view.catch_up()
+        assert [row.posts for row in view.top(Kind.WISH)] == [1]
+
+
+@pytest.mark.parametrize("again", ["the same worker", "another"])
+def test_a_deletion_that_is_named_again_is_decided_once(bus: Bus, tmp_path: Path, again: str) -> None:
+    bus.publish([deletion("17")])
+    if again == "another":
+        turn(bus, tmp_path)
+    bus.publish([deletion("17"), deletion("17")])
+    turn(bus, tmp_path)
+    assert decided(bus) == [("purge", "x:17", "x")]
+    assert files_with(tmp_path, WORD) == []
+
+
+def test_of_what_we_do_not_hold_nothing_is_written_and_it_is_looked_for_together(bus: Bus, tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    before = len(list(scan_records(bus, ["decisions"])))
+    with closing(worker(bus, tmp_path, clock)) as its:
+        for number in range(100, 130):
+            bus.publish([deletion(str(number))])
+            its.step(0.0)
+        behind = sum(bus.lag("purge").values())
+        bus.publish([deletion("17")])
+        its.step(0.0)
+        assert files_with(tmp_path, WORD) != []
+        for _ in range(2):  # the second reads the tombstones
+            clock.advance(timedelta(seconds=PAUSE_SECONDS))
+            its.step(0.0)
+        assert behind > 0
+        assert sum(bus.lag("purge").values()) == 0
+    assert files_with(tmp_path, WORD) == []
+    assert len(list(scan_records(bus, ["decisions"]))) == before + 1
+
+
+PROGRAM = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from prometheus_client import CollectorRegistry
+from alerts.deletions import Deletions
+from listener.bus.protocol import open_bus
+from listener.clock import SystemClock
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+
+folder, clock = Path(sys.argv[1]), SystemClock()
+with closing(open_bus("embedded:", folder, clock)) as bus:
+    part, metrics = Health(clock).part("purge"), Metrics(CollectorRegistry(), "0")
+    with closing(Deletions(bus, folder, clock=clock, metrics=metrics, part=part, member="host")) as worker:
+        while sum(bus.lag("purge").values()):
+            worker.step(0.1)
+"""
+
+
+@pytest.mark.parametrize(("point", "holds"), [("deletions.written", True), ("deletions.purged", False)])
+def test_killed_between_reading_and_purging_it_purges_after_the_restart(
+    bus: Bus, tmp_path: Path, point: str, holds: bool
+) -> None:
+    bus.publish([deletion("17")])
+
+    def run(crash: str) -> int:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)} | ({"LYTTEPOST_CRASH": crash} if crash else {})
+        arguments = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+        return subprocess.run(arguments, env=environment, cwd=ROOT, timeout=60, check=False).returncode
+
+    assert run(point) == -signal.SIGKILL
+    assert bool(files_with(tmp_path, WORD)) is holds
+    assert decided(bus) == [("purge", "x:17", "x")]
+    assert sum(bus.lag("purge").values()) > 0
+    assert run("") == 0
+    assert files_with(tmp_path, WORD) == []
+    assert decided(bus) == [("purge", "x:17", "x")]
+    assert sum(bus.lag("purge").values()) == 0
