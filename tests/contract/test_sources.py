@@ -307,7 +307,7 @@ def brings_deletions_to_the_bus(platform: Platform, folder: Path) -> None:
     said = platform.say(2)
     with process(platform, folder) as its:
         its.open(exercise=False)
-        its.turn_until(lambda: Session(platform, its.ingestor.source).up, "heard")
+        its.turn_until(lambda: Session(platform, its.worker.source).up, "heard")
         platform.delete(said)
         its.turn_until(lambda: its.deleted() >= set(said), "deletions")
 
