@@ -237,7 +237,7 @@ class Past:
         for counted in self._counted:
             counted.drop(entry)
 
-    def forget(self, edge: datetime) -> None:
+    def prune(self, edge: datetime) -> None:
         """Nobody asks about what was at or before `edge` any more."""
         for steps in self._steps:
             steps.edge = edge

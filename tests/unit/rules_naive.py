@@ -116,7 +116,7 @@ def _frequency_late(self: Any, entry: Entry, key: str) -> Iterator[Verdict]:
         return
     state = self._states[key]
     yield from self._settle(state, key, now, closed=True)
-    state.window.forget(now)
+    state.window.prune(now)
     state.window.insert(entry, now)
     self._states.wake_at(key, state.window.next_due)
     if self._context.muted:
@@ -174,7 +174,7 @@ def _term_late(self: Any, entry: Entry, key: str) -> Iterator[Verdict]:
         return
     window = self._windows[key]
     window.expire(now)
-    window.forget(now)
+    window.prune(now)
     window.insert(entry, now)
     self._windows.wake_at(key, window.next_due)
     if self._context.muted:

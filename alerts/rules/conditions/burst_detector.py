@@ -136,7 +136,7 @@ class Burst:
         self._excess = 1.0
         self._exceeded = 0
         self._last: datetime | None = None
-        self._told = 0.0
+        self._reported = 0.0
         self._loud: datetime | None = None
         self._since: datetime | None = None
 
@@ -243,9 +243,9 @@ class Burst:
             crowd = sum(h.count for h in self._last_heard(self._windows[-1])) >= t.least
             score = min(score, self._score(self._by_chance())) if self.warm and crowd else 0.0
         if self._loud is not None and at - self._loud > t.quiet:
-            self._told, self._loud, self._since = 0.0, None, None
-        if score and (self._loud is None or score >= ALARM > self._told):
-            self._told, self._loud = score, at
+            self._reported, self._loud, self._since = 0.0, None, None
+        if score and (self._loud is None or score >= ALARM > self._reported):
+            self._reported, self._loud = score, at
             self._since = at - (window - 1) * self.interval
         else:
             if score >= ALARM:

@@ -2,7 +2,7 @@
 
 How long it is quiet after an alarm is `realert`'s word, or `exponential_realert`'s, which doubles as ElastAlert's does:
 pure, on event time, from the times at which a key fired. The whole of it can be rebuilt from the published alerts, so
-it is the same after a restart, and nothing may be written here that no alert tells.
+it is the same after a restart, and nothing may be written here that no alert says.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Episode:
 
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
 SLACK = 8
-"""What may be forgotten is kept until it is as much as what may not, and this."""
+"""What may be pruned is kept until it is as much as what may not, and this."""
 
 
 @dataclass(slots=True)
@@ -43,13 +43,13 @@ class FiringHistory:
     last_held: datetime | None = None
     _open: dict[str, Episode] = field(default_factory=dict)
     _times: list[datetime] | None = None
-    _told: Stretches | None = None
+    _reported: Stretches | None = None
     _kept: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.fired or self.held)
 
-    def tell(self, event: Event, at: datetime, alert_id: str, first_seen: datetime) -> None:
+    def record(self, event: Event, at: datetime, alert_id: str, first_seen: datetime) -> None:
         """Take in one thing that was said, now or before a restart."""
         if event is Event.FIRED:
             if alert_id not in self.fired:
@@ -58,8 +58,8 @@ class FiringHistory:
         elif event is Event.SUPPRESSED:
             self.held.append(at)
             self.last_held = at if self.last_held is None else max(at, self.last_held)
-            if self._told is not None:
-                self._told.add_around(at)
+            if self._reported is not None:
+                self._reported.add_around(at)
         else:
             self.close(alert_id, at)
 
@@ -69,11 +69,11 @@ class FiringHistory:
         if episode is not None:
             episode.end = at
             self._open.pop(alert_id, None)
-            if self._told is not None:
-                self._told.add(episode)
+            if self._reported is not None:
+                self._reported.add(episode)
 
     def remember(self, alert: Alert) -> None:
-        self.tell(alert.event, alert.at, alert.id, alert.first_seen)
+        self.record(alert.event, alert.at, alert.id, alert.first_seen)
 
     def standing(self) -> Episode | None:
         """The one that fired and has not passed."""
@@ -101,18 +101,18 @@ class FiringHistory:
         held. None: nobody spoke of it."""
         if any(episode.at - timeframe < at for episode in self._open.values()):
             return FOR_EVER
-        if self._told is None:
-            self._told = Stretches(timeframe)
+        if self._reported is None:
+            self._reported = Stretches(timeframe)
             for episode in self.fired.values():
-                self._told.add(episode)
+                self._reported.add(episode)
             for held in self.held:
-                self._told.add_around(held)
-        return self._told.until(at)
+                self._reported.add_around(held)
+        return self._reported.until(at)
 
     def prune(self, edge: datetime, chain: timedelta = timedelta(), *, all: bool = False) -> None:
-        """Forget what passed before `edge`, save what led within `chain` to something that is kept.
+        """Drop what passed before `edge`, save what led within `chain` to something that is kept.
 
-        Unless it is to forget `all` of it, only once that is worth a walk through what is kept.
+        Unless it is to drop `all` of it, only once that is worth a walk through what is kept.
         """
         if not all and len(self.fired) + len(self.held) <= 2 * self._kept + SLACK:
             return
@@ -126,7 +126,7 @@ class FiringHistory:
         self.fired = dict(reversed(kept.items()))
         self.held = [at for at in self.held if at > edge]
         self.last_held = max(self.held, default=None)
-        self._times = self._told = None
+        self._times = self._reported = None
         self._kept = len(self.fired) + len(self.held)
 
     @property
@@ -179,7 +179,7 @@ def memory(spec: RuleSpec) -> timedelta:
 def quiet_until(fired: Sequence[datetime], at: datetime, realert: timedelta, most: timedelta | None) -> datetime | None:
     """Until when no second alarm may come, seen from `at`; None when one may. `fired` is in order.
 
-    An alarm soon after `at` holds as well: it was told already, and `at` is found late.
+    An alarm soon after `at` holds as well: it was reported already, and `at` is found late.
     """
     place = bisect_right(fired, at)
     if place:

@@ -237,7 +237,7 @@ class Level:
     def _read(self, state: State, at: datetime) -> WindowReading:
         known = self._known(state.stages.oldest, at)
         if not known and self._sticky and not (self._forgets and state.stages.oldest is None):
-            # That it is held is no proof for a key that is forgotten: no alert tells that what was held has passed.
+            # That it is held is no proof for a key that is forgotten: no alert says that what was held has passed.
             known = state.standing is not None or (state.held and not self._forgets)
         return state.gauge.read(known)
 
@@ -306,7 +306,7 @@ class Level:
             for entry in stages.posts:
                 stages.history.add(entry)
         stages.history.used = now
-        stages.history.forget(now - self._kept)
+        stages.history.prune(now - self._kept)
         return stages.history
 
     def _completed(self, state: State, history: Past, late: Entry, now: datetime) -> datetime | None:
@@ -401,7 +401,7 @@ class Level:
                 event=event, reason=reason, count=reading.number, baseline=reading.baseline, since=since,
                 late=late,
             )  # fmt: skip
-        state.episodes.tell(event, at, verdict.alert_id, verdict.first_seen)
+        state.episodes.record(event, at, verdict.alert_id, verdict.first_seen)
         if event is Event.FIRED and self._once:
             state.episodes.close(verdict.alert_id, at)
             state.start_over(self._gauge(), self._edges, self._kept)
@@ -414,7 +414,7 @@ class Level:
         self, state: State, key: str, episode: Episode, at: datetime, window: list[Entry], reading: WindowReading,
         reason: Reason | None = None,
     ) -> Verdict:  # fmt: skip
-        state.episodes.tell(Event.RESOLVED, at, episode.alert_id, episode.first_seen)
+        state.episodes.record(Event.RESOLVED, at, episode.alert_id, episode.first_seen)
         return resolved(
             self._context, self._spec, key, at, window, count=reading.number, alert=episode.alert_id,
             first=episode.first_seen, reason=reason or self._over, baseline=reading.baseline,

@@ -82,7 +82,7 @@ class Window:
 
     @property
     def next_due(self) -> datetime | None:
-        """When the window has something to let go; None when it is empty."""
+        """When something expires or can be pruned; None when it is empty."""
         if self.current:
             return self.current[0].at + self._timeframe
         return self._former[0].at + KEEP * self._timeframe if self._former else None
@@ -104,7 +104,7 @@ class Window:
             self.past.add(entry)
 
     def expire(self, now: datetime) -> None:
-        """Let go what is a timeframe old at `now`."""
+        """Move out of the window what is a timeframe old at `now`."""
         edge = now - self._timeframe
         current = self.current
         while current and current[0].at <= edge:
@@ -112,8 +112,8 @@ class Window:
             self._tally.drop(entry)
             self._former.append(entry)
 
-    def forget(self, now: datetime) -> None:
-        """Let go what no late post can meet any more."""
+    def prune(self, now: datetime) -> None:
+        """Drop what no late post can meet any more."""
         edge = now - KEEP * self._timeframe
         past = self.past
         while self._former and self._former[0].at <= edge:
@@ -121,7 +121,7 @@ class Window:
             if past is not None:
                 past.drop(entry)
         if past is not None:
-            past.forget(edge)
+            past.prune(edge)
             if past.used is not None and past.used <= edge:
                 self.past = None
 

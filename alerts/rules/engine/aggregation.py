@@ -44,7 +44,7 @@ class Aggregation:
         self._recent: list[_Alarm] = []
         self._of: dict[str, _Alarm] = {}
 
-    def tell(self, verdict: Verdict) -> Verdict:
+    def report(self, verdict: Verdict) -> Verdict:
         """A verdict as it is published."""
         if verdict.event is Event.FIRED:
             alarm = self._alarm(verdict.at)
@@ -82,7 +82,7 @@ class Aggregation:
         return alert
 
     def advance(self) -> None:
-        """Time has passed: forget alarms that nothing can join any more."""
+        """Time has passed: drop alarms that nothing can join any more."""
         mark = self._context.watermark
         if mark is not None and self._recent and self._recent[0].at <= mark - self._memory:
             self._recent = [alarm for alarm in self._recent if alarm.at > mark - self._memory]

@@ -184,7 +184,7 @@ class Engine:
         for name, keys, its in self._news(first, entry.at, now) if now else ():
             judge = self._judges[name]
             self._ask(name, judge.late if late else judge.judge, its, keys, verdicts)
-        return self._told(verdicts)
+        return self._reported(verdicts)
 
     def tick(self, tick: Tick, offset: int) -> list[Verdict]:
         if not self._takes(offset):
@@ -217,7 +217,7 @@ class Engine:
                 self._base.tick(record)
             else:
                 self._base.gap(record)
-                self._base.forget(record.id)
+                self._base.drop(record.id)
         start, heard = microseconds(self._context.start), microseconds(self._context.heard)
         return {"v": STATE_VERSION, "n": upto, "s": start, "h": heard, **self._base.dump()}
 
@@ -258,12 +258,12 @@ class Engine:
         self._next = offset + 1
         return True
 
-    def _told(self, verdicts: list[Verdict]) -> list[Verdict]:
+    def _reported(self, verdicts: list[Verdict]) -> list[Verdict]:
         """What is published of what the judges said."""
         if not self._aggregations:
             return verdicts
         gather = self._aggregations
-        return [gather[v.rule].tell(v) if v.rule in gather else v for v in verdicts]
+        return [gather[v.rule].report(v) if v.rule in gather else v for v in verdicts]
 
     def _wanted(self, finding: Finding, entry: Entry) -> list[Wanted]:
         wanted: list[Wanted] = []
@@ -348,10 +348,10 @@ class Engine:
             began = self._measured(name, began)
         self._let_go()
         # However far a tick reaches, things are reported in the order in which they happened.
-        told = self._told(sorted(verdicts, key=lambda v: (v.at, self._rank[v.rule], v.key)))
+        reported = self._reported(sorted(verdicts, key=lambda v: (v.at, self._rank[v.rule], v.key)))
         for aggregation in self._aggregations.values():
             aggregation.advance()
-        return told
+        return reported
 
     def _let_go(self) -> None:
         mark = self._watermark.value
@@ -368,4 +368,4 @@ class Engine:
                 else:
                     self._versions.pop(kept.first, None)
             if kept.gap is not None:
-                self._watermark.forget(kept.gap)
+                self._watermark.drop(kept.gap)

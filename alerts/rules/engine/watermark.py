@@ -30,7 +30,7 @@ class Watermark:
         self._ticks: dict[tuple[str, int | None], _Heard] = {}
         self.value: datetime | None = None
         self.gaps: dict[str, Gap] = {}
-        """Gap id → its newest state; closed ones until `forget`."""
+        """Gap id → its newest state; closed ones until `drop`."""
 
     def tick(self, tick: Tick) -> None:
         where = (tick.source, tick.partition)
@@ -45,7 +45,7 @@ class Watermark:
             self.gaps[gap.id] = gap
         self._move()
 
-    def forget(self, gap_id: str) -> None:
+    def drop(self, gap_id: str) -> None:
         """A closed gap that no window meets any more."""
         if gap_id in self.gaps and self.gaps[gap_id].end is not None:
             del self.gaps[gap_id]

@@ -136,13 +136,13 @@ class Change:
         far = by.at - before.at > self._spec.timeframe
         if self._context.muted or by.lookback or far or before.value == by.value:
             return
-        told = alert_id(self._context.incident.id, self._spec.name, key, by.at, by.post_key)
-        if told in state.said:
+        alert = alert_id(self._context.incident.id, self._spec.name, key, by.at, by.post_key)
+        if alert in state.said:
             return
         held = state.episodes.recent(by.at, self._spec.realert, self._spec.exponential_realert)
         event = Event.SUPPRESSED if held else Event.FIRED
         heard_late = late is not None or by.origin is Origin.GAP_FILL
-        self._note(state, event, by.at, told, before.at)
+        self._note(state, event, by.at, alert, before.at)
         yield spoken(
             self._context, self._spec, key, by, (before, by),
             event=event,
@@ -152,11 +152,11 @@ class Change:
         )  # fmt: skip
 
     @staticmethod
-    def _note(state: _State, event: Event, at: datetime, told: str, since: datetime) -> None:
-        state.said[told] = at
-        state.episodes.tell(event, at, told, since)
+    def _note(state: _State, event: Event, at: datetime, alert: str, since: datetime) -> None:
+        state.said[alert] = at
+        state.episodes.record(event, at, alert, since)
         if event is Event.FIRED:
-            state.episodes.close(told, at)
+            state.episodes.close(alert, at)
 
 
 TYPE = RuleType(ChangeSpec, Change, value_of, resolves=False)

@@ -64,7 +64,7 @@ class Frequency:
         if window.next_expiry is not None and window.next_expiry <= entry.at:
             window.expire(entry.at)
             state.moved = entry.at
-        window.forget(entry.at)
+        window.prune(entry.at)
         window.add(entry)
         reached = window.count >= self._spec.num_events
         # A level that falls at this very instant may be lifted by its next post: look again when the instant is over.
@@ -78,7 +78,7 @@ class Frequency:
             return
         state = self._states[key]
         yield from self._settle(state, key, now, closed=True)
-        state.window.forget(now)
+        state.window.prune(now)
         state.window.insert(entry, now)
         self._states.wake_at(key, state.window.next_due)
         if self._context.muted:
@@ -100,7 +100,7 @@ class Frequency:
             return
         for key, state in self._states.due(now):
             yield from self._settle(state, key, now, closed=True)
-            state.window.forget(now)
+            state.window.prune(now)
             due = state.window.next_due
             state.episodes.prune(now - self._memory, memory(self._spec), all=due is None)
             if due is None:
@@ -116,11 +116,11 @@ class Frequency:
     def unmute(self) -> None:
         for _, state in self._states.items():
             state.standing = state.episodes.standing()
-            # While it is not muted, a level that is high is either told or held; so what is not told is held.
+            # While it is not muted, a level that is high is either reported or held; so what is not reported is held.
             state.held = state.standing is None and state.window.count >= self._spec.num_events
 
     def _settle(self, state: _State, key: str, upto: datetime, *, closed: bool) -> Iterator[Verdict]:
-        """Let time pass until `upto` (itself included: `closed`), and tell when the level fell on the way."""
+        """Let time pass until `upto` (itself included: `closed`), and report when the level fell on the way."""
         window = state.window
         while True:
             if state.high and window.count < self._spec.num_events and (closed or state.moved < upto):
@@ -157,7 +157,7 @@ class Frequency:
             yield self._resolve(state, key, standing, state.moved, list(state.window.current), state.window.count)
 
     def _passed(self, state: _State, key: str, at: datetime, late: Entry, now: datetime) -> Iterator[Verdict]:
-        """A level that was reached in the past, and is over or was told of since."""
+        """A level that was reached in the past, and is over or was reported since."""
         least = self._spec.num_events
         fell = state.window.history(least, now).may_be_over(at)
         if fell is None or fell > now:
@@ -171,7 +171,7 @@ class Frequency:
         yield self._resolve(state, key, state.episodes.fired[fired.alert_id], fell, *state.window.stood(fell))
 
     def _completed(self, state: _State, late: Entry, now: datetime) -> datetime | None:
-        """When first a post came whose window the late one completes and nobody was told of."""
+        """When first a post came whose window the late one completes and nobody was alerted to."""
         timeframe, window = self._spec.timeframe, state.window
         history, at, end = window.history(self._spec.num_events, now), late.at, late.at + timeframe
         while True:
@@ -202,13 +202,13 @@ class Frequency:
             self._context, self._spec, key, by, window,
             event=event, reason=reason, count=count, late=late,
         )  # fmt: skip
-        state.episodes.tell(event, verdict.at, verdict.alert_id, verdict.first_seen)
+        state.episodes.record(event, verdict.at, verdict.alert_id, verdict.first_seen)
         return verdict
 
     def _resolve(
         self, state: _State, key: str, episode: Episode, at: datetime, window: Iterable[Entry], count: int
     ) -> Verdict:
-        state.episodes.tell(Event.RESOLVED, at, episode.alert_id, episode.first_seen)
+        state.episodes.record(Event.RESOLVED, at, episode.alert_id, episode.first_seen)
         return resolved(
             self._context, self._spec, key, at, list(window),
             count=count, alert=episode.alert_id, first=episode.first_seen,

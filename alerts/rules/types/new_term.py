@@ -111,7 +111,7 @@ class NewTerm:
             return
         window = self._windows[key]
         window.expire(entry.at)
-        window.forget(entry.at)
+        window.prune(entry.at)
         window.add(entry)
         self._windows.wake_at(key, window.next_due)
         if window.count >= self._spec.num_events and not self._context.muted:
@@ -123,7 +123,7 @@ class NewTerm:
             return
         window = self._windows[key]
         window.expire(now)
-        window.forget(now)
+        window.prune(now)
         window.insert(entry, now)
         self._windows.wake_at(key, window.next_due)
         if self._context.muted:
@@ -146,7 +146,7 @@ class NewTerm:
             return
         for key, window in self._windows.due(now):
             window.expire(now)
-            window.forget(now)
+            window.prune(now)
             self._windows.wake_at(key, window.next_due)
         late = KEEP * self._spec.timeframe
         edge = now - late - memory(self._spec)
