@@ -22,7 +22,7 @@ MAX_WHOLE = 1000
 """So many of the newest gaps are known though they are filled: more may be found of them."""
 
 
-class RoomGap:
+class DiskFullGap:
     """The gap that a full disk makes. `open` is None while there is room.
 
     It outlives the process: one that a predecessor left open in `gaps` is taken over, and closed when there is room.

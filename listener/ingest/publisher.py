@@ -14,7 +14,7 @@ from listener.crashpoints import point
 from listener.ingest.budget import SpendMeter
 from listener.ingest.capture import Capture, Pending
 from listener.ingest.context import IngestContext
-from listener.ingest.gaps import RoomGap, SourceGaps
+from listener.ingest.gaps import DiskFullGap, SourceGaps
 from listener.ingest.outage import OutageBuffer
 from listener.model.records import Gap, Origin
 from listener.model.roles import listen_to
@@ -29,7 +29,7 @@ class Publisher:
     ) -> None:
         """`spend_meter`: of a source that may cost."""
         clock, metrics = context.clock, context.metrics
-        self.room = RoomGap(context.bus, source, context.ops, clock=clock, metrics=metrics)
+        self.room = DiskFullGap(context.bus, source, context.ops, clock=clock, metrics=metrics)
         self._gaps = SourceGaps(context.bus, source, metrics)
         self._bus = context.bus
         self._ops = context.ops
