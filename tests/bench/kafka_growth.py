@@ -39,7 +39,7 @@ from listener.runtime.control import Control
 from tests.bench.kafka_job.__main__ import OURS, Bench, Result
 from tests.bench.kafka_job.broker import broker_with_pids
 from tests.bench.kafka_job.data import Score
-from tests.bench.kafka_pipeline.house import cpu_of
+from tests.bench.kafka_pipeline.deployment import cpu_of
 from tests.bench.kafka_pipeline.x import SAYINGS, TRACK
 from tests.bench.leftovers import nothing_left
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.kafka_job.broker import broker_with_pids
 from tests.bench.kafka_pipeline import __doc__ as about
-from tests.bench.kafka_pipeline.house import LATER, NOW, KafkaDeployment, running
+from tests.bench.kafka_pipeline.deployment import LATER, NOW, KafkaDeployment, running
 from tests.bench.kafka_pipeline.watch import Delays, Watch, quantile
 from tests.bench.kafka_pipeline.x import X, an_x, is_probe
 from tests.bench.leftovers import nothing_left
@@ -25,8 +25,8 @@ STEP = 1.15
 
 
 class Bench:
-    def __init__(self, house: KafkaDeployment, x: X, watch: Watch) -> None:
-        self._house, self._x, self._watch = house, x, watch
+    def __init__(self, deployment: KafkaDeployment, x: X, watch: Watch) -> None:
+        self._deployment, self._x, self._watch = deployment, x, watch
         self._next = 0
 
     def measure(self, rate: float, seconds: float, *, to_the_end: bool) -> Delays:
@@ -35,11 +35,11 @@ class Bench:
         self._next += count
         every = max(2, round(rate / PROBES_A_SECOND))
         probes = {number for number in range(first, first + count) if is_probe(number, every)}
-        before = self._house.cpu()
+        before = self._deployment.cpu()
         self._x.send(first, count, rate, every)
         took = self._x.took()
         self._await(NOW, probes, 3 * seconds + 30)
-        after = self._house.cpu()
+        after = self._deployment.cpu()
         found = Delays(rate=count / took, cpu={name: (after[name] - before[name]) / count for name in after})
         heard, stamps = self._watch.heard, self._x.stamps
         found.at_once = [heard[NOW][number] - stamps[number] for number in sorted(probes)]
@@ -108,9 +108,9 @@ def main() -> int:
             folder = scratch / str(turn)
             folder.mkdir()
             prefix = f"bench{os.getpid()}-{turn}"
-            with an_x() as x, running(folder, f"kafka://{servers}?prefix={prefix}", x, count, pids) as house:
-                watch = Watch(house.bus)
-                bench = Bench(house, x, watch)
+            with an_x() as x, running(folder, f"kafka://{servers}?prefix={prefix}", x, count, pids) as deployment:
+                watch = Watch(deployment.bus)
+                bench = Bench(deployment, x, watch)
                 bench.measure(250.0, 3.0, to_the_end=True)  # the first of everything is slow
                 if turn == 0:
                     print(f"{'':9} {'at once':>17} {'behind watermark':>17} {'on the wall':>17}")

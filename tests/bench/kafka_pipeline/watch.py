@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from listener.bus.protocol import Bus, Record
 from listener.units import parse_instant
-from tests.bench.kafka_pipeline.house import LATER, NOW
+from tests.bench.kafka_pipeline.deployment import LATER, NOW
 from tests.bench.kafka_pipeline.x import FIRST
 
 LATE = 1.0
