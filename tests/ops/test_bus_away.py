@@ -38,16 +38,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
 
 def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: timedelta | None = None) -> XListener:
     """A listener that keeps what it hears while the bus is away."""
-    return here.house(holder, spool=Spool(path_of(here.folder, "x"), most, here.clock), keep=keep)
+    return here.deployment(holder, spool=Spool(path_of(here.folder, "x"), most, here.clock), keep=keep)
 
 
 def crisis(here: Town, **more: Any) -> XListener:
-    house = start(here, **more)
-    house.open("granvik")
-    house.turn_until(lambda: house.hears() and not house.state["unfilled"], 20)
+    deployment = start(here, **more)
+    deployment.open("granvik")
+    deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], 20)
     post = here.fake.post("granvik før")
-    house.turn_until(lambda: house.captured()[post.id] == 1)
-    return house
+    deployment.turn_until(lambda: deployment.captured()[post.id] == 1)
+    return deployment
 
 
 @contextmanager
@@ -58,30 +58,30 @@ def away(here: Town) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-def posts_counted(house: XListener) -> int:
-    return sum(volume["count"] for volume in house.values("volumes", "volume"))
+def posts_counted(deployment: XListener) -> int:
+    return sum(volume["count"] for volume in deployment.values("volumes", "volume"))
 
 
-def listen(house: XListener, until: Callable[[], bool], seconds: float = 10.0) -> None:
+def listen(deployment: XListener, until: Callable[[], bool], seconds: float = 10.0) -> None:
     """Only the listener turns: the other workers fail and are tried again."""
     deadline = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < deadline
-        house.listen.step(0.01)
+        deployment.listen.step(0.01)
 
 
-def say(here: Town, house: XListener, count: int, text: str = "granvik mens bussen er borte") -> list[str]:
+def say(here: Town, deployment: XListener, count: int, text: str = "granvik mens bussen er borte") -> list[str]:
     """Posts, of which each is taken in by itself."""
     ids = []
     for number in range(count):
-        heard = house.source.counts.posts
+        heard = deployment.source.counts.posts
         ids.append(here.fake.post(f"{text} {number}").id)
-        listen(house, lambda heard=heard: house.source.counts.posts > heard)  # type: ignore[misc]
+        listen(deployment, lambda heard=heard: deployment.source.counts.posts > heard)  # type: ignore[misc]
     return ids
 
 
-def value(house: XListener, name: str) -> float:
-    return house.metrics.registry.get_sample_value(f"lyttepost_{name}", {"source": "x"}) or 0.0
+def value(deployment: XListener, name: str) -> float:
+    return deployment.metrics.registry.get_sample_value(f"lyttepost_{name}", {"source": "x"}) or 0.0
 
 
 def kept(here: Town) -> bytes:
@@ -89,29 +89,29 @@ def kept(here: Town) -> bytes:
 
 
 def test_what_is_said_meanwhile_is_on_the_bus_once_when_it_is_back_and_makes_no_gap(here: Town) -> None:
-    house = crisis(here)
-    gaps = house.causes()
+    deployment = crisis(here)
+    gaps = deployment.causes()
     with away(here):
-        ids = say(here, house, 20)
-        assert not house.captured().keys() & set(ids)
-        assert value(house, "spool_bytes") == len(kept(here)) > 0
-        assert "are kept on disk" in (house.part.unready() or "")
-    house.turn_until(lambda: house.captured().keys() >= set(ids))
+        ids = say(here, deployment, 20)
+        assert not deployment.captured().keys() & set(ids)
+        assert value(deployment, "spool_bytes") == len(kept(here)) > 0
+        assert "are kept on disk" in (deployment.part.unready() or "")
+    deployment.turn_until(lambda: deployment.captured().keys() >= set(ids))
     after = here.fake.post("granvik etterpå").id
-    house.turn_until(lambda: house.captured()[after] == 1)
-    assert house.part.unready() is None
-    assert set(house.captured().values()) == {1}
-    assert house.causes() == gaps
-    assert house.ticks() == sorted(house.ticks())
+    deployment.turn_until(lambda: deployment.captured()[after] == 1)
+    assert deployment.part.unready() is None
+    assert set(deployment.captured().values()) == {1}
+    assert deployment.causes() == gaps
+    assert deployment.ticks() == sorted(deployment.ticks())
     assert kept(here) == b""
-    assert value(house, "spool_bytes") == 0
+    assert value(deployment, "spool_bytes") == 0
 
 
 def test_nothing_stands_in_the_file_that_may_not_stand_on_the_bus(here: Town) -> None:
-    house = crisis(here)
+    deployment = crisis(here)
     with away(here):
-        say(here, house, 1, "granvik: ring 22 33 44 55 eller kari@eksempel.no, hilsen @kari_nordvik")
-        listen(house, lambda: b"granvik" in kept(here))
+        say(here, deployment, 1, "granvik: ring 22 33 44 55 eller kari@eksempel.no, hilsen @kari_nordvik")
+        listen(deployment, lambda: b"granvik" in kept(here))
         for word in ("22 33 44 55", "kari@eksempel.no", "@kari_nordvik"):
             assert word.encode() not in kept(here), word
 
@@ -172,46 +172,46 @@ def test_a_process_that_another_replaced_brings_only_what_is_missing_once_it_lis
 
 
 def test_beyond_the_bound_the_time_is_a_gap_which_is_searched(here: Town) -> None:
-    house = crisis(here, most=4000)
+    deployment = crisis(here, most=4000)
     with away(here):
-        ids = say(here, house, 25)
-        assert "BOUND" in (house.part.unready() or "")
+        ids = say(here, deployment, 25)
+        assert "BOUND" in (deployment.part.unready() or "")
         assert len(kept(here)) <= 4000
-        house.source._searcher.stop()
-    house.turn_until(lambda: "bus_away" in house.causes(), 20)
-    (gap,) = [gap for gap in house.gaps() if gap.cause == "bus_away"]
-    captured = house.captured()
+        deployment.source._searcher.stop()
+    deployment.turn_until(lambda: "bus_away" in deployment.causes(), 20)
+    (gap,) = [gap for gap in deployment.gaps() if gap.cause == "bus_away"]
+    captured = deployment.captured()
     lost = [id_ for id_ in ids if not captured[id_]]
     assert all(inside(here.fake.world.posts[id_].published_at, gap) for id_ in lost)
-    house.turn_until(lambda: house.captured().keys() >= set(ids), 20)
-    assert set(house.captured().values()) == {1}
-    assert here.lost(house) == []
+    deployment.turn_until(lambda: deployment.captured().keys() >= set(ids), 20)
+    assert set(deployment.captured().values()) == {1}
+    assert here.lost(deployment) == []
 
 
 def test_a_purge_reaches_what_is_kept_at_once_and_what_another_machine_keeps_when_it_is_brought(here: Town) -> None:
-    house = crisis(here)
+    deployment = crisis(here)
     with away(here):
-        ids = say(here, house, 4)
-        assert purge_posts(house.bus, [f"x:{ids[0]}"], house.clock, here.folder) == 1
+        ids = say(here, deployment, 4)
+        assert purge_posts(deployment.bus, [f"x:{ids[0]}"], deployment.clock, here.folder) == 1
         assert ids[0].encode() not in kept(here)
         assert ids[1].encode() in kept(here)
     said = Decision(kind=DecisionKind.PURGE, id=ids[1], at=datetime.now(UTC), by="vakt", why="bedt om")
-    append(house.bus, "decisions", said)
-    house.turn_until(lambda: house.captured().keys() >= set(ids[2:]))
-    assert not house.captured().keys() & set(ids[:2])
+    append(deployment.bus, "decisions", said)
+    deployment.turn_until(lambda: deployment.captured().keys() >= set(ids[2:]))
+    assert not deployment.captured().keys() & set(ids[:2])
     assert kept(here) == b""
 
 
 def test_content_past_its_time_is_not_brought(here: Town) -> None:
-    house = crisis(here, keep=timedelta(0))
+    deployment = crisis(here, keep=timedelta(0))
     with away(here):
-        ids = say(here, house, 3)
-    house.turn_until(lambda: kept(here) == b"")
-    assert not house.captured().keys() & set(ids)
+        ids = say(here, deployment, 3)
+    deployment.turn_until(lambda: kept(here) == b"")
+    assert not deployment.captured().keys() & set(ids)
 
 
 def test_who_was_not_listening_keeps_nothing(here: Town) -> None:
-    house = start(here)
+    deployment = start(here)
     with away(here), pytest.raises(BusError):
-        house.listen.step(0.0)
+        deployment.listen.step(0.0)
     assert kept(here) == b""

@@ -16,7 +16,7 @@ from command_support import ROOT, Machine, wait_for
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """In a house without any room of its own: no home, no data folder, no configuration."""
+    """Where there is nothing of its own: no home, no data folder, no configuration."""
     machine = Machine(
         tmp_path_factory.mktemp("demo"), {"HOME": "/proc/nobody", "LYTTEPOST_DATA": "/proc/nobody/lyttepost"}
     )

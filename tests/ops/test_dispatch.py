@@ -112,7 +112,7 @@ def idle(dispatcher: Dispatcher, turns: int = 12) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[DispatchDeployment]:
+def deployment(tmp_path: Path) -> Iterator[DispatchDeployment]:
     with smtp_server() as smtp, webhook_server() as hook:
         made = DispatchDeployment(tmp_path, smtp, hook)
         yield made
@@ -122,197 +122,199 @@ def house(tmp_path: Path) -> Iterator[DispatchDeployment]:
         made.bus.close()
 
 
-def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher()
-    house.fire()
-    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher()
+    deployment.fire()
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
     idle(dispatcher)
-    assert house.told() == ["kari@sykehus.example", "ola"]
-    hashchain.verify(house.records("deliveries"))
+    assert deployment.told() == ["kari@sykehus.example", "ola"]
+    hashchain.verify(deployment.records("deliveries"))
     for target in ("kari@sykehus.example", "ola"):
-        assert [d.outcome for d in house.deliveries() if d.target == target] == [None, Outcome.SENT]
-    assert house.metrics.registry.get_sample_value(
+        assert [d.outcome for d in deployment.deliveries() if d.target == target] == [None, Outcome.SENT]
+    assert deployment.metrics.registry.get_sample_value(
         "lyttepost_deliveries_total", {"channel": "email", "outcome": "sent"}
     )
-    assert house.metrics.registry.get_sample_value("lyttepost_alerts_undelivered") == 0
+    assert deployment.metrics.registry.get_sample_value("lyttepost_alerts_undelivered") == 0
 
 
-def test_steps_go_on_over_a_restart_until_a_person_acknowledges(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher()
-    house.fire()
-    turn(dispatcher, lambda: len(house.outcomes()) == 2)
-    house.clock.advance_to(T0.replace(minute=5))
-    turn(dispatcher, lambda: len(house.outcomes()) == 4)
+def test_steps_go_on_over_a_restart_until_a_person_acknowledges(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher()
+    deployment.fire()
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    deployment.clock.advance_to(T0.replace(minute=5))
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 4)
     dispatcher.close()
-    restarted = house.dispatcher()
+    restarted = deployment.dispatcher()
     idle(restarted)
-    assert len(house.told()) == 4
-    assert house.smtp.seen[1].message["Subject"].startswith("PÅMINNELSE 1 · ADVARSEL")
-    done = acknowledge(house.bus, read_book(house.bus), "a", "Kari", "ser på det", house.clock.now())
+    assert len(deployment.told()) == 4
+    assert deployment.smtp.seen[1].message["Subject"].startswith("PÅMINNELSE 1 · ADVARSEL")
+    done = acknowledge(deployment.bus, read_book(deployment.bus), "a", "Kari", "ser på det", deployment.clock.now())
     assert (done.already, done.state.handling) == (False, Handling.ACKNOWLEDGED)
-    house.clock.advance_to(T0.replace(hour=9))
+    deployment.clock.advance_to(T0.replace(hour=9))
     idle(restarted)
-    assert len(house.told()) == 4
+    assert len(deployment.told()) == 4
     assert (
-        house.metrics.registry.get_sample_value("lyttepost_alerts_open", {"severity": "warning", "exercise": "false"})
+        deployment.metrics.registry.get_sample_value(
+            "lyttepost_alerts_open", {"severity": "warning", "exercise": "false"}
+        )
         == 0
     )
 
 
-def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(house: DispatchDeployment) -> None:
-    house.fire()
-    stale = read_book(house.bus)
-    first = acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "", T0)
-    again = acknowledge(house.bus, read_book(house.bus), "a1", "Ola", "", T0)
-    at_the_same_time = acknowledge(house.bus, stale, "a1", "Per", "", T0)
+def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(deployment: DispatchDeployment) -> None:
+    deployment.fire()
+    stale = read_book(deployment.bus)
+    first = acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "", T0)
+    again = acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Ola", "", T0)
+    at_the_same_time = acknowledge(deployment.bus, stale, "a1", "Per", "", T0)
     assert [done.already for done in (first, again, at_the_same_time)] == [False, True, True]
     for done in (first, again, at_the_same_time):
         assert done.state.handled is not None
         assert done.state.handled.by == "Kari"
-    hashchain.verify(house.records("decisions"))
+    hashchain.verify(deployment.records("decisions"))
     with pytest.raises(UsageError, match="--by"):
-        acknowledge(house.bus, stale, "a1", " ", "", T0)
+        acknowledge(deployment.bus, stale, "a1", " ", "", T0)
 
 
-def test_a_mail_server_that_hangs_does_not_delay_the_webhook(house: DispatchDeployment) -> None:
-    house.smtp.always = "hang"
-    dispatcher = house.dispatcher(channels=house.channels(timeout=1.5))
-    house.fire()
+def test_a_mail_server_that_hangs_does_not_delay_the_webhook(deployment: DispatchDeployment) -> None:
+    deployment.smtp.always = "hang"
+    dispatcher = deployment.dispatcher(channels=deployment.channels(timeout=1.5))
+    deployment.fire()
     began = time.monotonic()
-    turn(dispatcher, lambda: house.hook.seen)
+    turn(dispatcher, lambda: deployment.hook.seen)
     assert time.monotonic() - began < 1.0
-    assert house.smtp.seen == []
+    assert deployment.smtp.seen == []
 
 
-def test_a_temporary_failure_is_tried_again_and_arrives_once(house: DispatchDeployment) -> None:
-    house.smtp.faults.append("451")
-    dispatcher = house.dispatcher(people({"duty": ["kari"]}))
-    house.fire()
-    turn(dispatcher, lambda: house.outcomes())
+def test_a_temporary_failure_is_tried_again_and_arrives_once(deployment: DispatchDeployment) -> None:
+    deployment.smtp.faults.append("451")
+    dispatcher = deployment.dispatcher(people({"duty": ["kari"]}))
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.outcomes())
     idle(dispatcher)
-    assert house.smtp.tries == 1
-    house.clock.advance_to(T0.replace(second=5))
-    turn(dispatcher, lambda: len(house.outcomes()) == 2)
-    assert [outcome[2:] for outcome in house.outcomes()] == [("temporary_failure", 1), ("sent", 2)]
-    assert "GJENTAKELSE" not in house.smtp.seen[0].message["Subject"]
+    assert deployment.smtp.tries == 1
+    deployment.clock.advance_to(T0.replace(second=5))
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    assert [outcome[2:] for outcome in deployment.outcomes()] == [("temporary_failure", 1), ("sent", 2)]
+    assert "GJENTAKELSE" not in deployment.smtp.seen[0].message["Subject"]
 
 
 def test_a_mail_that_was_taken_before_the_line_broke_is_repeated_marked_under_its_own_id(
-    house: DispatchDeployment,
+    deployment: DispatchDeployment,
 ) -> None:
-    house.smtp.faults.append("accept then reset")
-    dispatcher = house.dispatcher(people({"duty": ["kari"]}))
-    house.fire()
-    turn(dispatcher, lambda: house.outcomes())
-    house.clock.advance_to(T0.replace(second=5))
-    turn(dispatcher, lambda: len(house.outcomes()) == 2)
-    first, second = house.smtp.seen
+    deployment.smtp.faults.append("accept then reset")
+    dispatcher = deployment.dispatcher(people({"duty": ["kari"]}))
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.outcomes())
+    deployment.clock.advance_to(T0.replace(second=5))
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    first, second = deployment.smtp.seen
     assert "KAN VÆRE EN GJENTAKELSE" not in first.message["Subject"]
     assert second.message["Subject"].startswith("KAN VÆRE EN GJENTAKELSE · ADVARSEL")
     assert first.message["Message-ID"] == second.message["Message-ID"]
 
 
-def test_when_nobody_on_the_route_can_be_reached_the_fallback_and_ops_are_told(house: DispatchDeployment) -> None:
-    house.smtp.always = "550"
-    dispatcher = house.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}))
-    house.fire()
-    turn(dispatcher, lambda: len(house.hook.seen) == 3)
+def test_when_nobody_on_the_route_can_be_reached_the_fallback_and_ops_are_told(deployment: DispatchDeployment) -> None:
+    deployment.smtp.always = "550"
+    dispatcher = deployment.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}))
+    deployment.fire()
+    turn(dispatcher, lambda: len(deployment.hook.seen) == 3)
     idle(dispatcher)
-    calls = [(call.json["to"], call.json["rule"]) for call in house.hook.seen]
+    calls = [(call.json["to"], call.json["rule"]) for call in deployment.hook.seen]
     assert ("reserve", "many_questions") in calls
     assert sorted(calls)[:2] == [("ola", "lyttepost.all_failed"), ("ola", "lyttepost.contact_failed")]
-    assert house.smtp.tries == 1
+    assert deployment.smtp.tries == 1
 
 
 def test_an_alert_for_a_route_that_does_not_exist_reaches_somebody_and_ops_hear_of_it_once(
-    house: DispatchDeployment,
+    deployment: DispatchDeployment,
 ) -> None:
-    dispatcher = house.dispatcher(people({"fallback": ["reserve"], "ops": ["ola"]}))
-    house.fire(to="nattevakt")
-    house.fire("a2", to="nattevakt")
-    turn(dispatcher, lambda: len(house.hook.seen) == 3)
+    dispatcher = deployment.dispatcher(people({"fallback": ["reserve"], "ops": ["ola"]}))
+    deployment.fire(to="nattevakt")
+    deployment.fire("a2", to="nattevakt")
+    turn(dispatcher, lambda: len(deployment.hook.seen) == 3)
     idle(dispatcher)
-    assert sorted(house.told()) == ["ola", "reserve", "reserve"]
-    (to_ops,) = [call.json for call in house.hook.seen if call.json["to"] == "ola"]
+    assert sorted(deployment.told()) == ["ola", "reserve", "reserve"]
+    (to_ops,) = [call.json for call in deployment.hook.seen if call.json["to"] == "ola"]
     assert "nattevakt" in to_ops["headline"]
 
 
-def test_an_incomplete_card_is_sent_and_ops_are_told_of_the_rule(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher(people({"duty": ["kari"], "ops": ["ola"]}))
-    house.fire(headline={})
-    turn(dispatcher, lambda: house.smtp.seen and house.hook.seen)
-    assert "Varselet er ufullstendig" in house.smtp.seen[0].text
-    assert "many_questions: headline.nb" in house.hook.seen[0].json["headline"]
+def test_an_incomplete_card_is_sent_and_ops_are_told_of_the_rule(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher(people({"duty": ["kari"], "ops": ["ola"]}))
+    deployment.fire(headline={})
+    turn(dispatcher, lambda: deployment.smtp.seen and deployment.hook.seen)
+    assert "Varselet er ufullstendig" in deployment.smtp.seen[0].text
+    assert "many_questions: headline.nb" in deployment.hook.seen[0].json["headline"]
 
 
-def test_no_text_id_or_word_of_a_post_leaves_the_house_or_is_kept_in_the_ledger(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher(people({"duty": ["kari", "ola"], "crisis_team": []}))
+def test_no_text_id_or_word_of_a_post_leaves_the_house_or_is_kept_in_the_ledger(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher(people({"duty": ["kari", "ola"], "crisis_team": []}))
     leaky = {
         "key": "savnetoddny",
         "key_fields": ("text",),
         "reason": "new term savnetoddny",
         "samples": (Sample(key="x:178820931", digest="d"),),
     }
-    house.fire(**leaky)
-    house.fire("a2", to="crisis_team", **leaky)
-    turn(dispatcher, lambda: len(house.told()) == 2 and "a2" in house.console.getvalue())
-    turn(dispatcher, lambda: len(house.outcomes()) >= 3)
-    assert TEXT in house.console.getvalue()
-    outside = [mail.raw + mail.text.encode() + str(mail.message["Subject"]).encode() for mail in house.smtp.seen]
-    outside += [call.body + repr(call.headers).encode() for call in house.hook.seen]
-    outside += [record.value or b"" for record in house.records("deliveries")]
+    deployment.fire(**leaky)
+    deployment.fire("a2", to="crisis_team", **leaky)
+    turn(dispatcher, lambda: len(deployment.told()) == 2 and "a2" in deployment.console.getvalue())
+    turn(dispatcher, lambda: len(deployment.outcomes()) >= 3)
+    assert TEXT in deployment.console.getvalue()
+    outside = [mail.raw + mail.text.encode() + str(mail.message["Subject"]).encode() for mail in deployment.smtp.seen]
+    outside += [call.body + repr(call.headers).encode() for call in deployment.hook.seen]
+    outside += [record.value or b"" for record in deployment.records("deliveries")]
     assert len(outside) >= 8
     for blob in outside:
         for word in ("oddny", "bestemor", "sykehjem", "178820931"):
             assert word not in blob.decode().casefold()
 
 
-def test_an_exercise_goes_out_marked_everywhere(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher()
-    house.fire(exercise=True)
-    turn(dispatcher, lambda: len(house.outcomes()) == 2)
-    assert house.smtp.seen[0].message["Subject"].startswith("ØVELSE · ")
-    assert house.smtp.seen[0].text.startswith("ØVELSE · ")
-    assert house.hook.seen[0].json["text"].startswith("ØVELSE · ")
-    assert house.hook.seen[0].json["exercise"] is True
-    assert all(delivery.exercise for delivery in house.deliveries())
+def test_an_exercise_goes_out_marked_everywhere(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher()
+    deployment.fire(exercise=True)
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    assert deployment.smtp.seen[0].message["Subject"].startswith("ØVELSE · ")
+    assert deployment.smtp.seen[0].text.startswith("ØVELSE · ")
+    assert deployment.hook.seen[0].json["text"].startswith("ØVELSE · ")
+    assert deployment.hook.seen[0].json["exercise"] is True
+    assert all(delivery.exercise for delivery in deployment.deliveries())
 
 
-def test_a_canary_wakes_nobody(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher()
-    house.fire(synthetic=True)
+def test_a_canary_wakes_nobody(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher()
+    deployment.fire(synthetic=True)
     idle(dispatcher)
-    assert house.deliveries() == []
+    assert deployment.deliveries() == []
 
 
-def test_a_broken_chain_stops_it_loudly_before_anything_is_sent(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher()
-    house.fire()
-    turn(dispatcher, lambda: len(house.outcomes()) == 2)
+def test_a_broken_chain_stops_it_loudly_before_anything_is_sent(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher()
+    deployment.fire()
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
     dispatcher.close()
-    forged = decode(DELIVERIES, house.records("deliveries")[-1].value or b"").model_copy(update={"target": "per"})
-    house.bus.publish([Message("deliveries", "a1", encode(forged))])
-    house.fire("a2")
-    again = house.dispatcher()
+    forged = decode(DELIVERIES, deployment.records("deliveries")[-1].value or b"").model_copy(update={"target": "per"})
+    deployment.bus.publish([Message("deliveries", "a1", encode(forged))])
+    deployment.fire("a2")
+    again = deployment.dispatcher()
     with pytest.raises(Corrupt, match=r"deliveries/0:4"):
         again.step(0.0)
-    assert len(house.told()) == 2
+    assert len(deployment.told()) == 2
 
 
-def test_one_dispatcher_tells_and_the_other_takes_over_when_it_is_gone(house: DispatchDeployment) -> None:
-    first, second = house.dispatcher(), house.dispatcher(holder="two")
-    house.fire()
+def test_one_dispatcher_tells_and_the_other_takes_over_when_it_is_gone(deployment: DispatchDeployment) -> None:
+    first, second = deployment.dispatcher(), deployment.dispatcher(holder="two")
+    deployment.fire()
     idle(first, 1)
     for _ in range(20):
         second.step(0.01)
         first.step(0.01)
-    turn(first, lambda: len(house.outcomes()) == 2)
-    assert len(house.told()) == 2
-    house.clock.advance_to(T0.replace(minute=6))
-    turn(second, lambda: len(house.outcomes()) == 4)
+    turn(first, lambda: len(deployment.outcomes()) == 2)
+    assert len(deployment.told()) == 2
+    deployment.clock.advance_to(T0.replace(minute=6))
+    turn(second, lambda: len(deployment.outcomes()) == 4)
     idle(first)
-    assert len(house.told()) == 4
-    assert {delivery.may_repeat for delivery in house.deliveries()} == {False}
+    assert len(deployment.told()) == 4
+    assert {delivery.may_repeat for delivery in deployment.deliveries()} == {False}
 
 
 class Faltering:
@@ -340,77 +342,83 @@ class Faltering:
         return reader
 
 
-def test_who_takes_over_sends_nothing_before_it_has_read_what_its_predecessor_sent(house: DispatchDeployment) -> None:
-    house.fire()
-    turn(house.dispatcher(), lambda: len(house.outcomes()) == 2)
-    house.clock.advance(timedelta(seconds=LEASE_SECONDS + 1))
-    written, bus = len(house.deliveries()), house.bus
-    house.bus = faltering = cast(Bus, Faltering(bus))
-    second = house.dispatcher(holder="two")
-    house.bus = bus
+def test_who_takes_over_sends_nothing_before_it_has_read_what_its_predecessor_sent(
+    deployment: DispatchDeployment,
+) -> None:
+    deployment.fire()
+    turn(deployment.dispatcher(), lambda: len(deployment.outcomes()) == 2)
+    deployment.clock.advance(timedelta(seconds=LEASE_SECONDS + 1))
+    written, bus = len(deployment.deliveries()), deployment.bus
+    deployment.bus = faltering = cast(Bus, Faltering(bus))
+    second = deployment.dispatcher(holder="two")
+    deployment.bus = bus
     idle(second, 4)
     assert faltering.failed
-    assert len(house.deliveries()) == written
+    assert len(deployment.deliveries()) == written
 
 
-def test_a_channel_whose_threads_all_hang_is_given_up_and_the_fallback_told(house: DispatchDeployment) -> None:
-    house.smtp.always = "hang"
+def test_a_channel_whose_threads_all_hang_is_given_up_and_the_fallback_told(deployment: DispatchDeployment) -> None:
+    deployment.smtp.always = "hang"
     who = people({"duty": ["kari"], "fallback": ["reserve"]}, repeat="1h")
-    dispatcher = house.dispatcher(who, workers=1, send_limit=30, channels=house.channels(timeout=20))
-    house.fire()
-    turn(dispatcher, lambda: house.smtp.tries)
-    house.clock.advance_to(T0.replace(second=31))
-    turn(dispatcher, lambda: house.outcomes())
+    dispatcher = deployment.dispatcher(who, workers=1, send_limit=30, channels=deployment.channels(timeout=20))
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.smtp.tries)
+    deployment.clock.advance_to(T0.replace(second=31))
+    turn(dispatcher, lambda: deployment.outcomes())
     for second in (37, 55):
-        house.clock.advance_to(T0.replace(second=second))
-        turn(dispatcher, lambda second=second: len(house.outcomes()) == (2 if second == 37 else 3))
-    turn(dispatcher, lambda: house.hook.seen)
-    assert [d.reason for d in house.deliveries() if d.outcome and d.channel == "email"] == ["hung", "stuck", "stuck"]
-    assert [d.may_repeat for d in house.deliveries() if d.outcome is None and d.channel == "email"] == [
+        deployment.clock.advance_to(T0.replace(second=second))
+        turn(dispatcher, lambda second=second: len(deployment.outcomes()) == (2 if second == 37 else 3))
+    turn(dispatcher, lambda: deployment.hook.seen)
+    assert [d.reason for d in deployment.deliveries() if d.outcome and d.channel == "email"] == [
+        "hung",
+        "stuck",
+        "stuck",
+    ]
+    assert [d.may_repeat for d in deployment.deliveries() if d.outcome is None and d.channel == "email"] == [
         False,
         True,
         True,
     ]
-    assert house.hook.seen[0].json["to"] == "reserve"
+    assert deployment.hook.seen[0].json["to"] == "reserve"
 
 
 def test_closing_does_not_wait_for_what_hangs_and_the_successor_says_it_may_be_a_repeat(
-    house: DispatchDeployment,
+    deployment: DispatchDeployment,
 ) -> None:
-    house.hook.always = "hang"
+    deployment.hook.always = "hang"
     who = people({"duty": ["ola"]})
-    dispatcher = house.dispatcher(who, channels=house.channels(timeout=20))
-    house.fire()
-    turn(dispatcher, lambda: house.hook.tries)
+    dispatcher = deployment.dispatcher(who, channels=deployment.channels(timeout=20))
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.hook.tries)
     began = time.monotonic()
     dispatcher.close()
     assert time.monotonic() - began < 4.5
-    house.hook.always = None
-    turn(house.dispatcher(who), lambda: house.hook.seen)
-    assert house.hook.seen[0].json["may_repeat"] is True
+    deployment.hook.always = None
+    turn(deployment.dispatcher(who), lambda: deployment.hook.seen)
+    assert deployment.hook.seen[0].json["may_repeat"] is True
 
 
-def test_a_record_that_cannot_be_read_is_buried_once_and_ops_are_told(house: DispatchDeployment) -> None:
-    house.bus.publish([Message("alerts", "a9", b'{"v":2}')])
-    house.fire()
+def test_a_record_that_cannot_be_read_is_buried_once_and_ops_are_told(deployment: DispatchDeployment) -> None:
+    deployment.bus.publish([Message("alerts", "a9", b'{"v":2}')])
+    deployment.fire()
     who = people({"duty": ["kari"], "ops": ["ola"]})
     for _ in range(2):
-        dispatcher = house.dispatcher(who)
-        turn(dispatcher, lambda: house.hook.seen and house.smtp.seen)
+        dispatcher = deployment.dispatcher(who)
+        turn(dispatcher, lambda: deployment.hook.seen and deployment.smtp.seen)
         idle(dispatcher)
         dispatcher.close()
-    assert [record.key for record in house.records("deadletters")] == ["alerts/0:0"]
-    assert [call.json["rule"] for call in house.hook.seen] == ["lyttepost.unreadable"]
+    assert [record.key for record in deployment.records("deadletters")] == ["alerts/0:0"]
+    assert [call.json["rule"] for call in deployment.hook.seen] == ["lyttepost.unreadable"]
 
 
-def test_resolving_is_no_answer_and_the_next_step_says_it_has_passed(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher(people({"duty": ["kari"]}))
-    house.fire()
-    turn(dispatcher, lambda: house.outcomes())
-    house.fire(event=Event.RESOLVED)
-    house.clock.advance_to(T0.replace(minute=5))
-    turn(dispatcher, lambda: len(house.outcomes()) == 2)
-    assert house.smtp.seen[1].message["Subject"].startswith("HAR GÅTT OVER · PÅMINNELSE 1")
+def test_resolving_is_no_answer_and_the_next_step_says_it_has_passed(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher(people({"duty": ["kari"]}))
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.outcomes())
+    deployment.fire(event=Event.RESOLVED)
+    deployment.clock.advance_to(T0.replace(minute=5))
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    assert deployment.smtp.seen[1].message["Subject"].startswith("HAR GÅTT OVER · PÅMINNELSE 1")
 
 
 class Broken:
@@ -432,108 +440,112 @@ class Broken:
 
 @pytest.mark.parametrize("while_sending", [False, True])
 def test_a_fault_of_ours_is_told_to_ops_and_only_one_while_sending_may_be_a_repeat(
-    house: DispatchDeployment, caplog: pytest.LogCaptureFixture, while_sending: bool
+    deployment: DispatchDeployment, caplog: pytest.LogCaptureFixture, while_sending: bool
 ) -> None:
     broken = Broken(while_sending)
     who = people({"duty": ["kari"], "ops": ["ola"], "fallback": ["reserve"]}, repeat="1h")
-    dispatcher = house.dispatcher(who, channels={**house.channels(), "email": broken})
-    house.fire()
-    turn(dispatcher, lambda: house.hook.seen)
-    house.clock.advance_to(T0.replace(minute=1))
+    dispatcher = deployment.dispatcher(who, channels={**deployment.channels(), "email": broken})
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.hook.seen)
+    deployment.clock.advance_to(T0.replace(minute=1))
     turn(dispatcher, lambda: broken.tries == (2 if while_sending else 1))
     idle(dispatcher)
-    mails = [d for d in house.deliveries() if d.channel == "email"]
+    mails = [d for d in deployment.deliveries() if d.channel == "email"]
     reason, outcome = ("defect_in_sending", "temporary_failure") if while_sending else ("defect", "permanent_failure")
     assert {(d.reason, d.outcome) for d in mails if d.outcome} == {(reason, outcome)}
     assert [d.may_repeat for d in mails if d.outcome is None] == ([False, True] if while_sending else [False])
-    told = [(call.json["to"], call.json["rule"]) for call in house.hook.seen]
+    told = [(call.json["to"], call.json["rule"]) for call in deployment.hook.seen]
     assert ("ola", "lyttepost.contact_failed") in told
     assert (("reserve", "many_questions") in told) is not while_sending
     assert "UnicodeEncodeError at test_dispatch.py" in caplog.text
     assert "hemmelig" not in caplog.text
 
 
-def gauge(house: DispatchDeployment, name: str, **labels: str) -> float | None:
-    return house.metrics.registry.get_sample_value(f"lyttepost_{name}", labels)
+def gauge(deployment: DispatchDeployment, name: str, **labels: str) -> float | None:
+    return deployment.metrics.registry.get_sample_value(f"lyttepost_{name}", labels)
 
 
 def test_the_console_of_last_resort_and_a_fallback_are_not_the_route_and_do_not_count_as_reached(
-    house: DispatchDeployment,
+    deployment: DispatchDeployment,
 ) -> None:
-    house.smtp.always = "550"
-    dispatcher = house.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"]}))
-    house.fire()
-    turn(dispatcher, lambda: ("reserve", "sent") in [outcome[1:3] for outcome in house.outcomes()])
-    house.hook.always = "404"
-    house.fire("a2")
-    turn(dispatcher, lambda: house.console.getvalue().count("alerts ack a2"))
+    deployment.smtp.always = "550"
+    dispatcher = deployment.dispatcher(people({"duty": ["kari"], "fallback": ["reserve"]}))
+    deployment.fire()
+    turn(dispatcher, lambda: ("reserve", "sent") in [outcome[1:3] for outcome in deployment.outcomes()])
+    deployment.hook.always = "404"
+    deployment.fire("a2")
+    turn(dispatcher, lambda: deployment.console.getvalue().count("alerts ack a2"))
     idle(dispatcher)
     # Ops have no route here, so that their own alerts reach nobody either.
-    own = [state for state in read_book(house.bus).open() if state.alert.to == "duty"]
+    own = [state for state in read_book(deployment.bus).open() if state.alert.to == "duty"]
     assert len(own) == 2
-    assert gauge(house, "alerts_undelivered") == len(read_book(house.bus).open())
-    assert gauge(house, "dispatch_latency_seconds_count") == 0
-    (shown,) = [c.json["text"] for c in house.hook.seen if c.json["to"] == "reserve" and c.json["alert_id"] == "a1"]
+    assert gauge(deployment, "alerts_undelivered") == len(read_book(deployment.bus).open())
+    assert gauge(deployment, "dispatch_latency_seconds_count") == 0
+    (shown,) = [
+        c.json["text"] for c in deployment.hook.seen if c.json["to"] == "reserve" and c.json["alert_id"] == "a1"
+    ]
     assert "Varslet: ingen før dette" in shown
 
 
-def test_how_long_nobody_has_answered_is_shown_until_somebody_does(house: DispatchDeployment) -> None:
-    dispatcher = house.dispatcher(people({"duty": ["console"]}))
+def test_how_long_nobody_has_answered_is_shown_until_somebody_does(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher(people({"duty": ["console"]}))
     idle(dispatcher)
     oldest = "alerts_oldest_open_timestamp_seconds"
     labels = {"severity": alert("a1").severity, "exercise": "false"}
-    assert isnan(gauge(house, oldest, **labels) or 0)
-    house.fire()
-    turn(dispatcher, lambda: house.outcomes())
+    assert isnan(gauge(deployment, oldest, **labels) or 0)
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.outcomes())
     idle(dispatcher)
-    (state,) = read_book(house.bus).open()
-    assert gauge(house, oldest, **labels) == state.fired_at.timestamp()
-    acknowledge(house.bus, read_book(house.bus), state.id, "Kari", "", T0)
-    turn(dispatcher, lambda: isnan(gauge(house, oldest, **labels) or 0))
+    (state,) = read_book(deployment.bus).open()
+    assert gauge(deployment, oldest, **labels) == state.fired_at.timestamp()
+    acknowledge(deployment.bus, read_book(deployment.bus), state.id, "Kari", "", T0)
+    turn(dispatcher, lambda: isnan(gauge(deployment, oldest, **labels) or 0))
 
 
-def test_the_console_counts_where_it_is_the_route(house: DispatchDeployment) -> None:
+def test_the_console_counts_where_it_is_the_route(deployment: DispatchDeployment) -> None:
     who = people({"duty": ["console"]})
-    dispatcher = house.dispatcher(who)
-    house.fire()
-    turn(dispatcher, lambda: house.outcomes())
+    dispatcher = deployment.dispatcher(who)
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.outcomes())
     idle(dispatcher)
-    assert gauge(house, "alerts_undelivered") == 0
-    assert gauge(house, "dispatch_latency_seconds_count") == 1
+    assert gauge(deployment, "alerts_undelivered") == 0
+    assert gauge(deployment, "dispatch_latency_seconds_count") == 1
 
 
 def test_failures_in_a_row_are_counted_by_channel_over_a_restart_and_end_with_a_success(
-    house: DispatchDeployment,
+    deployment: DispatchDeployment,
 ) -> None:
-    house.smtp.always = "451"
+    deployment.smtp.always = "451"
     who = people({"duty": ["kari", "ola"]}, repeat="1h")
-    dispatcher = house.dispatcher(who)
-    house.fire()
+    dispatcher = deployment.dispatcher(who)
+    deployment.fire()
     for count, second in enumerate((0, 5, 20), start=1):
-        house.clock.advance_to(T0.replace(second=second))
-        turn(dispatcher, lambda count=count: gauge(house, "channel_consecutive_failures", channel="email") == count)
+        deployment.clock.advance_to(T0.replace(second=second))
+        turn(
+            dispatcher, lambda count=count: gauge(deployment, "channel_consecutive_failures", channel="email") == count
+        )
     dispatcher.close()
-    house.metrics.channel_failures.labels("email").set(0)
-    again = house.dispatcher(who)
+    deployment.metrics.channel_failures.labels("email").set(0)
+    again = deployment.dispatcher(who)
     idle(again)
-    assert gauge(house, "channel_consecutive_failures", channel="email") == 3
-    assert gauge(house, "channel_consecutive_failures", channel="webhook") == 0
-    house.smtp.always = None
-    house.clock.advance_to(T0.replace(minute=2))
-    turn(again, lambda: gauge(house, "channel_consecutive_failures", channel="email") == 0)
+    assert gauge(deployment, "channel_consecutive_failures", channel="email") == 3
+    assert gauge(deployment, "channel_consecutive_failures", channel="webhook") == 0
+    deployment.smtp.always = None
+    deployment.clock.advance_to(T0.replace(minute=2))
+    turn(again, lambda: gauge(deployment, "channel_consecutive_failures", channel="email") == 0)
 
 
-def test_failures_of_yesterday_are_no_failures_of_a_process_that_begins_today(house: DispatchDeployment) -> None:
-    house.smtp.always = "451"
-    dispatcher = house.dispatcher(people({"duty": ["kari"]}, repeat="7d"))
-    house.fire()
-    turn(dispatcher, lambda: house.outcomes())
-    acknowledge(house.bus, read_book(house.bus), "a1", "Kari", "", T0)
+def test_failures_of_yesterday_are_no_failures_of_a_process_that_begins_today(deployment: DispatchDeployment) -> None:
+    deployment.smtp.always = "451"
+    dispatcher = deployment.dispatcher(people({"duty": ["kari"]}, repeat="7d"))
+    deployment.fire()
+    turn(dispatcher, lambda: deployment.outcomes())
+    acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "", T0)
     dispatcher.close()
-    house.metrics.channel_failures.labels("email").set(0)
-    house.clock.advance_to(T0.replace(day=3))
-    idle(house.dispatcher(people({"duty": ["kari"]}, repeat="7d")))
-    assert gauge(house, "channel_consecutive_failures", channel="email") == 0
+    deployment.metrics.channel_failures.labels("email").set(0)
+    deployment.clock.advance_to(T0.replace(day=3))
+    idle(deployment.dispatcher(people({"duty": ["kari"]}, repeat="7d")))
+    assert gauge(deployment, "channel_consecutive_failures", channel="email") == 0
 
 
 PROGRAM = """
@@ -566,24 +578,24 @@ dispatcher.close()
 
 @pytest.mark.parametrize(("point", "arrived_before"), [("dispatch.after_intent", 0), ("dispatch.after_send", 1)])
 def test_killed_around_the_send_it_sends_again_and_says_so(
-    house: DispatchDeployment, point: str, arrived_before: int
+    deployment: DispatchDeployment, point: str, arrived_before: int
 ) -> None:
-    bus = open_bus("embedded:", house.folder, SystemClock())
+    bus = open_bus("embedded:", deployment.folder, SystemClock())
     bus.publish([Message("alerts", "a1", encode(alert()))])
 
     def run(crash: str) -> int:
         root = Path(__file__).parents[2]
         environment = {**os.environ, "PYTHONPATH": str(root)} | ({"LYTTEPOST_CRASH": crash} if crash else {})
-        arguments = [sys.executable, "-c", PROGRAM, str(house.folder), house.hook.url]
+        arguments = [sys.executable, "-c", PROGRAM, str(deployment.folder), deployment.hook.url]
         return subprocess.run(arguments, env=environment, cwd=root, timeout=30, check=False).returncode
 
     assert run(point) == -signal.SIGKILL
-    assert len(house.hook.seen) == arrived_before
-    assert [delivery.outcome for delivery in house.deliveries()] == [None]
+    assert len(deployment.hook.seen) == arrived_before
+    assert [delivery.outcome for delivery in deployment.deliveries()] == [None]
     assert run("") == 0
     assert run("") == 0
-    assert len(house.hook.seen) == arrived_before + 1
-    assert house.hook.seen[-1].json["subject"].startswith("MAY BE A REPEAT · ")
-    assert len({call.headers["Idempotency-Key"] for call in house.hook.seen}) == 1
-    hashchain.verify(house.records("deliveries"))
+    assert len(deployment.hook.seen) == arrived_before + 1
+    assert deployment.hook.seen[-1].json["subject"].startswith("MAY BE A REPEAT · ")
+    assert len({call.headers["Idempotency-Key"] for call in deployment.hook.seen}) == 1
+    hashchain.verify(deployment.records("deliveries"))
     bus.close()

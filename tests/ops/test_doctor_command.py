@@ -1,4 +1,4 @@
-"""`lyttepost doctor` against a fake X and a house in order, or not: each finding has an id, a level and a fix."""
+"""`lyttepost doctor` against a fake X and a deployment in order, or not: each finding has an id, a level and a fix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def asked(home: Machine, code: int = 0) -> dict[str, dict[str, Any]]:
     return {finding["id"]: finding for finding in found["findings"]}
 
 
-def test_a_house_in_order_has_nothing_that_failed(home: Machine) -> None:
+def test_a_deployment_in_order_has_nothing_that_failed(home: Machine) -> None:
     with FakeX(bearer=TOKEN) as fake:
         found = asked(of_x(fake, home))
     wanted = ("bus.healthy", "x.token", "x.accepted", "x.clock", "x.plan", "x.limits", "x.rules", "x.connections")
@@ -143,12 +143,12 @@ def test_a_disk_smaller_than_the_buffer_is_told(home: Machine) -> None:
 def test_asking_changes_nothing(home: Machine) -> None:
     with FakeX(bearer=TOKEN) as fake:
         fake.do("foreign_rule", value="katt", tag="naboen")
-        house = of_x(fake, home)
-        found = asked(house)
+        deployment = of_x(fake, home)
+        found = asked(deployment)
         assert len(fake.world.rules) == 1
     assert "1 not ours, left alone" in found["x.rules"]["says"]
     assert found["privacy.key"]["level"] == "warning"
-    assert not Path(house.more["LYTTEPOST_PRIVACY__KEY_FILE"]).exists()
+    assert not Path(deployment.more["LYTTEPOST_PRIVACY__KEY_FILE"]).exists()
 
 
 def test_without_a_token_it_says_that_x_is_not_heard(home: Machine) -> None:
@@ -197,9 +197,9 @@ def test_streams_that_should_not_be_are_told(home: Machine, stuck: int, words: s
 
 def test_rules_that_are_not_in_force_are_told(home: Machine) -> None:
     with FakeX(bearer=TOKEN) as fake:
-        house = of_x(fake, home)
-        house.run("mode", "crisis", "--name", "Brann", "--track", "brann", "--why", "meldt", "--no-wait")
-        found = asked(house)
+        deployment = of_x(fake, home)
+        deployment.run("mode", "crisis", "--name", "Brann", "--track", "brann", "--why", "meldt", "--no-wait")
+        found = asked(deployment)
     assert found["x.rules"]["level"] == "warning"
     assert "are missing" in found["x.rules"]["says"]
     assert found["x.connections"]["says"] == "an incident is open, but no stream is"

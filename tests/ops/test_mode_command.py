@@ -95,7 +95,7 @@ class CommandDeployment:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> CommandDeployment:
+def deployment(tmp_path: Path) -> CommandDeployment:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
     ours.pop("PYTHONUNBUFFERED", None)  # a person's shell has no such thing
     folder = tmp_path / "data"
@@ -120,19 +120,19 @@ def next_line(stream: IO[str] | None) -> str:
 # --- switching -------------------------------------------------------------------------------------------------------
 
 
-def test_mode_before_anything_happened_is_calm_and_followed_by_nobody(house: CommandDeployment) -> None:
-    shown = house.mode()
+def test_mode_before_anything_happened_is_calm_and_followed_by_nobody(deployment: CommandDeployment) -> None:
+    shown = deployment.mode()
     assert "fjordby sykehus" in shown.pop("standing")
     assert shown == {"mode": "calm", "since": None, "incidents": [], "followers": [], "sources": {}}
-    said = house.done("mode")
+    said = deployment.done("mode")
     assert said.startswith("calm\n")
     assert "standing tracks (counted in calm; each incident has them): fjordby" in said
 
 
-def test_a_crisis_has_all_that_was_said_of_it(house: CommandDeployment) -> None:
+def test_a_crisis_has_all_that_was_said_of_it(deployment: CommandDeployment) -> None:
     before = datetime.now(UTC)
     words = "--track", "Ullevål  brann", "--track", "røyk*", "--account", "@FjordbyUnivsyk", "--place", "Ullevål"
-    said = house.crisis(*words, "--lookback", "2h", "--review-after", "1h30m", "--by", "kari", "--no-wait")
+    said = deployment.crisis(*words, "--lookback", "2h", "--review-after", "1h30m", "--by", "kari", "--no-wait")
     (incident,) = said["incidents"]
     opened = datetime.fromisoformat(incident["opened_at"])
     assert before <= opened <= datetime.now(UTC)
@@ -149,13 +149,13 @@ def test_a_crisis_has_all_that_was_said_of_it(house: CommandDeployment) -> None:
         "why": "meldt",
         "review_at": incident["review_at"],
     }
-    assert house.mode() == said
+    assert deployment.mode() == said
 
 
-def test_who_is_the_operating_system_s_user_where_nobody_is_named(house: CommandDeployment) -> None:
+def test_who_is_the_operating_system_s_user_where_nobody_is_named(deployment: CommandDeployment) -> None:
     for words in ((), ("--by", " ")):
-        house.crisis(*words, "--no-wait", env={"LOGNAME": "another", "USER": "another"})
-    assert {entry["by"] for entry in house.history()} == {pwd.getpwuid(os.getuid()).pw_name}
+        deployment.crisis(*words, "--no-wait", env={"LOGNAME": "another", "USER": "another"})
+    assert {entry["by"] for entry in deployment.history()} == {pwd.getpwuid(os.getuid()).pw_name}
 
 
 USAGE = {
@@ -192,321 +192,329 @@ USAGE = {
 
 
 @pytest.mark.parametrize("words", USAGE.values(), ids=USAGE)
-def test_wrong_words_are_refused_with_2_and_nothing_is_written(house: CommandDeployment, words: str) -> None:
-    result = house.says(*words.split(" "))
+def test_wrong_words_are_refused_with_2_and_nothing_is_written(deployment: CommandDeployment, words: str) -> None:
+    result = deployment.says(*words.split(" "))
     assert result.returncode == 2, result.stderr
     assert result.stderr
     assert not result.stdout
-    assert not house.folder.exists()
+    assert not deployment.folder.exists()
 
 
-def test_what_is_at_a_bound_is_within_it(house: CommandDeployment) -> None:
+def test_what_is_at_a_bound_is_within_it(deployment: CommandDeployment) -> None:
     words = "--name", "ø" * 100, "--why", "å" * 1_000, "--by", "æ" * 100, "--no-wait", "--json"
-    opened = json.loads(house.done("mode", "crisis", *words))
+    opened = json.loads(deployment.done("mode", "crisis", *words))
     assert (opened["incidents"][0]["name"], opened["incidents"][0]["why"]) == ("ø" * 100, "å" * 1_000)
 
 
-def test_an_incident_grows_to_its_bound_and_no_further(house: CommandDeployment) -> None:
+def test_an_incident_grows_to_its_bound_and_no_further(deployment: CommandDeployment) -> None:
     """By the same name again, and by a change; what takes away is always taken."""
     tracks = [word for n in range(999) for word in ("--track", f"ord{n}")]
-    house.done("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait", *tracks)
+    deployment.done("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait", *tracks)
     again = "mode", "crisis", "--name", "brann", "--why", "mer", "--no-wait"
     change = "mode", "change", "--incident", "brann-0", "--why", "mer", "--no-wait"
     for words in ((*again, "--track", "a1", "--track", "a2"), (*change, "--add-track", "a1", "--add-track", "a2")):
-        result = house.says(*words)
+        result = deployment.says(*words)
         assert result.returncode == 2
         assert "1,001 tracks; an incident has at most 1,000" in result.stderr
-    house.done(*again, "--track", "a1", "--track", "ord7")
-    assert house.says(*change, "--add-track", "a2").returncode == 2
-    house.done(*change, "--add-track", "a2", "--drop-track", "a1")
-    shown = json.loads(house.done("mode", "--json"))
+    deployment.done(*again, "--track", "a1", "--track", "ord7")
+    assert deployment.says(*change, "--add-track", "a2").returncode == 2
+    deployment.done(*change, "--add-track", "a2", "--drop-track", "a1")
+    shown = json.loads(deployment.done("mode", "--json"))
     assert len(shown["incidents"][0]["tracks"]) == 1_000
-    assert len(house.history()) == 3, "what was refused is not kept"
+    assert len(deployment.history()) == 3, "what was refused is not kept"
 
 
-def test_bytes_that_are_no_text_are_refused(house: CommandDeployment) -> None:
+def test_bytes_that_are_no_text_are_refused(deployment: CommandDeployment) -> None:
     command: list[str | bytes] = [*ENTRY, "mode", "crisis", "--name", b"Brann \xff", "--why", "meldt", "--no-wait"]
-    result = subprocess.run(command, env=house.env, capture_output=True, check=False)
+    result = subprocess.run(command, env=deployment.env, capture_output=True, check=False)
     assert result.returncode == 2
-    assert house.history() == []
+    assert deployment.history() == []
 
 
-def test_the_same_name_adds_new_tracks_else_changes_nothing_and_says_so(house: CommandDeployment) -> None:
-    house.crisis("--track", "brann", "--no-wait")
-    first = house.says("mode", "crisis", "--name", "BRANN, ullevål", "--track", "røyk", "--why", "mer", "--no-wait")
-    again = house.says("mode", "crisis", "--name", "brann, ullevål", "--track", "Røyk", "--why", "mer", "--no-wait")
+def test_the_same_name_adds_new_tracks_else_changes_nothing_and_says_so(deployment: CommandDeployment) -> None:
+    deployment.crisis("--track", "brann", "--no-wait")
+    first = deployment.says(
+        "mode", "crisis", "--name", "BRANN, ullevål", "--track", "røyk", "--why", "mer", "--no-wait"
+    )
+    again = deployment.says(
+        "mode", "crisis", "--name", "brann, ullevål", "--track", "Røyk", "--why", "mer", "--no-wait"
+    )
     assert (first.returncode, again.returncode) == (0, 0)
     assert "new tracks were added" in first.stderr
     assert "Nothing changed" in again.stderr
-    (incident,) = house.mode()["incidents"]
+    (incident,) = deployment.mode()["incidents"]
     assert incident["tracks"] == ["brann", "røyk"]
-    assert [entry["result"] for entry in house.history()] == ["opened", "joined", "unchanged"]
+    assert [entry["result"] for entry in deployment.history()] == ["opened", "joined", "unchanged"]
 
 
-def test_another_name_or_an_exercise_is_a_second_incident(house: CommandDeployment) -> None:
-    house.crisis("--no-wait")
-    house.crisis("--no-wait", name="Flom")
-    house.crisis("--no-wait", "--exercise")
-    assert [(i["name"], i["exercise"]) for i in house.mode()["incidents"]] == [
+def test_another_name_or_an_exercise_is_a_second_incident(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait")
+    deployment.crisis("--no-wait", name="Flom")
+    deployment.crisis("--no-wait", "--exercise")
+    assert [(i["name"], i["exercise"]) for i in deployment.mode()["incidents"]] == [
         ("Brann, Ullevål", False),
         ("Flom", False),
         ("Brann, Ullevål", True),
     ]
 
 
-def test_an_exercise_is_marked_wherever_it_is_named(house: CommandDeployment) -> None:
-    opened = house.says("mode", "crisis", "--name", "Brann", "--why", "øving", "--exercise", "--no-wait")
-    shown = house.done("mode")
-    closed = house.says("mode", "calm", "--why", "over", "--no-wait")
+def test_an_exercise_is_marked_wherever_it_is_named(deployment: CommandDeployment) -> None:
+    opened = deployment.says("mode", "crisis", "--name", "Brann", "--why", "øving", "--exercise", "--no-wait")
+    shown = deployment.done("mode")
+    closed = deployment.says("mode", "calm", "--why", "over", "--no-wait")
     assert all("ØVELSE / EXERCISE" in text for text in (opened.stdout, opened.stderr, shown, closed.stderr))
-    lines = house.done("mode", "history").splitlines()
+    lines = deployment.done("mode", "history").splitlines()
     assert len(lines) == 2
     assert all("ØVELSE / EXERCISE" in line for line in lines)
-    assert [entry["exercise"] for entry in house.history()] == [True, True]
+    assert [entry["exercise"] for entry in deployment.history()] == [True, True]
 
 
-def test_change_adds_and_drops_tracks(house: CommandDeployment) -> None:
-    house.crisis("--track", "brann", "--account", "@x", "--no-wait")
+def test_change_adds_and_drops_tracks(deployment: CommandDeployment) -> None:
+    deployment.crisis("--track", "brann", "--account", "@x", "--no-wait")
     words = "--incident", "brann-ullevaal-0", "--add-track", "#røyk", "--drop-track", "@X", "--why", "støy"
-    said = json.loads(house.done("mode", "change", *words, "--no-wait", "--json"))
+    said = json.loads(deployment.done("mode", "change", *words, "--no-wait", "--json"))
     assert said["incidents"][0]["tracks"] == ["brann", "#røyk"]
 
 
-def test_calm_closes_all_and_lists_them(house: CommandDeployment) -> None:
-    house.crisis("--no-wait")
-    house.crisis("--no-wait", name="Flom")
-    result = house.says("mode", "calm", "--why", "over", "--no-wait", "--json")
+def test_calm_closes_all_and_lists_them(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait")
+    deployment.crisis("--no-wait", name="Flom")
+    result = deployment.says("mode", "calm", "--why", "over", "--no-wait", "--json")
     assert result.returncode == 0
     assert "Brann, Ullevål (brann-ullevaal-0), Flom (flom-1)" in result.stderr
     assert json.loads(result.stdout)["mode"] == "calm"
-    assert house.mode()["incidents"] == []
-    assert house.done("mode", "calm", "--why", "igjen", "--no-wait")
+    assert deployment.mode()["incidents"] == []
+    assert deployment.done("mode", "calm", "--why", "igjen", "--no-wait")
 
 
-def test_calm_of_one_incident_leaves_the_other(house: CommandDeployment) -> None:
-    house.crisis("--no-wait")
-    house.crisis("--no-wait", name="Flom")
-    house.done("mode", "calm", "--why", "over", "--incident", "brann-ullevaal-0", "--no-wait")
-    said = house.mode()
+def test_calm_of_one_incident_leaves_the_other(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait")
+    deployment.crisis("--no-wait", name="Flom")
+    deployment.done("mode", "calm", "--why", "over", "--incident", "brann-ullevaal-0", "--no-wait")
+    said = deployment.mode()
     assert (said["mode"], [i["id"] for i in said["incidents"]]) == ("crisis", ["flom-1"])
 
 
 @pytest.mark.parametrize("words", ["calm", "change --add-track røyk"])
-def test_an_incident_that_is_not_open_is_refused_with_3(house: CommandDeployment, words: str) -> None:
-    house.crisis("--no-wait")
-    house.done("mode", "calm", "--why", "over", "--no-wait")
+def test_an_incident_that_is_not_open_is_refused_with_3(deployment: CommandDeployment, words: str) -> None:
+    deployment.crisis("--no-wait")
+    deployment.done("mode", "calm", "--why", "over", "--no-wait")
     for incident, code in (("brann-ullevaal-0", 3), ("flom-7", 2)):
-        result = house.says("mode", *words.split(), "--why", "x", "--incident", incident, "--no-wait")
+        result = deployment.says("mode", *words.split(), "--why", "x", "--incident", incident, "--no-wait")
         assert result.returncode == code
         assert incident in result.stderr
-    assert len(house.history()) == 2
+    assert len(deployment.history()) == 2
 
 
-def test_too_common_a_track_on_a_paid_source_is_refused_unless_it_is_meant(house: CommandDeployment) -> None:
+def test_too_common_a_track_on_a_paid_source_is_refused_unless_it_is_meant(deployment: CommandDeployment) -> None:
     paid = {"LYTTEPOST_X__BEARER_TOKEN": "a-token-of-no-account"}
     said = ("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait", "--track", "brann", "--track")
     for track in ("på", "er", "the", "det er", "for*"):
-        result = house.says(*said, track, env=paid)
+        result = deployment.says(*said, track, env=paid)
         assert (result.returncode, result.stdout) == (3, "")
         assert "--anyway" in result.stderr
-    assert house.history() == []
-    house.done(*said, "på", "--anyway", env=paid)
-    result = house.says("mode", "change", "--incident", "brann-0", "--add-track", "og", "--why", "x", env=paid)
+    assert deployment.history() == []
+    deployment.done(*said, "på", "--anyway", env=paid)
+    result = deployment.says("mode", "change", "--incident", "brann-0", "--add-track", "og", "--why", "x", env=paid)
     assert result.returncode == 3
-    assert house.mode()["incidents"][0]["tracks"] == ["brann", "på"]
+    assert deployment.mode()["incidents"][0]["tracks"] == ["brann", "på"]
 
 
-def test_a_common_track_is_only_told_of_where_nothing_is_paid(house: CommandDeployment) -> None:
-    result = house.says("mode", "crisis", "--name", "Brann", "--track", "på", "--why", "meldt", "--no-wait")
+def test_a_common_track_is_only_told_of_where_nothing_is_paid(deployment: CommandDeployment) -> None:
+    result = deployment.says("mode", "crisis", "--name", "Brann", "--track", "på", "--why", "meldt", "--no-wait")
     assert result.returncode == 0
     assert "'på' is in every other sentence" in result.stderr
 
 
-def test_a_lookback_on_an_open_incident_is_told(house: CommandDeployment) -> None:
-    house.crisis("--no-wait", "--lookback", "1h")
+def test_a_lookback_on_an_open_incident_is_told(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait", "--lookback", "1h")
     again = ("mode", "crisis", "--name", "Brann, Ullevål", "--why", "mer", "--no-wait")
-    assert "looks back 12h" in house.says(*again, "--lookback", "12h").stderr
-    assert "Nothing changed" in house.says(*again, "--lookback", "2h").stderr
-    assert "Nothing changed" in house.says(*again).stderr
+    assert "looks back 12h" in deployment.says(*again, "--lookback", "12h").stderr
+    assert "Nothing changed" in deployment.says(*again, "--lookback", "2h").stderr
+    assert "Nothing changed" in deployment.says(*again).stderr
 
 
 @pytest.mark.parametrize("value", ["8d", "999999999d", "soon"])
 def test_a_lookback_of_the_settings_beyond_its_bounds_is_told_with_its_place(
-    house: CommandDeployment, value: str
+    deployment: CommandDeployment, value: str
 ) -> None:
-    result = house.says(
+    result = deployment.says(
         "mode", "crisis", "--name", "Brann", "--why", "x", "--no-wait", env={"LYTTEPOST_MODE__LOOKBACK": value}
     )
     assert result.returncode == 4
     assert result.stderr.startswith("lyttepost: LYTTEPOST_MODE__LOOKBACK: ")
 
 
-def test_a_bus_that_is_none_is_told_with_its_place(house: CommandDeployment) -> None:
-    result = house.says("mode", env={"LYTTEPOST_BUS__URL": "kafkaa://a:9092"})
+def test_a_bus_that_is_none_is_told_with_its_place(deployment: CommandDeployment) -> None:
+    result = deployment.says("mode", env={"LYTTEPOST_BUS__URL": "kafkaa://a:9092"})
     assert result.returncode == 4
     assert result.stderr.startswith("lyttepost: LYTTEPOST_BUS__URL: no bus is called 'kafkaa'")
 
 
-def test_history_tells_who_when_and_why(house: CommandDeployment) -> None:
-    house.crisis("--track", "brann", "--by", "kari", "--no-wait")
-    house.done("mode", "calm", "--why", "slukket", "--by", "ola", "--no-wait")
-    opened, closed = house.history()
+def test_history_tells_who_when_and_why(deployment: CommandDeployment) -> None:
+    deployment.crisis("--track", "brann", "--by", "kari", "--no-wait")
+    deployment.done("mode", "calm", "--why", "slukket", "--by", "ola", "--no-wait")
+    opened, closed = deployment.history()
     assert (opened["action"], opened["by"], opened["why"], opened["add"]) == ("open", "kari", "meldt", ["brann"])
     assert (closed["action"], closed["by"], closed["why"]) == ("close", "ola", "slukket")
     assert closed["incidents"] == opened["incidents"] == ["brann-ullevaal-0"]
     assert datetime.fromisoformat(opened["at"]) <= datetime.fromisoformat(closed["at"])
 
 
-def test_what_somebody_wrote_neither_breaks_a_line_nor_steers_the_terminal(house: CommandDeployment) -> None:
-    house.crisis("--by", "kari\n  99  calm", "--no-wait", name="Brann\x1b[2J")
-    shown, history = house.done("mode"), house.done("mode", "history")
+def test_what_somebody_wrote_neither_breaks_a_line_nor_steers_the_terminal(deployment: CommandDeployment) -> None:
+    deployment.crisis("--by", "kari\n  99  calm", "--no-wait", name="Brann\x1b[2J")
+    shown, history = deployment.done("mode"), deployment.done("mode", "history")
     assert "\x1b" not in shown + history
     assert len(history.splitlines()) == 1
 
 
-def test_flags_before_the_switch_s_name_are_not_lost(house: CommandDeployment, tmp_path: Path) -> None:
+def test_flags_before_the_switch_s_name_are_not_lost(deployment: CommandDeployment, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     words = "mode", "--data", str(elsewhere), "--json", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait"
-    assert json.loads(house.done(*words))["mode"] == "crisis"
-    assert house.mode()["mode"] == "calm"
-    assert json.loads(house.done("mode", "--data", str(elsewhere), "--json"))["mode"] == "crisis"
+    assert json.loads(deployment.done(*words))["mode"] == "crisis"
+    assert deployment.mode()["mode"] == "calm"
+    assert json.loads(deployment.done("mode", "--data", str(elsewhere), "--json"))["mode"] == "crisis"
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------
 
 
-def at_once(house: CommandDeployment, *switches: tuple[str, ...]) -> list[int]:
+def at_once(deployment: CommandDeployment, *switches: tuple[str, ...]) -> list[int]:
     def switch(words: tuple[str, ...]) -> int:
-        return house.says("mode", *words, "--no-wait").returncode
+        return deployment.says("mode", *words, "--no-wait").returncode
 
     with ThreadPoolExecutor(len(switches)) as pool:
         return list(pool.map(switch, switches))
 
 
-def test_two_who_open_the_same_incident_at_the_same_instant_open_it_once(house: CommandDeployment) -> None:
+def test_two_who_open_the_same_incident_at_the_same_instant_open_it_once(deployment: CommandDeployment) -> None:
     for turn in range(6):
         name = f"Brann {turn}"
         kari = "crisis", "--name", name, "--why", "w", "--by", "kari", "--track", "brann"
         ola = "crisis", "--name", name.upper(), "--why", "w", "--by", "ola", "--track", "røyk"
-        assert at_once(house, kari, ola) == [0, 0]
-        said, history = house.mode(), house.history()
+        assert at_once(deployment, kari, ola) == [0, 0]
+        said, history = deployment.mode(), deployment.history()
         assert len(said["incidents"]) == turn + 1
         assert sorted(said["incidents"][-1]["tracks"]) == ["brann", "røyk"]
         assert [entry["result"] for entry in history[-2:]] == ["opened", "joined"]
         assert {entry["by"] for entry in history[-2:]} == {"kari", "ola"}
 
 
-def test_eight_at_once_on_a_new_folder_are_all_in_one_history(house: CommandDeployment) -> None:
+def test_eight_at_once_on_a_new_folder_are_all_in_one_history(deployment: CommandDeployment) -> None:
     switches = [("crisis", "--name", f"Brann {n % 3}", "--why", "w", "--by", f"p{n}") for n in range(7)]
-    assert at_once(house, *switches, ("calm", "--why", "w", "--by", "p7")) == [0] * 8
-    history = house.history()
+    assert at_once(deployment, *switches, ("calm", "--why", "w", "--by", "p7")) == [0] * 8
+    history = deployment.history()
     assert sorted(entry["by"] for entry in history) == [f"p{n}" for n in range(8)]
     opened = {i for entry in history if entry["result"] == "opened" for i in entry["incidents"]}
     closed = {i for entry in history if entry["result"] == "closed" for i in entry["incidents"]}
-    assert {i["id"] for i in house.mode()["incidents"]} == opened - closed
-    assert house.mode() == house.mode()
+    assert {i["id"] for i in deployment.mode()["incidents"]} == opened - closed
+    assert deployment.mode() == deployment.mode()
 
 
 # --- bad weather -----------------------------------------------------------------------------------------------------
 
 
-def test_a_bad_or_newer_record_is_shown_and_breaks_nothing(house: CommandDeployment) -> None:
-    house.crisis("--no-wait")
-    bus = open_bus("embedded:", house.folder, SystemClock())
+def test_a_bad_or_newer_record_is_shown_and_breaks_nothing(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait")
+    bus = open_bus("embedded:", deployment.folder, SystemClock())
     bus.publish([Message("control", "x", b"\xff\x00"), Message("control", "x", b'{"type":"command","v":2}')])
     bus.close()
-    house.crisis("--no-wait", name="Flom")
-    assert [i["id"] for i in house.mode()["incidents"]] == ["brann-ullevaal-0", "flom-3"]
-    assert [entry["result"] for entry in house.history()] == ["opened", "unreadable", "unreadable", "opened"]
-    assert "schema version 2" in house.done("mode", "history")
+    deployment.crisis("--no-wait", name="Flom")
+    assert [i["id"] for i in deployment.mode()["incidents"]] == ["brann-ullevaal-0", "flom-3"]
+    assert [entry["result"] for entry in deployment.history()] == ["opened", "unreadable", "unreadable", "opened"]
+    assert "schema version 2" in deployment.done("mode", "history")
 
 
 @pytest.mark.parametrize("mistake", ["colour: blue", "web: {port: red}", "x: [1, 2]", "retention: {content: soon}"])
 def test_an_error_elsewhere_in_the_settings_does_not_stop_a_switch(
-    house: CommandDeployment, tmp_path: Path, mistake: str
+    deployment: CommandDeployment, tmp_path: Path, mistake: str
 ) -> None:
     (tmp_path / "settings.yaml").write_text(f"{mistake}\nmode: {{review_after: 2h}}\n")
-    said = house.crisis("--no-wait", env={"LYTTEPOST_CONFIG": str(tmp_path)})
+    said = deployment.crisis("--no-wait", env={"LYTTEPOST_CONFIG": str(tmp_path)})
     opened, review = (datetime.fromisoformat(said["incidents"][0][name]) for name in ("opened_at", "review_at"))
     assert review - opened == timedelta(hours=2)
 
 
-def test_a_default_that_is_wrong_is_named_and_can_be_gone_round(house: CommandDeployment, tmp_path: Path) -> None:
+def test_a_default_that_is_wrong_is_named_and_can_be_gone_round(deployment: CommandDeployment, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("mode:\n  review_after: soon\n")
     words = "mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait"
-    result = house.says(*words, env={"LYTTEPOST_CONFIG": str(tmp_path)})
+    result = deployment.says(*words, env={"LYTTEPOST_CONFIG": str(tmp_path)})
     assert result.returncode == 4
     assert f"{tmp_path / 'settings.yaml'}:2: mode.review_after" in result.stderr
     assert "--review-after" in result.stderr
-    house.done(*words, "--review-after", "4h", env={"LYTTEPOST_CONFIG": str(tmp_path)})
+    deployment.done(*words, "--review-after", "4h", env={"LYTTEPOST_CONFIG": str(tmp_path)})
 
 
-def test_a_data_folder_that_cannot_be_used_is_named_with_its_mend(house: CommandDeployment, tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_used_is_named_with_its_mend(
+    deployment: CommandDeployment, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
-    result = house.says("mode", "--data", str(tmp_path / "file"))
+    result = deployment.says("mode", "--data", str(tmp_path / "file"))
     assert result.returncode == 4
     assert str(tmp_path / "file") in result.stderr
     assert "--data or LYTTEPOST_DATA" in result.stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to become a user who may not, one must be root")
-def test_a_data_folder_of_somebody_else_is_named_with_its_mend(house: CommandDeployment, tmp_path: Path) -> None:
-    house.crisis("--no-wait")
-    house.folder.chmod(0o500)
+def test_a_data_folder_of_somebody_else_is_named_with_its_mend(deployment: CommandDeployment, tmp_path: Path) -> None:
+    deployment.crisis("--no-wait")
+    deployment.folder.chmod(0o500)
     # Run once as root, so that all is imported that somebody else may not read.
     script = (
         "import os, sys, lyttepost\n"
         f"lyttepost.app(['mode', '--data', {str(tmp_path / 'mine')!r}], standalone_mode=False)\n"
-        f"os.setuid(65534); sys.argv[1:] = ['mode', '--data', {str(house.folder)!r}]; lyttepost.main()"
+        f"os.setuid(65534); sys.argv[1:] = ['mode', '--data', {str(deployment.folder)!r}]; lyttepost.main()"
     )
-    result = subprocess.run([sys.executable, "-c", script], env=house.env, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=deployment.env, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 4, result.stderr
-    assert str(house.folder) in result.stderr
+    assert str(deployment.folder) in result.stderr
 
 
-def test_a_clock_that_was_set_back_does_not_matter(house: CommandDeployment) -> None:
-    bus = open_bus("embedded:", house.folder, SystemClock())
+def test_a_clock_that_was_set_back_does_not_matter(deployment: CommandDeployment) -> None:
+    bus = open_bus("embedded:", deployment.folder, SystemClock())
     future = "2099-01-01T00:00:00Z"
     said = {"type": "command", "v": 1, "action": "open", "at": future, "by": "kari", "why": "w", "name": "Brann"}
     there = {"type": "presence", "v": 1, "process": "all@x", "roles": ["listener", "alerts"], "host": "x", "pid": 1}
-    house.mode()
+    deployment.mode()
     bus.publish([Message("control", "brann", json.dumps(said).encode())])
     bus.publish([Message("presence", "all@x", json.dumps({**there, "epoch": 9, "at": future}).encode())])
     bus.close()
-    closed = json.loads(house.done("mode", "calm", "--why", "over", "--no-wait", "--json"))
+    closed = json.loads(deployment.done("mode", "calm", "--why", "over", "--no-wait", "--json"))
     assert (closed["mode"], closed["followers"]) == ("calm", [])
 
 
-def test_a_terminal_without_our_letters_sees_the_switch_through(house: CommandDeployment) -> None:
+def test_a_terminal_without_our_letters_sees_the_switch_through(deployment: CommandDeployment) -> None:
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    assert house.crisis("--no-wait", env=env)["incidents"][0]["name"] == "Brann, Ullevål"
-    assert "Ullev\\xe5l" in house.done("mode", env=env)
+    assert deployment.crisis("--no-wait", env=env)["incidents"][0]["name"] == "Brann, Ullevål"
+    assert "Ullev\\xe5l" in deployment.done("mode", env=env)
 
 
-def test_a_reader_that_has_gone_does_not_make_the_switch_fail(house: CommandDeployment) -> None:
-    with house.started("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait") as process:
+def test_a_reader_that_has_gone_does_not_make_the_switch_fail(deployment: CommandDeployment) -> None:
+    with deployment.started("mode", "crisis", "--name", "Brann", "--why", "meldt", "--no-wait") as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(PATIENCE) == 0
-    assert house.mode()["mode"] == "crisis"
+    assert deployment.mode()["mode"] == "crisis"
 
 
 # --- who follows -----------------------------------------------------------------------------------------------------
 
 
-def test_nobody_follows_is_said_in_capitals_with_5_and_the_switch_stands(house: CommandDeployment) -> None:
+def test_nobody_follows_is_said_in_capitals_with_5_and_the_switch_stands(deployment: CommandDeployment) -> None:
     started = time.monotonic()
-    result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt")
+    result = deployment.says("mode", "crisis", "--name", "Brann", "--why", "meldt")
     assert time.monotonic() - started > 2
     assert result.returncode == 5
     assert "NO LISTENER AND NO ALERTS FOLLOWED" in result.stderr
-    assert house.mode()["mode"] == "crisis"
+    assert deployment.mode()["mode"] == "crisis"
 
 
-def test_a_running_service_follows_within_a_second(house: CommandDeployment) -> None:
-    with house.running() as process:
+def test_a_running_service_follows_within_a_second(deployment: CommandDeployment) -> None:
+    with deployment.running() as process:
         for turn in range(3):
-            said = house.crisis(name=f"Brann {turn}")
+            said = deployment.crisis(name=f"Brann {turn}")
             (follower,) = said["followers"]
             applied = datetime.fromisoformat(follower["at"]) - datetime.fromisoformat(
                 said["incidents"][-1]["opened_at"]
@@ -514,108 +522,108 @@ def test_a_running_service_follows_within_a_second(house: CommandDeployment) -> 
             assert applied < timedelta(seconds=1)
             assert (follower["follows"], follower["epoch"], follower["pid"]) == (True, turn, process.pid)
             assert sorted(follower["roles"]) == ["alerts", "listener"]
-        assert "follows: all@" in house.done("mode", "calm", "--why", "over")
+        assert "follows: all@" in deployment.done("mode", "calm", "--why", "over")
     assert process.returncode == 0
-    assert house.mode()["followers"] == []
+    assert deployment.mode()["followers"] == []
 
 
-def test_a_listener_alone_is_not_enough(house: CommandDeployment) -> None:
-    with house.running("--role", "listener"):
-        result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt", "--json")
+def test_a_listener_alone_is_not_enough(deployment: CommandDeployment) -> None:
+    with deployment.running("--role", "listener"):
+        result = deployment.says("mode", "crisis", "--name", "Brann", "--why", "meldt", "--json")
         assert result.returncode == 5
         assert "NO ALERTS FOLLOWED" in result.stderr
         assert "NO LISTENER" not in result.stderr
         assert [f["roles"] for f in json.loads(result.stdout)["followers"]] == [["listener"]]
-        with house.running("--role", "alerts"):
-            assert len(house.crisis(name="Flom")["followers"]) == 2
+        with deployment.running("--role", "alerts"):
+            assert len(deployment.crisis(name="Flom")["followers"]) == 2
 
 
-def test_a_killed_service_is_no_follower_after_three_seconds(house: CommandDeployment) -> None:
-    with house.running() as process:
+def test_a_killed_service_is_no_follower_after_three_seconds(deployment: CommandDeployment) -> None:
+    with deployment.running() as process:
         process.kill()
         process.wait(PATIENCE)
         killed = time.monotonic()
-        house.crisis(code=5)
-        house.until(lambda: house.mode()["followers"] == [])
+        deployment.crisis(code=5)
+        deployment.until(lambda: deployment.mode()["followers"] == [])
         assert time.monotonic() - killed < 5
 
 
-def test_a_service_that_hangs_is_named(house: CommandDeployment) -> None:
-    with house.running() as process:
+def test_a_service_that_hangs_is_named(deployment: CommandDeployment) -> None:
+    with deployment.running() as process:
         process.send_signal(signal.SIGSTOP)
         try:
-            result = house.says("mode", "crisis", "--name", "Brann", "--why", "meldt")
+            result = deployment.says("mode", "crisis", "--name", "Brann", "--why", "meldt")
         finally:
             process.send_signal(signal.SIGCONT)
         assert result.returncode == 5
         assert "THERE BUT NOT FOLLOWING: all@" in result.stderr
 
 
-def test_who_interrupts_the_wait_was_told_of_the_switch(house: CommandDeployment) -> None:
-    with house.started("mode", "crisis", "--name", "Brann", "--why", "meldt") as process:
+def test_who_interrupts_the_wait_was_told_of_the_switch(deployment: CommandDeployment) -> None:
+    with deployment.started("mode", "crisis", "--name", "Brann", "--why", "meldt") as process:
         assert next_line(process.stderr) == "Opened: Brann (brann-0)\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130
-    assert house.mode()["mode"] == "crisis"
+    assert deployment.mode()["mode"] == "crisis"
 
 
 # --- the bus ---------------------------------------------------------------------------------------------------------
 
 
-def test_bus_topics_lists_what_is_there(house: CommandDeployment) -> None:
-    house.crisis("--no-wait")
-    (control,) = [t for t in json.loads(house.done("bus", "topics", "--json")) if t["topic"] == "control"]
+def test_bus_topics_lists_what_is_there(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait")
+    (control,) = [t for t in json.loads(deployment.done("bus", "topics", "--json")) if t["topic"] == "control"]
     assert (control["partitions"], control["records"]) == (1, 1)
     assert control["oldest"] == control["newest"] is not None
-    assert any(line.split()[:3] == ["control", "1", "1"] for line in house.done("bus", "topics").splitlines())
+    assert any(line.split()[:3] == ["control", "1", "1"] for line in deployment.done("bus", "topics").splitlines())
 
 
-def test_bus_read_gives_one_record_a_line(house: CommandDeployment) -> None:
-    house.crisis("--no-wait")
-    house.crisis("--no-wait", name="Flom")
-    bus = open_bus("embedded:", house.folder, SystemClock())
+def test_bus_read_gives_one_record_a_line(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait")
+    deployment.crisis("--no-wait", name="Flom")
+    bus = open_bus("embedded:", deployment.folder, SystemClock())
     bus.publish([Message("control", "x", b"two\nlines\x1b"), Message("control", "y", None)])
     bus.close()
-    records = [json.loads(line) for line in house.done("bus", "read", "control", "--json").splitlines()]
+    records = [json.loads(line) for line in deployment.done("bus", "read", "control", "--json").splitlines()]
     assert [r["offset"] for r in records] == [0, 1, 2, 3]
     assert [r["key"] for r in records] == ["brann-ullevaal", "flom", "x", "y"]
     assert records[0]["value"]["name"] == "Brann, Ullevål"
     assert records[2]["value"] == {"unreadable_bytes": 10}
     assert records[3]["value"] is None
-    lines = house.done("bus", "read", "control").splitlines()
+    lines = deployment.done("bus", "read", "control").splitlines()
     assert len(lines) == 4
     assert all(line.split("  ")[0] == r["key"] for line, r in zip(lines, records, strict=True))
     assert "\x1b" not in lines[2]
 
 
-def test_bus_read_begins_at_an_instant_in_any_zone(house: CommandDeployment) -> None:
-    house.crisis("--no-wait")
+def test_bus_read_begins_at_an_instant_in_any_zone(deployment: CommandDeployment) -> None:
+    deployment.crisis("--no-wait")
     between = datetime.now(UTC)
-    house.crisis("--no-wait", name="Flom")
+    deployment.crisis("--no-wait", name="Flom")
     local = between.astimezone(datetime.fromisoformat("2031-01-01T00:00:00+02:00").tzinfo).isoformat()
     for start in (between.isoformat().replace("+00:00", "Z"), local):
-        found = house.done("bus", "read", "control", "--from", start, "--json").splitlines()
+        found = deployment.done("bus", "read", "control", "--from", start, "--json").splitlines()
         assert [json.loads(line)["key"] for line in found] == ["flom"]
-    assert house.done("bus", "read", "control", "--from", "2099-01-01T00:00:00Z") == ""
-    assert len(house.done("bus", "read", "control", "--from", "start").splitlines()) == 2
+    assert deployment.done("bus", "read", "control", "--from", "2099-01-01T00:00:00Z") == ""
+    assert len(deployment.done("bus", "read", "control", "--from", "start").splitlines()) == 2
 
 
-def test_bus_read_of_no_topic_of_ours_is_refused(house: CommandDeployment) -> None:
-    result = house.says("bus", "read", "rumours")
+def test_bus_read_of_no_topic_of_ours_is_refused(deployment: CommandDeployment) -> None:
+    result = deployment.says("bus", "read", "rumours")
     assert result.returncode == 2
     assert "mentions" in result.stderr
 
 
-def test_bus_read_of_a_topic_that_nobody_wrote_to_is_empty(house: CommandDeployment) -> None:
-    result = house.says("bus", "read", "mentions")
+def test_bus_read_of_a_topic_that_nobody_wrote_to_is_empty(deployment: CommandDeployment) -> None:
+    result = deployment.says("bus", "read", "mentions")
     assert (result.returncode, result.stdout) == (0, "")
     assert "nothing was ever written" in result.stderr
 
 
-def test_bus_read_follows_until_it_is_interrupted(house: CommandDeployment) -> None:
-    with house.started("bus", "read", "control", "--follow", "--json") as process:
+def test_bus_read_follows_until_it_is_interrupted(deployment: CommandDeployment) -> None:
+    with deployment.started("bus", "read", "control", "--follow", "--json") as process:
         for turn, name in enumerate(["Brann", "Flom"]):
-            house.crisis("--no-wait", name=name)
+            deployment.crisis("--no-wait", name=name)
             assert json.loads(next_line(process.stdout))["offset"] == turn
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
@@ -626,8 +634,8 @@ def test_bus_read_follows_until_it_is_interrupted(house: CommandDeployment) -> N
 
 
 @pytest.mark.parametrize("words", ["", "mode", "mode crisis", "mode change", "mode calm", "mode history", "bus read"])
-def test_help_is_plain_and_complete(house: CommandDeployment, words: str) -> None:
-    text = house.done(*words.split(), "--help")
+def test_help_is_plain_and_complete(deployment: CommandDeployment, words: str) -> None:
+    text = deployment.done(*words.split(), "--help")
     assert text.startswith(f"Usage: lyttepost {words}".rstrip() + " ")
     assert "completion" not in text
     flags = [line.split() for line in text.splitlines() if line.startswith("  --")]

@@ -38,13 +38,13 @@ def here(tmp_path: Path) -> Iterator[Town]:
         yield fast
 
 
-def wait_minutes(house: XListener, minutes: float) -> None:
+def wait_minutes(deployment: XListener, minutes: float) -> None:
     """Of the fast clock."""
-    house.turn_for(minutes * 60 / FAST)
+    deployment.turn_for(minutes * 60 / FAST)
 
 
 def counter(here: Town, holder: str = "listener@test", tracks: tuple[str, ...] = TRACKS, **more: object) -> XListener:
-    return here.house(holder, standing=tracks, count_every=MINUTE, **more)
+    return here.deployment(holder, standing=tracks, count_every=MINUTE, **more)
 
 
 def said(here: Town, ago: timedelta, times: int = 1, about: str = "granvik") -> None:
@@ -88,30 +88,30 @@ def truth(here: Town, track: str) -> Counter[datetime]:
     return Counter(post.created_at.replace(second=0, microsecond=0) for post in posts)
 
 
-def kept(house: XListener) -> Kept:
-    return KEPT.setdefault(house.bus, Kept(house.bus)).read()
+def kept(deployment: XListener) -> Kept:
+    return KEPT.setdefault(deployment.bus, Kept(deployment.bus)).read()
 
 
-def counted(house: XListener, track: str = TOTAL) -> dict[datetime, int]:
-    return kept(house).counts[track]
+def counted(deployment: XListener, track: str = TOTAL) -> dict[datetime, int]:
+    return kept(deployment).counts[track]
 
 
-def has_baselines(house: XListener) -> bool:
+def has_baselines(deployment: XListener) -> bool:
     """A week of each track and of the total."""
-    return all(len(counted(house, track)) > WEEK - 15 for track in (TOTAL, *TRACKS))
+    return all(len(counted(deployment, track)) > WEEK - 15 for track in (TOTAL, *TRACKS))
 
 
-def settled(house: XListener, until: datetime, track: str = TOTAL) -> bool:
+def settled(deployment: XListener, until: datetime, track: str = TOTAL) -> bool:
     """The track is counted up to then, the minute of `until` with it."""
-    return max(counted(house, track), default=until - MINUTE) >= until.replace(second=0, microsecond=0)
+    return max(counted(deployment, track), default=until - MINUTE) >= until.replace(second=0, microsecond=0)
 
 
-def assert_true(here: Town, house: XListener, track: str = TOTAL) -> None:
+def assert_true(here: Town, deployment: XListener, track: str = TOTAL) -> None:
     """Every minute has the count that there was, stands there once, and none lies uncounted between two."""
-    there, ours = truth(here, track), counted(house, track)
+    there, ours = truth(here, track), counted(deployment, track)
     assert {m: c for m, c in ours.items() if c != there[m]} == {}
     assert ours
-    assert [minute for name, minute in kept(house).twice if name == track] == []
+    assert [minute for name, minute in kept(deployment).twice if name == track] == []
     assert len(ours) == (max(ours) - min(ours)) // MINUTE + 1
 
 
@@ -123,41 +123,41 @@ def test_a_week_is_counted_at_first_and_then_every_minute(here: Town) -> None:
     for minutes, times in ((3, 2), (60, 5), (3000, 7), (7 * 1440 - 30, 3), (7 * 1440 + 30, 9)):
         said(here, timedelta(minutes=minutes), times)
     said(here, timedelta(minutes=400), 4, "sandnesbrua")
-    house = counter(here)
-    house.turn_until(lambda: has_baselines(house))
+    deployment = counter(here)
+    deployment.turn_until(lambda: has_baselines(deployment))
     for track in (TOTAL, *TRACKS):
-        assert_true(here, house, track)
-    assert sum(counted(house).values()) == 2 + 5 + 7 + 3 + 4
-    baseline = {track: len(counted(house, track)) for track in TRACKS}
+        assert_true(here, deployment, track)
+    assert sum(counted(deployment).values()) == 2 + 5 + 7 + 3 + 4
+    baseline = {track: len(counted(deployment, track)) for track in TRACKS}
     for _ in range(3):
         here.fake.post(f"{WORD} sandnesbrua", live=False)
-        wait_minutes(house, 0.6)
+        wait_minutes(deployment, 0.6)
     now = here.clock.now()
-    house.turn_until(lambda: settled(house, now))
-    assert_true(here, house)
-    assert sum(counted(house).values()) == 24
-    assert {track: len(counted(house, track)) for track in TRACKS} == baseline
-    assert house.state["state"] == "counting"
-    assert house.state["connected"] is False
-    assert parse_instant(house.state["counted"]) == max(counted(house)) + MINUTE
-    house.turn()
-    newest = house.metric("source_counted_timestamp_seconds")
-    assert newest == (max(counted(house)) + MINUTE).timestamp()
+    deployment.turn_until(lambda: settled(deployment, now))
+    assert_true(here, deployment)
+    assert sum(counted(deployment).values()) == 24
+    assert {track: len(counted(deployment, track)) for track in TRACKS} == baseline
+    assert deployment.state["state"] == "counting"
+    assert deployment.state["connected"] is False
+    assert parse_instant(deployment.state["counted"]) == max(counted(deployment)) + MINUTE
+    deployment.turn()
+    newest = deployment.metric("source_counted_timestamp_seconds")
+    assert newest == (max(counted(deployment)) + MINUTE).timestamp()
     assert not here.fake.requests("/search/stream")
     assert not here.fake.requests("/search/recent")
 
 
 def test_what_x_finds_late_is_counted_all_the_same(here: Town) -> None:
     here.fake.do("search_lag", seconds=90)
-    house = counter(here)
-    house.turn_until(lambda: bool(counted(house)))
+    deployment = counter(here)
+    deployment.turn_until(lambda: bool(counted(deployment)))
     for _ in range(8):
         here.fake.post(f"{WORD} granvik", live=False)
-        wait_minutes(house, 0.4)
+        wait_minutes(deployment, 0.4)
     now = here.clock.now()
-    house.turn_until(lambda: settled(house, now))
-    assert_true(here, house)
-    assert sum(counted(house).values()) == 8
+    deployment.turn_until(lambda: settled(deployment, now))
+    assert_true(here, deployment)
+    assert sum(counted(deployment).values()) == 8
 
 
 @pytest.mark.parametrize(
@@ -169,31 +169,31 @@ def test_what_x_finds_late_is_counted_all_the_same(here: Town) -> None:
     ],
 )
 def test_minutes_missed_in_a_failure_are_counted_later(here: Town, fault: tuple[str, dict[str, object]]) -> None:
-    house = counter(here)
-    house.turn_until(lambda: bool(counted(house)))
+    deployment = counter(here)
+    deployment.turn_until(lambda: bool(counted(deployment)))
     verb, how = fault
     here.fake.do(verb, on="counts", seconds=180, **how)
     began = here.clock.now()
     for _ in range(6):
         here.fake.post(f"{WORD} granvik", live=False)
-        wait_minutes(house, 0.5)
-    newest = max(counted(house))
+        wait_minutes(deployment, 0.5)
+    newest = max(counted(deployment))
     assert newest < began
     if verb == "limit":
         tried = [r for r in here.fake.requests("/counts/recent") if r.status == 429]
         assert len(tried) == 1, "not before X says"
     now = here.clock.now()
-    house.turn_until(lambda: settled(house, now), 20)
-    assert_true(here, house)
-    assert sum(counted(house).values()) == 6
+    deployment.turn_until(lambda: settled(deployment, now), 20)
+    assert_true(here, deployment)
+    assert sum(counted(deployment).values()) == 6
 
 
 def test_after_a_crash_no_minute_is_counted_twice_and_none_is_missing(here: Town) -> None:
     said(here, timedelta(hours=30), 6)
     here.fake.api.search.count_page = 2000
-    house = counter(here)
-    house.turn_until(lambda: len(counted(house)) >= 1440)
-    house.die()
+    deployment = counter(here)
+    deployment.turn_until(lambda: len(counted(deployment)) >= 1440)
+    deployment.die()
     said(here, timedelta(minutes=1), 3)
     again = counter(here)
     again.turn_until(lambda: has_baselines(again))
@@ -231,33 +231,33 @@ def test_a_successor_goes_on_and_a_zombie_publishes_nothing(tmp_path: Path) -> N
 def test_a_burst_splits_the_total_and_an_hour_of_quiet_joins_it_again(tmp_path: Path) -> None:
     with town(tmp_path, ScaledClock(600)) as here:
         loud = threading.Event()
-        house = counter(here, burst=lambda counts: loud.is_set())
-        house.turn_until(lambda: has_baselines(house))
+        deployment = counter(here, burst=lambda counts: loud.is_set())
+        deployment.turn_until(lambda: has_baselines(deployment))
         asked = calls(here)
-        house.turn_for(0.3)
+        deployment.turn_for(0.3)
         queries = {r.params["query"] for r in here.fake.requests("/counts/recent")[asked:]}
         assert queries == {'"granvik" OR "sandnesbrua"'}, "tracks are not asked for one by one"
         said(here, timedelta(), 5, "sandnesbrua")
         loud.set()
-        house.turn_until(lambda: house.state["split"])
+        deployment.turn_until(lambda: deployment.state["split"])
         loud.clear()
         now = here.clock.now()
-        house.turn_until(lambda: all(settled(house, now, track) for track in TRACKS))
+        deployment.turn_until(lambda: all(settled(deployment, now, track) for track in TRACKS))
         for track in (TOTAL, *TRACKS):
-            assert_true(here, house, track)
-        assert sum(counted(house, "sandnesbrua").values()) == 5
-        house.turn_until(lambda: not house.state["split"], 20)
+            assert_true(here, deployment, track)
+        assert sum(counted(deployment, "sandnesbrua").values()) == 5
+        deployment.turn_until(lambda: not deployment.state["split"], 20)
         asked = calls(here)
-        house.turn_for(0.5)
+        deployment.turn_for(0.5)
         assert {r.params["query"] for r in here.fake.requests("/counts/recent")[asked + 2 :]} == queries
-        assert_true(here, house)
+        assert_true(here, deployment)
 
 
 def test_a_real_burst_is_one_and_is_known_after_a_restart(here: Town) -> None:
     said(here, timedelta(minutes=4), 40)
-    house = counter(here)
-    house.turn_until(lambda: house.state.get("split") is True)
-    house.die()
+    deployment = counter(here)
+    deployment.turn_until(lambda: deployment.state.get("split") is True)
+    deployment.die()
     again = counter(here)
     again.turn_until(lambda: again.state.get("split") is True)
     quiet = counter(here, holder="another@test", burst=lambda counts: False)
@@ -268,9 +268,9 @@ def test_a_real_burst_is_one_and_is_known_after_a_restart(here: Town) -> None:
 
 def test_a_track_removed_is_not_asked_for_and_others_together_are_another_total(here: Town) -> None:
     said(here, timedelta(hours=2), 3)
-    house = counter(here)
-    house.turn_until(lambda: has_baselines(house))
-    house.die()
+    deployment = counter(here)
+    deployment.turn_until(lambda: has_baselines(deployment))
+    deployment.die()
     before = calls(here)
     fewer = counter(here, tracks=("granvik",))
     alone = total_of(("granvik",))
@@ -288,64 +288,64 @@ def test_a_crisis_rests_the_counts_and_the_time_between_is_filled(tmp_path: Path
 
 def calm_crisis_calm(here: Town) -> None:
     loud = threading.Event()
-    house = counter(here, burst=lambda counts: loud.is_set())
-    house.turn_until(lambda: has_baselines(house))
-    house.open("brann")
-    house.turn_until(house.hears)
+    deployment = counter(here, burst=lambda counts: loud.is_set())
+    deployment.turn_until(lambda: has_baselines(deployment))
+    deployment.open("brann")
+    deployment.turn_until(deployment.hears)
     asked = calls(here)
     posts = [here.fake.post(f"{WORD} granvik brann").id for _ in range(3)]
-    house.turn_until(lambda: all(house.captured()[each] == 1 for each in posts))
-    house.turn_for(2.5)
+    deployment.turn_until(lambda: all(deployment.captured()[each] == 1 for each in posts))
+    deployment.turn_for(2.5)
     posts += [here.fake.post(f"{WORD} sandnesbrua").id]
-    house.turn_until(lambda: house.captured()[posts[-1]] == 1)
+    deployment.turn_until(lambda: deployment.captured()[posts[-1]] == 1)
     assert calls(here) == asked, "the stream counts"
-    house.switch(Action.CLOSE)
+    deployment.switch(Action.CLOSE)
     now = here.clock.now()
-    house.turn_until(lambda: house.state["state"] == "counting" and settled(house, now), 20)
-    assert_true(here, house)
-    assert sum(counted(house).values()) == 4
+    deployment.turn_until(lambda: deployment.state["state"] == "counting" and settled(deployment, now), 20)
+    assert_true(here, deployment)
+    assert sum(counted(deployment).values()) == 4
     loud.set()
-    house.turn_until(lambda: all(settled(house, now + MINUTE, track) for track in TRACKS), 20)
-    assert sum(counted(house, "granvik").values()) == 3, "what the stream has counted is not counted again"
-    assert sum(counted(house, "sandnesbrua").values()) == 1
+    deployment.turn_until(lambda: all(settled(deployment, now + MINUTE, track) for track in TRACKS), 20)
+    assert sum(counted(deployment, "granvik").values()) == 3, "what the stream has counted is not counted again"
+    assert sum(counted(deployment, "sandnesbrua").values()) == 1
     for track in TRACKS:
-        ours = counted(house, track)
+        ours = counted(deployment, track)
         assert len(ours) == (max(ours) - min(ours)) // MINUTE + 1
 
 
 def test_what_search_finds_after_a_crisis_is_not_counted_a_second_time(tmp_path: Path) -> None:
     with town(tmp_path, ScaledClock(SPEED)) as here:
         loud = threading.Event()
-        house = counter(here, burst=lambda counts: loud.is_set())
-        house.turn_until(lambda: has_baselines(house))
-        house.open("brann")
-        house.turn_until(house.hears)
+        deployment = counter(here, burst=lambda counts: loud.is_set())
+        deployment.turn_until(lambda: has_baselines(deployment))
+        deployment.open("brann")
+        deployment.turn_until(deployment.hears)
         here.fake.do("refuse", status=503, on="search")
-        with here.deaf(house):
+        with here.deaf(deployment):
             missed = here.fake.post(f"{WORD} granvik i gapet", live=False)
-        house.turn_until(lambda: house.hears() and bool(house.state["unfilled"]))
+        deployment.turn_until(lambda: deployment.hears() and bool(deployment.state["unfilled"]))
         loud.set()
-        house.switch(Action.CLOSE)
+        deployment.switch(Action.CLOSE)
         now = here.clock.now()
-        house.turn_until(lambda: all(settled(house, now, track) for track in TRACKS), 20)
-        assert sum(counted(house, "granvik").values()) == 0
-        assert sum(counted(house).values()) == 1
+        deployment.turn_until(lambda: all(settled(deployment, now, track) for track in TRACKS), 20)
+        assert sum(counted(deployment, "granvik").values()) == 0
+        assert sum(counted(deployment).values()) == 1
         here.fake.do("heal")
-        house.turn_until(lambda: house.captured()[missed.id] == 1, 20)
+        deployment.turn_until(lambda: deployment.captured()[missed.id] == 1, 20)
         later = here.clock.now()
-        house.turn_until(lambda: settled(house, later, "granvik"), 20)
-        assert sum(counted(house, "granvik").values()) == 1
-        assert_true(here, house)
+        deployment.turn_until(lambda: settled(deployment, later, "granvik"), 20)
+        assert sum(counted(deployment, "granvik").values()) == 1
+        assert_true(here, deployment)
 
 
 def test_a_refused_track_is_named_and_all_others_are_counted(here: Town) -> None:
     said(here, timedelta(hours=1), 2)
     here.fake.do("refuse_queries", words=["torvet"])
     tracks = (*TRACKS, "torvet", "@elsewhere.example.org")
-    house, total = counter(here, tracks=tracks), total_of(tracks)
-    house.turn_until(lambda: sum(counted(house, total).values()) == 2)
-    assert sorted(house.state["uncounted"]) == ["@elsewhere.example.org", "torvet"]
-    wait_minutes(house, 1.0)
+    deployment, total = counter(here, tracks=tracks), total_of(tracks)
+    deployment.turn_until(lambda: sum(counted(deployment, total).values()) == 2)
+    assert sorted(deployment.state["uncounted"]) == ["@elsewhere.example.org", "torvet"]
+    wait_minutes(deployment, 1.0)
     refused = [r for r in here.fake.requests("/counts/recent") if r.status == 400]
     assert len(refused) <= 4, "it is not asked for again"
 
@@ -354,32 +354,32 @@ def test_a_refused_track_is_named_and_all_others_are_counted(here: Town) -> None
 def test_a_key_that_x_refuses_stops_the_counts_and_ops_are_told_once(here: Town, status: int, what: str) -> None:
     """Until X answers again, which is asked with growing pauses: see test_x_refusals."""
     here.fake.do("refuse", status=status, on="counts")
-    house = counter(here)
-    house.turn_until(lambda: house.alerts() == [(what, "fired")])
-    wait_minutes(house, 2.0)
+    deployment = counter(here)
+    deployment.turn_until(lambda: deployment.alerts() == [(what, "fired")])
+    wait_minutes(deployment, 2.0)
     assert calls(here) <= 7
-    assert house.state["state"] == "stopped"
-    assert house.state["problem"]
-    assert house.alerts() == [(what, "fired")]
+    assert deployment.state["state"] == "stopped"
+    assert deployment.state["problem"]
+    assert deployment.alerts() == [(what, "fired")]
 
 
 def test_ops_are_alerted_when_nothing_is_counted_for_long_and_when_it_is_over(tmp_path: Path) -> None:
     with town(tmp_path, ScaledClock(600)) as here:
         here.fake.do("refuse", status=503, on="counts")
-        house = here.house(standing=TRACKS, count_every=MINUTE)
-        house.turn_until(lambda: house.alerts() == [("x_not_counted", "fired")])
-        assert house.state["state"] == "connecting"
+        deployment = here.deployment(standing=TRACKS, count_every=MINUTE)
+        deployment.turn_until(lambda: deployment.alerts() == [("x_not_counted", "fired")])
+        assert deployment.state["state"] == "connecting"
         here.fake.do("heal")
-        house.turn_until(lambda: house.alerts()[1:] == [("x_not_counted", "resolved")])
-        assert house.state["state"] == "counting"
+        deployment.turn_until(lambda: deployment.alerts()[1:] == [("x_not_counted", "resolved")])
+        assert deployment.state["state"] == "counting"
 
 
 def test_no_word_of_a_post_is_asked_for_or_written(here: Town, tmp_path: Path) -> None:
     said(here, timedelta(minutes=30), 5)
-    house = counter(here)
-    house.turn_until(lambda: has_baselines(house))
-    assert sum(counted(house).values()) == 5
-    assert house.values("mentions", "mention") == []
+    deployment = counter(here)
+    deployment.turn_until(lambda: has_baselines(deployment))
+    assert sum(counted(deployment).values()) == 5
+    assert deployment.values("mentions", "mention") == []
     assert {r.path for r in here.fake.requests()} <= {"/2/tweets/counts/recent", "/2/tweets/search/stream/rules"}
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert any(b"granvik" in content for content in files), "the search finds what is there"

@@ -26,19 +26,19 @@ def fast(tmp_path: Path) -> Iterator[Town]:
 @pytest.fixture
 def crisis(fast: Town) -> XListener:
     """Listening for `granvik`, and has heard of it."""
-    return begun(fast.house())
+    return begun(fast.deployment())
 
 
-def begun(house: XListener) -> XListener:
-    house.open("granvik")
-    house.turn_until(lambda: house.hears() and not house.state["unfilled"])
-    house.turn_for(0.1)
-    return house
+def begun(deployment: XListener) -> XListener:
+    deployment.open("granvik")
+    deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"])
+    deployment.turn_for(0.1)
+    return deployment
 
 
-def hear(town: Town, house: XListener) -> str:
+def hear(town: Town, deployment: XListener) -> str:
     post = town.fake.post("det brenner i granvik")
-    house.turn_until(lambda: house.captured()[post.id] == 1)
+    deployment.turn_until(lambda: deployment.captured()[post.id] == 1)
     return post.id
 
 
@@ -58,7 +58,7 @@ def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fas
     time.sleep(0.3)
     crisis.switch(Action.CLOSE)
     later = fast.fake.post("granvik etter at det var over", live=False)
-    again = fast.house()
+    again = fast.deployment()
     again.turn_until(lambda: bool(again.gaps()) and again.gaps()[-1].cause == "process_down")
     gap = again.gaps()[-1]
     closed_at = next(iter(again.reporter.state.incidents.values())).closed_at
@@ -79,7 +79,7 @@ def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: To
     crisis.die()
     crisis.switch(Action.CLOSE)
     time.sleep(0.2)
-    again = fast.house()
+    again = fast.deployment()
     again.turn_until(lambda: all(gap.end is not None for gap in again.gaps()))
     assert again.causes() == ["rules_unconfirmed", "reset"]
     assert again.gaps()[-1].end == next(iter(again.reporter.state.incidents.values())).closed_at
@@ -92,7 +92,7 @@ def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: 
     crisis.turn_for(0.3)
     crisis.die()
     time.sleep(0.3)
-    again = fast.house()
+    again = fast.deployment()
     again.turn_for(0.5)
     assert again.causes() == ["rules_unconfirmed"]
 
@@ -113,15 +113,15 @@ def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_sam
 # --- search that knows late -------------------------------------------------------------------------------------------
 
 
-def cut_and_missed(town: Town, house: XListener) -> str:
+def cut_and_missed(town: Town, deployment: XListener) -> str:
     """A gap, and a post in it that search knows only two minutes later."""
     town.fake.do("search_lag", seconds=120)
-    with town.deaf(house):
+    with town.deaf(deployment):
         missed = town.fake.post("granvik i gapet", live=False)
-    house.turn_until(lambda: house.hears() and not house.state["unfilled"])
-    assert is_whole(house.gaps()[-1])
-    assert house.gaps()[-1].refilled == 0
-    assert missed.id not in house.captured()
+    deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"])
+    assert is_whole(deployment.gaps()[-1])
+    assert deployment.gaps()[-1].refilled == 0
+    assert missed.id not in deployment.captured()
     return missed.id
 
 
@@ -142,7 +142,7 @@ def test_a_second_sweep_outlives_the_process(fast: Town, crisis: XListener) -> N
     swept = crisis.gaps()[-1]
     crisis.turn_for(0.1)
     crisis.die()
-    again = fast.house()
+    again = fast.deployment()
     again.turn_until(lambda: again.captured()[missed] == 1, 15)
     again.turn_for(0.2)
     assert {gap.id: gap.refilled for gap in again.gaps()}[swept.id] == 1
@@ -208,46 +208,46 @@ def fill(disk: Path) -> Path:
 def full(small_disk: Path) -> Iterator[tuple[Town, XListener, Path]]:
     """Listening, with a queue of 20 lines, on a disk that has filled up."""
     with town(small_disk / "data", ScaledClock(SPEED)) as here:
-        house = begun(here.house(durable=True, most_lines=20))
-        hear(here, house)
+        deployment = begun(here.deployment(durable=True, most_lines=20))
+        hear(here, deployment)
         other = fill(small_disk)
         for _ in range(4):
             here.fake.post("det brenner i granvik")
-        house.turn_until(lambda: "disk_full" in house.causes())
-        yield here, house, other
+        deployment.turn_until(lambda: "disk_full" in deployment.causes())
+        yield here, deployment, other
 
 
-def all_found(here: Town, house: XListener) -> None:
-    house.turn_until(lambda: house.captured().keys() == here.fake.world.posts.keys(), 20)
-    house.turn_until(lambda: house.hears() and not house.state["unfilled"], 15)
-    assert set(house.captured().values()) == {1}
-    assert all(map(is_whole, house.gaps()))
+def all_found(here: Town, deployment: XListener) -> None:
+    deployment.turn_until(lambda: deployment.captured().keys() == here.fake.world.posts.keys(), 20)
+    deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], 15)
+    assert set(deployment.captured().values()) == {1}
+    assert all(map(is_whole, deployment.gaps()))
 
 
 def test_while_the_disk_is_full_the_stream_is_kept_and_what_is_too_much_is_a_gap(
     full: tuple[Town, XListener, Path],
 ) -> None:
-    here, house, other = full
-    before, known = connects(here), len(house.captured())
+    here, deployment, other = full
+    before, known = connects(here), len(deployment.captured())
     here.fake.do("reset")
-    house.turn_until(lambda: connects(here) > before and bool(here.fake.streams.open))
+    deployment.turn_until(lambda: connects(here) > before and bool(here.fake.streams.open))
     here.fake.do("silence", seconds=300, loses=True)
-    house.turn_until(lambda: connects(here) > before + 1 and bool(here.fake.streams.open))
+    deployment.turn_until(lambda: connects(here) > before + 1 and bool(here.fake.streams.open))
     for number in range(60):
         here.fake.post(f"granvik {number}")
-    house.turn_for(0.5)
-    assert len(house.captured()) == known
+    deployment.turn_for(0.5)
+    assert len(deployment.captured()) == known
     other.unlink()
-    all_found(here, house)
-    assert {"disk_full", "reset", "queue_full"} <= set(house.causes())
+    all_found(here, deployment)
+    assert {"disk_full", "reset", "queue_full"} <= set(deployment.causes())
 
 
 def test_while_the_disk_is_full_the_tracks_follow_the_mode(full: tuple[Town, XListener, Path]) -> None:
-    here, house, other = full
+    here, deployment, other = full
     here.fake.do("reset")
-    house.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
-    house.turn_until(lambda: any("sandnesbrua" in rule.value for rule in here.fake.world.rules.values()))
+    deployment.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
+    deployment.turn_until(lambda: any("sandnesbrua" in rule.value for rule in here.fake.world.rules.values()))
     here.fake.post("kø på sandnesbrua")
-    house.turn_for(0.3)
+    deployment.turn_for(0.3)
     other.unlink()
-    all_found(here, house)
+    all_found(here, deployment)

@@ -32,29 +32,29 @@ def here(tmp_path: Path) -> Iterator[Town]:
 
 @pytest.fixture
 def crisis(here: Town) -> XListener:
-    house = here.house()
-    house.open("granvik")
-    settle(house)
-    return house
+    deployment = here.deployment()
+    deployment.open("granvik")
+    settle(deployment)
+    return deployment
 
 
-def settle(house: XListener, seconds: float = 20.0) -> None:
+def settle(deployment: XListener, seconds: float = 20.0) -> None:
     """Heard, and all that was missed is searched."""
-    house.turn_until(lambda: house.hears() and not house.state["unfilled"], seconds)
+    deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], seconds)
 
 
-def turn_for(house: XListener, seconds: float) -> None:
+def turn_for(deployment: XListener, seconds: float) -> None:
     """Of the fast clock."""
-    house.turn_for(seconds / SPEED)
+    deployment.turn_for(seconds / SPEED)
 
 
 def asked(town: Town, path: str, since: datetime) -> list[datetime]:
     return [request.at for request in town.fake.requests(path) if request.at >= since]
 
 
-def fired(house: XListener, what: str) -> datetime:
+def fired(deployment: XListener, what: str) -> datetime:
     """When ops were told."""
-    (at,) = (v["at"] for v in house.values("alerts") if (v["reason"], v["event"]) == (what, "fired"))
+    (at,) = (v["at"] for v in deployment.values("alerts") if (v["reason"], v["event"]) == (what, "fired"))
     return parse_instant(at)
 
 
@@ -66,9 +66,9 @@ def assert_growing(times: list[datetime], most: int) -> None:
     assert all(b > 1.2 * a for a, b in pairwise(pauses)), pauses
 
 
-def hear(town: Town, house: XListener, said: str) -> str:
+def hear(town: Town, deployment: XListener, said: str) -> str:
     post = town.fake.post(said)
-    house.turn_until(lambda: house.captured()[post.id] == 1, 20)
+    deployment.turn_until(lambda: deployment.captured()[post.id] == 1, 20)
     return post.id
 
 
@@ -118,20 +118,20 @@ def test_a_long_refusal_of_everything_is_told_in_time_and_ends_by_itself(
 def test_a_new_token_in_the_file_is_used_at_once(here: Town, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("revoked\n", encoding="utf-8")
-    house = here.house(access=Access(here.fake.url, "revoked", file))
-    house.open("granvik")
-    house.turn_until(lambda: ("x_unauthorized", "fired") in house.alerts(), 20)
-    turn_for(house, 150)
+    deployment = here.deployment(access=Access(here.fake.url, "revoked", file))
+    deployment.open("granvik")
+    deployment.turn_until(lambda: ("x_unauthorized", "fired") in deployment.alerts(), 20)
+    turn_for(deployment, 150)
     before = here.clock.now()
     new = tmp_path / "new"
     new.write_bytes(b"\xef\xbb\xbf" + TOKEN.encode() + b"\r\n")
     os.replace(new, file)
-    house.turn_until(lambda: any(r.status == 200 for r in here.fake.requests(STREAM)))
+    deployment.turn_until(lambda: any(r.status == 200 for r in here.fake.requests(STREAM)))
     accepted = next(r.at for r in here.fake.requests(STREAM) if r.status == 200)
     assert accepted - before < timedelta(seconds=15)
-    settle(house)
-    house.turn_until(lambda: ("x_unauthorized", "resolved") in house.alerts())
-    hear(here, house, "granvik")
+    settle(deployment)
+    deployment.turn_until(lambda: ("x_unauthorized", "resolved") in deployment.alerts())
+    hear(here, deployment, "granvik")
 
 
 def test_a_token_file_spoilt_while_we_run_is_reported_and_the_token_before_it_stays(
@@ -139,18 +139,18 @@ def test_a_token_file_spoilt_while_we_run_is_reported_and_the_token_before_it_st
 ) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN, encoding="utf-8")
-    house = here.house(access=Access(here.fake.url, TOKEN, file))
-    house.open("granvik")
-    settle(house)
+    deployment = here.deployment(access=Access(here.fake.url, TOKEN, file))
+    deployment.open("granvik")
+    settle(deployment)
     file.write_text(f"{TOKEN}\n{TOKEN}\n", encoding="utf-8")
-    house.turn_until(lambda: house.part.unready() is not None)
-    assert "x.bearer_token_file" in str(house.part.unready())
-    assert "several lines" in str(house.part.unready())
+    deployment.turn_until(lambda: deployment.part.unready() is not None)
+    assert "x.bearer_token_file" in str(deployment.part.unready())
+    assert "several lines" in str(deployment.part.unready())
     here.fake.do("reset")
-    hear(here, house, "granvik etter")
+    hear(here, deployment, "granvik etter")
     file.write_text(TOKEN, encoding="utf-8")
-    house.turn_until(lambda: house.part.unready() is None)
-    assert TOKEN not in caplog.text + str(house.state)
+    deployment.turn_until(lambda: deployment.part.unready() is None)
+    assert TOKEN not in caplog.text + str(deployment.state)
 
 
 @pytest.mark.parametrize(("status", "what", "cause"), TROUBLES)
@@ -176,15 +176,15 @@ def test_rules_refused_while_the_stream_flows_cost_no_word(
 def test_counts_refused_in_calm_are_asked_for_again(here: Town, status: int, what: str, cause: str) -> None:
     began = here.clock.now()
     here.fake.do("refuse", status=status, on="counts")
-    house = here.house(standing=("granvik",), count_every=timedelta(minutes=1))
-    house.turn_until(lambda: house.alerts() == [(what, "fired")], 20)
-    assert fired(house, what) - began < timedelta(seconds=60)
-    assert house.part.unready() is not None
-    turn_for(house, 100)
+    deployment = here.deployment(standing=("granvik",), count_every=timedelta(minutes=1))
+    deployment.turn_until(lambda: deployment.alerts() == [(what, "fired")], 20)
+    assert fired(deployment, what) - began < timedelta(seconds=60)
+    assert deployment.part.unready() is not None
+    turn_for(deployment, 100)
     assert_growing(asked(here, COUNTS, began), 8)
     here.fake.do("heal")
-    house.turn_until(lambda: house.alerts() == [(what, "fired"), (what, "resolved")], 20)
-    house.turn_until(lambda: house.part.unready() is None)
+    deployment.turn_until(lambda: deployment.alerts() == [(what, "fired"), (what, "resolved")], 20)
+    deployment.turn_until(lambda: deployment.part.unready() is None)
 
 
 def test_search_refused_once_fills_the_gap_all_the_same(here: Town, crisis: XListener) -> None:
@@ -230,20 +230,20 @@ def test_a_field_that_x_refuses_is_left_out_of_every_call_and_reported_once(
 ) -> None:
     caplog.set_level(logging.WARNING)
     here.fake.do("refuse_field", parameter=parameter, value=value)
-    house = here.house()
-    house.open("granvik")
-    settle(house)
-    hear(here, house, "granvik, hemmelig")
+    deployment = here.deployment()
+    deployment.open("granvik")
+    settle(deployment)
+    hear(here, deployment, "granvik, hemmelig")
     missed = here.fake.post("granvik i gapet, hemmelig", live=False)
     here.fake.do("reset")
-    house.turn_until(lambda: house.captured()[missed.id] == 1, 20)
+    deployment.turn_until(lambda: deployment.captured()[missed.id] == 1, 20)
     assert [r.status for r in here.fake.requests(STREAM)].count(400) == 1
     assert [r.status for r in here.fake.requests(SEARCH)].count(400) == 0
     later = [r.params for r in (*here.fake.requests(STREAM)[1:], *here.fake.requests(SEARCH))]
     assert all(value not in params[parameter].split(",") for params in later if parameter in params)
-    assert [alert for alert in house.alerts() if alert[0] == "x_field_refused"] == [("x_field_refused", "fired")]
-    assert house.part.unready() is None
-    assert any(f"{parameter}={value}" in each for each in house.state["refused_fields"])
+    assert [alert for alert in deployment.alerts() if alert[0] == "x_field_refused"] == [("x_field_refused", "fired")]
+    assert deployment.part.unready() is None
+    assert any(f"{parameter}={value}" in each for each in deployment.state["refused_fields"])
     dropped = [r.getMessage() for r in caplog.records if "no longer asked for" in r.getMessage()]
     assert len(dropped) == 1
     assert "Invalid Request" in dropped[0]
@@ -253,30 +253,30 @@ def test_a_field_that_x_refuses_is_left_out_of_every_call_and_reported_once(
 
 def test_after_a_restart_a_field_that_x_takes_again_is_asked_for_and_that_is_told(here: Town) -> None:
     here.fake.do("refuse_field", parameter="user.fields", value="verified_type")
-    house = here.house()
-    house.open("granvik")
-    settle(house)
-    hear(here, house, "granvik")
-    assert ("x_field_refused", "fired") in house.alerts()
-    house.die()
+    deployment = here.deployment()
+    deployment.open("granvik")
+    settle(deployment)
+    hear(here, deployment, "granvik")
+    assert ("x_field_refused", "fired") in deployment.alerts()
+    deployment.die()
     here.fake.do("heal")
-    turn_for(house, 1)
-    again = here.house("listener@again")
+    turn_for(deployment, 1)
+    again = here.deployment("listener@again")
     again.turn_until(lambda: ("x_field_refused", "resolved") in again.alerts(), 20)
 
 
 def test_a_field_that_no_post_can_do_without_stays_refused_and_says_so(here: Town) -> None:
     began = here.clock.now()
     here.fake.do("refuse_field", parameter="tweet.fields", value="created_at")
-    house = here.house()
-    house.open("granvik")
-    house.turn_until(lambda: ("x_refused", "fired") in house.alerts(), 20)
-    assert fired(house, "x_refused") - began < timedelta(seconds=60)
-    told = str(house.part.unready())
+    deployment = here.deployment()
+    deployment.open("granvik")
+    deployment.turn_until(lambda: ("x_refused", "fired") in deployment.alerts(), 20)
+    assert fired(deployment, "x_refused") - began < timedelta(seconds=60)
+    told = str(deployment.part.unready())
     assert "Invalid Request (tweet.fields=created_at)" in told
-    turn_for(house, 60)
+    turn_for(deployment, 60)
     assert_growing(asked(here, STREAM, began), 8)
     here.fake.do("heal")
-    settle(house, 30)
-    house.turn_until(lambda: ("x_refused", "resolved") in house.alerts())
-    assert here.lost(house) == []
+    settle(deployment, 30)
+    deployment.turn_until(lambda: ("x_refused", "resolved") in deployment.alerts())
+    assert here.lost(deployment) == []

@@ -29,28 +29,28 @@ def fast(tmp_path: Path) -> Iterator[Town]:
 @pytest.fixture
 def crisis(fast: Town) -> XListener:
     """Listening for `granvik`."""
-    house = fast.house()
-    house.open("granvik")
-    settle(house)
-    return house
+    deployment = fast.deployment()
+    deployment.open("granvik")
+    settle(deployment)
+    return deployment
 
 
-def hear(town: Town, house: XListener, said: str = "det brenner i granvik") -> str:
+def hear(town: Town, deployment: XListener, said: str = "det brenner i granvik") -> str:
     """A post, heard live."""
     post = town.fake.post(said)
-    house.turn_until(lambda: house.captured()[post.id] == 1)
+    deployment.turn_until(lambda: deployment.captured()[post.id] == 1)
     return post.id
 
 
-def settle(house: XListener, seconds: float = 10.0) -> None:
+def settle(deployment: XListener, seconds: float = 10.0) -> None:
     """Heard again, and all that was missed is searched."""
-    house.turn_until(lambda: house.hears() and not house.state["unfilled"], seconds)
+    deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], seconds)
 
 
-def cut(town: Town, house: XListener) -> None:
+def cut(town: Town, deployment: XListener) -> None:
     """The connection is reset, and that is noticed."""
     town.fake.do("reset")
-    house.turn_until(lambda: not house.hears())
+    deployment.turn_until(lambda: not deployment.hears())
 
 
 def connects(town: Town) -> int:
@@ -63,12 +63,12 @@ def connects(town: Town) -> int:
 def test_in_calm_no_stream_is_open_and_left_over_rules_go(fast: Town) -> None:
     fast.fake.do("foreign_rule", value="katt", tag="another app")
     fast.fake.do("foreign_rule", value="gammel", tag="lyttepost:left-over")
-    house = fast.house()
-    house.turn_until(lambda: [r.value for r in fast.fake.world.rules.values()] == ["katt"])
-    house.turn_for(0.3)
+    deployment = fast.deployment()
+    deployment.turn_until(lambda: [r.value for r in fast.fake.world.rules.values()] == ["katt"])
+    deployment.turn_for(0.3)
     assert connects(fast) == 0
-    assert house.state["state"] == "idle"
-    assert house.values("mentions") == []
+    assert deployment.state["state"] == "idle"
+    assert deployment.values("mentions") == []
 
 
 def test_an_incident_opens_the_stream_and_its_end_closes_it(fast: Town, crisis: XListener) -> None:
@@ -82,17 +82,17 @@ def test_an_incident_opens_the_stream_and_its_end_closes_it(fast: Town, crisis: 
 
 
 def test_the_time_until_x_has_confirmed_is_a_gap_and_filled(fast: Town) -> None:
-    house = fast.house()
-    house.turn_for(0.1)
+    deployment = fast.deployment()
+    deployment.turn_for(0.1)
     fast.fake.do("refuse", on="rules.post", seconds=20)
-    house.open("granvik")
-    house.turn_for(0.1)
+    deployment.open("granvik")
+    deployment.turn_for(0.1)
     post = fast.fake.post("brann i granvik")
-    house.turn_until(lambda: house.captured()[post.id] == 1)
-    settle(house)
-    assert house.origins() == {post.id: "gap_fill"}
-    assert house.causes() == ["rules_unconfirmed"]
-    assert fast.lost(house) == []
+    deployment.turn_until(lambda: deployment.captured()[post.id] == 1)
+    settle(deployment)
+    assert deployment.origins() == {post.id: "gap_fill"}
+    assert deployment.causes() == ["rules_unconfirmed"]
+    assert fast.lost(deployment) == []
 
 
 def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisis: XListener) -> None:
@@ -116,11 +116,11 @@ def test_a_quote_is_heard_for_what_it_quotes_and_keeps_none_of_it(fast: Town, cr
 
 
 def test_a_track_with_an_accent_is_heard_in_both_spellings(fast: Town) -> None:
-    house = fast.house()
-    house.open("kafé nordvik", "malmö havn")
-    settle(house)
+    deployment = fast.deployment()
+    deployment.open("kafé nordvik", "malmö havn")
+    settle(deployment)
     for said in ("kafé nordvik", "Kafe Nordvik", "Malmö havn", "Malmø havn"):
-        hear(fast, house, said)
+        hear(fast, deployment, said)
 
 
 def test_lookback_brings_the_hours_before_newest_first(tmp_path: Path) -> None:
@@ -131,13 +131,13 @@ def test_lookback_brings_the_hours_before_newest_first(tmp_path: Path) -> None:
             here.fake.world.publish({"text": f"granvik {n}", "created_at": (now - timedelta(minutes=n)).isoformat()})
             for n in (10, 100, 200, 400)
         ]
-        house = here.house()
-        house.open("granvik", lookback=6 * 3600)
-        house.turn_until(lambda: sum(house.captured().values()) == 3)
-        settle(house)
-        found = [v["id"] for v in house.values("mentions", "mention")]
+        deployment = here.deployment()
+        deployment.open("granvik", lookback=6 * 3600)
+        deployment.turn_until(lambda: sum(deployment.captured().values()) == 3)
+        settle(deployment)
+        found = [v["id"] for v in deployment.values("mentions", "mention")]
         assert found == [post.id for post in before[:3]]
-        assert set(house.origins().values()) == {"lookback"}
+        assert set(deployment.origins().values()) == {"lookback"}
 
 
 def test_an_open_incident_looks_back_further_when_it_is_asked_to(tmp_path: Path) -> None:
@@ -148,15 +148,15 @@ def test_an_open_incident_looks_back_further_when_it_is_asked_to(tmp_path: Path)
             here.fake.world.publish({"text": f"granvik {n}", "created_at": (now - timedelta(minutes=n)).isoformat()})
             for n in (10, 100, 400)
         ]
-        house = here.house()
-        house.open("granvik", lookback=3600)
-        house.turn_until(lambda: sum(house.captured().values()) == 1)
-        settle(house)
-        house.switch(Action.OPEN, lookback=10 * 3600, lookback_asked=True)
-        house.turn_until(lambda: sum(house.captured().values()) == 3)
-        settle(house)
-        assert house.captured() == {post.id: 1 for post in before}
-        assert set(house.origins().values()) == {"lookback"}
+        deployment = here.deployment()
+        deployment.open("granvik", lookback=3600)
+        deployment.turn_until(lambda: sum(deployment.captured().values()) == 1)
+        settle(deployment)
+        deployment.switch(Action.OPEN, lookback=10 * 3600, lookback_asked=True)
+        deployment.turn_until(lambda: sum(deployment.captured().values()) == 3)
+        settle(deployment)
+        assert deployment.captured() == {post.id: 1 for post in before}
+        assert set(deployment.origins().values()) == {"lookback"}
 
 
 # --- how a connection ends ------------------------------------------------------------------------------------------
@@ -241,22 +241,22 @@ def test_whatever_fails_in_the_streams_thread_ends_no_stream_for_good(fast: Town
     luck: Iterator[Exception] = iter([ZeroDivisionError("chance")])
 
     def chance() -> float:
-        value = next(luck, 0.5) if house.captured() else 0.5
+        value = next(luck, 0.5) if deployment.captured() else 0.5
         if isinstance(value, Exception):
             raise value
         return value
 
-    house = fast.house(chance=chance)
-    house.open("granvik")
-    settle(house)
-    hear(fast, house)
+    deployment = fast.deployment(chance=chance)
+    deployment.open("granvik")
+    settle(deployment)
+    hear(fast, deployment)
     missed = fast.fake.post("granvik, mens ingen hørte", live=False)
     fast.fake.do("reset")
-    house.turn_until(lambda: house.captured()[missed.id] == 1)
-    settle(house)
-    hear(fast, house)
+    deployment.turn_until(lambda: deployment.captured()[missed.id] == 1)
+    settle(deployment)
+    hear(fast, deployment)
     assert next(luck, None) is None
-    assert fast.lost(house) == []
+    assert fast.lost(deployment) == []
 
 
 def test_a_long_post_is_heard_whole(fast: Town, crisis: XListener) -> None:
@@ -392,24 +392,24 @@ def test_whoever_changes_the_tracks_of_a_refused_listener_need_not_wait(
 
 def test_a_key_that_is_refused_for_rules_is_told_in_calm_already(fast: Town) -> None:
     fast.fake.do("refuse", status=401, on="rules.get")
-    house = fast.house()
-    house.turn_until(lambda: ("x_unauthorized", "fired") in house.alerts())
-    house.turn_until(lambda: house.part.unready() is not None)
-    assert TOKEN not in str(house.records("alerts"))
+    deployment = fast.deployment()
+    deployment.turn_until(lambda: ("x_unauthorized", "fired") in deployment.alerts())
+    deployment.turn_until(lambda: deployment.part.unready() is not None)
+    assert TOKEN not in str(deployment.records("alerts"))
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
 def test_one_refused_track_makes_no_other_unheard(fast: Town) -> None:
-    house = fast.house()
+    deployment = fast.deployment()
     fast.fake.do("partial_rules", count=1, times=3)
-    house.open("granvik", "sandnesbrua", "kaia", "#brann")
-    house.turn_until(house.hears)
-    assert list(house.state["refused"]) == ["#brann"]
+    deployment.open("granvik", "sandnesbrua", "kaia", "#brann")
+    deployment.turn_until(deployment.hears)
+    assert list(deployment.state["refused"]) == ["#brann"]
     for said in ("i granvik", "på sandnesbrua", "nede ved kaia"):
-        hear(fast, house, said)
-    assert ("x_track_refused", "fired") in house.alerts()
+        hear(fast, deployment, said)
+    assert ("x_track_refused", "fired") in deployment.alerts()
 
 
 def test_rules_that_x_lost_are_put_back_and_the_time_is_a_gap(fast: Town, crisis: XListener) -> None:
@@ -425,13 +425,13 @@ def test_an_answer_that_drips_or_never_comes_holds_up_nobody(tmp_path: Path) -> 
     with town(tmp_path, ScaledClock(SPEED)) as here:
         here.fake.do("hang", on="rules.get", hold=3600, times=1)
         here.fake.do("slow", on="rules.get", hold=3600, times=1)
-        house = here.house(rest_seconds=0.4)
-        house.open("granvik")
+        deployment = here.deployment(rest_seconds=0.4)
+        deployment.open("granvik")
         longest = 0.0
         began = time.monotonic()
-        while not house.hears():
+        while not deployment.hears():
             turn = time.monotonic()
-            house.turn()
+            deployment.turn()
             longest = max(longest, time.monotonic() - turn)
             assert time.monotonic() - began < 10
         assert longest < 0.3
@@ -477,7 +477,7 @@ def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: XL
     crisis.die()
     missed = fast.fake.post("granvik mens ingen kjørte")
     time.sleep(0.5)
-    again = fast.house()
+    again = fast.deployment()
     again.turn_until(lambda: again.captured()[missed.id] == 1)
     settle(again)
     gap = again.gaps()[-1]
@@ -495,7 +495,7 @@ def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: XListene
     crisis.die()
     fast.fake.do("heal")
     missed = fast.fake.post("granvik, ennå i gapet")
-    again = fast.house()
+    again = fast.deployment()
     settle(again)
     assert again.captured()[missed.id] == 1
     assert again.causes() == ["rules_unconfirmed", "reset"]
@@ -505,7 +505,7 @@ def test_a_successor_takes_over_and_a_zombie_publishes_nothing(fast: Town, crisi
     hear(fast, crisis)
     crisis.turn_for(0.2)
     time.sleep(0.2)  # longer than the lease, in their time
-    second = fast.house(holder="another@test")
+    second = fast.deployment(holder="another@test")
     post = fast.fake.post("granvik til begge")
     time.sleep(0.1)
     second.turn_until(second.hears)
@@ -520,11 +520,11 @@ def test_a_successor_takes_over_and_a_zombie_publishes_nothing(fast: Town, crisi
 def test_close_shuts_the_socket_at_once(tmp_path: Path) -> None:
     """Stock tweepy waits for the next byte: up to 20 s."""
     with town(tmp_path, SystemClock()) as here:
-        house = here.house()
-        house.open("granvik")
-        house.turn_until(lambda: house.state["connected"])
+        deployment = here.deployment()
+        deployment.open("granvik")
+        deployment.turn_until(lambda: deployment.state["connected"])
         began = time.monotonic()
-        house.listen.close()
+        deployment.listen.close()
         assert time.monotonic() - began < 1
         deadline = time.monotonic() + 2
         while here.fake.streams.open:
@@ -534,15 +534,15 @@ def test_close_shuts_the_socket_at_once(tmp_path: Path) -> None:
 
 def test_a_full_queue_is_a_gap_and_filled(tmp_path: Path) -> None:
     with town(tmp_path, ScaledClock(SPEED)) as here:
-        house = here.house(most_lines=20)
-        house.open("granvik")
-        house.turn_until(house.hears)
+        deployment = here.deployment(most_lines=20)
+        deployment.open("granvik")
+        deployment.turn_until(deployment.hears)
         posts = [here.fake.post(f"granvik {n}").id for n in range(100)]
         time.sleep(0.3)
-        house.turn_until(lambda: house.captured().keys() >= set(posts), 15)
-        settle(house)
-        assert "queue_full" in house.causes()
-        assert set(house.captured().values()) == {1}
+        deployment.turn_until(lambda: deployment.captured().keys() >= set(posts), 15)
+        settle(deployment)
+        assert "queue_full" in deployment.causes()
+        assert set(deployment.captured().values()) == {1}
 
 
 def test_ticks_stand_still_in_a_gap(fast: Town, crisis: XListener) -> None:

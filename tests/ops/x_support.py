@@ -147,9 +147,9 @@ class Town:
     fake: FakeX
     folder: Path
     clock: Clock
-    houses: list[XListener] = field(default_factory=list)
+    deployments: list[XListener] = field(default_factory=list)
 
-    def house(
+    def deployment(
         self,
         holder: str = "listener@test",
         standing: Sequence[str] = (),
@@ -173,24 +173,24 @@ class Town:
             screen=Screen(b"k" * 32, {}), clock=self.clock, metrics=metrics, part=part,
         )  # fmt: skip
         listen = Ingestor(source, context, spool=spool, keep=keep)
-        house = XListener(bus, self.clock, source, reporter, listen, part, metrics, spool)
-        self.houses.append(house)
-        return house
+        deployment = XListener(bus, self.clock, source, reporter, listen, part, metrics, spool)
+        self.deployments.append(deployment)
+        return deployment
 
     @contextmanager
-    def deaf(self, house: XListener, how: Callable[[], Any] | None = None) -> Iterator[None]:
+    def deaf(self, deployment: XListener, how: Callable[[], Any] | None = None) -> Iterator[None]:
         """The stream breaks (`how`, else by a reset) and X takes nobody in until the end of the `with`: what is
         published meanwhile lies in the gap, however slow this machine is."""
         self.fake.do("refuse", status=503, on="stream")
         (how or (lambda: self.fake.do("reset")))()
-        house.turn_until(lambda: not house.hears(), 20)
+        deployment.turn_until(lambda: not deployment.hears(), 20)
         yield
         self.fake.do("heal", on="stream")
 
-    def lost(self, house: XListener) -> list[str]:
+    def lost(self, deployment: XListener) -> list[str]:
         """Posts that matched a rule or not, were published while the incident was open, and are neither captured nor
         inside a recorded gap."""
-        captured, gaps = house.captured(), house.gaps()
+        captured, gaps = deployment.captured(), deployment.gaps()
         return [
             post.id
             for post in self.fake.world.posts.values()
@@ -212,6 +212,6 @@ def town(folder: Path, clock: Clock | None = None, **more: Any) -> Iterator[Town
         try:
             yield here
         finally:
-            for house in here.houses:
-                house.die()
-                house.bus.close()
+            for deployment in here.deployments:
+                deployment.die()
+                deployment.bus.close()

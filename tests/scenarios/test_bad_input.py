@@ -17,9 +17,9 @@ from listener.bus.protocol import Message
 Deploy = Callable[..., Deployment]
 
 
-def refused(house: Deployment, *args: str) -> str:
+def refused(deployment: Deployment, *args: str) -> str:
     """It does not start; what it says."""
-    running = house.start(*args, wait=False)
+    running = deployment.start(*args, wait=False)
     assert running.process.wait(20) == 4, running.said
     assert "Traceback" not in running.said
     return running.said
@@ -37,11 +37,11 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_of_the_configuration_is_named_with_its_line(deploy: Deploy, name: str) -> None:
-    house = deploy()
-    house.configure(**{name: BROKEN[name]})
-    said = refused(house)
+    deployment = deploy()
+    deployment.configure(**{name: BROKEN[name]})
+    said = refused(deployment)
     assert re.search(rf"lyttepost: .*config/{name}\.yaml:\d+: ", said), said
-    assert house.values("presence") == [] if (house.data / "bus.sqlite").exists() else True
+    assert deployment.values("presence") == [] if (deployment.data / "bus.sqlite").exists() else True
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(deploy: Deploy, tmp_path: Path) -> None:
@@ -54,21 +54,21 @@ def test_a_data_folder_that_cannot_be_written_is_named(deploy: Deploy, tmp_path:
 
 
 def test_a_log_that_is_none_of_ours_is_named(deploy: Deploy) -> None:
-    house = deploy()
-    house.data.mkdir()
-    (house.data / "bus.sqlite").write_bytes(b"something else entirely" * 500)
-    assert "bus.sqlite" in refused(house)
+    deployment = deploy()
+    deployment.data.mkdir()
+    (deployment.data / "bus.sqlite").write_bytes(b"something else entirely" * 500)
+    assert "bus.sqlite" in refused(deployment)
 
 
 def test_a_port_in_use_is_named(deploy: Deploy) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        house = deploy()
-        house.settings["WEB__PORT"] = str(port)
-        running = house.start(wait=False)
+        deployment = deploy()
+        deployment.settings["WEB__PORT"] = str(port)
+        running = deployment.start(wait=False)
         running.process.kill()
         running.process.wait()
-        done = house.command("run", "--port", str(port))
+        done = deployment.command("run", "--port", str(port))
     assert done.returncode == 4
     assert f"port {port}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -90,22 +90,22 @@ def test_a_recording_that_is_none_is_reported_and_played_once_it_is_fixed(
         path.write_bytes(bytes(range(256)) * 2000)
     elif what == "list":
         path.write_text('[{"id": "1"}]\n')
-    house = deploy(recording=path, speed="max")
-    running = house.start()
+    deployment = deploy(recording=path, speed="max")
+    running = deployment.start()
     until(lambda: running.get("/readyz")[0] == 200, 10, "all parts have begun")
-    house.exercise()
+    deployment.exercise()
     until(lambda: running.get("/readyz")[0] == 503, 5, "it is told")
     parts = json.loads(running.get("/readyz")[1])["parts"]
     assert str(path) in parts.pop("listen-recording")
     assert not any(parts.values())
     assert running.get("/healthz")[0] == 200
-    until(lambda: house.source().get("state") == "stopped", 5, "it says that it is stopped")
+    until(lambda: deployment.source().get("state") == "stopped", 5, "it says that it is stopped")
     assert "Traceback" not in running.said
     if what == "folder":
         path.rmdir()
     path.write_bytes(short.path.read_bytes())
-    house.wait_until_settled()
-    assert sorted(outcome(house).mentions) == short.keys
+    deployment.wait_until_settled()
+    assert sorted(outcome(deployment).mentions) == short.keys
     until(lambda: running.get("/readyz")[0] == 200, 5, "it is ready")
 
 
@@ -116,13 +116,13 @@ def test_a_recording_that_turns_bad_in_the_middle_is_played_to_its_end(
     path = tmp_path / "recording.jsonl"
     rubbish = bytes(range(256)) * 300 + b"\n" + b"\xff\xfe\n" + b'{"id": 1}\n' + b"x" * 1_200_000 + b"\n"
     path.write_bytes(b"".join(lines[:300]) + rubbish + b"".join(lines[300:]) + b'{"id": "9", "created_at"')
-    house = deploy(recording=path, speed="max")
-    running = house.start()
-    house.exercise()
-    house.wait_until_settled()
-    found = outcome(house)
+    deployment = deploy(recording=path, speed="max")
+    running = deployment.start()
+    deployment.exercise()
+    deployment.wait_until_settled()
+    found = outcome(deployment)
     assert sorted(found.mentions) == short.keys
-    reasons = {letter["reason"] for letter in house.values("deadletters")}
+    reasons = {letter["reason"] for letter in deployment.values("deadletters")}
     assert {"too_long", "truncated_line", "bad_json"} <= reasons
     assert set(found.deadletters.values()) == {1}
     assert running.get("/readyz")[0] == 200
@@ -142,16 +142,16 @@ POISON = {
 def test_records_that_cannot_be_read_become_dead_letters_once_and_stop_nobody(
     deploy: Deploy, recording: Recording
 ) -> None:
-    house = deploy(recording=recording.path, speed="1500")
-    running = house.start()
-    house.exercise()
+    deployment = deploy(recording=recording.path, speed="1500")
+    running = deployment.start()
+    deployment.exercise()
     until(lambda: running.metric("lyttepost_findings_total") > 500, 20, "it plays")
-    with house.bus() as bus:
+    with deployment.bus() as bus:
         for topic in ("mentions", "findings"):
             bus.publish([Message(topic, f"poison:{name}", value) for name, (value, _) in POISON.items()])
 
     def letters() -> dict[str, tuple[str, str]]:
-        poisoned = [d for d in house.values("deadletters") if d["where"].startswith(("mentions/", "findings/"))]
+        poisoned = [d for d in deployment.values("deadletters") if d["where"].startswith(("mentions/", "findings/"))]
         assert len({d["where"] for d in poisoned}) == len(poisoned)
         return {d["where"]: (d["stage"], d["reason"]) for d in poisoned}
 
@@ -162,13 +162,13 @@ def test_records_that_cannot_be_read_become_dead_letters_once_and_stop_nobody(
     # Whoever goes back after a restart to fill its windows meets them again, and says nothing.
     for _ in range(2):
         running.kill()
-        running = house.start()
+        running = deployment.start()
         wait_until_ready(running)
-    house.wait_until_settled()
+    deployment.wait_until_settled()
     assert len(letters()) == 2 * len(POISON)
-    assert sorted(outcome_of_mentions(house)) == recording.keys
-    house.command("register", "--json")
-    assert b"granvik-poison" not in b"".join(r.value or b"" for r in house.records("deadletters"))
+    assert sorted(outcome_of_mentions(deployment)) == recording.keys
+    deployment.command("register", "--json")
+    assert b"granvik-poison" not in b"".join(r.value or b"" for r in deployment.records("deadletters"))
     assert "granvik-poison" not in running.said
 
 
@@ -176,10 +176,10 @@ def wait_until_ready(running: Running) -> None:
     until(lambda: running.get("/readyz")[0] == 200, 10, "it is ready")
 
 
-def outcome_of_mentions(house: Deployment) -> list[str]:
+def outcome_of_mentions(deployment: Deployment) -> list[str]:
     """The mentions that can be read."""
     keys = []
-    for record in house.records("mentions"):
+    for record in deployment.records("mentions"):
         if record.key.startswith("recording:1"):
             keys.append(record.key)
     return keys
@@ -202,17 +202,17 @@ def test_a_rule_that_raises_keeps_its_neighbours_running_and_tells_ops_once(
 
     added = "from alerts.rules.table import TYPES; TYPES['brittle'] = 'brittle_rule:TYPE'"
     entry = f"{added}; import lyttepost; lyttepost.main()"
-    house = deploy("brittle", recording=recording.path, speed="2000", key=whole.key)
-    house.entry = (sys.executable, "-c", entry)
-    house.configure(**{"rules/brittle": BRITTLE})
+    deployment = deploy("brittle", recording=recording.path, speed="2000", key=whole.key)
+    deployment.entry = (sys.executable, "-c", entry)
+    deployment.configure(**{"rules/brittle": BRITTLE})
     path = {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
-    running = house.start(env=path)
-    house.exercise()
+    running = deployment.start(env=path)
+    deployment.exercise()
     until(lambda: running.metric("lyttepost_rule_failures_total", rule="brittle") > 100, 20, "it fails")
     running.kill()
-    running = house.start(env=path)
-    house.wait_until_settled()
-    found, expected = outcome(house).alerts, outcome(whole).alerts
+    running = deployment.start(env=path)
+    deployment.wait_until_settled()
+    found, expected = outcome(deployment).alerts, outcome(whole).alerts
     (told,) = found.pop("lyttepost.rule_failed")
     assert json.loads(told)["key"] == "brittle"
     assert json.loads(told)["to"] == "ops"

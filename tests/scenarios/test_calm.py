@@ -29,32 +29,32 @@ SECRETS = ("Fin tur", "Granvik sykehus", "bruker_", "særord")
 
 
 def test_a_recording_is_not_played_in_calm(deploy: Callable[..., Deployment], short: Recording) -> None:
-    house = deploy(recording=short.path, speed="max")
-    running = house.start()
+    deployment = deploy(recording=short.path, speed="max")
+    running = deployment.start()
     time.sleep(2)
-    assert house.mode()["sources"]["recording"]["state"] == "idle"
+    assert deployment.mode()["sources"]["recording"]["state"] == "idle"
     assert running.metric("lyttepost_posts_heard_total") == 0
     running.terminate()
-    assert files_with(house.data, SECRETS) == []
+    assert files_with(deployment.data, SECRETS) == []
 
 
 def test_a_recording_is_not_played_in_a_real_crisis_and_says_so(
     deploy: Callable[..., Deployment], short: Recording
 ) -> None:
-    house = deploy(recording=short.path, speed="max")
-    running = house.start()
-    done = house.command("mode", "crisis", "--name", "Brann", "--track", TRACK, "--why", "brann", "--no-wait")
+    deployment = deploy(recording=short.path, speed="max")
+    running = deployment.start()
+    done = deployment.command("mode", "crisis", "--name", "Brann", "--track", TRACK, "--why", "brann", "--no-wait")
     assert done.returncode == 0, done.stderr
-    until(lambda: "exercise" in house.mode()["sources"]["recording"].get("why", ""), 10, "it says so")
+    until(lambda: "exercise" in deployment.mode()["sources"]["recording"].get("why", ""), 10, "it says so")
     time.sleep(2)
-    said = house.mode()
+    said = deployment.mode()
     assert said["mode"] == "crisis"
     assert said["sources"]["recording"]["state"] == "idle"
     assert "exercise" in said["sources"]["recording"]["why"]
     assert running.metric("lyttepost_posts_heard_total") == 0
-    assert house.values("mentions", "mention") == []
+    assert deployment.values("mentions", "mention") == []
     running.terminate()
-    assert files_with(house.data, SECRETS) == []
+    assert files_with(deployment.data, SECRETS) == []
 
 
 @dataclass

@@ -34,10 +34,10 @@ def fake() -> Iterator[FakeX]:
         yield fake
 
 
-def counted(house: Deployment) -> dict[str, Counter[datetime]]:
+def counted(deployment: Deployment) -> dict[str, Counter[datetime]]:
     """Track → minute → count. Fails on a minute that is there twice."""
     out: dict[str, Counter[datetime]] = {track: Counter() for track in SERIES}
-    for value in house.values("volumes", "volume"):
+    for value in deployment.values("volumes", "volume"):
         minute = parse_instant(value["minute"])
         assert minute not in out[value["track"]], (value["track"], minute)
         out[value["track"]][minute] = value["count"]
@@ -51,8 +51,8 @@ def truth(fake: FakeX, track: str) -> Counter[datetime]:
     return Counter(post.created_at.replace(second=0) for post in posts)
 
 
-def whole(house: Deployment) -> bool:
-    with house.bus() as bus:
+def whole(deployment: Deployment) -> bool:
+    with deployment.bus() as bus:
         kept = next((topic.records for topic in bus.topics() if topic.name == "volumes"), 0)
     return kept >= len(SERIES) * (WEEK - 10)
 
@@ -65,26 +65,26 @@ def ended(running: Running) -> bool:
 def test_killed_while_it_counts_a_week_it_goes_on_without_loss_or_repeat(
     deploy: Callable[..., Deployment], fake: FakeX
 ) -> None:
-    house = deploy(settings={"X__BEARER_TOKEN": "a-token-of-no-account", "X__BASE_URL": fake.url})
-    house.configure(tracks=CONFIG)
+    deployment = deploy(settings={"X__BEARER_TOKEN": "a-token-of-no-account", "X__BASE_URL": fake.url})
+    deployment.configure(tracks=CONFIG)
     for crash in ("capture.before_publish:3", "bus.after_commit:9", "bus.before_commit:14", "capture.before_publish:7"):
-        running = house.start(env={"LYTTEPOST_CRASH": crash}, wait=False)
+        running = deployment.start(env={"LYTTEPOST_CRASH": crash}, wait=False)
         until(lambda running=running: ended(running), 30, f"it dies at {crash}")
         assert running.process.returncode == -9
-    assert not whole(house)
-    running = house.start()
-    until(lambda: whole(house), 40, "the week is counted", every=0.3)
-    kept = counted(house)
+    assert not whole(deployment)
+    running = deployment.start()
+    until(lambda: whole(deployment), 40, "the week is counted", every=0.3)
+    kept = counted(deployment)
     for track in SERIES:
         ours, there = kept[track], truth(fake, track)
         assert {minute: count for minute, count in ours.items() if count != there[minute]} == {}
         assert sum(ours.values()) == sum(count for minute, count in there.items() if minute >= min(ours)) > 0
         assert len(ours) == (max(ours) - min(ours)) // MINUTE + 1, track
-    said = house.mode()["sources"]["x"]
+    said = deployment.mode()["sources"]["x"]
     assert (said["state"], said["connected"]) == ("counting", False)
     assert running.metric("lyttepost_source_state", source="x", state="counting") == 1
     assert running.metric("lyttepost_source_counted_timestamp_seconds", source="x") > 0
     assert running.metric("lyttepost_source_calls_total", endpoint="counts") > 0
     running.terminate()
     assert not fake.requests("/search/recent")
-    assert files_with(house.home, [WORD]) == []
+    assert files_with(deployment.home, [WORD]) == []

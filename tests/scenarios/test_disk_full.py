@@ -66,10 +66,10 @@ def undisturbed(deploy: Callable[..., Deployment], recording: Recording, key: Pa
 def test_a_full_disk_is_a_gap_and_people_are_told_all_the_same(
     deploy: Callable[..., Deployment], recording: Recording, small_disk: Path, killed: bool
 ) -> None:
-    house = deploy("full", recording=recording.path, speed="900", data=small_disk / "data")
-    house.configure(people=PEOPLE)
-    running = house.start()
-    house.exercise()
+    deployment = deploy("full", recording=recording.path, speed="900", data=small_disk / "data")
+    deployment.configure(people=PEOPLE)
+    running = deployment.start()
+    deployment.exercise()
     until(lambda: running.metric("lyttepost_deliveries_total", outcome="sent") > 0, 20, "somebody is told")
     other = fill(small_disk)
 
@@ -77,58 +77,60 @@ def test_a_full_disk_is_a_gap_and_people_are_told_all_the_same(
     until(lambda: running.get("/readyz")[0] == 503, 5, "it is not ready")
     assert "make room" in running.get("/readyz")[1]
     assert running.get("/healthz")[0] == 200
-    (gap,) = house.values("gaps")
+    (gap,) = deployment.values("gaps")
     assert gap["cause"] == "disk_full"
     assert "to" not in gap
-    ops = [a for a in house.values("alerts") if a["rule"] == "lyttepost.disk_full"]
+    ops = [a for a in deployment.values("alerts") if a["rule"] == "lyttepost.disk_full"]
     assert [a["event"] for a in ops] == ["fired"]
     until(
-        lambda: {"listener", "alerts"} <= {r for f in house.mode()["followers"] for r in f["roles"]}, 5, "it is there"
+        lambda: {"listener", "alerts"} <= {r for f in deployment.mode()["followers"] for r in f["roles"]},
+        5,
+        "it is there",
     )
-    until(lambda: house.source().get("gap") == "disk_full", 5, "the listener says so")
+    until(lambda: deployment.source().get("gap") == "disk_full", 5, "the listener says so")
 
     heard = running.metric("lyttepost_mentions_published_total")
     if killed:
         running.kill()
-        running = house.start()
+        running = deployment.start()
         until(lambda: running.metric("lyttepost_gaps_open", source="recording") == 1, 15, "the gap is taken over")
         heard = 0.0
 
     def sends() -> int:
-        return sum(d.get("outcome") == "sent" for d in house.values("deliveries"))
+        return sum(d.get("outcome") == "sent" for d in deployment.values("deliveries"))
 
     before = sends()
     until(lambda: sends() > before + 2, 15, "open alerts go on being told", every=0.3)
-    assert house.sent() >= {ops[0]["id"]}
+    assert deployment.sent() >= {ops[0]["id"]}
     first = ops[0]["id"]
-    done = house.command("alerts", "ack", first, "--by", "Vakt")
+    done = deployment.command("alerts", "ack", first, "--by", "Vakt")
     assert done.returncode == 0, done.stderr
-    assert first not in {a["id"] for a in _open(house)}
+    assert first not in {a["id"] for a in _open(deployment)}
     assert running.metric("lyttepost_mentions_published_total") == heard
-    assert len(house.values("gaps")) == 1
-    assert [a["event"] for a in house.values("alerts") if a["id"] == first] == ["fired"]
+    assert len(deployment.values("gaps")) == 1
+    assert [a["event"] for a in deployment.values("alerts") if a["id"] == first] == ["fired"]
 
     other.unlink()
-    house.wait_until_settled()
+    deployment.wait_until_settled()
     until(lambda: running.get("/readyz")[0] == 200, 10, "it is ready again")
     assert running.metric("lyttepost_gaps_open") == 0
     assert 0 < running.metric("lyttepost_gap_seconds_total", cause="disk_full") < 10_800
-    gaps = house.values("gaps")
+    gaps = deployment.values("gaps")
     assert [g["id"] for g in gaps] == [gap["id"]] * 2
     assert gaps[-1]["to"] == gaps[-1]["refilled_until"]
     assert gaps[-1]["refilled"] > 0
-    assert [g["id"] for g in house.values("mentions", "gap")] == [gap["id"]]
-    assert [g["id"] for g in house.values("findings", "gap")] == [gap["id"]]
-    assert [a["event"] for a in house.values("alerts") if a["id"] == first] == ["fired", "resolved"]
+    assert [g["id"] for g in deployment.values("mentions", "gap")] == [gap["id"]]
+    assert [g["id"] for g in deployment.values("findings", "gap")] == [gap["id"]]
+    assert [a["event"] for a in deployment.values("alerts") if a["id"] == first] == ["fired", "resolved"]
 
-    found, expected = outcome(house), undisturbed(deploy, recording, house.key)
+    found, expected = outcome(deployment), undisturbed(deploy, recording, deployment.key)
     assert found.mentions == expected.mentions
     assert found.findings == expected.findings
     assert found.volumes == expected.volumes
     assert found.deadletters == expected.deadletters
     assert ids(found) - {first} == ids(expected)
     running.terminate()
-    verified = house.command("alerts", "verify")
+    verified = deployment.command("alerts", "verify")
     assert verified.returncode == 0, verified.stderr
 
 
@@ -136,6 +138,6 @@ def ids(found: Outcome) -> set[str]:
     return {json.loads(alert)["id"] for alerts in found.alerts.values() for alert in alerts}
 
 
-def _open(house: Deployment) -> list[dict[str, str]]:
-    opened: list[dict[str, str]] = json.loads(house.command("alerts", "--json").stdout)
+def _open(deployment: Deployment) -> list[dict[str, str]]:
+    opened: list[dict[str, str]] = json.loads(deployment.command("alerts", "--json").stdout)
     return opened

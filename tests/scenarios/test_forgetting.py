@@ -15,15 +15,15 @@ from listener.model.topics import topic_specs
 from listener.settings.schema import Settings
 
 
-def purge(house: Deployment, *ids: str) -> str:
-    done = house.command("privacy", "purge", *ids, "--why", "krav fra forfatteren", "--by", "Personvernombud")
+def purge(deployment: Deployment, *ids: str) -> str:
+    done = deployment.command("privacy", "purge", *ids, "--why", "krav fra forfatteren", "--by", "Personvernombud")
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
-def reposted(house: Deployment) -> tuple[str, list[str]]:
+def reposted(deployment: Deployment) -> tuple[str, list[str]]:
     """A post that was reposted, and all ids of it."""
-    mentions = house.values("mentions", "mention")
+    mentions = deployment.values("mentions", "mention")
     by_first: dict[str, list[str]] = {}
     for mention in mentions:
         if mention.get("repost_of"):
@@ -32,9 +32,9 @@ def reposted(house: Deployment) -> tuple[str, list[str]]:
     return first, [first, *by_first[first]]
 
 
-def write_an_old_mention(house: Deployment) -> None:
-    house.data.mkdir()
-    bus = open_bus("embedded:", house.data, ManualClock(datetime.now(UTC) - timedelta(days=31)))
+def write_an_old_mention(deployment: Deployment) -> None:
+    deployment.data.mkdir()
+    bus = open_bus("embedded:", deployment.data, ManualClock(datetime.now(UTC) - timedelta(days=31)))
     bus.ensure(topic_specs(1, Settings().retention.keep()))
     text = "gammel særordgammel"
     old = Mention(source="x", id="1", at=START, captured_at=START, text=text, incidents={"a-0": ("a",)})
@@ -49,78 +49,80 @@ def words_of(ids: list[str]) -> list[str]:
 def test_a_purge_while_the_service_runs_reaches_every_file(
     deploy: Callable[..., Deployment], recording: Recording
 ) -> None:
-    house = deploy(recording=recording.path, speed="1200")
-    running = house.start()
-    house.exercise()
+    deployment = deploy(recording=recording.path, speed="1200")
+    running = deployment.start()
+    deployment.exercise()
     until(lambda: running.metric("lyttepost_mentions_published_total") > 800, 20, "it plays")
-    first, ids = reposted(house)
+    first, ids = reposted(deployment)
     words = words_of(ids)
-    assert files_with(house.data, words)
-    said = purge(house, f"recording:{first}")
+    assert files_with(deployment.data, words)
+    said = purge(deployment, f"recording:{first}")
     assert f"{2 * len(ids)} records" in said
-    assert files_with(house.data, words) == []
+    assert files_with(deployment.data, words) == []
     assert running.get("/healthz")[0] == 200
     until(lambda: running.get("/readyz")[0] == 200, 5, "all parts go on")
-    house.wait_until_settled()
-    assert files_with(house.data, words) == []
-    assert "None was held" in purge(house, "recording:99999999", "99999998")
+    deployment.wait_until_settled()
+    assert files_with(deployment.data, words) == []
+    assert "None was held" in purge(deployment, "recording:99999999", "99999998")
 
     # It is gone for whoever begins anew, too.
     running.kill()
-    running = house.start()
+    running = deployment.start()
     until(lambda: running.get("/readyz")[0] == 200, 10, "it is ready after the restart")
-    shown = house.command("register", "--kind", "wish", "--json").stdout
-    shown += house.command("register", "--kind", "eyewitness", "--json").stdout
+    shown = deployment.command("register", "--kind", "wish", "--json").stdout
+    shown += deployment.command("register", "--kind", "eyewitness", "--json").stdout
     assert not any(word in shown for word in words)
-    left = {m["id"] for m in house.values("mentions", "mention")}
+    left = {m["id"] for m in deployment.values("mentions", "mention")}
     assert left == set(recording.matching) - set(ids)
-    assert {f["id"] for f in house.values("findings", "finding")} == left
-    assert not [d for d in house.values("deadletters") if "failed" in d["reason"]]
+    assert {f["id"] for f in deployment.values("findings", "finding")} == left
+    assert not [d for d in deployment.values("deadletters") if "failed" in d["reason"]]
     running.terminate()
-    assert files_with(house.data, words) == []
-    purged = {d["id"] for d in house.values("decisions") if d["kind"] == "purge"}
+    assert files_with(deployment.data, words) == []
+    purged = {d["id"] for d in deployment.values("decisions") if d["kind"] == "purge"}
     assert purged == {f"recording:{first}", "recording:99999999", "99999998"}
 
 
 def test_a_purge_of_what_is_under_way_reaches_it(deploy: Callable[..., Deployment], recording: Recording) -> None:
-    house = deploy(recording=recording.path, speed="max")
-    running = house.start()
-    house.exercise()
+    deployment = deploy(recording=recording.path, speed="max")
+    running = deployment.start()
+    deployment.exercise()
     last = recording.matching[-1]
-    until(lambda: any(m["id"] == last for m in house.values("mentions", "mention")), 20, "it is captured", every=0.0)
+    until(
+        lambda: any(m["id"] == last for m in deployment.values("mentions", "mention")), 20, "it is captured", every=0.0
+    )
     ids = list(recording.matching[-30:])
-    purge(house, *ids)
-    house.wait_until_settled()
+    purge(deployment, *ids)
+    deployment.wait_until_settled()
     running.kill()
-    assert files_with(house.data, words_of(ids)) == []
+    assert files_with(deployment.data, words_of(ids)) == []
 
 
 def test_the_key_is_not_changed_while_an_incident_is_open(deploy: Callable[..., Deployment]) -> None:
-    house = deploy()
-    house.exercise()
-    done = house.command("privacy", "rotate-key", "--why", "årlig", "--by", "Drift")
+    deployment = deploy()
+    deployment.exercise()
+    done = deployment.command("privacy", "rotate-key", "--why", "årlig", "--by", "Drift")
     assert done.returncode == 3
     assert "calm" in done.stderr
 
 
 def test_retention_drops_what_is_too_old_and_its_check_proves_it(deploy: Callable[..., Deployment]) -> None:
-    house = deploy()
-    write_an_old_mention(house)
-    checked = house.command("privacy", "retention", "--check")
+    deployment = deploy()
+    write_an_old_mention(deployment)
+    checked = deployment.command("privacy", "retention", "--check")
     assert checked.returncode == 1
     assert "mentions" in checked.stderr
     assert "TOO OLD" in checked.stdout
-    assert house.command("privacy", "retention").returncode == 0
-    checked = house.command("privacy", "retention", "--check")
+    assert deployment.command("privacy", "retention").returncode == 0
+    checked = deployment.command("privacy", "retention", "--check")
     assert checked.returncode == 0, checked.stderr
-    assert files_with(house.data, ["særordgammel"]) == []
+    assert files_with(deployment.data, ["særordgammel"]) == []
 
 
 def test_a_running_service_drops_what_is_too_old_by_itself(deploy: Callable[..., Deployment]) -> None:
-    house = deploy()
-    write_an_old_mention(house)
-    running = house.start()
-    until(lambda: house.command("privacy", "retention", "--check").returncode == 0, 10, "it is dropped", every=0.5)
+    deployment = deploy()
+    write_an_old_mention(deployment)
+    running = deployment.start()
+    until(lambda: deployment.command("privacy", "retention", "--check").returncode == 0, 10, "it is dropped", every=0.5)
     time.sleep(0.5)
-    assert files_with(house.data, ["særordgammel"]) == []
+    assert files_with(deployment.data, ["særordgammel"]) == []
     assert running.get("/readyz")[0] == 200

@@ -49,7 +49,7 @@ class Stand:
     def __init__(self, folder: Path) -> None:
         self.clock = SystemClock()
         self.bus = open_bus("embedded:", folder, self.clock, durable=False)
-        self.house = make_app(Settings(), folder, self.bus, self.clock, "alerts")
+        self.app = make_app(Settings(), folder, self.bus, self.clock, "alerts")
         opened = Control(self.bus).append(
             Command(action=Action.OPEN, at=START, by="p", why="p", name="Øvelse", exercise=True)
         )
@@ -58,7 +58,7 @@ class Stand:
     def start(self) -> Judging:
         return Judging(
             self.bus, load_rules(packaged_config() / "rules"),
-            clock=self.clock, metrics=self.house.metrics, part=self.house.health.part("judge"),
+            clock=self.clock, metrics=self.app.metrics, part=self.app.health.part("judge"),
         )  # fmt: skip
 
     def said(self) -> list[str]:
@@ -115,7 +115,7 @@ def test_a_bus_that_is_away_in_the_middle_of_a_batch_loses_no_record(tmp_path: P
             raise away.pop()
         return [Message("findings", record.key, record.value)]
 
-    part, metrics = stand.house.health.part("stage"), stand.house.metrics
+    part, metrics = stand.app.health.part("stage"), stand.app.metrics
     stage = Stage("stage", stand.bus, "mentions", handle, clock=stand.clock, metrics=metrics, part=part, batch=10)
     stage.step(0.0)
     for _ in range(2):

@@ -58,25 +58,25 @@ class Crowd:
 
 
 def listening(deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, crash: str) -> Deployment:
-    house = deploy("away", settings={
+    deployment = deploy("away", settings={
         "BUS__URL": f"{lone.url}?prefix=away{len(crash)}", "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN
     })  # fmt: skip
-    running = house.start("--role", "listener", env={"LYTTEPOST_CRASH": crash})
+    running = deployment.start("--role", "listener", env={"LYTTEPOST_CRASH": crash})
     words = ("--name", "Granvik", "--track", "granvik", "--why", "prøve", "--no-wait", "--lookback", "0s")
-    done = house.command("mode", "crisis", *words)
+    done = deployment.command("mode", "crisis", *words)
     assert done.returncode == 0, done.stderr
     until(lambda: running.metric("lyttepost_source_state", source="x", state="listening") == 1, 40, "X is heard")
-    return house
+    return deployment
 
 
-def spool(house: Deployment) -> Path:
-    return house.data / "spool-x.jsonl"
+def spool(deployment: Deployment) -> Path:
+    return deployment.data / "spool-x.jsonl"
 
 
-def unaccounted(house: Deployment, fake: FakeX) -> list[str]:
+def unaccounted(deployment: Deployment, fake: FakeX) -> list[str]:
     """Posts that were offered and are neither captured nor inside a recorded gap."""
-    captured = captures(house)
-    gaps = {gap["id"]: gap for gap in house.values("gaps")}.values()
+    captured = captures(deployment)
+    gaps = {gap["id"]: gap for gap in deployment.values("gaps")}.values()
     return [
         post.id
         for post in fake.world.posts.values()
@@ -89,8 +89,8 @@ def _inside(at: datetime, gap: dict[str, str]) -> bool:
     return parse_instant(gap["from"]) - slack <= at and ("to" not in gap or at <= parse_instant(gap["to"]) + slack)
 
 
-def captures(house: Deployment) -> Counter[str]:
-    return Counter(str(value["id"]) for value in house.values("mentions", "mention"))
+def captures(deployment: Deployment) -> Counter[str]:
+    return Counter(str(value["id"]) for value in deployment.values("mentions", "mention"))
 
 
 @pytest.mark.slow
@@ -98,8 +98,8 @@ def captures(house: Deployment) -> Counter[str]:
 def test_what_x_says_while_the_broker_is_dead_is_captured_once_or_in_a_gap(
     deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, killed: bool
 ) -> None:
-    house = listening(deploy, lone, fake, "spool.kept:30" if killed else "")
-    running = house.running[-1]
+    deployment = listening(deploy, lone, fake, "spool.kept:30" if killed else "")
+    running = deployment.running[-1]
     crowd = Crowd(fake)
     try:
         until(lambda: running.metric("lyttepost_mentions_published_total") > A_SECOND, 20, "it hears")
@@ -112,29 +112,29 @@ def test_what_x_says_while_the_broker_is_dead_is_captured_once_or_in_a_gap(
         time.sleep(AWAY_SECONDS)
         if killed:
             assert running.process.wait(30) == -signal.SIGKILL
-            assert spool(house).stat().st_size
-            early = house.start("--role", "listener", wait=False)
+            assert spool(deployment).stat().st_size
+            early = deployment.start("--role", "listener", wait=False)
             assert early.process.wait(40) == 1
             assert "Traceback" not in early.said
         else:
             assert running.get("/healthz")[0] == 200
         lone.start(1)
         if killed:
-            again = house.start("--role", "listener", env={"LYTTEPOST_CRASH": "spool.drained"}, wait=False)
+            again = deployment.start("--role", "listener", env={"LYTTEPOST_CRASH": "spool.drained"}, wait=False)
             assert again.process.wait(40) == -signal.SIGKILL
-            running = house.start("--role", "listener")
-        until(lambda: not spool(house).read_bytes(), 60, "what was kept is on the bus")
+            running = deployment.start("--role", "listener")
+        until(lambda: not spool(deployment).read_bytes(), 60, "what was kept is on the bus")
         until(lambda: running.metric("lyttepost_source_state", source="x", state="listening") == 1, 40, "X is heard")
     finally:
         crowd.hush()
-    until(lambda: not unaccounted(house, fake), 60, "all is captured or in a gap", every=0.5)
+    until(lambda: not unaccounted(deployment, fake), 60, "all is captured or in a gap", every=0.5)
     until(lambda: running.get("/readyz")[0] == 200, 30, "it is ready again")
-    captured = captures(house)
+    captured = captures(deployment)
     assert set(captured.values()) == {1}
     meanwhile = list(fake.world.posts)[dead : dead + round(AWAY_SECONDS / 2 * A_SECOND)]
-    kept = [value for value in house.values("mentions", "mention") if value["id"] in meanwhile]
+    kept = [value for value in deployment.values("mentions", "mention") if value["id"] in meanwhile]
     assert len(kept) > len(meanwhile) / 2
     assert {value["origin"] for value in kept} <= {"live", "gap_fill"}
-    causes = {gap["cause"] for gap in house.values("gaps")}
+    causes = {gap["cause"] for gap in deployment.values("gaps")}
     assert "bus_away" not in causes
     assert ("process_down" in causes) == killed

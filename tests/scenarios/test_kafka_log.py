@@ -50,16 +50,16 @@ def wait_until_ready(role: str, process: Running) -> None:
 def test_a_broker_that_is_dead_for_minutes_is_a_few_lines_in_the_log_of_each_process(
     deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX
 ) -> None:
-    house = deploy("log", settings={
+    deployment = deploy("log", settings={
         "BUS__URL": f"{lone.url}?prefix=log", "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN
     })  # fmt: skip
-    running = {role: house.start("--role", role) for role in ROLES}
+    running = {role: deployment.start("--role", role) for role in ROLES}
     # A week of counts that is in its hands when the bus goes away would take a while to be brought to it.
     until(
         lambda: running["listener"].metric("lyttepost_source_counted_timestamp_seconds") > 0, 90, "the week is counted"
     )
     words = ("--name", "Granvik", "--track", "granvik", "--why", "prøve", "--no-wait", "--lookback", "0s")
-    done = house.command("mode", "crisis", *words)
+    done = deployment.command("mode", "crisis", *words)
     assert done.returncode == 0, done.stderr
     for role, process in running.items():
         wait_until_ready(role, process)

@@ -11,11 +11,11 @@ from harness import Deployment, Outcome, Recording, outcome, until
 from topics import drop_topics
 
 
-def copied(house: Deployment, source: str, target: str) -> dict[str, int]:
+def copied(deployment: Deployment, source: str, target: str) -> dict[str, int]:
     """Topic → records."""
-    done = house.command("bus", "copy", "--from", source, "--to", target, "--json")
+    done = deployment.command("bus", "copy", "--from", source, "--to", target, "--json")
     assert done.returncode == 0, done.stderr
-    house.settings["BUS__URL"] = target
+    deployment.settings["BUS__URL"] = target
     return {topic["topic"]: topic["records"] for topic in json.loads(done.stdout)["topics"]}
 
 
@@ -32,30 +32,30 @@ def test_a_move_to_kafka_and_back_in_mid_crisis_changes_nothing(
     deploy: Callable[..., Deployment], short: Recording, kafka_url: str
 ) -> None:
     url = f"{kafka_url}?prefix=m{uuid4().hex[:12]}"
-    house = deploy("moving", recording=short.path, speed="120")
-    running = house.start()
-    house.exercise()
+    deployment = deploy("moving", recording=short.path, speed="120")
+    running = deployment.start()
+    deployment.exercise()
     until(lambda: running.metric("lyttepost_mentions_published_total") > 100, 30, "it hears")
 
-    busy = house.command("bus", "copy", "--from", "embedded:", "--to", url)
+    busy = deployment.command("bus", "copy", "--from", "embedded:", "--to", url)
     assert busy.returncode == 3, busy.stderr
     assert "stop them first" in busy.stderr
     running.terminate()
-    assert copied(house, "embedded:", url)["mentions"] > 100
+    assert copied(deployment, "embedded:", url)["mentions"] > 100
 
-    running = house.start()
-    already = len(house.values("mentions", "mention"))
+    running = deployment.start()
+    already = len(deployment.values("mentions", "mention"))
     until(lambda: running.metric("lyttepost_mentions_published_total") > 100, 60, "it goes on on Kafka")
     running.terminate()
-    back = f"embedded://{house.home}/back/bus.sqlite"
-    assert copied(house, url, back)["mentions"] > already
-    again = house.command("bus", "copy", "--from", url, "--to", back)
+    back = f"embedded://{deployment.home}/back/bus.sqlite"
+    assert copied(deployment, url, back)["mentions"] > already
+    again = deployment.command("bus", "copy", "--from", url, "--to", back)
     assert again.returncode == 3
     assert "not empty" in again.stderr
 
-    house.start()
-    house.wait_until_settled(90)
-    found, expected = outcome(house), undisturbed(deploy, short, house)
+    deployment.start()
+    deployment.wait_until_settled(90)
+    found, expected = outcome(deployment), undisturbed(deploy, short, deployment)
     assert found.mentions == expected.mentions
     assert sorted(found.mentions) == short.keys
     assert found.findings == expected.findings

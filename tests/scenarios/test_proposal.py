@@ -52,50 +52,50 @@ def proposals(hook: FakeWebhook) -> list[dict[str, Any]]:
     return [call.json for call in hook.seen if call.json["rule"] == "burst"]
 
 
-def fired(house: Deployment) -> list[dict[str, Any]]:
-    return [a for a in house.values("alerts") if a["rule_type"] == "burst" and a["event"] == "fired"]
+def fired(deployment: Deployment) -> list[dict[str, Any]]:
+    return [a for a in deployment.values("alerts") if a["rule_type"] == "burst" and a["event"] == "fired"]
 
 
 @pytest.mark.slow
 def test_a_burst_in_calm_asks_once_and_its_command_opens_the_crisis(
     deploy: Callable[..., Deployment], fake: FakeX, hook: FakeWebhook
 ) -> None:
-    house = deploy(settings={"X__BEARER_TOKEN": "a-token-of-no-account", "X__BASE_URL": fake.url})
+    deployment = deploy(settings={"X__BEARER_TOKEN": "a-token-of-no-account", "X__BASE_URL": fake.url})
     settings = (ROOT / "config" / "settings.yaml").read_text(encoding="utf-8")
     channels = f"channels: {{webhook: {{url: '{hook.url}'}}}}"
-    house.configure(tracks=CONFIG, people=PEOPLE, settings=settings.replace("channels: {}", channels))
+    deployment.configure(tracks=CONFIG, people=PEOPLE, settings=settings.replace("channels: {}", channels))
     # What judges the counts dies before it can say anything.
-    dying = house.start(env={"LYTTEPOST_CRASH": "stage.before_publish:2"}, wait=False)
+    dying = deployment.start(env={"LYTTEPOST_CRASH": "stage.before_publish:2"}, wait=False)
     until(lambda: dying.process.poll() is not None, 30, "it dies")
     assert dying.process.returncode == -9
-    running = house.start()
+    running = deployment.start()
     until(lambda: bool(proposals(hook)), 40, "the crisis team is asked")
     (asked,) = proposals(hook)
     assert asked["incident"] == "calm"
     assert asked["key"] == f"x:{', '.join(TRACKS)}"
     assert asked["command"] in asked["text"].replace("\n", " ")
-    (alert,) = fired(house)
+    (alert,) = fired(deployment)
     assert alert["id"] == asked["alert_id"]
     # Killed before it had written down that it asked, it would have to ask once more.
-    until(lambda: alert["id"] in house.sent(), 20, "it is known to be asked")
+    until(lambda: alert["id"] in deployment.sent(), 20, "it is known to be asked")
     running.kill()
 
-    running = house.start()
-    until(lambda: house.mode()["sources"].get("x", {}).get("state") == "counting", 30, "it counts again")
+    running = deployment.start()
+    until(lambda: deployment.mode()["sources"].get("x", {}).get("state") == "counting", 30, "it counts again")
     words = shlex.split(asked["command"])
     assert words[0] == "lyttepost"
-    done = house.command(*[{"NAVN": "Granvik", "GRUNN": "mange skriver"}.get(word, word) for word in words[1:]])
+    done = deployment.command(*[{"NAVN": "Granvik", "GRUNN": "mange skriver"}.get(word, word) for word in words[1:]])
     assert done.returncode == 0, done.stderr
     running.kill()
 
-    running = house.start()
-    until(lambda: house.mode()["sources"].get("x", {}).get("state") == "listening", 30, "the stream is heard")
+    running = deployment.start()
+    until(lambda: deployment.mode()["sources"].get("x", {}).get("state") == "listening", 30, "the stream is heard")
     time.sleep(2)
-    assert house.mode()["mode"] == "crisis"
-    assert [a["id"] for a in fired(house)] == [alert["id"]]
+    assert deployment.mode()["mode"] == "crisis"
+    assert [a["id"] for a in fired(deployment)] == [alert["id"]]
     assert len(proposals(hook)) == 1
-    assert {v["track"] for v in house.values("volumes", "volume")} >= {total_of(TRACKS)}
+    assert {v["track"] for v in deployment.values("volumes", "volume")} >= {total_of(TRACKS)}
     running.terminate()
     assert WORD not in str(hook.seen)
-    assert os.path.exists(house.data)
-    assert [name for name, _ in files_with(house.home, [WORD]) if not name.startswith("bus")] == []
+    assert os.path.exists(deployment.data)
+    assert [name for name, _ in files_with(deployment.home, [WORD]) if not name.startswith("bus")] == []

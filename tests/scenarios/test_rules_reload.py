@@ -18,25 +18,25 @@ SPEED = "360"
 """Two hours in twenty seconds: the edits are made while posts flow."""
 
 
-def said(house: Deployment, *rules: str) -> list[dict[str, Any]]:
+def said(deployment: Deployment, *rules: str) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in alert.items() if name != "found_at"}
-        for alert in house.values("alerts")
+        for alert in deployment.values("alerts")
         if alert["rule"] in rules
     ]
 
 
-def only(house: Deployment, rules: str) -> Path:
+def only(deployment: Deployment, rules: str) -> Path:
     """These rules and no other."""
-    folder = house.configure() / "rules"
+    folder = deployment.configure() / "rules"
     for path in folder.glob("*.yaml"):
         path.unlink()
     (folder / "ours.yaml").write_text(rules, encoding="utf-8")
     return folder / "ours.yaml"
 
 
-def decided(house: Deployment) -> list[str]:
-    return [decision["why"] for decision in house.values("decisions") if not decision["why"].startswith("found")]
+def decided(deployment: Deployment) -> list[str]:
+    return [decision["why"] for decision in deployment.values("decisions") if not decision["why"].startswith("found")]
 
 
 def reloaded(running: Running) -> float:
@@ -52,40 +52,40 @@ def test_rules_edited_while_posts_flow(deploy: Callable[..., Deployment], tmp_pa
     undisturbed.wait_until_settled()
     first.terminate()
 
-    house = deploy("edited", recording=recording.path, speed=SPEED, key=undisturbed.key)
-    file = only(house, KEPT + EDITED.format(100_000))
-    house.exercise()
-    running = house.start()
-    until(lambda: len(house.records("findings")) > 200, 20, "posts flow")
-    assert said(house, "edited") == []
+    deployment = deploy("edited", recording=recording.path, speed=SPEED, key=undisturbed.key)
+    file = only(deployment, KEPT + EDITED.format(100_000))
+    deployment.exercise()
+    running = deployment.start()
+    until(lambda: len(deployment.records("findings")) > 200, 20, "posts flow")
+    assert said(deployment, "edited") == []
 
     file.write_text(KEPT + EDITED.format(30), encoding="utf-8")
-    until(lambda: len(decided(house)) == 1, 15, "the new threshold is in force")
-    until(lambda: bool(said(house, "edited")), 15, "it fires by it")
+    until(lambda: len(decided(deployment)) == 1, 15, "the new threshold is in force")
+    until(lambda: bool(said(deployment, "edited")), 15, "it fires by it")
 
     file.write_text(KEPT + "- {name: edited, type: frequency\n", encoding="utf-8")
     until(lambda: reloaded(running) == 0, 15, "the broken file is refused")
     assert running.get("/readyz")[0] == 200
-    assert len(said(house, "lyttepost.rules_bad")) == 1
+    assert len(said(deployment, "lyttepost.rules_bad")) == 1
 
     running.kill()
     file.write_text(KEPT + EDITED.format(30), encoding="utf-8")
-    running = house.start()
-    until(lambda: len(said(house, "lyttepost.rules_bad")) == 2, 15, "the mended file is in force")
+    running = deployment.start()
+    until(lambda: len(said(deployment, "lyttepost.rules_bad")) == 2, 15, "the mended file is in force")
     assert reloaded(running) == 1
-    assert not house.settled(), "all this while posts flowed"
+    assert not deployment.settled(), "all this while posts flowed"
     file.write_text(KEPT, encoding="utf-8")
-    until(lambda: len(decided(house)) == 2, 15, "the rule is gone")
-    house.wait_until_settled()
+    until(lambda: len(decided(deployment)) == 2, 15, "the rule is gone")
+    deployment.wait_until_settled()
     running.terminate()
 
-    assert [a["event"] for a in said(house, "lyttepost.rules_bad")] == ["fired", "resolved"]
+    assert [a["event"] for a in said(deployment, "lyttepost.rules_bad")] == ["fired", "resolved"]
     kept = said(undisturbed, "kept", "tags")
     assert len(kept) > 10
     for rule in ("kept", "tags"):
-        assert said(house, rule) == said(undisturbed, rule)
-    fired = [alert["id"] for alert in house.values("alerts") if alert["event"] == "fired"]
+        assert said(deployment, rule) == said(undisturbed, rule)
+    fired = [alert["id"] for alert in deployment.values("alerts") if alert["event"] == "fired"]
     assert len(fired) == len(set(fired))
-    changed, removed = decided(house)
+    changed, removed = decided(deployment)
     assert "changed: edited" in changed
     assert "removed: edited" in removed

@@ -94,13 +94,13 @@ def test_a_mail_server_that_hangs_holds_nothing_up(deploy: Callable[..., Deploym
 
 
 def test_a_second_process_is_refused_with_the_reason(deploy: Callable[..., Deployment]) -> None:
-    house = deploy()
-    first = house.start()
-    second = house.start(wait=False)
+    deployment = deploy()
+    first = deployment.start()
+    second = deployment.start(wait=False)
     assert second.process.wait(20) == 3
     assert f"process {first.process.pid}" in second.said
     assert "Traceback" not in second.said
-    assert house.start("--role", "alerts", wait=False).process.wait(20) == 3
+    assert deployment.start("--role", "alerts", wait=False).process.wait(20) == 3
     assert first.get("/readyz")[0] == 200
 
 

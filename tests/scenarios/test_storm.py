@@ -25,29 +25,29 @@ def test_a_storm_over_two_incidents_mails_each_word_once_and_closing_them_ends_i
     with smtp_server() as smtp:
         mail = {"HOST": "127.0.0.1", "PORT": str(smtp.port), "ENCRYPTION": "none", "FROM": "l@sykehus.example"}
         settings = {f"CHANNELS__EMAIL__{name}": value for name, value in mail.items()}
-        house = deploy(recording=recording.path, speed="max", settings=settings)
-        house.configure(people=PEOPLE)
-        house.exercise("Brann")
-        house.exercise("Ras")
-        running = house.start()
-        house.wait_until_settled()
-        with house.bus() as bus:
+        deployment = deploy(recording=recording.path, speed="max", settings=settings)
+        deployment.configure(people=PEOPLE)
+        deployment.exercise("Brann")
+        deployment.exercise("Ras")
+        running = deployment.start()
+        deployment.wait_until_settled()
+        with deployment.bus() as bus:
             states = read_book(bus).all()
         fired = [state.alert for state in states]
         words = {(alert.rule, alert.key, alert.at) for alert in fired}
         assert len(fired) == 2 * len(words) >= 6, "each word fired once for each incident"
-        until(lambda: len(house.sent()) >= len(words), 20, "each word is mailed")
+        until(lambda: len(deployment.sent()) >= len(words), 20, "each word is mailed")
         mails = [mail.text for mail in smtp.seen]
         print(f"{len(fired)} alerts of two incidents: {len(mails)} mails")
-        assert len(mails) == len(words) == len(house.sent())
+        assert len(mails) == len(words) == len(deployment.sent())
         both = ("Brann, Ras (krisemodus)", "Ras, Brann (krisemodus)")
         assert [text for text in mails if not any(names in text for names in both)] == []
 
-        assert house.command("mode", "calm", "--why", "ferdig", "--by", "Nina", "--no-wait").returncode == 0
+        assert deployment.command("mode", "calm", "--why", "ferdig", "--by", "Nina", "--no-wait").returncode == 0
         until(lambda: len(smtp.seen) == len(mails) + 1, 10, "who was called is told that it is over")
         assert str(smtp.seen[-1].message["Subject"]).startswith("ØVELSE · TIL ORIENTERING: Brann, Ras er avsluttet")
         until(lambda: running.metric("lyttepost_alerts_open", severity="warning", exercise="true") == 0, 10, "closed")
-        with house.bus() as bus:
+        with deployment.bus() as bus:
             left = read_book(bus)
         assert left.open() == []
         assert {state.handled.by for state in left.all() if state.handled} == {"Nina"}

@@ -77,7 +77,7 @@ class VolumesDeployment:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[VolumesDeployment]:
+def deployment(tmp_path: Path) -> Iterator[VolumesDeployment]:
     made = VolumesDeployment(tmp_path)
     yield made
     made.bus.close()
@@ -88,21 +88,23 @@ def drain(calm: Calm) -> None:
         pass
 
 
-def fired(house: VolumesDeployment) -> list[Alert]:
-    return [alert for alert in house.said() if alert.event is Event.FIRED and alert.at >= START + timedelta(days=2)]
+def fired(deployment: VolumesDeployment) -> list[Alert]:
+    return [
+        alert for alert in deployment.said() if alert.event is Event.FIRED and alert.at >= START + timedelta(days=2)
+    ]
 
 
-def run(house: VolumesDeployment, minutes: int = 4 * 1440) -> None:
-    calm = house.calm()
+def run(deployment: VolumesDeployment, minutes: int = 4 * 1440) -> None:
+    calm = deployment.calm()
     for first in range(0, minutes, 60):
-        house.count(START + first * MINUTE, min(60, minutes - first))
+        deployment.count(START + first * MINUTE, min(60, minutes - first))
         drain(calm)
     calm.close()
 
 
-def test_a_burst_in_calm_is_one_alert_that_proposes_crisis_mode(house: VolumesDeployment) -> None:
-    run(house)
-    (alert,) = fired(house)
+def test_a_burst_in_calm_is_one_alert_that_proposes_crisis_mode(deployment: VolumesDeployment) -> None:
+    run(deployment)
+    (alert,) = fired(deployment)
     assert BURST <= alert.at <= BURST + 2 * MINUTE
     assert (alert.incident, alert.rule_type, alert.to, alert.key) == ("calm", "burst", "crisis_team", f"x:{TRACK}")
     assert alert.command["nb"] == f"lyttepost mode crisis --name NAVN --track '{TRACK}' --why GRUNN"
@@ -112,9 +114,9 @@ def test_a_burst_in_calm_is_one_alert_that_proposes_crisis_mode(house: VolumesDe
     assert abs(alert.first_seen - BURST) <= 5 * MINUTE
 
 
-def test_a_restart_anywhere_says_the_same_once(house: VolumesDeployment, tmp_path: Path) -> None:
-    run(house)
-    whole = house.said()
+def test_a_restart_anywhere_says_the_same_once(deployment: VolumesDeployment, tmp_path: Path) -> None:
+    run(deployment)
+    whole = deployment.said()
     other = VolumesDeployment(tmp_path / "other")
     for first in range(0, 4 * 1440, 60):
         other.count(START + first * MINUTE, 60)
@@ -130,19 +132,19 @@ def test_a_restart_anywhere_says_the_same_once(house: VolumesDeployment, tmp_pat
     assert told == whole
 
 
-def test_in_crisis_nothing_is_proposed(house: VolumesDeployment) -> None:
-    house.mode(Action.OPEN, BURST - timedelta(minutes=30))
-    run(house)
-    assert fired(house) == []
+def test_in_crisis_nothing_is_proposed(deployment: VolumesDeployment) -> None:
+    deployment.mode(Action.OPEN, BURST - timedelta(minutes=30))
+    run(deployment)
+    assert fired(deployment) == []
 
 
-def test_a_past_that_is_asked_for_wakes_nobody(house: VolumesDeployment) -> None:
-    house.count(START, 4 * 1440)
-    house.clock.advance(timedelta(hours=12))
-    calm = house.calm()
+def test_a_past_that_is_asked_for_wakes_nobody(deployment: VolumesDeployment) -> None:
+    deployment.count(START, 4 * 1440)
+    deployment.clock.advance(timedelta(hours=12))
+    calm = deployment.calm()
     drain(calm)
     calm.close()
-    assert house.said() == []
+    assert deployment.said() == []
 
 
 @pytest.mark.parametrize(

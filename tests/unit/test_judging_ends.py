@@ -31,12 +31,14 @@ def bus(tmp_path: Path) -> Bus:
 
 def judged(bus: Bus, folder: Path, *parts: Sequence[Finding | Tick]) -> list[tuple[str, int]]:
     """What is said of `parts`, with a worker of its own for each: event and count."""
-    house = make_app(
+    deployment = make_app(
         Settings.model_validate({"bus": {"partitions": PARTITIONS}}), folder, bus, ManualClock(START), "alerts"
     )
     for part in parts:
         bus.publish([Message("findings", _key(said), encode(said), 0) for said in part])
-        worker = Judging(bus, RULES, clock=ManualClock(START), metrics=house.metrics, part=house.health.part("judge"))
+        worker = Judging(
+            bus, RULES, clock=ManualClock(START), metrics=deployment.metrics, part=deployment.health.part("judge")
+        )
         while worker.step(0.0):
             pass
         worker.close()
@@ -83,14 +85,16 @@ def test_what_was_said_before_the_incident_waits_for_a_tick_of_today(bus: Bus, t
 
 
 def test_it_is_said_while_no_source_is_heard_that_could_close_a_window(bus: Bus, tmp_path: Path) -> None:
-    house = make_app(Settings(), tmp_path, bus, ManualClock(START), "alerts")
-    worker = Judging(bus, RULES, clock=ManualClock(START), metrics=house.metrics, part=house.health.part("judge"))
+    deployment = make_app(Settings(), tmp_path, bus, ManualClock(START), "alerts")
+    worker = Judging(
+        bus, RULES, clock=ManualClock(START), metrics=deployment.metrics, part=deployment.health.part("judge")
+    )
     seen = []
     for said in (finding(1), tick(2), gap(3, None), gap(3, 9), tick(10), tick(11, final=True)):
         bus.publish([Message("findings", _key(said) if isinstance(said, Finding) else "x:tick", encode(said), 0)])
         while worker.step(0.0):
             pass
-        seen.append(house.metrics.registry.get_sample_value("lyttepost_rules_unheard"))
+        seen.append(deployment.metrics.registry.get_sample_value("lyttepost_rules_unheard"))
     worker.close()
     bus.close()
     assert seen == [0, 0, 1, 0, 0, 0]

@@ -34,16 +34,16 @@ class Slow(ManualClock):
 def test_a_slow_rule_is_reported_and_slowed_and_nobody_kills_the_judge_for_it(tmp_path: Path) -> None:
     clock = Slow(START)
     bus = open_bus("embedded:", tmp_path, ManualClock(START), durable=False)
-    house = make_app(Settings(), tmp_path, bus, clock, "alerts")
-    part = house.health.part("judge")
+    deployment = make_app(Settings(), tmp_path, bus, clock, "alerts")
+    part = deployment.health.part("judge")
     bus.publish([Message("findings", f"{INCIDENT.id}:x:{n}", encode(finding(n, f"p{n}")), 0) for n in range(POSTS)])
     judge = Judging(
-        bus, (rule("frequency", num_events=3, timeframe="5m"),), clock=clock, metrics=house.metrics, part=part
+        bus, (rule("frequency", num_events=3, timeframe="5m"),), clock=clock, metrics=deployment.metrics, part=part
     )
     commits: list[int] = []
     began = clock.monotonic()
     while judge.step(0.0):
-        assert house.health.alive()[0]
+        assert deployment.health.alive()[0]
         commits.append(_committed(judge))
         if len(commits) == 1:
             assert clock.monotonic() - began > TURNS_WITHIN, "the batch was no burden"
@@ -55,12 +55,12 @@ def test_a_slow_rule_is_reported_and_slowed_and_nobody_kills_the_judge_for_it(tm
 def test_batches_shrink_while_the_work_is_slow_and_grow_again(tmp_path: Path) -> None:
     clock = Slow(START)
     bus = open_bus("embedded:", tmp_path, ManualClock(START), durable=False)
-    house = make_app(Settings(), tmp_path, bus, clock, "alerts")
+    deployment = make_app(Settings(), tmp_path, bus, clock, "alerts")
     posts = [Message("findings", f"{INCIDENT.id}:x:{n}", encode(finding(n, f"p{n}")), 0) for n in range(4000)]
     bus.publish(posts)
     judge = Judging(
-        bus, (rule("frequency", num_events=3, timeframe="5m"),), clock=clock, metrics=house.metrics,
-        part=house.health.part("judge"),
+        bus, (rule("frequency", num_events=3, timeframe="5m"),), clock=clock, metrics=deployment.metrics,
+        part=deployment.health.part("judge"),
     )  # fmt: skip
     commits = [0]
     while judge.step(0.0):

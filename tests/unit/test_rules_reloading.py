@@ -66,17 +66,17 @@ class JudgeDeployment:
         self.write(rules)
         self.clock = ManualClock(START)
         self.bus: Bus = open_bus("embedded:", folder, self.clock, durable=False)
-        self.house = make_app(Settings(), folder, self.bus, self.clock, "alerts")
+        self.app = make_app(Settings(), folder, self.bus, self.clock, "alerts")
         said = Command(action=Action.OPEN, at=START, by="p", why="p", name="Brann")
         self.incident = Control(self.bus).append(said).incidents[0]
         self.messages = messages(self.incident)
         self.judging = self.start()
 
     def start(self) -> Judging:
-        self.part = self.house.health.part("judge")
+        self.part = self.app.health.part("judge")
         book = Rulebook(self.folder)
         return Judging(
-            self.bus, book.rules, rulebook=book, clock=self.clock, metrics=self.house.metrics, part=self.part
+            self.bus, book.rules, rulebook=book, clock=self.clock, metrics=self.app.metrics, part=self.part
         )  # fmt: skip
 
     def restart(self) -> None:
@@ -117,13 +117,13 @@ class JudgeDeployment:
         return [json.loads(record.value or b"") for record in self.records("decisions")]
 
     def metric(self, name: str) -> float:
-        value = self.house.metrics.registry.get_sample_value(name)
+        value = self.app.metrics.registry.get_sample_value(name)
         assert value is not None
         return value
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[JudgeDeployment]:
+def deployment(tmp_path: Path) -> Iterator[JudgeDeployment]:
     made = JudgeDeployment(tmp_path / "edited", KEPT + EDITED.format(1000))
     yield made
     made.judging.close()
@@ -140,42 +140,42 @@ def undisturbed(tmp_path: Path) -> Iterator[JudgeDeployment]:
 
 
 def test_a_rule_that_stays_as_it_was_loses_nothing_and_says_nothing_twice(
-    house: JudgeDeployment, undisturbed: JudgeDeployment
+    deployment: JudgeDeployment, undisturbed: JudgeDeployment
 ) -> None:
     texts = [EDITED.format(20), "- {nonsense", EDITED.format(20), ADDED, EVERY + ADDED, EDITED.format(7)]
-    step = len(house.messages) // (len(texts) + 1)
+    step = len(deployment.messages) // (len(texts) + 1)
     for number, text in enumerate(texts):
-        house.play(number * step, (number + 1) * step)
-        house.edit(KEPT + text)
-    house.play(len(texts) * step, len(house.messages))
+        deployment.play(number * step, (number + 1) * step)
+        deployment.edit(KEPT + text)
+    deployment.play(len(texts) * step, len(deployment.messages))
     kept = undisturbed.alerts("kept", "talk")
     assert len(kept) > 10
-    assert house.alerts("kept", "talk") == kept
-    ids = [alert["id"] for alert in house.alerts() if alert["event"] == "fired"]
+    assert deployment.alerts("kept", "talk") == kept
+    ids = [alert["id"] for alert in deployment.alerts() if alert["event"] == "fired"]
     assert len(ids) == len(set(ids))
-    assert house.alerts("edited")
-    assert house.alerts("every")
+    assert deployment.alerts("edited")
+    assert deployment.alerts("every")
 
 
-def test_a_new_rule_knows_its_past_and_does_not_fire_for_it(house: JudgeDeployment) -> None:
-    house.play(0, 750)
-    house.edit(KEPT + ADDED + EVERY)
-    assert house.alerts("added", "every") == []
-    house.play(750, len(house.messages))
-    fired = house.alerts("added")[0]
+def test_a_new_rule_knows_its_past_and_does_not_fire_for_it(deployment: JudgeDeployment) -> None:
+    deployment.play(0, 750)
+    deployment.edit(KEPT + ADDED + EVERY)
+    assert deployment.alerts("added", "every") == []
+    deployment.play(750, len(deployment.messages))
+    fired = deployment.alerts("added")[0]
     assert fired["event"] == "fired"
     assert fired["count"] >= 400, "most of these were heard before the rule was there"
     assert instant(287) < datetime.fromisoformat(fired["at"]) < instant(330), "at the first post after it was there"
-    posts = [json.loads(m.value or b"") for m in house.messages[:750]]
+    posts = [json.loads(m.value or b"") for m in deployment.messages[:750]]
     old = {post["at"] for post in posts if post["type"] == "finding"}
-    assert not old & {alert["at"] for alert in house.alerts("every")}
+    assert not old & {alert["at"] for alert in deployment.alerts("every")}
 
 
 def test_a_longer_window_reaches_behind_what_the_old_rules_still_needed(tmp_path: Path) -> None:
-    house = JudgeDeployment(
+    deployment = JudgeDeployment(
         tmp_path, "- {name: short, type: frequency, why: a short window, timeframe: 5s, num_events: 900}\n"
     )
-    incident = house.incident
+    incident = deployment.incident
     seconds = 5000
     ticks = [Tick(source="x", until=instant(second), partition=0) for second in range(seconds)]
     many = [Message("findings", "x:tick", encode(tick)) for tick in ticks]
@@ -186,174 +186,177 @@ def test_a_longer_window_reaches_behind_what_the_old_rules_still_needed(tmp_path
         )  # fmt: skip
         many.insert(second + 1, Message("findings", post.key, encode(post)))
     assert len(many) > CHUNK
-    house.bus.publish(many)
-    house.drain()
+    deployment.bus.publish(many)
+    deployment.drain()
     long = "- {name: long, type: frequency, why: a long window, timeframe: 40m, num_events: 4, realert: 1h}\n"
-    house.edit(long)
+    deployment.edit(long)
     last = Finding(
         source="x", id="last", at=instant(5001), captured_at=instant(5001), text="x", incident=incident, story="s"
     )  # fmt: skip
-    house.bus.publish([Message("findings", last.key, encode(last))])
-    house.bus.publish([Message("findings", "x:tick", encode(Tick(source="x", until=instant(5020), partition=0)))])
-    house.drain()
-    assert [(alert["event"], alert["count"]) for alert in house.alerts("long")] == [("fired", 4)]
-    house.judging.close()
-    house.bus.close()
+    deployment.bus.publish([Message("findings", last.key, encode(last))])
+    deployment.bus.publish([Message("findings", "x:tick", encode(Tick(source="x", until=instant(5020), partition=0)))])
+    deployment.drain()
+    assert [(alert["event"], alert["count"]) for alert in deployment.alerts("long")] == [("fired", 4)]
+    deployment.judging.close()
+    deployment.bus.close()
 
 
-def test_an_edit_is_written_down_with_who_and_what(house: JudgeDeployment) -> None:
-    house.play(0, 100)
-    house.edit(KEPT.replace("num_events: 3", "num_events: 4") + ADDED)
-    first, decision = house.decisions()
+def test_an_edit_is_written_down_with_who_and_what(deployment: JudgeDeployment) -> None:
+    deployment.play(0, 100)
+    deployment.edit(KEPT.replace("num_events: 3", "num_events: 4") + ADDED)
+    first, decision = deployment.decisions()
     assert first["why"].startswith("found at the start: kept, talk, edited")
     assert decision["kind"] == "rules_changed"
-    assert decision["by"] == (house.folder / "rules.yaml").owner()
+    assert decision["by"] == (deployment.folder / "rules.yaml").owner()
     for word in ("added: added", "changed: talk", "removed: edited"):
         assert word in decision["why"]
 
 
-def test_an_edit_that_was_made_while_nothing_was_at_work_is_written_down_at_the_start(house: JudgeDeployment) -> None:
-    house.drain()
-    house.restart()
-    house.drain()
-    assert len(house.decisions()) == 1, "nothing had changed"
-    house.write(KEPT)
-    house.restart()
-    house.drain()
-    assert house.decisions()[-1]["why"].startswith("found at the start: kept, talk (")
+def test_an_edit_that_was_made_while_nothing_was_at_work_is_written_down_at_the_start(
+    deployment: JudgeDeployment,
+) -> None:
+    deployment.drain()
+    deployment.restart()
+    deployment.drain()
+    assert len(deployment.decisions()) == 1, "nothing had changed"
+    deployment.write(KEPT)
+    deployment.restart()
+    deployment.drain()
+    assert deployment.decisions()[-1]["why"].startswith("found at the start: kept, talk (")
 
 
-def test_an_edit_of_words_that_say_the_same_changes_nothing(house: JudgeDeployment) -> None:
-    house.edit("# a remark\n" + KEPT + EDITED.format(1000))
-    assert len(house.decisions()) == 1
-    assert house.alerts() == []
-    assert house.metric("lyttepost_rules_last_reload_successful") == 1
+def test_an_edit_of_words_that_say_the_same_changes_nothing(deployment: JudgeDeployment) -> None:
+    deployment.edit("# a remark\n" + KEPT + EDITED.format(1000))
+    assert len(deployment.decisions()) == 1
+    assert deployment.alerts() == []
+    assert deployment.metric("lyttepost_rules_last_reload_successful") == 1
 
 
-def test_bad_rules_page_ops_once_and_the_old_ones_hold(house: JudgeDeployment) -> None:
-    house.play(0, 200)
-    house.edit(KEPT + EDITED.format("'mange'"))
-    house.edit("- {still bad")
-    house.look()
-    (paged,) = house.alerts("lyttepost.rules_bad")
+def test_bad_rules_page_ops_once_and_the_old_ones_hold(deployment: JudgeDeployment) -> None:
+    deployment.play(0, 200)
+    deployment.edit(KEPT + EDITED.format("'mange'"))
+    deployment.edit("- {still bad")
+    deployment.look()
+    (paged,) = deployment.alerts("lyttepost.rules_bad")
     assert (paged["event"], paged["to"], paged["severity"]) == ("fired", "ops", "critical")
-    assert house.metric("lyttepost_rules_last_reload_successful") == 0
-    assert house.part.unready() is None, "it does its job, by the old rules"
-    assert len(house.decisions()) == 1
-    house.play(200, 600)
-    assert house.alerts("kept")
-    house.edit(KEPT + EDITED.format(20))
-    assert [alert["event"] for alert in house.alerts("lyttepost.rules_bad")] == ["fired", "resolved"]
-    assert house.metric("lyttepost_rules_last_reload_successful") == 1
-    assert "changed: edited" in house.decisions()[1]["why"]
+    assert deployment.metric("lyttepost_rules_last_reload_successful") == 0
+    assert deployment.part.unready() is None, "it does its job, by the old rules"
+    assert len(deployment.decisions()) == 1
+    deployment.play(200, 600)
+    assert deployment.alerts("kept")
+    deployment.edit(KEPT + EDITED.format(20))
+    assert [alert["event"] for alert in deployment.alerts("lyttepost.rules_bad")] == ["fired", "resolved"]
+    assert deployment.metric("lyttepost_rules_last_reload_successful") == 1
+    assert "changed: edited" in deployment.decisions()[1]["why"]
 
 
-def test_rules_that_break_their_own_examples_are_bad(house: JudgeDeployment) -> None:
+def test_rules_that_break_their_own_examples_are_bad(deployment: JudgeDeployment) -> None:
     example = "{name: one post, findings: [{}], alerts: [{event: fired}]}"
-    house.edit(KEPT + EDITED.format(20).replace("realert: 1m", f"examples: [{example}]"))
-    assert [alert["event"] for alert in house.alerts("lyttepost.rules_bad")] == ["fired"]
+    deployment.edit(KEPT + EDITED.format(20).replace("realert: 1m", f"examples: [{example}]"))
+    assert [alert["event"] for alert in deployment.alerts("lyttepost.rules_bad")] == ["fired"]
 
 
-def test_files_that_are_gone_are_bad(house: JudgeDeployment) -> None:
-    (house.folder / "rules.yaml").unlink()
-    house.look()
-    assert len(house.alerts("lyttepost.rules_bad")) == 1
-    house.write(KEPT + EDITED.format(1000))
-    house.look()
-    assert [alert["event"] for alert in house.alerts("lyttepost.rules_bad")] == ["fired", "resolved"]
-    assert len(house.decisions()) == 1
+def test_files_that_are_gone_are_bad(deployment: JudgeDeployment) -> None:
+    (deployment.folder / "rules.yaml").unlink()
+    deployment.look()
+    assert len(deployment.alerts("lyttepost.rules_bad")) == 1
+    deployment.write(KEPT + EDITED.format(1000))
+    deployment.look()
+    assert [alert["event"] for alert in deployment.alerts("lyttepost.rules_bad")] == ["fired", "resolved"]
+    assert len(deployment.decisions()) == 1
 
 
-def test_a_page_about_bad_rules_ends_with_a_restart_on_good_ones(house: JudgeDeployment) -> None:
-    house.edit("- {bad")
-    house.write(KEPT)
-    house.restart()
-    house.drain()
-    house.judging.step(0.0)
-    assert [alert["event"] for alert in house.alerts("lyttepost.rules_bad")] == ["fired", "resolved"]
+def test_a_page_about_bad_rules_ends_with_a_restart_on_good_ones(deployment: JudgeDeployment) -> None:
+    deployment.edit("- {bad")
+    deployment.write(KEPT)
+    deployment.restart()
+    deployment.drain()
+    deployment.judging.step(0.0)
+    assert [alert["event"] for alert in deployment.alerts("lyttepost.rules_bad")] == ["fired", "resolved"]
 
 
-def test_a_file_that_is_still_being_written_is_left_until_it_stands_still(house: JudgeDeployment) -> None:
+def test_a_file_that_is_still_being_written_is_left_until_it_stands_still(deployment: JudgeDeployment) -> None:
     whole = KEPT + EDITED.format(20)
     for length in range(0, len(whole), 60):
-        house.write(whole[:length])
-        house.clock.advance(timedelta(seconds=LOOK_SECONDS))
-        house.judging.step(0.0)
-    assert house.alerts() == []
-    house.edit(whole)
-    assert len(house.decisions()) == 2
+        deployment.write(whole[:length])
+        deployment.clock.advance(timedelta(seconds=LOOK_SECONDS))
+        deployment.judging.step(0.0)
+    assert deployment.alerts() == []
+    deployment.edit(whole)
+    assert len(deployment.decisions()) == 2
 
 
-def test_a_second_worker_does_not_write_the_same_edit_down_again(house: JudgeDeployment) -> None:
-    house.judging.step(0.0)
-    book = Rulebook(house.folder)
+def test_a_second_worker_does_not_write_the_same_edit_down_again(deployment: JudgeDeployment) -> None:
+    deployment.judging.step(0.0)
+    book = Rulebook(deployment.folder)
     second = Judging(
-        house.bus,
+        deployment.bus,
         book.rules,
         rulebook=book,
-        clock=house.clock,
-        metrics=house.house.metrics,
-        part=house.part,
+        clock=deployment.clock,
+        metrics=deployment.app.metrics,
+        part=deployment.part,
         member="second",
     )
     second.step(0.0)
-    house.edit(KEPT + EDITED.format(20))
-    house.judging, first = second, house.judging
-    house.look()
-    assert len(house.decisions()) == 2
+    deployment.edit(KEPT + EDITED.format(20))
+    deployment.judging, first = second, deployment.judging
+    deployment.look()
+    assert len(deployment.decisions()) == 2
     assert [rule.name for rule in book.rules if rule.name == "edited" and rule.num_events == 20]  # type: ignore[attr-defined]
     first.close()
 
 
-def test_an_edit_before_the_first_record_is_in_force_for_it(house: JudgeDeployment) -> None:
-    house.edit(EVERY)
-    house.play(0, 10)
-    assert house.alerts("every")
+def test_an_edit_before_the_first_record_is_in_force_for_it(deployment: JudgeDeployment) -> None:
+    deployment.edit(EVERY)
+    deployment.play(0, 10)
+    assert deployment.alerts("every")
 
 
 def test_an_alert_that_has_stood_for_hours_outlives_a_restart(tmp_path: Path) -> None:
     rule = "- {name: long, type: frequency, why: stands for hours, timeframe: 60s, num_events: 3, realert: 1m}\n"
-    house = JudgeDeployment(tmp_path, rule)
+    deployment = JudgeDeployment(tmp_path, rule)
 
     def play(start: int, stop: int) -> None:
         for second in range(start, stop, 10):
             post = Finding(
                 source="x", id=f"{second:05}", at=instant(second), captured_at=instant(second), text="x", story="s",
-                incident=house.incident,
+                incident=deployment.incident,
             )  # fmt: skip
             tick = Tick(source="x", until=instant(second), partition=0)
-            house.bus.publish(
+            deployment.bus.publish(
                 [Message("findings", post.key, encode(post)), Message("findings", "x:tick", encode(tick))]
             )
-        house.drain()
+        deployment.drain()
 
     play(0, 7200)
-    house.restart()
+    deployment.restart()
     play(7200, 7400)
-    assert [alert["event"] for alert in house.alerts()] == ["fired"]
-    house.bus.publish([Message("findings", "x:tick", encode(Tick(source="x", until=instant(7600), partition=0)))])
-    house.drain()
-    assert [alert["event"] for alert in house.alerts()] == ["fired", "resolved"]
-    house.judging.close()
-    house.bus.close()
+    assert [alert["event"] for alert in deployment.alerts()] == ["fired"]
+    deployment.bus.publish([Message("findings", "x:tick", encode(Tick(source="x", until=instant(7600), partition=0)))])
+    deployment.drain()
+    assert [alert["event"] for alert in deployment.alerts()] == ["fired", "resolved"]
+    deployment.judging.close()
+    deployment.bus.close()
 
 
-def test_rules_for_calm_come_into_force_once_judging_has_taken_them(house: JudgeDeployment) -> None:
-    book = Rulebook(house.folder)
-    parts = house.house
+def test_rules_for_calm_come_into_force_once_judging_has_taken_them(deployment: JudgeDeployment) -> None:
+    book = Rulebook(deployment.folder)
+    app = deployment.app
     calm = Calm(
-        house.bus, book.rules, rulebook=book, clock=house.clock, metrics=parts.metrics, part=parts.health.part("calm")
+        deployment.bus, book.rules, rulebook=book, clock=deployment.clock, metrics=app.metrics,
+        part=app.health.part("calm"),
     )  # fmt: skip
     calm.step(0.0)
-    house.write(KEPT + "- {name: loud, type: burst, why: so loud for this hour}\n")
-    house.judging.close()
-    house.judging = Judging(
-        house.bus, book.rules, rulebook=book, clock=house.clock, metrics=parts.metrics, part=house.part
+    deployment.write(KEPT + "- {name: loud, type: burst, why: so loud for this hour}\n")
+    deployment.judging.close()
+    deployment.judging = Judging(
+        deployment.bus, book.rules, rulebook=book, clock=deployment.clock, metrics=app.metrics, part=deployment.part
     )  # fmt: skip
     calm.step(0.0)
     failures = {"rule": "loud"}
-    assert parts.metrics.registry.get_sample_value("lyttepost_rule_failures_total", failures) is None
-    house.look()
+    assert app.metrics.registry.get_sample_value("lyttepost_rule_failures_total", failures) is None
+    deployment.look()
     calm.step(0.0)
     calm.close()
-    assert parts.metrics.registry.get_sample_value("lyttepost_rule_failures_total", failures) == 0
+    assert app.metrics.registry.get_sample_value("lyttepost_rule_failures_total", failures) == 0

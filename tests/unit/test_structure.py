@@ -1,4 +1,4 @@
-"""The house keeps its rooms: who may import whom, what a switch may cost, and what no file may hold."""
+"""The order of the folders: who may import whom, what a switch may cost, and what no file may hold."""
 
 from __future__ import annotations
 
