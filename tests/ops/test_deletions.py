@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -134,6 +136,7 @@ def test_of_what_we_do_not_hold_nothing_is_written_and_it_is_looked_for_together
 
 PROGRAM = """
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from prometheus_client import CollectorRegistry
@@ -171,3 +174,22 @@ def test_killed_between_reading_and_purging_it_purges_after_the_restart(
     assert files_with(tmp_path, WORD) == []
     assert decided(bus) == [("purge", "x:17", "x")]
     assert sum(bus.lag("purge").values()) == 0
+
+
+def test_on_kafka_it_is_removed_and_committed_too(kafka_url: str, tmp_path: Path) -> None:
+    url = f"{kafka_url}?prefix=deletions-{secrets.token_hex(4)}-"
+    with closing(open_bus(url, tmp_path, SystemClock())) as bus:
+        bus.ensure(topic_specs(2, {}))
+        for messages in (said("17", f"Vi trenger {WORD}"), said("30", f"Vi trenger {OTHER}"), [deletion("17", "99")]):
+            bus.publish(messages)
+        clock = ManualClock(NOW)
+        with closing(worker(bus, tmp_path, clock)) as its:
+            deadline = time.monotonic() + 60
+            while sum(bus.lag("purge").values()) or not decided(bus):
+                its.step(0.2)
+                clock.advance(timedelta(seconds=PAUSE_SECONDS))
+                assert time.monotonic() < deadline
+        left = [record.value for record in scan_records(bus, ["mentions", "findings"]) if record.value]
+        assert not any(WORD.encode() in value for value in left)
+        assert any(OTHER.encode() in value for value in left)
+        assert decided(bus) == [("purge", "x:17", "x")]
