@@ -1,8 +1,9 @@
 """Reading a text as an eye reads it, without changing it: what masking looks at, and how it finds its way back.
 
-People hide a number from machines (fullwidth digits, keycap emoji, zero-width characters, `%40` in a link), and
-platforms add such characters by themselves. `fold` gives the plain reading with the place in the original of each
-character; `replace` puts replacements into the original, so that all that is not replaced stays as written.
+People hide a number or an address from machines (fullwidth digits, keycap emoji, zero-width characters, `%40` in a
+link, `x[.]com`), and platforms add such characters by themselves. `fold` gives the plain reading with the place in the
+original of each character; `replace` puts replacements into the original, so that all that is not replaced stays as
+written.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ _LOOKALIKE = (
     "\U0001d400-\U0001d7ff\U0001f100-\U0001f10a"
 )
 _UNUSUAL = re.compile(f"[{_INVISIBLE}{_LOOKALIKE}]")
-_UNUSUAL_OR_ESCAPED = re.compile(f"[{_INVISIBLE}{_LOOKALIKE}]|%[0-7][0-9A-Fa-f]|(?:%[89A-Fa-f][0-9A-Fa-f])+")
+_DOT_IN_BRACKETS = r"(?<=\w)\s?[(\[{]\s?(?:\.|(?i:dot|punktum|prikk))\s?[)\]}]\s?(?=\w)"
+"""In an address that nobody shall follow: `x[.]com`."""
+_HIDDEN_DOT = re.compile(_DOT_IN_BRACKETS)
+_WRITTEN_OTHERWISE = re.compile(
+    f"[{_INVISIBLE}{_LOOKALIKE}]|%[0-7][0-9A-Fa-f]|(?:%[89A-Fa-f][0-9A-Fa-f])+|{_DOT_IN_BRACKETS}"
+)
 _NOT_PLAIN = re.compile("[^\x00-\xac\xae-\xb1\xb4-\xb8\xba-\u034e]")
 """Holds all unusual ones. Nearly every character is among those listed first, which is seen in half the time."""
 _DROPPED = re.compile(f"[{_INVISIBLE}]")
@@ -64,8 +70,8 @@ def hints(text: str) -> Hints:
 
 def fold(text: str) -> Folded:
     """The plain reading of a text; the same text in all but rare cases."""
-    if "%" in text:
-        pattern = _UNUSUAL_OR_ESCAPED
+    if "%" in text or (("[" in text or "(" in text or "{" in text) and _HIDDEN_DOT.search(text)):
+        pattern = _WRITTEN_OTHERWISE
     elif text.isascii() or not (found := _NOT_PLAIN.search(text)) or not _UNUSUAL.search(text, found.start()):
         return Folded(text)
     else:
@@ -95,6 +101,8 @@ def fold(text: str) -> Folded:
 def _plain(found: str) -> str:
     if found[0] == "%":
         return _DROPPED.sub("", unquote(found, errors="replace"))
+    if len(found) > 1:
+        return "."
     return "" if _DROPPED.match(found) else unicodedata.normalize("NFKC", found)
 
 

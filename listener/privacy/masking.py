@@ -47,13 +47,24 @@ _SPOKEN_DOMAIN = re.compile(
     rf"(?i){_LABEL}(?:\s{{1,3}}(?:dot|punktum|prikk)\s{{1,3}}{_LABEL}){{0,3}}?\s{{1,3}}(?:dot|punktum|prikk)\s{{1,3}}"
     rf"(?:{_ENDINGS})\b"
 )
+_BREAK = rf"(?:\s?\.|\s?\.\s(?-i:(?=[a-z]))|[,;·]|{_DOT}|[_*/|-](?:dot|punktum|prikk)[_*/|-])"
 # Known by its ending: where blanks or words stand in it, or where the sign before it is none.
 _WORD = r"[^\W_](?:[^\W_-]|-(?!(?:dot|punktum|prikk)-)){0,62}"
 _KNOWN_DOMAIN = re.compile(
-    rf"(?i){_WORD}(?:(?:\.|\s\.\s|{_DOT}|[_*/|-](?:dot|punktum|prikk)[_*/|-]){_WORD}){{0,4}}?"
-    rf"(?:\.|\s\.\s|{_DOT}|[_*/|-](?:dot|punktum|prikk)[_*/|-])(?:{_ENDINGS})(?![\w-]|\.\w)"
+    rf"(?i){_WORD}(?:{_BREAK}{_WORD}){{0,4}}?(?:{_BREAK}(?:{_ENDINGS})|\s(?:com|net|org))(?![\w-]|\.\w)"
 )
 _PROVIDERS = re.compile(r"(?i)(?:gmail|hotmail|outlook|yahoo|icloud|proton(?:mail)?)\b(?:[. ,]{1,2}(?:com|no|me))?")
+_AT_PROVIDER = re.compile(
+    r"(?i)(?<![\w@.-])(?P<name>gmail|hotmail|outlook|yahoo|icloud|proton(?:mail)?)"
+    r"(?P<end>\s?[., ]\s?(?:com|no|net|me)\b)?(?![\w-])"
+)
+_BEFORE_PROVIDER = re.compile(r"(?:(?<=\w)\s(?:på|hos|on)\s|[\s(\[,/:–-]{1,3})\Z")
+_NAMED = re.compile(
+    r"(?!(?:f\.eks|bl\.a|dvs|o\.l|m\.m|e\.g|i\.e)\b)"
+    r"(?:(?:[^\W\d_]+[._+-])*[^\W\d_]+[._+][^\W\d_]{2,}|(?:[^\W\d_]+-)?[^\W\d_]{3,}(?=\d))\d{0,4}(?<!\.no)(?<!\.com)"
+)
+"""A part before the sign that is one also where the sign is left out."""
+_HYPHENED = re.compile(r"[^\W\d_]{3,}-[^\W\d_]{3,}\d{0,4}")
 _CUT_DOMAIN = re.compile(_LABEL)
 _LOCAL_BACKWARDS = re.compile(r"[\w.+'’\u0300-\u036f-]{1,256}")
 _CLOCK = re.compile(r"\d{1,2}\.\d")
@@ -78,7 +89,7 @@ def mask(text: str) -> Masked:
 def find_masks(text: str, known: Hints | None = None) -> list[Span]:
     """All that must be masked in a folded text. `known`: its hints, where they are at hand."""
     known = known or hints(text)
-    spans = list(find_numbers(text, known)) if known.digits >= 4 else []
+    spans = list(find_numbers(text, known))
     for start, end in _addresses(text, known.lower):
         spans.append(Span(start, end, EMAIL_MARK, MaskReason.EMAIL))
     return spans
@@ -98,9 +109,14 @@ def _addresses(text: str, lower: str) -> Iterator[tuple[int, int]]:
         start = _local(text, before)
         if domain and start < before:
             yield start, domain.end()
-    alfa = "alfa" in lower
-    if alfa or "dot" in lower or "punktum" in lower or "prikk" in lower or "snabel" in lower or _may_speak(lower):
+    alfa, mail = "alfa" in lower, "mail" in lower
+    ends = mail or " com" in lower or _ENDING.search(lower) is not None
+    if (alfa or " at" in lower or " a " in lower or " æt" in lower or "snabel" in lower or "\nat" in lower) and (
+        ends or "dot" in lower or "punktum" in lower or "prikk" in lower or alfa or "snabel" in lower
+    ):
         yield from _spoken(text)
+    if mail or "icloud" in lower or "yahoo" in lower or "outlook" in lower or "proton" in lower:
+        yield from _without_sign(text)
     if alfa or _SIGNED_AT.search(lower):
         for match in _SIGNED.finditer(text):
             domain = _KNOWN_DOMAIN.match(text, match.end())
@@ -125,18 +141,30 @@ def _spoken(text: str) -> Iterator[tuple[int, int]]:
             yield start, domain.end()
 
 
-def _may_speak(lower: str) -> bool:
-    return (" at" in lower or " a " in lower or " æt" in lower) and ("mail" in lower or bool(_ENDING.search(lower)))
+def _without_sign(text: str) -> Iterator[tuple[int, int]]:
+    """`ola.hansen gmail.com`: a name that is no word, before a mail provider."""
+    for provider in _AT_PROVIDER.finditer(text):
+        gap = _BEFORE_PROVIDER.search(text, max(0, provider.start() - 6), provider.start())
+        if gap is None:
+            continue
+        start = _local(text, gap.start())
+        named = _NAMED.fullmatch(text, start, gap.start())
+        if named or ((provider["end"] or gap[0].strip().isalpha()) and _HYPHENED.fullmatch(text, start, gap.start())):
+            yield start, provider.end()
 
 
 def _plain_address(text: str, at: int) -> tuple[int, int] | None:
     start, after = _local(text, at), at + 1
+    more = text[after : after + 4]
+    after += len(more) - len(more.lstrip("@"))  # ola@@eksempel.no
     blank_before, blank_after = text[at - 1 : at].isspace(), text[after : after + 1].isspace()
     if start == at and blank_before and blank_after:
-        return _with_blanks(text, at - 1, at + 2)
+        return _with_blanks(text, at - 1, after + 1)
     if start == at and blank_before and at > 1:
         # `takk @ola.no` names an account; `kari.viik @post.no` is an address.
         start = _local(text, at - 1)
+        if text[start : at - 1].isalpha():
+            return None
         known = _TELLING.fullmatch(text, start, at - 1) and _KNOWN_DOMAIN.match(text, after)
         return (start, known.end()) if start < at - 1 and known else None
     if start == at or text[start - 1 : start] == "@":  # @name@server is a handle

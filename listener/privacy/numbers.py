@@ -32,6 +32,7 @@ from stdnum import ean
 from stdnum.no import fodselsnummer, orgnr
 
 from listener.privacy.folding import Hints, Span, hints
+from listener.privacy.spelled import digits_for_words, may_spell
 
 IDENTITY, PHONE = "national_id", "phone"
 IDENTITY_MARK, PHONE_MARK = "‹fnr›", "‹tlf›"
@@ -87,8 +88,19 @@ class _Group(NamedTuple):
 
 def find_numbers(text: str, known: Hints | None = None) -> Iterator[Span]:
     """Spans of identity and phone numbers in a folded text, in no order."""
-    count = (known or hints(text)).digits
-    if count < 4 or not ((lettered := _LETTERS.search(text)) or count >= 8) or not _ENOUGH.search(text):
+    lower, count = known or hints(text)
+    if may_spell(text, lower, count) and (said := digits_for_words(text)) and said.starts and said.ends:
+        for span in _in_digits(said.text, len(said.text)):
+            start, end = said.starts[span.start], said.ends[span.end - 1]
+            if any(map(str.isalpha, text[start:end])):
+                yield span._replace(start=start, end=end)
+    if count >= 4:
+        yield from _in_digits(text, count)
+
+
+def _in_digits(text: str, count: int) -> Iterator[Span]:
+    """`count`: there are no more digits than these."""
+    if not ((lettered := _LETTERS.search(text)) or count >= 8) or not _ENOUGH.search(text):
         return
     if lettered:
         text = _WITH_LETTERS.sub(_digits_for_letters, text)
@@ -216,11 +228,11 @@ class _Reading:
             stop = self._international(i, bool(plus))
             if stop:
                 return (plus.start() if plus else first.start), stop, 1
-        if skip := self._date(i) or self._clock_or_day_pair(i):
+        if skip := self._date(i) or self._clock_or_day_pair(i) or self._counting(i):
             return first.start, 0, skip
         if stop := self._after_cue(i):
             return first.start, stop, 1
-        if skip := self._something_else(i):
+        if skip := self._something_else(i) or self._machine(i):
             return first.start, 0, skip
         for find in (self._with_country, self._norwegian, self._of_nine, self._two):
             if stop := find(i):
@@ -301,8 +313,10 @@ class _Reading:
             return 0
         elif (sign := seps[0].strip()) == ".":
             well = 3 <= len(shape) <= 4 or shape == (1,) * 8
-        else:
-            well = len(shape) <= (4 if sign else 3) or shape == (1,) * 8
+        elif len(shape) <= (4 if sign else 3) or shape == (1,) * 8:
+            well = True
+        else:  # 9 31 86 211, and nothing before or behind
+            well = len(shape) <= 5 and stop - i == len(self.groups)
         return stop if well and is_phone(self._joined(i, stop), "NO") else 0
 
     def _in_a_chain(self, i: int, stop: int) -> bool:
@@ -381,6 +395,29 @@ class _Reading:
             return 0
         a, b, c, d = (group.digits for group in self.groups[i : i + 4])
         return 2 if _clock_or_day(a, b) and _clock_or_day(c, d) else 0
+
+    def _counting(self, i: int) -> int:
+        """Groups to go on by when 1 2 3 4 or 10 20 30 40 50 begins here, else 0."""
+        step = stop = 0
+        for stop in range(i + 1, len(self.groups) + 1):
+            if stop == len(self.groups) or self.taken[stop] or self.seps[stop - 1] != self.seps[i]:
+                break
+            if len(self.groups[stop].digits) > 3 or len(self.groups[stop - 1].digits) > 3:
+                break
+            further = int(self.groups[stop].digits) - int(self.groups[stop - 1].digits)
+            if further != (step or further) or not further:
+                break
+            step = further
+        return stop - i if stop - i >= (4 if abs(step) == 1 else 5) else 0
+
+    def _machine(self, i: int) -> int:
+        """4 when a network address such as 192.168.10.1 begins here, else 0. 93.18.62.11 may be a phone number."""
+        groups = [group.digits for group in self.groups[i : i + 4]]
+        if len(groups) < 4 or self.seps[i : i + 3] != ["."] * 3 or all(len(digits) == 2 for digits in groups):
+            return 0
+        if (i and self.seps[i - 1] == ".") or self.seps[i + 3 : i + 4] == ["."]:
+            return 0
+        return 4 if all(digits == str(int(digits)) and int(digits) < 256 for digits in groups) else 0
 
 
 def _clock_or_year(digits: str) -> bool:

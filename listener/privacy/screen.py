@@ -13,8 +13,9 @@ from datetime import datetime
 
 from listener.model.records import AuthorClass, Mention, Origin, Post, reach_of
 from listener.privacy.folding import fold, hints, replace
-from listener.privacy.handles import HANDLE, find_handles
+from listener.privacy.handles import find_handles
 from listener.privacy.masking import MaskReason, find_masks
+from listener.privacy.profiles import HANDLE
 from listener.privacy.pseudonyms import pseudonym, pseudonym_of_handle
 
 Count = Callable[[MaskReason, int], None]

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from stdnum import ean
 from stdnum.no import fodselsnummer, orgnr
 
+from tests.bench import mask_kinds
+
 HALVES = ("tune", "held", "all")
 
 
@@ -634,8 +636,28 @@ def forms(seed: int, half: str, each: int) -> Iterator[Form]:
             yield Form(
                 "handle", shape, _around(dice, shape.replace("{{{}}}", "{" + name + "}").replace("{}", name)), name
             )
-        for name, text in innocents(dice):
+        yield from _of_more_kinds(dice)
+        for name, text in [*innocents(dice), *mask_kinds.innocents(dice)]:
             yield Form("innocent", name, _around(dice, text), text)
+
+
+def _of_more_kinds(dice: Dice) -> Iterator[Form]:
+    one, two = phone(dice), phone(dice)
+    before = dice.of(("", "Jeg er på ", "nås på ", "kontakt ", "Se "))
+    odd = split(one, dice.of(mask_kinds.ODD_SHAPES), dice.of(mask_kinds.ODD_BREAKS))
+    yield Form("phone", "in odd groups", _around(dice, before + odd), one)
+    for _ in range(2):
+        yield Form("phone", "said", _around(dice, before + dice.of(mask_kinds.SAID)(two)), two)
+    for _ in range(4):
+        local, provider = local_part(dice), dice.rng.choice(mask_kinds.PROVIDERS)
+        domain = dice.rng.choice(("eksempel.no", "example.com", "online.no"))
+        name, end = domain.split(".")
+        shape = dice.of(mask_kinds.ADDRESSES)
+        made = shape.format(l=local, d=domain, a=name, e=end, p=provider)
+        yield Form("email", shape, _around(dice, dice.of(MAIL_BEFORE) + made), local)
+    for _ in range(6):
+        name, shape = handle(dice), dice.of(mask_kinds.NAMES)
+        yield Form("handle", shape, _around(dice, shape.format(name)), name)
 
 
 def _identities(dice: Dice) -> Iterator[Form]:

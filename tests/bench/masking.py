@@ -49,6 +49,8 @@ def leaks(form: Form, left: str) -> bool:
     """So much of the secret is left that a person can be found. Of an innocent one: something of it is gone."""
     if form.kind == "innocent":
         return form.secret not in left
+    if form.name == "said":
+        return "‹tlf›" not in left
     left = unicodedata.normalize("NFKC", _UNSEEN.sub("", _PSEUDONYM.sub("‹›", left)))
     if form.kind in ("email", "handle"):
         return form.secret.casefold() in left.casefold()

@@ -62,7 +62,8 @@ _PARTS = (
     "www.|www.a|a.a/|x.com/|x.com/a/|x.com/a/status/1|t.me/s/|facebook.com/profile.php?|"
     "facebook.com/profile.php?a&|facebook.com/people/|instagram.com/|linkedin.com/in/|/users/|?via=|&via=@a|"
     "from:|from:a |tlf |tlf: 12 |ring 1|nummer |hva skjer? |er det noen som vet |jeg så det |sykehus|åpent? |"
-    '{|}|[1,|{"a":|a: [|- |a, |a,b\n|"a""|1h|1h |60|T|place:|a* |"a"\n|&a |*a '
+    "en |ni |1 en |nitti |twitter a_|bruker a1 |a[.]|a.tumblr.com|.bsky.social|github.com/|x . com/|a.a gmail |"
+    'a@a. |a@a,|0.0.0.0 |{|}|[1,|{"a":|a: [|- |a, |a,b\n|"a""|1h|1h |60|T|place:|a* |"a"\n|&a |*a '
 )
 PARTS = _PARTS.split("|")
 _FRAMED = (
