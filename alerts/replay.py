@@ -277,7 +277,7 @@ def survey(path: str) -> tuple[bytes, int | None]:
     Of a device, which may be read only once, a passing key.
     """
     digest, number = hashlib.sha256(b"lyttepost: pseudonyms of a recording\n"), 0
-    with closing(LineReader(path)) as reader:
+    with closing(LineReader(path, pipes=True)) as reader:
         reader.open()
         if not reader.seekable:
             return passing_key(), None

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -40,6 +41,23 @@ def open_private(path: Path, flags: int) -> int:
         os.close(handle)
         raise
     return handle
+
+
+class NoRegularFile(OSError):
+    """A pipe, a device or the like, which may never give an end."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file that somebody names, for reading. Raises OSError, NoRegularFile among them."""
+    # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise NoRegularFile(errno.EINVAL, "it is no regular file but a pipe, device or the like", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def create_private(path: Path) -> bool:

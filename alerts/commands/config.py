@@ -41,7 +41,7 @@ def check(data: Data = None) -> None:
     from alerts.annotate.kinds import KindCues
     from alerts.commands.rules import references
     from alerts.judge.examples import judge_examples
-    from alerts.notify.channels.contract import open_channels
+    from alerts.notify.channels.contract import channel_doubts, open_channels
     from alerts.notify.messages import load_messages
     from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
@@ -75,8 +75,13 @@ def check(data: Data = None) -> None:
         for doubt in doubts(raw, typed, load_standing(load_yaml(folder / "tracks.yaml"))):
             say(f"lyttepost: {doubt}")
 
+    def channels() -> None:
+        names = open_channels(load_people(folder / "people.yaml").channels() | set(raw.get("channels", {})), raw)
+        for doubt in channel_doubts(names, raw):
+            say(f"lyttepost: {doubt}")
+
     tried(settings)
-    tried(lambda: open_channels(load_people(folder / "people.yaml").channels() | set(raw.get("channels", {})), raw))
+    tried(channels)
     tried(lambda: KindCues.load(folder / "cues"))
     for language in ("nb", "en"):
         tried(partial(load_messages, folder, language))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from alerts.notify.channels.contract import open_channels
+from alerts.notify.channels.contract import channel_doubts, open_channels
 from alerts.notify.recipients import CANARY, LAST_RESORT, People, load_people
 from alerts.rules.load import load_rules
 from listener.errors import ConfigError
@@ -37,6 +38,7 @@ def examine_alerting(raw: RawSettings, standing: Sequence[str], seconds: float) 
     used = people.channels() - {LAST_RESORT.channel}
     for name in sorted(used | set(raw.get("channels", {})) - {LAST_RESORT.channel}):
         yield _channel(raw, name, seconds, used=name in used)
+        yield from _doubts(raw, name)
 
 
 def _tracks(raw: RawSettings, standing: Sequence[str]) -> Check:
@@ -127,6 +129,13 @@ def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Chec
         fix = f"check whether this machine reaches {host} port {port}: name, firewall, server"
         return failed(id_, f"{host} port {port} cannot be reached: {why}", fix)
     return well(id_, f"is set up, and {host} port {port} can be reached; whether it takes a message was not tried")
+
+
+def _doubts(raw: RawSettings, name: str) -> Iterator[Check]:
+    with suppress(ConfigError):  # told of the channel itself
+        open_channels({name}, raw)
+        for doubt in channel_doubts({name}, raw):
+            yield warning(f"channels.{name}.settings", doubt, f"correct channels.{name} in settings.yaml")
 
 
 def _server(options: Any) -> tuple[str, int] | None:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from alerts.rules.fields import PROPERTIES, UNSPEAKABLE, UNUSABLE, VALUES
-from alerts.rules.spec import RuleSpec, RuleType
+from alerts.rules.spec import MAX_FINDINGS_OF_FILE, RuleSpec, RuleType
 from alerts.rules.table import TYPES
 from listener.errors import ConfigError
 from listener.plugins import load
@@ -30,6 +30,7 @@ def load_rules(path: Path, fields: Set[str] | None = frozenset()) -> tuple[RuleS
     rules: list[RuleSpec] = []
     named: dict[str, str] = {}
     for file in _files(path, problems):
+        written_out = 0
         for loc, raw in _entries(file, problems):
             spec = _rule(file, loc, raw, problems)
             if spec is None:
@@ -39,6 +40,11 @@ def load_rules(path: Path, fields: Set[str] | None = frozenset()) -> tuple[RuleS
             if spec.name in named:
                 problems.append(f"{here}: name: {spec.name!r} is used at {named[spec.name]} too; choose another")
             named.setdefault(spec.name, here)
+            for number, example in enumerate(spec.examples):
+                before, written_out = written_out, written_out + sum(finding.repeat for finding in example.findings)
+                if before <= MAX_FINDINGS_OF_FILE < written_out:
+                    what = f"up to here the file's examples hold more than {MAX_FINDINGS_OF_FILE:,} findings, all told"
+                    problems.append(str(file.error((*loc, "examples", number), f"{what}; repeat fewer")))
             rules.append(spec)
     if problems:
         raise ConfigError("\n".join(problems))

@@ -87,6 +87,8 @@ Headline = Annotated[str, Field(min_length=1, max_length=LONGEST_HEADLINE), Afte
 Positive = Annotated[int, Field(ge=1, strict=True)]
 MAX_FINDINGS = 10_000
 """In an example, its repeats written out."""
+MAX_FINDINGS_OF_FILE = 50_000
+"""In all examples of a file: they are judged in a few seconds each time that the rules are read."""
 MAX_POSTS = 10**12
 """A greater count is none of posts."""
 

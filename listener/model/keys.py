@@ -29,11 +29,6 @@ def tick_of(source: str) -> str:
     return of_source(source, TICK)
 
 
-def gap_of(source: str) -> str:
-    """The gaps of a source, on `mentions` and `findings`."""
-    return of_source(source, GAP)
-
-
 def is_of(key: str, source: str) -> bool:
     """It belongs to this source."""
     return key.startswith(f"{source}:")

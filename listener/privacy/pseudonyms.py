@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from listener.errors import ConfigError
+from listener.permissions import open_regular
 
 KEY_BYTES = 32
 PREFIX = "p_"
@@ -73,7 +74,7 @@ def check_key_outside(path: Path, data_folder: Path) -> None:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         mode = os.fstat(file.fileno()).st_mode
         if mode & 0o077:
             raise ConfigError(f"{path}: others may read or change the pseudonym key; `chmod 600 {path}`")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from listener.errors import ConfigError
+from listener.permissions import open_regular
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -204,7 +205,7 @@ def advice(problem: Any) -> str:
 def load_yaml(path: Path) -> YamlFile:
     """Read one file. Raises ConfigError that names file and line."""
     try:
-        with path.open("rb") as opened:
+        with open_regular(path) as opened:
             content = opened.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise ConfigError(f"{path}: is larger than {LARGEST:,} bytes; this is no configuration, or cut it in parts")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from listener.errors import ConfigError
+from listener.permissions import open_regular
 from listener.settings.types import Duration, FilePath, Size, Tree, read_secret, within
 
 Mechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
@@ -118,7 +119,7 @@ def _readable(file: Path | None, name: str) -> str | None:
         return None
     path = file.expanduser()
     try:
-        path.open("rb").close()
+        open_regular(path).close()
     except OSError as error:
         raise ConfigError(f"bus.kafka.tls.{name}: {path} cannot be read ({type(error).__name__})") from None
     return str(path)

@@ -26,7 +26,7 @@ from listener.settings.files import Loc, RawSettings, advice, raw_settings
 from listener.settings.hosts import host_problem
 from listener.settings.kafka import KafkaSettings
 from listener.settings.prices import Budget, Prices, Tariff
-from listener.settings.types import Duration, FilePath, Tree, within
+from listener.settings.types import AnyPath, Duration, FilePath, Tree, within
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
 SHOWN = frozenset({"host", "encryption", "from", "sender", "user", "texts"})
@@ -87,7 +87,7 @@ class ModeSettings(Tree):
 
 
 class RecordingSettings(Tree):
-    path: FilePath | None = None
+    path: AnyPath | None = None
     speed: Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_known_speed)] = "1"
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from listener.errors import ConfigError
+from listener.permissions import open_regular
 from listener.settings.files import expanded
 from listener.units import format_duration, parse_duration
 
@@ -50,8 +51,16 @@ def _findable(path: Path) -> Path:
     return path
 
 
-FilePath = Annotated[Path, AfterValidator(_findable)]
+def _findable_from_anywhere(path: Path) -> Path:
+    if not expanded(path).is_absolute():
+        raise ValueError("write the whole path, from / or ~: a process that starts elsewhere would not find it")
+    return path
+
+
+AnyPath = Annotated[Path, AfterValidator(_findable)]
 """A path as it is written; what its `~` stands for is known to be there."""
+FilePath = Annotated[Path, AfterValidator(_findable_from_anywhere)]
+"""A file that every process must find, wherever it was started: every `…_file` has this type."""
 
 _UNITS: Final = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 _SIZE: Final = re.compile(r"(\d{1,12}) ?(KB|MB|GB)", re.IGNORECASE)
@@ -127,10 +136,30 @@ _AROUND: Final = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\u2028\u2029\u200b\u2060\uf
 _LONGEST_SECRET: Final = 64 * 1024
 
 
+def secret_bytes(file: Path, where: str) -> bytes:
+    """What a secret's file holds, without white space and a byte order mark around it; not empty, and not always text.
+
+    `where` begins each message. Raises ConfigError, which does not repeat it.
+    """
+    secret = _content_of(file, where).removeprefix(b"\xef\xbb\xbf").strip()
+    if not secret:
+        raise ConfigError(f"{where}: {file} is empty; write the secret there, or leave the setting out")
+    return secret
+
+
 def _text_of(file: Path, where: str) -> str:
     try:
+        return _content_of(file, where).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{where}: {file} cannot be read ({type(error).__name__}); save it as UTF-8 (or ASCII) text"
+        ) from None
+
+
+def _content_of(file: Path, where: str) -> bytes:
+    try:
         path = file.expanduser()
-        with path.open("rb") as opened:
+        with open_regular(path) as opened:
             raw = opened.read(_LONGEST_SECRET + 1)
     except IsADirectoryError:
         raise ConfigError(f"{where}: {file} is a folder; name the file in it that holds the secret") from None
@@ -138,9 +167,4 @@ def _text_of(file: Path, where: str) -> str:
         raise ConfigError(f"{where}: {file} cannot be read ({type(error).__name__})") from None
     if len(raw) > _LONGEST_SECRET:
         raise ConfigError(f"{where}: {file} is too large to be a secret; is it the right file?")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{where}: {file} cannot be read ({type(error).__name__}); save it as UTF-8 (or ASCII) text"
-        ) from None
+    return raw

@@ -215,10 +215,10 @@ GOOD_HOOK = {"url": "https://hooks.example/x"}
         {"host": "999.1.1.1"}, {"port": 0}, {"port": 65536}, {"timeout": 0}, {"timeout": 31},
         {"from": "lytte"}, {"from": "kåre@sykehus.example"}, {"from": "a@b.example, c@d.example"},
         {"from": "l@b.example\r\nBcc: x@evil.example"}, {"user": "l"}, {"password": "x"}, {"password_file": "x"},
-        {"user": "l", "password": "x", "password_file": "y"}, {"user": "", "password": "x"},
+        {"user": "l", "password": "x", "password_file": "/y"}, {"user": "", "password": "x"},
         {"user": "l\x00", "password": "x"}, {"user": "l", "password": ""}, {"user": "l", "password": "x\ny"},
         {"user": "l", "password": "a\x00b"}, {"user": "l", "password_file": "/nowhere"},
-        {"user": "l", "password_file": "/"},
+        {"user": "l", "password_file": "/"}, {"user": "l", "password_file": "smtp"},
     ],
 )  # fmt: skip
 def test_mail_settings_that_can_never_send_are_refused(more: dict[str, Any]) -> None:
@@ -249,7 +249,8 @@ def test_a_password_file_that_is_none_is_refused_without_showing_it(tmp_path: An
         {"headers": {"X": ""}}, {"headers": {"X": "a" * 4001}}, {"headers": {"X:": "1"}}, {"headers": {"X": "a\x00"}},
         {"headers": {"content-length": "3"}}, {"headers": {"Transfer-Encoding": "chunked"}},
         {"headers": {"host": "evil"}}, {"headers": {"X-a": "1", "x-A": "2"}}, {"headers": {"content-type": "text/x"}},
-        {"secret": ""}, {"secret": "x", "secret_file": "y"}, {"secret_file": "/nowhere"}, {"secret_file": "/"},
+        {"secret": ""}, {"secret": "x", "secret_file": "/y"}, {"secret_file": "/nowhere"}, {"secret_file": "/"},
+        {"secret_file": "../webhook"},
     ],
 )  # fmt: skip
 def test_webhook_settings_that_can_never_send_are_refused(more: dict[str, Any]) -> None:

@@ -92,6 +92,22 @@ def test_a_configuration_of_ones_own_is_told_apart_and_its_server_is_reached(hom
     assert {name: found[name]["level"] for name in names} == dict.fromkeys(names, "ok")
 
 
+def test_a_password_that_would_go_in_the_clear_is_doubted(home: Machine) -> None:
+    ours = own_configuration(home, 25)
+    email = "{host: mail.granvik.example, from: a@b.example, encryption: none, user: l, password: hemmelig}"
+    ours = replace(ours, more={**ours.more, "LYTTEPOST_CHANNELS__EMAIL": email})
+    done = ours.run("config", "check")
+    assert done.returncode == 0
+    assert "LYTTEPOST_CHANNELS__EMAIL: none sends the password in the clear; write starttls or tls" in done.stderr
+    assert "hemmelig" not in done.stdout + done.stderr
+    loopback = {**ours.more, "LYTTEPOST_CHANNELS__EMAIL": email.replace("mail.granvik.example", "127.0.0.1")}
+    assert "in the clear" not in replace(ours, more=loopback).run("config", "check").stderr
+    found = json.loads(ours.run("doctor", "--json", "--timeout", "2").stdout)["findings"]
+    (channel,) = (each for each in found if each["id"] == "channels.email.settings")
+    assert channel["level"] == "warning"
+    assert "in the clear" in channel["says"]
+
+
 def test_a_channel_that_nobody_answers_fails(home: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +18,7 @@ from listener.errors import UsageError
 from listener.model.incidents import Presence
 from listener.model.topics import topic_specs
 from listener.runtime.control import say_presence
-from listener.settings.files import raw_settings
+from listener.settings.files import packaged_config, raw_settings
 from listener.settings.schema import Settings
 from lyttepost import app
 
@@ -103,6 +104,18 @@ def test_a_folder_that_can_be_none_is_configuration(
     assert isinstance(done.exception, SystemExit), done.exception
     assert done.exit_code == 4 or words.startswith("doctor")
     assert any(told in done.output for told in (name, value)), done.output
+
+
+@pytest.mark.parametrize(
+    "words", ["rules check --rules PIPE", "rules run --rules PIPE --findings x",
+              "rules run --rules RULES --findings PIPE", "volumes score PIPE"]
+)  # fmt: skip
+def test_a_pipe_where_a_file_should_be_is_configuration_and_not_waited_for(home: Path, words: str) -> None:
+    os.mkfifo(home / "pipe")
+    rules = packaged_config() / "rules"
+    done = called(words.replace("PIPE", str(home / "pipe")).replace("RULES", str(rules)), home)
+    assert done.exit_code == 4, done.output
+    assert "no regular file" in done.output
 
 
 def test_a_configuration_is_not_written_where_a_file_is(home: Path) -> None:

@@ -31,10 +31,10 @@ def kafka(text: str) -> KafkaSettings:
     [
         ("replication: 1", "PLAINTEXT"),
         ("tls: {enabled: true}", "SSL"),
-        ("tls: {ca_file: ca.pem}", "SSL"),
-        ("tls: {cert_file: me.pem, key_file: me.key}", "SSL"),
+        ("tls: {ca_file: /ca.pem}", "SSL"),
+        ("tls: {cert_file: /me.pem, key_file: /me.key}", "SSL"),
         ("sasl: {username: ola, password: x}", "SASL_PLAINTEXT"),
-        ("sasl: {username: ola, password: x}\ntls: {ca_file: ca.pem}", "SASL_SSL"),
+        ("sasl: {username: ola, password: x}\ntls: {ca_file: /ca.pem}", "SASL_SSL"),
         ("sasl: {mechanism: PLAIN, username: ola, password: x}\ntls: {enabled: true}", "SASL_SSL"),
     ],
 )
@@ -45,8 +45,8 @@ def test_the_protocol_follows_from_what_is_set(text: str, protocol: str) -> None
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("tls: {cert_file: me.pem}", "settings.yaml:3: bus.kafka.tls: cert_file and key_file belong together"),
-        ("tls: {enabled: false, ca_file: a}", "settings.yaml:3: bus.kafka.tls: enabled is false, but files are set"),
+        ("tls: {cert_file: /me.pem}", "settings.yaml:3: bus.kafka.tls: cert_file and key_file belong together"),
+        ("tls: {enabled: false, ca_file: /a}", "settings.yaml:3: bus.kafka.tls: enabled is false, but files are set"),
         ("sasl: {username: ola}", "settings.yaml:3: bus.kafka.sasl: username is set, but neither password nor"),
         ("sasl: {password: x}", "settings.yaml:3: bus.kafka.sasl: a password is set, but no username"),
         ("sasl:\n  mechanism: GSSAPI", "settings.yaml:4: bus.kafka.sasl.mechanism: Input should be 'SCRAM-SHA-256'"),
@@ -97,7 +97,10 @@ def test_clients_get_files_and_credentials(tmp_path: Path) -> None:
     [
         ("tls: {ca_file: /nowhere/ca.pem}", "bus.kafka.tls.ca_file: /nowhere/ca.pem cannot be read"),
         ("sasl: {username: o, password_file: /nowhere/p}", "bus.kafka.sasl.password_file: /nowhere/p cannot be read"),
-        ("sasl: {username: o, password: x, password_file: p}", "bus.kafka.sasl.password and bus.kafka.sasl.password_f"),
+        (
+            "sasl: {username: o, password: x, password_file: /p}",
+            "bus.kafka.sasl.password and bus.kafka.sasl.password_f",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(text: str, told: str) -> None:

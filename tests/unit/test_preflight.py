@@ -118,7 +118,7 @@ HOSTILE = [
     *one("bus.kafka", "purge_lag", "0s", "8d", "1", "-5m"),
     *one("bus.kafka", "segment", "0s", "999999999d"),
     *one("bus.kafka", "buffer", "1KB", "999999999999GB", "-1", "much"),
-    *one("bus.kafka", "tls.ca_file", "~nobody-here/a", "HERE/none", "HERE/file", "HERE"),
+    *one("bus.kafka", "tls.ca_file", "ca.pem", "~nobody-here/a", "HERE/none", "HERE/file", "HERE"),
     ("bus:\n  kafka:\n    tls: {cert_file: HERE/file, key_file: HERE/file}\n", "bus.kafka.tls.cert_file"),
     ("bus:\n  kafka:\n    tls: {cert_file: HERE/file}\n", "bus.kafka.tls"),
     ("bus:\n  kafka:\n    sasl: {username: a}\n", "bus.kafka.sasl"),
@@ -151,7 +151,7 @@ HOSTILE = [
         "https://x.com/sti med blank",
     ),
     ("x: {bearer_token: a, bearer_token_file: HERE/secret}\n", "x.bearer_token"),
-    *one("x", "bearer_token_file", "~nobody-here/a", f"/{'a/' * 3000}", "HERE/none", "HERE", "HERE/empty"),
+    *one("x", "bearer_token_file", "./token", "~nobody-here/a", f"/{'a/' * 3000}", "HERE/none", "HERE", "HERE/empty"),
     *one("x", "reposts", "maybe", "2"),
     *one("x.counts", "every", "59s", "61m", "0s", "5"),
     *one("x.prices", "post", "-1", ".inf", "1e300", "true", "cheap"),
@@ -162,6 +162,8 @@ HOSTILE = [
     *one(
         "privacy",
         "key_file",
+        "pseudonym.key",
+        "../keys/pseudonym.key",
         "~nobody-here/a",
         "HERE",
         "HERE/file",
@@ -284,3 +286,15 @@ def test_ordinary_settings_leave_no_doubt() -> None:
 def test_an_address_never_raises_anything_else(reader: Callable[[str], object], text: str) -> None:
     with suppress(ValueError):
         reader(text)
+
+
+def test_a_pipe_where_a_secret_should_be_is_refused_and_not_waited_for(place: Place) -> None:
+    os.mkfifo(place.folder / "pipe", 0o600)
+    for text in (
+        "x: {bearer_token_file: HERE/pipe}\n",
+        "privacy: {key_file: HERE/pipe}\n",
+        "bus: {kafka: {tls: {ca_file: HERE/pipe}}}\n",
+    ):
+        (told,) = place.told(text)
+        assert PLACED.match(told)
+        assert "no regular file" in told or "NoRegularFile" in told

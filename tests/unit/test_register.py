@@ -216,6 +216,12 @@ def test_a_view_that_was_removed_is_built_again(bus: Bus, tmp_path: Path) -> Non
             part.unlink()
 
 
+def test_a_folder_in_its_place_is_named_with_what_to_do(bus: Bus, tmp_path: Path) -> None:
+    (tmp_path / "register.sqlite").mkdir()
+    with pytest.raises(ConfigError, match=r"register\.sqlite: is a folder where a file of ours belongs; move it away"):
+        Register(bus, tmp_path / "register.sqlite")
+
+
 def test_a_view_that_is_further_on_than_its_bus_is_built_again(bus: Bus, tmp_path: Path) -> None:
     path = tmp_path / "register.sqlite"
     with closing(make_bus(tmp_path / "other")) as other, closing(Register(other, path)) as view:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -117,6 +119,29 @@ def test_what_is_wrong_is_reported_with_its_line(tmp_path: Path, text: str, line
         load(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}:{line}:"), str(caught.value)
     assert words in str(caught.value)
+
+
+def test_so_many_findings_in_the_examples_of_a_file_that_judging_them_takes_long_are_refused(tmp_path: Path) -> None:
+    full = "  - name: e\n    findings: [{repeat: 10000}]\n    alerts: []\n"
+    load(tmp_path, GOOD + "examples:\n" + full * 5)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD + "examples:\n" + full * 50)
+    assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}:22: examples.5: up to here the file's examples hold")
+    assert "more than 50,000 findings" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    (tmp_path / "rules").mkdir()
+    make(tmp_path / "rules" / "a.yaml")
+    with pytest.raises(ConfigError, match=r"a\.yaml: cannot be read: (Is a directory|it is no regular file)"):
+        load_rules(tmp_path / "rules")
+
+
+def test_a_device_is_no_rule_file() -> None:
+    with pytest.raises(ConfigError, match="cannot be read: it is no regular file but a pipe, device"):
+        load_rules(Path("/dev/zero"))
 
 
 def test_all_files_are_reported_together(tmp_path: Path) -> None:

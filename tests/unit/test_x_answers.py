@@ -20,11 +20,13 @@ NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 
 
 @contextmanager
-def answering(status: int, body: bytes, **headers: str) -> Iterator[Api]:
-    """Somebody who says the same to every request."""
+def answering(status: int, body: bytes, asked: list[str] | None = None, **headers: str) -> Iterator[Api]:
+    """Somebody who says the same to every request, and notes in `asked` what it was for."""
 
     class Same(BaseHTTPRequestHandler):
         def _answer(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response_only(status, "Said")
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
@@ -98,3 +100,13 @@ def test_an_answer_that_cannot_be_read_is_told_as_one_that_refuses() -> None:
         told = heard.get(timeout=20)
         sync.stop()
     assert told == Failed(1, Trouble.REFUSED, "AttributeError")
+
+
+def test_a_redirect_is_not_followed_and_says_so() -> None:
+    asked: list[str] = []
+    with answering(302, b"", asked=asked, Location="/2/tweets/search/stream/rules") as api:
+        for ask in (api.rules, lambda: api.search("brann", NOON, NOON), lambda: api.look("/2/usage/tweets")):
+            with pytest.raises(XError, match=r"HTTP 302.*redirects us, which is not followed: is x\.base_url") as told:
+                ask()
+            assert (told.value.trouble, told.value.status) == (Trouble.REFUSED, 302)
+    assert len(asked) == 3

@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
@@ -132,10 +131,12 @@ class Channel(Protocol):
 @dataclass(frozen=True)
 class ChannelType:
     """`open`: the channel's own settings → the channel, or pydantic's ValidationError. `check`: a target as people.yaml
-    has it → as it is sent to, or ValueError that says what is wrong with it; `prepare` takes no other."""
+    has it → as it is sent to, or ValueError that says what is wrong with it; `prepare` takes no other. `doubts`:
+    settings that open → option and why it is most often not meant so."""
 
     open: Callable[[Mapping[str, Any]], Channel]
     check: Callable[[str], str]
+    doubts: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] = lambda _: ()
 
 
 def channel_type(name: str) -> ChannelType:
@@ -163,6 +164,14 @@ def open_channels(names: Iterable[str], settings: RawSettings) -> dict[str, Chan
     return out
 
 
+def channel_doubts(names: Iterable[str], settings: RawSettings) -> Iterator[str]:
+    """What may be meant so and most often is not, of channels that can be opened: the place and why."""
+    configured = settings.get("channels", {})
+    for name in sorted(names):
+        for option, why in channel_type(name).doubts(configured.get(name, {})):
+            yield str(settings.error(("channels", name, option), why))
+
+
 # --- what channels share -------------------------------------------------------------------------------------------
 
 
@@ -180,20 +189,6 @@ def one_line_target(target: str) -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in plain):
         raise ValueError("a target must not hold a line break or a control character")
     return plain
-
-
-def read_secret(path: Path) -> bytes:
-    """A file's secret, without white space around it and without an editor's byte order mark.
-
-    Raises ValueError, which does not repeat it.
-    """
-    try:
-        secret = path.read_bytes().removeprefix(b"\xef\xbb\xbf").strip()
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror or 'no such file'}") from None
-    if not secret:
-        raise ValueError("is empty")
-    return secret
 
 
 @contextmanager

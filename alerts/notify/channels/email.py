@@ -18,14 +18,13 @@ import smtplib
 import ssl
 import unicodedata
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
@@ -49,10 +48,12 @@ from alerts.notify.channels.contract import (
     FailureReason,
     SendNote,
     checked,
-    read_secret,
     time_limit,
 )
 from alerts.notify.channels.text import one_line
+from listener.errors import ConfigError
+from listener.settings.hosts import is_loopback
+from listener.settings.types import FilePath, read_secret
 
 ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]")
 LONGEST_LOCAL = 64
@@ -137,7 +138,7 @@ class SmtpSettings(BaseModel):
     sender: str = Field(validation_alias=AliasChoices("from", "sender"))
     user: str | None = None
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     timeout: float = Field(default=10.0, gt=0, le=30)
 
     @field_validator("sender")
@@ -162,11 +163,10 @@ class SmtpSettings(BaseModel):
         """The password; empty where nobody logs in. Raises ValueError, which does not repeat it."""
         if self.password_file is not None:
             try:
-                secret = read_secret(self.password_file).decode()
-            except UnicodeDecodeError:
-                raise ValueError("password_file is not UTF-8 text") from None
-            except ValueError as error:
-                raise ValueError(f"password_file {error}") from None
+                found = read_secret(None, self.password_file, "password")
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+            secret = found.get_secret_value() if found else ""
         elif self.password is not None:
             secret = self.password.get_secret_value()
         else:
@@ -340,4 +340,11 @@ def open_channel(settings: Mapping[str, Any]) -> Email:
     return Email(SmtpSettings.model_validate(settings))
 
 
-TYPE = ChannelType(open=open_channel, check=check_target)
+def doubts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What may be meant so and most often is not: option and why."""
+    settings = SmtpSettings.model_validate(options)
+    if settings.user is not None and settings.encryption == "none" and not is_loopback(settings.host):
+        yield "encryption", "none sends the password in the clear; write starttls or tls"
+
+
+TYPE = ChannelType(open=open_channel, check=check_target, doubts=doubts)

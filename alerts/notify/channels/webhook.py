@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -33,9 +32,10 @@ from alerts.notify.channels.contract import (
     SendNote,
     checked,
     one_line_target,
-    read_secret,
     time_limit,
 )
+from listener.errors import ConfigError
+from listener.settings.types import FilePath, secret_bytes
 
 TEMPORARY = frozenset({408, 425, 429})
 
@@ -58,7 +58,7 @@ class WebhookSettings(BaseModel):
     url: SecretStr
     headers: Mapping[str, SecretStr] = Field(default_factory=dict)
     secret: SecretStr | None = None
-    secret_file: Path | None = None
+    secret_file: FilePath | None = None
     timeout: float = Field(default=10.0, gt=0, le=30)
 
     @field_validator("url")
@@ -99,9 +99,9 @@ class WebhookSettings(BaseModel):
         """None where nothing is to be signed. Raises ValueError when it cannot be read or is empty."""
         if self.secret_file is not None:
             try:
-                return read_secret(self.secret_file)
-            except ValueError as error:
-                raise ValueError(f"secret_file {error}") from None
+                return secret_bytes(self.secret_file, "secret_file")
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
         if self.secret is None:
             return None
         if not self.secret.get_secret_value().strip():

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from listener.errors import ConfigError
 from listener.permissions import create_private
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,9 @@ class ViewFile:
         self._inode: tuple[int, int] | None = None
 
     def open(self) -> sqlite3.Connection:
-        """Makes it when it is missing. Raises OSError, sqlite3.Error."""
+        """Makes it when it is missing. Raises ConfigError for a folder in its place, OSError, sqlite3.Error."""
+        if self.path.is_dir():
+            raise ConfigError(f"{self.path}: is a folder where a file of ours belongs; move it away, and start again")
         create_private(self.path)
         self._inode = self._found()
         db = connect(self.path)

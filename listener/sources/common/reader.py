@@ -40,10 +40,14 @@ Line = tuple[int, bytes | Broken]
 
 
 class LineReader:
-    """Lines of `path`; `-` is standard input. `unended` says that the last line given had no line feed."""
+    """Lines of `path`; `-` is standard input. `unended` says that the last line given had no line feed.
 
-    def __init__(self, path: str) -> None:
+    `pipes`: what is no regular file is read too, and one that nobody writes to is waited for: a recording may be one.
+    """
+
+    def __init__(self, path: str, *, pipes: bool = False) -> None:
         self.path = path
+        self._pipes = pipes
         self.unended = False
         self.seekable = False
         self._fd = -1
@@ -56,8 +60,10 @@ class LineReader:
         if self.path == "-":
             self._fd = os.dup(0)
         else:
+            # Opening a named pipe that nobody writes to waits, unless it is told not to.
+            wait = 0 if self._pipes else os.O_NONBLOCK
             try:
-                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | wait)
             except OSError as error:
                 raise ConfigError(f"{self.path}: cannot be read: {error.strerror}") from None
         status = os.fstat(self._fd)
@@ -66,6 +72,13 @@ class LineReader:
             raise ConfigError(f"{self.path}: is a folder; name a file of recorded posts in it")
         self.seekable = stat.S_ISREG(status.st_mode)
         self._size = status.st_size
+        if self.path == "-" or self._pipes:
+            return
+        # A shell's own pipe (`<(…)`) has no name that is there, and somebody writes to it.
+        if not self.seekable and (not stat.S_ISFIFO(status.st_mode) or os.path.exists(os.path.realpath(self.path))):
+            self.close()
+            raise ConfigError(f"{self.path}: is no regular file; pass a pipe as standard input, which is written -")
+        os.set_blocking(self._fd, True)
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1

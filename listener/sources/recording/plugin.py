@@ -26,7 +26,7 @@ def _check(settings: Settings) -> None:
     path = settings.sources.recording.path
     if path is None:
         return
-    reader = LineReader(str(path.expanduser()))
+    reader = LineReader(str(path.expanduser()), pipes=True)
     try:
         if not path.expanduser().is_fifo():
             reader.open()

@@ -74,7 +74,7 @@ class RecordingSource:
 
     def _reset(self) -> None:
         self.counts = OfferedCounts()
-        self._lines = LineReader(self._path)
+        self._lines = LineReader(self._path, pipes=True)
         self._batches = self._cut()
         self._next: Batch | None = None
         self._resume: Cursor | None = None

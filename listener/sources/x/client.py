@@ -83,7 +83,8 @@ class XError(Exception):
     own title and the parameters that it blames."""
 
     def __init__(self, trouble: Trouble, status: int | None = None, reset: float | None = None, body: Any = None):
-        self.why = reason_of(body)
+        redirected = status is not None and 300 <= status < 400
+        self.why = "it redirects us, which is not followed: is x.base_url right?" if redirected else reason_of(body)
         reason = f": {self.why}" if self.why else ""
         super().__init__(f"{trouble}" + (f" (HTTP {status}){reason}" if status else ""))
         self.trouble = trouble
@@ -137,12 +138,13 @@ class BaseUrlAdapter(HTTPAdapter):
         answered = False
         try:
             response = super().send(request, stream, timeout, verify, cert, dict(proxies or {}))
-            answered = response.ok
+            answered = 200 <= response.status_code < 300
         finally:
             self._call_meter.passed(url.path, answered=answered)
-        if not stream and not answered and not response.is_redirect:
+        if not stream and not answered:
             # Before tweepy makes an error of it: that falls over a body that is JSON but no object, or cannot be
-            # unpacked, and a proxy's 401 would be no word of the token.
+            # unpacked, and a proxy's 401 would be no word of the token. And before requests follows a redirect, which
+            # may lead round in circles, and carries the question to wherever it is sent.
             raise error_of(response)
         return response
 
