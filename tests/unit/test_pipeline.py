@@ -218,12 +218,11 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Use]]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         running = Running(tmp_path_factory.mktemp("pipeline"), monkeypatch)
         drive(running)
-        print("records on the bus:", running.records())  # shown where a test fails
-        yield running.use
+        yield running
         running.close()
 
 
@@ -251,9 +250,9 @@ def drive(running: Running) -> None:
 
 
 @pytest.mark.parametrize("step", PIPELINE, ids=[step.worker for step in PIPELINE])
-def test_the_table_says_what_a_worker_opens_and_writes(used: Mapping[str, Use], step: Step) -> None:
-    use = used[step.worker]
+def test_the_table_says_what_a_worker_opens_and_writes(ran: Running, step: Step) -> None:
+    use = ran.use[step.worker]
     assert use.consumes == set(step.consumes)
     assert use.groups == ({step.worker} if step.consumes else set())
     assert use.reads - use.consumes == set(step.reads)
-    assert use.writes == set(step.writes)
+    assert use.writes == set(step.writes), ran.records()
