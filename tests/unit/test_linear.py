@@ -36,12 +36,13 @@ from listener.privacy.masking import mask
 from listener.privacy.numbers import find_numbers
 from listener.privacy.screen import Screen
 from listener.settings.files import packaged_config, parse_yaml
+from listener.sources.common.fields import Unusable
 from listener.sources.common.json import read_json
 from listener.sources.common.line_splitter import Lines
 from listener.sources.common.reader import LineReader
 from listener.sources.recording.parser import plain_post
 from listener.sources.recording.source import RecordingSource
-from listener.sources.x.payload import Unusable, parse_answer
+from listener.sources.x.payload import parse_answer
 from listener.sources.x.reading import read_line as read_stream
 from listener.units import parse_duration, parse_instant
 

@@ -18,10 +18,11 @@ from typing import Any
 from listener.errors import ConfigError
 from listener.model.hashtags import hashtags_in
 from listener.model.records import Author, Post
+from listener.sources.common.fields import MAX_NAMED, Unusable, as_id, as_text, build, ids, text_of, texts, time_of
 from listener.sources.common.json import read_json
 from listener.sources.common.reader import Broken, LineReader
+from listener.sources.common.seen_ids import SeenIds
 from listener.sources.contract import BadLine, DropReason
-from listener.sources.recording.seen_ids import SeenIds
 from listener.sources.x import payload as x
 
 PATIENCE = 20
@@ -54,31 +55,31 @@ def offered(reader: LineReader, source: str) -> Iterator[Offered | None]:
 
 
 def plain_post(raw: Any, source: str) -> Post:
-    """One plain post. Raises x_payload.Unusable."""
+    """One plain post. Raises Unusable."""
     if not isinstance(raw, dict):
-        raise x.Unusable(DropReason.WRONG_TYPE, "line")
+        raise Unusable(DropReason.WRONG_TYPE, "line")
     if _OF_A_POST.isdisjoint(raw) or ("text" not in raw and "action" in raw):
-        raise x.Unusable(DropReason.NOT_A_POST)
+        raise Unusable(DropReason.NOT_A_POST)
     if not _OF_X.isdisjoint(raw):
         said = raw.get("author")
         user = said if isinstance(said, dict) else {"username": said or raw.get("username")}
         return x.parse_post({**raw, "author": user}, x.Includes(None), source)
-    post_id, text = x.text_of(raw, "id"), x.unescape(x.text_of(raw, "text"))
-    return x.build(
+    post_id, text = text_of(raw, "id"), x.unescape(text_of(raw, "text"))
+    return build(
         source=source,
         id=post_id,
-        at=x.time_of(raw),
+        at=time_of(raw),
         text=text,
-        lang=x.as_text(raw.get("lang")),
+        lang=as_text(raw.get("lang")),
         author=_author(raw),
-        repost_of=x.as_id(raw.get("repost_of")),
-        reply_to=x.as_id(raw.get("reply_to")),
-        quote_of=x.as_id(raw.get("quote_of")),
-        edits=x.ids(raw.get("edits")),
-        hashtags=x.texts(raw.get("hashtags")) or hashtags_in(text)[: x.MAX_NAMED],
-        links=x.texts(raw.get("links")),
-        place=x.as_text(raw.get("place")),
-        url=x.as_text(raw.get("url")),
+        repost_of=as_id(raw.get("repost_of")),
+        reply_to=as_id(raw.get("reply_to")),
+        quote_of=as_id(raw.get("quote_of")),
+        edits=ids(raw.get("edits")),
+        hashtags=texts(raw.get("hashtags")) or hashtags_in(text)[:MAX_NAMED],
+        links=texts(raw.get("links")),
+        place=as_text(raw.get("place")),
+        url=as_text(raw.get("url")),
     )
 
 
@@ -86,11 +87,9 @@ def _author(raw: dict[str, Any]) -> Author | None:
     said = raw.get("author")
     user: dict[str, Any] = said if isinstance(said, dict) else {}
     name = said if isinstance(said, str) else user.get("username") or user.get("handle")
-    handle = x.as_text(name or raw.get("username") or raw.get("handle"))
+    handle = as_text(name or raw.get("username") or raw.get("handle"))
     # Without an id the handle serves, written as privacy writes one: so author and mentions get the same pseudonym.
-    author_id = (
-        x.as_id(raw.get("author_id")) or x.as_id(user.get("id")) or (f"@{handle.casefold()}" if handle else None)
-    )
+    author_id = as_id(raw.get("author_id")) or as_id(user.get("id")) or (f"@{handle.casefold()}" if handle else None)
     if author_id is None:
         return None
     metrics = user.get("public_metrics") or {"followers_count": user.get("followers", raw.get("followers"))}
@@ -146,9 +145,9 @@ def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | D
         return (DropReason.TRUNCATED_LINE if reader.unended else DropReason.BAD_JSON,)
     try:
         if isinstance(raw, dict) and ("data" in raw or "meta" in raw):
-            return [i.reason if isinstance(i, x.Unusable) else i for i in x.parse_answer(raw, source)]
+            return [i.reason if isinstance(i, Unusable) else i for i in x.parse_answer(raw, source)]
         return (plain_post(raw, source),)
-    except x.Unusable as refused:
+    except Unusable as refused:
         return (refused.reason,)
 
 

@@ -8,37 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from listener.model.hashtags import hashtags_in
-from listener.model.normalize import nfc, whole
 from listener.model.records import Author, AuthorClass, Post, Quoted
+from listener.sources.common.fields import (
+    MAX_NAMED,
+    Raw,
+    Unusable,
+    as_id,
+    as_text,
+    build,
+    dicts,
+    ids,
+    text_of,
+    texts,
+    time_of,
+)
 from listener.sources.contract import DropReason
-from listener.units import parse_instant
-
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-MAX_NAMED = 1_000
-"""Hashtags, links, accounts or versions of one post. No platform lets one name so many, and screening the one for the
-other takes the product of their numbers."""
 
 _NOT_A_POST = ("username", "member_count", "tweet_count", "action")
 """Fields of users, lists, counts and compliance events, which come in the same wrapping."""
 
-
-class Unusable(ValueError):
-    """It is no post of ours; `reason` says why. The message names a field, never a value."""
-
-    def __init__(self, reason: DropReason, field: str = "") -> None:
-        super().__init__(f"{reason}: {field}" if field else str(reason))
-        self.reason = reason
-        self.field = field
-
-
-Raw = Mapping[str, Any]
 _REPOST = re.compile(r"RT @(\w+)")
 
 
@@ -152,86 +145,11 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
     )
 
 
-def build(**fields: Any) -> Post:
-    """A Post of these fields, its words in one Unicode spelling. Raises Unusable with the first that will not do."""
-    fields["text"] = nfc(fields["text"])
-    for name in ("hashtags", "links", "handles", "edits"):
-        if len(fields.get(name, ())) > MAX_NAMED:
-            raise Unusable(DropReason.TOO_LONG, name)
-    fields["hashtags"] = tuple(map(nfc, fields["hashtags"]))
-    if fields["place"] is not None:
-        fields["place"] = nfc(fields["place"])
-    try:
-        return Post(**fields)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise Unusable(DropReason.WRONG_TYPE, str(first["loc"][0])) from None
-
-
-def text_of(raw: Raw, name: str) -> str:
-    """A text that must be there and hold something; a whole number serves as an id. Raises Unusable."""
-    value = raw.get(name)
-    if name == "id" and not isinstance(value, str) and (number := as_id(value)) is not None:
-        return number
-    if value is None or value == "":
-        raise Unusable(DropReason.MISSING_FIELD, name)
-    if not isinstance(value, str):
-        raise Unusable(DropReason.WRONG_TYPE, name)
-    return whole(value)
-
-
-def time_of(raw: Raw) -> datetime:
-    """`created_at`, in UTC. Raises Unusable."""
-    written = text_of(raw, "created_at")
-    try:
-        at = parse_instant(written)
-    except ValueError:
-        raise Unusable(DropReason.BAD_DATE, "created_at") from None
-    if EARLIEST <= at < LATEST:
-        return at
-    raise Unusable(DropReason.BAD_DATE, "created_at")
-
-
 def unescape(text: str) -> str:
     """X writes &, < and > of a text as `&amp;`, `&lt;` and `&gt;`, and nothing else."""
     if "&" not in text:
         return text
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-def dicts(raw: Any) -> list[dict[str, Any]]:
-    """The objects in a list; nothing where there is no list."""
-    return [item for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
-
-
-def texts(raw: Any) -> tuple[str, ...]:
-    """The texts in a list; nothing where there is no list."""
-    return tuple(whole(item) for item in raw if isinstance(item, str)) if isinstance(raw, list) else ()
-
-
-def ids(raw: Any) -> tuple[str, ...]:
-    """The ids in a list; nothing where there is no list."""
-    found = map(as_id, raw) if isinstance(raw, list) else ()
-    return tuple(item for item in found if item is not None)
-
-
-def as_text(raw: Any) -> str | None:
-    """For what a post can do without: what is no text counts as unset."""
-    return whole(raw) if isinstance(raw, str) else None
-
-
-def as_id(raw: Any) -> str | None:
-    """An id, which many tools write as a number; None for what is none, or a number that has lost digits."""
-    if isinstance(raw, str):
-        return whole(raw) or None
-    if type(raw) is float and raw.is_integer() and abs(raw) < _EXACT:
-        return str(int(raw))
-    return str(raw) if type(raw) is int and raw.bit_length() <= _ID_BITS else None
-
-
-_EXACT = 2.0**53
-"""Below it a float holds every whole number."""
-_ID_BITS = 128
 
 
 def _full_text(raw: Raw) -> tuple[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from listener.model.records import Post
 from listener.sources.common.buffer import Unreadable
+from listener.sources.common.fields import Unusable
 from listener.sources.common.json import read_json
 from listener.sources.contract import BadLine, DropReason
-from listener.sources.x.payload import Unusable, parse_answer
+from listener.sources.x.payload import parse_answer
 
 _OPERATIONAL: Final = ("operational-disconnect", "OperationalDisconnect", "UpstreamOperationalDisconnect")
 
