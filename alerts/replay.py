@@ -40,8 +40,9 @@ from listener.runtime.control import Control
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
 from listener.sources.common.reader import LineReader
+from listener.sources.common.recorded_source import Cursor
 from listener.sources.contract import Batch
-from listener.sources.recording.source import Cursor, RecordingSource
+from listener.sources.recording.source import RecordingSource
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the clock stands until the first post gives the time."""

@@ -22,8 +22,9 @@ from listener.privacy.screen import Screen
 from listener.runtime.control import Control
 from listener.runtime.metrics import Metrics
 from listener.sources.common.reader import LineReader
+from listener.sources.common.recorded_lines import Offered, offered
 from listener.sources.contract import Batch
-from listener.sources.recording.parser import Offered, offered
+from listener.sources.recording.parser import posts_in
 
 SOURCE = "recording"
 STAGE = listen_to(SOURCE)
@@ -71,7 +72,8 @@ def _line(path: str, number: int) -> Offered | None:
     with closing(LineReader(path)) as reader:
         try:
             reader.open()
-            return next((line for line in offered(reader, SOURCE) if line is not None and line.number == number), None)
+            lines = offered(reader, SOURCE, posts_in)
+            return next((line for line in lines if line is not None and line.number == number), None)
         except ConfigError:
             return None
 

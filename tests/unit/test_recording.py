@@ -22,9 +22,10 @@ from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError, Corrupt
 from listener.model.records import AuthorClass, Post, Quoted
 from listener.sources.common.fields import Unusable
+from listener.sources.common.recorded_source import MAX_LINES
 from listener.sources.common.seen_ids import SeenIds
 from listener.sources.contract import Batch, DropReason
-from listener.sources.recording.source import MAX_LINES, RecordingSource
+from listener.sources.recording.source import RecordingSource
 from listener.sources.x.payload import Includes, parse_answer, parse_post
 
 START = datetime(2026, 3, 1, 20, 0, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What the lines of a recording hold, judged in order: posts, ids seen twice, and what will not do, with the reason.
+"""What a line of a recording says.
 
 A line is an answer of X's stream or search (`{"data": …, "includes": …}`), or a plain post. A plain post has `id`,
 `created_at` (RFC 3339) and `text`, and may have `author_id`, `username` and `followers` (or all of them in `author`),
@@ -9,49 +9,24 @@ Whatever else there is is passed over.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
 from typing import Any
 
-from listener.errors import ConfigError
 from listener.model.hashtags import hashtags_in
 from listener.model.records import Author, Post
 from listener.sources.common.fields import MAX_NAMED, Unusable, as_id, as_text, build, ids, text_of, texts, time_of
-from listener.sources.common.json import read_json
-from listener.sources.common.reader import Broken, LineReader
-from listener.sources.common.seen_ids import SeenIds
-from listener.sources.contract import BadLine, DropReason
+from listener.sources.contract import DropReason
 from listener.sources.x import payload as x
-
-PATIENCE = 20
-"""Lines that are no JSON objects, at a file's beginning, after which it is no recording."""
-LONE = timedelta(days=5 * 365)
-"""A post further ahead of the others is believed only when the next post is there too."""
 
 _OF_X = frozenset({"entities", "referenced_tweets", "edit_history_tweet_ids", "note_tweet"})
 _OF_A_POST = frozenset({"id", "created_at", "text"})
 
 
-@dataclass(slots=True)
-class Offered:
-    """What one line held. `at` is the latest time of its posts."""
-
-    number: int
-    line: bytes | Broken
-    posts: tuple[Post, ...] = ()
-    bad: tuple[BadLine, ...] = ()
-    duplicates: int = 0
-    at: datetime | None = None
-
-
-def offered(reader: LineReader, source: str) -> Iterator[Offered | None]:
-    """The lines of a recording, blank ones left out; None where there is nothing to read yet.
-
-    Raises ConfigError when the file is no recording at all.
-    """
-    return _without_lone_dates(_parsed(reader, source), reader.path)
+def posts_in(raw: Any, source: str) -> Iterable[Post | Unusable]:
+    """One line's JSON → its posts in order. Raises Unusable."""
+    if isinstance(raw, dict) and ("data" in raw or "meta" in raw):
+        return x.parse_answer(raw, source)
+    return (plain_post(raw, source),)
 
 
 def plain_post(raw: Any, source: str) -> Post:
@@ -94,121 +69,3 @@ def _author(raw: dict[str, Any]) -> Author | None:
         return None
     metrics = user.get("public_metrics") or {"followers_count": user.get("followers", raw.get("followers"))}
     return x.make_author(author_id, user | {"username": handle, "public_metrics": metrics})
-
-
-def _parsed(reader: LineReader, source: str) -> Iterator[Offered | None]:
-    seen = SeenIds()
-    strange, first = 0, b""
-    for line in reader.lines():
-        if line is None:
-            yield None
-            continue
-        number, content = line
-        if isinstance(content, bytes):
-            content = content.strip()
-            if not content:
-                continue
-            if strange >= 0:
-                strange, first = (-1, b"") if content.startswith(b"{") else (strange + 1, first or content[:64])
-                if strange >= PATIENCE or first == b"[":
-                    raise _no_recording(reader.path, number, first)
-        yield _judge(number, content, reader, source, seen)
-    if strange > 0:
-        raise _no_recording(reader.path, 1, first)
-
-
-def _judge(number: int, content: bytes | Broken, reader: LineReader, source: str, seen: SeenIds) -> Offered:
-    if isinstance(content, Broken):
-        broken = BadLine(content.reason, f"{reader.path}:{number}", content.length, content.digest)
-        return Offered(number, content, bad=(broken,))
-    posts: list[Post] = []
-    bad: list[BadLine] = []
-    bad_of: dict[DropReason, BadLine] = {}
-    duplicates = 0
-    for item in _items(content, source, reader):
-        if isinstance(item, DropReason):
-            if item not in bad_of:
-                bad_of[item] = _bad(item, reader.path, number, content)
-            bad.append(bad_of[item])
-        elif seen.add(item.id):
-            posts.append(item)
-        else:
-            duplicates += 1
-    at = max((post.at for post in posts), default=None)
-    return Offered(number, content, tuple(posts), tuple(bad), duplicates, at)
-
-
-def _items(content: bytes, source: str, reader: LineReader) -> Iterable[Post | DropReason]:
-    try:
-        raw = read_json(content)
-    except ValueError:
-        return (DropReason.TRUNCATED_LINE if reader.unended else DropReason.BAD_JSON,)
-    try:
-        if isinstance(raw, dict) and ("data" in raw or "meta" in raw):
-            return [i.reason if isinstance(i, Unusable) else i for i in x.parse_answer(raw, source)]
-        return (plain_post(raw, source),)
-    except Unusable as refused:
-        return (refused.reason,)
-
-
-def _bad(reason: DropReason, path: str, number: int, content: bytes) -> BadLine:
-    return BadLine(reason, f"{path}:{number}", len(content), hashlib.sha256(content).hexdigest())
-
-
-def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[Offered | None]:
-    """Hold a post that is far ahead of all before it until the next one shows whether the time has come.
-
-    One wrong date would otherwise carry the watermark past every window that is open.
-    """
-    until: datetime | None = None
-    held: list[Offered] = []
-    for line in lines:
-        if line is None:
-            yield None
-            continue
-        if held:
-            suspect, dated = held[0].at, sum(each.at is not None for each in held[1:])
-            far = line.at is not None and suspect is not None and line.at < suspect - LONE
-            # Of the first two posts either may be wrong: a third one decides.
-            if len(held) < PATIENCE and (line.at is None or (far and until is None and not dated)):
-                held.append(line)
-                continue
-            if far:
-                _refuse(held[0], path)
-            else:
-                until = suspect
-            yield from held
-            held = []
-        if line.at is not None and len(line.posts) == 1 and (until is None or line.at > until + LONE):
-            held = [line]
-            continue
-        if line.at is not None:
-            until = line.at if until is None else max(until, line.at)
-        yield line
-    if held and until is not None:
-        _refuse(held[0], path)
-    yield from held
-
-
-def _refuse(line: Offered, path: str) -> None:
-    if isinstance(line.line, bytes):
-        line.bad = (*line.bad, _bad(DropReason.LONE_DATE, path, line.number, line.line))
-        line.posts, line.at = (), None
-
-
-_KNOWN: dict[bytes, str] = {
-    b"[": "it is one JSON list; write one object a line: `jq -c '.[]' FILE`",
-    b"\x28\xb5\x2f\xfd": "it is compressed with zstd; unpack it first: `zstd -d FILE`",
-    b"BZh": "it is compressed with bzip2; unpack it first: `bunzip2 FILE`",
-    b"\xfd7zXZ": "it is compressed with xz; unpack it first: `unxz FILE`",
-    b"PK\x03\x04": "it is a zip archive; unpack it first: `unzip FILE`",
-    b"\xff\xfe": "it is text in UTF-16; turn it into UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`",
-    b"\xfe\xff": "it is text in UTF-16; turn it into UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`",
-}
-
-
-def _no_recording(path: str, number: int, first: bytes) -> ConfigError:
-    why = next((why for start, why in _KNOWN.items() if first.startswith(start)), None)
-    if why is None:
-        why = "it is binary" if b"\0" in first else "its lines are no JSON objects"
-    return ConfigError(f"{path}:{number}: is no recording: {why}. A recording has one post a line, as JSON")
