@@ -321,7 +321,7 @@ def test_what_a_table_of_plug_ins_names_is_there(name: str, table: Mapping[str, 
 
 def test_every_channel_rule_type_and_source_is_in_its_table() -> None:
     shared = {"alerts.notify.channels.contract", "alerts.notify.channels.card"}
-    shared |= {"alerts.notify.channels.addresses", "alerts.notify.channels.text"}
+    shared |= {"alerts.notify.channels.addresses", "alerts.notify.channels.http", "alerts.notify.channels.text"}
     assert plug_ins(CHANNELS) == folder_of_modules("alerts.notify.channels") - shared
     folders = {name.rpartition(".")[0] for name in plug_ins(SOURCES)}
     assert folders == packages_in("listener.sources") - {"listener.sources.common"}

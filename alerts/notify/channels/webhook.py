@@ -1,10 +1,7 @@
 """A webhook: the card as JSON in one HTTP POST. Leaves the site: the card it is given holds no post's text.
 
 `Idempotency-Key` is the intent, the same for every attempt of one step. With a secret, `X-Lyttepost-Signature` is
-`sha256=` and the HMAC of `X-Lyttepost-Timestamp`, a full stop and the body. 2xx is delivered; 408, 425, 429 and 5xx are
-temporary; everything else is permanent. Redirects are not followed, to whatever host: they would carry the headers'
-secrets along. Of the answer only its status is read. By the standard library's client: urllib3's writes the address
-into the log when an answer's headers are broken.
+`sha256=` and the HMAC of `X-Lyttepost-Timestamp`, a full stop and the body. What each answer means is in `http.py`.
 """
 
 from __future__ import annotations
@@ -12,19 +9,16 @@ from __future__ import annotations
 import hmac
 import json
 import re
-import ssl
 from collections.abc import Mapping
-from contextlib import closing
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from alerts.notify.channels import http
 from alerts.notify.channels.addresses import web_address
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import (
-    LONGEST_SEND,
     ChannelError,
     ChannelType,
     Deliver,
@@ -32,12 +26,9 @@ from alerts.notify.channels.contract import (
     SendNote,
     checked,
     one_line_target,
-    time_limit,
 )
 from listener.errors import ConfigError
 from listener.settings.types import FilePath, secret_bytes
-
-TEMPORARY = frozenset({408, 425, 429})
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{1,4000}")
@@ -120,42 +111,13 @@ class Webhook:
         fields = {**card.fields, "to": checked(one_line_target, target)}
         # Half a surrogate from a command line, which UTF-8 cannot write, must not cost the alert.
         body = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
-        return partial(self._deliver, body, self._headers(body, note))
-
-    def _deliver(self, body: bytes, headers: Mapping[str, str]) -> None:
-        timeout = self._settings.timeout
-        with (
-            closing(self._connection()) as connection,
-            time_limit(min(4 * timeout, LONGEST_SEND), lambda: connection.sock),
-        ):
-            try:
-                connection.connect()
-            except ssl.SSLError as error:
-                wrong = isinstance(error, ssl.SSLCertVerificationError)
-                raise ChannelError(FailureReason.INSECURE, permanent=wrong) from None
-            except OSError:
-                raise ChannelError(FailureReason.UNREACHABLE, permanent=False) from None
-            try:
-                connection.request("POST", self._url.request_uri, body, headers)
-                status = connection.getresponse().status
-            except (OSError, HTTPException):
-                raise ChannelError(FailureReason.NO_ANSWER, permanent=False) from None
-        _judge(status)
-
-    def _connection(self) -> HTTPConnection:
-        host, timeout = self._url.host or "", self._settings.timeout
-        # A port that is left out would be looked for in an IPv6 address.
-        if self._url.scheme == "https":
-            context = ssl.create_default_context()
-            return HTTPSConnection(host, self._url.port or 443, timeout=timeout, context=context)
-        return HTTPConnection(host, self._url.port or 80, timeout=timeout)
+        return partial(http.post, self._url, body, self._headers(body, note), timeout=self._settings.timeout)
 
     def _headers(self, body: bytes, note: SendNote) -> dict[str, str]:
         stamp = str(int(note.at.timestamp()))
         headers = {name: value.get_secret_value() for name, value in self._settings.headers.items()}
         headers |= {
             "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "lyttepost",
             "Idempotency-Key": note.intent,
             "X-Lyttepost-Timestamp": stamp,
         }
@@ -167,18 +129,6 @@ class Webhook:
             signed = hmac.new(key, stamp.encode() + b"." + body, "sha256").hexdigest()
             headers["X-Lyttepost-Signature"] = f"sha256={signed}"
         return headers
-
-
-def _judge(status: int) -> None:
-    if status // 100 == 2:
-        return
-    if status in TEMPORARY or status // 100 == 5:
-        raise ChannelError(FailureReason.BUSY, permanent=False, code=status)
-    if status // 100 == 3:
-        raise ChannelError(FailureReason.REDIRECTED, permanent=True, code=status)
-    raise ChannelError(
-        FailureReason.LOGIN if status in (401, 403) else FailureReason.REFUSED, permanent=True, code=status
-    )
 
 
 def open_channel(settings: Mapping[str, Any]) -> Webhook:
