@@ -4,8 +4,9 @@ misspelt name in braces is found at start and not at three in the morning."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -129,9 +130,10 @@ class Messages(BaseModel):
         for name, allowed in BRACES.items():
             if set(re.findall(r"\{(\w*)\}", getattr(self, name))) != allowed:
                 raise ValueError(f"{name} must name {', '.join(f'{{{a}}}' for a in sorted(allowed))} and nothing else")
-        words = ((self.severity, Severity), (self.kind, Kind), (self.reasons, Reason))
-        if any(set(have) != set(want) for have, want in words):
-            raise ValueError("severity, kind and reasons must have a word for each of their members")
+        words: tuple[tuple[str, Iterable[StrEnum]], ...] = (("severity", Severity), ("kind", Kind), ("reasons", Reason))
+        missing = [f"{name}.{word}" for name, members in words for word in members if word not in getattr(self, name)]
+        if missing:
+            raise ValueError(f"no text for {', '.join(missing)}")
         return self
 
     def say(self, message: str, /, **values: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,6 +233,26 @@ def test_both_languages_have_the_same_words_and_a_misspelt_one_is_found_at_start
         load_messages(tmp_path, "nb")
     (tmp_path / "messages" / "nb.yaml").write_text(good.replace("exercise:", "exercice:"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"nb\.yaml:\d+: exercise"):
+        load_messages(tmp_path, "nb")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ((r"  flatline: ",), "no text for reasons.flatline$"),
+        (
+            (r"  info: ", r"  wish: ", r"  flatline_over: "),
+            "no text for severity.info, kind.wish, reasons.flatline_over$",
+        ),
+    ],
+)
+def test_words_that_are_missing_are_named(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
+    (tmp_path / "messages").mkdir()
+    good = (packaged_config() / "messages" / "nb.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    left = [line for line in good if not line.startswith(lines)]
+    assert len(left) == len(good) - len(lines)
+    (tmp_path / "messages" / "nb.yaml").write_text("".join(left), encoding="utf-8")
+    with pytest.raises(ConfigError, match=told):
         load_messages(tmp_path, "nb")
 
 

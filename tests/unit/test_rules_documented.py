@@ -9,6 +9,7 @@ from documents_support import RULES, block, rows, section
 from rules_support import rules
 
 from alerts.judge.examples import judge_examples
+from alerts.rules.spec import RuleSpec
 from alerts.rules.table import TYPES
 from listener.plugins import load
 
@@ -29,6 +30,20 @@ def test_every_option_that_is_documented_is_there() -> None:
         for option in options - set(load(TYPES[type]).spec.model_fields)
     }
     assert missing == set()
+
+
+REFUSED = {"cardinality: count_by", "metric_aggregation: count_by"}
+"""What a type inherits and then refuses: it counts no posts."""
+
+
+def test_every_option_of_a_type_is_documented() -> None:
+    """Those of all types are told once, for all."""
+    missing = {
+        f"{type}: {option}"
+        for type, path in TYPES.items()
+        for option in set(load(path).spec.model_fields) - set(RuleSpec.model_fields) - table().get(type, set())
+    }
+    assert missing == REFUSED
 
 
 def test_the_example_does_what_it_says(tmp_path: Path) -> None:
