@@ -41,8 +41,8 @@ def build(**fields: Any) -> Post:
     for name in ("hashtags", "links", "handles", "edits"):
         if len(fields.get(name, ())) > MAX_NAMED:
             raise Unusable(DropReason.TOO_LONG, name)
-    fields["hashtags"] = tuple(map(nfc, fields["hashtags"]))
-    if fields["place"] is not None:
+    fields["hashtags"] = tuple(map(nfc, fields.get("hashtags", ())))
+    if fields.get("place") is not None:
         fields["place"] = nfc(fields["place"])
     try:
         return Post(**fields)
@@ -63,16 +63,16 @@ def text_of(raw: Raw, name: str) -> str:
     return whole(value)
 
 
-def time_of(raw: Raw) -> datetime:
-    """`created_at`, in UTC. Raises Unusable."""
-    written = text_of(raw, "created_at")
+def time_of(raw: Raw, name: str) -> datetime:
+    """A time that must be there, written as RFC 3339 has it; in UTC. Raises Unusable."""
+    written = text_of(raw, name)
     try:
         at = parse_instant(written)
     except ValueError:
-        raise Unusable(DropReason.BAD_DATE, "created_at") from None
+        raise Unusable(DropReason.BAD_DATE, name) from None
     if EARLIEST <= at < LATEST:
         return at
-    raise Unusable(DropReason.BAD_DATE, "created_at")
+    raise Unusable(DropReason.BAD_DATE, name)
 
 
 def dicts(raw: Any) -> list[dict[str, Any]]:

@@ -84,7 +84,7 @@ def _judge(number: int, content: bytes, path: str, items: Iterable[Post | DropRe
             if item not in bad_of:
                 bad_of[item] = _bad(item, path, number, content)
             bad.append(bad_of[item])
-        elif seen.add(item.id):
+        elif seen.add(item.id if item.version is None else f"{item.id}@{item.version}"):
             posts.append(item)
         else:
             duplicates += 1

@@ -43,7 +43,7 @@ def plain_post(raw: Any, source: str) -> Post:
     return build(
         source=source,
         id=post_id,
-        at=time_of(raw),
+        at=time_of(raw, "created_at"),
         text=text,
         lang=as_text(raw.get("lang")),
         author=_author(raw),

@@ -128,7 +128,7 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
     return build(
         source=source,
         id=post_id,
-        at=time_of(raw),
+        at=time_of(raw, "created_at"),
         text=text,
         lang=as_text(raw.get("lang")),
         author=_author(_author_id(raw), includes),
