@@ -102,9 +102,9 @@ class Quoted(Model):
 class Post(Recorded):
     """One thing somebody published on one platform, in one shape whatever the platform. Not yet safe to store.
 
-    `handles` maps the handles that the text names, lower case and without @, to author ids where known. `edits` are the
-    ids it had before it was edited, the first one first. `version` tells its edits apart where the platform keeps the
-    id; None as first published.
+    `handles` maps every name that text, links or url may hold, lower case and without @, to its author's id. `edits`
+    are the ids it had before it was edited, the first one first. `version` tells its edits apart where the platform
+    keeps the id; None as first published.
     """
 
     type: Literal["post"] = "post"

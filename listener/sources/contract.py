@@ -6,10 +6,14 @@ follows what a source must promise (tests/contract/test_sources.py holds every o
 
 - Everything up to a batch's `cursor` has been given, in it or before it, and nothing after it. `catch_up` declares what
   going on from a cursor gives.
-- `until` never goes back.
+- `until` never goes back: windows that it has passed are closed. A file has its oldest post first.
 - Bad input is named in `bad` and never raised. What raises is what a person must fix: `LyttepostError`.
 - A post that is edited and gets a new id names its former ones in `edits`; one that keeps its id gets a `version`. A
   post without an author has none: no name is made up for it.
+- A post's `handles` has every name of a person that its `text`, `links` or `url` may hold, in each form in which it may
+  stand there (`name`, `name@server`), lower case and without @, with the author's id. From there alone does privacy
+  know names in links, and those in texts that stand without @ and can be no word (with a digit or _ in them); the
+  author's own `handle` it adds. No contract test can know them: test it with `listener.privacy.screen.Screen`.
 
 A source knows no bus, no mode and no matching. It belongs to one thread; only `close` may be called from another.
 What a platform offers beyond posts is a capability, a protocol of its own, which is found by its methods. A source that
@@ -229,7 +233,8 @@ class SourceType:
     """What can be found out by asking the platform, at no cost; their ids begin with the source's name."""
     post_ids: PostIds = field(default_factory=PostIds)
     replays: bool = False
-    """Its posts are those of other platforms, under the ids that they have there."""
+    """Its posts are those of other sources, under the ids that they have there: whoever has `x:ID` purged means this
+    source's post ID too. False where a platform's own posts are read, from a file or not."""
     bills: Callable[[RawSettings], bool] = _no_bill
     """By settings that nobody has checked yet: it is set up, and every post that it gives costs. Imports nothing heavy:
     `lyttepost mode` asks where no process runs that it could ask."""
