@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick
 
@@ -29,6 +30,16 @@ KINDS = tuple(Kind)
 MEDIA, OTHER = KINDS.index(Kind.MEDIA), KINDS.index(Kind.OTHER)
 NOTHING_FOUND = (Cue(kind=Kind.OTHER),)
 PUBLIC = (AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY)
+
+
+class Held(NamedTuple):
+    """A group of cues that holds in a post: full name, what it gives to the kind `KINDS[kind]`, words as written."""
+
+    group: str
+    kind: int
+    points: float
+    beside_media: bool
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,7 @@ class KindCues:
         """Of each pattern: group, where it must stand (None: anywhere), whether it is an opener."""
         self._asking = tuple(numbers[name] for name, group in groups.items() if ASKS in group.phrases)
         self._rules = tuple(_rule(group, families[name], numbers) for name, group in groups.items())
+        self._names = tuple(groups)
 
     @classmethod
     def load(cls, folder: Path) -> KindCues:
@@ -169,27 +181,9 @@ class KindCues:
 
     def kinds(self, text: str, *, author_class: AuthorClass = AuthorClass.UNKNOWN) -> tuple[Cue, ...]:
         """The kinds a post voices, in the order of `Kind`, each with the words that led to it; `other` only alone."""
-        points = [0.0] * len(KINDS)
-        beside = [0.0] * len(KINDS)
-        words: list[set[str]] = [set() for _ in KINDS]
-        for rule, word in self._held(text):
-            points[rule.kind] += rule.points
-            if rule.beside_media:
-                beside[rule.kind] += rule.points
-            if rule.points > 0:
-                words[rule.kind].add(word)
-        if author_class in PUBLIC:
-            points[MEDIA] = 1.0
-            words[MEDIA].add(f"author: {author_class}")
-        elif points[OTHER] >= 1:
-            return (_cue(OTHER, words[OTHER]),)
-        if points[MEDIA] >= 1:
-            points = beside
-            points[MEDIA] = 1.0
-        points[OTHER] = 0.0
-        return tuple(_cue(kind, words[kind]) for kind, sum_ in enumerate(points) if sum_ >= 1) or NOTHING_FOUND
+        return judge(self.held(text), author_class)
 
-    def _held(self, text: str) -> list[tuple[_Rule, str]]:
+    def held(self, text: str) -> list[Held]:
         """Every group with a kind whose conditions hold somewhere, once, with the words as the post writes them."""
         seeable = "@" in text or "http" in text or "www." in text
         bare = _NOT_WORDS.sub(lambda match: " " * len(match[0]), text) if seeable else text
@@ -200,7 +194,8 @@ class KindCues:
             sentences.setdefault(index, {}).update(dict.fromkeys(self._asking, (-1, -1)))
         post = {group for here in sentences.values() for group in here}
         asking = set(layout.asking)
-        rules, held = self._rules, []
+        rules, names = self._rules, self._names
+        held: list[Held] = []
         given: set[int] = set()
         for index, here in sentences.items():
             asks = index in asking
@@ -208,7 +203,8 @@ class KindCues:
                 rule = rules[group]
                 if rule is not None and group not in given and rule.holds(here, post, asks):
                     given.add(group)
-                    held.append((rule, layout.words(start, end) if end > 0 else ASKS))
+                    words = layout.words(start, end) if end > 0 else ASKS
+                    held.append(Held(names[group], rule.kind, rule.points, rule.beside_media, words))
         return held
 
     def _groups_in(self, folded: str, layout: _Layout) -> dict[int, dict[int, tuple[int, int]]]:
@@ -232,6 +228,43 @@ class KindCues:
                 if group not in here:
                     here[group] = start, end
         return sentences
+
+
+def judge(held: Iterable[Held], author_class: AuthorClass = AuthorClass.UNKNOWN) -> tuple[Cue, ...]:
+    """The kinds that groups found in a post add up to, each with the words that led to it."""
+    found = tuple(held)
+    kinds = voiced(found, author_class)
+    words: list[set[str]] = [set() for _ in KINDS]
+    for group in found:
+        if group.points > 0:
+            words[group.kind].add(group.words)
+    if author_class in PUBLIC:
+        words[MEDIA].add(by(author_class))
+    return tuple(_cue(kind, words[kind]) for kind in kinds) or NOTHING_FOUND
+
+
+def voiced(held: Iterable[Held], author_class: AuthorClass = AuthorClass.UNKNOWN) -> list[int]:
+    """The same as places in `KINDS`; none where nothing was found."""
+    points = [0.0] * len(KINDS)
+    beside = [0.0] * len(KINDS)
+    for _, kind, given, beside_media, _ in held:
+        points[kind] += given
+        if beside_media:
+            beside[kind] += given
+    if author_class in PUBLIC:
+        points[MEDIA] = 1.0
+    elif points[OTHER] >= 1:
+        return [OTHER]
+    if points[MEDIA] >= 1:
+        points = beside
+        points[MEDIA] = 1.0
+    points[OTHER] = 0.0
+    return [kind for kind, sum_ in enumerate(points) if sum_ >= 1]
+
+
+def by(author_class: AuthorClass) -> str:
+    """What stands for words where the account itself says what a post is."""
+    return f"author: {author_class}"
 
 
 def _cue(kind: int, words: set[str]) -> Cue:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alerts.commands.annotate import annotate
 from alerts.notify.channels.text import one_line
 from alerts.register import Register, RegisterRow
 from listener.commands.shared import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from listener.bus.protocol import Bus
 
 app = typer.Typer(help="What people wish and think, ranked by people.")
+app.command()(annotate)
 
 LENGTH = 160
 """Characters of a text that are shown."""
@@ -40,8 +42,9 @@ MOST = 10_000
 """Entries of a kind."""
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def register(
+    ctx: typer.Context,
     kind: Annotated[Kind | None, typer.Option("--kind", help="Only this kind; else wishes and viewpoints.")] = None,
     incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Only this incident.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many of each kind.")] = 20,
@@ -49,6 +52,8 @@ def register(
     data: Data = None,
 ) -> None:
     """The crisis team's register of viewpoints and wishes."""
+    if ctx.invoked_subcommand is not None:
+        return
     kinds = [kind] if kind else [Kind.WISH, Kind.VIEWPOINT]
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
         say_who_runs(bus)

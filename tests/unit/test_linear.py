@@ -20,6 +20,8 @@ import pytest
 
 from alerts.annotate.kinds import KindCues
 from alerts.annotate.story import is_repost, story
+from alerts.annotate.understanding import Understander
+from alerts.commands.annotate import BadPost, read_post
 from alerts.commands.volumes import BadInput, records
 from alerts.judge.jsonl import BadLine, read_line
 from alerts.rules.keys import read_key, write_key
@@ -118,6 +120,7 @@ def _lines(text: str) -> None:
 
 
 CUES = KindCues.load(packaged_config() / "cues")
+UNDERSTANDER = Understander.load(packaged_config())
 MATCHER = Matcher({"i": ["ullevål brann", "aaa*", "#aaa*", "@a", "place:a a", "a a a", "1 1"]})
 READERS: dict[str, Callable[[str], object]] = {
     "mask": mask,
@@ -129,6 +132,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "handles_in": handles_in,
     "story": lambda text: (story(whole(text)), is_repost(text)),
     "kinds": CUES.kinds,
+    "understand": UNDERSTANDER.understand,
+    "post to annotate": lambda text: read_post(json.dumps({"id": text, "text": text}).encode()),
     "same": same,
     "post": _post,
     "answer": _answer,
@@ -148,7 +153,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "yaml": lambda text: parse_yaml(text, Path("f")),
     "yaml text": lambda text: parse_yaml(f"a: {json.dumps(text)}", Path("f")),
 }
-REFUSED = (ValueError, Unusable, BadLine, BadInput, ConfigError)
+REFUSED = (ValueError, Unusable, BadLine, BadInput, BadPost, ConfigError)
 
 
 def seconds(read: Callable[[Any], object], given: Any) -> float:

@@ -439,6 +439,8 @@ OF_A_MACHINE = re.compile(
 def test_no_file_names_a_machine_or_a_registry() -> None:
     found = []
     for path in tracked():
+        if path.suffix == ".bin":  # numbers; its header is written by tests/corpus/train.py, which is looked through
+            continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if OF_A_MACHINE.search(line):
                 found.append(f"{path.relative_to(ROOT)}:{number}")

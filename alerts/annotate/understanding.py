@@ -1,0 +1,225 @@
+"""What a post voices, about what, in which language: the default tier, by cue groups and a small linear model.
+
+The model's weights (`alerts.annotate.weights`) come with the program; `tests/corpus/train.py` made them and says from
+what. Every kind gets a probability, and is a label from its own threshold on; `other` stands alone. What the account is
+comes before what the words say: a post of a newsroom or a public body is `media`, whatever else it voices.
+
+Nothing is inferred about an author: `patient_exposed` and all else are about the text that is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.annotate.features import Features, Tokens, features, spread, tokenize
+from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, voiced
+from alerts.annotate.story import story
+from alerts.annotate.themes import Themes
+from alerts.annotate.weights import Bank, Floats, Scorer, read
+from listener.errors import ConfigError
+from listener.model.normalize import whole
+from listener.model.records import AuthorClass, Cue, Kind
+from listener.settings.files import packaged_config
+
+WEIGHTS = Path(__file__).with_name("weights.bin")
+THEMES = "themes.yaml"
+MAX_THEMES = 3
+UNKNOWN_LANGUAGE = "und"
+"""None of the languages that are understood."""
+NORWEGIAN = ("nb", "nn")
+DIALECT = "dialect"
+STANCES = ("negative", "neutral", "positive")
+BANKS = {"kinds", "themes", "patient_exposed", "request", "stance", "language"}
+MOST_HINTS = 3
+"""So many phrases of a theme in one text make a difference."""
+MOST_TOKENS = 5
+LEARNED_WORDS = 3
+"""Runs of words that the model gives as its reasons, of so many words in all; cue phrases come first."""
+_LATIN, _BEYOND = re.compile("[A-Za-zÀ-\u024f]"), re.compile("[\u0250-\U0010ffff]")
+_KIND_NAMES = tuple(f"kind: {kind}" for kind in KINDS)
+_NO_KIND = _KIND_NAMES[KINDS.index(Kind.OTHER)]
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What was understood of one text.
+
+    `kinds`: the probability of each kind. `cues`: the kinds it is given, each with the words that led to it.
+    `themes`: what it is about, the main thing first; none where the only kind is `other`. `patient_exposed` and
+    `request` are scores from 0 to 1 whose 0.5 is where they are meant to be cut: the first so that hardly any post that
+    names a patient is missed, the second (does it ask for help in a disaster?) so that both mistakes are as many.
+    """
+
+    lang: str
+    kinds: Mapping[Kind, float]
+    cues: tuple[Cue, ...]
+    stance: str
+    themes: tuple[str, ...]
+    patient_exposed: float
+    request: float
+    story: str
+
+    @property
+    def labels(self) -> tuple[Kind, ...]:
+        return tuple(cue.kind for cue in self.cues)
+
+
+class Reading(NamedTuple):
+    """A text as the model sees it, and the cue groups that hold in it."""
+
+    tokens: Tokens
+    features: Features
+    held: list[Held]
+    hints: dict[str, int]
+
+
+class Reader:
+    """Texts as the model sees them: the same when it is trained and when it is used. Immutable."""
+
+    def __init__(self, cues: KindCues, themes: Themes) -> None:
+        self.cues = cues
+        self.themes = themes
+
+    @classmethod
+    def load(cls, config: Path) -> Reader:
+        """Cues and themes of a folder of configuration. Raises ConfigError with file and line.
+
+        A folder without themes, as one that was copied before there were any, gets those that came with the program.
+        """
+        themes = config / THEMES
+        return cls(
+            KindCues.load(config / "cues"), Themes.load(themes if themes.exists() else packaged_config() / THEMES)
+        )
+
+    def read(self, text: str) -> Reading:
+        tokens = tokenize(whole(text))
+        held = self.cues.held(tokens.text)
+        hints = self.themes.hints(tokens.text)
+        names = [group.group for group in held]
+        names += [_KIND_NAMES[kind] for kind in voiced(held)] or [_NO_KIND]
+        if hints:
+            for name, count in hints.items():
+                names += [f"theme {most}: {name}" for most in range(1, min(count, MOST_HINTS) + 1)]
+            most = max(hints.values())
+            names += [f"theme most: {name}" for name, count in hints.items() if count == most]
+            names.append(f"theme first: {next(iter(hints))}")
+        return Reading(tokens, features(tokens, names), held, hints)
+
+
+class Understander:
+    """Cues and weights. Immutable: share it between threads."""
+
+    def __init__(self, reader: Reader, banks: Mapping[str, Bank]) -> None:
+        """`banks`: as `alerts.annotate.weights.read` gives them. Raises KeyError if one is missing."""
+        self._reader = reader
+        self._scorer = scorer = Scorer(banks)
+        self._slope = np.concatenate([_about(bank, "slope", 1.0) for bank in banks.values()])
+        self._offset = np.concatenate([_about(bank, "offset", 0.0) for bank in banks.values()])
+        self._at = scorer.places
+        self._thresholds = _about(banks["kinds"], "threshold", 0.5).tolist()
+        self._theme_thresholds = _about(banks["themes"], "threshold", 0.5).tolist()
+        self._theme_names = banks["themes"].heads
+        self._languages = banks["language"].heads
+        self._norwegian = [self._languages.index(lang) for lang in NORWEGIAN]
+
+    @classmethod
+    def load(cls, config: Path, weights: Path = WEIGHTS) -> Understander:
+        """Of a folder of configuration and a file of weights. Raises ConfigError with the file, and what is wrong."""
+        banks = read(weights)
+        if missing := BANKS - banks.keys():
+            raise ConfigError(f"{weights}: lacks {', '.join(sorted(missing))}")
+        return cls(Reader.load(config), banks)
+
+    def understand(
+        self, text: str, *, author_class: AuthorClass = AuthorClass.UNKNOWN, repost_of: str | None = None
+    ) -> Understanding:
+        """What a text voices. `repost_of` names a repost that has no words of its own."""
+        read = self._reader.read(text)
+        rows = self._scorer.rows(read.features)
+        scores = self._scorer.scores(rows)
+        # Rounded, so that no machine's last digit of an exponential shows.
+        chances = np.round(1 / (1 + np.exp(-np.clip(self._slope * scores + self._offset, -30, 30))), 4)
+        kinds = chances[self._at["kinds"]].tolist()
+        found = self._labels(kinds, read, author_class)
+        return Understanding(
+            lang=self._language(scores[self._at["language"]], read.tokens),
+            kinds=dict(zip(KINDS, kinds, strict=True)),
+            cues=tuple(self._cue(kind, read, rows[0], author_class) for kind in found),
+            stance=STANCES[int(scores[self._at["stance"]].argmax())],
+            themes=() if found == (Kind.OTHER,) else self._about(chances[self._at["themes"]].tolist(), read.hints),
+            patient_exposed=float(chances[self._at["patient_exposed"]][0]),
+            request=float(chances[self._at["request"]][0]),
+            story=story(text, repost_of),
+        )
+
+    def _labels(self, kinds: Sequence[float], read: Reading, author_class: AuthorClass) -> tuple[Kind, ...]:
+        """The kinds from their thresholds on, in the order of `Kind`; `other` only alone."""
+        over = {kind: p / t for kind, p, t in zip(KINDS, kinds, self._thresholds, strict=True)}
+        if author_class in PUBLIC:
+            over |= {KINDS[kind]: max(over[KINDS[kind]], 1.0) for kind in voiced(read.held, author_class)}
+            # A newsroom's question is a headline or a call for sources, and what it says is never nothing.
+            over[Kind.MEDIA], over[Kind.QUESTION], over[Kind.OTHER] = 1.0, 0.0, 0.0
+        best = max(over, key=over.__getitem__)
+        if best is Kind.OTHER or not read.tokens.low:
+            return (Kind.OTHER,)
+        return tuple(kind for kind in KINDS if kind is not Kind.OTHER and over[kind] >= min(1.0, over[best]))
+
+    def _cue(self, kind: Kind, read: Reading, rows: NDArray[np.int32], author_class: AuthorClass) -> Cue:
+        """A kind with its reasons: what the account is, cue phrases, and the words with the greatest weight here."""
+        number = KINDS.index(kind)
+        words = sorted({group.words for group in read.held if group.kind == number and group.points > 0})
+        if kind is Kind.MEDIA and author_class in PUBLIC:
+            words.insert(0, by(author_class))
+        if len(words) < LEARNED_WORDS:
+            taken = " ".join(words).lower()
+            words += [word for word in self._weightiest(number, read.tokens, rows) if word.lower() not in taken]
+        return Cue(kind=kind, words=tuple(words[:MAX_WORDS]))
+
+    def _weightiest(self, head: int, tokens: Tokens, rows: NDArray[np.int32]) -> list[str]:
+        """The words that speak most for a kind in this text, neighbours together, in the order of the text."""
+        sums = spread(tokens, self._scorer.weights(self._at["kinds"].start + head, "words", rows))
+        if not len(sums):
+            return []
+        # Of those with the same weight the first: no machine may choose which.
+        best = np.argsort(-sums, kind="stable")[:MOST_TOKENS].tolist()
+        least = max(1, int(sums[best[0]]) // 3)
+        runs: list[tuple[int, int]] = []
+        for place in sorted(place for place in best if sums[place] >= least):
+            if runs and runs[-1][1] == place - 1:
+                runs[-1] = (runs[-1][0], place)
+            else:
+                runs.append((place, place))
+        runs.sort(key=lambda run: -int(sums[run[0] : run[1] + 1].sum()))
+        found = [tokens.text[tokens.spans[first][0] : tokens.spans[last][1]] for first, last in runs[:LEARNED_WORDS]]
+        return [words for words in found if any(map(str.isalnum, words)) or not words.isascii() or "?" in words]
+
+    def _about(self, chances: list[float], hints: Mapping[str, int]) -> tuple[str, ...]:
+        """The main theme, and others from their thresholds on; a house's own theme where a phrase of it stands."""
+        order = sorted(range(len(chances)), key=chances.__getitem__, reverse=True)[:MAX_THEMES]
+        heads, thresholds = self._theme_names, self._theme_thresholds
+        found = [heads[theme] for theme in order if theme == order[0] or chances[theme] >= thresholds[theme]]
+        own = [name for name in hints if name not in heads]
+        return tuple([*own, *found][:MAX_THEMES])
+
+    def _language(self, scores: Floats, tokens: Tokens) -> str:
+        """`nb`, `nn`, `da`, `sv`, `en`, or `und` for any other. Dialect is `nb` or `nn`, whichever is nearer."""
+        text = tokens.text
+        latin = len(_LATIN.findall(text))
+        if not latin or (not text.isascii() and sum(map(str.isalpha, _BEYOND.findall(text))) > latin):
+            return UNKNOWN_LANGUAGE
+        best = self._languages[int(scores.argmax())]
+        if best == DIALECT:
+            best = NORWEGIAN[int(scores[self._norwegian].argmax())]
+        return best
+
+
+def _about(bank: Bank, what: str, otherwise: float) -> Floats:
+    """One number for each head of a bank."""
+    return np.array(bank.about.get(what, [otherwise] * len(bank.heads)), np.float64)

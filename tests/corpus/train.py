@@ -1,0 +1,333 @@
+"""Make `alerts/annotate/weights.bin` from the labelled posts: `python -m tests.corpus.train`, minutes on one core.
+
+Needs the extra `train`. The same data give the same file. What is trained:
+
+- kinds, themes, patient_exposed: on the posts of this folder alone;
+- stance: on them and on sentences of NoReC; `request`: on the Disaster Response messages. Both lie in the folder that
+  `LYTTEPOST_EVALUATION_DATA` names (`--evaluation`);
+- language: on texts of `--languages`, a folder of `nb.txt`, `nn.txt` … and `und.txt` for others, one text a line, and
+  on the posts of this folder.
+
+Without a folder its banks are kept from the file that is there. Thresholds and the way from scores to probabilities
+come from folds over writers: no post is judged by a model that has seen its writer. The scores of these folds are
+printed.
+
+Sources of the banks that came with the program, and their licences: texts of the Norwegian Dependency Treebank
+without what Universal Dependencies tests on (National Library of Norway), English Web Treebank likewise and Swedish
+PUD (CC BY-SA 4.0), Danish of the Leipzig Corpora Collection (CC BY), Swedish web news (CC BY 4.0), German GSD and
+Dutch Alpino (CC BY-SA 4.0), word counts of FrequencyWords (CC BY-SA 4.0), NoReC (CC BY-NC; its authors say that
+derived models are free), Disaster Response Messages (CC BY 4.0, Munro 2012). None of their texts is in the file, only
+weights of hashed features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from alerts.annotate.features import Features
+from alerts.annotate.understanding import DIALECT, STANCES, WEIGHTS, Reader, Understander, Understanding
+from alerts.annotate.weights import BLOCKS, Bank, Block, quantized, read, share, write
+from listener.model.records import Kind
+from listener.settings.files import packaged_config
+from tests.corpus.data import CORPUS, Labelled, corpus, opinions, requests
+from tests.corpus.scores import best_threshold, f1, macro
+
+SHARES = {"words": 1.0, "letters": 1.0, "cues": 0.2}
+"""What each block is multiplied by: how freely its weights may grow."""
+THEMES_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.4}, "rare": True}
+THEMES_C = 4
+PRUNED = 2
+"""Of 127: a weight that is no greater is as good as none."""
+ENOUGH = 3
+"""Texts that must have a feature for it to get a weight."""
+FOLDS = 5
+EXPOSED_RECALL = 0.94
+"""Of the posts that name a patient, so many are to be above 0.5 in the folds."""
+LANGUAGES = ("nb", "nn", "da", "sv", "en", "und", DIALECT)
+LANGUAGE_OF = {"no-dialect": DIALECT, "pl": "und"}
+
+Matrix = Any
+Floats = Any
+
+
+class Space:
+    """The features that enough of some texts have, as columns of a matrix."""
+
+    def __init__(
+        self,
+        found: Sequence[Features],
+        blocks: Sequence[str] = BLOCKS,
+        *,
+        enough: int = ENOUGH,
+        shares: Mapping[str, float] = SHARES,
+        rare: bool = False,
+    ) -> None:
+        """`rare`: what few texts have weighs more: good for what a text is about, and not for how it is said."""
+        self.keys = {}
+        self._factors = []
+        for block in BLOCKS:
+            if block not in blocks:
+                self.keys[block] = np.empty(0, np.uint32)
+                self._factors.append(np.empty(0))
+                continue
+            hashes = np.concatenate([np.unique(getattr(each, block)) for each in found])
+            keys, counts = np.unique(hashes, return_counts=True)
+            self.keys[block] = keys[counts >= enough]
+            few = np.log(len(found) / counts[counts >= enough]) / 3 if rare and block != "cues" else 1.0
+            self._factors.append(np.full(len(self.keys[block]), shares[block]) * few)
+        self._factor = np.concatenate(self._factors)
+
+    def matrix(self, found: Sequence[Features]) -> Matrix:
+        parts = []
+        for block, keys in self.keys.items():
+            columns, values, ends = [], [], [0]
+            for each in found:
+                hashes = getattr(each, block)
+                at = np.minimum(np.searchsorted(keys, hashes), max(0, len(keys) - 1))
+                known = at[keys[at] == hashes] if len(keys) else at[:0]
+                columns.append(known)
+                values.append(np.full(len(known), 1 / share(block, max(1, len(hashes)))))
+                ends.append(ends[-1] + len(known))
+            part = sparse.csr_matrix(
+                (np.concatenate(values), np.concatenate(columns), ends), shape=(len(found), len(keys))
+            )
+            part.sum_duplicates()
+            parts.append(part)
+        return sparse.hstack(parts, format="csr") @ sparse.diags(self._factor)
+
+    def bank(self, heads: Sequence[str], weights: Floats, bias: Floats, about: dict[str, Any]) -> Bank:
+        """`weights`: heads by columns."""
+        blocks, start = {}, 0
+        weights = weights * self._factor
+        for block, keys in self.keys.items():
+            whole, scale = quantized(weights[:, start : start + len(keys)].T)
+            # What hardly weighs anything for any head is left out: half of the file, and no score changes that shows.
+            weighs = (np.abs(whole) > PRUNED).any(axis=1)
+            blocks[block] = Block(keys[weighs], whole[weighs], np.round(scale, 12))
+            start += len(keys)
+        return Bank(tuple(heads), np.round(bias, 9), blocks, about)
+
+
+def fit(x: Matrix, y: Any, c: float, tol: float = 0.05) -> tuple[Floats, float]:
+    """Weights and bias of one head; a class that is rare counts for as much as the other."""
+    model = LogisticRegression(
+        C=c, class_weight="balanced", solver="liblinear", dual=True, max_iter=300, tol=tol, random_state=1
+    ).fit(x, y)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def fit_all(x: Matrix, ys: Any, c: float, tol: float = 0.05) -> tuple[Floats, Floats]:
+    """`ys`: texts by heads."""
+    fits = [fit(x, ys[:, head], c, tol) for head in range(ys.shape[1])]
+    return np.array([weights for weights, _ in fits]), np.array([bias for _, bias in fits])
+
+
+def folds(groups: Sequence[str], count: int = FOLDS) -> Any:
+    """The fold of each text: whole groups (writers), the largest first, each to the fold that has least."""
+    names, sizes = np.unique(np.array(groups), return_counts=True)
+    count = min(count, len(names))
+    filled = [0] * count
+    fold_of = {}
+    for size, name in sorted(zip(-sizes, names, strict=True)):
+        fold = filled.index(min(filled))
+        fold_of[name] = fold
+        filled[fold] -= size
+    return np.array([fold_of[group] for group in groups])
+
+
+def held_back(found: list[Features], ys: Any, c: float, fold: Any, **space_options: Any) -> Floats:
+    """Each text's scores by a model that saw nothing of its fold."""
+    scores = np.zeros(ys.shape)
+    for number in range(fold.max() + 1):
+        seen, others = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if not len(others):
+            continue
+        space = Space([found[i] for i in seen], **space_options)
+        weights, bias = fit_all(space.matrix([found[i] for i in seen]), ys[seen], c)
+        scores[others] = space.matrix([found[i] for i in others]) @ weights.T + bias
+    return scores
+
+
+def calibrated(scores: Floats, ys: Any) -> tuple[list[float], list[float], Floats]:
+    """Slope and offset of each head, and the probabilities they give."""
+    slopes, offsets = [], []
+    for head in range(ys.shape[1]):
+        model = LogisticRegression(C=1e4, max_iter=1000).fit(scores[:, [head]], ys[:, head])
+        slopes.append(round(float(model.coef_[0][0]), 6))
+        offsets.append(round(float(model.intercept_[0]), 6))
+    return slopes, offsets, 1 / (1 + np.exp(-(scores * slopes + offsets)))
+
+
+def unseen(posts: list[Labelled]) -> list[Understanding]:
+    """What a model says that has not seen a post's writer: kinds, themes and patient_exposed of such a one."""
+    reader = Reader.load(packaged_config())
+    found = [reader.read(post.text).features for post in posts]
+    fold = folds([post.writer for post in posts])
+    said: dict[int, Understanding] = {}
+    for number in range(fold.max() + 1):
+        seen = [i for i in range(len(posts)) if fold[i] != number]
+        given = ([posts[i] for i in seen], [found[i] for i in seen], fold[seen])
+        banks = dict(read(WEIGHTS)) | {"kinds": kinds(*given), "themes": themes(*given)}
+        banks["patient_exposed"] = patient_exposed(*given)
+        judge = Understander(reader, banks)
+        said |= {i: judge.understand(posts[i].text) for i in range(len(posts)) if fold[i] == number}
+    return [said[i] for i in range(len(posts))]
+
+
+# --- the banks -------------------------------------------------------------------------------------------------------
+
+
+def labels(posts: Sequence[Labelled], names: Sequence[str], of: Callable[[Labelled], Sequence[str]]) -> Any:
+    return np.array([[name in of(post) for name in names] for post in posts])
+
+
+def kinds(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
+    names = [kind.value for kind in Kind]
+    ys = labels(posts, names, lambda post: post.kinds)
+    slope, offset, chances = calibrated(held_back(found, ys, 8, fold), ys)
+    thresholds = [round(float(best_threshold(ys[:, head], chances[:, head])), 4) for head in range(len(names))]
+    scores = [f1(ys[:, head], chances[:, head] >= thresholds[head]) for head in range(len(names))]
+    tell("kinds, each by itself", {**dict(zip(names, scores, strict=True)), "macro": float(np.mean(scores))})
+    space = Space(found)
+    about = {"slope": slope, "offset": offset, "threshold": thresholds}
+    return space.bank(names, *fit_all(space.matrix(found), ys, 8), about)
+
+
+def themes(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
+    having = [i for i, post in enumerate(posts) if post.themes]
+    posts, found, fold = [posts[i] for i in having], [found[i] for i in having], fold[having]
+    names = sorted({theme for post in posts for theme in post.themes})
+    ys = labels(posts, names, lambda post: post.themes)
+    scores = held_back(found, ys, THEMES_C, fold, **THEMES_SPACE)
+    slope, offset, chances = calibrated(scores, ys)
+    thresholds = [round(float(best_threshold(ys[:, head], chances[:, head])), 4) for head in range(len(names))]
+    main = [post.themes[0] for post in posts]
+    for way, by in (("by score", scores), ("by probability", chances)):
+        best = [names[i] for i in by.argmax(axis=1)]
+        right = float(np.mean([a == b for a, b in zip(best, main, strict=True)]))
+        among = float(np.mean([a in post.themes for a, post in zip(best, posts, strict=True)]))
+        tell(f"main theme, {way}", {"right": right, "among the right ones": among})
+    space = Space(found, **THEMES_SPACE)
+    about = {"slope": slope, "offset": offset, "threshold": thresholds}
+    return space.bank(names, *fit_all(space.matrix(found), ys, THEMES_C), about)
+
+
+def patient_exposed(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
+    ys = np.array([[post.patient_exposed] for post in posts])
+    slope, offset, chances = calibrated(held_back(found, ys, 8, fold), ys)
+    cut = float(np.quantile(chances[ys], 1 - EXPOSED_RECALL))
+    over = chances[:, 0] >= cut
+    tell("patient_exposed", {"recall": EXPOSED_RECALL, "precision": float(ys[over].mean())})
+    space = Space(found)
+    return space.bank(
+        ["patient_exposed"], *fit_all(space.matrix(found), ys, 8), {"slope": slope, "offset": cut_at_half(offset, cut)}
+    )
+
+
+def request(texts: list[str], ys: list[bool], reader: Reader) -> Bank:
+    found = [reader.read(text).features for text in texts]
+    wanted = np.array([[y] for y in ys])
+    # No writers are known: messages that lie side by side, which are often of one event, share a fold.
+    fold = np.arange(len(texts)) * FOLDS // len(texts)
+    slope, offset, chances = calibrated(held_back(found, wanted, 1, fold, rare=True), wanted)
+    cut = float(best_threshold(wanted[:, 0], chances[:, 0]))
+    tell("request", {"f1": f1(wanted[:, 0], chances[:, 0] >= cut)})
+    space = Space(found, rare=True)
+    return space.bank(
+        ["request"], *fit_all(space.matrix(found), wanted, 1), {"slope": slope, "offset": cut_at_half(offset, cut)}
+    )
+
+
+def cut_at_half(offset: list[float], cut: float) -> list[float]:
+    """So that what had the probability `cut` has 0.5."""
+    return [round(offset[0] - float(np.log(cut / (1 - cut))), 6)]
+
+
+def stance(
+    posts: list[Labelled], found: list[Features], fold: Any, texts: list[str], ys: list[str], reader: Reader
+) -> Bank:
+    more = [reader.read(text).features for text in texts]
+    wanted = np.array([[s == stance for s in STANCES] for stance in [*(post.stance for post in posts), *ys]])
+    side_by_side = np.arange(len(texts)) * (fold.max() + 1) // max(1, len(texts))
+    both = [*found, *more]
+    fold = np.concatenate([fold, side_by_side])
+    scores = held_back(both, wanted, 0.7, fold, rare=True)
+    right, got = wanted.argmax(axis=1), scores.argmax(axis=1)
+    n = len(posts)
+    tell(
+        "stance, macro F1",
+        {"ours": macro(right[:n], got[:n], 3), "NoReC": macro(right[n:], got[n:], 3) if more else 0.0},
+    )
+    space = Space(both, rare=True)
+    return space.bank(STANCES, *fit_all(space.matrix(both), wanted, 0.7), {})
+
+
+def language(posts: list[Labelled], folder: Path, reader: Reader) -> Bank:
+    texts, langs = [], []
+    for lang in LANGUAGES:
+        path = folder / f"{lang}.txt"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            texts += lines
+            langs += [lang] * len(lines)
+    texts += [post.text for post in posts]
+    langs += [LANGUAGE_OF.get(post.lang, post.lang) for post in posts]
+    found = [reader.read(text).features for text in texts]
+    ys = np.array([[lang == name for name in LANGUAGES] for lang in langs])
+    space = Space(found, ("words", "letters"), enough=6, shares=SHARES | {"words": 2.0})
+    return space.bank(LANGUAGES, *fit_all(space.matrix(found), ys, 6, 0.1), {})
+
+
+def tell(what: str, scores: dict[str, float]) -> None:
+    print(f"{what:28} " + "  ".join(f"{name} {score:.3f}" for name, score in scores.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, default=CORPUS, help="folder of w*.jsonl")
+    given = os.environ.get("LYTTEPOST_EVALUATION_DATA")
+    parser.add_argument(
+        "--evaluation", type=Path, default=Path(given) if given else None, help="folder of outside data"
+    )
+    parser.add_argument("--languages", type=Path, help="folder of texts, one file a language")
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--only", nargs="*", help="only these banks; the others are kept")
+    options = parser.parse_args()
+    began = monotonic()
+    reader = Reader.load(packaged_config())
+    posts = corpus(options.corpus)
+    print(f"{len(posts)} posts of {len({post.writer for post in posts})} writers; scores are of folds over writers")
+    banks = dict(read(options.out)) if options.out.exists() else {}
+    found = [reader.read(post.text).features for post in posts]
+    fold = folds([post.writer for post in posts])
+    make: dict[str, Callable[[], Bank]] = {
+        "kinds": lambda: kinds(posts, found, fold),
+        "themes": lambda: themes(posts, found, fold),
+        "patient_exposed": lambda: patient_exposed(posts, found, fold),
+    }
+    if options.evaluation:
+        make["stance"] = lambda: stance(posts, found, fold, *opinions(options.evaluation, "train"), reader)
+        make["request"] = lambda: request(*requests(options.evaluation, "train"), reader)
+    if options.languages:
+        make["language"] = lambda: language(posts, options.languages, reader)
+    for name, trained in make.items():
+        if not options.only or name in options.only:
+            banks[name] = trained()
+            write(options.out, banks)
+            print(
+                f"{name}: {sum(len(b.keys) for b in banks[name].blocks.values())} features, {monotonic() - began:.0f} s"
+            )
+    print(f"{options.out}: {options.out.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""What a text voices: the same everywhere, whatever it is; each reason stands in the text; files are checked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.annotate.features import MAX_CHARS, features, spread, tokenize
+from alerts.annotate.themes import Themes
+from alerts.annotate.understanding import WEIGHTS, Reader, Understander
+from alerts.annotate.weights import BLOCKS, Bank, Block, Lookup, quantized, read, write
+from listener.errors import ConfigError
+from listener.model.records import AuthorClass, Kind
+from listener.settings.files import packaged_config
+
+UNDERSTANDER = Understander.load(packaged_config())
+TEXTS = (
+    "Kan noen sende ut en melding om hvor pårørende skal møte opp? Vi har ventet i to timer.",
+    "Eg står ved hovudinngangen no, og det ryk frå taket på aust-fløya.",
+    "Tusen takk til alle som jobber på akutten i natt ❤",
+    "Ny kveld, ny quiz på puben. Premie til beste lag.",
+    "RT @en_konto: Hørt at legene har reist hjem, stemmer det?? https://example.org/a #sykehuset",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Er besøkstiden som vanlig i kveld?", Kind.QUESTION),
+        ("Vær så snill, sett opp flere benker ved inngangen til poliklinikken.", Kind.WISH),
+        ("Tusen takk til den snille sykepleieren på barneavdelingen, du var fantastisk.", Kind.VIEWPOINT),
+        ("Dette er en skandale. Ledelsen på sykehuset bør skamme seg.", Kind.VIEWPOINT),
+        ("Naboen min kjenner en som jobber der, og han sier at flere er døde, men det holdes skjult.", Kind.RUMOUR),
+        ("Står i resepsjonen nå, og alarmen går. Vi blir bedt om å gå ut.", Kind.EYEWITNESS),
+        ("Fjordavisa: Sykehuset bekrefter at en brann er slukket, opplyser pressevakten.", Kind.MEDIA),
+        ("Noen som vil være med på fotballkamp på lørdag?", Kind.OTHER),
+    ],
+)
+def test_plain_cases_get_their_kind(text: str, kind: Kind) -> None:
+    found = UNDERSTANDER.understand(text)
+    assert kind in found.labels
+    assert found.kinds.keys() == set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "lang"),
+    [
+        ("Jeg håper noen kan fortelle oss hva som har skjedd på sykehuset i dag.", "nb"),
+        ("Eg vonar nokon kan fortelja oss kva som har hendt på sjukehuset i dag.", "nn"),
+        ("Jeg håber, at nogen kan fortælle os, hvad der er sket på hospitalet i dag.", "da"),
+        ("Jag hoppas att någon kan berätta för oss vad som har hänt på sjukhuset idag.", "sv"),
+        ("I hope somebody can tell us what has happened at the hospital today.", "en"),
+        ("Mam nadzieję, że ktoś powie nam, co się dzisiaj stało w szpitalu.", "und"),
+        ("Ich hoffe, dass uns jemand sagen kann, was heute im Krankenhaus passiert ist.", "und"),
+        ("Надеюсь, кто-нибудь скажет нам, что случилось в больнице.", "und"),
+        ("🙏🙏🙏 112", "und"),
+        ("", "und"),
+    ],
+)
+def test_the_language_is_told_and_one_that_is_not_ours_is_named_so(text: str, lang: str) -> None:
+    assert UNDERSTANDER.understand(text).lang == lang
+
+
+def test_other_stands_alone_and_has_no_theme() -> None:
+    for text in (*TEXTS, "", "…", "a"):
+        found = UNDERSTANDER.understand(text)
+        assert found.labels
+        assert len(set(found.labels)) == len(found.labels)
+        if Kind.OTHER in found.labels:
+            assert found.labels == (Kind.OTHER,)
+            assert found.themes == ()
+        else:
+            assert 1 <= len(found.themes) <= 3
+
+
+@pytest.mark.parametrize("author", [AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY])
+@pytest.mark.parametrize("text", ["Hvor mange er skadet?", "", *TEXTS])
+def test_what_the_account_is_comes_before_what_its_words_say(author: AuthorClass, text: str) -> None:
+    found = UNDERSTANDER.understand(text, author_class=author)
+    if text:
+        assert Kind.MEDIA in found.labels
+        assert found.cues[found.labels.index(Kind.MEDIA)].words[0] == f"author: {author}"
+    assert Kind.QUESTION not in found.labels
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=300) | st.sampled_from(TEXTS))
+def test_whatever_is_read_gives_chances_and_reasons_that_stand_in_it(text: str) -> None:
+    found = UNDERSTANDER.understand(text)
+    assert found == UNDERSTANDER.understand(text)
+    assert all(0 <= chance <= 1 for chance in (*found.kinds.values(), found.patient_exposed, found.request))
+    for cue in found.cues:
+        assert all(words in text for words in cue.words)
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "? " * 50_000, "\ud800\udfff x", "\x00" * 9, "İİİ ı", "@a " * 9_000])
+def test_huge_and_broken_texts_are_read_as_far_as_a_post_goes(text: str) -> None:
+    UNDERSTANDER.understand(text)
+    assert len(tokenize(text).text) <= MAX_CHARS
+
+
+def test_the_same_text_gives_the_same_in_another_process() -> None:
+    program = (
+        "import sys; from alerts.annotate.understanding import Understander\n"
+        "from listener.settings.files import packaged_config\n"
+        "read = Understander.load(packaged_config()).understand\n"
+        "print(repr([read(text) for text in eval(sys.argv[1])]))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, repr(TEXTS)], capture_output=True, check=True, encoding="utf-8",
+        env={"PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[2])},
+    ).stdout.strip()  # fmt: skip
+    assert found == repr([UNDERSTANDER.understand(text) for text in TEXTS])
+
+
+def test_hashes_stay_what_they_were() -> None:
+    """A file of weights knows features by them: whoever changes them raises `features.VERSION` and trains anew."""
+    found = features(tokenize("Hvor er Kari? Vi venter 12 stk @a http://b.no"), ["a.b"])
+    sums = [int(hashes.astype(np.uint64).sum()) for hashes in found]
+    assert sums == [156341774864, 165907777208, 146347756]
+
+
+def test_a_run_of_words_is_shared_by_its_ends_and_the_text_as_a_whole_by_none() -> None:
+    for text in ("", "a", "a b", "Ja. Nei!", "Vi så Kari og Ola. De gikk?", *TEXTS):
+        tokens = tokenize(text)
+        words = features(tokens).words
+        given = np.zeros(len(words), np.int8)
+        assert not spread(tokens, given).any()
+        total = int(spread(tokens, np.ones(len(words), np.int8)).sum())
+        assert total % 6 == 0
+        assert len(words) - total // 6 in ((10, 11) if len(words) else (0,))
+
+
+def test_whoever_is_named_by_handle_or_number_is_not_known_by_it() -> None:
+    one = features(tokenize("@kari_77 ring 22 11 00 33, se https://a.no/kari"))
+    two = features(tokenize("@per_olsen ring 45 67 89 12, se https://b.org/x"))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+# --- the files -----------------------------------------------------------------------------------------------
+
+
+def _banks() -> dict[str, Bank]:
+    keys = np.array([3, 9, 2**32 - 1], np.uint32)
+    weights, scale = quantized(np.array([[1.0, -2.0], [0.5, 0.0], [0.0, 4.0]]))
+    return {"b": Bank(("x", "y"), np.zeros(2), dict.fromkeys(BLOCKS, Block(keys, weights, scale)), {"slope": [1, 2]})}
+
+
+def test_weights_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    assert write(path, _banks()) == path.stat().st_size
+    first = path.read_bytes()
+    banks = read(path)
+    write(path, banks)
+    assert path.read_bytes() == first
+    block = banks["b"].blocks["letters"]
+    assert block.keys.tolist() == [3, 9, 2**32 - 1]
+    assert block.weights.tolist() == _banks()["b"].blocks["letters"].weights.tolist()
+    assert banks["b"].about == {"slope": [1, 2]}
+
+
+def test_a_file_of_weights_that_is_off_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    with pytest.raises(ConfigError, match=r"w\.bin: cannot be read"):
+        read(path)
+    write(path, _banks())
+    whole = path.read_bytes()
+    for damaged in (b"", b"x" * 40, whole[:-1], whole[:60] + b"!" + whole[61:], whole + b"\0", whole[:20]):
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"w\.bin"):
+            read(path)
+    path.write_bytes(whole)
+    with pytest.raises(ConfigError, match="lacks kinds, language"):
+        Understander.load(packaged_config(), path)
+
+
+def test_weights_for_other_features_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "w.bin"
+    monkeypatch.setattr("alerts.annotate.weights.VERSION", 99)
+    write(path, _banks())
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="features 99"):
+        read(path)
+
+
+def test_the_weights_that_come_with_the_program_are_a_few_megabytes() -> None:
+    assert WEIGHTS.stat().st_size < 6 * 2**20
+
+
+@given(st.sets(st.integers(1, 2**32 - 1), max_size=60), st.lists(st.integers(0, 2**32 - 1), max_size=60))
+def test_each_hash_is_found_where_it_stands(keys: set[int], others: list[int]) -> None:
+    rising = np.array(sorted(keys), np.uint32)
+    asked = np.array([*keys, *others], np.uint32)
+    rows = Lookup(rising).rows(asked)
+    for hash_, row in zip(asked.tolist(), rows.tolist(), strict=True):
+        assert row == (sorted(keys).index(hash_) if hash_ in keys else len(keys))
+
+
+def test_every_theme_of_the_model_has_words_for_people() -> None:
+    assert set(read(WEIGHTS)["themes"].heads) <= Reader.load(packaged_config()).themes.themes.keys()
+
+
+def test_a_theme_of_the_house_is_known_by_its_phrases(tmp_path: Path) -> None:
+    path = tmp_path / "themes.yaml"
+    path.write_text("themes:\n  helipad:\n    about: Noise of the helipad.\n    phrases: [helikopterstøy*]\n")
+    (tmp_path / "cues").symlink_to(packaged_config() / "cues")
+    found = Understander.load(tmp_path).understand("Gjør noe med helikopterstøyen på sykehuset, vær så snill!")
+    assert found.themes[0] == "helipad"
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("themes: {}\n", "themes"),
+        ("themes:\n  a:\n    about: b\n    phrase: [c]\n", "phrase"),
+        ("themes:\n  a:\n    about: b\n    phrases: ['!']\n", r"themes\.a\.phrases\.0"),
+        ("themes:\n  a:\n    about: b\n    phrases: [c*d]\n", r"themes\.a\.phrases\.0"),
+    ],
+)
+def test_a_file_of_themes_that_is_off_is_refused_with_its_place(tmp_path: Path, text: str, where: str) -> None:
+    path = tmp_path / "themes.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=where):
+        Themes.load(path)
