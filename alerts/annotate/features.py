@@ -1,7 +1,7 @@
 """A text as numbers: hashed n-grams of its words and letters, the same in every process, version and machine.
 
 Three blocks, each with its own share in a score: what its words say (runs of one to three of them, pairs with one word
-between, what opens and closes a sentence, the same with names masked), what its letters say (runs of two to five
+between, what opens and closes a sentence, the same with names masked), what its letters say (runs of three to five
 inside a word), and which cue groups hold (`alerts.annotate.kinds`). Links, handles and numbers count as classes only:
 nobody is known by a name of theirs here. A hash is of 32 bits, and each sort of feature has a salt of its own. Time
 grows with the length of the text, up to `MAX_CHARS`.
@@ -22,12 +22,13 @@ VERSION = 1
 """Raised whenever a text gives other numbers than before: a weights file says for which it was made."""
 MAX_CHARS = 4_000
 """Characters that are looked at: more than a post has, and an end to what nonsense may cost."""
-LONGEST = 5
-"""Letters in a run, at most."""
+SHORTEST, LONGEST = 3, 5
+"""Letters in a run. Runs of two were tried: they cost a quarter more and gain nothing."""
 
 Hashes = NDArray[np.uint32]
 
-LINK, HANDLE, NAME = "\ue000", "\ue001", "\ue002"
+LINK, HANDLE = "\ue000", "\ue001"
+_NAME = np.uint32(crc32("\ue002".encode()))
 _CLASSES = re.compile(r"(?:https?://|www\.)\S+|@\w+")
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]")
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -41,7 +42,7 @@ _CUES = np.uint32(0x165667B1)
 
 
 class Features(NamedTuple):
-    """What a text is made of: hashes of its words in the order of `spread`, of its letters each once, of cues."""
+    """What a text is made of: hashes of its words, single ones and pairs first, of its letters each once, of cues."""
 
     words: Hashes
     letters: Hashes
@@ -49,11 +50,11 @@ class Features(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Words and marks of a text: as they are compared, with names masked, where each stands, which open a sentence."""
+    """Words and marks of a text: as they are compared, which are names, where each stands, which open a sentence."""
 
     text: str
     low: list[str]
-    masked: list[str]
+    names: list[int]
     spans: list[tuple[int, int]]
     opens: list[int]
 
@@ -75,7 +76,7 @@ def tokenize(text: str) -> Tokens:
     low = [small[begin:end] for begin, end in spans]
     if "0000" in small:
         low = [_RUN.sub("0000", token) if "0000" in token else token for token in low]
-    masked = low.copy()
+    names: list[int] = []
     opens: list[int] = []
     lines = "\n" in bare
     fresh, last = True, 0
@@ -88,13 +89,13 @@ def tokenize(text: str) -> Tokens:
             if not fresh:
                 opens.append(i)
         elif first.isupper() and end - begin > 1:
-            masked[i] = NAME
+            names.append(i)
         last = end
-    return Tokens(text, low, masked, spans, opens)
+    return Tokens(text, low, names, spans, opens)
 
 
 def _words(tokens: Tokens) -> Hashes:
-    """The hashes of runs of words, in the order that `spread` knows; then those of the text as a whole."""
+    """The hashes of single words, of pairs, of longer runs; then those of the text as a whole."""
     n = len(tokens.low)
     if not n:
         return np.empty(0, np.uint32)
@@ -106,8 +107,9 @@ def _words(tokens: Tokens) -> Hashes:
         two[:-1] * _M1 + one[2:] ^ _SALTS[3],
         one[:-2] * _M1 + one[2:] ^ _SALTS[4],
     ]
-    if NAME in tokens.masked:
-        mask = _hashed(tokens.masked)
+    if tokens.names:
+        mask = one.copy()
+        mask[tokens.names] = _NAME
         pair = mask[:-1] * _M1 + mask[1:]
         parts += [pair ^ _SALTS[5], pair[:-1] * _M1 + mask[2:] ^ _SALTS[6]]
     first, second, last = _sentences(tokens)
@@ -116,26 +118,17 @@ def _words(tokens: Tokens) -> Hashes:
     return _mixed(np.concatenate(parts))
 
 
-def spread(tokens: Tokens, weights: NDArray[np.int8]) -> NDArray[np.int32]:
-    """What each token adds, where each hash of words adds so much: a run's weight is shared by its first and last.
+def spread(tokens: Tokens, weights: NDArray[np.int8]) -> list[int]:
+    """What each token adds by itself and with its neighbours, where each hash of words adds so much.
 
-    The sums are six times what they would be, so that they are whole.
+    Longer runs are left out: they say hardly more of which word it was, and cost as much again.
     """
     n = len(tokens.low)
-    sums = np.zeros(n, np.int32)
-    given = weights.astype(np.int32) * 3
-    at = 0
-    for more in (0, 1, 2, 2, *((1, 2) if NAME in tokens.masked else ())):
-        if (count := n - more) > 0:
-            sums[:count] += given[at : at + count]
-            sums[more:] += given[at : at + count]
-            at += count
-    first, second, last = _sentences(tokens)
-    for places, more in ((first, 0), (second, 1), (last, 1)):
-        for place in places:
-            sums[place] += given[at]
-            sums[place + more] += given[at]
-            at += 1
+    given = weights.tolist()
+    sums = [2 * weight for weight in given[:n]]
+    for first, weight in enumerate(given[n : 2 * n - 1]):
+        sums[first] += weight
+        sums[first + 1] += weight
     return sums
 
 
@@ -174,18 +167,12 @@ def _letters(low: list[str]) -> Hashes:
         return np.empty(0, np.uint32)
     codes = np.frombuffer(f" {' '.join(low)} ".encode("utf-32-le", "surrogatepass"), np.uint32)
     letter = codes != _SPACE
-    run, inner = codes, letter
+    # All but the first and the last of a run must be letters.
+    run, inner = codes[:-1] * _M1 + codes[1:], letter[1:]
     found: list[Hashes] = []
-    for length in range(2, min(LONGEST, len(codes)) + 1):
+    for length in range(SHORTEST, min(LONGEST, len(codes)) + 1):
         run = run[:-1] * _M1 + codes[length - 1 :]
-        # Of two characters one must be a letter; of more, all but the first and the last.
-        inner = (
-            letter[:-1] | letter[1:]
-            if length == 2
-            else letter[1:-1]
-            if length == 3
-            else inner[:-1] & letter[length - 2 : -1]
-        )
+        inner = inner[:-1] & letter[length - 2 : -1]
         found.append(run[inner] ^ _SALTS[20 + length])
     return _mixed(np.concatenate(found))
 

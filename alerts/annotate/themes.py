@@ -10,9 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from alerts.annotate.cues import fold, pattern
 from listener.model.codec import LONGEST_WHY
-from listener.settings.files import load_yaml
+from listener.settings.files import load_yaml, packaged_config
 
-NONE_OF_THESE = "none_of_these"
+FILE = "themes.yaml"
+
+
+def themes_file(config: Path) -> Path:
+    """The file of a folder of configuration; one that was copied before there were themes gets the program's own."""
+    own = config / FILE
+    return own if own.exists() else packaged_config() / FILE
 
 
 class Theme(BaseModel):

@@ -21,15 +21,13 @@ from numpy.typing import NDArray
 from alerts.annotate.features import Features, Tokens, features, spread, tokenize
 from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, voiced
 from alerts.annotate.story import story
-from alerts.annotate.themes import Themes
+from alerts.annotate.themes import Themes, themes_file
 from alerts.annotate.weights import Bank, Floats, Scorer, read
 from listener.errors import ConfigError
 from listener.model.normalize import whole
 from listener.model.records import AuthorClass, Cue, Kind
-from listener.settings.files import packaged_config
 
 WEIGHTS = Path(__file__).with_name("weights.bin")
-THEMES = "themes.yaml"
 MAX_THEMES = 3
 UNKNOWN_LANGUAGE = "und"
 """None of the languages that are understood."""
@@ -37,6 +35,8 @@ NORWEGIAN = ("nb", "nn")
 DIALECT = "dialect"
 STANCES = ("negative", "neutral", "positive")
 BANKS = {"kinds", "themes", "patient_exposed", "request", "stance", "language"}
+_SURE = 30.0
+"""Log odds beyond which a chance is none."""
 MOST_HINTS = 3
 """So many phrases of a theme in one text make a difference."""
 MOST_TOKENS = 5
@@ -89,14 +89,8 @@ class Reader:
 
     @classmethod
     def load(cls, config: Path) -> Reader:
-        """Cues and themes of a folder of configuration. Raises ConfigError with file and line.
-
-        A folder without themes, as one that was copied before there were any, gets those that came with the program.
-        """
-        themes = config / THEMES
-        return cls(
-            KindCues.load(config / "cues"), Themes.load(themes if themes.exists() else packaged_config() / THEMES)
-        )
+        """Cues and themes of a folder of configuration. Raises ConfigError with file and line."""
+        return cls(KindCues.load(config / "cues"), Themes.load(themes_file(config)))
 
     def read(self, text: str) -> Reading:
         tokens = tokenize(whole(text))
@@ -145,14 +139,14 @@ class Understander:
         rows = self._scorer.rows(read.features)
         scores = self._scorer.scores(rows)
         # Rounded, so that no machine's last digit of an exponential shows.
-        chances = np.round(1 / (1 + np.exp(-np.clip(self._slope * scores + self._offset, -30, 30))), 4)
+        chances = (1 / (1 + np.exp(np.minimum(_SURE, -self._slope * scores - self._offset)))).round(4)
         kinds = chances[self._at["kinds"]].tolist()
         found = self._labels(kinds, read, author_class)
         return Understanding(
             lang=self._language(scores[self._at["language"]], read.tokens),
             kinds=dict(zip(KINDS, kinds, strict=True)),
             cues=tuple(self._cue(kind, read, rows[0], author_class) for kind in found),
-            stance=STANCES[int(scores[self._at["stance"]].argmax())],
+            stance=_stance(scores[self._at["stance"]]),
             themes=() if found == (Kind.OTHER,) else self._about(chances[self._at["themes"]].tolist(), read.hints),
             patient_exposed=float(chances[self._at["patient_exposed"]][0]),
             request=float(chances[self._at["request"]][0]),
@@ -184,19 +178,21 @@ class Understander:
 
     def _weightiest(self, head: int, tokens: Tokens, rows: NDArray[np.int32]) -> list[str]:
         """The words that speak most for a kind in this text, neighbours together, in the order of the text."""
-        sums = spread(tokens, self._scorer.weights(self._at["kinds"].start + head, "words", rows))
-        if not len(sums):
+        sums = spread(
+            tokens, self._scorer.weights(self._at["kinds"].start + head, "words", rows[: 2 * len(tokens.low)])
+        )
+        # Of those with the same weight the first: sorting keeps their order.
+        best = sorted(range(len(sums)), key=lambda place: -sums[place])[:MOST_TOKENS]
+        if not best:
             return []
-        # Of those with the same weight the first: no machine may choose which.
-        best = np.argsort(-sums, kind="stable")[:MOST_TOKENS].tolist()
-        least = max(1, int(sums[best[0]]) // 3)
+        least = max(1, sums[best[0]] // 3)
         runs: list[tuple[int, int]] = []
         for place in sorted(place for place in best if sums[place] >= least):
             if runs and runs[-1][1] == place - 1:
                 runs[-1] = (runs[-1][0], place)
             else:
                 runs.append((place, place))
-        runs.sort(key=lambda run: -int(sums[run[0] : run[1] + 1].sum()))
+        runs.sort(key=lambda run: -sum(sums[run[0] : run[1] + 1]))
         found = [tokens.text[tokens.spans[first][0] : tokens.spans[last][1]] for first, last in runs[:LEARNED_WORDS]]
         return [words for words in found if any(map(str.isalnum, words)) or not words.isascii() or "?" in words]
 
@@ -211,13 +207,22 @@ class Understander:
     def _language(self, scores: Floats, tokens: Tokens) -> str:
         """`nb`, `nn`, `da`, `sv`, `en`, or `und` for any other. Dialect is `nb` or `nn`, whichever is nearer."""
         text = tokens.text
-        latin = len(_LATIN.findall(text))
-        if not latin or (not text.isascii() and sum(map(str.isalpha, _BEYOND.findall(text))) > latin):
+        if not _LATIN.search(text):
+            return UNKNOWN_LANGUAGE
+        beyond = 0 if text.isascii() else sum(map(str.isalpha, _BEYOND.findall(text)))
+        if beyond and beyond > len(_LATIN.findall(text)):
             return UNKNOWN_LANGUAGE
         best = self._languages[int(scores.argmax())]
         if best == DIALECT:
             best = NORWEGIAN[int(scores[self._norwegian].argmax())]
         return best
+
+
+def _stance(scores: Floats) -> str:
+    """Of two that each know one sort of text, and one that says which of them this is."""
+    count = len(STANCES)
+    review = scores[-1] > 0
+    return STANCES[int((scores[count : 2 * count] if review else scores[:count]).argmax())]
 
 
 def _about(bank: Bank, what: str, otherwise: float) -> Floats:

@@ -39,6 +39,7 @@ def check(data: Data = None) -> None:
     No server is contacted; `lyttepost doctor` does that. Warnings go to standard error and change no exit code.
     """
     from alerts.annotate.kinds import KindCues
+    from alerts.annotate.themes import Themes, themes_file
     from alerts.commands.rules import references
     from alerts.judge.examples import judge_examples
     from alerts.notify.channels.contract import channel_doubts, open_channels
@@ -83,6 +84,7 @@ def check(data: Data = None) -> None:
     tried(settings)
     tried(channels)
     tried(lambda: KindCues.load(folder / "cues"))
+    tried(lambda: Themes.load(themes_file(folder)))
     for language in ("nb", "en"):
         tried(partial(load_messages, folder, language))
     tried(rules)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 CORPUS = Path(__file__).parent
 """Our own posts: `*.jsonl`, written by hand after the guideline, several writers."""
-STANCES = {"critical": "negative", "approving": "positive", None: "neutral"}
+STANCE_OF = {"critical": "negative", "approving": "positive", None: "neutral"}
 """Words of other sets for what we call them."""
 
 
@@ -45,7 +45,7 @@ def posts(path: Path) -> list[Labelled]:
             text=row["text"],
             kinds=tuple(row["kinds"]),
             themes=tuple(row.get("themes") or ()),
-            stance=STANCES.get(row.get("stance"), row.get("stance")),
+            stance=STANCE_OF.get(row.get("stance"), row.get("stance")),
             patient_exposed=bool(row["patient_exposed"]),
         )
         for row in lines(path)
