@@ -15,7 +15,8 @@ OPERATING = ROOT / "deploy" / "README.md"
 PRIVACY = ROOT / "listener" / "privacy" / "README.md"
 SPEED = ROOT / "tests" / "bench" / "README.md"
 
-PAGES = (README, ARCHITECTURE, CONTRIBUTING, RULES, OPERATING, PRIVACY, SPEED)
+CORPUS = ROOT / "tests" / "corpus" / "README.md"
+PAGES = (README, ARCHITECTURE, CONTRIBUTING, RULES, OPERATING, PRIVACY, SPEED, CORPUS)
 """Every page that tells how it is now. CHANGELOG.md tells how it was, and is none of them."""
 
 FOLDERS = ("alerts", "config", "deploy", "listener", "tests")
