@@ -139,7 +139,7 @@ def main() -> None:
         from tests.corpus.train import unseen
 
         wanted = corpus(options.corpus)
-        kinds_report("our own posts, writers unseen", wanted, unseen(wanted))
+        kinds_report("our own posts, writers unseen (but by the heads of stance and language)", wanted, unseen(wanted))
     if options.evaluation:
         texts, asks = requests(options.evaluation, "validation")
         wanted_, got_ = np.array(asks), np.array([understander.understand(text).request >= 0.5 for text in texts])
