@@ -13,11 +13,11 @@ come from folds over writers: no post is judged by a model that has seen its wri
 printed.
 
 Sources of the banks that came with the program, and their licences: texts of the Norwegian Dependency Treebank
-without what Universal Dependencies tests on (National Library of Norway), English Web Treebank likewise and Swedish
-PUD (CC BY-SA 4.0), Danish of the Leipzig Corpora Collection (CC BY), Swedish web news (CC BY 4.0), German GSD and
-Dutch Alpino (CC BY-SA 4.0), word counts of FrequencyWords (CC BY-SA 4.0), NoReC (CC BY-NC; its authors say that
-derived models are free), Disaster Response Messages (CC BY 4.0, Munro 2012). None of their texts is in the file, only
-weights of hashed features.
+without what Universal Dependencies tests on (National Library of Norway), English Web Treebank likewise, Swedish PUD
+and NynorskLIA (CC BY-SA 4.0), Danish of the Leipzig Corpora Collection (CC BY), Swedish web news (CC BY 4.0), German
+GSD and Dutch Alpino (CC BY-SA 4.0), word counts of FrequencyWords (CC BY-SA 4.0), NoReC (CC BY-NC; its authors say
+that derived models are free), Disaster Response Messages (CC BY 4.0, Munro 2012). None of their texts is in the file,
+only weights of hashed features.
 """
 
 from __future__ import annotations
