@@ -202,13 +202,15 @@ class Running:
                 calm.step(0.0)
 
     def records(self) -> dict[str, Counter[str]]:
-        """Topic → how many of each type, or of each rule and event of the alerts."""
+        """Topic → how many of each type, or of each rule and event of the alerts, and of each reason."""
         found: dict[str, Counter[str]] = {}
         for topic in ("control", "mentions", "gaps", "findings", "alerts", "decisions", "deadletters"):
             places = (TopicPartition(topic, number) for number in range(self.bus.partitions(topic)))
             records = [record for place in places for record in self.bus.read(place, 0, 9999)]
             values = [json.loads(record.value) for record in records if record.value not in (None, b"{")]
-            found[topic] = Counter(":".join(str(v.get(k, "")) for k in ("type", "rule", "event")) for v in values)
+            found[topic] = Counter(
+                ":".join(str(v.get(k, "")) for k in ("type", "rule", "event", "reason")) for v in values
+            )
         return found
 
     def close(self) -> None:
@@ -255,4 +257,4 @@ def test_the_table_says_what_a_worker_opens_and_writes(ran: Running, step: Step)
     assert use.consumes == set(step.consumes)
     assert use.groups == ({step.worker} if step.consumes else set())
     assert use.reads - use.consumes == set(step.reads)
-    assert use.writes == set(step.writes), ran.records()
+    assert use.writes == set(step.writes), str(ran.records())
