@@ -34,6 +34,9 @@ _WRITTEN_OTHERWISE = re.compile(
 _NOT_PLAIN = re.compile("[^\x00-\xac\xae-\xb1\xb4-\xb8\xba-\u034e]")
 """Holds all unusual ones. Nearly every character is among those listed first, which is seen in half the time."""
 _DROPPED = re.compile(f"[{_INVISIBLE}]")
+ENDINGS = "no|com|org|net|edu|gov|info|eu|se|dk|fi|is|de|uk|pl|nl|fr"
+"""Of domains that are known even where blanks or words stand in them."""
+_END = re.compile(rf"\.(?:{ENDINGS}|social|team|io|app|co)")
 # In UTF-8: all but ASCII digits and the first bytes of the blocks that hold other digits.
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0"))
 
@@ -61,11 +64,15 @@ class Hints(NamedTuple):
     lower: str
     digits: int
     """There are no more than these."""
+    ends: bool
+    """It holds the end of a domain, such as `.no`."""
 
 
 def hints(text: str) -> Hints:
     """Of a folded text."""
-    return Hints(text.lower(), len(text.encode("utf-8", "surrogatepass").translate(None, _NO_DIGITS)))
+    lower = text.lower()
+    digits = len(text.encode("utf-8", "surrogatepass").translate(None, _NO_DIGITS))
+    return Hints(lower, digits, _END.search(lower) is not None)
 
 
 def fold(text: str) -> Folded:

@@ -45,7 +45,9 @@ _NAMED_BEHIND = re.compile(
 _SEARCHED = re.compile(
     rf"(?<![\w/])(?:from:@?(?P<from>(?!https?\b)[a-z0-9_]{{3,15}})\b|(?i:from|to):@?(?P<name>{_TELLING}))"
 )
-_DIGIT_IN_WORD = re.compile(r"\d(?:(?<=[^\W\d]\d)|(?<=[^\W\d]\.\d)|(?=\.?[^\W\d]))")
+_DIGIT_IN_WORD = re.compile(
+    r"[0-9\u0660-\u0669\u06f0-\u06f9\u0966-\u096f](?:(?<=[^\W\d]\d)|(?<=[^\W\d]\.\d)|(?=\.?[^\W\d]))"
+)
 _CUES = (
     *(
         "insta",
@@ -73,8 +75,9 @@ def find_handles(text: str, known: Known, resolve: Resolve, cheap: Hints | None 
 
     `cheap`: the text's hints, where they are at hand.
     """
-    lower, digits = cheap or hints(text)
-    signs, low_lines = text.count("@"), text.count("_")
+    lower, digits, ends = cheap or hints(text)
+    signs = text.count("@") if "@" in text else 0
+    low_lines = text.count("_") if "_" in text else 0
     if signs:
         for match in _AT_NAME.finditer(text):
             signs -= 1
@@ -90,7 +93,9 @@ def find_handles(text: str, known: Known, resolve: Resolve, cheap: Hints | None 
             if new is not None:
                 yield Span(*match.span(part), new, HANDLE)
     # A name that is no word has a low line or a digit.
-    if (low_lines or (digits and _DIGIT_IN_WORD.search(text))) and (_is_cued(lower) or "RT " in text):
+    if (low_lines or (digits and _DIGIT_IN_WORD.search(text))) and (
+        _is_cued(lower) or ("RT " in text and text.count("RT ") > text.count("RT @"))
+    ):
         yield from simple(_NAMED, text, resolve)
         yield from simple(_NAMED_BEHIND, text, resolve)
     if ":" in text and ("from:" in lower or "to:" in lower):
@@ -99,7 +104,7 @@ def find_handles(text: str, known: Known, resolve: Resolve, cheap: Hints | None 
             new = resolve(match[part].strip("."))
             if new is not None:
                 yield Span(*match.span(part), new, HANDLE)
-    if MAY_BE_HOME.search(lower):
+    if ends and MAY_BE_HOME.search(lower):
         yield from find_homes(text, resolve)
     if "/" in text:
         yield from find_in_links(text, lower, resolve)

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from listener.privacy.folding import Hints, Span, fold, hints, replace
+from listener.privacy.folding import ENDINGS, Hints, Span, fold, hints, replace
 from listener.privacy.numbers import IDENTITY, PHONE, find_numbers
+from listener.privacy.spelled import may_spell
 
 
 class MaskReason(StrEnum):
@@ -41,17 +42,15 @@ EMAIL_MARK = "‹e-post›"
 _LABEL = r"[\w\u0300-\u036f](?:[\w\u0300-\u036f-]{0,62}[\w\u0300-\u036f])?"
 _DOT = r"(?:\.|\s?[(\[{]\s?(?:dot|punktum|prikk)\s?[)\]}]\s?|\s{1,3}(?:dot|punktum|prikk)\s{1,3})"
 _DOMAIN = re.compile(rf"(?i){_LABEL}(?:{_DOT}{_LABEL})+")
-_ENDINGS = "no|com|org|net|edu|gov|info|eu|se|dk|fi|is|de|uk|pl|nl|fr"
-_ENDING = re.compile(rf"\.(?:{_ENDINGS})")
 _SPOKEN_DOMAIN = re.compile(
     rf"(?i){_LABEL}(?:\s{{1,3}}(?:dot|punktum|prikk)\s{{1,3}}{_LABEL}){{0,3}}?\s{{1,3}}(?:dot|punktum|prikk)\s{{1,3}}"
-    rf"(?:{_ENDINGS})\b"
+    rf"(?:{ENDINGS})\b"
 )
 _BREAK = rf"(?:\s?\.|\s?\.\s(?-i:(?=[a-z]))|[,;·]|{_DOT}|[_*/|-](?:dot|punktum|prikk)[_*/|-])"
 # Known by its ending: where blanks or words stand in it, or where the sign before it is none.
 _WORD = r"[^\W_](?:[^\W_-]|-(?!(?:dot|punktum|prikk)-)){0,62}"
 _KNOWN_DOMAIN = re.compile(
-    rf"(?i){_WORD}(?:{_BREAK}{_WORD}){{0,4}}?(?:{_BREAK}(?:{_ENDINGS})|\s(?:com|net|org))(?![\w-]|\.\w)"
+    rf"(?i){_WORD}(?:{_BREAK}{_WORD}){{0,4}}?(?:{_BREAK}(?:{ENDINGS})|\s(?:com|net|org))(?![\w-]|\.\w)"
 )
 _PROVIDERS = re.compile(r"(?i)(?:gmail|hotmail|outlook|yahoo|icloud|proton(?:mail)?)\b(?:[. ,]{1,2}(?:com|no|me))?")
 _AT_PROVIDER = re.compile(
@@ -89,13 +88,13 @@ def mask(text: str) -> Masked:
 def find_masks(text: str, known: Hints | None = None) -> list[Span]:
     """All that must be masked in a folded text. `known`: its hints, where they are at hand."""
     known = known or hints(text)
-    spans = list(find_numbers(text, known))
-    for start, end in _addresses(text, known.lower):
+    spans = list(find_numbers(text, known)) if known.digits >= 4 or may_spell(known.lower, known.digits) else []
+    for start, end in _addresses(text, known):
         spans.append(Span(start, end, EMAIL_MARK, MaskReason.EMAIL))
     return spans
 
 
-def _addresses(text: str, lower: str) -> Iterator[tuple[int, int]]:
+def _addresses(text: str, known: Hints) -> Iterator[tuple[int, int]]:
     # Nearly every post holds none of this: plain `in` finds that out in the least time.
     at = text.find("@")
     while at >= 0:
@@ -109,13 +108,13 @@ def _addresses(text: str, lower: str) -> Iterator[tuple[int, int]]:
         start = _local(text, before)
         if domain and start < before:
             yield start, domain.end()
+    lower, ends = known.lower, known.ends
     alfa, mail = "alfa" in lower, "mail" in lower
-    ends = mail or " com" in lower or _ENDING.search(lower) is not None
-    if (alfa or " at" in lower or " a " in lower or " æt" in lower or "snabel" in lower or "\nat" in lower) and (
-        ends or "dot" in lower or "punktum" in lower or "prikk" in lower or alfa or "snabel" in lower
+    if (alfa or "snabel" in lower or "dot" in lower or "punktum" in lower or "prikk" in lower) or (
+        (ends or mail) and (" at" in lower or " a " in lower or " æt" in lower)
     ):
         yield from _spoken(text)
-    if mail or "icloud" in lower or "yahoo" in lower or "outlook" in lower or "proton" in lower:
+    if mail or "icloud" in lower or "yahoo" in lower or "outlook" in lower or (ends and "proton" in lower):
         yield from _without_sign(text)
     if alfa or _SIGNED_AT.search(lower):
         for match in _SIGNED.finditer(text):
@@ -155,16 +154,17 @@ def _without_sign(text: str) -> Iterator[tuple[int, int]]:
 
 def _plain_address(text: str, at: int) -> tuple[int, int] | None:
     start, after = _local(text, at), at + 1
-    more = text[after : after + 4]
-    after += len(more) - len(more.lstrip("@"))  # ola@@eksempel.no
+    if text.startswith("@", after):  # ola@@eksempel.no
+        more = text[after : after + 4]
+        after += len(more) - len(more.lstrip("@"))
     blank_before, blank_after = text[at - 1 : at].isspace(), text[after : after + 1].isspace()
     if start == at and blank_before and blank_after:
         return _with_blanks(text, at - 1, after + 1)
     if start == at and blank_before and at > 1:
         # `takk @ola.no` names an account; `kari.viik @post.no` is an address.
-        start = _local(text, at - 1)
-        if text[start : at - 1].isalpha():
+        if text[text.rfind(" ", max(0, at - 64), at - 1) + 1 : at - 1].isalpha():
             return None
+        start = _local(text, at - 1)
         known = _TELLING.fullmatch(text, start, at - 1) and _KNOWN_DOMAIN.match(text, after)
         return (start, known.end()) if start < at - 1 and known else None
     if start == at or text[start - 1 : start] == "@":  # @name@server is a handle

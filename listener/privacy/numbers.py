@@ -88,8 +88,8 @@ class _Group(NamedTuple):
 
 def find_numbers(text: str, known: Hints | None = None) -> Iterator[Span]:
     """Spans of identity and phone numbers in a folded text, in no order."""
-    lower, count = known or hints(text)
-    if may_spell(text, lower, count) and (said := digits_for_words(text)) and said.starts and said.ends:
+    lower, count, _ = known or hints(text)
+    if may_spell(lower, count) and (said := digits_for_words(text)) and said.starts and said.ends:
         for span in _in_digits(said.text, len(said.text)):
             start, end = said.starts[span.start], said.ends[span.end - 1]
             if any(map(str.isalpha, text[start:end])):

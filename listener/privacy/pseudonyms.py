@@ -8,10 +8,11 @@ changed in calm only.
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import os
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from listener.errors import ConfigError
@@ -26,9 +27,20 @@ _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
 
 def pseudonym(key: bytes, source: str, author_id: str) -> str:
     """Source and author id → `p_` and 16 letters (80 bits: two of a million people get the same once in 10¹² runs)."""
-    digest = hmac.digest(key, f"{source}\0{author_id}".encode("utf-8", "surrogatepass"), "sha256")
-    bits = int.from_bytes(digest[:10])
+    begun, ending = _keyed(key)
+    inner, outer = begun.copy(), ending.copy()
+    inner.update(f"{source}\0{author_id}".encode("utf-8", "surrogatepass"))
+    outer.update(inner.digest())
+    bits = int.from_bytes(outer.digest()[:10])
     return PREFIX + "".join([_PAIRS[bits >> shift & 1023] for shift in range(70, -1, -10)])
+
+
+@lru_cache(maxsize=4)
+def _keyed(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """The two hashes of an HMAC-SHA256 (RFC 2104), the key already in them: each post takes a copy, in half the time
+    that `hmac.digest` needs for beginning anew."""
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
 
 
 def pseudonym_of_handle(key: bytes, source: str, handle: str) -> str:

@@ -35,7 +35,7 @@ _TOKEN = re.compile(rf"(?i)(?:(?P<digits>\d{{1,8}})|{_WORD})(?!\w)")
 _PLAIN_WORD = re.sub(r"\?P<\w+>", "?:", _WORD)
 _GAP = r"[\s.,/-]{1,3}"
 _RUN = re.compile(rf"(?i)(?<!\w)(?:\d{{1,8}}|{_PLAIN_WORD})(?:{_GAP}(?:\d{{1,8}}|{_PLAIN_WORD})){{2,15}}(?!\w)")
-_BESIDE_DIGITS = re.compile(rf"(?i)\d{_GAP}{_PLAIN_WORD}(?!\w)")
+_BESIDE_DIGITS = re.compile(rf"[0-9]{_GAP}(?=[a-zåéø]){_PLAIN_WORD}(?!\w)")
 _BESIDE_WORDS = re.compile(
     rf"(?:ni|fire|f[øo]rti|nitti|nine|four|ninety|forty)[ -]?(?:{_any(_UNITS)})?{_GAP}(?:\d|{_PLAIN_WORD}(?!\w))"
 )
@@ -43,9 +43,9 @@ _TOTALS = (8, 10, 11, 12)
 """Digits of a phone number, without and with 47 or 0047 before it, and of an identity number."""
 
 
-def may_spell(text: str, lower: str, digits: int) -> bool:
+def may_spell(lower: str, digits: int) -> bool:
     """Whether it is worth to look closer. A number that is all words begins with nine or four, as mobile ones do."""
-    if digits >= 4 and _BESIDE_DIGITS.search(text):
+    if digits >= 4 and _BESIDE_DIGITS.search(lower):
         return True
     nine = "ni" in lower and ("ni " in lower or "nitt" in lower or "nine" in lower or "ni-" in lower or "ni," in lower)
     return (nine or "fire" in lower or "ørti" in lower or "four" in lower) and _BESIDE_WORDS.search(lower) is not None

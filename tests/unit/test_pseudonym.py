@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import stat
+from base64 import b32encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -120,3 +122,10 @@ def test_a_key_inside_the_data_folder_is_refused_also_through_links(tmp_path: Pa
         check_key_outside(data / "k", tmp_path / "link")
     check_key_outside(elsewhere / "k", data)
     check_key_outside(tmp_path / "data2" / "k", data)
+
+
+@pytest.mark.parametrize("length", [32, 64, 65, 200])
+def test_a_pseudonym_is_the_beginning_of_an_hmac(length: int) -> None:
+    key = bytes(range(length))
+    digest = hmac.digest(key, b"x\0" + "ærlig".encode(), "sha256")
+    assert pseudonym(key, "x", "ærlig") == "p_" + b32encode(digest[:10]).decode().lower()
