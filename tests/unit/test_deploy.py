@@ -47,9 +47,12 @@ def test_every_service_runs_its_role_with_settings_that_exist(compose: Mapping[s
     assert settings(service) == settings(compose["services"]["listener"]), "all must agree on the bus"
 
 
-@pytest.mark.parametrize("commented", re.findall(r"# (LYTTEPOST_\w+)", (DEPLOY / "compose.yaml").read_text()))
-def test_settings_that_are_only_hinted_at_exist(commented: str) -> None:
-    tree, _ = environment({commented: "1"})
+HINTED = re.findall(r"# (LYTTEPOST_\w+)(?:: (\S+))?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("commented", "value"), HINTED)
+def test_settings_that_are_only_hinted_at_exist(commented: str, value: str) -> None:
+    tree, _ = environment({commented: value or "1"})
     Settings.model_validate(tree)
 
 
