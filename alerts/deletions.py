@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 COMMIT_SECONDS = 1.0
 """Where there is nothing to purge, the place that is read to is committed so often."""
+LOOK_SECONDS = 0.5
+"""Where nothing comes it is looked for so often: nobody waits for it, and a bus that is watched at all times costs."""
 PAUSE_SECONDS = 10.0
 """From one purge to the next."""
 WHY = "deleted at the platform"
@@ -57,17 +59,20 @@ class Deletions:
         """`source:id` → the deletion that names it, and was not carried out yet."""
         self._decided: set[str] | None = None
         """What this worker has decided on, here or elsewhere, as `source:id`; None: to be read from the bus."""
-        self._committed = self._purged = float("-inf")
+        self._committed = self._purged = self._looked = float("-inf")
         self._consumer = bus.consumer(
             [MENTIONS.name], group=self.name, member=member or self.name, on_assign=self._assigned
         )
 
     def step(self, timeout: float) -> bool:
         self._part.beat()
-        records = self._consumer.poll(min(timeout, COMMIT_SECONDS), 5000)
+        now = self._clock.monotonic()
+        if not self._ends and now - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = now
+        records = self._consumer.poll(0.0, 5000)
         for record in records:
             self._take(record)
-        now = self._clock.monotonic()
         try:
             if self._named:
                 if now - self._purged < PAUSE_SECONDS:

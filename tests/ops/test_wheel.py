@@ -110,7 +110,10 @@ def test_the_wheel_has_one_command_and_says_what_not_everyone_needs(wheel: Path)
         scripts.read_string(archive.read(f"{info}/entry_points.txt").decode())
     assert dict(scripts["console_scripts"]) == {"lyttepost": "lyttepost:main"}
     assert "Requires-Python: >=3.11" in metadata
-    assert [line for line in metadata if line.startswith("Provides-Extra: ")] == ["Provides-Extra: test"]
+    assert [line for line in metadata if line.startswith("Provides-Extra: ")] == [
+        "Provides-Extra: test",
+        "Provides-Extra: train",
+    ]
     always = [line for line in metadata if line.startswith("Requires-Dist: ") and "extra ==" not in line]
     assert always
     assert not any(name in line for line in always for name in ("noida", "pytest"))
