@@ -6,19 +6,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from alerts.annotate.understanding import Understander, Understanding
 from listener.commands.shared import Json, one_line, out, out_json, say
 from listener.errors import LyttepostError
 from listener.model.base import Model
 from listener.model.records import AuthorClass
 from listener.settings.files import advice, config_dir
 from listener.sources.common.reader import Broken, LineReader
+
+if TYPE_CHECKING:
+    from alerts.annotate.understanding import Understanding
 
 WAIT_SECONDS = 1.0
 SHOWN = 20
@@ -62,6 +64,9 @@ def annotate(
     file and line, and the others are annotated. Exit codes: 1 a line is no post, 4 the file, the configuration or the
     model cannot be used.
     """
+    # The model needs numpy, for which no other command of the register is to wait.
+    from alerts.annotate.understanding import Understander
+
     name = "standard input" if file == "-" else file
     reader = LineReader(file)
     reader.open()
