@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.annotate.kinds import KindCues
+from alerts.annotate.understanding import Understander
 from alerts.app import AlertsParts, App, ListenerParts
 from alerts.judge.reload import Rulebook
 from alerts.notify.channels.contract import Channel, open_channels
@@ -108,7 +108,7 @@ def make_alerts(raw: RawSettings, settings: Settings, rules: Path | None, *, tel
     rulebook = Rulebook(rules or raw.folder / "rules")
     return AlertsParts(
         rules=rulebook.rules,
-        cues=KindCues.load(raw.folder / "cues"),
+        understander=Understander.load(raw.folder),
         people=people,
         messages=load_messages(raw.folder, settings.language, settings.timezone),
         channels=channels,

@@ -22,10 +22,11 @@ def themes_file(config: Path) -> Path:
 
 
 class Theme(BaseModel):
-    """What a theme is about, for people, and phrases that hint at it; `*` at an end of a phrase leaves a word open."""
+    """What a theme is called and about, for people, and phrases that hint at it; `*` at an end leaves a word open."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: Mapping[str, str] = Field(default_factory=dict)
     about: str = Field(min_length=1, max_length=LONGEST_WHY)
     phrases: tuple[str, ...] = ()
 
@@ -61,6 +62,10 @@ class Themes:
                 if not pattern(phrase).strip() or "*" in phrase.strip("*"):
                     raise file.error(("themes", name, "phrases", index), "must be words; `*` only at an end")
         return cls(themes)
+
+    def names(self, language: str) -> Mapping[str, str]:
+        """Theme → what people call it in `nb` or `en`; one that has no such name, by its id."""
+        return {theme: about.name.get(language, theme) for theme, about in self.themes.items()}
 
     def hints(self, text: str) -> dict[str, int]:
         """Theme → how many different phrases of it stand in the text, in the order in which they first do."""

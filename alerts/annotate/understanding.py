@@ -25,7 +25,7 @@ from alerts.annotate.themes import Themes, themes_file
 from alerts.annotate.weights import Bank, Floats, Scorer, read
 from listener.errors import ConfigError
 from listener.model.normalize import whole
-from listener.model.records import AuthorClass, Cue, Kind
+from listener.model.records import AuthorClass, Cue, Kind, Stance
 
 WEIGHTS = Path(__file__).with_name("weights.bin")
 MAX_THEMES = 3
@@ -33,7 +33,7 @@ UNKNOWN_LANGUAGE = "und"
 """None of the languages that are understood."""
 NORWEGIAN = ("nb", "nn")
 DIALECT = "dialect"
-STANCES = ("negative", "neutral", "positive")
+STANCES = tuple(Stance)
 BANKS = {"kinds", "themes", "patient_exposed", "request", "stance", "language"}
 _SURE = 30.0
 """Log odds beyond which a chance is none."""
@@ -60,7 +60,7 @@ class Understanding:
     lang: str
     kinds: Mapping[Kind, float]
     cues: tuple[Cue, ...]
-    stance: str
+    stance: Stance
     themes: tuple[str, ...]
     patient_exposed: float
     request: float
@@ -218,7 +218,7 @@ class Understander:
         return best
 
 
-def _stance(scores: Floats) -> str:
+def _stance(scores: Floats) -> Stance:
     """Of two that each know one sort of text, and one that says which of them this is."""
     count = len(STANCES)
     review = scores[-1] > 0

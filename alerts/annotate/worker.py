@@ -2,10 +2,10 @@
 
 It scales over partitions; an incident's findings meet again.
 
-`Annotator` is pure: a record in, records out, the same for the same mention wherever it runs. The language is the
-platform's. Nothing is remembered from one mention to the next. To keep what texts meant was tried: with one post in ten
-that says word for word what another said, as in our recordings, it gains nothing, and it is one place more for a purge
-to reach.
+`Annotator` is pure: a record in, records out, the same for the same mention wherever it runs. `lang` is what the
+platform says, `language` what the text was read as. Nothing is remembered from one mention to the next. To keep
+what texts meant was tried: with one post in ten that says word for word what another said, as in our recordings, it
+gains nothing, and it is one place more for a purge to reach.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from alerts.annotate.kinds import KindCues
-from alerts.annotate.story import story
+from alerts.annotate.understanding import Understander
 from listener.bus.messages import message, to_every_partition
 from listener.bus.protocol import Bus, Message, Record, partition_of
 from listener.clock import Clock
@@ -45,20 +44,27 @@ _OWN = Mention.model_fields.keys() - Captured.model_fields.keys()
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """Cues, and the ids of the incidents that are exercises.
+    """What understands texts, and the ids of the incidents that are exercises.
 
     A mention may belong to an exercise and to a real incident at once; each finding is marked by its own incident.
     Where `exercises` is not given, all findings of a mention bear the mark of the mention.
     """
 
-    cues: KindCues
+    understander: Understander
     exercises: Collection[str] | None = None
 
     def findings(self, mention: Mention) -> list[Finding]:
         """One finding an incident, in the order in which the mention names them."""
         shared: dict[str, Any] = {name: value for name, value in vars(mention).items() if name not in _OWN}
-        shared["cues"] = self.cues.kinds(mention.text, author_class=mention.author_class)
-        shared["story"] = story(mention.text, mention.repost_of)
+        found = self.understander.understand(
+            mention.text, author_class=mention.author_class, repost_of=mention.repost_of
+        )
+        shared["cues"] = found.cues
+        shared["themes"] = found.themes
+        shared["stance"] = found.stance
+        shared["language"] = found.lang
+        shared["patient_exposed"] = found.patient_exposed
+        shared["story"] = found.story
         return [self._finding(shared, mention, incident) for incident in mention.incidents]
 
     def _finding(self, shared: dict[str, Any], mention: Mention, incident: str) -> Finding:
@@ -76,7 +82,7 @@ class Annotating:
     def __init__(
         self,
         bus: Bus,
-        cues: KindCues,
+        understander: Understander,
         *,
         clock: Clock,
         metrics: Metrics,
@@ -89,8 +95,8 @@ class Annotating:
         self._metrics = metrics
         self._keep = keep
         self._control = Control(bus)
-        self._cues = cues
-        self._annotator = Annotator(cues, set())
+        self._understander = understander
+        self._annotator = Annotator(understander, set())
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
         self._stage = Stage(
@@ -122,7 +128,7 @@ class Annotating:
             self._control.refresh()
         state = self._control.state
         if state.epoch != self._epoch:
-            self._annotator = Annotator(self._cues, {i.id for i in state.incidents.values() if i.exercise})
+            self._annotator = Annotator(self._understander, {i.id for i in state.incidents.values() if i.exercise})
             self._epoch = state.epoch
         return self._annotator
 

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from listener.commands.shared import Json, one_line, out, out_json, say
 from listener.errors import LyttepostError
 from listener.model.base import Model
-from listener.model.records import AuthorClass
+from listener.model.records import EXPOSED, AuthorClass
 from listener.settings.files import advice, config_dir
 from listener.sources.common.reader import Broken, LineReader
 
@@ -128,7 +128,7 @@ def _show(post: _Post, found: Understanding) -> None:
     text = one_line(" ".join(post.text.split()))
     out(f"{one_line(post.id)}  {text if len(text) <= LENGTH else text[: LENGTH - 1] + '…'}")
     kinds = ", ".join(f"{kind} {found.kinds[kind]:.2f}" for kind in found.labels)
-    marks = [found.lang, found.stance, *(["names a patient?"] if found.patient_exposed >= 0.5 else [])]
+    marks = [found.lang, found.stance, *(["names a patient?"] if found.patient_exposed >= EXPOSED else [])]
     out(f"    {kinds}  |  {', '.join(found.themes) or '-'}  |  {', '.join(marks)}")
     for cue in found.cues:
         if cue.words:

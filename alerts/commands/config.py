@@ -63,7 +63,7 @@ def check(data: Data = None) -> None:
 
     def rules() -> None:
         specs = load_rules(folder / "rules")
-        problems.extend(references(specs, folder / "people.yaml"))
+        problems.extend(references(specs, folder))
         for spec in specs:
             problems.extend(judge_examples(spec))
         if kept:

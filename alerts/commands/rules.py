@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
+from alerts.annotate.themes import Themes, themes_file
 from alerts.commands import rules_trying
 from alerts.judge.examples import judge_examples
 from alerts.notify.recipients import load_people
-from alerts.rules.load import load_rules
+from alerts.rules.fields import THEMES
+from alerts.rules.load import load_rules, meant
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import REASONS
 from listener.commands.shared import Json, out, out_json, out_table, say
 from listener.errors import ConfigError
+from listener.model.normalize import same
 from listener.settings.files import raw_settings
 
 app = typer.Typer(help="What rules there are, and whether they do what their examples say.", no_args_is_help=True)
@@ -54,11 +56,12 @@ def reasons(json: Json = False) -> None:
 def check(rules: Rules = None) -> None:
     """Read the rules, see that what they refer to is there, and run each one's own examples: findings in, alerts out.
 
-    Refers to: fields of findings in filters and keys, routes of people.yaml in `to`, an address in `tiltakskort`.
+    Refers to: fields of findings in filters and keys, themes of themes.yaml, routes of people.yaml in `to`, an address
+    in `tiltakskort`.
     """
     folder = raw_settings().folder
     specs = load_rules(rules or folder / "rules")
-    problems = [*references(specs, folder / "people.yaml")]
+    problems = [*references(specs, folder)]
     problems += [problem for spec in specs for problem in judge_examples(spec)]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -69,13 +72,20 @@ def check(rules: Rules = None) -> None:
             say(f"{spec.name} has no examples: nothing shows that it does what it is meant to")
 
 
-def references(specs: Sequence[RuleSpec], people: Path) -> Iterator[str]:
+def references(specs: Sequence[RuleSpec], folder: Path) -> Iterator[str]:
+    """What rules refer to and this folder of configuration does not have, in words. Raises ConfigError."""
+    people = folder / "people.yaml"
     routes = load_people(people).routes
+    themes = Themes.load(themes_file(folder)).themes
     for spec in specs:
+        for option in ("filter", "match_bucket_filter"):
+            values = getattr(spec, option, {})
+            unknown = {theme for name in THEMES & values.keys() for theme in values[name] if same(theme) not in themes}
+            for theme in sorted(unknown):
+                yield f"{spec.name}: {option}: {themes_file(folder)} has no theme {theme!r}{meant(theme, themes)}"
         if spec.to not in routes:
-            close = get_close_matches(spec.to, routes, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
-            yield f"{spec.name}: to: {people} has no route {spec.to!r}{meant}; known: {', '.join(routes)}"
+            known = ", ".join(routes)
+            yield f"{spec.name}: to: {people} has no route {spec.to!r}{meant(spec.to, routes)}; known: {known}"
         if spec.tiltakskort is not None:
             parts = urlsplit(spec.tiltakskort)
             if parts.scheme not in ("https", "http") or not parts.netloc:

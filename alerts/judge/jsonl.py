@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 from alerts.annotate.story import story
 from alerts.rules.spec import MAX_POSTS
 from listener.model.base import Model
-from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Origin, Reach, Tick
+from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Origin, Reach, Stance, Tick
 from listener.settings.files import advice
 from listener.units import FIRST, LAST, format_instant, parse_instant
 
@@ -69,6 +69,10 @@ class FindingLine(_Line):
     author_class: AuthorClass = AuthorClass.UNKNOWN
     reach: Reach = Reach.UNKNOWN
     kinds: tuple[Kind, ...] = ()
+    themes: tuple[str, ...] = ()
+    stance: Stance | None = None
+    language: str | None = None
+    patient_exposed: float | None = None
     hashtags: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ()
     links: tuple[str, ...] = ()

@@ -24,12 +24,14 @@ from alerts.notify.channels.text import one_line
 from alerts.notify.messages import PLACE, Messages, fill, sparkline
 from alerts.notify.recipients import LAST_RESORT, People
 from alerts.notify.state import NOTICE, AlertState, Condition, Handling
+from alerts.rules.fields import THEMES
 from alerts.rules.keys import shown
 from listener.model.records import Alert, Gap, Kind, Severity
 from listener.units import format_instant
 
 SAFE_KEYS = frozenset(
-    {"kind", "kinds", "source", "lang", "track", "tracks", "reach", "author_class", "origin", "incident"}
+    {"kind", "kinds", "stance", "source", "lang", "language", "track", "tracks", "reach", "author_class", "origin"}
+    | {"incident", *THEMES}
 )
 """What a group key may be made of and still leave the site: nothing that anybody wrote."""
 
@@ -183,6 +185,8 @@ class _Writer:
             return self.messages.one_topic
         if alert.key in set(Kind) and set(alert.key_fields) <= {"kind", "kinds"}:
             return self.messages.kind[Kind(alert.key)][1]
+        if THEMES.issuperset(alert.key_fields):
+            return self.messages.themes.get(alert.key, alert.key)
         return shown(alert.key, alert.key_fields) or self.messages.one_topic
 
     @property

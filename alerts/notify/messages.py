@@ -10,8 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from alerts.annotate.themes import Themes, themes_file
 from alerts.notify.channels.text import one_line
 from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
@@ -68,12 +69,16 @@ BRACES: Mapping[str, frozenset[str]] = {
 
 
 class Messages(BaseModel):
-    """`clock` and `date` are strftime patterns of the hospital's own time, which is that of `zone`."""
+    """`clock` and `date` are strftime patterns of the hospital's own time, which is that of `zone`.
+
+    `themes`: id → what people call it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     language: Literal["nb", "en"]
     zone: str = DEFAULT_ZONE
+    themes: Mapping[str, str] = Field(default_factory=dict)
     exercise: str
     passed: str
     may_repeat: str
@@ -185,12 +190,13 @@ def load_messages(folder: Path, language: str, zone: str = DEFAULT_ZONE) -> Mess
     The texts of alerts about ourselves are only checked: who makes such an alert reads them, with `OpsAlerts.load`.
     """
     path = folder / "messages" / f"{language}.yaml"
+    themes = Themes.load(themes_file(folder)).names(language)
     file = load_yaml(path)
     if not isinstance(file.data, dict):
         raise ConfigError(f"{path}:1: must be a mapping of texts")
     ops_texts(file)
     try:
         texts = {name: text for name, text in file.data.items() if name != OPS}
-        return Messages.model_validate({**texts, "language": language, "zone": zone})
+        return Messages.model_validate({**texts, "language": language, "zone": zone, "themes": themes})
     except ValidationError as error:
         raise file.explain(error) from None

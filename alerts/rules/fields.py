@@ -15,7 +15,7 @@ from typing import Any
 from alerts.annotate.story import is_repost
 from alerts.rules.keys import write_key
 from listener.model.normalize import nfc, same
-from listener.model.records import AuthorClass, Finding, Kind, Origin, Reach
+from listener.model.records import EXPOSED, AuthorClass, Finding, Kind, Origin, Reach, Stance
 
 Reader = Callable[[Finding], tuple[str, ...]]
 Test = Callable[[Finding], bool]
@@ -59,10 +59,27 @@ def _hashtags(finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys(same(tag) for tag in finding.hashtags))
 
 
+def _language(finding: Finding) -> tuple[str, ...]:
+    """What the text was read as; of a finding that was not read, what the platform says."""
+    language = finding.language or finding.lang
+    return () if language is None else (language,)
+
+
+def _patient_exposed(finding: Finding) -> tuple[str, ...]:
+    if finding.patient_exposed is None:
+        return ()
+    return ("true" if finding.patient_exposed >= EXPOSED else "false",)
+
+
 PROPERTIES: Mapping[str, Reader] = {
     "kind": attrgetter("kinds"),
     "kinds": attrgetter("kinds"),
-    "language": _one("lang"),
+    "theme": _many("themes"),
+    "themes": _many("themes"),
+    "main_theme": lambda finding: finding.themes[:1],
+    "stance": _one("stance"),
+    "patient_exposed": _patient_exposed,
+    "language": _language,
     "lang": _one("lang"),
     "source": _one("source"),
     "track": _many("tracks"),
@@ -91,10 +108,12 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
     "reach": Reach,
     "author_class": AuthorClass,
     "origin": Origin,
+    "stance": Stance,
 }
 
 VALUES: Mapping[str, tuple[str, ...]] = {
     **{name: tuple(map(str, enum)) for name, enum in _ENUMS.items()},
+    "patient_exposed": ("true", "false"),
     "repost": ("true", "false"),
     "exercise": ("true", "false"),
 }
@@ -102,6 +121,9 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 
 UNUSABLE = frozenset({*Finding.model_fields, "key", "post_key"} - {"fields"} - set(PROPERTIES))
 """Parts of a finding that no rule may name: a post's text, above all, would end up in an alert's key."""
+
+THEMES = frozenset({"theme", "themes", "main_theme"})
+"""Properties whose values are ids of `themes.yaml`."""
 
 UNSPEAKABLE = frozenset({"links", "url"})
 """May be filtered by, but not be a key or term: it leads to a person, and alerts are kept for long."""

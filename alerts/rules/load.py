@@ -5,7 +5,7 @@ All that is wrong in all files is reported together, each on its own line with f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def _rule(file: YamlFile, loc: Loc, raw: Any, problems: list[str]) -> RuleSpec |
     kind = raw.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
         known = ", ".join(TYPES)
-        what = "must be set" if "type" not in raw else f"no such type{_meant(str(kind), TYPES)}"
+        what = "must be set" if "type" not in raw else f"no such type{meant(str(kind), TYPES)}"
         problems.append(str(file.error((*loc, "type"), f"{what}; known: {known}")))
         return None
     rule_type: RuleType = load(TYPES[kind])
@@ -111,13 +111,14 @@ def _check(spec: RuleSpec, fields: Set[str] | None) -> Iterator[tuple[Loc, str]]
 
 def _name(name: str, known: Set[str] | None) -> str | None:
     if name in UNUSABLE:
-        return f"{name!r} may not be used by a rule{_meant(name, PROPERTIES)}"
+        return f"{name!r} may not be used by a rule{meant(name, PROPERTIES)}"
     if name in PROPERTIES or known is None or name in known or name.partition(".")[0] in known:
         return None
-    meant = _meant(name, [*PROPERTIES, *known])
-    return f"no finding has a field {name!r}{meant}; a field of your own must be in one of the rule's examples"
+    close = meant(name, [*PROPERTIES, *known])
+    return f"no finding has a field {name!r}{close}; a field of your own must be in one of the rule's examples"
 
 
-def _meant(name: str, known: Any) -> str:
+def meant(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, where a known name is near."""
     close = get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

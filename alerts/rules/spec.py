@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from listener.model.base import Model
 from listener.model.codec import LONGEST_NAME, LONGEST_WHY
 from listener.model.incidents import Mode
-from listener.model.records import AuthorClass, Event, Finding, Kind, Origin, Reach, Severity
+from listener.model.records import AuthorClass, Event, Finding, Kind, Origin, Reach, Severity, Stance
 from listener.units import LONGEST, parse_duration
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ class ExampleFinding(Model):
     author_class: AuthorClass = AuthorClass.UNKNOWN
     reach: Reach = Reach.UNKNOWN
     kinds: tuple[Kind, ...] = ()
+    themes: tuple[str, ...] = ()
+    stance: Stance | None = None
+    patient_exposed: float | None = None
     hashtags: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ()
     story: str | None = None

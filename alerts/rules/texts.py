@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from alerts.rules.fields import THEMES
 from alerts.rules.keys import shown
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ _UNKNOWN = {"nb": "ukjent antall", "en": "an unknown number of"}
 
 
 def headline(verdict: Verdict, spec: RuleSpec) -> dict[str, str]:
-    """Language → headline; a language without a text of its own gets the rule's name and count."""
+    """Language → headline; a language without a text of its own gets the rule's name and count.
+
+    A key that is a theme stays `{key}`: what it is called, the card knows.
+    """
+    key = "{key}" if verdict.key and THEMES.issuperset(verdict.key_fields) else shown(verdict.key, verdict.key_fields)
     out = {}
     for language in _UNITS:
         text = spec.texts.get(language, f"{spec.name}: {{count}}")  # type: ignore[call-overload]
@@ -29,7 +34,7 @@ def headline(verdict: Verdict, spec: RuleSpec) -> dict[str, str]:
             authors=_UNKNOWN[language] if verdict.authors is None else verdict.authors,
             posts=verdict.posts,
             timeframe=spell(spec.window or timedelta(), language),
-            key=shown(verdict.key, verdict.key_fields),
+            key=key,
         )
     return out
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from listener.bus.protocol import Bus
-    from listener.model.records import Spending
+    from listener.model.spending import Spending
     from listener.settings.prices import Budget
 
 SOURCE = "x"
@@ -99,7 +99,7 @@ def raise_(
 def _look(bus: Bus) -> dict[str, Any]:
     from listener.clock import SystemClock
     from listener.ingest.budget import decision_of, in_force, per_hour, spending_of
-    from listener.model.records import Spending
+    from listener.model.spending import Spending
     from listener.runtime.control import Control
     from listener.settings.prices import month_of
     from listener.settings.schema import load_settings
@@ -158,7 +158,7 @@ def _of_now(spending: Spending, now: datetime) -> Spending:
 
 
 def _tally(spending: Spending, incident: str) -> dict[str, Any]:
-    from listener.model.records import Spent
+    from listener.model.spending import Spent
 
     return spending.incidents.get(incident, Spent()).model_dump()
 

@@ -26,11 +26,9 @@ from listener.model.records import (
     DecisionKind,
     Mention,
     Post,
-    Recent,
-    Spending,
-    Spent,
     decode,
 )
+from listener.model.spending import Recent, Spending, Spent
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.prices import DEFAULT, Budget, Cap, Prices, month_of

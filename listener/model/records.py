@@ -24,6 +24,7 @@ from pydantic_core import from_json, to_json
 from listener.model import keys
 from listener.model.base import SCHEMA_VERSION, Instant, Model, Recorded
 from listener.model.incidents import Command, Incident, Presence
+from listener.model.spending import Spending
 from listener.model.topics import Topic
 
 
@@ -45,6 +46,18 @@ class Kind(StrEnum):
     EYEWITNESS = "eyewitness"
     MEDIA = "media"
     OTHER = "other"
+
+
+class Stance(StrEnum):
+    """The attitude that a text puts into words."""
+
+    NEGATIVE = "negative"
+    NEUTRAL = "neutral"
+    POSITIVE = "positive"
+
+
+EXPOSED = 0.5
+"""From this score on, a text may show who a patient is."""
 
 
 class AuthorClass(StrEnum):
@@ -176,12 +189,20 @@ class Cue(Model):
 
 
 class Finding(Captured):
-    """A mention plus what we understood, for one incident. `count` and `fields` serve rules run on other data."""
+    """A mention plus what we understood, for one incident. `count` and `fields` serve rules run on other data.
+
+    `themes`: ids of `themes.yaml`, the main one first. `language` is what the text was read as (`und`: none of those
+    that are understood), `lang` what the platform says. `patient_exposed`: a score from 0 to 1, see `EXPOSED`.
+    """
 
     type: Literal["finding"] = "finding"
     incident: str
     tracks: tuple[str, ...] = ()
     cues: tuple[Cue, ...] = ()
+    themes: tuple[str, ...] = ()
+    stance: Stance | None = None
+    language: str | None = None
+    patient_exposed: float | None = None
     story: str
     count: int = 1
     fields: Mapping[str, Any] = Field(default_factory=dict)
@@ -253,37 +274,6 @@ class Heard(Recorded):
     start: Instant = Field(alias="from")
     end: Instant = Field(alias="to")
     incidents: Mapping[str, tuple[str, ...]]
-
-
-class Spent(Model):
-    """Posts read for the first time on their day, and US dollars."""
-
-    posts: int = 0
-    usd: float = 0.0
-
-
-class Recent(Model):
-    """Dollars that one minute cost."""
-
-    minute: Instant
-    usd: float
-
-
-class Spending(Recorded):
-    """What a source has cost up to `at`: in the month and the day (UTC) of `at`, and for each incident since it opened.
-
-    `calls` are the month's, by endpoint. `crossed`: caps of the budget that are reached, since when. No ids of posts.
-    """
-
-    type: Literal["spending"] = "spending"
-    source: str
-    at: Instant
-    month: Spent = Spent()
-    day: Spent = Spent()
-    incidents: Mapping[str, Spent] = Field(default_factory=dict)
-    calls: Mapping[str, int] = Field(default_factory=dict)
-    recent: tuple[Recent, ...] = ()
-    crossed: Mapping[str, Instant] = Field(default_factory=dict)
 
 
 class Sample(Model):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerts.annotate.kinds import KindCues
 from alerts.annotate.story import story
+from alerts.annotate.understanding import Understander
 from alerts.annotate.worker import Annotator
 from listener.model.records import (
     FINDINGS,
@@ -32,44 +32,44 @@ MENTION = Mention(
 
 
 @pytest.fixture(scope="module")
-def cues() -> KindCues:
-    return KindCues.load(packaged_config() / "cues")
+def understander() -> Understander:
+    return Understander.load(packaged_config())
 
 
-def test_a_mention_becomes_one_finding_for_each_incident_with_its_tracks(cues: KindCues) -> None:
-    findings = Annotator(cues).findings(MENTION)
+def test_a_mention_becomes_one_finding_for_each_incident_with_its_tracks(understander: Understander) -> None:
+    findings = Annotator(understander).findings(MENTION)
     assert [(f.incident, f.tracks) for f in findings] == [("brann", ("ullevål*", "#brann")), ("ovelse", ("tolk",))]
     assert [f.key for f in findings] == ["brann:x:17", "ovelse:x:17"]
 
 
-def test_everything_captured_is_carried_over(cues: KindCues) -> None:
-    for finding in Annotator(cues).findings(MENTION):
+def test_everything_captured_is_carried_over(understander: Understander) -> None:
+    for finding in Annotator(understander).findings(MENTION):
         for name in Captured.model_fields:
             assert getattr(finding, name) == getattr(MENTION, name), name
 
 
-def test_findings_bear_kinds_and_story(cues: KindCues) -> None:
-    finding = Annotator(cues).findings(MENTION)[0]
+def test_findings_bear_kinds_and_story(understander: Understander) -> None:
+    finding = Annotator(understander).findings(MENTION)[0]
     assert finding.kinds == (Kind.WISH, Kind.QUESTION)
     assert finding.cues[0].words
     assert finding.story == story(MENTION.text)
 
 
-def test_the_class_of_the_author_counts(cues: KindCues) -> None:
+def test_the_class_of_the_author_counts(understander: Understander) -> None:
     mention = MENTION.model_copy(update={"author_class": AuthorClass.PUBLIC_BODY})
-    assert Kind.MEDIA in Annotator(cues).findings(mention)[0].kinds
+    assert Kind.MEDIA in Annotator(understander).findings(mention)[0].kinds
 
 
-def test_each_finding_is_an_exercise_where_its_own_incident_is_one(cues: KindCues) -> None:
-    findings = Annotator(cues, exercises={"ovelse"}).findings(MENTION)
+def test_each_finding_is_an_exercise_where_its_own_incident_is_one(understander: Understander) -> None:
+    findings = Annotator(understander, exercises={"ovelse"}).findings(MENTION)
     assert {f.incident: f.exercise for f in findings} == {"brann": False, "ovelse": True}
 
 
-def test_a_finding_is_what_a_reader_of_the_bus_gets(cues: KindCues) -> None:
-    for finding in Annotator(cues).findings(MENTION):
+def test_a_finding_is_what_a_reader_of_the_bus_gets(understander: Understander) -> None:
+    for finding in Annotator(understander).findings(MENTION):
         assert isinstance(finding, Finding)
         assert decode(FINDINGS, encode(finding)) == finding
 
 
-def test_a_mention_of_no_incident_makes_no_finding(cues: KindCues) -> None:
-    assert Annotator(cues).findings(MENTION.model_copy(update={"incidents": {}})) == []
+def test_a_mention_of_no_incident_makes_no_finding(understander: Understander) -> None:
+    assert Annotator(understander).findings(MENTION.model_copy(update={"incidents": {}})) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.annotate.kinds import KindCues
+from alerts.annotate.understanding import Understander
 from alerts.annotate.worker import Annotator
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
@@ -36,7 +36,7 @@ def say(bus: Bus, id_: str, text: str, repost_of: str | None = None, edits: tupl
         incidents={"brann-0": ("kari",)},
     )  # fmt: skip
     bus.publish([Message("mentions", mention.post_key, encode(mention))])
-    for finding in Annotator(KindCues.load(packaged_config() / "cues")).findings(mention):
+    for finding in Annotator(Understander.load(packaged_config())).findings(mention):
         bus.publish([Message("findings", finding.key, encode(finding))])
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from listener.ingest.budget import Account, in_force, next_cap, per_hour, reached_at
-from listener.model.records import Author, Decision, DecisionKind, Post, Spending
+from listener.model.records import Author, Decision, DecisionKind, Post
+from listener.model.spending import Spending
 from listener.settings.prices import DEFAULT, Budget, Cap, Prices
 from listener.sources.contract import BadLine, Batch, Call, DropReason
 from listener.sources.x.call_meter import ENDPOINTS, CallMeter, endpoint_of

@@ -14,7 +14,10 @@ from alerts.rules.spec import RuleSpec
 from listener.model.normalize import same
 from listener.model.records import Finding
 
-COARSE = ("exercise", "repost", "origin", "source", "lang", "language", "reach", "author_class", "kind", "kinds")
+COARSE = (
+    *("exercise", "repost", "patient_exposed", "origin", "source", "lang", "language", "reach", "author_class"),
+    *("stance", "kind", "kinds"),
+)
 """Properties that leave many findings, the worst first; any other name of a filter is looked up before these."""
 
 
