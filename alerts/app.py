@@ -19,7 +19,7 @@ from alerts.notify.channels.contract import Channel
 from alerts.notify.dispatcher import Dispatcher
 from alerts.notify.messages import Messages
 from alerts.notify.recipients import People
-from alerts.register import Register
+from alerts.register.view import Register
 from alerts.rules.spec import RuleSpec
 from alerts.volumes.worker import Calm
 from listener.bus.protocol import Bus

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
-from alerts.register import Register
+from alerts.register.view import Register
 from listener.bus import hashchain, spool
 from listener.bus.protocol import Bus, Commit, Record, TopicPartition
 from listener.bus.scan import scan

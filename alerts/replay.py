@@ -26,7 +26,7 @@ from alerts.notify import card
 from alerts.notify.channels.card import Card
 from alerts.notify.state import AlertBook
 from alerts.pipeline import flow
-from alerts.register import Register
+from alerts.register.view import Register
 from alerts.wiring import make_alerts, make_app, make_listener, passing_key
 from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import Clock, ManualClock

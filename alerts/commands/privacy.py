@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts.register import Register
+from alerts.register.view import Register
 from listener.bus import hashchain
 from listener.clock import SystemClock
 from listener.commands.shared import (

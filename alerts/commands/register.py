@@ -13,7 +13,7 @@ import typer
 
 from alerts.commands.annotate import annotate
 from alerts.notify.channels.text import one_line
-from alerts.register import Register, RegisterRow
+from alerts.register.view import Register, RegisterRow
 from listener.commands.shared import (
     Data,
     Json,

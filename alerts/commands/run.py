@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from alerts.pipeline import GROUPS, flow
-from alerts.register import Register
+from alerts.register.view import Register
 from alerts.wiring import live_key, live_sources, make_alerts, make_app, make_listener
 from listener.bus.protocol import open_bus
 from listener.bus.spool import purge_before

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.annotate.story import story
 from alerts.deletions import PAUSE_SECONDS, WHY, Deletions
-from alerts.register import Register
+from alerts.register.view import Register
 from listener.bus import hashchain, spool
 from listener.bus.messages import message
 from listener.bus.protocol import Bus, Message, open_bus

@@ -15,7 +15,7 @@ import pytest
 from command_support import Machine
 
 from alerts.annotate.story import story
-from alerts.register import Register
+from alerts.register.view import Register
 from listener.bus import spool
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock

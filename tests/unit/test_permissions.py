@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.register import Register
+from alerts.register.view import Register
 from listener.bus.protocol import Bus, open_bus
 from listener.bus.spool import Spool, purge
 from listener.bus.sqlite.gate import Gate

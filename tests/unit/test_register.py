@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from alerts.annotate.story import story
-from alerts.register import Register, RegisterRow
+from alerts.register.view import Register, RegisterRow
 from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
 from listener.bus.sqlite.view import wipe_aside
 from listener.clock import ManualClock, SystemClock
