@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from alerts.annotate.story import NAMED_REPOST
 from alerts.annotate.understanding import Understander
 from listener.bus.messages import message, to_every_partition
 from listener.bus.protocol import Bus, Message, Record, partition_of
@@ -22,6 +23,7 @@ from listener.clock import Clock
 from listener.model.records import (
     FINDINGS,
     MENTIONS,
+    AuthorClass,
     Captured,
     Deletion,
     Finding,
@@ -56,9 +58,9 @@ class Annotator:
     def findings(self, mention: Mention) -> list[Finding]:
         """One finding an incident, in the order in which the mention names them."""
         shared: dict[str, Any] = {name: value for name, value in vars(mention).items() if name not in _OWN}
-        found = self.understander.understand(
-            mention.text, author_class=mention.author_class, repost_of=mention.repost_of
-        )
+        # Whoever passes on what a newsroom or a public body said has said nothing else; only such keep their name.
+        said_by = AuthorClass.MEDIA if NAMED_REPOST.match(mention.text) else mention.author_class
+        found = self.understander.understand(mention.text, author_class=said_by, repost_of=mention.repost_of)
         shared["cues"] = found.cues
         shared["themes"] = found.themes
         shared["stance"] = found.stance

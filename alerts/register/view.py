@@ -13,7 +13,6 @@ heard, as standing tracks make it, is one row that names them; an exercise and a
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -23,7 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from alerts.annotate.story import is_repost
+from alerts.annotate.story import NAMED_REPOST, is_repost
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
@@ -52,7 +51,6 @@ DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES)
 EMPTY = "".join(f"DELETE FROM {table};" for table in TABLES)  # noqa: S608 -- names of our own
 
 OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY})
-NAMED_REPOST = re.compile(r"RT @(?!p_)\w")
 
 RANKED = """
 SELECT group_concat(DISTINCT f.incident), f.story, f.exercise,
