@@ -2,7 +2,8 @@
 
 The model's weights (`alerts.annotate.weights`) come with the program; `tests/corpus/train.py` made them and says from
 what. Every kind gets a probability, and is a label from its own threshold on; `other` stands alone. What the account is
-comes before what the words say: a post of a newsroom or a public body is `media`, whatever else it voices.
+comes before what the words say: a post of a newsroom or a public body is `media`, whatever else it voices, unless it
+is clearly `other`, such as a course or a vacancy.
 
 Nothing is inferred about an author: `patient_exposed` and all else are about the text that is there.
 """
@@ -35,6 +36,8 @@ NORWEGIAN = ("nb", "nn")
 DIALECT = "dialect"
 STANCES = tuple(Stance)
 BANKS = {"kinds", "themes", "patient_exposed", "request", "stance", "language"}
+NOTHING = 0.9
+"""From this chance of `other` on, also what a newsroom or a public body says is nothing."""
 _SURE = 30.0
 """Log odds beyond which a chance is none."""
 MOST_HINTS = 3
@@ -157,8 +160,10 @@ class Understander:
         """The kinds from their thresholds on, in the order of `Kind`; `other` only alone."""
         over = {kind: p / t for kind, p, t in zip(KINDS, kinds, self._thresholds, strict=True)}
         if author_class in PUBLIC:
+            if kinds[KINDS.index(Kind.OTHER)] >= NOTHING:
+                return (Kind.OTHER,)
             over |= {KINDS[kind]: max(over[KINDS[kind]], 1.0) for kind in voiced(read.held, author_class)}
-            # A newsroom's question is a headline or a call for sources, and what it says is never nothing.
+            # A newsroom's question is a headline or a call for sources, and what it says is seldom nothing.
             over[Kind.MEDIA], over[Kind.QUESTION], over[Kind.OTHER] = 1.0, 0.0, 0.0
         best = max(over, key=over.__getitem__)
         if best is Kind.OTHER or not read.tokens.low:

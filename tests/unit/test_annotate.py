@@ -73,3 +73,21 @@ def test_a_finding_is_what_a_reader_of_the_bus_gets(understander: Understander) 
 
 def test_a_mention_of_no_incident_makes_no_finding(understander: Understander) -> None:
     assert Annotator(understander).findings(MENTION.model_copy(update={"incidents": {}})) == []
+
+
+def test_findings_bear_themes_stance_language_and_whether_a_patient_is_named(understander: Understander) -> None:
+    finding = Annotator(understander).findings(MENTION)[0]
+    found = understander.understand(MENTION.text, author_class=MENTION.author_class)
+    assert finding.themes == found.themes != ()
+    assert (finding.stance, finding.language) == (found.stance, found.lang)
+    assert finding.lang == MENTION.lang, "what the platform says stays beside it"
+    assert finding.patient_exposed == found.patient_exposed
+
+
+def test_the_repost_of_a_named_account_is_what_that_account_said(understander: Understander) -> None:
+    """Only newsrooms and public bodies keep their name in a masked text."""
+    text = "Det er ikke riktig at oksygenet ble stengt, og ingen er døde."
+    named = MENTION.model_copy(update={"text": f"RT @nordvik_sykehus: {text}"})
+    person = MENTION.model_copy(update={"text": f"RT @p_0123456789abcdef: {text}"})
+    assert Kind.MEDIA in Annotator(understander).findings(named)[0].kinds
+    assert Kind.MEDIA not in Annotator(understander).findings(person)[0].kinds
