@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from alerts.annotate.learned import Model
 from alerts.annotate.story import NAMED_REPOST
 from alerts.annotate.understanding import Understander
 from listener.bus.messages import message, to_every_partition
@@ -84,7 +85,7 @@ class Annotating:
     def __init__(
         self,
         bus: Bus,
-        understander: Understander,
+        model: Model,
         *,
         clock: Clock,
         metrics: Metrics,
@@ -97,8 +98,8 @@ class Annotating:
         self._metrics = metrics
         self._keep = keep
         self._control = Control(bus)
-        self._understander = understander
-        self._annotator = Annotator(understander, set())
+        self._model = model
+        self._annotator = Annotator(model.understander, set())
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
         self._stage = Stage(
@@ -129,8 +130,9 @@ class Annotating:
         if any(incident not in self._control.state.incidents for incident in mention.incidents):
             self._control.refresh()
         state = self._control.state
-        if state.epoch != self._epoch:
-            self._annotator = Annotator(self._understander, {i.id for i in state.incidents.values() if i.exercise})
+        understander = self._model.current(self._clock.monotonic())
+        if state.epoch != self._epoch or understander is not self._annotator.understander:
+            self._annotator = Annotator(understander, {i.id for i in state.incidents.values() if i.exercise})
             self._epoch = state.epoch
         return self._annotator
 
