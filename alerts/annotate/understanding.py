@@ -24,6 +24,7 @@ from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, 
 from alerts.annotate.story import story
 from alerts.annotate.themes import Themes, themes_file
 from alerts.annotate.weights import Bank, Floats, Scorer, read
+from alerts.annotate.words import Phrases, load_words
 from listener.errors import ConfigError
 from listener.model.normalize import whole
 from listener.model.records import AuthorClass, Cue, Kind, Stance
@@ -86,14 +87,15 @@ class Reading(NamedTuple):
 class Reader:
     """Texts as the model sees them: the same when it is trained and when it is used. Immutable."""
 
-    def __init__(self, cues: KindCues, themes: Themes) -> None:
+    def __init__(self, cues: KindCues, themes: Themes, words: Phrases) -> None:
         self.cues = cues
         self.themes = themes
+        self._words = words
 
     @classmethod
     def load(cls, config: Path) -> Reader:
-        """Cues and themes of a folder of configuration. Raises ConfigError with file and line."""
-        return cls(KindCues.load(config / "cues"), Themes.load(themes_file(config)))
+        """Cues, themes and words of a folder of configuration. Raises ConfigError with file and line."""
+        return cls(KindCues.load(config / "cues"), Themes.load(themes_file(config)), load_words(config))
 
     def read(self, text: str) -> Reading:
         tokens = tokenize(whole(text))
@@ -107,6 +109,7 @@ class Reader:
             most = max(hints.values())
             names += [f"theme most: {name}" for name, count in hints.items() if count == most]
             names.append(f"theme first: {next(iter(hints))}")
+        names += [f"word: {name}" for name in self._words.counts(tokens.text)]
         return Reading(tokens, features(tokens, names), held, hints)
 
 

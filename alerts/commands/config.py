@@ -40,6 +40,7 @@ def check(data: Data = None) -> None:
     """
     from alerts.annotate.kinds import KindCues
     from alerts.annotate.themes import Themes, themes_file
+    from alerts.annotate.words import load_words
     from alerts.commands.rules import references
     from alerts.judge.examples import judge_examples
     from alerts.notify.channels.contract import channel_doubts, open_channels
@@ -85,6 +86,7 @@ def check(data: Data = None) -> None:
     tried(channels)
     tried(lambda: KindCues.load(folder / "cues"))
     tried(lambda: Themes.load(themes_file(folder)))
+    tried(lambda: load_words(folder))
     for language in ("nb", "en"):
         tried(partial(load_messages, folder, language))
     tried(rules)
