@@ -128,7 +128,7 @@ def path() -> None:
 @app.command()
 def schema(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """The JSON Schema of a record, such as `post`, `mention` or `alert`."""
-    from listener.model.records import SCHEMAS
+    from listener.model.schemas import SCHEMAS
 
     if name not in SCHEMAS:
         raise UsageError(f"no record is called {name!r}; known: {', '.join(SCHEMAS)}")

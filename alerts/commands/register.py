@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alerts.commands import register_decisions, register_show
 from alerts.commands.annotate import annotate
+from alerts.commands.register_view import open_view
 from alerts.notify.channels.text import one_line
 from alerts.register.ranking import RegisterRow
-from alerts.register.view import Register
 from listener.commands.shared import (
     Data,
     Json,
@@ -26,16 +24,16 @@ from listener.commands.shared import (
     say,
     say_who_runs,
 )
-from listener.errors import ConfigError
 from listener.model.records import Kind
 from listener.runtime.control import Control
 from listener.settings.files import data_dir
 
 if TYPE_CHECKING:
-    from listener.bus.protocol import Bus
+    pass
 
 app = typer.Typer(help="What people wish and think, ranked by people.")
-app.command()(annotate)
+for command in (register_show.show, *register_decisions.COMMANDS, annotate):
+    app.command()(command)
 
 LENGTH = 160
 """Characters of a text that are shown."""
@@ -68,19 +66,6 @@ def register(
         show(k, entries)
     if not any(found.values()):
         say("Nothing is registered" + (f" for {incident}." if incident else "."))
-
-
-@contextmanager
-def open_view(bus: Bus, path: Path) -> Iterator[Register]:
-    """The view, brought up to date. Raises ConfigError that says what to do when its file is damaged."""
-    try:
-        with closing(Register(bus, path)) as view:
-            view.catch_up()
-            yield view
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise ConfigError(f"{path}: cannot be used now: {error}") from None
-        raise ConfigError(f"{path}: is damaged; remove it, it is rebuilt from the bus") from None
 
 
 def as_json(row: RegisterRow) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class Register:
         self._db = self._open()
         self._reader = bus.reader(["findings"])
         self._taken: dict[int, int] = {}
+        self._amend: Callable[[Registered], Registered] = lambda row: row
         self._safely(self._seek)
 
     # --- the file ----------------------------------------------------------------------------------------------
@@ -264,6 +265,10 @@ class Register:
 
     # --- reading -----------------------------------------------------------------------------------------------
 
+    def amend_with(self, amend: Callable[[Registered], Registered]) -> None:
+        """From now on rows are given as `amend` changes them, before they are selected."""
+        self._amend = amend
+
     def registered(self, selection: Selection = EVERYTHING) -> list[Registered]:
         """What is selected, in order of time. Of an edited post the newest version; texts are not in it."""
         return self._safely(lambda: list(self._registered(selection)))
@@ -272,7 +277,7 @@ class Register:
         passed_on = {story for (story,) in self._db.execute(FIRST_OFFICIAL, (Whose.OFFICIAL,))}
         asked = (selection.incident, selection.story, to_ms(selection.since) if selection.since else 0)
         for found in map(Registered._make, self._db.execute(SELECTED, asked)):
-            row = found._replace(whose=Whose.OFFICIAL) if found.story in passed_on else found
+            row = self._amend(found._replace(whose=Whose.OFFICIAL) if found.story in passed_on else found)
             if selection.holds(row):
                 yield row
 
