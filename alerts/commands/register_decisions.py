@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from alerts.annotate.corrections import digest_of, in_order
 from alerts.commands.register_subject import THEME, Subject, asks_about, open_register
 from alerts.notify.channels.addresses import web_address
-from alerts.register.decisions import corrected, digest_of
 from listener.clock import SystemClock
 from listener.commands.shared import By, Data, say, say_who_runs, storable, user
 from listener.errors import UsageError
@@ -117,7 +117,7 @@ def correct(
 ) -> None:
     """Say what a post voices. A person's word is final, for word-for-word copies and for what comes later too."""
     try:
-        its_kinds = corrected(tuple(Kind(each) for each in _listed(kinds)))
+        its_kinds = in_order([Kind(each) for each in _listed(kinds)])
     except ValueError as error:
         unknown = [each for each in _listed(kinds) if each not in set(Kind)]
         raise UsageError(f"--kinds: {f'there is no kind {unknown[0]!r}' if unknown else error}") from None

@@ -15,7 +15,7 @@ from alerts.register.decisions import Said, Stands
 from alerts.register.denials import Denial, DenialWords, denials
 from alerts.register.ranking import Registered, RegisterRow, Whose, newest_of, rank_stories
 from listener.commands.shared import Data, Json, local, out, out_json
-from listener.model.decisions import Answer, Note, Status
+from listener.model.decisions import Correction, Note, Status
 from listener.settings.files import raw_settings
 from listener.units import from_ms
 
@@ -61,6 +61,8 @@ class _Page:
         self._row: RegisterRow | None = register.view.told(ranked[0]) if ranked else None
         self._rows = rows
         self._words = _words_behind(register, rows)
+        posts = {row.post for row in rows}
+        self._corrections = [each for each in register.decisions.corrections.all() if each.post in posts]
         self._denials: list[Denial] = []
         if subject.story:
             deny = DenialWords.load(raw_settings().folder)
@@ -83,6 +85,7 @@ class _Page:
             "answer": None if stands.answer is None else _as_json(stands.answer),
             "notes": [_as_json(note) for note in stands.notes],
             "history": [_as_json(word) for word in stands.said],
+            "corrections": [_as_json(each) for each in self._corrections],
             "perhaps_denials": [
                 {
                     "post": each.row.post,
@@ -122,12 +125,17 @@ class _Page:
                 yield f"  {kind}: {people_of} people{f', by the words {words}' if words else ''}"
             for theme, people_of in row.themes.items():
                 yield f"  about {self._register.themes.get(theme, theme)} (theme:{theme}): {people_of} people"
+        for each in self._corrections:
+            about = "" if each.themes is None else f", about {', '.join(each.themes) or 'nothing of what there is'}"
+            why = f": {one_line(each.why)}" if each.why else ""
+            yield f"  {each.post} corrected, {each.by}, {local(each.at)}: {', '.join(each.kinds)}{about}{why}"
         yield from _decided(stands)
         if self._denials:
             yield "Perhaps a denial:"
-        for each in self._denials:
-            whose = "official" if each.row.whose == Whose.OFFICIAL else f"{each.people} people"
-            yield f"  {whose}, {local(from_ms(each.row.at))}, {each.row.post}: {one_line(each.text, LENGTH)}"
+        for denial in self._denials:
+            its = denial.row
+            whose = "official" if its.whose == Whose.OFFICIAL else f"{denial.people} people"
+            yield f"  {whose}, {local(from_ms(its.at))}, {its.post}: {one_line(denial.text, LENGTH)}"
 
 
 def _decided(stands: Stands) -> Iterator[str]:
@@ -151,12 +159,12 @@ def _told(word: Said) -> str:
     return f"answered{about}, {word.verdict}: {word.words}{link}{counted}"
 
 
-def _as_json(word: Note | Status | Answer) -> dict[str, Any]:
+def _as_json(word: Said | Correction) -> dict[str, Any]:
     return word.model_dump(mode="json", exclude={"v", "prev", "digest"}, exclude_none=True)
 
 
 def _words_behind(register: OpenRegister, rows: Sequence[Registered]) -> Mapping[str, Sequence[str]]:
-    """Kind → the words that led to it, the most frequent first; `by NAME` where a person said so."""
+    """Kind → the words that led to it, the most frequent first."""
     counted: dict[str, dict[str, int]] = {}
     for row in sorted(rows, key=lambda row: (row.repost, row.at))[:MOST_READ]:
         found = register.view.finding(row)

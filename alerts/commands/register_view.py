@@ -25,7 +25,7 @@ def open_view(bus: Bus, path: Path) -> Iterator[Register]:
     try:
         with closing(Register(bus, path)) as view:
             view.catch_up()
-            view.amend_with(Corrected(Decisions(scan(bus, DECISIONS)), view.finding))
+            view.amend_with(Corrected(Decisions(scan(bus, DECISIONS)).corrections, view.finding))
             yield view
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):

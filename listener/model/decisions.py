@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from listener.model import keys
-from listener.model.answers import Standing, Verdict
+from listener.model.answers import Answered, AnswerGiven, Standing, Verdict
 from listener.model.base import Instant
 from listener.model.records import Chained, Decision, Kind
 from listener.model.topics import Topic
@@ -66,7 +66,7 @@ class Answer(Counted):
 class Correction(Chained):
     """What a post voices, and about what, in a person's judgement: of it and of its word-for-word copies.
 
-    `text`: the digest of its text (`alerts.register.decisions.digest_of`). `themes` is unset where they were right.
+    `text`: the digest of its text (`alerts.annotate.corrections.digest_of`). `themes` is unset where they were right.
     """
 
     type: Literal["correction"] = "correction"
@@ -88,3 +88,27 @@ Word = Note | Status | Answer | Correction
 """What people decide about what the public says."""
 DecisionsRecord = Annotated[Decision | Note | Status | Answer | Correction, Field(discriminator="type")]
 DECISIONS: Topic[Decision | Word] = Topic("decisions", TypeAdapter(DecisionsRecord), attrgetter("key"))
+
+
+def answered(word: Decision | Word, decision: int) -> list[Answered]:
+    """What the rules are told of a word, one record for each incident; nothing of a note or a correction.
+
+    `decision`: the word's offset on `decisions`.
+    """
+    given = None
+    if isinstance(word, Answer):
+        given = AnswerGiven(
+            at=word.at, by=word.by, verdict=word.verdict, words=word.words, link=word.link,
+            people=word.people, posts=word.posts,
+        )  # fmt: skip
+    elif isinstance(word, Status):
+        if word.status.is_settled:
+            given = AnswerGiven(
+                at=word.at, by=word.by, standing=word.status, words=word.why, people=word.people, posts=word.posts
+            )
+    else:
+        return []
+    return [
+        Answered(incident=each, story=word.story, theme=word.theme, at=word.at, decision=decision, given=given)
+        for each in word.incidents
+    ]

@@ -171,6 +171,7 @@ def test_a_correction_is_in_the_register_at_once_for_the_post_and_its_copies(mac
     (its,) = decided(machine)
     assert isinstance(its, Correction)
     assert (its.post, its.kinds, its.themes) == ("x:1008", (Kind.WISH, Kind.QUESTION), ("infection",))
+    assert ", about infection: spør" in machine.run("register", "show", "1008").stdout
     kinds = {each["story"]: each["people"] for each in machine.json("register", "--kind", "question")}
     assert kinds[story(WISH)] == 2, "the post and its copy, not the third that only begins so"
     done(machine, "correct", "1008", "--kinds", "other", *BY)

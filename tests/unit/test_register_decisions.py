@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerts.register.decisions import Decisions, answered, corrected, digest_of
+from alerts.annotate.corrections import digest_of, in_order
+from alerts.register.decisions import Decisions
 from alerts.register.wording import masked, quotes
 from listener.model.answers import Standing, Verdict
-from listener.model.decisions import Answer, Correction, Note, Status
-from listener.model.records import AuthorClass, Decision, DecisionKind, Kind
+from listener.model.decisions import Answer, Correction, DecisionsRecord, Note, Status, answered
+from listener.model.records import AuthorClass, Decision, DecisionKind, Kind, Mention
 
 T0 = datetime(2031, 2, 3, 21, 0, tzinfo=UTC)
+TEXT = "Er det bakterier i vannet"
 FIRE, DRILL = ("brann-0",), ("øvelse-1",)
 
 
@@ -30,7 +32,7 @@ def answer(story: str = "s1", theme: str = "", incidents: Sequence[str] = FIRE) 
     return Answer(at=T0, by="Kari", verdict=Verdict.FALSE, words="Vannet er trygt.", people=4, posts=6, **its)
 
 
-def correction(post: str = "x:1", text: str = "Er det bakterier i vannet", kind: Kind = Kind.QUESTION) -> Correction:
+def correction(post: str = "x:1", text: str = TEXT, kind: Kind = Kind.QUESTION) -> Correction:
     return Correction(at=T0, by="Kari", post=post, story="s1", text=digest_of(text), kinds=(kind,))
 
 
@@ -88,50 +90,55 @@ def test_the_order_in_which_words_were_said_holds_between_a_story_and_a_theme() 
     assert Decisions(reversed(words)).of_story("s1", FIRE, asks_about=["water"]).status is Standing.ANSWERED
 
 
-# --- corrections -----------------------------------------------------------------------------------------------------
+# --- corrections ------------------------------------------------------------------------------------------------------
+
+
+def post(id_: str, text: str, *edits: str) -> Mention:
+    return Mention(source="x", id=id_, at=T0, captured_at=T0, text=text, edits=edits, incidents={})
+
+
+def kinds_of(found: Mention, *records: DecisionsRecord) -> tuple[Kind, ...] | None:
+    correction = Decisions(records).corrections.of(found)
+    return None if correction is None else correction.kinds
 
 
 def test_the_last_correction_of_a_post_counts() -> None:
-    found = Decisions([correction(), correction(kind=Kind.RUMOUR)]).correction(["x:1"], "Er det bakterier i vannet")
-    assert found is not None
-    assert found.kinds == (Kind.RUMOUR,)
+    assert kinds_of(post("1", TEXT), correction(), correction(kind=Kind.RUMOUR)) == (Kind.RUMOUR,)
+    assert kinds_of(post("1", "it is the post, whatever it says"), correction()) == (Kind.QUESTION,)
 
 
 @pytest.mark.parametrize(
     "copy", ["er det  bakterier i vannet", "RT @p_abc: Er det bakterier i vannet", "Er det bakterier\ni vannet"]
 )
 def test_a_word_for_word_copy_is_corrected_too(copy: str) -> None:
-    assert Decisions([correction()]).correction(["x:2"], copy) is not None
+    assert kinds_of(post("2", copy), correction()) == (Kind.QUESTION,)
 
 
 def test_what_only_begins_so_is_no_copy() -> None:
-    assert Decisions([correction()]).correction(["x:2"], "Er det bakterier i vannet på Nordvik?") is None
+    assert kinds_of(post("2", f"{TEXT} på Nordvik?"), correction()) is None
 
 
 def test_an_edit_keeps_the_correction_of_what_it_was() -> None:
-    assert Decisions([correction()]).correction(["x:9", "x:1"], "noe annet nå") is not None
+    assert kinds_of(post("9", "noe annet nå", "1"), correction()) == (Kind.QUESTION,)
 
 
 @pytest.mark.parametrize("id_", ["x:1", "1"])
 def test_what_was_learned_from_a_post_goes_when_it_is_purged(id_: str) -> None:
-    decisions = Decisions([correction(), purge(id_)])
-    assert decisions.correction(["x:1"], "Er det bakterier i vannet") is None
-    assert decisions.correction(["x:2"], "Er det bakterier i vannet") is None
-    assert list(decisions.corrections) == []
+    assert kinds_of(post("1", TEXT), correction(), purge(id_)) is None
+    assert kinds_of(post("2", TEXT), correction(), purge(id_)) is None
 
 
 def test_what_another_post_of_the_same_words_was_corrected_to_stays() -> None:
-    decisions = Decisions([correction("x:1"), correction("x:2", kind=Kind.RUMOUR), purge("x:2")])
-    found = decisions.correction(["x:3"], "Er det bakterier i vannet")
-    assert found is not None
-    assert found.post == "x:1"
+    words = correction("x:1"), correction("x:2", kind=Kind.RUMOUR)
+    assert kinds_of(post("3", TEXT), *words) == (Kind.RUMOUR,)
+    assert kinds_of(post("3", TEXT), *words, purge("x:2")) == (Kind.QUESTION,)
 
 
 def test_a_correction_names_kinds_in_their_order_and_other_alone() -> None:
-    assert corrected((Kind.QUESTION, Kind.WISH, Kind.WISH)) == (Kind.WISH, Kind.QUESTION)
+    assert in_order((Kind.QUESTION, Kind.WISH, Kind.WISH)) == (Kind.WISH, Kind.QUESTION)
     for wrong in ((), (Kind.OTHER, Kind.WISH)):
         with pytest.raises(ValueError, match=r"one kind|stands alone"):
-            corrected(wrong)
+            in_order(wrong)
 
 
 # --- what the rules are told -----------------------------------------------------------------------------------------
