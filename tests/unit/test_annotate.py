@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts.annotate.corrections import Corrections, digest_of
+from alerts.annotate.learned import Model
 from alerts.annotate.story import story
 from alerts.annotate.understanding import Understander
 from alerts.annotate.worker import LOOK_SECONDS, Annotating, Annotator
@@ -129,12 +130,14 @@ def test_word_for_word_copies_of_a_corrected_post_come_corrected(understander: U
     assert others.findings(MENTION)[0].kinds == (Kind.WISH, Kind.QUESTION)
 
 
-def test_the_worker_takes_corrections_up_as_they_come(understander: Understander, tmp_path: Path) -> None:
+def test_the_worker_takes_corrections_up_as_they_come(tmp_path: Path) -> None:
     clock = ManualClock(AT)
     with closing(open_bus("embedded:", tmp_path, clock)) as bus:
         bus.ensure(topic_specs(1, {}))
         metrics = Metrics(CollectorRegistry(), "test")
-        worker = Annotating(bus, understander, clock=clock, metrics=metrics, part=Health(clock).part("annotate"))
+        worker = Annotating(
+            bus, Model(packaged_config()), clock=clock, metrics=metrics, part=Health(clock).part("annotate")
+        )
         bus.publish([message(MENTIONS, MENTION)])
         assert worker.step(0.0)
         hashchain.append(bus, "decisions", next(iter(corrected().all())))
