@@ -16,6 +16,7 @@ from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
+from alerts.annotate import learned
 from alerts.register.view import Register
 from listener.bus import hashchain, spool
 from listener.bus.protocol import Bus, Commit, Record, TopicPartition
@@ -134,6 +135,8 @@ class Deletions:
         with closing(Register(self._bus, self._folder / "register.sqlite")) as view:
             view.catch_up()
             view.scrub()
+        if learned.forget(self._folder, ids):
+            log.info("purge: what the model learned from them is removed; `lyttepost register learn` learns anew")
         point("deletions.purged")
         log.info("purge: %d posts that were deleted at their platform are removed", len(wanted))
 

@@ -17,6 +17,7 @@ from typing import Any
 from alerts.annotate.understanding import WEIGHTS, Reader, Understander
 from alerts.annotate.weights import Bank, read, write
 from listener.errors import ConfigError
+from listener.model.keys import names_of_post
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +75,10 @@ def is_of_program(banks: Mapping[str, Bank]) -> bool:
 
 
 def keep(data: Path, banks: Mapping[str, Bank], posts: Iterable[str]) -> None:
-    """Put what was learned from these posts in force. Raises OSError."""
+    """Put what was learned from these posts (`source:id`) in force. Raises OSError."""
     kinds = banks[_BANK]
-    about = {**kinds.about, _ABOUT: {"of": _digest(WEIGHTS), "posts": sorted(map(_hash, posts))}}
+    names = {name for post in posts for name in names_of_post(post)}
+    about = {**kinds.about, _ABOUT: {"of": _digest(WEIGHTS), "posts": sorted(map(_hash, names))}}
     new = data / f"{LEARNED}.new"
     write(new, {**banks, _BANK: kinds._replace(about=about)})
     new.chmod(0o600)
@@ -97,7 +99,7 @@ def undo(data: Path) -> bool:
 
 
 def forget(data: Path, posts: Collection[str]) -> bool:
-    """Remove what was learned from any of these posts (`source:id`). Whether there was such."""
+    """Remove what was learned from any of these posts, by whatever name of theirs. Whether there was such."""
     hashes = set(map(_hash, posts))
     gone = False
     for path in (data / LEARNED, data / BEFORE):

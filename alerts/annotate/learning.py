@@ -138,7 +138,9 @@ class _Lessons:
         )
 
     def changed(self, used: NDArray[np.bool_]) -> Mapping[str, Bank]:
-        """The banks as these posts change them."""
+        """The banks as these posts change them; as they are where there is no lesson among them."""
+        if not self._is_lesson[used].any():
+            return self._banks
         return {name: self._bank(name, bank, used) if name in BANKS else bank for name, bank in self._banks.items()}
 
     def _bank(self, name: str, bank: Bank, used: NDArray[np.bool_]) -> Bank:
@@ -148,15 +150,16 @@ class _Lessons:
         threshold = np.clip(_numbers(bank, "threshold", 0.5), 1e-3, 1 - 1e-3)
         edge = np.log(threshold / (1 - threshold))
         alike = self._alike[used][:, used]
-        # About their mean: what all posts have in common is to move nobody's score.
-        apart = alike - alike.mean(axis=0) - alike.mean(axis=1)[:, None] + alike.mean()
+        # About the mean of the anchors: what all posts have in common is to move nobody's score.
+        usual = ~self._is_lesson[rows] / max(1, int((~self._is_lesson[rows]).sum()))
+        apart = alike - alike @ usual - (alike @ usual)[:, None] + usual @ alike @ usual
         moved = np.zeros((len(rows), len(bank.heads)))
         for head, label in enumerate(bank.heads):
             wanted = np.array([_has(self.posts[row], name, label) for row in rows])
             begin = slope[head] * scores[:, head] + offset[head] - edge[head]
             moved[:, head] = _coefficients(apart * slope[head], begin, wanted)
-        moved -= moved.mean(axis=0)
-        return _moved(bank, [self._found[row] for row in rows], moved, -(alike @ moved).mean(axis=0))
+        moved -= usual[:, None] * moved.sum(axis=0)
+        return _moved(bank, [self._found[row] for row in rows], moved, -(usual @ alike @ moved))
 
 
 def _has(post: Lesson, bank: str, label: str) -> bool:

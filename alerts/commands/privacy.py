@@ -56,6 +56,9 @@ def purge(
 
     All ids are checked before any post is removed; of a link only the id is kept.
     """
+    # It needs numpy, for which no other command of privacy is to wait.
+    from alerts.annotate import learned
+
     said, who = reason(why), user(by)
     bus = open_live_topics(data)
     wanted = post_ids(ids, lambda id_: is_held(bus, id_))
@@ -63,10 +66,13 @@ def purge(
     view = _view(bus, data)
     view.catch_up()
     view.scrub()
+    unlearned = learned.forget(data_dir(data), ids_meant(wanted))
     for id_ in wanted:
         purged = Decision(kind=DecisionKind.PURGE, id=id_, at=SystemClock().now(), by=who, why=said)
         hashchain.append(bus, "decisions", purged)
     say(f"{gone} records of {len(wanted)} posts removed from the bus; the register follows.")
+    if unlearned:
+        say("The model had learned from them: that is removed too. `lyttepost register learn` learns anew.")
     if not gone:
         say("None was held. It may have been removed before, or never captured.")
         if any(map(looks_rounded, wanted)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts.commands import register_decisions, register_show
+from alerts.commands import register_decisions, register_learn, register_show
 from alerts.commands.annotate import annotate
 from alerts.commands.register_view import open_view
 from alerts.notify.channels.text import one_line
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     pass
 
 app = typer.Typer(help="What people wish and think, ranked by people.")
-for command in (register_show.show, *register_decisions.COMMANDS, annotate):
+for command in (register_show.show, *register_decisions.COMMANDS, register_learn.learn, annotate):
     app.command()(command)
 
 LENGTH = 160

@@ -382,6 +382,8 @@ class DecisionKind(StrEnum):
     """Dead letters were put through their stage once more; `id` says which."""
     RULES_CHANGED = "rules_changed"
     """Alert rules were edited while they were at work; `id` names what they say now, `why` which of them changed."""
+    LEARNED = "learned"
+    """What the model learned from corrections came into force, or was taken back; `why` says which."""
     HISTORY_GIVEN_UP = "history_given_up"
     """The bus that was there is lost, and the one with this `id` counts from now on."""
 
