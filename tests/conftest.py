@@ -26,14 +26,22 @@ settings.load_profile(PATIENT)
 
 
 SHARED: pytest.StashKey[Path] = pytest.StashKey()
-WORKERS_PER_CORE = 1.5
-"""Most of the tests' time is waiting; but with several brokers at once, two cores leave nobody in time."""
+WORKERS_PER_CORE = 3
+"""Most of the tests' time is waiting: for brokers, for processes that start, for pauses that are part of the test."""
+BUSY_PER_CORE = 1
+"""Those of BUSY wait for nothing, and each further worker imports and collects them all once more."""
 MOST_WORKERS = 8
-HERE = Path(__file__).parent
+BUSY = Path(__file__).parent / "unit"
 LONG = ("scenarios", "kafka", "contract")
 """The folders whose files take long, and start processes and brokers of their own."""
+LONGEST = (
+    *("test_kafka_away", "test_killed_at_points", "test_kafka_scaling", "test_x_refusals", "test_killed"),
+    *("test_moving", "test_standby", "test_proposal", "test_kafka_log", "test_kafka_kills", "test_bus_kafka"),
+)
+"""These begin first, in this order: a file that takes minutes and begins late is what all others have to wait for. Not
+all that start brokers stand at the beginning, for brokers that start together are late."""
 EARLY = 0.6
-"""The share of the short files among which the long ones are dealt out: one that begins last would be waited for."""
+"""The share of the short files among which the long ones are dealt out."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,22 +62,25 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """What `-n auto` is, which stands in pyproject.toml. One file is there sooner without workers."""
-    paths = {Path(argument.partition("::")[0]) for argument in config.args}
+    paths = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
     if config.option.collectonly or (len(paths) == 1 and next(iter(paths)).is_file()):
         return 0
-    return min(MOST_WORKERS, round(WORKERS_PER_CORE * len(os.sched_getaffinity(0))))
+    busy = all(path.is_relative_to(BUSY) for path in paths)
+    return min(MOST_WORKERS, (BUSY_PER_CORE if busy else WORKERS_PER_CORE) * len(os.sched_getaffinity(0)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A long file, some short ones, a long one: all at once, the long ones would take each other's time."""
+    """The longest files, then a long one, some short ones, a long one."""
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    long = [path for path in files if path.parent.name in LONG]
-    short = [path for path in files if path.parent.name not in LONG]
+    first = {path for path in files if path.stem in LONGEST}
+    long = [path for path in files if path.parent.name in LONG and path not in first]
+    short = [path for path in files if path.parent.name not in LONG and path not in first]
     after = EARLY * len(short) / max(1, len(long))
     place = {path: number * after for number, path in enumerate(long)}
     place |= {path: float(number) for number, path in enumerate(short)}
+    place |= {path: LONGEST.index(path.stem) - float(len(LONGEST)) for path in first}
     items[:] = [item for path in sorted(files, key=place.__getitem__) for item in files[path]]
 
 

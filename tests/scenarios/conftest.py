@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Deployment, Recording, write_recording
+from harness import Deployment, Outcome, Recording, outcome, write_recording
 
 
 @pytest.fixture
@@ -35,3 +35,16 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 def short(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """600 posts in half an hour."""
     return write_recording(tmp_path_factory.mktemp("recording") / "short.jsonl", 600, seed=2, seconds=1800)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Deployment]:
+    """What a run leaves in which nobody is killed; and its deployment, whose key makes the pseudonyms the same."""
+    calm = Deployment(tmp_path_factory.mktemp("undisturbed"), recording.path, speed="max")
+    running = calm.start()
+    try:
+        calm.exercise()
+        calm.wait_until_settled()
+    finally:
+        running.kill()
+    return outcome(calm), calm

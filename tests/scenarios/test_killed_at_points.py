@@ -1,0 +1,44 @@
+"""`kill -9` at each named point loses nothing, doubles nothing, and changes no alert."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+from harness import Deployment, Outcome, Recording, until
+from killing import all_told, assert_as_undisturbed
+
+from listener.crashpoints import POINTS
+
+ONCE = {"bus.made", "bus.remembered"}
+"""They are passed when a log is first made, before there is anything to lose: tests/contract/test_bus_history.py."""
+ELSEWHERE = ("spool.", "deletions.")
+"""Of the spool: test_kafka_away; of deletions, which no recording tells: tests/ops/test_deletions.py."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", sorted(p for p in POINTS if not p.startswith(ELSEWHERE) and p not in ONCE))
+def test_a_kill_at_a_named_point_leaves_what_an_undisturbed_run_leaves(
+    deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Deployment], point: str
+) -> None:
+    expected, calm = undisturbed
+    played = deploy("killed", recording=recording.path, speed="max", key=calm.key)
+    running = played.start(env={"LYTTEPOST_CRASH": ""})
+    played.exercise()
+    running.kill()
+    died = 0
+    for time_ in (1, 2, 5) if not point.startswith("bus") else (20, 45, 70):
+        crashing = played.start(env={"LYTTEPOST_CRASH": f"{point}:{time_}"}, wait=False)
+        try:
+            # A busy machine takes its time to come to the point.
+            assert crashing.process.wait(8 if died else 60) == -signal.SIGKILL
+            died += 1
+        except Exception:  # there was nothing left to do that often
+            crashing.kill()
+    running = played.start()
+    played.wait_until_settled()
+    until(lambda: all_told(played), 20, "the alerts are told", every=0.3)
+    running.kill()
+    assert died
+    assert_as_undisturbed(played, expected, recording)
