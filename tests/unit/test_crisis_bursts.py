@@ -19,6 +19,7 @@ from listener.model.tracks import total_of
 from listener.runtime.control import Control
 from listener.settings.files import packaged_config
 
+RULES = load_rules(packaged_config() / "rules")
 OPENED = START + timedelta(days=1, hours=12)
 OTHER = "nordvik kai"
 
@@ -26,7 +27,7 @@ OTHER = "nordvik kai"
 class Crisis(VolumesDeployment):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.rules = load_rules(packaged_config() / "rules")
+        self.rules = RULES
 
     def open(
         self, at: datetime = OPENED, *, tracks: Sequence[str] = (TRACK,), name: str = "Brann", **more: bool

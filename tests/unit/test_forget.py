@@ -18,6 +18,7 @@ from listener.privacy.purge import purge_posts
 from listener.settings.files import packaged_config
 
 START = datetime(2031, 2, 3, 4, 5, tzinfo=UTC)
+ANNOTATOR = Annotator(Understander.load(packaged_config()))
 SAID = "Kari i Bakkegata ligger på sengepost fire og har det ikke godt i kveld"
 
 
@@ -36,7 +37,7 @@ def say(bus: Bus, id_: str, text: str, repost_of: str | None = None, edits: tupl
         incidents={"brann-0": ("kari",)},
     )  # fmt: skip
     bus.publish([Message("mentions", mention.post_key, encode(mention))])
-    for finding in Annotator(Understander.load(packaged_config())).findings(mention):
+    for finding in ANNOTATOR.findings(mention):
         bus.publish([Message("findings", finding.key, encode(finding))])
 
 
