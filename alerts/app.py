@@ -13,6 +13,7 @@ from typing import TypeVar
 from alerts.annotate.learned import Model
 from alerts.annotate.worker import Annotating
 from alerts.deletions import Deletions
+from alerts.judge.forward import Answering
 from alerts.judge.reload import Rulebook
 from alerts.judge.worker import Judging
 from alerts.notify.channels.contract import Channel
@@ -29,7 +30,7 @@ from listener.ingest.context import IngestContext
 from listener.ingest.ingestor import Ingestor
 from listener.ingest.player import Player
 from listener.ingest.worker import LEASE_SECONDS
-from listener.model.roles import ANNOTATE, CALM, DISPATCH, FOLLOW, JUDGE, PURGE, REGISTER, listen_to
+from listener.model.roles import ANNOTATE, ANSWERS, CALM, DISPATCH, FOLLOW, JUDGE, PURGE, REGISTER, listen_to
 from listener.model.topics import TopicSpec
 from listener.privacy.screen import Screen
 from listener.runtime.health import Health, Part
@@ -157,6 +158,14 @@ def judge(context: Context) -> Made:
         app.bus, parts.rules, reporter=context.reporter, allowed_lateness=app.settings.rules.allowed_lateness,
         rulebook=parts.rulebook, part=part, clock=app.clock, metrics=app.metrics, member=app.process, ops=parts.ops,
     ), part  # fmt: skip
+
+
+def answers(context: Context) -> Made:
+    """Not where nobody is sent anything: nobody answers anything of a replay."""
+    if (parts := context.alerts) is None or parts.channels is None:
+        return
+    app, part = context.app, context.app.health.part(ANSWERS)
+    yield Answering(app.bus, part=part, clock=app.clock, metrics=app.metrics, member=app.process), part
 
 
 def volumes(context: Context) -> Made:

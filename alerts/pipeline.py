@@ -4,10 +4,10 @@
                                   └──▶ purge            └──▶ register
 
 Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
-clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules and
-calm) and `dispatch` (with the register, whose texts it sends, and the purge of what was deleted at its platform);
-each may have processes of its own, as many as it needs. Beside them `run` has one worker that looks after the bus as a
-whole, `listener.runtime.housekeeping`.
+clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules, calm
+and what people answered) and `dispatch` (with the register, whose texts it sends, and the purge of what was deleted at
+its platform); each may have processes of its own, as many as it needs. Beside them `run` has one worker that looks
+after the bus as a whole, `listener.runtime.housekeeping`.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.
@@ -26,6 +26,7 @@ from alerts.app import (
     Made,
     WorkerPart,
     annotate,
+    answers,
     dispatch,
     follow,
     ingest,
@@ -36,6 +37,7 @@ from alerts.app import (
 )
 from listener.model.roles import (
     ANNOTATE,
+    ANSWERS,
     CALM,
     DISPATCH,
     EVERY,
@@ -76,6 +78,9 @@ PIPELINE = (
          consumes=("mentions",),
          reads=("control", "decisions"),
          writes=("findings", "deadletters")),
+    Step(ANSWERS, JUDGE, answers,
+         consumes=("decisions",),
+         writes=("findings",)),
     Step(JUDGE, JUDGE, judge,
          consumes=("findings",),
          reads=("control", "alerts", "decisions"),

@@ -12,7 +12,7 @@ import typer
 
 from alerts.judge.backtest import Backtest, backtest, exported
 from alerts.judge.dry_run import Trial, as_json
-from alerts.judge.jsonl import BadLine, read_line, write_finding, write_gap, write_tick
+from alerts.judge.jsonl import BadLine, read_line, write_answered, write_finding, write_gap, write_tick
 from alerts.rules.engine.engine import RuleFailed
 from alerts.rules.judge import CALM, IncidentInfo
 from alerts.rules.keys import shown
@@ -22,6 +22,7 @@ from alerts.rules.verdict import REASONS, Reason, Verdict
 from listener.clock import SystemClock
 from listener.commands.shared import Data, Json, duration, flush, local, open_live_topics, out, out_json, out_table, say
 from listener.errors import LyttepostError, UsageError
+from listener.model.answers import Answered
 from listener.model.incidents import Mode
 from listener.model.records import Finding, Gap, Tick
 from listener.runtime.control import Control
@@ -92,7 +93,7 @@ class Lines:
         self._path = path
         self._incident = incident
 
-    def __iter__(self) -> Iterator[Finding | Tick | Gap | None]:
+    def __iter__(self) -> Iterator[Finding | Tick | Gap | Answered | None]:
         """Raises ConfigError when there is no such file."""
         with closing(LineReader(self._path)) as reader:
             reader.open()
@@ -234,9 +235,11 @@ def export(
     say(f"for `lyttepost rules run --incident {incident}`; it holds posts: delete it after use")
 
 
-def _line(record: Finding | Tick | Gap) -> bytes:
+def _line(record: Finding | Tick | Gap | Answered) -> bytes:
     if isinstance(record, Finding):
         return write_finding(record)
+    if isinstance(record, Answered):
+        return write_answered(record)
     return write_gap(record) if isinstance(record, Gap) else write_tick(record.until)
 
 

@@ -21,6 +21,7 @@ from alerts.rules.verdict import Verdict
 from listener.bus.protocol import Bus, partition_of
 from listener.bus.scan import scan_placed
 from listener.clock import Clock
+from listener.model.answers import Answered
 from listener.model.incidents import Incident
 from listener.model.records import FINDINGS, Event, Finding, Gap, Tick
 from listener.runtime.control import Control
@@ -107,6 +108,9 @@ def backtest(
                     on_failure=on_failure, clock=clock,
                 )  # fmt: skip
             heeding = [(record.incident, engines[partition, record.incident])]
+        elif isinstance(record, Answered):
+            place = (partition, record.incident)
+            heeding = [(record.incident, engines[place])] if place in engines else []
         else:
             heeding = [(incident, engine) for (where, incident), engine in engines.items() if where == partition]
         for incident, engine in heeding:
@@ -120,9 +124,12 @@ def backtest(
     return out
 
 
-def exported(bus: Bus, incident: str) -> Iterator[Finding | Tick | Gap]:
-    """What the engine of an incident was fed, for another place: its findings, and the ticks of all its sources as
-    one, named `*`."""
+_OfFindings = Finding | Tick | Gap | Answered
+
+
+def exported(bus: Bus, incident: str) -> Iterator[Finding | Tick | Gap | Answered]:
+    """What the engine of an incident was fed, for another place: its findings, what people answered, and the ticks of
+    all its sources as one, named `*`."""
     wanted = partition_of(incident, bus.partitions("findings"))
     known = Control(bus).refresh().incidents.get(incident)
     watermark, until = Watermark(timedelta(), bus.partitions("mentions")), None
@@ -134,6 +141,9 @@ def exported(bus: Bus, incident: str) -> Iterator[Finding | Tick | Gap]:
         if isinstance(record, Finding):
             if record.incident == incident:
                 begun = True
+                yield record
+        elif isinstance(record, Answered):
+            if record.incident == incident:
                 yield record
         elif not begun:
             continue  # an engine begins with its first finding
@@ -150,7 +160,7 @@ def exported(bus: Bus, incident: str) -> Iterator[Finding | Tick | Gap]:
             yield Tick(source="*", until=until)
 
 
-def _findings(bus: Bus, since: datetime | int) -> Iterator[tuple[int, int, datetime, Finding | Tick | Gap]]:
+def _findings(bus: Bus, since: datetime | int) -> Iterator[tuple[int, int, datetime, _OfFindings]]:
     """Partition, offset, when it was taken in, and what it is; removed and unreadable records are left out."""
     for record, found in scan_placed(bus, FINDINGS, since=since):
         yield record.partition, record.offset, from_ms(record.time_ms), found

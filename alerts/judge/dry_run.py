@@ -19,6 +19,7 @@ from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
 from alerts.rules.verdict import Verdict
 from listener.clock import Clock
+from listener.model.answers import Answered
 from listener.model.incidents import Mode
 from listener.model.records import Finding, Gap, Tick
 from listener.units import format_instant
@@ -53,7 +54,7 @@ class Trial:
         """Findings whose source and id had come before."""
         return self._engine.duplicates
 
-    def take(self, record: Finding | Tick | Gap) -> Iterator[Verdict]:
+    def take(self, record: Finding | Tick | Gap | Answered) -> Iterator[Verdict]:
         """One record in, and what is known to have happened by now."""
         for at in _instants(record):
             self._until = at if self._until is None else max(self._until, at)
@@ -66,7 +67,7 @@ class Trial:
         while self._waiting:
             yield heappop(self._waiting)[2]
 
-    def _feed(self, record: Finding | Tick | Gap) -> Iterator[Verdict]:
+    def _feed(self, record: Finding | Tick | Gap | Answered) -> Iterator[Verdict]:
         for verdict in self._engine.feed(record, self._offset):
             self._told += 1
             heappush(self._waiting, (verdict.at, self._told, verdict))
@@ -80,8 +81,8 @@ def _in_any_mode(spec: RuleSpec) -> RuleSpec:
     return spec if Mode.CRISIS in spec.modes else spec.model_copy(update={"modes": tuple(Mode)})
 
 
-def _instants(record: Finding | Tick | Gap) -> tuple[datetime, ...]:
-    if isinstance(record, Finding):
+def _instants(record: Finding | Tick | Gap | Answered) -> tuple[datetime, ...]:
+    if isinstance(record, Finding | Answered):
         return (record.at,)
     return (record.until,) if isinstance(record, Tick) else (record.end or record.start,)
 

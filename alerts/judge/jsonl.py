@@ -1,8 +1,11 @@
-"""Findings, ticks and gaps as lines of JSON: what `rules run` reads and `rules export` writes.
+"""Findings, ticks, gaps and answers as lines of JSON: what `rules run` reads and `rules export` writes.
 
     {"id": "7", "at": "2031-01-31T19:00:00Z", "text": "…", "kinds": ["wish"], "count": 1, "fields": {…}}
     {"tick": "2031-01-31T19:05:00Z"}                                       every source is heard until then
     {"gap": ["2031-01-31T19:05:00Z", "2031-01-31T19:07:00Z"], "source": "x"}   `null` as its end: it lasts
+    {"answered": "2031-01-31T19:06:00Z", "story": "s1", "decision": 1, "people": 9, "posts": 12}
+                                               people answered it then, when so many had said it; `"standing": "new"`:
+                                               they took that back. `decision` tells one from another, in their order
 
 Of a finding `id` and `at` must be there; what is null is as if it were left out. A key that nobody knows is refused:
 a misspelt one that is passed over would let a rule look well that never judged a thing.
@@ -19,6 +22,7 @@ from pydantic_core import from_json, to_json
 
 from alerts.annotate.story import story
 from alerts.rules.spec import MAX_POSTS
+from listener.model.answers import Answered, AnswerGiven, Standing, Verdict
 from listener.model.base import Model
 from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Origin, Reach, Stance, Tick
 from listener.settings.files import advice
@@ -120,20 +124,44 @@ class GapLine(_Line):
         return Gap(id=f"{self.source}:{format_instant(start)}", source=self.source, start=start, end=end, cause="told")
 
 
-def read_line(content: bytes, incident: str) -> Finding | Tick | Gap:
+class AnsweredLine(_Line):
+    answered: At
+    decision: Annotated[int, Field(ge=0)]
+    story: str = ""
+    theme: str = ""
+    by: str = ""
+    standing: Standing = Standing.ANSWERED
+    verdict: Verdict | None = None
+    people: Annotated[int, Field(ge=0)] = 0
+    posts: Annotated[int, Field(ge=0)] = 0
+
+    def record(self, incident: str) -> Answered:
+        given = AnswerGiven(
+            at=self.answered, by=self.by, standing=self.standing, verdict=self.verdict,
+            people=self.people, posts=self.posts,
+        )  # fmt: skip
+        return Answered(
+            incident=incident, story=self.story, theme=self.theme, at=self.answered, decision=self.decision,
+            given=given if self.standing.is_settled else None,
+        )  # fmt: skip
+
+
+def read_line(content: bytes, incident: str) -> Finding | Tick | Gap | Answered:
     """One line → the record as it lies on the bus. Raises BadLine."""
     try:
         raw = from_json(content)
     except ValueError:
         raise BadLine("is no JSON; write one object a line") from None
     if not isinstance(raw, dict):
-        raise BadLine("must be an object with id and at, or a tick or gap")
+        raise BadLine("must be an object with id and at, or a tick, gap or answered")
     said = {name: value for name, value in raw.items() if value is not None}
     try:
         if "tick" in said:
             return Tick(source=ALL_SOURCES, until=TickLine.model_validate(said).tick)
         if "gap" in said:
             return GapLine.model_validate(said).record()
+        if "answered" in said:
+            return AnsweredLine.model_validate(said).record(incident)
         return FindingLine.model_validate(said).finding(incident)
     except ValidationError as error:
         raise BadLine("; ".join(_told(problem) for problem in error.errors(include_input=False)[:3])) from None
@@ -161,6 +189,17 @@ def write_finding(finding: Finding) -> bytes:
     if finding.kinds:
         said["kinds"] = finding.kinds
     return to_json(said)
+
+
+def write_answered(answered: Answered) -> bytes:
+    """Without its words, which no rule reads."""
+    said: dict[str, Any] = {"answered": format_instant(answered.at), "decision": answered.decision}
+    said |= {name: value for name in ("story", "theme") if (value := getattr(answered, name))}
+    given = answered.given
+    if given is None:
+        return to_json(said | {"standing": Standing.NEW.value})
+    said |= {"by": given.by, "standing": given.standing.value, "people": given.people, "posts": given.posts}
+    return to_json(said if given.verdict is None else said | {"verdict": given.verdict.value})
 
 
 def write_tick(until: datetime) -> bytes:

@@ -8,7 +8,7 @@ that begins with its incident's first finding may begin behind the last words of
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -18,7 +18,10 @@ from alerts.rules.engine.engine import MIN_KEPT
 from alerts.rules.engine.watermark import instant
 from alerts.rules.spec import RuleSpec
 from listener.bus.protocol import Bus, TopicPartition
+from listener.bus.scan import scan_placed
 from listener.model import keys
+from listener.model.answers import Answered
+from listener.model.decisions import DECISIONS, answered
 from listener.model.records import FINDINGS, BadRecord, Finding, Origin, Tick, decode
 from listener.units import parse_instant
 
@@ -57,6 +60,16 @@ def reach_back(bus: Bus, tp: TopicPartition, state: Mapping[str, Any], rules: It
         return state
     offset = _offset_before(bus, tp, needed, since)
     return {**state, "n": offset, "w": None, "u": 0, "t": {}, "g": gaps}
+
+
+def answers_of(bus: Bus, *, until_ms: int | None = None) -> Mapping[str, Sequence[Answered]]:
+    """Incident → what people answered there, in order. `until_ms`: only what the bus had before that time."""
+    found: dict[str, list[Answered]] = {}
+    for record, word in scan_placed(bus, DECISIONS):
+        if until_ms is None or record.time_ms < until_ms:
+            for each in answered(word, record.offset):
+                found.setdefault(each.incident, []).append(each)
+    return found
 
 
 def last_words(bus: Bus, tp: TopicPartition, offset: int, first: Finding) -> list[tuple[int, Tick]]:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.judge.reload import Edit, Rulebook, record_edit
-from alerts.judge.restore import KEPT, kept_by, last_words, reach_back
+from alerts.judge.restore import KEPT, answers_of, kept_by, last_words, reach_back
 from alerts.rules.engine.engine import LATENESS, TIMEOUT, Engine, RuleFailed
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.report import to_alert
@@ -30,6 +30,7 @@ from listener.bus.protocol import METADATA_CHARS, Bus, Message, Record, TopicPar
 from listener.bus.scan import scan
 from listener.clock import Clock
 from listener.errors import Corrupt
+from listener.model.answers import Answered
 from listener.model.incidents import State
 from listener.model.records import ALERTS, FINDINGS, Alert, Event, Finding, decode
 from listener.model.roles import JUDGE
@@ -177,6 +178,11 @@ class Judging:
         if isinstance(found, Finding):
             engine = self._engines.get((record.partition, found.incident)) or self._begin(record, found)
             return self._told(engine, engine.feed(found, record.offset))
+        if isinstance(found, Answered):
+            heeding = self._engines.get((record.partition, found.incident))
+            if heeding is not None:
+                heeding.answer(found, record.offset)
+            return []
         messages = []
         for (partition, _), engine in self._engines.items():
             if partition == record.partition:
@@ -188,6 +194,10 @@ class Judging:
 
     def _begin(self, record: Record, first: Finding) -> Engine:
         engine = self._engines[record.partition, first.incident] = self._engine(first.incident)
+        # By the bus's own time: to begin again at this record is to know the same.
+        known = list(answers_of(self._bus, until_ms=record.time_ms).get(first.incident, ()))
+        if known:
+            engine.knows(known, known[-1].decision + 1)
         for offset, tick in last_words(self._bus, record.tp, record.offset, first):
             engine.feed(tick, offset)
         return engine
@@ -237,6 +247,7 @@ class Judging:
     def _assign(self, assignment: frozenset[TopicPartition]) -> None:
         """Make the engines of these partitions anew, and go back as far as they need."""
         self._engines.clear()
+        answers = answers_of(self._bus)
         for tp in assignment:
             commit = self._stage.consumer.committed(tp)
             if commit is None or not commit.metadata:
@@ -245,7 +256,7 @@ class Judging:
             for incident, committed in self._states(commit.metadata).items():
                 engine = self._engine(incident)
                 state = reach_back(self._bus, tp, committed, self._rules)
-                engine.restore_watermarks(state, commit.offset)
+                engine.restore_watermarks(state, commit.offset, answers.get(incident, ()))
                 self._engines[tp.partition, incident] = engine
                 lowest = min(lowest, int(state["n"]))
             self._stage.consumer.seek(tp, max(lowest, self._bus.begin_offset(tp)))

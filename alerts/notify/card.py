@@ -26,6 +26,7 @@ from alerts.notify.recipients import LAST_RESORT, People
 from alerts.notify.state import NOTICE, AlertState, Condition, Handling
 from alerts.rules.fields import THEMES
 from alerts.rules.keys import shown
+from listener.model.answers import AnswerGiven, Standing
 from listener.model.records import Alert, Gap, Kind, Severity
 from listener.units import format_instant
 
@@ -218,6 +219,7 @@ class _Writer:
             yield self.say("command", command=command)
         if resolved is not None and self.state.handling is Handling.OPEN:
             yield self.say("has_passed", time=self.time(resolved.at))
+        yield self.answer()
         if alert.heard_late and alert.posted_at and alert.found_at:
             posted, found = self.time(self.posted(alert.posted_at)), self.time(alert.found_at)
             yield self.say("heard_late", posted=posted, found=found)
@@ -240,6 +242,26 @@ class _Writer:
         if self.people.board_url:
             yield self.say("board", link=self.people.board_url)
         yield self.say("rule", rule=alert.rule or "?", id=alert.id)
+
+    def answer(self) -> str:
+        """What people had answered to it; in their own words inside."""
+        given = self.given
+        if given is None:
+            return ""
+        said = {"name": given.by, "time": self.time(given.at)}
+        if given.standing is Standing.DISMISSED:
+            text = self.say("dismissed", **said)
+        elif given.verdict is None:
+            text = self.say("answered_elsewhere", **said)
+        else:
+            text = self.say("answered", **said, verdict=self.messages.verdict[given.verdict])
+        words = " ".join(filter(None, (given.words, given.link))) if self.in_house else ""
+        return f"{text} – {one_line(words, SAMPLE_LENGTH)}" if words else text
+
+    @property
+    def given(self) -> AnswerGiven | None:
+        """As it was when the condition passed, or else when the alert fired."""
+        return (self.state.resolved and self.state.resolved.answer) or self.alert.answer
 
     def crowd(self) -> str:
         alert = self.alert
@@ -272,6 +294,14 @@ class _Writer:
                 yield self.say("sample", text=one_line(kept[key], SAMPLE_LENGTH), key=key)
             elif self.texts is not None:
                 yield self.say("sample_gone", key=key)
+
+    def answer_fields(self) -> dict[str, Any] | None:
+        """The same for machines."""
+        given = self.given
+        if given is None:
+            return None
+        said = {"at": _stamp(given.at), "by": given.by, "standing": given.standing.value}
+        return said | {"verdict": None if given.verdict is None else given.verdict.value}
 
     def joined(self, keys: Sequence[str]) -> Mapping[str, str]:
         if self.texts is None or not keys:
@@ -320,6 +350,7 @@ class _Writer:
                 {"source": g.source, "from": _stamp(g.start), "to": _stamp(g.end) if g.end else None}
                 for g in alert.gaps
             ],
+            "answer": self.answer_fields(),
             "command": alert.command.get(self.messages.language),
             "tiltakskort": alert.tiltakskort,
             "board_url": self.people.board_url,

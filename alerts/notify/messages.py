@@ -16,6 +16,7 @@ from alerts.annotate.themes import Themes, themes_file
 from alerts.notify.channels.text import one_line
 from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
+from listener.model.answers import Verdict
 from listener.model.records import Kind, Severity
 from listener.runtime.ops_alerts import OPS, ops_texts
 from listener.settings.files import load_yaml
@@ -45,6 +46,9 @@ BRACES: Mapping[str, frozenset[str]] = {
         "people": "authors posts reposts",
         "people_unknown": "posts reposts",
         "kinds": "kinds",
+        "answered": "time name verdict",
+        "answered_elsewhere": "time name",
+        "dismissed": "time name",
         "heard_late": "posted found",
         "gaps": "gaps",
         "gap": "source start end",
@@ -102,6 +106,10 @@ class Messages(BaseModel):
     people: str
     people_unknown: str
     kinds: str
+    answered: str
+    answered_elsewhere: str
+    dismissed: str
+    verdict: Mapping[Verdict, str]
     heard_late: str
     gaps: str
     gap: str
@@ -135,7 +143,9 @@ class Messages(BaseModel):
         for name, allowed in BRACES.items():
             if set(re.findall(r"\{(\w*)\}", getattr(self, name))) != allowed:
                 raise ValueError(f"{name} must name {', '.join(f'{{{a}}}' for a in sorted(allowed))} and nothing else")
-        words: tuple[tuple[str, Iterable[StrEnum]], ...] = (("severity", Severity), ("kind", Kind), ("reasons", Reason))
+        words: tuple[tuple[str, Iterable[StrEnum]], ...] = (
+            ("severity", Severity), ("verdict", Verdict), ("kind", Kind), ("reasons", Reason),
+        )  # fmt: skip
         missing = [f"{name}.{word}" for name, members in words for word in members if word not in getattr(self, name)]
         if missing:
             raise ValueError(f"no text for {', '.join(missing)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from alerts.rules.answers import Answers
 from alerts.rules.entry import Entry
 from alerts.rules.verdict import Verdict
 from listener.model.incidents import Incident
@@ -36,7 +37,7 @@ class RuleContext:
 
     `watermark`: everything up to it was heard and judged. `start`: when the incident began, for types that learn.
     `heard`: since when this engine hears; set before any judge is asked that waits for the watermark.
-    `muted`: a replay fills windows; nothing may fire, resolve or be counted as fired.
+    `muted`: a replay fills windows; nothing may fire, resolve or be counted as fired. `answers`: what people answered.
     """
 
     incident: IncidentInfo
@@ -45,6 +46,7 @@ class RuleContext:
     heard: datetime | None = None
     muted: bool = False
     gaps: dict[str, Gap] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
 
     def unheard(self, start: datetime, end: datetime, sources: Collection[str] = ()) -> tuple[Gap, ...]:
         """The gaps that meet (start, end], of these sources or of any: what was not heard there is not silence."""

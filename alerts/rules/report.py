@@ -11,6 +11,7 @@ from heapq import nsmallest
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from alerts.rules.bearing import bearing_of
 from alerts.rules.texts import headline
 from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Gap, Kind, Origin, Sample
@@ -135,6 +136,7 @@ def _verdict(
         posted_at=late.at if late else None,
         found_at=late.captured_at if late else None,
         gaps=_overlapping(context.gaps.values(), start, at),
+        answer=context.answers.shown(bearing_of(spec), key, at) if context.answers else None,
     )
 
 
@@ -220,4 +222,5 @@ def to_alert(verdict: Verdict, spec: RuleSpec, incident: IncidentInfo) -> Alert:
         posted_at=verdict.posted_at,
         found_at=verdict.found_at,
         gaps=verdict.gaps,
+        answer=verdict.answer,
     )

@@ -224,11 +224,12 @@ class WindowSpec(TimeframeSpec):
 class RuleType(NamedTuple):
     """What a type's module offers: its options, and what judges by them.
 
-    `value` makes of a spec what reads a finding's term, number or mark; the engine puts it into `Entry.value`.
+    `value` makes of a spec what reads a finding's term, number or mark, if it needs any; the engine puts it into
+    `Entry.value`.
     `resolves`: false for types that are events and no states.
     """
 
     spec: type[RuleSpec]
     judge: Callable[[Any, RuleContext], Judge]
-    value: Callable[[Any], Callable[[Finding], Any]] | None = None
+    value: Callable[[Any], Callable[[Finding], Any] | None] | None = None
     resolves: bool = True

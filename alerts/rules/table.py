@@ -6,6 +6,7 @@
     entry      what a rule's windows keep of a finding
     judge      what every type implements, and what it knows of the incident
     verdict    one thing that a rule says, and why (`lyttepost rules reasons` lists the reasons)
+    answers    what people answered, and whether it has grown many times over since; `bearing`: what that is to a rule
     report     makes verdicts from a window's posts, and alerts from verdicts
     past       how the numbers of a key stood at any time, for posts that are found late; on `steps`
     engine/engine         findings, ticks and gaps in → verdicts out; one engine for each incident
@@ -39,6 +40,7 @@ What we do otherwise than ElastAlert, on purpose:
 - `blacklist` and `whitelist` mind no case and read no `!file`; of a list one value is enough. `change` always has a
   timeframe. None of a hundred is a share of 0 %. `metric_aggregation` knows no scripts and percentiles; what is no
   finite number is left aside.
+- what people answered or dismissed is held, and what stands of it is over, unless it grows many times over.
 - reposts are no authors, and all posts that say the same are one story (`count_by`).
 - a rule that fails or is slow is reported to ops and tried again; there it is disabled.
 - `new_term` asks for `num_events` persons before a term is news, and for `new_term` `realert` holds the whole rule.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from listener.model.answers import AnswerGiven
 from listener.model.records import Event, Gap, Kind, Sample
 
 
@@ -41,6 +42,8 @@ class Reason(StrEnum):
     GAP = "gap"
     LOOKBACK_ONLY = "lookback_only"
     LEARNING = "learning"
+    ANSWERED = "answered"
+    ANSWERED_OVER = "answered_over"
 
 
 REASONS: Mapping[Reason, str] = {
@@ -69,6 +72,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.GAP: "held: we could not hear all of that time, and what we did not hear is not silence",
     Reason.LOOKBACK_ONLY: "held: only posts from before the incident completed the condition; a live one will fire it",
     Reason.LEARNING: "held: the incident is young, and what is said now is learnt as known",
+    Reason.ANSWERED: "held: people have answered or dismissed it, and not many times as many say it as did then",
+    Reason.ANSWERED_OVER: "people have answered or dismissed it: nobody need look at it any longer",
 }
 
 
@@ -100,3 +105,5 @@ class Verdict:
     posted_at: datetime | None = None
     found_at: datetime | None = None
     gaps: tuple[Gap, ...] = ()
+    answer: AnswerGiven | None = None
+    """What people had answered to it by then."""

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from listener.model import keys
-from listener.model.answers import AnswerGiven
+from listener.model.answers import Answered, AnswerGiven
 from listener.model.base import SCHEMA_VERSION, Instant, Model, Recorded
 from listener.model.spending import Spending
 from listener.model.topics import Topic
@@ -437,13 +437,13 @@ class NewerSchema(BadRecord):
 
 
 MentionsRecord = Annotated[Mention | Tick | Gap | Deletion, Field(discriminator="type")]
-FindingsRecord = Annotated[Finding | Tick | Gap, Field(discriminator="type")]
+FindingsRecord = Annotated[Finding | Tick | Gap | Answered, Field(discriminator="type")]
 VolumesRecord = Annotated[Volume | Heard, Field(discriminator="type")]
 
 T = TypeVar("T")
 
 MENTIONS: Topic[Mention | Tick | Gap | Deletion] = Topic("mentions", TypeAdapter(MentionsRecord), keys.in_band)
-FINDINGS: Topic[Finding | Tick | Gap] = Topic("findings", TypeAdapter(FindingsRecord), keys.in_band)
+FINDINGS: Topic[Finding | Tick | Gap | Answered] = Topic("findings", TypeAdapter(FindingsRecord), keys.in_band)
 VOLUMES: Topic[Volume | Heard] = Topic("volumes", TypeAdapter(VolumesRecord), keys.of_counts)
 GAPS = Topic("gaps", TypeAdapter(Gap), attrgetter("source"))
 SPENDING = Topic("spending", TypeAdapter(Spending), keys.of_month)

@@ -18,7 +18,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {ALERTS: (ANNOTATE, JUDGE, DISPATCH)}
 EVERY = "every"
 """Of a worker: it runs in each process, whatever its role."""
 
-FOLLOW, CALM, REGISTER, PURGE, HOUSEKEEPING = "follow", "calm", "register", "purge", "keeping"
+FOLLOW, CALM, ANSWERS, REGISTER, PURGE = "follow", "calm", "answers", "register", "purge"
+HOUSEKEEPING = "keeping"
 """The other workers, beside `annotate`, `judge` and `dispatch`."""
 
 

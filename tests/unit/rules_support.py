@@ -12,6 +12,8 @@ from alerts.rules.judge import IncidentInfo
 from alerts.rules.load import load_rules
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
+from listener.model.answers import Answered, AnswerGiven, Standing
+from listener.model.answers import Verdict as Judged
 from listener.model.base import Recorded
 from listener.model.records import Cue, Finding, Gap, Kind, Origin, Tick
 
@@ -47,6 +49,21 @@ def gap(start: float, end: float | None, source: str = "x", id: str = "g1") -> G
     return Gap(id=id, source=source, start=instant(start), end=None if end is None else instant(end), cause="lost")
 
 
+def answered(
+    at: float, story: str = "", theme: str = "", *, number: int | None = None, people: int = 4, posts: int = 4,
+    standing: Standing | None = Standing.ANSWERED,
+) -> Answered:  # fmt: skip
+    """A person's word; without `standing` it takes back what was said before."""
+    given = None
+    if standing is not None:
+        given = AnswerGiven(
+            at=instant(at), by="Kari", standing=standing, verdict=Judged.FALSE, people=people, posts=posts
+        )
+    decision = round(at * 1000) if number is None else number
+    its = {"incident": INCIDENT.id, "story": story, "theme": theme}
+    return Answered(**its, at=instant(at), decision=decision, given=given)
+
+
 def lookback(at: float, id: str | None = None, **more: Any) -> Finding:
     return finding(at, id, origin=Origin.LOOKBACK, **more)
 
@@ -80,5 +97,5 @@ def said(verdicts: Iterable[Verdict]) -> list[tuple[str, float]]:
 
 
 def feed(engine: Engine, record: Recorded, offset: int) -> list[Verdict]:
-    assert isinstance(record, Finding | Tick | Gap)
+    assert isinstance(record, Finding | Tick | Gap | Answered)
     return engine.feed(record, offset)

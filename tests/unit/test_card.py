@@ -18,9 +18,9 @@ from alerts.notify.plan import due
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertState
 from listener.errors import ConfigError
-from listener.model.records import DecisionKind, Gap, Kind, Outcome, Sample
+from listener.model.records import DecisionKind, Event, Gap, Kind, Outcome, Sample
 from listener.settings.files import packaged_config
-from tests.unit.telling_support import T0, Log, after, people
+from tests.unit.telling_support import T0, Log, after, alert, people
 
 NB = load_messages(packaged_config(), "nb")
 EN = load_messages(packaged_config(), "en")
@@ -91,6 +91,44 @@ def test_an_exercise_says_so_first_on_text_and_subject(words, mark: str) -> None
     for text in (made.subject, made.text, made.fields["subject"], made.fields["text"]):
         assert text.startswith(mark)
     assert bare(log.book.all()[0], step=0, may_repeat=False).text.startswith("ØVELSE / EXERCISE")
+
+
+GIVEN = {"at": after(minutes=-2), "by": "Kari", "verdict": "false", "words": "Ring 0123 for svar", "people": 9}
+
+
+@pytest.mark.parametrize(
+    ("given", "nb", "en"),
+    [
+        (GIVEN, "Besvart kl. 02.58 av Kari: usant", "Answered at 02:58 by Kari: false"),
+        (
+            {**GIVEN, "verdict": "unknown"},
+            "Besvart kl. 02.58 av Kari: ikke kjent",
+            "Answered at 02:58 by Kari: not known",
+        ),
+        ({**GIVEN, "verdict": None}, "Besvart kl. 02.58 av Kari", "Answered at 02:58 by Kari"),
+        (
+            {**GIVEN, "verdict": None, "standing": "dismissed"},
+            "Lagt til side kl. 02.58 av Kari",
+            "Set aside at 02:58 by Kari",
+        ),
+    ],
+)
+def test_an_alert_of_what_was_answered_says_so_and_the_words_stay_inside(given: Any, nb: str, en: str) -> None:
+    about = state(answer=given)
+    for words, said in ((NB, nb), (EN, en)):
+        assert f"{said} – Ring 0123 for svar" in card(about, words=words, in_house=True).lines
+        outside = card(about, words=words)
+        assert said in outside.lines
+        assert "0123" not in json.dumps(outside.fields)
+    assert card(about).fields["answer"]["by"] == "Kari"
+    assert card(state()).fields["answer"] is None
+
+
+def test_a_card_of_what_has_passed_tells_of_the_answer_that_ended_it() -> None:
+    log = Log()
+    log.fired()
+    log.add("alerts", alert(event=Event.RESOLVED, answer=GIVEN, reason="answered_over"))
+    assert "Besvart kl. 02.58 av Kari: usant" in card(log.book.all()[0]).lines
 
 
 def test_marks_say_passed_repeat_and_reminder() -> None:

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from alerts.annotate.story import story
-from alerts.judge.jsonl import ALL_SOURCES, BadLine, read_line, write_finding, write_gap, write_tick
+from alerts.judge.jsonl import ALL_SOURCES, BadLine, read_line, write_answered, write_finding, write_gap, write_tick
+from listener.model.answers import Answered, AnswerGiven, Standing, Verdict
 from listener.model.records import AuthorClass, Cue, Finding, Gap, Kind, Origin, Reach, Tick
 
 AT = datetime(2031, 1, 31, 19, 0, tzinfo=UTC)
 NOW = "2031-01-31T19:00:00Z"
 
 
-def read(line: Any) -> Finding | Tick | Gap:
+def read(line: Any) -> Finding | Tick | Gap | Answered:
     return read_line(line.encode() if isinstance(line, str) else json.dumps(line).encode(), "brann")
 
 
@@ -118,3 +119,17 @@ def test_what_is_written_is_read_again() -> None:
     assert isinstance(gap, Gap)
     assert read_line(write_gap(gap), "brann") == gap
     assert read_line(write_tick(AT), "brann") == Tick(source=ALL_SOURCES, until=AT)
+
+
+def test_what_was_answered_is_written_and_read_again_without_its_words() -> None:
+    given = AnswerGiven(at=AT, by="Kari", verdict=Verdict.FALSE, words="Vannet er trygt.", people=9, posts=12)
+    whole = Answered(incident="brann", story="s1", theme="water", at=AT, decision=3, given=given)
+    bare = whole.model_copy(update={"given": given.model_copy(update={"words": ""})})
+    assert read(write_answered(whole).decode()) == bare
+    aside = bare.model_copy(update={"given": AnswerGiven(at=AT, by="Ola", standing=Standing.DISMISSED), "theme": ""})
+    assert read(write_answered(aside).decode()) == aside
+    back = bare.model_copy(update={"given": None})
+    assert read(write_answered(back).decode()) == back
+    assert read({"answered": NOW, "decision": 3, "story": "s1", "standing": "new"}) == back.model_copy(
+        update={"theme": ""}
+    )

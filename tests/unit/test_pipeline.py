@@ -18,8 +18,11 @@ from burst_series import town
 from alerts.app import Context, WorkerPart
 from alerts.pipeline import PIPELINE, Step
 from alerts.wiring import make_alerts, make_app, make_listener
+from listener.bus import hashchain
 from listener.bus.protocol import Bus, Commit, Consumer, Lease, Message, Record, TopicPartition, Transaction, open_bus
 from listener.clock import ManualClock
+from listener.model.answers import Standing
+from listener.model.decisions import Status
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import Gap, Post, Volume, encode
 from listener.model.roles import ALERTS, CALM, LISTENER
@@ -229,11 +232,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def drive(running: Running) -> None:
-    """Calm with a burst, a crisis with a post, its deletion, a gap and what nobody can read, and the end of it."""
+    """Calm with a burst, a crisis with a post, its deletion, a status, a gap, what nobody can read, and its end."""
     running.count()
     running.switch(Action.OPEN)
     running.turn()
     now = running.clock.now()
+    incident = next(iter(Control(running.bus).refresh().incidents))
+    dismissed = Status(at=now, by="kari", incidents=(incident,), story="s1", status=Standing.DISMISSED)
+    hashchain.append(running.bus, "decisions", dismissed)
     gap = Gap(id="g1", source="town", start=now - MINUTE, end=now, cause="disconnected")
     bad = BadLine(DropReason.BAD_JSON, "town:1", 1, "0" * 64)
     post = Post(source="town", id="1", at=now, text=f"Det brenner ved {TRACK} i kveld")

@@ -1,7 +1,8 @@
 """What fires at once, on arrival, for each finding that is looked for: shared by `any`, `blacklist` and `whitelist`.
 
 It is an event and no state, so it resolves nothing. `realert` holds a key's further findings, in event time, before
-and after; of two that arrive out of order the first to arrive fires. Posts from before the incident never fire.
+and after; of two that arrive out of order the first to arrive fires. Posts from before the incident never fire, and
+none of what people have answered: a single post is no growth.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from alerts.rules.bearing import bearing_of
 from alerts.rules.conditions.episodes import memory, quiet_until
 from alerts.rules.entry import Entry
 from alerts.rules.fields import Test, keys_of, selected
@@ -53,6 +55,7 @@ class Arrival:
         self._reason = reason
         self._passes = selected(spec.filter, spec.exclude)
         self._keys = keys_of(spec.query_key)
+        self._bearing = bearing_of(spec)
         self._fired: dict[str, list[datetime]] = {}
         self._order: deque[tuple[datetime, str]] = deque()
 
@@ -63,7 +66,9 @@ class Arrival:
     def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
         if self._context.muted or entry.lookback:
             return
-        held = self._recent(key, entry.at)
+        answers = self._context.answers
+        answered = bool(answers) and answers.of_key(self._bearing, key, entry.at) is not None
+        held = Reason.ANSWERED if answered else Reason.REALERT if self._recent(key, entry.at) else None
         late = self._context.watermark is not None and entry.at <= self._context.watermark
         why = Reason.HEARD_LATE if late or entry.origin is Origin.GAP_FILL else self._reason
         if not held:
@@ -71,7 +76,7 @@ class Arrival:
         yield spoken(
             self._context, self._spec, key, entry, (entry,),
             event=Event.SUPPRESSED if held else Event.FIRED,
-            reason=Reason.REALERT if held else why,
+            reason=held or why,
             count=entry.weight,
             late=entry if late else None,
         )  # fmt: skip

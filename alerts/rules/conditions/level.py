@@ -8,6 +8,7 @@ and falling, `realert`, posts from before the incident, late posts, gaps, and go
 - A condition met by many posts needs a live one in its window; until then it is held (`lookback_only`).
 - A condition met by few (`silent`) needs a timeframe that was heard in full. Over a gap it is held (`gap`), and it
   fires when the gap has left the window, if it still stands. A late post can only lift a silence, so it adds none.
+- What people have answered is held (`answered`), and what stands under it resolves: until many times as many say it.
 - What is held fires at the first instant at which nothing holds it.
 
 After a restart what stands and what is held is read off windows and published alerts alone.
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from alerts.rules.answers import outgrown
+from alerts.rules.bearing import bearing_of
 from alerts.rules.conditions.episodes import Episode, memory
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.stages import Gauge, State, WindowReading
@@ -75,6 +78,7 @@ class Level:
         self._forgets = forgotten is not None and bool(spec.query_key)
         self._passes = selected(spec.filter, spec.exclude)
         self._keys = keys_of(spec.query_key)
+        self._bearing = bearing_of(spec)
         self._memory = self._kept + memory(spec)
         self._states: Keyed[State] = Keyed(lambda: State(self._gauge(), self._edges, self._kept))
 
@@ -168,7 +172,7 @@ class Level:
         """Let time pass until `upto` (itself included: `closed`), and judge each instant that is over."""
         judged: datetime | None = None
         while True:
-            due, pending = self._due(state, judged), state.pending
+            due, pending = self._due(state, key, judged), state.pending
             if pending is not None and (due is None or due > pending):
                 if pending > upto or (pending == upto and not closed):
                     return
@@ -182,12 +186,12 @@ class Level:
                 state.look = None
             state.pending = due
 
-    def _due(self, state: State, judged: datetime | None = None) -> datetime | None:
+    def _due(self, state: State, key: str, judged: datetime | None = None) -> datetime | None:
         """The next instant at which something changes, or at which nothing holds any more what is held.
 
         `judged`: an instant that is done with.
         """
-        release = self._released(state) if state.held and not self._context.muted else None
+        release = self._released(state, key) if state.held and not self._context.muted else None
         if release is not None and (release == judged or (state.pending is not None and release <= state.pending)):
             release = None
         return min((at for at in (state.stages.due, state.look, release) if at is not None), default=None)
@@ -196,9 +200,9 @@ class Level:
         """Set when the key is looked at next; forget it when nothing of it is left."""
         if state.look is not None and state.look <= now:
             state.look = None
-        due = self._due(state)
-        if state.held and self._released(state) is None:
-            due = now + SOON  # nobody knows when the gap will end
+        due = self._due(state, key)
+        if state.held and self._released(state, key) is None:
+            due = now + SOON  # nobody knows when the gap will end, or whether an answer is taken back
         elif due is None and (state.standing is not None or not self._spec.query_key):
             due = now + self._span
         elif due is None and (newest := state.episodes.newest) is not None:
@@ -207,13 +211,14 @@ class Level:
                 due = now + SOON if self._context.muted else None
         self._states.wake_at(key, due)
 
-    def _released(self, state: State) -> datetime | None:
-        """The first instant since it was held at which neither realert nor a gap holds it; None: a post must come."""
+    def _released(self, state: State, key: str) -> datetime | None:
+        """The first instant since it was held at which nothing holds it; None: a post must come, or a person's word."""
         at = state.episodes.last_held
         if at is None or state.met is None:
             return None
         if not state.silent and state.stages.all_lookback:
             return None
+        number = self._read(state, at).number if self._context.answers else 0
         while True:
             until = state.episodes.quiet_until(at, self._spec.realert, self._spec.exponential_realert) or at
             if state.silent:
@@ -221,6 +226,13 @@ class Level:
                     if gap is None:
                         return None
                     until = max(until, gap)
+            if not state.silent and self._answered(key, at, number):
+                changed = self._context.answers.next_word(self._bearing, key, at)
+                if changed is None:
+                    return None
+                until = max(until, changed)
+            elif not state.silent and until <= at == state.episodes.last_held and self._context.answers:
+                return None  # it has grown: by a post, whose own instant is judged
             if until <= at:
                 return at
             at = until
@@ -252,6 +264,11 @@ class Level:
         if self._context.muted:
             return
         reading = self._read(state, at)
+        answered = reading.met is not None and not reading.silent and self._answered(key, at, reading.number)
+        if answered and state.standing is not None and reading.met is state.met:
+            stood, state.standing, state.held = state.standing, None, False
+            window = list(state.stages.current)
+            yield self._resolve(state, key, stood, at, window, reading, Reason.ANSWERED_OVER)
         if reading.met is not state.met:
             standing, state.standing, state.held = state.standing, None, False
             state.met, state.silent = reading.met, reading.silent
@@ -260,7 +277,7 @@ class Level:
                 yield self._resolve(state, key, standing, at, list(state.stages.current), reading, reason)
         if reading.met is None or state.standing is not None:
             return
-        why = self._why_held(state, at, silent=reading.silent)
+        why = Reason.ANSWERED if answered else self._why_held(state, at, silent=reading.silent)
         if why is not None and state.held:
             return
         state.held = why is not None
@@ -277,6 +294,13 @@ class Level:
             return Reason.REALERT
         return None
 
+    def _answered(self, key: str, at: datetime, number: int) -> bool:
+        """Whether people have answered what is under the key, and it has not grown many times over since."""
+        if not self._context.answers:
+            return False
+        given = self._context.answers.of_key(self._bearing, key, at)
+        return given is not None and not outgrown([given], number, people=self._bearing.people)
+
     # --- late posts ------------------------------------------------------------------------------------------------
 
     def _missed(self, state: State, key: str, late: Entry, now: datetime) -> Iterator[Verdict]:
@@ -291,10 +315,12 @@ class Level:
             return
         reading = self._read(state, now)
         if state.standing is None and reading.met is not None and not reading.silent:
-            why = self._why_held(state, at, silent=False)
+            window, stood = self._stood(state, at)
+            answered = self._answered(key, at, stood.number)
+            why = Reason.ANSWERED if answered else self._why_held(state, at, silent=False)
             if why is None or not state.held:
                 state.met, state.silent, state.held = reading.met, False, why is not None
-                yield self._speak(state, key, at, *self._stood(state, at), why, late)
+                yield self._speak(state, key, at, window, stood, why, late)
 
     def _history(self, state: State, now: datetime) -> Past | None:
         """How the condition stood, for all posts that are kept."""
@@ -372,11 +398,16 @@ class Level:
 
     def _passed(self, state: State, key: str, late: Entry, at: datetime, end: datetime) -> Iterator[Verdict]:
         standing = state.standing
-        held = state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert)
-        said = self._speak(state, key, at, *self._stood(state, at), Reason.REALERT if held else None, late)
+        window, stood = self._stood(state, at)
+        held = None
+        if self._answered(key, at, stood.number):
+            held = Reason.ANSWERED
+        elif state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
+            held = Reason.REALERT
+        said = self._speak(state, key, at, window, stood, held, late)
         state.standing = standing
         yield said
-        if not held:
+        if held is None:
             episode = state.episodes.fired[said.alert_id]
             yield self._resolve(state, key, episode, end, *self._stood(state, end))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from operator import attrgetter
@@ -23,6 +23,8 @@ KEEP = 2
 """Windows are kept for so many timeframes."""
 
 
+CARRIES = "answered"
+"""As an entry's value: it carries an answer."""
 ORDER = attrgetter("at", "post_key")
 AT = attrgetter("at")
 
@@ -59,14 +61,18 @@ class Tally:
 
 
 class Window:
-    """`past`: how its count went, kept while late posts ask for it."""
+    """`past`: how its count went, kept while late posts ask for it.
 
-    __slots__ = ("_by", "_former", "_tally", "_timeframe", "current", "past")
+    `open`: of what carries no answer (`Entry.value` is not `CARRIES`), counted only once something carries one.
+    """
+
+    __slots__ = ("_by", "_former", "_open", "_tally", "_timeframe", "current", "past")
 
     def __init__(self, timeframe: timedelta, by: CountBy) -> None:
         self._timeframe = timeframe
         self._by = by
         self._tally = Tally(by)
+        self._open: Tally | None = None
         self.current: deque[Entry] = deque()
         self._former: deque[Entry] = deque()
         self.past: Past | None = None
@@ -74,6 +80,19 @@ class Window:
     @property
     def count(self) -> int:
         return self._tally.count
+
+    @property
+    def open(self) -> int:
+        """The count without what carries an answer."""
+        return self._tally.count if self._open is None else self._open.count
+
+    def open_of(self, window: Iterable[Entry]) -> int:
+        """The same of any posts."""
+        tally = Tally(self._by)
+        for entry in window:
+            if entry.value is not CARRIES:
+                tally.add(entry)
+        return tally.count
 
     @property
     def next_expiry(self) -> datetime | None:
@@ -90,7 +109,7 @@ class Window:
     def add(self, entry: Entry) -> None:
         """The newest post."""
         self.current.append(entry)
-        self._tally.add(entry)
+        self._count(entry)
         if self.past is not None:
             self.past.add(entry)
 
@@ -99,9 +118,21 @@ class Window:
         into = self.current if entry.at > now - self._timeframe else self._former
         insort(into, entry, key=ORDER)
         if into is self.current:
-            self._tally.add(entry)
+            self._count(entry)
         if self.past is not None:
             self.past.add(entry)
+
+    def _count(self, entry: Entry) -> None:
+        """One that has just come into the window."""
+        self._tally.add(entry)
+        if entry.value is CARRIES:
+            if self._open is None:
+                self._open = Tally(self._by)
+                for each in self.current:
+                    if each.value is not CARRIES:
+                        self._open.add(each)
+        elif self._open is not None:
+            self._open.add(entry)
 
     def expire(self, now: datetime) -> None:
         """Move out of the window what is a timeframe old at `now`."""
@@ -110,7 +141,11 @@ class Window:
         while current and current[0].at <= edge:
             entry = current.popleft()
             self._tally.drop(entry)
+            if self._open is not None and entry.value is not CARRIES:
+                self._open.drop(entry)
             self._former.append(entry)
+        if not current:
+            self._open = None
 
     def prune(self, now: datetime) -> None:
         """Drop what no late post can meet any more."""

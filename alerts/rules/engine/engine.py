@@ -36,6 +36,7 @@ from alerts.rules.table import TYPES
 from alerts.rules.verdict import Verdict
 from listener.clock import Clock, ManualClock
 from listener.errors import Corrupt
+from listener.model.answers import Answered
 from listener.model.incidents import Mode
 from listener.model.records import Alert, Finding, Gap, Tick, first_key
 from listener.plugins import load
@@ -113,8 +114,9 @@ class Engine:
         for name, spec in self.specs.items():
             its: RuleType = load(TYPES[spec.type])
             self._judges[name] = its.judge(spec, self._context)
-            if its.value is not None:
-                self._values[name] = its.value(spec)
+            reads = None if its.value is None else its.value(spec)
+            if reads is not None:
+                self._values[name] = reads
             if spec.aggregation is not None:
                 aggregation = Aggregation(spec, spec.aggregation, self._context, resolves=its.resolves)
                 self._aggregations[name] = aggregation
@@ -128,7 +130,8 @@ class Engine:
         self._versions: dict[str, list[tuple[datetime, list[Wanted]]]] = {}
         self._kept: deque[_Kept] = deque()
         self._base = Watermark(allowed_lateness, partitions)
-        self._log: deque[tuple[int, Tick | Gap]] = deque()
+        self._log: deque[tuple[int, Tick | Gap | Answered]] = deque()
+        self._decided = 0
         self._from = 0
         self._mute_until = 0
         self._next = 0
@@ -153,10 +156,13 @@ class Engine:
         spent, self._spent = self._spent, dict.fromkeys(self._judges, 0.0)
         return spent
 
-    def feed(self, record: Finding | Tick | Gap, offset: int) -> list[Verdict]:
+    def feed(self, record: Finding | Tick | Gap | Answered, offset: int) -> list[Verdict]:
         """Any record of `findings`."""
         if isinstance(record, Finding):
             return self.finding(record, offset)
+        if isinstance(record, Answered):
+            self.answer(record, offset)
+            return []
         return self.tick(record, offset) if isinstance(record, Tick) else self.gap(record, offset)
 
     def finding(self, finding: Finding, offset: int) -> list[Verdict]:
@@ -202,6 +208,19 @@ class Engine:
             self._kept.append(_Kept(offset, gap.end + self._span, None, gap.id))
         return self._advance()
 
+    def answer(self, answered: Answered, offset: int) -> None:
+        """What people answered counts from now on: for what is judged later, and is later by its own time."""
+        if answered.incident == self.incident.id and self._takes(offset):
+            self._log.append((offset, answered))
+            self._context.answers.take(answered)
+
+    def knows(self, answers: Iterable[Answered], upto: int) -> None:
+        """What was answered before this engine began, as far as it stands before the offset `upto` of `decisions`."""
+        self._decided = max(self._decided, upto)
+        for each in answers:
+            if each.decision < upto:
+                self._context.answers.take(each)
+
     def needed(self) -> int | None:
         """The lowest offset that a window, a waiting finding or a gap still needs; None: nothing is needed."""
         self._let_go()
@@ -215,14 +234,20 @@ class Engine:
             _, record = self._log.popleft()
             if isinstance(record, Tick):
                 self._base.tick(record)
+            elif isinstance(record, Answered):
+                self._decided = record.decision + 1
             else:
                 self._base.gap(record)
                 self._base.drop(record.id)
         start, heard = microseconds(self._context.start), microseconds(self._context.heard)
-        return {"v": STATE_VERSION, "n": upto, "s": start, "h": heard, **self._base.dump()}
+        decided = {"a": self._decided} if self._decided else {}
+        return {"v": STATE_VERSION, "n": upto, "s": start, "h": heard, **decided, **self._base.dump()}
 
-    def restore_watermarks(self, state: Mapping[str, Any], committed: int) -> None:
-        """Go on from what `watermarks` gave: mute until the record at `committed`. Raises Corrupt on anything else."""
+    def restore_watermarks(self, state: Mapping[str, Any], committed: int, answers: Iterable[Answered] = ()) -> None:
+        """Go on from what `watermarks` gave: mute until the record at `committed`. Raises Corrupt on anything else.
+
+        `answers`: all of this incident that `decisions` holds; those that come again are left to do so.
+        """
         try:
             if state["v"] != STATE_VERSION:
                 raise ValueError
@@ -231,6 +256,7 @@ class Engine:
                 self._context.start = instant(state["s"])
             if state.get("h") is not None:
                 self._context.heard = instant(state["h"])
+            self.knows(answers, int(state.get("a", 0)))
             for watermark in (self._watermark, self._base):
                 watermark.load(state)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

@@ -1,7 +1,8 @@
 """`frequency`: at least `num_events` within `timeframe`, for each key; counted as posts, authors or stories.
 
 A level and not a match: it fires when the count reaches `num_events`, and resolves when it has fallen below. A rise
-within `realert` of the last alarm is held, and fires at the first post after `realert` if the level still stands.
+within `realert` of the last alarm is held, and fires at the first post after `realert` if the level still stands. What
+people have answered is held too (`alerts.rules.answers`), and resolves where it stands.
 
 Why it is no gauge on `conditions.level`, as tried: there what is held fires the instant `realert` ends and with no
 post, a late post adds an alert to a window that was reported and none to one of the past (three tests fail), and an
@@ -10,13 +11,17 @@ active key takes 3,681 bytes for 3,158.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
 
+from alerts.rules.answers import outgrown
+from alerts.rules.bearing import bearing_of
 from alerts.rules.conditions.episodes import Episode, FiringHistory, memory
 from alerts.rules.conditions.keyed import RETRY, Keyed
-from alerts.rules.conditions.window import KEEP, Window
+from alerts.rules.conditions.window import CARRIES, KEEP, Window
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, selected
 from alerts.rules.judge import RuleContext
@@ -51,6 +56,7 @@ class Frequency:
         self._context = context
         self._passes = selected(spec.filter, spec.exclude)
         self._keys = keys_of(spec.query_key)
+        self._bearing = bearing_of(spec)
         self._memory = KEEP * spec.timeframe + memory(spec)
         self._states: Keyed[_State] = Keyed(lambda: _State(Window(spec.timeframe, spec.count_by)))
 
@@ -58,7 +64,7 @@ class Frequency:
         return self._keys(finding) if self._passes(finding) else ()
 
     def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        state = self._states[key]
+        state, entry = self._states[key], self._marked(entry)
         yield from self._settle(state, key, entry.at, closed=False)
         window = state.window
         if window.next_expiry is not None and window.next_expiry <= entry.at:
@@ -69,14 +75,21 @@ class Frequency:
         reached = window.count >= self._spec.num_events
         # A level that falls at this very instant may be lifted by its next post: look again when the instant is over.
         self._states.wake_at(key, entry.at if state.high and not reached else window.next_due)
-        if reached and not self._context.muted and state.standing is None:
+        if not reached or self._context.muted:
+            return
+        if state.standing is not None and self._answered(state.window.open, key, entry.at, window.count):
+            standing, state.standing = state.standing, None
+            yield self._resolve(
+                state, key, standing, entry.at, list(window.current), window.count, Reason.ANSWERED_OVER
+            )
+        if state.standing is None:
             yield from self._rise(state, key, entry)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
         now = self._context.watermark
         if now is None or entry.at <= now - KEEP * self._spec.timeframe:
             return
-        state = self._states[key]
+        state, entry = self._states[key], self._marked(entry)
         yield from self._settle(state, key, now, closed=True)
         state.window.prune(now)
         state.window.insert(entry, now)
@@ -136,16 +149,20 @@ class Frequency:
     ) -> Iterator[Verdict]:
         """The level is high with `entry`. `completed`: when the late one made it so, if that was before."""
         held, at = None, completed or entry.at
+        by, count, open_, window = entry, state.window.count, state.window.open, None
+        if completed is not None:
+            by, count, window = state.window.completed(completed, self._spec.num_events, entry)
+            open_ = state.window.open_of(window)
         if entry.lookback:
             held = Reason.LOOKBACK_ONLY
+        elif self._answered(open_, key, at, count):
+            held = Reason.ANSWERED
         elif state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
             held = Reason.REALERT
         if held is not None and state.held:
             return
-        by, count, window = entry, state.window.count, list(state.window.current)
-        if completed is not None:
-            by, count, window = state.window.completed(completed, self._spec.num_events, entry)
         state.held = held is not None
+        window = list(state.window.current) if window is None else window
         verdict = self._speak(state, key, by, window, count, Event.SUPPRESSED if held else Event.FIRED, held, late)
         if held is None:
             state.standing = state.episodes.standing()
@@ -163,8 +180,13 @@ class Frequency:
         if fell is None or fell > now:
             return  # it joins the level that stands, of which somebody knows
         by, count, window = state.window.completed(at, least, late)
-        if state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
-            yield self._speak(state, key, by, window, count, Event.SUPPRESSED, Reason.REALERT, late)
+        held = None
+        if self._answered(state.window.open_of(window), key, at, count):
+            held = Reason.ANSWERED
+        elif state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
+            held = Reason.REALERT
+        if held is not None:
+            yield self._speak(state, key, by, window, count, Event.SUPPRESSED, held, late)
             return
         fired = self._speak(state, key, by, window, count, Event.FIRED, None, late)
         yield fired
@@ -186,6 +208,26 @@ class Frequency:
                 return came
             at = covered
 
+    def _marked(self, entry: Entry) -> Entry:
+        """The entry of a post, with the mark that it carries an answer; `value` are its themes before that."""
+        if not self._bearing.open:
+            return entry
+        answers = self._context.answers
+        given = answers.carried(entry.story, entry.kinds, entry.value or (), entry.at) if answers else None
+        return entry._replace(value=None if given is None else CARRIES)
+
+    def _answered(self, open_: int, key: str, at: datetime, count: int) -> bool:
+        """Whether people have answered so much of a window that the rest is too little, and it has not grown since.
+
+        `open_`: its count without what carries an answer.
+        """
+        answers = self._context.answers
+        if not answers:
+            return False
+        given = answers.of_key(self._bearing, key, at)
+        all_given = [given] if given is not None else answers.standing(at) if open_ < self._spec.num_events else []
+        return bool(all_given) and not outgrown(all_given, count, people=self._bearing.people)
+
     def _speak(
         self, state: _State, key: str, by: Entry, window: list[Entry], count: int,
         event: Event, held: Reason | None, late: Entry | None,
@@ -206,13 +248,18 @@ class Frequency:
         return verdict
 
     def _resolve(
-        self, state: _State, key: str, episode: Episode, at: datetime, window: Iterable[Entry], count: int
-    ) -> Verdict:
+        self, state: _State, key: str, episode: Episode, at: datetime, window: Iterable[Entry], count: int,
+        reason: Reason = Reason.BELOW_NUM_EVENTS,
+    ) -> Verdict:  # fmt: skip
         state.episodes.record(Event.RESOLVED, at, episode.alert_id, episode.first_seen)
         return resolved(
             self._context, self._spec, key, at, list(window),
-            count=count, alert=episode.alert_id, first=episode.first_seen,
+            count=count, alert=episode.alert_id, first=episode.first_seen, reason=reason,
         )  # fmt: skip
 
 
-TYPE = RuleType(WindowSpec, Frequency)
+def _themes(spec: WindowSpec) -> Callable[[Finding], Any] | None:
+    return attrgetter("themes") if bearing_of(spec).open else None
+
+
+TYPE = RuleType(WindowSpec, Frequency, value=_themes)
