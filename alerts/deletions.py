@@ -12,15 +12,16 @@ out is one reading of what we hold, for all that were named in `PAUSE_SECONDS`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 
 from alerts.annotate import learned
+from alerts.annotate.corrections import Corrections
 from alerts.register.view import Register
 from listener.bus import hashchain, spool
-from listener.bus.protocol import Bus, Commit, Record, TopicPartition
-from listener.bus.scan import scan
+from listener.bus.protocol import Bus, Commit, Message, Record, TopicPartition
+from listener.bus.scan import scan, scan_records
 from listener.clock import Clock
 from listener.crashpoints import point
 from listener.errors import BusError, Fenced
@@ -29,7 +30,7 @@ from listener.model import keys
 from listener.model.decisions import DECISIONS
 from listener.model.records import MENTIONS, BadRecord, Decision, DecisionKind, Deletion, decode
 from listener.model.roles import PURGE
-from listener.privacy.purge import held, is_about, purge_posts
+from listener.privacy.purge import CONTENT, held, is_about, purge_posts, versions_of
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
 
@@ -42,6 +43,26 @@ LOOK_SECONDS = 0.5
 PAUSE_SECONDS = 10.0
 """From one purge to the next."""
 WHY = "deleted at the platform"
+
+
+def corrected_among(bus: Bus, ids: Collection[str], beat: Callable[[], None] = lambda: None) -> list[str]:
+    """Posts that go with these, as versions and reposts do, and that people have corrected; these themselves left out.
+
+    A correction is forgotten with its post's own purge: so each of them needs a decision of its own.
+    """
+    corrections = Corrections()
+    for word in scan(bus, DECISIONS, beat=beat):
+        corrections.take(word)
+    posts = {each.post for each in corrections.all()}
+    if not posts:
+        return []
+    everyone, gone = versions_of(bus, frozenset(ids), beat), set[str]()
+    for record in scan_records(bus, list(CONTENT), beat=beat):
+        if record.value is not None and keys.is_post(record.key):
+            its = posts & keys.names_of_post(record.key)
+            if its and is_about(Message(record.topic, record.key, record.value), everyone):
+                gone |= its
+    return sorted(post for post in gone if keys.names_of_post(post).isdisjoint(ids))
 
 
 class Deletions:
@@ -131,6 +152,12 @@ class Deletions:
         self._decide([name for name in wanted if name not in decided], decided)
         point("deletions.written")
         ids = frozenset[str]().union(*(meant[name] for name in wanted))
+        for post in corrected_among(self._bus, ids, self._part.beat):
+            if post not in decided:
+                its = next(iter(self._named.values()))
+                said = Decision(kind=DecisionKind.PURGE, id=post, at=its.at, by=keys.source_of(post), why=WHY)
+                hashchain.append(self._bus, DECISIONS.name, said)
+                decided.add(post)
         purge_posts(self._bus, ids, self._clock, self._folder, beat=self._part.beat)
         with closing(Register(self._bus, self._folder / "register.sqlite")) as view:
             view.catch_up()

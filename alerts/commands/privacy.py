@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alerts.deletions import corrected_among
 from alerts.register.view import Register
 from listener.bus import hashchain
 from listener.clock import SystemClock
@@ -62,12 +63,13 @@ def purge(
     said, who = reason(why), user(by)
     bus = open_live_topics(data)
     wanted = post_ids(ids, lambda id_: is_held(bus, id_))
+    corrected = corrected_among(bus, ids_meant(wanted))
     gone = purge_posts(bus, ids_meant(wanted), SystemClock(), data_dir(data))
     view = _view(bus, data)
     view.catch_up()
     view.scrub()
     unlearned = learned.forget(data_dir(data), ids_meant(wanted))
-    for id_ in wanted:
+    for id_ in [*wanted, *corrected]:
         purged = Decision(kind=DecisionKind.PURGE, id=id_, at=SystemClock().now(), by=who, why=said)
         hashchain.append(bus, "decisions", purged)
     say(f"{gone} records of {len(wanted)} posts removed from the bus; the register follows.")

@@ -49,7 +49,7 @@ def purge_posts(
     spooled = 0 if folder is None else spool.purge(folder, lambda at, message: is_about(message, frozenset(ids)))
     if folder is not None:
         wipe_aside(folder)
-    wanted = _versions(bus, frozenset(ids), beat)
+    wanted = versions_of(bus, frozenset(ids), beat)
     wanted |= _copies(bus, wanted, beat)
     gone = _purge(bus, wanted, beat)
     _let_workers_pass(bus, clock, beat)
@@ -105,8 +105,8 @@ def _purge(bus: Bus, ids: frozenset[str], beat: Callable[[], None]) -> int:
     return bus.purge(held) if held or purged_before else 0
 
 
-def _versions(bus: Bus, ids: frozenset[str], beat: Callable[[], None]) -> frozenset[str]:
-    """These, and what each of them was before it was edited and became by it."""
+def versions_of(bus: Bus, ids: frozenset[str], beat: Callable[[], None]) -> frozenset[str]:
+    """These, and what each of them was before it was edited and became by it: all go together."""
     posts: dict[str, set[str]] = {}
     for record in scan_records(bus, [MENTIONS.name], beat=beat):
         # Without reading them: there may be a week of posts, and few were edited.

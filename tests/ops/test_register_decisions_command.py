@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 from command_support import Machine
 
+from alerts.annotate.corrections import Corrections
 from alerts.annotate.story import story
 from listener.bus import hashchain
+from listener.bus.messages import message
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan, scan_records
 from listener.clock import SystemClock
 from listener.model.decisions import DECISIONS, Answer, Correction, Note, Status
 from listener.model.incidents import Action, Command, encode_command
-from listener.model.records import AuthorClass, Cue, Finding, Kind, encode
+from listener.model.records import FINDINGS, MENTIONS, AuthorClass, Captured, Cue, Finding, Kind, Mention
 from listener.model.topics import topic_specs
 from listener.settings.schema import Settings
 
@@ -67,7 +69,11 @@ def fill(machine: Machine, more: Sequence[Finding] = ()) -> None:
         for name, exercise in (("Brann", False), ("Øvelse", True)):
             opened = Command(action=Action.OPEN, at=START, by="K", why="røyk", name=name, exercise=exercise)
             bus.publish([Message("control", name, encode_command(opened))])
-        bus.publish([Message("findings", each.key, encode(each)) for each in findings])
+        for each in findings:
+            captured = {name: getattr(each, name) for name in Captured.model_fields}
+            bus.publish(
+                [message(MENTIONS, Mention(**captured, incidents={each.incident: ()})), message(FINDINGS, each)]
+            )
 
 
 def decided(machine: Machine) -> list[Any]:
@@ -239,3 +245,30 @@ def test_the_chain_of_decisions_holds_with_words_of_all_sorts(machine: Machine) 
     done(machine, "correct", "1001", "--kinds", "question", *BY)
     assert "decisions: 2 records, chain unbroken" in machine.run("alerts", "verify").stdout
     assert json.loads(machine.run("alerts", "--json").stdout) == []
+
+
+def files_with(folder: Path, needles: Sequence[str]) -> list[tuple[str, str]]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [(path.name, needle) for path in files for needle in needles if needle.encode() in path.read_bytes()]
+
+
+def test_a_purge_reaches_what_was_learned_from_a_post_and_no_file_holds_a_word_of_it(machine: Machine) -> None:
+    word = "gymsalen"
+    edited = finding(11, f"{WISH} i kveld", Kind.WISH, "supplies_help", edits=("1008",))
+    fill(machine, [edited, finding(12, "Tepper trengs på skolen også", Kind.WISH, "supplies_help")])
+    done(machine, "note", "1011", "Kommunen har tepper; de kjører i kveld", *BY)
+    done(machine, "answer", "1011", "--verdict", "true", "--words", "Tepper er på vei.", *BY)
+    done(machine, "correct", "1011", "--kinds", "question", *BY)
+    assert machine.run("register", "--kind", "question", "--json").stdout.count(word) == 1
+    assert files_with(machine.data, [word])
+
+    purged = machine.run("privacy", "purge", "x:1008", "--why", "krav", "--by", "Personvernombud")
+    assert purged.returncode == 0, purged.stderr
+    assert files_with(machine.data, [word, "p_11", 'p_8"']) == []
+    assert word not in machine.run("register", "--kind", "question", "--json").stdout
+    assert "no story and no post begins with '1011'" in refused(machine, "show", "1011")
+    corrections = Corrections()
+    for each in decided(machine):
+        corrections.take(each)
+    assert list(corrections.all()) == [], "the version that was corrected was named by nobody"
+    assert "chain unbroken" in machine.run("alerts", "verify").stdout
