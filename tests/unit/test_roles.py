@@ -32,9 +32,9 @@ def workers(folder: Path, *roles: str) -> list[str]:
     ("role", "its"),
     [
         (ANNOTATE, {"annotate"}),
-        (JUDGE, {"judge", "calm"}),
+        (JUDGE, {"answers", "judge", "calm"}),
         (DISPATCH, {"register", "purge", "dispatch"}),
-        (ALERTS, {"annotate", "judge", "calm", "register", "purge", "dispatch"}),
+        (ALERTS, {"annotate", "answers", "judge", "calm", "register", "purge", "dispatch"}),
     ],
 )
 def test_a_role_has_its_workers_and_each_process_follows_the_mode(tmp_path: Path, role: str, its: set[str]) -> None:
