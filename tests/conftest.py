@@ -38,10 +38,9 @@ LONGEST = (
     *("test_kafka_away", "test_killed_at_points", "test_kafka_scaling", "test_x_refusals", "test_killed"),
     *("test_moving", "test_standby", "test_proposal", "test_kafka_log", "test_kafka_kills", "test_bus_kafka"),
 )
-"""These begin first, in this order: a file that takes minutes and begins late is what all others have to wait for. Not
-all that start brokers stand at the beginning, for brokers that start together are late."""
+"""Of the long files these come first, in this order: who takes minutes and begins late is waited for at the end."""
 EARLY = 0.6
-"""The share of the short files among which the long ones are dealt out."""
+"""The share of the short files among which the long ones are dealt out: all at once, they would be late."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,18 +69,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files, then a long one, some short ones, a long one."""
+    """A long file, some short ones, a long one; of the long ones those of LONGEST first."""
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    first = {path for path in files if path.stem in LONGEST}
-    long = [path for path in files if path.parent.name in LONG and path not in first]
-    short = [path for path in files if path.parent.name not in LONG and path not in first]
+    long = sorted((path for path in files if path.parent.name in LONG or path.stem in LONGEST), key=_rank)
+    short = [path for path in files if path not in long]
     after = EARLY * len(short) / max(1, len(long))
     place = {path: number * after for number, path in enumerate(long)}
     place |= {path: float(number) for number, path in enumerate(short)}
-    place |= {path: LONGEST.index(path.stem) - float(len(LONGEST)) for path in first}
     items[:] = [item for path in sorted(files, key=place.__getitem__) for item in files[path]]
+
+
+def _rank(path: Path) -> int:
+    return LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST)
 
 
 def _choice(lacking: str | None) -> Choice:

@@ -30,6 +30,9 @@ from listener.clock import SystemClock
 ROOT = Path(os.environ.get("SCENARIO_ROOT") or Path(__file__).parents[2])
 START = datetime(2031, 2, 3, 18, 0, tzinfo=UTC)
 TRACK = "granvik"
+START_SECONDS = SETTLED_SECONDS = 120.0
+"""How long a process may take to start, and a recording to be played and judged: that is the machine's business. What
+has to be prompt says so in its test."""
 UNMATCHED = 17
 """Every so many posts one speaks of something else."""
 
@@ -199,7 +202,11 @@ class Deployment:
         running = Running(process, log, 0)
         self.running.append(running)
         if wait:
-            until(lambda: "metrics and health at" in running.said or process.poll() is not None, 30, "it starts")
+            until(
+                lambda: "metrics and health at" in running.said or process.poll() is not None,
+                START_SECONDS,
+                "it starts",
+            )
             assert process.poll() is None, running.said
             running.port = int(running.said.partition("metrics and health at http://127.0.0.1:")[2].partition(" ")[0])
         return running
@@ -258,7 +265,7 @@ class Deployment:
         """The alerts of which it is written down that an alert was sent."""
         return {d["alert"] for d in self.values("deliveries") if d.get("outcome") == "sent"}
 
-    def wait_until_settled(self, seconds: float = 50) -> None:
+    def wait_until_settled(self, seconds: float = SETTLED_SECONDS) -> None:
         until(self.settled, seconds, "the recording is played and judged", every=0.25)
 
 

@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from harness import Deployment, Running, read_all, until
+from harness import SETTLED_SECONDS, START_SECONDS, Deployment, Running, read_all, until
 from prometheus_client import CollectorRegistry
 
 from alerts.annotate.learned import Model
@@ -137,7 +137,7 @@ class Spread:
         value = encode(Tick(source=source, until=until_, final=True))
         self.bus.publish([Message("mentions", f"{source}:tick", value, n) for n in range(self.partitions)])
 
-    def wait_until_judged(self, seconds: float) -> None:
+    def wait_until_judged(self, seconds: float = SETTLED_SECONDS) -> None:
         # A commit may be seen a moment before what was written in its transaction can be read.
         idle = 0
 
@@ -152,7 +152,7 @@ class Spread:
         self.bus.close()
 
 
-def ready(running: Iterable[Running], seconds: float = 60.0) -> None:
+def ready(running: Iterable[Running], seconds: float = START_SECONDS) -> None:
     """Until all of them have begun."""
     for each in running:
         until(lambda each=each: has_begun(each) or ended(each), seconds, "it starts")

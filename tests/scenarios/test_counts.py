@@ -69,7 +69,7 @@ def test_killed_while_it_counts_a_week_it_goes_on_without_loss_or_repeat(
     deployment.configure(tracks=CONFIG)
     for crash in ("capture.before_publish:3", "bus.after_commit:9", "bus.before_commit:14", "capture.before_publish:7"):
         running = deployment.start(env={"LYTTEPOST_CRASH": crash}, wait=False)
-        until(lambda running=running: ended(running), 30, f"it dies at {crash}")
+        until(lambda running=running: ended(running), 90, f"it dies at {crash}")
         assert running.process.returncode == -9
     assert not whole(deployment)
     running = deployment.start()

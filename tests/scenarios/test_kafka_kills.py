@@ -226,7 +226,7 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
         assert code == 0, cast.players["listener", 1].said
         all_captured()
     spread.end("x", max(post.created_at for post in fake.world.posts.values()) + timedelta(hours=1))
-    spread.wait_until_judged(60)
+    spread.wait_until_judged()
     lag = spread.lag()
     for running in cast.players.values():
         running.kill()

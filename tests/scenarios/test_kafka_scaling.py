@@ -126,7 +126,7 @@ def whole(spread: Played, count: int) -> None:
     workers = [*annotators(spread, count), spread.start("judge")]
     spread.write()
     ready(workers)
-    spread.wait_until_judged(60)
+    spread.wait_until_judged()
     spread.check_once()
     for worker in workers:
         worker.kill()
@@ -142,18 +142,20 @@ def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(pla
     killed.write(0.2)
     workers += [*(killed.start("annotate", str(number)) for number in (2, 3, 4)), killed.start("judge")]
     ready(workers)
-    killed.wait_until_judged(40)
+    killed.wait_until_judged()
     for point in POINTS:
         workers[0].kill()
         workers[-1].kill()
         env = {"LYTTEPOST_CRASH": point}
         workers[0], workers[-1] = killed.start("annotate", "1", env=env), killed.start("judge", env=env)
         # Piece by piece: which partitions they get, and when, is the group's affair.
-        until(lambda: killed.write(0.03) or (ended(workers[0]) and ended(workers[-1])), 60, f"both die at {point}", 0.3)
+        until(
+            lambda: killed.write(0.03) or (ended(workers[0]) and ended(workers[-1])), 120, f"both die at {point}", 0.3
+        )
         assert [worker.process.returncode for worker in workers[::4]] == [-signal.SIGKILL] * 2
     killed.write()
     ready([killed.start("annotate", "1"), killed.start("judge")])
-    killed.wait_until_judged(60)
+    killed.wait_until_judged()
     killed.check_once()
     expected = said(one.alerts())
     assert expected.total() > 20
@@ -175,10 +177,10 @@ def test_who_is_frozen_at_work_and_thawed_after_its_place_is_taken_writes_nothin
         frozen.write(0.4)
         until(lambda: frozen.lag() > 0, 5, "there is work", every=0.0)
         freeze(worker)
-        frozen.wait_until_judged(40)
+        frozen.wait_until_judged()
         thaw(worker)
     frozen.write()
-    frozen.wait_until_judged(60)
+    frozen.wait_until_judged()
     frozen.check_once()
     assert all(worker.process.poll() is None for worker in workers)
     assert said(frozen.alerts()) == said(one.alerts())

@@ -66,7 +66,7 @@ def test_a_burst_in_calm_asks_once_and_its_command_opens_the_crisis(
     deployment.configure(tracks=CONFIG, people=PEOPLE, settings=settings.replace("channels: {}", channels))
     # What judges the counts dies before it can say anything.
     dying = deployment.start(env={"LYTTEPOST_CRASH": "stage.before_publish:2"}, wait=False)
-    until(lambda: dying.process.poll() is not None, 30, "it dies")
+    until(lambda: dying.process.poll() is not None, 90, "it dies")
     assert dying.process.returncode == -9
     running = deployment.start()
     until(lambda: bool(proposals(hook)), 40, "the crisis team is asked")
