@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from alerts.annotate.features import Features, Tokens, features, spread, tokenize
 from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, voiced
+from alerts.annotate.persons import Persons
 from alerts.annotate.story import story
 from alerts.annotate.themes import Themes, themes_file
 from alerts.annotate.weights import Bank, Floats, Scorer, read
@@ -85,15 +86,18 @@ class Reading(NamedTuple):
 class Reader:
     """Texts as the model sees them: the same when it is trained and when it is used. Immutable."""
 
-    def __init__(self, cues: KindCues, themes: Themes, words: Phrases) -> None:
+    def __init__(self, cues: KindCues, themes: Themes, words: Phrases, persons: Persons) -> None:
         self.cues = cues
         self.themes = themes
         self._words = words
+        self._persons = persons
 
     @classmethod
     def load(cls, config: Path) -> Reader:
-        """Cues, themes and words of a folder of configuration. Raises ConfigError with file and line."""
-        return cls(KindCues.load(config / "cues"), Themes.load(themes_file(config)), load_words(config))
+        """Of a folder of configuration. Raises ConfigError with file and line."""
+        return cls(
+            KindCues.load(config / "cues"), Themes.load(themes_file(config)), load_words(config), Persons.load(config)
+        )
 
     def read(self, text: str) -> Reading:
         tokens = tokenize(whole(text))
@@ -108,6 +112,7 @@ class Reader:
             names += [f"theme most: {name}" for name, count in hints.items() if count == most]
             names.append(f"theme first: {next(iter(hints))}")
         names += [f"word: {name}" for name in self._words.counts(tokens.text)]
+        names += [f"person: {sign}" for sign in sorted(self._persons.signs(tokens))]
         return Reading(tokens, features(tokens, names), held, hints)
 
 

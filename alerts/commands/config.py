@@ -39,6 +39,7 @@ def check(data: Data = None) -> None:
     No server is contacted; `lyttepost doctor` does that. Warnings go to standard error and change no exit code.
     """
     from alerts.annotate.kinds import KindCues
+    from alerts.annotate.persons import Persons
     from alerts.annotate.themes import Themes, themes_file
     from alerts.annotate.words import load_words
     from alerts.commands.rules import references
@@ -87,6 +88,7 @@ def check(data: Data = None) -> None:
     tried(lambda: KindCues.load(folder / "cues"))
     tried(lambda: Themes.load(themes_file(folder)))
     tried(lambda: load_words(folder))
+    tried(lambda: Persons.load(folder))
     for language in ("nb", "en"):
         tried(partial(load_messages, folder, language))
     tried(rules)

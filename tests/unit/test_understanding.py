@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.annotate.features import MAX_CHARS, features, spread, tokenize
+from alerts.annotate.persons import Persons
 from alerts.annotate.themes import Themes
 from alerts.annotate.understanding import NOTHING, WEIGHTS, Reader, Understander
 from alerts.annotate.weights import BLOCKS, Bank, Block, Lookup, quantized, read, write
+from alerts.annotate.words import load_words
 from listener.errors import ConfigError
 from listener.model.records import AuthorClass, Kind
 from listener.settings.files import packaged_config
@@ -234,3 +236,71 @@ def test_a_file_of_themes_that_is_off_is_refused_with_its_place(tmp_path: Path, 
 def test_a_course_is_no_news_though_a_hospital_offers_it(author: AuthorClass) -> None:
     course = "Velkommen til gratis kurs i ammehjelp torsdag kl. 18 i kantina. Ingen påmelding."
     assert UNDERSTANDER.understand(course, author_class=author).labels == (Kind.OTHER,)
+
+
+# --- words and persons -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("Sykebilen kom fort.", "Ambulansen kom fort", "Karetka!", "the ambulance is late"),
+        ("Hele taket lekker", "dach przecieka", "the ceiling is wet", "Taket läcker"),
+    ],
+)
+def test_words_of_several_languages_mean_the_same(texts: tuple[str, ...]) -> None:
+    words = load_words(packaged_config())
+    first, *others = (words.counts(text).keys() for text in texts)
+    assert all(first & other for other in others)
+
+
+@pytest.mark.parametrize(
+    ("text", "signs", "none_of"),
+    [
+        ("Tante Solveig (81) ligger på intensiven.", {"name", "kin", "age", "no staff and health"}, {"staff"}),
+        ("mamma solveig ligger på rom 4", {"name", "kin and health"}, {"full"}),
+        ("Mannen min Zbysk er innlagt.", {"kin and health"}, {"staff"}),
+        ("Takk til sykepleier Kari Moen!", {"name", "full", "staff", "staff alone"}, {"no staff and health"}),
+        ("Presten i Vik er lagt inn.", {"role at place and health"}, {"name"}),
+        ("Hun heter Kari.", {"called"}, {"role"}),
+        ("Vi kjørte forbi Vik i går.", {"capitals"}, {"name"}),
+        ("Det er stille her i natt.", {"nobody"}, {"name", "role", "capitals"}),
+        ("Stein faller ned på veien.", {"nobody"}, {"name"}),
+    ],
+)
+def test_signs_of_a_named_patient_are_seen(text: str, signs: set[str], none_of: set[str]) -> None:
+    found = Persons.load(packaged_config()).signs(tokenize(text))
+    assert signs <= found
+    assert not none_of & found
+
+
+@pytest.mark.parametrize(
+    ("text", "exposed"),
+    [
+        ("Bestefar Torleif, 83, ligger på hjerteavdelingen etter infarktet i går.", True),
+        ("Synnøve Dahl (45) fra Vik er kritisk skadd, opplyser familien.", True),
+        ("Broren min ligger på respirator etter fallet.", False),
+        ("Takk til overlege Synnøve Dahl, som forklarte alt så rolig.", False),
+    ],
+)
+def test_a_named_patient_is_told_from_named_staff_and_kin_without_a_name(text: str, exposed: bool) -> None:
+    assert (UNDERSTANDER.understand(text).patient_exposed >= 0.5) is exposed
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "where"),
+    [
+        ("words.yaml", "words: {}\n", "words"),
+        ("words.yaml", "words:\n  a: [b*c]\n", r"words\.a\.0"),
+        ("words.yaml", "words:\n  a: b\n", r"words\.a"),
+        ("persons.yaml", "first_names: [a]\nkin: []\n", "persons.yaml"),
+        ("persons.yaml", "names: [a]\n", "names"),
+    ],
+)
+def test_a_file_of_words_or_persons_that_is_off_is_refused_with_its_place(
+    tmp_path: Path, file: str, text: str, where: str
+) -> None:
+    (tmp_path / file).write_text(text)
+    (tmp_path / "cues").symlink_to(packaged_config() / "cues")
+    with pytest.raises(ConfigError, match=where):
+        Reader.load(tmp_path)
