@@ -25,12 +25,10 @@ from alerts.annotate.themes import Themes, themes_file
 from alerts.annotate.weights import Bank, Floats, Scorer, read
 from listener.errors import ConfigError
 from listener.model.normalize import whole
-from listener.model.records import AuthorClass, Cue, Kind, Stance
+from listener.model.records import UNKNOWN_LANGUAGE, AuthorClass, Cue, Kind, Stance
 
 WEIGHTS = Path(__file__).with_name("weights.bin")
 MAX_THEMES = 3
-UNKNOWN_LANGUAGE = "und"
-"""None of the languages that are understood."""
 NORWEGIAN = ("nb", "nn")
 DIALECT = "dialect"
 STANCES = tuple(Stance)

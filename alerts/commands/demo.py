@@ -18,7 +18,7 @@ import typer
 from alerts.commands.register import people_of, title
 from alerts.commands.replay import ending_cleanly, heading, progress, speed_of, stamp
 from alerts.notify.channels.text import one_line
-from alerts.register.view import RegisterRow
+from alerts.register.ranking import RegisterRow
 from alerts.replay import SentCard, Summary, replaying
 from listener.clock import SystemClock
 from listener.commands.shared import local, out

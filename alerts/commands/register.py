@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alerts.commands.annotate import annotate
 from alerts.notify.channels.text import one_line
-from alerts.register.view import Register, RegisterRow
+from alerts.register.ranking import RegisterRow
+from alerts.register.view import Register
 from listener.commands.shared import (
     Data,
     Json,
@@ -61,7 +62,7 @@ def register(
         if incident and not any(found.values()):
             require_known(incident, Control(bus).refresh(), "--incident")
     if json:
-        out_json([asdict(entry) for entries in found.values() for entry in entries])
+        out_json([as_json(entry) for entries in found.values() for entry in entries])
         return
     for k, entries in found.items():
         show(k, entries)
@@ -80,6 +81,11 @@ def open_view(bus: Bus, path: Path) -> Iterator[Register]:
         if isinstance(error, sqlite3.OperationalError):
             raise ConfigError(f"{path}: cannot be used now: {error}") from None
         raise ConfigError(f"{path}: is damaged; remove it, it is rebuilt from the bus") from None
+
+
+def as_json(row: RegisterRow) -> dict[str, Any]:
+    """A row as programs get it: which of its posts stands for it is our own matter."""
+    return {name: value for name, value in asdict(row).items() if name != "sample"}
 
 
 def show(kind: Kind, entries: list[RegisterRow]) -> None:

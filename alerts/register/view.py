@@ -1,36 +1,36 @@
-"""The register: the crisis team's record of viewpoints and wishes, ranked by people and not by posts.
+"""The register: the crisis team's record of what people voice, ranked by people and not by posts.
 
 A SQLite view of `findings`, rebuilt from the bus at will. It holds which post voiced what, and where on the bus the
 finding lies; texts stay on the bus alone and are joined when shown, so that purge and retention there are enough. The
 position in each partition is kept in the same transaction as the rows: whoever brings it up to date, the running
-service or the command that reads it, nothing is counted twice.
+service or the command that reads it, nothing is counted twice. Of a post that was edited the newest version counts, in
+whatever order they came.
 
-It is what *people* voice: what hospitals, police and newsrooms ask of the public is left out of the ranking, and so are
-reposts of it. Of a post that was edited the newest version counts, in whatever order they came. Where a recording has
-no authors, posts that are no reposts stand in for people, and each row says so. A story that several open incidents
-heard, as standing tracks make it, is one row that names them; an exercise and a real incident are never in one row.
+How its rows are ranked is `alerts.register.ranking`'s matter, which is pure. Whoever wants the rows themselves asks for
+`story` (all posts of a story), `find` (stories and posts by the beginning of their names), `registered` (what a
+selection holds) and `finding` (all that the bus has of one of them).
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
 from alerts.annotate.story import is_repost
+from alerts.register.ranking import Found, Registered, RegisterRow, Selection, Whose, newest_of, rank_stories
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
-from listener.model.records import FINDINGS, AuthorClass, BadRecord, Finding, Kind, decode
+from listener.model.records import EXPOSED, FINDINGS, UNKNOWN_LANGUAGE, AuthorClass, BadRecord, Finding, Kind, decode
 from listener.model.roles import REGISTER
 from listener.runtime.health import Part
-from listener.units import from_ms, to_ms
+from listener.units import to_ms
 
 T = TypeVar("T")
 
@@ -38,60 +38,41 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS findings(
     key TEXT PRIMARY KEY, part INTEGER NOT NULL, offset INTEGER NOT NULL, incident TEXT NOT NULL, post TEXT NOT NULL,
     at INTEGER NOT NULL, author TEXT, repost INTEGER NOT NULL, story TEXT NOT NULL, exercise INTEGER NOT NULL,
-    official INTEGER NOT NULL
+    whose INTEGER NOT NULL, kinds TEXT NOT NULL, themes TEXT NOT NULL, stance TEXT NOT NULL, language TEXT NOT NULL,
+    lang TEXT NOT NULL, exposed INTEGER NOT NULL, length INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_post ON findings(post);
-CREATE TABLE IF NOT EXISTS kinds(kind TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_story ON findings(story);
 CREATE TABLE IF NOT EXISTS edited(key TEXT NOT NULL, newer TEXT NOT NULL, PRIMARY KEY(key, newer)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions(part INTEGER PRIMARY KEY, next INTEGER NOT NULL, last TEXT NOT NULL);
 """
-VERSION = 4
+VERSION = 5
 """Of the view. Another version is dropped and built anew."""
 TABLES = ("findings", "kinds", "edited", "positions")
+"""Of this version and of those before it."""
 DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES)
-EMPTY = "".join(f"DELETE FROM {table};" for table in TABLES)  # noqa: S608 -- names of our own
+EMPTY = "DELETE FROM findings; DELETE FROM edited; DELETE FROM positions;"
+INSERT = f"INSERT OR IGNORE INTO findings VALUES({','.join('?' * len(Registered._fields))})"
 
 OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY})
 NAMED_REPOST = re.compile(r"RT @(?!p_)\w")
+NO_WORDS = re.compile(r"(?:https?://|www\.)\S*|[@#]\w+|‹[^‹›]*›|[^\w]|[\d_]")
+"""What is in no language."""
+MOST_FOUND = 10
 
-RANKED = """
-SELECT group_concat(DISTINCT f.incident), f.story, f.exercise,
-       count(DISTINCT coalesce(f.author, CASE WHEN f.repost THEN NULL ELSE f.post END)) AS people,
-       count(DISTINCT f.post) AS posts, count(DISTINCT CASE WHEN f.repost THEN f.post END), min(f.at), max(f.at),
-       count(f.author)
-FROM kinds k JOIN findings f ON f.key = k.key
-WHERE k.kind = ? AND (? = '' OR f.incident = ?) AND (k.kind = 'media' OR NOT f.official)
-AND f.key NOT IN (SELECT key FROM edited)
-GROUP BY f.exercise, f.story ORDER BY people DESC, posts DESC, min(f.at) LIMIT ?
+EVERYTHING = Selection(officials=True, not_understood=True)
+
+STANDING = "f.key NOT IN (SELECT key FROM edited)"
+"""The newest version of each post."""
+SELECTED = f"""
+SELECT * FROM findings f WHERE {STANDING} AND (?1 = '' OR f.incident = ?1) AND (?2 = '' OR f.story = ?2) AND f.at >= ?3
+ORDER BY f.at, f.key
+"""  # noqa: S608 -- words of our own
+FIRST_OFFICIAL = """
+SELECT f.story FROM findings f WHERE f.whose = ? AND NOT f.repost GROUP BY f.story
+HAVING min(f.at) <= (SELECT min(g.at) FROM findings g WHERE g.story = f.story AND NOT g.repost)
 """
-
-FIRST = """
-SELECT f.key, f.part, f.offset FROM kinds k JOIN findings f ON f.key = k.key
-WHERE k.kind = ? AND (? = '' OR f.incident = ?) AND f.story = ? AND f.exercise = ?
-AND f.key NOT IN (SELECT key FROM edited)
-ORDER BY f.repost, f.at LIMIT 1
-"""
-
-
-@dataclass(frozen=True)
-class RegisterRow:
-    """One story that people voice. `text` is as the first of them put it, masked; None when it was purged.
-
-    `incidents` are those that heard it: one post that several heard is one post.
-    """
-
-    kind: Kind
-    incidents: tuple[str, ...]
-    exercise: bool
-    story: str
-    people: int
-    posts: int
-    reposts: int
-    first_at: datetime
-    last_at: datetime
-    text: str | None
-    authors_known: bool
-    """False: there are no authors, and `people` counts posts that are no reposts."""
+"""Stories that a newsroom or a public body put first: whoever says the same passes their words on."""
 
 
 class Register:
@@ -230,7 +211,6 @@ class Register:
                 gone = (tp.partition, self._bus.begin_offset(tp))
                 old = "SELECT key FROM findings WHERE part=? AND offset<?"
                 if db.execute(f"{old} LIMIT 1", gone).fetchone() is not None:
-                    db.execute(f"DELETE FROM kinds WHERE key IN ({old})", gone)  # noqa: S608
                     db.execute(f"DELETE FROM edited WHERE newer IN ({old})", gone)  # noqa: S608
                     db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
                     dropped = True
@@ -269,7 +249,6 @@ class Register:
 
     def _row(self, record: Record) -> None:
         if record.value is None:
-            self._db.execute("DELETE FROM kinds WHERE key=?", (record.key,))
             self._db.execute("DELETE FROM edited WHERE newer=?", (record.key,))
             self._db.execute("DELETE FROM findings WHERE key=?", (record.key,))
             return
@@ -279,69 +258,77 @@ class Register:
             return  # the rules' stage has made a dead letter of it
         if not isinstance(finding, Finding) or finding.synthetic:
             return
-        inserted = self._db.execute(
-            "INSERT OR IGNORE INTO findings VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                finding.key,
-                record.partition,
-                record.offset,
-                finding.incident,
-                finding.post_key,
-                to_ms(finding.at),
-                finding.author,
-                # As numbers: for each bool, and each enumeration below, sqlite3 would go and look for an adapter.
-                int(is_repost(finding.text, finding.repost_of)),
-                finding.story,
-                int(finding.exercise),
-                int(is_official(finding)),
-            ),
-        ).rowcount
+        inserted = self._db.execute(INSERT, _row_of(finding, record)).rowcount
         if inserted:
-            self._db.executemany(
-                "INSERT OR IGNORE INTO kinds VALUES(?,?)", [(cue.kind.value, finding.key) for cue in finding.cues]
-            )
             earlier = [f"{finding.incident}:{finding.source}:{each}" for each in finding.edits]
             self._db.executemany("INSERT OR IGNORE INTO edited VALUES(?,?)", [(key, finding.key) for key in earlier])
 
     # --- reading -----------------------------------------------------------------------------------------------
 
-    def top(self, kind: Kind, *, incident: str = "", limit: int = 20) -> list[RegisterRow]:
-        """The stories that most people voice, most first."""
-        return self._safely(lambda: self._top(kind, incident, limit))
+    def registered(self, selection: Selection = EVERYTHING) -> list[Registered]:
+        """What is selected, in order of time. Of an edited post the newest version; texts are not in it."""
+        return self._safely(lambda: list(self._registered(selection)))
 
-    def _top(self, kind: Kind, incident: str, limit: int) -> list[RegisterRow]:
-        rows = self._db.execute(RANKED, (kind, incident, incident, limit)).fetchall()
-        return [self._entry(kind, incident, row) for row in rows]
+    def _registered(self, selection: Selection) -> Iterator[Registered]:
+        passed_on = {story for (story,) in self._db.execute(FIRST_OFFICIAL, (Whose.OFFICIAL,))}
+        asked = (selection.incident, selection.story, to_ms(selection.since) if selection.since else 0)
+        for found in map(Registered._make, self._db.execute(SELECTED, asked)):
+            row = found._replace(whose=Whose.OFFICIAL) if found.story in passed_on else found
+            if selection.holds(row):
+                yield row
 
-    def _entry(self, kind: Kind, incident: str, row: Sequence[object]) -> RegisterRow:
-        incidents, story, exercise, people, posts, reposts, first, last, authors = row
-        found = self._db.execute(FIRST, (kind, incident, incident, story, exercise))
-        key, part, offset = found.fetchone()
-        return RegisterRow(
-            kind=kind,
-            incidents=tuple(sorted(str(incidents).split(","))),
-            exercise=bool(exercise),
-            story=str(story),
-            people=int(str(people)),
-            posts=int(str(posts)),
-            reposts=int(str(reposts)),
-            first_at=from_ms(int(str(first))),
-            last_at=from_ms(int(str(last))),
-            text=self._text(key, part, offset),
-            authors_known=bool(authors),
+    def story(self, story: str) -> list[Registered]:
+        """Every post of a story (its whole name), officials' too, in order of time; nothing where there is none."""
+        return self.registered(replace(EVERYTHING, story=story))
+
+    def find(self, prefix: str) -> Found:
+        """Stories and posts (as `source:id`) whose name begins so, at most `MOST_FOUND` of each, in alphabetical order.
+
+        A post is found by its id without the source, too.
+        """
+        return self._safely(lambda: self._find(prefix))
+
+    def _find(self, prefix: str) -> Found:
+        stories = self._db.execute(
+            "SELECT DISTINCT story FROM findings WHERE substr(story, 1, ?) = ? ORDER BY 1 LIMIT ?",
+            (len(prefix), prefix, MOST_FOUND),
         )
+        posts = self._db.execute(
+            "SELECT DISTINCT post FROM findings "
+            "WHERE substr(post, 1, ?1) = ?2 OR substr(post, instr(post, ':') + 1, ?1) = ?2 ORDER BY 1 LIMIT ?3",
+            (len(prefix), prefix, MOST_FOUND),
+        )
+        return Found(tuple(story for (story,) in stories), tuple(post for (post,) in posts))
+
+    def finding(self, row: Registered) -> Finding | None:
+        """All that the bus holds of it, text and the words behind each kind; None when it was purged."""
+        return self._finding(row.key, row.part, row.offset)
+
+    def top(self, kind: Kind, *, incident: str = "", limit: int = 20) -> list[RegisterRow]:
+        """The stories of a kind that most people voice, most first."""
+        rows = self.registered(Selection(incident=incident, kinds=frozenset({kind}), officials=kind is Kind.MEDIA))
+        return [self.told(row) for row in rank_stories(rows, newest_of(rows), limit)]
+
+    def told(self, row: RegisterRow) -> RegisterRow:
+        """The same with the text of its sample, from the bus."""
+        sample = row.sample
+        return replace(row, text=self._text(sample.key, sample.part, sample.offset))
 
     def counts(self, incident: str = "") -> Mapping[str, int]:
         """Kind → posts."""
         return self._safely(lambda: self._counts(incident))
 
     def _counts(self, incident: str) -> Mapping[str, int]:
+        counts: dict[str, int] = {}
         rows = self._db.execute(
-            "SELECT k.kind, count(DISTINCT f.post) FROM kinds k JOIN findings f ON f.key=k.key "
-            "WHERE (?='' OR f.incident=?) AND f.key NOT IN (SELECT key FROM edited) GROUP BY 1",
-            (incident, incident),
+            "SELECT f.kinds, count(DISTINCT f.post) FROM findings f "  # noqa: S608 -- words of our own
+            f"WHERE (?1 = '' OR f.incident = ?1) AND {STANDING} GROUP BY 1",
+            (incident,),
         )
-        return dict(rows.fetchall())
+        for kinds, posts in rows:
+            for kind in kinds.split():
+                counts[kind] = counts.get(kind, 0) + posts
+        return counts
 
     def authors_known(self) -> bool:
         """False when there are findings and none has an author."""
@@ -395,9 +382,41 @@ def _make(db: sqlite3.Connection) -> None:
     db.execute("COMMIT")
 
 
-def is_official(finding: Finding) -> bool:
-    """Said by a newsroom or a public body, or the repost of one: only such accounts keep their name in a text."""
-    return finding.author_class in OFFICIAL or NAMED_REPOST.match(finding.text) is not None
+def _row_of(finding: Finding, record: Record) -> tuple[object, ...]:
+    """As it stands in the view. Whole numbers: for each bool and enumeration sqlite3 would look for an adapter."""
+    language = finding.language or ""
+    if language == UNKNOWN_LANGUAGE and not NO_WORDS.sub("", finding.text):
+        language = ""
+    return (
+        finding.key,
+        record.partition,
+        record.offset,
+        finding.incident,
+        finding.post_key,
+        to_ms(finding.at),
+        finding.author,
+        int(is_repost(finding.text, finding.repost_of)),
+        finding.story,
+        int(finding.exercise),
+        int(whose(finding)),
+        " ".join(cue.kind.value for cue in finding.cues),
+        " ".join(finding.themes),
+        finding.stance.value if finding.stance else "",
+        language,
+        finding.lang or "",
+        int((finding.patient_exposed or 0.0) >= EXPOSED),
+        len(finding.text),
+    )
+
+
+def whose(finding: Finding) -> Whose:
+    """Whose voice it is, by what source and settings say of the account, else by what the words are.
+
+    Only accounts that the settings name keep their name in a text: so a repost of one is known.
+    """
+    if finding.author_class in OFFICIAL or NAMED_REPOST.match(finding.text):
+        return Whose.OFFICIAL
+    return Whose.OFFICIAL_WORDS if Kind.MEDIA in finding.kinds else Whose.PUBLIC
 
 
 def _mark(record: Record) -> str:

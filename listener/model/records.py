@@ -58,6 +58,8 @@ class Stance(StrEnum):
 
 EXPOSED = 0.5
 """From this score on, a text may show who a patient is."""
+UNKNOWN_LANGUAGE = "und"
+"""None of the languages that are understood."""
 
 
 class AuthorClass(StrEnum):

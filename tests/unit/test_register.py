@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from alerts.annotate.story import story
-from alerts.register.view import Register, RegisterRow
+from alerts.register.ranking import RegisterRow, Whose
+from alerts.register.view import Register
 from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
 from listener.bus.sqlite.view import wipe_aside
 from listener.clock import ManualClock, SystemClock
@@ -398,3 +399,46 @@ def test_when_the_newest_version_is_purged_the_one_before_it_stands(bus: Bus, vi
     assert ranks(top(view)) == [(COATS, 1, 1, 0)]
     bus.purge([(TopicPartition("findings", 0), "brann-0:x:p2")])
     assert ranks(top(view)) == [(WATER, 1, 1, 0)]
+
+
+def test_every_post_of_a_story_is_given_in_order_of_time_with_what_it_voices(bus: Bus, view: Register) -> None:
+    publish(
+        bus,
+        finding(3, f"{WATER}!", "p_b", themes=("supplies_help",), stance="negative", language="nb"),
+        finding(2, f"RT @p_a: {WATER}", "p_c", repost_of="p1"),
+        finding(1, WATER, "@politi_nv", author_class=AuthorClass.PUBLIC_BODY),
+        finding(4, COATS, "p_a"),
+    )
+    view.catch_up()
+    rows = view.story(story(WATER))
+    assert [(row.post, row.repost) for row in rows] == [("x:p1", 0), ("x:p2", 1), ("x:p3", 0)]
+    assert {row.whose for row in rows} == {Whose.OFFICIAL}, "who says the same as the police passes it on"
+    assert (rows[2].kinds, rows[2].themes, rows[2].stance, rows[2].language) == (
+        "wish",
+        "supplies_help",
+        "negative",
+        "nb",
+    )
+    found = view.finding(rows[2])
+    assert found is not None
+    assert found.text == f"{WATER}!"
+    assert view.story("0123") == []
+
+
+def test_stories_and_posts_are_found_by_how_their_names_begin(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a"), finding(12, COATS, "p_a"), finding(1, WATER, "p_a", incident="flom-7"))
+    view.catch_up()
+    assert view.find(story(WATER)[:8]).stories == (story(WATER),)
+    assert view.find("p1").posts == view.find("x:p1").posts == ("x:p1", "x:p12")
+    assert view.find("p12") == ((), ("x:p12",))
+    assert view.find("p%") == ((), ())
+
+
+def test_what_is_purged_is_found_no_more(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a"))
+    view.catch_up()
+    (row,) = view.story(story(WATER))
+    bus.purge([(TopicPartition("findings", 0), row.key)])
+    assert view.finding(row) is None
+    view.catch_up()
+    assert (view.story(row.story), view.find("p1").posts) == ([], ())
