@@ -61,6 +61,7 @@ class Annotator:
         )
         shared["cues"] = found.cues
         shared["themes"] = found.themes
+        shared["theme_sure"] = found.theme_sure
         shared["stance"] = found.stance
         shared["language"] = found.lang
         shared["patient_exposed"] = found.patient_exposed

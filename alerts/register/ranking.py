@@ -8,16 +8,26 @@ exercise and a real incident are never in one row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
+from heapq import nsmallest
 from typing import NamedTuple
 
 from listener.model.records import UNKNOWN_LANGUAGE, Kind
 from listener.units import from_ms, to_ms
 
+NONE_OF_THESE = "none_of_these"
+"""The theme of what voices something that is about no other one, or nobody can tell about which."""
+SHORTEST, LONGEST = 25, 320
+"""Characters of a post that serves as a sample: fewer say little, more are cut."""
+OF_PEOPLE = frozenset({Kind.WISH, Kind.QUESTION, Kind.VIEWPOINT})
+TOLD = frozenset({Kind.RUMOUR, Kind.EYEWITNESS})
+NAMED_LANGUAGE = re.compile(r"(?!(?:und|zxx|mis|mul|art|q[a-t][a-z])\b)[a-z]{2,3}\b")
+"""A platform's mark that names a language: not "none", "several" or a mark of its own."""
 HOUR_MS = 3_600_000
 STEP_MS = 600_000
 STEPS = 2 * HOUR_MS // STEP_MS
@@ -30,7 +40,7 @@ class Whose(IntEnum):
     OFFICIAL = 1
     """By its account, or passed on from one."""
     OFFICIAL_WORDS = 2
-    """By its words: a headline, an announcement. Nothing is known of the account."""
+    """By its words: a headline, an announcement. Nothing is known of the account, which may be anybody's."""
 
 
 class Registered(NamedTuple):
@@ -65,6 +75,17 @@ class Registered(NamedTuple):
         return self.author or (None if self.repost else self.post)
 
 
+def as_ranked(row: Registered) -> Registered:
+    """What counts of words that sound like a newsroom's or a public body's: what is told as seen or heard.
+
+    A rumour in the words of a headline is a rumour; its questions, wishes and viewpoints are not the public's.
+    """
+    if row.whose != Whose.OFFICIAL_WORDS or TOLD.isdisjoint(words(row.kinds)):
+        return row
+    kinds = " ".join(kind for kind in row.kinds.split() if kind not in OF_PEOPLE)
+    return row._replace(whose=Whose.PUBLIC, kinds=kinds)
+
+
 class Found(NamedTuple):
     """Names that begin as asked."""
 
@@ -83,31 +104,40 @@ class Selection:
     """Which posts are asked for; what is left empty asks for all. `closed`: incidents that are left out."""
 
     incident: str = ""
+    story: str = ""
     closed: frozenset[str] = frozenset()
     kinds: frozenset[Kind] = frozenset()
     themes: frozenset[str] = frozenset()
-    story: str = ""
     language: str = ""
+    """What it was read as; one that is not understood by the platform's name for it."""
     since: datetime | None = None
     officials: bool = False
     """Also what officials say."""
     not_understood: bool = False
-    """Also what is in a language that is not understood; with `language` it is asked for by its name."""
+    """Also what is in any language that is not understood."""
 
     def holds(self, row: Registered) -> bool:
-        """Incident, story and time are the view's matter."""
         return (
-            (self.officials or row.whose == Whose.PUBLIC)
-            and self._reads(row.language)
+            (not self.incident or row.incident == self.incident)
+            and (not self.story or row.story == self.story)
             and row.incident not in self.closed
+            and (self.officials or row.whose == Whose.PUBLIC)
+            and self._reads(row)
             and (not self.kinds or not self.kinds.isdisjoint(words(row.kinds)))
             and (not self.themes or not self.themes.isdisjoint(words(row.themes)))
+            and (self.since is None or row.at >= to_ms(self.since))
         )
 
-    def _reads(self, language: str) -> bool:
-        if self.language:
-            return language == self.language
-        return self.not_understood or language != UNKNOWN_LANGUAGE
+    def _reads(self, row: Registered) -> bool:
+        if row.language != UNKNOWN_LANGUAGE:
+            return not self.language or row.language == self.language
+        return self.not_understood or self.language in (UNKNOWN_LANGUAGE, platform_language(row.lang) or None)
+
+
+def platform_language(lang: str) -> str:
+    """The language that a platform names, without its region; "" for none, several, or a mark of its own."""
+    named = NAMED_LANGUAGE.match(lang.lower())
+    return named[0] if named else ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +183,50 @@ class RegisterRow:
     text: str | None = None
 
 
+@dataclass(frozen=True)
+class ThemeRow:
+    """What people voice about one theme, most of them first; the fields are those of `RegisterRow`."""
+
+    theme: str
+    incidents: tuple[str, ...]
+    exercise: bool
+    people: int
+    posts: int
+    reposts: int
+    first_at: datetime
+    last_at: datetime
+    authors_known: bool
+    kinds: Mapping[str, int]
+    trend: Trend
+    samples: tuple[RegisterRow, ...]
+    """Stories, the best first: each says something else."""
+
+
+Row = RegisterRow | ThemeRow
+
+
+@dataclass(frozen=True)
+class Counted:
+    """So many posts, and the people behind them."""
+
+    posts: int = 0
+    people: int = 0
+
+
+@dataclass(frozen=True)
+class SetApart:
+    """What is not ranked with what people voice, counted.
+
+    `unread`: the platform's language → posts that are in none of the languages that are understood; "" where the
+    platform names none.
+    """
+
+    officials: Counted
+    official_words: Counted
+    not_understood: Counted
+    unread: Mapping[str, Counted]
+
+
 def newest_of(rows: Iterable[Registered]) -> datetime:
     """The time of the newest one; the epoch where there is none."""
     return from_ms(max((row.at for row in rows), default=0))
@@ -163,11 +237,60 @@ def rank_stories(rows: Iterable[Registered], as_of: datetime, limit: int | None 
     end = to_ms(as_of)
     tallies: dict[tuple[int, str], _Tally] = {}
     for row in rows:
-        tally = tallies.get((row.exercise, row.story))
-        if tally is None:
-            tally = tallies[row.exercise, row.story] = _Tally(row)
-        tally.add(row, end)
+        key = row.exercise, row.story
+        (tallies.get(key) or tallies.setdefault(key, _Tally(row))).add(row, end)
     return [tally.story() for tally in sorted(tallies.values(), key=_Tally.rank)[:limit]]
+
+
+def rank_themes(rows: Iterable[Registered], as_of: datetime, *, samples: int = 3) -> list[ThemeRow]:
+    """The themes that most people voice something about, most first; a post counts for each theme that it has.
+
+    What has no theme is left out. `as_of` ends the last hour.
+    """
+    end = to_ms(as_of)
+    themes: dict[tuple[int, str], dict[str, _Tally]] = {}
+    for row in rows:
+        for theme in words(row.themes):
+            stories = themes.setdefault((row.exercise, theme), {})
+            (stories.get(row.story) or stories.setdefault(row.story, _Tally(row))).add(row, end)
+    ranked = [(theme, _Tally.of(stories.values()), stories) for (_, theme), stories in themes.items()]
+    ranked.sort(key=lambda each: (*each[1].rank(), each[0]))
+    return [_theme(theme, whole, stories.values(), samples) for theme, whole, stories in ranked]
+
+
+def set_apart(rows: Iterable[Registered]) -> SetApart:
+    """Of rows of all sorts those that are ranked nowhere, counted: whose they are, or which language."""
+    officials, official_words, not_understood = _Heads(), _Heads(), _Heads()
+    unread: dict[str, _Heads] = {}
+    for row in rows:
+        if row.whose == Whose.OFFICIAL:
+            officials.add(row)
+        elif row.whose == Whose.OFFICIAL_WORDS:
+            official_words.add(row)
+        elif row.language == UNKNOWN_LANGUAGE:
+            not_understood.add(row)
+            unread.setdefault(platform_language(row.lang), _Heads()).add(row)
+    named = sorted(
+        ((lang, heads.counted) for lang, heads in unread.items()), key=lambda each: (-each[1].posts, each[0])
+    )
+    return SetApart(officials.counted, official_words.counted, not_understood.counted, dict(named))
+
+
+class _Heads:
+    """Posts and the people behind them."""
+
+    def __init__(self) -> None:
+        self._posts: set[str] = set()
+        self._people: set[str] = set()
+
+    def add(self, row: Registered) -> None:
+        self._posts.add(row.post)
+        if row.person:
+            self._people.add(row.person)
+
+    @property
+    def counted(self) -> Counted:
+        return Counted(len(self._posts), len(self._people))
 
 
 class _Tally:
@@ -218,6 +341,21 @@ class _Tally:
         if 0 <= step < STEPS:
             self.steps.setdefault(step, set()).add(person)
 
+    @classmethod
+    def of(cls, parts: Iterable[_Tally]) -> _Tally:
+        """All of them as one."""
+        parts = list(parts)
+        whole = cls(parts[0].sample)
+        for part in parts:
+            for name in ("people", "posts", "reposts", "incidents", "languages"):
+                getattr(whole, name).update(getattr(part, name))
+            whole.first, whole.last = min(whole.first, part.first), max(whole.last, part.last)
+            whole.authors |= part.authors
+            for name in ("kinds", "steps"):
+                for key, people in getattr(part, name).items():
+                    getattr(whole, name).setdefault(key, set()).update(people)
+        return whole
+
     def rank(self) -> tuple[int, int, int, str]:
         """Most people first, then most posts, then who came first."""
         return -len(self.people), -len(self.posts), self.first, self.sample.key
@@ -250,6 +388,41 @@ class _Tally:
             trend=self.trend(),
             sample=self.sample,
         )
+
+
+def _theme(theme: str, whole: _Tally, stories: Iterable[_Tally], samples: int) -> ThemeRow:
+    return ThemeRow(
+        theme=theme,
+        incidents=tuple(sorted(whole.incidents)),
+        exercise=bool(whole.sample.exercise),
+        people=len(whole.people),
+        posts=len(whole.posts),
+        reposts=len(whole.reposts),
+        first_at=from_ms(whole.first),
+        last_at=from_ms(whole.last),
+        authors_known=whole.authors,
+        kinds=_counted(whole.kinds),
+        trend=whole.trend(),
+        samples=tuple(tally.story() for tally in _samples(theme, stories, samples)),
+    )
+
+
+def _samples(theme: str, stories: Iterable[_Tally], count: int) -> list[_Tally]:
+    """The best that may be shown; before them what far more people say, though it may not be shown."""
+
+    def how_telling(tally: _Tally) -> tuple[object, ...]:
+        """First what was written for this, by the author, at a length that is read; of these what most people say."""
+        sample = tally.sample
+        of_it = sample.themes.split()[0] == theme
+        return sample.repost, not SHORTEST <= sample.length <= LONGEST, not of_it, *tally.rank()
+
+    stories = list(stories)
+    shown = nsmallest(count, (tally for tally in stories if not tally.exposed), key=how_telling)
+    withheld = min((tally for tally in stories if tally.exposed), key=_Tally.rank, default=None)
+    most = max((len(tally.people) for tally in shown), default=0)
+    if withheld is not None and len(withheld.people) > most:
+        return [withheld, *shown][:count]
+    return shown
 
 
 def _counted(people: Mapping[str, set[str]]) -> dict[str, int]:

@@ -1,0 +1,161 @@
+"""What the crisis team is shown: themes or stories of a selection, what fits none, and what is set apart; with texts.
+
+Texts are joined from the bus for what is shown, and for so many stories as the words of what fits none are taken from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from alerts.register.own_words import OwnTheme, Said, own_themes
+from alerts.register.ranking import (
+    NONE_OF_THESE,
+    Registered,
+    RegisterRow,
+    Row,
+    Selection,
+    SetApart,
+    ThemeRow,
+    newest_of,
+    rank_stories,
+    rank_themes,
+    set_apart,
+)
+from alerts.register.view import Register
+from listener.model.records import Kind
+
+QUIET = timedelta(hours=2)
+"""Without a post for so long, nothing is live: the last hour is that of the newest post."""
+MOST_READ = 400
+"""Stories on each side, those of most people, whose words are compared."""
+MOST_SUGGESTED = 3
+ENGLISH = "en"
+MANY = 10
+"""People who pass on what no kind was found in: it is shown all the same."""
+MOST_UNSORTED = 2
+EVERY_KIND = frozenset(Kind) - {Kind.OTHER, Kind.MEDIA}
+"""What people voice."""
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """Perhaps a theme of its own: `words` that many use, and a story that has them."""
+
+    words: tuple[str, ...]
+    people: int
+    sample: RegisterRow
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is shown of a selection. `stories` or `themes` is filled, as was asked; the last hour ends at `as_of`.
+
+    `none`: what voices something about none of the themes, and what of it may be one. `unsorted`: what many say and no
+    kind was found in.
+    """
+
+    as_of: datetime
+    apart: SetApart
+    themes: Sequence[ThemeRow] = ()
+    stories: Sequence[RegisterRow] = ()
+    none: Sequence[ThemeRow] = ()
+    suggested: Sequence[Suggested] = ()
+    unsorted: Sequence[RegisterRow] = ()
+
+    @property
+    def rows(self) -> list[Row]:
+        """What is ranked; what has none of the themes comes last."""
+        return [*self.themes, *self.none, *self.stories]
+
+
+def end_of_hour(now: datetime, newest: datetime) -> datetime:
+    """When the last hour ends: now, or the time of the newest post where that is long ago or, as played, to come."""
+    return now if now - QUIET < newest <= now else newest
+
+
+def read_stories(
+    view: Register, asked: Selection, now: datetime, *, limit: int, span: timedelta | None = None
+) -> Overview:
+    """The stories of a selection that most people voice. `span`: only what was posted in so long before the end."""
+    rows, asked, as_of = _rows(view, asked, now, span)
+    ranked = rank_stories(filter(asked.holds, rows), as_of, limit)
+    return Overview(as_of, set_apart(_of_any_voice(rows, asked)), stories=[view.told(row) for row in ranked])
+
+
+def read_themes(
+    view: Register,
+    asked: Selection,
+    now: datetime,
+    *,
+    limit: int,
+    samples: int = 3,
+    span: timedelta | None = None,
+    no_news: Collection[str] = (),
+) -> Overview:
+    """The themes that most people voice something about. `no_news`: words that make no theme, such as tracks."""
+    rows, asked, as_of = _rows(view, asked, now, span)
+    public = [row for row in rows if asked.holds(row)]
+    themes = rank_themes(public, as_of, samples=samples)
+    return Overview(
+        as_of,
+        set_apart(_of_any_voice(rows, asked)),
+        themes=[_told(view, row) for row in themes if row.theme != NONE_OF_THESE][:limit],
+        none=[_told(view, row) for row in themes if row.theme == NONE_OF_THESE],
+        suggested=_suggested(view, public, as_of, no_news),
+        unsorted=_unsorted(view, public, as_of),
+    )
+
+
+def _rows(
+    view: Register, asked: Selection, now: datetime, span: timedelta | None
+) -> tuple[list[Registered], Selection, datetime]:
+    """All that was heard in the incidents asked for, whoever says it; and until when."""
+    rows = view.registered(Selection(incident=asked.incident, closed=asked.closed, officials=True, not_understood=True))
+    as_of = end_of_hour(now, newest_of(rows))
+    return rows, asked if span is None else replace(asked, since=as_of - span), as_of
+
+
+def _of_any_voice(rows: Iterable[Registered], asked: Selection) -> Iterable[Registered]:
+    return filter(replace(asked, officials=True, not_understood=not asked.language).holds, rows)
+
+
+def _told(view: Register, theme: ThemeRow) -> ThemeRow:
+    return replace(theme, samples=tuple(map(view.told, theme.samples)))
+
+
+def _unsorted(view: Register, rows: Iterable[Registered], as_of: datetime) -> list[RegisterRow]:
+    other = rank_stories((row for row in rows if row.kinds == Kind.OTHER), as_of, MOST_UNSORTED)
+    return [view.told(row) for row in other if row.people >= MANY]
+
+
+def _suggested(
+    view: Register, rows: Sequence[Registered], as_of: datetime, no_news: Collection[str]
+) -> list[Suggested]:
+    """Scandinavian apart from English: the words of the rarer one would stand out by their language alone."""
+    found = []
+    for english in (False, True):
+        own = [row for row in rows if (row.language == ENGLISH) is english]
+        there = rank_stories((row for row in own if row.themes == NONE_OF_THESE), as_of, MOST_READ)
+        if there:
+            elsewhere = rank_stories((row for row in own if row.themes != NONE_OF_THESE), as_of, MOST_READ)
+            themes = own_themes(_said(view, own, there), _said(view, own, elsewhere), but=no_news)
+            found += [_suggestion(view, theme, there) for theme in themes]
+    return sorted(found, key=lambda each: -each.people)[:MOST_SUGGESTED]
+
+
+def _suggestion(view: Register, theme: OwnTheme, there: Sequence[RegisterRow]) -> Suggested:
+    sample = min((there[number] for number in theme.stories), key=lambda row: (row.exposed, -row.people))
+    return Suggested(theme.words, theme.people, view.told(sample))
+
+
+def _said(view: Register, rows: Iterable[Registered], stories: Sequence[RegisterRow]) -> list[Said]:
+    people: dict[tuple[bool, str], set[str]] = {(row.exercise, row.story): set() for row in stories}
+    for row in rows:
+        if row.person and (voices := people.get((bool(row.exercise), row.story))) is not None:
+            voices.add(row.person)
+    texts = view.texts_of([row.sample for row in stories])
+    return [
+        Said(text or "", frozenset(people[row.exercise, row.story])) for row, text in zip(stories, texts, strict=True)
+    ]
