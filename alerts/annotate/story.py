@@ -34,6 +34,8 @@ _DROPPED = re.compile(r"(?:https?://|www\.)\S*|\b(?:via|cc|h/t)\s+@\w+|@\w+|&\w+
 _LEAD = re.compile(r"\W*(?:[^\W\d_]+[\s,]+){0,3}[^\W\d_]+\s?:\s+")
 _HASHTAG = re.compile(r"#\w+")
 _WORD = re.compile(r"[^\W_]+")
+NAMED_REPOST = re.compile(r"RT @(?!p_)\w")
+"""Of a masked text: the repost of a newsroom or a public body, for only such accounts keep their name."""
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 HEAD = 2 * LETTERS

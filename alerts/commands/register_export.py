@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,12 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from alerts.commands.register_text import WITHHELD, Names
+from alerts.commands.register_text import NAME, WITHHELD, Names
 from alerts.register.overview import Overview
 from alerts.register.ranking import RegisterRow, Row, ThemeRow
 from listener.errors import ConfigError
 from listener.permissions import open_private
-from listener.privacy.pseudonyms import PREFIX
 from listener.units import format_instant
 
 Cell = str | int
@@ -32,7 +30,6 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a text begins that a spreadsheet may take for a formula."""
 LONGEST_CELL = 32_767
 """Characters of one in XLSX."""
-_NAME = re.compile(rf"@?\b{PREFIX}[a-z2-7]{{16}}\b")
 WIDE = {"text": 80, "sample 1": 60, "sample 2": 60, "sample 3": 60, "theme": 32, "themes": 40, "kinds": 32}
 """Columns of the sheet, in characters; others have 14."""
 
@@ -41,7 +38,7 @@ Column = tuple[str, Callable[[Any, Names], Cell]]
 
 def _shown(row: RegisterRow, names: Names) -> str:
     text = names.text(row)
-    return _NAME.sub("@…", text) if text is not None else WITHHELD if row.text is not None else ""
+    return NAME.sub("@…", text) if text is not None else WITHHELD if row.text is not None else ""
 
 
 def _sample(number: int) -> Callable[[ThemeRow, Names], Cell]:

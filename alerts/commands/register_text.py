@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,13 +12,16 @@ from alerts.register.overview import Overview, Suggested
 from alerts.register.ranking import Counted, RegisterRow, Row, SetApart, ThemeRow, Trend
 from listener.commands.shared import local
 from listener.model.records import Kind
+from listener.privacy.pseudonyms import PREFIX
 
-LENGTH = 160
+LENGTH = 120
 """Characters of a text that are shown."""
 WITHHELD = "(may show who a patient is)"
 MARKED = "[a patient?]"
 """Behind such a text, where it is shown all the same."""
 REMOVED = "(removed)"
+NAME = re.compile(rf"@?\b{PREFIX}[a-z2-7]{{16}}\b")
+"""A pseudonym, which tells a reader nothing."""
 UNSPECIFIC = frozenset({Kind.OTHER, Kind.MEDIA})
 """Kinds that are not named beside others."""
 
@@ -52,7 +56,7 @@ class Names:
         return " and ".join(one_line(self.incidents.get(each, each)) for each in incidents)
 
     def text(self, row: RegisterRow) -> str | None:
-        """What may be shown of its text; None where that is nothing."""
+        """Its text where it may be shown, else None."""
         return row.text if self.exposed or not row.exposed else None
 
     def shown(self, row: RegisterRow, limit: int = LENGTH) -> str:
@@ -60,7 +64,7 @@ class Names:
             return WITHHELD
         if row.text is None:
             return REMOVED
-        return f"{one_line(row.text, limit)}{' ' + MARKED if row.exposed else ''}"
+        return f"{one_line(NAME.sub('@…', row.text), limit)}{' ' + MARKED if row.exposed else ''}"
 
 
 def lines(found: Overview, names: Names, title: str, *, length: int = LENGTH) -> Iterator[str]:
@@ -107,8 +111,9 @@ def _beside(found: Overview, names: Names, several: bool, length: int) -> Iterat
     for suggested in found.suggested:
         yield from _suggestion(suggested, names, length)
     if found.suggested:
-        phrases = ", ".join(word + "*" for word in found.suggested[0].words)
-        yield f"{'':11}  To make it a theme, add to themes.yaml what you call it, with `phrases: [{phrases}]`."
+        phrases = ", ".join(f"{word}*" for word in found.suggested[0].words)
+        what = f'`our_theme: {{about: "what belongs to it", phrases: [{phrases}]}}`'
+        yield f"{'':11}  To make it one, add to themes.yaml {what}, and restart; what comes then has it."
     if found.unsorted:
         yield "OF NO KIND THAT IS KNOWN, and yet said by many"
     for story in found.unsorted:
@@ -117,16 +122,22 @@ def _beside(found: Overview, names: Names, several: bool, length: int) -> Iterat
 
 def _suggestion(found: Suggested, names: Names, length: int) -> Iterator[str]:
     words = ", ".join(f"«{word}»" for word in found.words)
-    yield f"{'':11}  perhaps a theme of its own: {words} ({found.people} people)"
+    who = people(found.people) if found.sample.authors_known else number(found.people, "post")
+    yield f"{'':11}  perhaps a theme of its own: {words} ({who})"
     yield f"{'':11}       {_quoted(found.sample, names, length)}"
 
 
 def apart_lines(apart: SetApart) -> Iterator[str]:
     """What is ranked nowhere, one line a reason."""
-    if apart.officials.posts or apart.official_words.posts:
-        own = number(apart.officials.posts, "post")
-        theirs = apart.official_words.posts
-        yield f"not ranked: {own} of newsrooms, public bodies and organisations, {theirs} in their words"
+    parts = []
+    if apart.officials.posts:
+        parts.append(f"{number(apart.officials.posts, 'post')} of newsrooms, public bodies and organisations")
+    if apart.official_words.posts:
+        parts.append(
+            f"{number(apart.official_words.posts, 'post')} that sound like theirs, of accounts that nobody named"
+        )
+    if parts:
+        yield f"not ranked: {' and '.join(parts)}"
     if apart.not_understood.posts:
         yield f"not understood: {_heads(apart.not_understood)} in languages that are not read: {_unread(apart.unread)}"
 
@@ -156,7 +167,9 @@ def number(count: int, what: str) -> str:
 
 
 def trend(found: Trend) -> str:
-    """A small bar for each ten minutes of two hours, and the last hour against the one before."""
+    """A small bar for each ten minutes of two hours, and the people of the last hour against the one before."""
+    if not any(found.steps):
+        return "nobody in the last two hours"
     return f"{sparkline(found.steps)} {found.last_hour} in the last hour, {found.hour_before} before {found.arrow}"
 
 

@@ -26,9 +26,12 @@ LEAST_PEOPLE = 5
 LEAST_STORIES = 3
 """Different stories in which it must be: one that is only passed on is no theme."""
 LEAST_BELONGING = 1.64
-"""Standard errors by which a term must be commoner there than elsewhere."""
+LEAST_OF_ALL = 3.0
+"""Standard errors by which a term, and all of a theme's together, must be commoner there than elsewhere."""
 TOGETHER = 0.5
 """Part of the rarer term's stories: more of them must have the other, for the two to be one theme."""
+LEAST_TIMES = 4
+"""So many times as common there as elsewhere it must be: what the event itself is called is common in both."""
 SHARED_LETTERS = 4
 """A part that two compounds have in common."""
 SELDOM = 3
@@ -52,11 +55,13 @@ STOP = frozenset(
     inte jag kan kommer man med men mig mycket mår när nu någon något oss och också ska skulle som till under upp utan
     var vara vad vem vi vill är av af blive blev efter eller ej fik fra hvad hvilke ikke jer kun lige meget mig nogen
     noget når også os på sig siger skal til uden være
-    hospital hospitals sjukehus sjukehuset sjukhus sjukhuset sykehus sykehuset sygehus sygehuset about after again
-    all also everyone folk people persons someone somebody and any are because been before being but can could did
-    does don doing for from get gets got had has have her here him his how into its just know like more most not now
-    off one only our out over please really said say says she should some than that the their them then there these
-    they this those too very was were what when where which who why will with would you your
+    heart hearts hjerte hjertet hjerter thoughts prayers praying tanker tankar tankene tankane trist sad terrible
+    horrible tragic news hospital hospitals sjukehus sjukehuset sjukhus sjukhuset sykehus sykehuset sygehus
+    sygehuset about after again all also everyone folk people persons someone somebody and any are because been
+    before being but can could did does don doing for from get gets got had has have her here him his how into its
+    just know like more most not now off one only our out over please really said say says she should some than that
+    the their them then there these they this those too very was were what when where which who why will with would
+    you your
     """.split()  # noqa: SIM905 -- a list of words is read more easily so
 )
 """Words that say nothing of what a post is about."""
@@ -98,11 +103,18 @@ def own_themes(there: Sequence[Said], elsewhere: Iterable[Said], *, but: Collect
     found = _terms(there, _NoNews(but))
     people = {term: frozenset[str]().union(*(there[story].people for story in its)) for term, its in found.items()}
     total = len(frozenset[str]().union(*(said.people for said in there)))
-    others, everybody_else = _counts(elsewhere, found)
+    others, everybody_else = _users(elsewhere, found)
+
+    def belongs(people: Collection[str], terms: Iterable[str], least: float) -> bool:
+        theirs = len(set[str]().union(*(others.get(term, ()) for term in terms)))
+        if len(people) * everybody_else < LEAST_TIMES * theirs * total:
+            return False
+        return _belonging(len(people), total, theirs, everybody_else) >= least
+
     left = [
         _Term(term, "" if " " in term else _ENDING.sub("", term), frozenset(stories), people[term])
         for term, stories in found.items()
-        if _belonging(len(people[term]), total, others.get(term, 0), everybody_else) >= LEAST_BELONGING
+        if belongs(people[term], [term], LEAST_BELONGING)
     ]
     # A pair of words before one of them that is said by no more people: it says more.
     left.sort(key=lambda term: (-len(term.people), -term.words.count(" "), term.words))
@@ -114,7 +126,8 @@ def own_themes(there: Sequence[Said], elsewhere: Iterable[Said], *, but: Collect
         left = [term for term in left if term not in group]
         users = frozenset[str]().union(*(term.people for term in group))
         stories = frozenset[int]().union(*(term.stories for term in group))
-        if len(users) >= LEAST_PEOPLE and len(stories) >= LEAST_STORIES:
+        many = len(users) >= LEAST_PEOPLE and len(stories) >= LEAST_STORIES
+        if many and belongs(users, [term.words for term in group], LEAST_OF_ALL):
             themes.append(OwnTheme(_shown(group), len(users), tuple(sorted(seed.stories))))
     return sorted(themes, key=lambda theme: (-theme.people, theme.words))
 
@@ -164,15 +177,15 @@ def _terms_of(text: str, no_news: _NoNews | tuple[()] = ()) -> dict[str, None]:
     return found
 
 
-def _counts(said: Iterable[Said], terms: Mapping[str, object]) -> tuple[dict[str, int], int]:
-    """Each of the terms → how many people use it; and how many people there are."""
+def _users(said: Iterable[Said], terms: Mapping[str, object]) -> tuple[dict[str, set[str]], int]:
+    """Each of the terms → who uses it; and how many people there are."""
     users: dict[str, set[str]] = {}
     everybody: set[str] = set()
     for story in said:
         everybody |= story.people
         for term in terms.keys() & _terms_of(story.text):
             users.setdefault(term, set()).update(story.people)
-    return {term: len(people) for term, people in users.items()}, len(everybody)
+    return users, len(everybody)
 
 
 def _belonging(here: int, of_here: int, there: int, of_there: int) -> float:

@@ -9,13 +9,15 @@ exercise and a real incident are never in one row.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from heapq import nsmallest
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from listener.model.records import UNKNOWN_LANGUAGE, Kind
 from listener.units import from_ms, to_ms
@@ -158,7 +160,7 @@ class RegisterRow:
     """One story that people voice. `text` is as the first of them put it, masked; None when it was purged.
 
     `incidents` are those that heard it: one post that several heard is one post. `kinds`, `themes`, `stances`: how many
-    people voice each, most first; `kind` is the first of them. `exposed`: it may show who a patient is.
+    people voice each, most first; `kind` is the first of them. `exposed`: `text` may show who a patient is.
     """
 
     kind: Kind
@@ -234,12 +236,7 @@ def newest_of(rows: Iterable[Registered]) -> datetime:
 
 def rank_stories(rows: Iterable[Registered], as_of: datetime, limit: int | None = None) -> list[RegisterRow]:
     """The stories that most people voice, most first; `as_of` ends the last hour."""
-    end = to_ms(as_of)
-    tallies: dict[tuple[int, str], _Tally] = {}
-    for row in rows:
-        key = row.exercise, row.story
-        (tallies.get(key) or tallies.setdefault(key, _Tally(row))).add(row, end)
-    return [tally.story() for tally in sorted(tallies.values(), key=_Tally.rank)[:limit]]
+    return [_story(each, as_of) for each in sorted(_by_story(rows), key=_Group.rank)[:limit]]
 
 
 def rank_themes(rows: Iterable[Registered], as_of: datetime, *, samples: int = 3) -> list[ThemeRow]:
@@ -247,15 +244,19 @@ def rank_themes(rows: Iterable[Registered], as_of: datetime, *, samples: int = 3
 
     What has no theme is left out. `as_of` ends the last hour.
     """
-    end = to_ms(as_of)
-    themes: dict[tuple[int, str], dict[str, _Tally]] = {}
+    themes: dict[tuple[int, str], list[Registered]] = {}
     for row in rows:
         for theme in words(row.themes):
-            stories = themes.setdefault((row.exercise, theme), {})
-            (stories.get(row.story) or stories.setdefault(row.story, _Tally(row))).add(row, end)
-    ranked = [(theme, _Tally.of(stories.values()), stories) for (_, theme), stories in themes.items()]
-    ranked.sort(key=lambda each: (*each[1].rank(), each[0]))
-    return [_theme(theme, whole, stories.values(), samples) for theme, whole, stories in ranked]
+            themes.setdefault((row.exercise, theme), []).append(row)
+    ranked = sorted(
+        ((_Group(its), theme) for (_, theme), its in themes.items()), key=lambda each: (*each[0].rank(), each[1])
+    )
+    return [_theme(theme, group, as_of, samples) for group, theme in ranked]
+
+
+def said_by(rows: Iterable[Registered], limit: int) -> list[tuple[Registered, frozenset[str]]]:
+    """The stories that most people voice: the post that stands for each, and who they are."""
+    return [(each.sample, frozenset(each.people)) for each in sorted(_by_story(rows), key=_Group.rank)[:limit]]
 
 
 def set_apart(rows: Iterable[Registered]) -> SetApart:
@@ -293,138 +294,100 @@ class _Heads:
         return Counted(len(self._posts), len(self._people))
 
 
-class _Tally:
-    """What is counted for one row to be."""
+class _Group:
+    """Rows that are ranked as one. What is only shown is counted when it is shown: most groups never are."""
 
-    __slots__ = (
-        "authors", "exposed", "first", "incidents", "kinds", "languages", "last", "people", "posts", "reposts",
-        "sample", "stances", "steps", "themes",
-    )  # fmt: skip
+    __slots__ = ("people", "persons", "posts", "rows", "sample")
 
-    def __init__(self, first: Registered) -> None:
-        self.people: set[str] = set()
-        self.posts: set[str] = set()
-        self.reposts: set[str] = set()
-        self.incidents: set[str] = set()
-        self.kinds: dict[str, set[str]] = {}
-        self.themes: dict[str, set[str]] = {}
-        self.stances: dict[str, set[str]] = {}
-        self.steps: dict[int, set[str]] = {}
-        self.languages: set[str] = set()
-        self.authors = False
-        self.exposed = False
-        self.first = self.last = first.at
-        self.sample = first
-
-    def add(self, row: Registered, end: int) -> None:
-        person = row.author or (None if row.repost else row.post)
-        self.posts.add(row.post)
-        self.incidents.add(row.incident)
-        self.first, self.last = min(self.first, row.at), max(self.last, row.at)
-        if row.repost:
-            self.reposts.add(row.post)
-        if row.author:
-            self.authors = True
-        if row.exposed:
-            self.exposed = True
-        if row.language:
-            self.languages.add(row.language)
-        if (row.repost, row.at, row.key) < (self.sample.repost, self.sample.at, self.sample.key):
-            self.sample = row
-        if person is None:
-            return
-        self.people.add(person)
-        for counted, names in ((self.kinds, row.kinds), (self.themes, row.themes), (self.stances, row.stance)):
-            for name in words(names):
-                counted.setdefault(name, set()).add(person)
-        step = (end - row.at) // STEP_MS
-        if 0 <= step < STEPS:
-            self.steps.setdefault(step, set()).add(person)
-
-    @classmethod
-    def of(cls, parts: Iterable[_Tally]) -> _Tally:
-        """All of them as one."""
-        parts = list(parts)
-        whole = cls(parts[0].sample)
-        for part in parts:
-            for name in ("people", "posts", "reposts", "incidents", "languages"):
-                getattr(whole, name).update(getattr(part, name))
-            whole.first, whole.last = min(whole.first, part.first), max(whole.last, part.last)
-            whole.authors |= part.authors
-            for name in ("kinds", "steps"):
-                for key, people in getattr(part, name).items():
-                    getattr(whole, name).setdefault(key, set()).update(people)
-        return whole
+    def __init__(self, rows: list[Registered]) -> None:
+        self.rows = rows
+        # As `Registered.person`, without a call for each: there are a hundred thousand.
+        self.persons = [row.author or (None if row.repost else row.post) for row in rows]
+        self.people = {person for person in self.persons if person is not None}
+        self.posts = len({row.post for row in rows})
+        self.sample = min(rows, key=attrgetter("repost", "at", "key")) if len(rows) > 1 else rows[0]
 
     def rank(self) -> tuple[int, int, int, str]:
         """Most people first, then most posts, then who came first."""
-        return -len(self.people), -len(self.posts), self.first, self.sample.key
+        return -len(self.people), -self.posts, self.sample.at, self.sample.key
 
-    def trend(self) -> Trend:
-        def people(first: int, last: int) -> int:
-            return len(set().union(*(self.steps.get(step, ()) for step in range(first, last))))
+    def counted(self, names: Callable[[Registered], str]) -> dict[str, int]:
+        """Each name → the people who bear it, most first, then by name."""
+        together: defaultdict[str, set[str]] = defaultdict(set)
+        for several, person in zip(map(names, self.rows), self.persons, strict=True):
+            if person is not None:
+                together[several].add(person)
+        people: defaultdict[str, set[str]] = defaultdict(set)
+        for several, who in together.items():
+            for name in words(several):
+                people[name] |= who
+        return dict(sorted(((name, len(who)) for name, who in people.items()), key=lambda each: (-each[1], each[0])))
 
+    def trend(self, as_of: datetime) -> Trend:
+        end = to_ms(as_of)
+        steps: list[set[str]] = [set() for _ in range(STEPS)]
+        for row, person in zip(self.rows, self.persons, strict=True):
+            if person is not None and 0 <= (step := (end - row.at) // STEP_MS) < STEPS:
+                steps[step].add(person)
         half = STEPS // 2
-        return Trend(people(0, half), people(half, STEPS), tuple(people(n, n + 1) for n in reversed(range(STEPS))))
+        return Trend(len(set().union(*steps[:half])), len(set().union(*steps[half:])), tuple(map(len, reversed(steps))))
 
-    def story(self) -> RegisterRow:
-        kinds = _counted(self.kinds)
-        return RegisterRow(
-            kind=Kind(next(iter(kinds), Kind.OTHER)),
-            incidents=tuple(sorted(self.incidents)),
-            exercise=bool(self.sample.exercise),
-            story=self.sample.story,
-            people=len(self.people),
-            posts=len(self.posts),
-            reposts=len(self.reposts),
-            first_at=from_ms(self.first),
-            last_at=from_ms(self.last),
-            authors_known=self.authors,
-            kinds=kinds,
-            themes=_counted(self.themes),
-            stances=_counted(self.stances),
-            languages=tuple(sorted(self.languages)),
-            exposed=self.exposed,
-            trend=self.trend(),
-            sample=self.sample,
-        )
+    def shared(self, as_of: datetime) -> dict[str, Any]:
+        """What rows of stories and of themes have in common."""
+        times = [row.at for row in self.rows]
+        return {
+            "incidents": tuple(sorted({row.incident for row in self.rows})),
+            "exercise": bool(self.sample.exercise),
+            "people": len(self.people),
+            "posts": self.posts,
+            "reposts": len({row.post for row in self.rows if row.repost}),
+            "first_at": from_ms(min(times)),
+            "last_at": from_ms(max(times)),
+            "authors_known": any(row.author for row in self.rows),
+            "kinds": self.counted(attrgetter("kinds")),
+            "trend": self.trend(as_of),
+        }
 
 
-def _theme(theme: str, whole: _Tally, stories: Iterable[_Tally], samples: int) -> ThemeRow:
-    return ThemeRow(
-        theme=theme,
-        incidents=tuple(sorted(whole.incidents)),
-        exercise=bool(whole.sample.exercise),
-        people=len(whole.people),
-        posts=len(whole.posts),
-        reposts=len(whole.reposts),
-        first_at=from_ms(whole.first),
-        last_at=from_ms(whole.last),
-        authors_known=whole.authors,
-        kinds=_counted(whole.kinds),
-        trend=whole.trend(),
-        samples=tuple(tally.story() for tally in _samples(theme, stories, samples)),
+def _by_story(rows: Iterable[Registered]) -> list[_Group]:
+    """An exercise's apart."""
+    stories: dict[tuple[int, str], list[Registered]] = {}
+    for row in rows:
+        stories.setdefault((row.exercise, row.story), []).append(row)
+    return list(map(_Group, stories.values()))
+
+
+def _story(group: _Group, as_of: datetime) -> RegisterRow:
+    shared = group.shared(as_of)
+    return RegisterRow(
+        kind=Kind(next(iter(shared["kinds"]), Kind.OTHER)),
+        story=group.sample.story,
+        themes=group.counted(attrgetter("themes")),
+        stances=group.counted(attrgetter("stance")),
+        languages=tuple(sorted({row.language for row in group.rows} - {""})),
+        exposed=bool(group.sample.exposed),
+        sample=group.sample,
+        **shared,
     )
 
 
-def _samples(theme: str, stories: Iterable[_Tally], count: int) -> list[_Tally]:
-    """The best that may be shown; before them what far more people say, though it may not be shown."""
+def _theme(theme: str, group: _Group, as_of: datetime, samples: int) -> ThemeRow:
+    chosen = _samples(theme, _by_story(group.rows), samples)
+    return ThemeRow(theme=theme, samples=tuple(_story(each, as_of) for each in chosen), **group.shared(as_of))
 
-    def how_telling(tally: _Tally) -> tuple[object, ...]:
+
+def _samples(theme: str, stories: Sequence[_Group], count: int) -> list[_Group]:
+    """The best that may be shown; before them what more people say, though it may not be shown."""
+
+    def how_telling(story: _Group) -> tuple[object, ...]:
         """First what was written for this, by the author, at a length that is read; of these what most people say."""
-        sample = tally.sample
+        sample = story.sample
         of_it = sample.themes.split()[0] == theme
-        return sample.repost, not SHORTEST <= sample.length <= LONGEST, not of_it, *tally.rank()
+        return sample.repost, not SHORTEST <= sample.length <= LONGEST, not of_it, *story.rank()
 
-    stories = list(stories)
-    shown = nsmallest(count, (tally for tally in stories if not tally.exposed), key=how_telling)
-    withheld = min((tally for tally in stories if tally.exposed), key=_Tally.rank, default=None)
-    most = max((len(tally.people) for tally in shown), default=0)
-    if withheld is not None and len(withheld.people) > most:
+    stories = [each for each in stories if each.people] or stories
+    shown = nsmallest(count, (each for each in stories if not each.sample.exposed), key=how_telling)
+    withheld = min((each for each in stories if each.sample.exposed), key=_Group.rank, default=None)
+    if withheld is not None and len(withheld.people) > max((len(each.people) for each in shown), default=0):
         return [withheld, *shown][:count]
     return shown
-
-
-def _counted(people: Mapping[str, set[str]]) -> dict[str, int]:
-    """Name → people, most first, then by name."""
-    return {name: len(who) for name, who in sorted(people.items(), key=lambda each: (-len(each[1]), each[0]))}

@@ -22,7 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from alerts.annotate.story import is_repost
+from alerts.annotate.story import NAMED_REPOST, is_repost
 from alerts.register.ranking import (
     NONE_OF_THESE,
     Found,
@@ -65,7 +65,6 @@ EMPTY = "DELETE FROM findings; DELETE FROM edited; DELETE FROM positions;"
 INSERT = f"INSERT OR IGNORE INTO findings VALUES({','.join('?' * len(Registered._fields))})"
 
 OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY, AuthorClass.ORGANISATION})
-NAMED_REPOST = re.compile(r"RT @(?!p_)\w")
 NO_WORDS = re.compile(r"(?:https?://|www\.)\S*|[@#]\w+|‹[^‹›]*›|[^\w]|[\d_]")
 """What is in no language."""
 MOST_FOUND = 10
@@ -280,10 +279,14 @@ class Register:
 
     def _registered(self, selection: Selection) -> Iterator[Registered]:
         passed_on = {story for (story,) in self._db.execute(FIRST_OFFICIAL, (Whose.OFFICIAL,))}
+        every = replace(selection, incident="", story="") == EVERYTHING
         asked = self._db.execute(SELECTED, (selection.incident, selection.story))
-        for found in map(Registered._make, asked):
-            row = found._replace(whose=Whose.OFFICIAL) if found.story in passed_on else as_ranked(found)
-            if selection.holds(row):
+        for row in map(Registered._make, asked):
+            if row.story in passed_on:
+                row = row._replace(whose=Whose.OFFICIAL)
+            elif row.whose:
+                row = as_ranked(row)
+            if every or selection.holds(row):
                 yield row
 
     def story(self, story: str) -> list[Registered]:

@@ -214,7 +214,10 @@ def test_newsrooms_and_public_bodies_are_not_ranked_and_it_warns_where_none_is_n
     )
     assert [entry["text"] for entry in machine.json("register")] == [WATER]
     done = machine.run("register")
-    assert "not ranked: 2 posts of newsrooms, public bodies and organisations, 1 in their words" in done.stdout
+    assert (
+        "not ranked: 2 posts of newsrooms, public bodies and organisations and 1 post that sound like theirs"
+        in done.stdout
+    )
     warning = (
         "is empty: newsrooms and public bodies are known by what the platform and their words say only; name them there"
     )

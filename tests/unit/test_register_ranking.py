@@ -84,8 +84,10 @@ def test_what_may_show_a_patient_is_no_sample_unless_more_say_it_than_anything_e
     assert [(sample.story, sample.exposed) for sample in food.samples] == [("named", True), ("plain", False)]
 
 
-def test_one_flagged_copy_makes_a_story_one_that_may_show_a_patient() -> None:
-    (story,) = rank_stories([row(1, story="s"), row(2, "p_b", story="s", exposed=1)], END)
+def test_whether_a_story_may_show_a_patient_is_said_of_the_text_that_stands_for_it() -> None:
+    (story,) = rank_stories([row(1, story="s"), row(2, "p_b", story="s", exposed=1, minutes_ago=1)], END)
+    assert not story.exposed
+    (story,) = rank_stories([row(1, story="s"), row(2, "p_b", story="s", exposed=1, minutes_ago=9)], END)
     assert story.exposed
 
 
