@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from listener.bus.protocol import Bus
     from listener.model.incidents import State
 
-app = typer.Typer(help="What people ask, wish, think and believe, ranked by people.")
+app = typer.Typer(
+    help="""What people ask, wish, think and believe, ranked by people.
+
+    First by theme; with --theme, --kind or --by story, story by story. Newsrooms, public bodies and organisations are
+    not ranked; --kind media shows what they say. What is in a language that is not read is counted by the platform's
+    name for it. Closed incidents are left out unless asked for.
+    """
+)
 app.command()(annotate)
 
 MOST = 10_000
@@ -73,7 +80,12 @@ def register(
     every: Annotated[bool, typer.Option("--all", help="Closed incidents too.")] = False,
     since: Annotated[str, typer.Option("--since", metavar="2h", help="Only what was posted in so long.")] = "",
     lang: Annotated[
-        str, typer.Option("--lang", metavar="nn", help="Only what was read as nb, nn, da, sv or en, or is in another.")
+        str,
+        typer.Option(
+            "--lang",
+            metavar="nn",
+            help="Only this language: nb, nn, da, sv or en as read, others as the platform has it.",
+        ),
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many rows.")] = 20,
     exposed: Annotated[bool, typer.Option("--exposed", help="Show texts that may show who a patient is.")] = False,
@@ -83,11 +95,7 @@ def register(
     file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; else standard output.")] = None,
     data: Data = None,
 ) -> None:
-    """What people voice: first by theme, with --theme or --kind (or --by story) story by story, most people first.
-
-    Newsrooms, public bodies and organisations are not ranked; --kind media shows what they say. What is in a language
-    that is not read is counted by the platform's name for it. Closed incidents are left out unless asked for.
-    """
+    """The register itself; its help is the group's."""
     if ctx.invoked_subcommand is not None:
         return
     if json + csv + xlsx > 1:
