@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from alerts.annotate.understanding import Understander
+from alerts.annotate.learned import Model
 from alerts.annotate.worker import Annotating
 from alerts.deletions import Deletions
 from alerts.judge.reload import Rulebook
@@ -77,7 +77,7 @@ class AlertsParts:
     itself."""
 
     rules: Sequence[RuleSpec]
-    understander: Understander
+    model: Model
     people: People
     messages: Messages
     channels: Mapping[str, Channel] | None
@@ -144,7 +144,7 @@ def annotate(context: Context) -> Made:
         return
     app, part = context.app, context.app.health.part(ANNOTATE)
     yield Annotating(
-        app.bus, parts.understander, keep=app.settings.retention.content, part=part, clock=app.clock,
+        app.bus, parts.model, keep=app.settings.retention.content, part=part, clock=app.clock,
         metrics=app.metrics, member=app.process,
     ), part  # fmt: skip
 

@@ -25,7 +25,8 @@ from listener.crashpoints import point
 from listener.errors import BusError, Fenced
 from listener.maintenance.post_ids import ids_meant
 from listener.model import keys
-from listener.model.records import DECISIONS, MENTIONS, BadRecord, Decision, DecisionKind, Deletion, decode
+from listener.model.decisions import DECISIONS
+from listener.model.records import MENTIONS, BadRecord, Decision, DecisionKind, Deletion, decode
 from listener.model.roles import PURGE
 from listener.privacy.purge import held, is_about, purge_posts
 from listener.runtime.health import Part
@@ -138,10 +139,11 @@ class Deletions:
 
     def _decisions(self) -> set[str]:
         if self._decided is None:
+            said = (each for each in scan(self._bus, DECISIONS, beat=self._part.beat) if isinstance(each, Decision))
             self._decided = {
-                said.id
-                for said in scan(self._bus, DECISIONS, beat=self._part.beat)
-                if said.kind is DecisionKind.PURGE and said.why == WHY and keys.is_of(said.id, said.by)
+                each.id
+                for each in said
+                if each.kind is DecisionKind.PURGE and each.why == WHY and keys.is_of(each.id, each.by)
             }
         return self._decided
 

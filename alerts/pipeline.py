@@ -74,7 +74,7 @@ PIPELINE = (
          writes=("mentions", "volumes", "gaps", "spending", "alerts", "deadletters")),
     Step(ANNOTATE, ANNOTATE, annotate,
          consumes=("mentions",),
-         reads=("control",),
+         reads=("control", "decisions"),
          writes=("findings", "deadletters")),
     Step(JUDGE, JUDGE, judge,
          consumes=("findings",),

@@ -246,13 +246,15 @@ def replaying(
     pace: Clock,
     rules: Path | None = None,
     named: Mapping[str, AuthorClass] | None = None,
+    learned: Path | None = None,
 ) -> Iterator[Replay]:
     """A recording under an incident in a bus of its own. `pace` is the wall's clock.
 
-    `speed` None is as fast as it goes; `named` are accounts that keep their name, beside those of the settings.
+    `speed` None is as fast as it goes; `named` are accounts that keep their name, beside those of the settings;
+    `learned` is the data folder in which the model may have learned from corrections.
     Raises ConfigError when a rule or the recording is not what it should be.
     """
-    parts = make_alerts(raw, settings, rules, tell=False)
+    parts = make_alerts(raw, settings, rules, tell=False, learned=learned)
     source = RecordingSource(path, speed, pace)
     key, lines = passing_key(), None
     if path != "-" and not Path(path).is_fifo():

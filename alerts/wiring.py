@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.annotate.understanding import Understander
+from alerts.annotate.learned import Model
 from alerts.app import AlertsParts, App, ListenerParts
 from alerts.judge.reload import Rulebook
 from alerts.notify.channels.contract import Channel, open_channels
@@ -98,8 +98,12 @@ def live_sources(settings: Settings, clock: Clock) -> list[Source]:
     return [source for its in source_types().values() if (source := its.make(settings, clock)) is not None]
 
 
-def make_alerts(raw: RawSettings, settings: Settings, rules: Path | None, *, tell: bool) -> AlertsParts:
+def make_alerts(
+    raw: RawSettings, settings: Settings, rules: Path | None, *, tell: bool, learned: Path | None = None
+) -> AlertsParts:
     """What the role `alerts` needs. Without `tell` nobody is sent anything.
+
+    `learned`: the data folder in which the model may have learned from corrections.
 
     Raises ConfigError for any file that is wrong.
     """
@@ -108,7 +112,7 @@ def make_alerts(raw: RawSettings, settings: Settings, rules: Path | None, *, tel
     rulebook = Rulebook(rules or raw.folder / "rules")
     return AlertsParts(
         rules=rulebook.rules,
-        understander=Understander.load(raw.folder),
+        model=Model(raw.folder, learned),
         people=people,
         messages=load_messages(raw.folder, settings.language, settings.timezone),
         channels=channels,

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ahocorasick_rs import AhoCorasick
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from alerts.annotate.cues import fold, pattern
+from alerts.annotate.words import NO_PHRASE, Phrases, file_in, is_phrase
 from listener.model.codec import LONGEST_WHY
-from listener.settings.files import load_yaml, packaged_config
+from listener.settings.files import load_yaml
 
 FILE = "themes.yaml"
 
 
 def themes_file(config: Path) -> Path:
     """The file of a folder of configuration; one that was copied before there were themes gets the program's own."""
-    own = config / FILE
-    return own if own.exists() else packaged_config() / FILE
+    return file_in(config, FILE)
 
 
 class Theme(BaseModel):
@@ -42,12 +40,7 @@ class Themes:
 
     def __init__(self, themes: Mapping[str, Theme]) -> None:
         self.themes = themes
-        phrases: dict[str, list[str]] = {}
-        for name, theme in themes.items():
-            for phrase in theme.phrases:
-                phrases.setdefault(pattern(phrase), []).append(name)
-        self._machine = AhoCorasick(list(phrases))
-        self._of = tuple(tuple(names) for names in phrases.values())
+        self._phrases = Phrases({name: theme.phrases for name, theme in themes.items()})
 
     @classmethod
     def load(cls, path: Path) -> Themes:
@@ -59,8 +52,8 @@ class Themes:
             raise file.explain(error) from None
         for name, theme in themes.items():
             for index, phrase in enumerate(theme.phrases):
-                if not pattern(phrase).strip() or "*" in phrase.strip("*"):
-                    raise file.error(("themes", name, "phrases", index), "must be words; `*` only at an end")
+                if not is_phrase(phrase):
+                    raise file.error(("themes", name, "phrases", index), NO_PHRASE)
         return cls(themes)
 
     def names(self, language: str) -> Mapping[str, str]:
@@ -69,11 +62,4 @@ class Themes:
 
     def hints(self, text: str) -> dict[str, int]:
         """Theme → how many different phrases of it stand in the text, in the order in which they first do."""
-        found: dict[str, int] = {}
-        seen: set[int] = set()
-        for number, _, _ in self._machine.find_matches_as_indexes(fold(text), overlapping=True):
-            if number not in seen:
-                seen.add(number)
-                for name in self._of[number]:
-                    found[name] = found.get(name, 0) + 1
-        return found
+        return self._phrases.counts(text)

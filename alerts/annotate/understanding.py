@@ -2,7 +2,8 @@
 
 The model's weights (`alerts.annotate.weights`) come with the program; `tests/corpus/train.py` made them and says from
 what. Every kind gets a probability, and is a label from its own threshold on; `other` stands alone. What the account is
-comes before what the words say: a post of a newsroom or a public body is `media`, whatever else it voices.
+comes before what the words say: a post of a newsroom or a public body is `media`, whatever else it voices, unless it
+is clearly `other`, such as a course or a vacancy.
 
 Nothing is inferred about an author: `patient_exposed` and all else are about the text that is there.
 """
@@ -23,6 +24,7 @@ from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, 
 from alerts.annotate.story import story
 from alerts.annotate.themes import Themes, themes_file
 from alerts.annotate.weights import Bank, Floats, Scorer, read
+from alerts.annotate.words import Phrases, load_words
 from listener.errors import ConfigError
 from listener.model.normalize import whole
 from listener.model.records import UNKNOWN_LANGUAGE, AuthorClass, Cue, Kind, Stance
@@ -33,6 +35,8 @@ NORWEGIAN = ("nb", "nn")
 DIALECT = "dialect"
 STANCES = tuple(Stance)
 BANKS = {"kinds", "themes", "patient_exposed", "request", "stance", "language"}
+NOTHING = 0.9
+"""From this chance of `other` on, also what a newsroom or a public body says is nothing."""
 _SURE = 30.0
 """Log odds beyond which a chance is none."""
 MOST_HINTS = 3
@@ -83,14 +87,15 @@ class Reading(NamedTuple):
 class Reader:
     """Texts as the model sees them: the same when it is trained and when it is used. Immutable."""
 
-    def __init__(self, cues: KindCues, themes: Themes) -> None:
+    def __init__(self, cues: KindCues, themes: Themes, words: Phrases) -> None:
         self.cues = cues
         self.themes = themes
+        self._words = words
 
     @classmethod
     def load(cls, config: Path) -> Reader:
-        """Cues and themes of a folder of configuration. Raises ConfigError with file and line."""
-        return cls(KindCues.load(config / "cues"), Themes.load(themes_file(config)))
+        """Cues, themes and words of a folder of configuration. Raises ConfigError with file and line."""
+        return cls(KindCues.load(config / "cues"), Themes.load(themes_file(config)), load_words(config))
 
     def read(self, text: str) -> Reading:
         tokens = tokenize(whole(text))
@@ -104,6 +109,7 @@ class Reader:
             most = max(hints.values())
             names += [f"theme most: {name}" for name, count in hints.items() if count == most]
             names.append(f"theme first: {next(iter(hints))}")
+        names += [f"word: {name}" for name in self._words.counts(tokens.text)]
         return Reading(tokens, features(tokens, names), held, hints)
 
 
@@ -160,8 +166,10 @@ class Understander:
         """The kinds from their thresholds on, in the order of `Kind`; `other` only alone."""
         over = {kind: p / t for kind, p, t in zip(KINDS, kinds, self._thresholds, strict=True)}
         if author_class in PUBLIC:
+            if kinds[KINDS.index(Kind.OTHER)] >= NOTHING:
+                return (Kind.OTHER,)
             over |= {KINDS[kind]: max(over[KINDS[kind]], 1.0) for kind in voiced(read.held, author_class)}
-            # A newsroom's question is a headline or a call for sources, and what it says is never nothing.
+            # A newsroom's question is a headline or a call for sources, and what it says is seldom nothing.
             over[Kind.MEDIA], over[Kind.QUESTION], over[Kind.OTHER] = 1.0, 0.0, 0.0
         best = max(over, key=over.__getitem__)
         if best is Kind.OTHER or not read.tokens.low:

@@ -3,7 +3,8 @@
 It scales over partitions; an incident's findings meet again.
 
 `Annotator` is pure: a record in, records out, the same for the same mention wherever it runs. `lang` is what the
-platform says, `language` what the text was read as. Nothing is remembered from one mention to the next. To keep
+platform says, `language` what the text was read as. Nothing is remembered from one mention to the next but what
+people have corrected (`alerts.annotate.corrections`). To keep
 what texts meant was tried: with one post in ten that says word for word what another said, as in our recordings, it
 gains nothing, and it is one place more for a purge to reach.
 """
@@ -11,18 +12,27 @@ gains nothing, and it is one place more for a purge to reach.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from alerts.annotate.corrections import Corrections
+from alerts.annotate.learned import Model
+from alerts.annotate.story import NAMED_REPOST
 from alerts.annotate.understanding import Understander
 from listener.bus.messages import message, to_every_partition
 from listener.bus.protocol import Bus, Message, Record, partition_of
+from listener.bus.scan import drain
 from listener.clock import Clock
+from listener.model.decisions import DECISIONS
 from listener.model.records import (
     FINDINGS,
     MENTIONS,
+    AuthorClass,
+    BadRecord,
     Captured,
+    Cue,
     Deletion,
     Finding,
     Gap,
@@ -39,6 +49,9 @@ from listener.runtime.metrics import Metrics
 from listener.runtime.stage import Stage
 from listener.units import from_ms
 
+LOOK_SECONDS = 1.0
+"""So often corrections are looked for."""
+
 _OWN = Mention.model_fields.keys() - Captured.model_fields.keys()
 
 
@@ -47,18 +60,20 @@ class Annotator:
     """What understands texts, and the ids of the incidents that are exercises.
 
     A mention may belong to an exercise and to a real incident at once; each finding is marked by its own incident.
-    Where `exercises` is not given, all findings of a mention bear the mark of the mention.
+    Where `exercises` is not given, all findings of a mention bear the mark of the mention. What a person has corrected
+    stands before what is understood, and bears no words: nothing but a person led to it.
     """
 
     understander: Understander
     exercises: Collection[str] | None = None
+    corrections: Corrections = field(default_factory=Corrections)
 
     def findings(self, mention: Mention) -> list[Finding]:
         """One finding an incident, in the order in which the mention names them."""
         shared: dict[str, Any] = {name: value for name, value in vars(mention).items() if name not in _OWN}
-        found = self.understander.understand(
-            mention.text, author_class=mention.author_class, repost_of=mention.repost_of
-        )
+        # Whoever passes on what a newsroom or a public body said has said nothing else; only such keep their name.
+        said_by = AuthorClass.MEDIA if NAMED_REPOST.match(mention.text) else mention.author_class
+        found = self.understander.understand(mention.text, author_class=said_by, repost_of=mention.repost_of)
         shared["cues"] = found.cues
         shared["themes"] = found.themes
         shared["theme_sure"] = found.theme_sure
@@ -66,6 +81,10 @@ class Annotator:
         shared["language"] = found.lang
         shared["patient_exposed"] = found.patient_exposed
         shared["story"] = found.story
+        correction = self.corrections.of(mention)
+        if correction is not None:
+            shared["cues"] = tuple(Cue(kind=kind) for kind in correction.kinds)
+            shared["themes"] = found.themes if correction.themes is None else correction.themes
         return [self._finding(shared, mention, incident) for incident in mention.incidents]
 
     def _finding(self, shared: dict[str, Any], mention: Mention, incident: str) -> Finding:
@@ -83,7 +102,7 @@ class Annotating:
     def __init__(
         self,
         bus: Bus,
-        understander: Understander,
+        model: Model,
         *,
         clock: Clock,
         metrics: Metrics,
@@ -94,10 +113,14 @@ class Annotating:
         self._partitions = bus.partitions("findings")
         self._clock = clock
         self._metrics = metrics
+        self._part = part
         self._keep = keep
         self._control = Control(bus)
-        self._understander = understander
-        self._annotator = Annotator(understander, set())
+        self._model = model
+        self._corrections = Corrections()
+        self._decisions = bus.reader([DECISIONS.name])
+        self._looked = float("-inf")
+        self._annotator = Annotator(model.understander, set(), self._corrections)
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
         self._stage = Stage(
@@ -105,10 +128,23 @@ class Annotating:
         )
 
     def step(self, timeout: float) -> bool:
+        self._look()
         return self._stage.step(timeout)
 
     def close(self) -> None:
+        self._decisions.close()
         self._stage.close()
+
+    def _look(self) -> None:
+        """What people have corrected since."""
+        now = self._clock.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        for record in drain(self._decisions, self._part.beat):
+            with suppress(BadRecord):
+                if record.value is not None:
+                    self._corrections.take(decode(DECISIONS, record.value))
 
     def _handle(self, record: Record) -> Iterable[Message]:
         if record.value is None:
@@ -128,8 +164,10 @@ class Annotating:
         if any(incident not in self._control.state.incidents for incident in mention.incidents):
             self._control.refresh()
         state = self._control.state
-        if state.epoch != self._epoch:
-            self._annotator = Annotator(self._understander, {i.id for i in state.incidents.values() if i.exercise})
+        understander = self._model.current(self._clock.monotonic())
+        if state.epoch != self._epoch or understander is not self._annotator.understander:
+            exercises = {i.id for i in state.incidents.values() if i.exercise}
+            self._annotator = Annotator(understander, exercises, self._corrections)
             self._epoch = state.epoch
         return self._annotator
 

@@ -125,7 +125,7 @@ def _of_group(context: typer.Context, option: str) -> Any:
 
 
 def _card(bus: Bus, state: AlertState, data: str | None) -> str:
-    from alerts.commands.register import open_view
+    from alerts.commands.register_view import open_view
     from alerts.notify.messages import load_messages
     from alerts.notify.recipients import load_people
     from listener.settings.files import raw_settings

@@ -16,7 +16,7 @@ from listener.commands.shared import Json, one_line, out, out_json, say
 from listener.errors import LyttepostError
 from listener.model.base import Model
 from listener.model.records import EXPOSED, AuthorClass
-from listener.settings.files import advice, config_dir
+from listener.settings.files import advice, config_dir, data_dir
 from listener.sources.common.reader import Broken, LineReader
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ def annotate(
     model cannot be used.
     """
     # The model needs numpy, for which no other command of the register is to wait.
-    from alerts.annotate.understanding import Understander
+    from alerts.annotate.learned import Model
 
     name = "standard input" if file == "-" else file
     reader = LineReader(file)
     reader.open()
     bad = read = 0
     with closing(reader):
-        understander = Understander.load(config_dir())
+        understander = Model(config_dir(), data_dir(None)).understander
         for number, content in _lines(reader):
             read += 1
             try:

@@ -40,6 +40,7 @@ def check(data: Data = None) -> None:
     """
     from alerts.annotate.kinds import KindCues
     from alerts.annotate.themes import Themes, themes_file
+    from alerts.annotate.words import load_words
     from alerts.commands.rules import references
     from alerts.judge.examples import judge_examples
     from alerts.notify.channels.contract import channel_doubts, open_channels
@@ -87,6 +88,7 @@ def check(data: Data = None) -> None:
     tried(channels)
     tried(lambda: KindCues.load(folder / "cues"))
     tried(lambda: Themes.load(themes_file(folder)))
+    tried(lambda: load_words(folder))
     for language in ("nb", "en"):
         tried(partial(load_messages, folder, language))
     tried(rules)
@@ -128,7 +130,7 @@ def path() -> None:
 @app.command()
 def schema(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """The JSON Schema of a record, such as `post`, `mention` or `alert`."""
-    from listener.model.records import SCHEMAS
+    from listener.model.schemas import SCHEMAS
 
     if name not in SCHEMAS:
         raise UsageError(f"no record is called {name!r}; known: {', '.join(SCHEMAS)}")

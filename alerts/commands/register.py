@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import closing
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alerts.annotate.themes import Themes, themes_file
+from alerts.commands import register_decisions, register_show
 from alerts.commands.annotate import annotate
 from alerts.commands.register_export import as_csv, as_json, as_xlsx, table, write
 from alerts.commands.register_text import Names, lines
+from alerts.commands.register_view import open_view
 from alerts.register.overview import EVERY_KIND, Overview, read_stories, read_themes
 from alerts.register.ranking import Selection
-from alerts.register.view import Register
 from listener.clock import SystemClock
 from listener.commands.shared import (
     Data,
@@ -32,14 +32,13 @@ from listener.commands.shared import (
     say,
     say_who_runs,
 )
-from listener.errors import ConfigError, UsageError
+from listener.errors import UsageError
 from listener.model.records import Kind
 from listener.runtime.control import Control
 from listener.settings.files import data_dir, raw_settings
 from listener.settings.schema import load_settings, nobody_named
 
 if TYPE_CHECKING:
-    from listener.bus.protocol import Bus
     from listener.model.incidents import State
 
 app = typer.Typer(
@@ -50,7 +49,8 @@ app = typer.Typer(
     name for it. Closed incidents are left out unless asked for.
     """
 )
-app.command()(annotate)
+for command in (register_show.show, *register_decisions.COMMANDS, annotate):
+    app.command()(command)
 
 MOST = 10_000
 """Rows."""
@@ -169,16 +169,3 @@ def _but(closed: Collection[str]) -> str:
 def _title(by: By, kind: Kind | None, asked: Selection, names: Names) -> str:
     parts = [each.upper() for each in [*map(names.theme, asked.themes), *([kind] if kind else [])]]
     return ", ".join(parts) or ("THEMES" if by is By.THEME else "STORIES")
-
-
-@contextmanager
-def open_view(bus: Bus, path: Path) -> Iterator[Register]:
-    """The view, brought up to date. Raises ConfigError that says what to do when its file is damaged."""
-    try:
-        with closing(Register(bus, path)) as view:
-            view.catch_up()
-            yield view
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise ConfigError(f"{path}: cannot be used now: {error}") from None
-        raise ConfigError(f"{path}: is damaged; remove it, it is rebuilt from the bus") from None

@@ -23,7 +23,7 @@ from listener.errors import LyttepostError
 from listener.model.records import Event
 from listener.model.tracks import canonical
 from listener.runtime.service import settle_memory
-from listener.settings.files import raw_settings
+from listener.settings.files import data_dir, raw_settings
 from listener.settings.schema import load_settings, parse_speed
 from listener.units import format_instant
 
@@ -69,7 +69,15 @@ def replay(
     with (
         ending_cleanly(),
         replaying(
-            raw, settings, file, name=title, tracks=tracks, speed=pace, pace=SystemClock(), rules=rules
+            raw,
+            settings,
+            file,
+            name=title,
+            tracks=tracks,
+            speed=pace,
+            pace=SystemClock(),
+            rules=rules,
+            learned=data_dir(None),
         ) as playing,
         progress(playing) as (bar, turned),
     ):

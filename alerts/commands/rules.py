@@ -78,7 +78,7 @@ def references(specs: Sequence[RuleSpec], folder: Path) -> Iterator[str]:
     routes = load_people(people).routes
     themes = Themes.load(themes_file(folder)).themes
     for spec in specs:
-        for option in ("filter", "match_bucket_filter"):
+        for option in ("filter", "exclude", "match_bucket_filter"):
             values = getattr(spec, option, {})
             unknown = {theme for name in THEMES & values.keys() for theme in values[name] if same(theme) not in themes}
             for theme in sorted(unknown):

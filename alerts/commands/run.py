@@ -103,7 +103,7 @@ def run(
     listener = None
     if Role.LISTENER in roles:
         listener = make_listener(process, raw, live_sources(settings, clock), live_key(settings, folder, process))
-    alerts = make_alerts(raw, settings, None, tell=True) if role is not Role.LISTENER else None
+    alerts = make_alerts(raw, settings, None, tell=True, learned=folder) if role is not Role.LISTENER else None
     turning = flow(process, roles, listener, alerts)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
 

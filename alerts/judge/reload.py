@@ -23,7 +23,8 @@ from listener.bus.hashchain import append
 from listener.bus.protocol import Bus
 from listener.bus.scan import scan
 from listener.errors import ConfigError
-from listener.model.records import DECISIONS, Decision, DecisionKind
+from listener.model.decisions import DECISIONS
+from listener.model.records import Decision, DecisionKind
 
 LOOK_SECONDS = 2.0
 
@@ -163,5 +164,6 @@ def _last(bus: Bus) -> Decision | None:
     """The newest word about rules."""
     found = None
     for decision in scan(bus, DECISIONS):
-        found = decision if decision.kind is DecisionKind.RULES_CHANGED else found
+        if isinstance(decision, Decision) and decision.kind is DecisionKind.RULES_CHANGED:
+            found = decision
     return found

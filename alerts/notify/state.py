@@ -20,9 +20,9 @@ from listener.bus import hashchain
 from listener.bus.protocol import Bus, Record
 from listener.bus.scan import scan_records
 from listener.errors import UsageError
+from listener.model.decisions import DECISIONS
 from listener.model.records import (
     ALERTS,
-    DECISIONS,
     DELIVERIES,
     Alert,
     BadRecord,
@@ -260,7 +260,9 @@ class AlertBook:
             elif alert.event is Event.RESOLVED:
                 self._add(alert.id, alert)
         elif record.topic == "decisions":
-            self.take_decision(decode(DECISIONS, value))
+            decided = decode(DECISIONS, value)
+            if isinstance(decided, Decision):
+                self.take_decision(decided)
         elif record.topic == "deliveries":
             delivery = decode(DELIVERIES, value)
             self._add(delivery.alert, delivery)

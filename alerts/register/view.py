@@ -101,6 +101,7 @@ class Register:
         self._db = self._open()
         self._reader = bus.reader(["findings"])
         self._taken: dict[int, int] = {}
+        self._amend: Callable[[Registered], Registered] | None = None
         self._safely(self._seek)
 
     # --- the file ----------------------------------------------------------------------------------------------
@@ -273,6 +274,10 @@ class Register:
 
     # --- reading -----------------------------------------------------------------------------------------------
 
+    def amend_with(self, amend: Callable[[Registered], Registered]) -> None:
+        """From now on rows are given as `amend` changes them, before they are selected."""
+        self._amend = amend
+
     def registered(self, selection: Selection = EVERYTHING) -> list[Registered]:
         """What is selected, in order of time. Of an edited post the newest version; texts are not in it."""
         return self._safely(lambda: list(self._registered(selection)))
@@ -284,7 +289,9 @@ class Register:
         for row in map(Registered._make, asked):
             if row.story in passed_on:
                 row = row._replace(whose=Whose.OFFICIAL)
-            elif row.whose:
+            if self._amend is not None:
+                row = self._amend(row)
+            if row.whose == Whose.OFFICIAL_WORDS:
                 row = as_ranked(row)
             if every or selection.holds(row):
                 yield row

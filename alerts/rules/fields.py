@@ -142,6 +142,15 @@ def entry(fields: Mapping[str, Any], name: str) -> Any:
     return entry(within, inner) if isinstance(within, Mapping) else None
 
 
+def selected(wanted: Mapping[str, Iterable[str]], unwanted: Mapping[str, Iterable[str]]) -> Test:
+    """`filter` and `exclude` → a test: what passes the first, and has no value of the second under any of its names."""
+    passes = test_of(wanted)
+    if not unwanted:
+        return passes
+    against = [_check(name, frozenset(map(same, values))) for name, values in unwanted.items()]
+    return lambda finding: passes(finding) and not any(has(finding) for has in against)
+
+
 def test_of(wanted: Mapping[str, Iterable[str]]) -> Test:
     """A filter → a test: each name must have one of its values, in any case and any Unicode spelling."""
     checks = [_check(name, frozenset(map(same, values))) for name, values in wanted.items()]

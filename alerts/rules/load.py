@@ -94,13 +94,14 @@ def _check(spec: RuleSpec, fields: Set[str] | None) -> Iterator[tuple[Loc, str]]
     """Names that no finding has, and values that a property cannot have."""
     own = {name for example in spec.examples for finding in example.findings for name in finding.fields}
     known = None if fields is None else {*fields, *own}
-    for name, values in spec.filter.items():
-        if (problem := _name(name, known)) is not None:
-            yield ("filter", name), problem
-        for value in values:
-            allowed = VALUES.get(name)
-            if allowed and value.casefold() not in allowed:
-                yield ("filter", name), f"can never be {value!r}; it is one of {', '.join(allowed)}"
+    for option, wanted in (("filter", spec.filter), ("exclude", spec.exclude)):
+        for name, values in wanted.items():
+            if (problem := _name(name, known)) is not None:
+                yield (option, name), problem
+            for value in values:
+                allowed = VALUES.get(name)
+                if allowed and value.casefold() not in allowed:
+                    yield (option, name), f"can never be {value!r}; it is one of {', '.join(allowed)}"
     for option, names in spec.names.items():
         for name in names:
             if (problem := _name(name, known)) is not None:

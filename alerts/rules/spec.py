@@ -150,6 +150,7 @@ class Example(Model):
 class RuleSpec(Model):
     """One rule. All lengths of time are event time.
 
+    `filter`: of each name a finding must have one of the values; `exclude`: of no name may it have any of them.
     `realert` is ElastAlert's, one minute by default: no second alarm of a key within it. `exponential_realert` doubles
     it with each alarm that comes soon after, up to this length. `aggregation`: what fires within this length after an
     alarm of the rule, under whatever key, joins that alarm.
@@ -162,6 +163,7 @@ class RuleSpec(Model):
     to: str = Field(default="duty", pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$")
     modes: tuple[Mode, ...] = Field(default=(Mode.CRISIS,), min_length=1)
     filter: Mapping[str, Values] = Field(default_factory=dict)
+    exclude: Mapping[str, Values] = Field(default_factory=dict)
     query_key: Names = ()
     realert: Duration = timedelta(minutes=1)
     exponential_realert: Span | None = None

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.errors import Corrupt
-from listener.model.records import Chained, Decision, Delivery, encode
+from listener.model.records import Chained, encode
 
 R = TypeVar("R", bound=Chained)
 
@@ -41,7 +41,7 @@ def append(bus: Bus, topic: str, record: R) -> R:
         sealed.append(_seal(record, "" if last is None else _digest_in(last)))
         return encode(sealed[-1])
 
-    bus.append_after(topic, _key(record), make)
+    bus.append_after(topic, record.key, make)
     return sealed[-1]
 
 
@@ -97,9 +97,3 @@ def _raw(record: Record) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise Corrupt(f"{record.where}: is no record of ours; restore the log from a backup or move it away")
     return raw
-
-
-def _key(record: Chained) -> str:
-    if isinstance(record, Delivery):
-        return record.alert
-    return record.id if isinstance(record, Decision) else ""

@@ -18,8 +18,8 @@ from listener.bus.messages import message
 from listener.bus.protocol import Bus, Consumer, Message, UnitOfWork
 from listener.bus.scan import scan, scan_records
 from listener.clock import Clock
+from listener.model.decisions import DECISIONS
 from listener.model.records import (
-    DECISIONS,
     SPENDING,
     BadRecord,
     Decision,
@@ -229,7 +229,9 @@ def _about_money(value: bytes | None, source: str) -> Decision | None:
         decision = decode(DECISIONS, value or b"")
     except BadRecord:
         return None
-    return decision if decision.kind is DecisionKind.BUDGET and decision.id == source else None
+    if not isinstance(decision, Decision) or decision.kind is not DecisionKind.BUDGET or decision.id != source:
+        return None
+    return decision
 
 
 # --- the account -----------------------------------------------------------------------------------------------------

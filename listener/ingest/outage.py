@@ -33,8 +33,9 @@ from listener.clock import Clock
 from listener.crashpoints import point
 from listener.ingest.gaps import in_band, to_ledger
 from listener.model import keys
+from listener.model.decisions import DECISIONS
 from listener.model.gaps import Cause, closed, open_gap
-from listener.model.records import DECISIONS, MENTIONS, BadRecord, DecisionKind, Mention, Tick, decode, encode
+from listener.model.records import MENTIONS, BadRecord, Decision, DecisionKind, Mention, Tick, decode, encode
 from listener.model.roles import listen_to
 from listener.privacy.purge import is_about
 from listener.runtime.metrics import Metrics
@@ -220,7 +221,9 @@ class _There:
             if record.value is not None and keys.is_of(record.key, source):
                 self._take(record.key, record.value)
         decisions = scan(bus, DECISIONS, since=since - MARGIN)
-        self.purged = frozenset(each.id for each in decisions if each.kind is DecisionKind.PURGE)
+        self.purged = frozenset(
+            each.id for each in decisions if isinstance(each, Decision) and each.kind is DecisionKind.PURGE
+        )
 
     def without(self, value: bytes) -> Mention | None:
         """A kept mention, for the incidents that do not have it yet; they have it from now on."""

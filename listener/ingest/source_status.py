@@ -18,16 +18,20 @@ class SourceStatus:
 
     def __init__(self, source: Source, reporter: PresenceReporter, metrics: Metrics, part: Part) -> None:
         self._source = source
+        self._is_live = isinstance(source, Follows)
         self._reporter = reporter
         self._metrics = metrics
         self._part = part
+        self._shown: SourceState | None = None
 
     def show(self, state: SourceState, gap: Gap | None, *, wanted: bool) -> None:
         """`gap`: why we do not take in what it says; `wanted`: somebody listens for something."""
         told = dict(self._source.state())
-        if isinstance(self._source, Follows):
+        if self._is_live:
             state = self._show_live(told, state, gap)
-        self._metrics.set_source_state(self._source.name, state)
+        if state is not self._shown:
+            self._metrics.set_source_state(self._source.name, state)
+            self._shown = state
         told["state"] = state
         if gap is not None:
             told["gap"] = gap.cause

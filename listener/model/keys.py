@@ -1,17 +1,18 @@
 """The keys of records on the bus: the one place that knows how they are spelled.
 
 On `mentions` a post has `source:id`, a tick `source:tick`, a gap `source:gap` and deletions `source:deletion`; on
-`findings` a finding has `incident:source:id`, ticks and gaps as on `mentions`. An id may hold colons; a source and an
-incident do not. On `volumes` a count has `source:track` and minutes that were heard `source:heard`; on `spending` an
-account has `source:month`; on `alerts` a burst has the group key `source:track`.
+`findings` a finding has `incident:source:id`, what was answered `incident:answered`, ticks and gaps as on `mentions`.
+An id may hold colons; a source and an incident do not. On `volumes` a count has `source:track` and minutes that were
+heard `source:heard`; on `spending` an account has `source:month`; on `alerts` a burst has the group key `source:track`.
+On `decisions` a word about the public's has `story:story` or `theme:theme`, a correction the post's `source:id`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-TICK, GAP, DELETION, HEARD = "tick", "gap", "deletion", "heard"
-_IN_BAND = (f":{TICK}", f":{GAP}", f":{DELETION}")
+TICK, GAP, DELETION, ANSWERED, HEARD = "tick", "gap", "deletion", "answered", "heard"
+_IN_BAND = (f":{TICK}", f":{GAP}", f":{DELETION}", f":{ANSWERED}")
 
 
 def of_source(source: str, what: str) -> str:
@@ -27,6 +28,11 @@ def of_incident(incident: str, source: str, post: str) -> str:
 def tick_of(source: str) -> str:
     """The ticks of a source, on `mentions` and `findings`."""
     return of_source(source, TICK)
+
+
+def of_subject(story: str, theme: str) -> str:
+    """What a person's word is about: a story, else a theme."""
+    return f"story:{story}" if story else f"theme:{theme}"
 
 
 def is_of(key: str, source: str) -> bool:
@@ -52,7 +58,7 @@ def is_deletion(key: str) -> bool:
 
 
 def is_post(key: str) -> bool:
-    """Of `mentions` and `findings`: neither a tick nor a gap nor a deletion."""
+    """Of `mentions` and `findings`: nothing that merely stands between posts."""
     return not key.endswith(_IN_BAND)
 
 
@@ -66,6 +72,8 @@ def in_band(record: Any) -> str:
     """Of a record of `mentions` or `findings`."""
     if record.type == "finding":
         return of_incident(record.incident, record.source, record.id)
+    if record.type == ANSWERED:
+        return of_source(record.incident, ANSWERED)
     return of_source(record.source, record.id if record.type == "mention" else record.type)
 
 

@@ -7,7 +7,7 @@ A record of a newer schema is refused with `NewerSchema` and not guessed at; any
 raises `BadRecord`. Neither message holds a value of the record: values may be a post's text.
 
 `Incident`, `Command` and `Presence` live in `listener.model.incidents`, which a mode switch must import in no time at
-all.
+all; what people decide about what the public says in `listener.model.decisions`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from listener.model import keys
+from listener.model.answers import AnswerGiven
 from listener.model.base import SCHEMA_VERSION, Instant, Model, Recorded
-from listener.model.incidents import Command, Incident, Presence
 from listener.model.spending import Spending
 from listener.model.topics import Topic
 
@@ -323,6 +323,8 @@ class Alert(Recorded):
     posted_at: Instant | None = None
     found_at: Instant | None = None
     gaps: tuple[Gap, ...] = ()
+    answer: AnswerGiven | None = None
+    """What people had answered to it by then."""
     command: Mapping[str, str] = Field(default_factory=dict)
     """Language → what a person may type now, if the alert proposes anything."""
 
@@ -340,6 +342,11 @@ class Chained(Recorded):
 
     prev: str = ""
     digest: str = ""
+
+    @property
+    def key(self) -> str:
+        """Under which it lies on its topic: what it is about."""
+        raise NotImplementedError
 
 
 class Delivery(Chained):
@@ -361,6 +368,10 @@ class Delivery(Chained):
     exercise: bool = False
     outcome: Outcome | None = None
     reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.alert
 
 
 class DecisionKind(StrEnum):
@@ -389,6 +400,10 @@ class Decision(Chained):
     by: str
     why: str = ""
     usd: float | None = None
+
+    @property
+    def key(self) -> str:
+        return self.id
 
 
 class DeadLetter(Recorded):
@@ -435,30 +450,9 @@ VOLUMES: Topic[Volume | Heard] = Topic("volumes", TypeAdapter(VolumesRecord), ke
 GAPS = Topic("gaps", TypeAdapter(Gap), attrgetter("source"))
 SPENDING = Topic("spending", TypeAdapter(Spending), keys.of_month)
 ALERTS = Topic("alerts", TypeAdapter(Alert), attrgetter("id"))
-DELIVERIES = Topic("deliveries", TypeAdapter(Delivery), attrgetter("alert"))
-DECISIONS = Topic("decisions", TypeAdapter(Decision), attrgetter("id"))
+DELIVERIES = Topic("deliveries", TypeAdapter(Delivery), attrgetter("key"))
 DEADLETTERS = Topic("deadletters", TypeAdapter(DeadLetter), attrgetter("where"))
 KEYS = Topic("keys", TypeAdapter(KeyFingerprint), lambda record: "pseudonym.key")
-
-SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
-    "post": TypeAdapter(Post),
-    "mention": TypeAdapter(Mention),
-    "tick": TypeAdapter(Tick),
-    "gap": GAPS.adapter,
-    "deletion": TypeAdapter(Deletion),
-    "finding": TypeAdapter(Finding),
-    "volume": TypeAdapter(Volume),
-    "heard": TypeAdapter(Heard),
-    "spending": SPENDING.adapter,
-    "incident": TypeAdapter(Incident),
-    "command": TypeAdapter(Command),
-    "presence": TypeAdapter(Presence),
-    "alert": ALERTS.adapter,
-    "delivery": DELIVERIES.adapter,
-    "decision": DECISIONS.adapter,
-    "deadletter": DEADLETTERS.adapter,
-    "key": KEYS.adapter,
-}
 
 
 def encode(record: BaseModel) -> bytes:

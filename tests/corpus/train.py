@@ -30,7 +30,7 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 from sklearn.linear_model import LogisticRegression
 
 from alerts.annotate.features import Features
@@ -43,8 +43,12 @@ from tests.corpus.scores import best_threshold, f1, macro
 
 SHARES = {"words": 1.0, "letters": 1.0, "cues": 0.2}
 """What each block is multiplied by: how freely its weights may grow."""
+KINDS_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.3}}
+KINDS_RIDGE = 0.5
 THEMES_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.4}, "rare": True}
-THEMES_C = 2
+THEMES_RIDGE = 1.3
+SECOND = 0.2
+"""What a theme that is not the main one counts for, where the main one counts for 1."""
 REVIEWS_C = 0.4
 PRUNED = 2
 """Of 127: where the greatest and the least weight of a feature (or none) lie no further apart, it goes without."""
@@ -61,6 +65,7 @@ LANGUAGE_OF = {"no-dialect": DIALECT, "pl": "und"}
 
 Matrix = Any
 Floats = Any
+Fit = Callable[[Matrix, Any, float], tuple[Floats, Floats]]
 
 
 class Space:
@@ -150,6 +155,19 @@ def fit_all(x: Matrix, ys: Any, c: float, tol: float = 0.05) -> tuple[Floats, Fl
     return np.array([weights for weights, _ in fits]), np.array([bias for _, bias in fits])
 
 
+def ridge(x: Matrix, ys: Any, strength: float) -> tuple[Floats, Floats]:
+    """Weights and bias of all heads at once: least squares, held back by `strength`; `ys`: texts by heads.
+
+    Solved over texts, which are fewer than features. It errs less than `fit` where labels depend on many weak signs.
+    """
+    wanted = ys.astype(np.float64)
+    bias = wanted.mean(axis=0)
+    alike = (x @ x.T).toarray()
+    alike[np.diag_indices_from(alike)] += strength
+    solved = linalg.cho_solve(linalg.cho_factor(alike, lower=True, overwrite_a=True), wanted - bias)
+    return (x.T @ solved).T, bias
+
+
 def folds(groups: Sequence[str], count: int = FOLDS) -> Any:
     """The fold of each text: whole groups (writers), the largest first, each to the fold that has least."""
     names, sizes = np.unique(np.array(groups), return_counts=True)
@@ -163,26 +181,28 @@ def folds(groups: Sequence[str], count: int = FOLDS) -> Any:
     return np.array([fold_of[group] for group in groups])
 
 
-def held_back(found: list[Features], ys: Any, c: float, fold: Any, **space_options: Any) -> Floats:
-    """Each text's scores by a model that saw nothing of its fold."""
+def held_back(found: list[Features], ys: Any, by: Fit, strength: float, fold: Any, **space_options: Any) -> Floats:
+    """Each text's scores by a model that saw nothing of its fold; `by`: `fit_all` or `ridge`, with its `strength`."""
     scores = np.zeros(ys.shape)
     for number in range(fold.max() + 1):
         seen, others = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if not len(others):
             continue
         space = Space([found[i] for i in seen], **space_options)
-        weights, bias = fit_all(space.matrix([found[i] for i in seen]), ys[seen], c)
+        weights, bias = by(space.matrix([found[i] for i in seen]), ys[seen], strength)
         scores[others] = space.matrix([found[i] for i in others]) @ weights.T + bias
     return scores
 
 
-def calibrated(scores: Floats, ys: Any) -> tuple[list[float], list[float], Floats]:
-    """Slope and offset of each head, and the probabilities they give."""
+def calibrated(scores: Floats, ys: Any, *, together: bool = False) -> tuple[list[float], list[float], Floats]:
+    """Slope and offset of each head (`together`: the same for all), and the probabilities they give."""
     slopes, offsets = [], []
-    for head in range(ys.shape[1]):
-        model = LogisticRegression(C=1e4, max_iter=1000).fit(scores[:, [head]], ys[:, head])
+    for of in [slice(None)] if together else [[head] for head in range(ys.shape[1])]:
+        model = LogisticRegression(C=1e4, max_iter=1000).fit(scores[:, of].reshape(-1, 1), ys[:, of].ravel())
         slopes.append(round(float(model.coef_[0][0]), 6))
         offsets.append(round(float(model.intercept_[0]), 6))
+    if together:
+        slopes, offsets = slopes * ys.shape[1], offsets * ys.shape[1]
     return slopes, offsets, 1 / (1 + np.exp(-(scores * slopes + offsets)))
 
 
@@ -212,13 +232,13 @@ def labels(posts: Sequence[Labelled], names: Sequence[str], of: Callable[[Labell
 def kinds(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
     names = [kind.value for kind in Kind]
     ys = labels(posts, names, lambda post: post.kinds)
-    slope, offset, chances = calibrated(held_back(found, ys, 8, fold), ys)
+    slope, offset, chances = calibrated(held_back(found, ys, ridge, KINDS_RIDGE, fold, **KINDS_SPACE), ys)
     thresholds = [round(float(best_threshold(ys[:, head], chances[:, head])), 4) for head in range(len(names))]
     scores = [f1(ys[:, head], chances[:, head] >= thresholds[head]) for head in range(len(names))]
     tell("kinds, each by itself", {**dict(zip(names, scores, strict=True)), "macro": float(np.mean(scores))})
-    space = Space(found)
+    space = Space(found, **KINDS_SPACE)
     about = {"slope": slope, "offset": offset, "threshold": thresholds}
-    return space.bank(names, *fit_all(space.matrix(found), ys, 8), about)
+    return space.bank(names, *ridge(space.matrix(found), ys, KINDS_RIDGE), about)
 
 
 def themes(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
@@ -226,25 +246,25 @@ def themes(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
     posts, found, fold = [posts[i] for i in having], [found[i] for i in having], fold[having]
     names = sorted({theme for post in posts for theme in post.themes})
     ys = labels(posts, names, lambda post: post.themes)
-    # Trained on which theme is the main one, as that is asked first; calibrated on whether it is there at all.
     firsts = labels(posts, names, lambda post: post.themes[:1])
-    scores = held_back(found, firsts, THEMES_C, fold, **THEMES_SPACE)
-    slope, offset, chances = calibrated(scores, ys)
+    wanted = np.where(firsts, 1.0, np.where(ys, SECOND, 0.0))
+    scores = held_back(found, wanted, ridge, THEMES_RIDGE, fold, **THEMES_SPACE)
+    # One slope and one offset for all, so that the theme with the highest score has the highest chance.
+    slope, offset, chances = calibrated(scores, ys, together=True)
     thresholds = [round(float(best_threshold(ys[:, head], chances[:, head])), 4) for head in range(len(names))]
     main = [post.themes[0] for post in posts]
-    for way, by in (("by score", scores), ("by probability", chances)):
-        best = [names[i] for i in by.argmax(axis=1)]
-        right = float(np.mean([a == b for a, b in zip(best, main, strict=True)]))
-        among = float(np.mean([a in post.themes for a, post in zip(best, posts, strict=True)]))
-        tell(f"main theme, {way}", {"right": right, "among the right ones": among})
+    best = [names[i] for i in scores.argmax(axis=1)]
+    right = float(np.mean([a == b for a, b in zip(best, main, strict=True)]))
+    among = float(np.mean([a in post.themes for a, post in zip(best, posts, strict=True)]))
+    tell("main theme", {"right": right, "among the right ones": among})
     space = Space(found, **THEMES_SPACE)
     about = {"slope": slope, "offset": offset, "threshold": thresholds}
-    return space.bank(names, *fit_all(space.matrix(found), firsts, THEMES_C), about)
+    return space.bank(names, *ridge(space.matrix(found), wanted, THEMES_RIDGE), about)
 
 
 def patient_exposed(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
     ys = np.array([[post.patient_exposed] for post in posts])
-    slope, offset, chances = calibrated(held_back(found, ys, 8, fold), ys)
+    slope, offset, chances = calibrated(held_back(found, ys, fit_all, 8, fold), ys)
     cut = float(np.quantile(chances[ys], 1 - EXPOSED_RECALL))
     over = chances[:, 0] >= cut
     tell("patient_exposed", {"recall": EXPOSED_RECALL, "precision": float(ys[over].mean())})
@@ -259,7 +279,7 @@ def request(texts: list[str], ys: list[bool], reader: Reader) -> Bank:
     wanted = np.array([[y] for y in ys])
     # No writers are known: messages that lie side by side, which are often of one event, share a fold.
     fold = np.arange(len(texts)) * FOLDS // len(texts)
-    slope, offset, chances = calibrated(held_back(found, wanted, 1, fold, rare=True), wanted)
+    slope, offset, chances = calibrated(held_back(found, wanted, fit_all, 1, fold, rare=True), wanted)
     cut = float(best_threshold(wanted[:, 0], chances[:, 0]))
     tell("request", {"f1": f1(wanted[:, 0], chances[:, 0] >= cut)})
     space = Space(found, rare=True)
@@ -282,7 +302,7 @@ def stance(
     theirs = np.array([[y == stance for stance in STANCES] for y in ys])
     side_by_side = np.arange(len(more)) * FOLDS // len(more)
     for name, of, wanted, c, by in (("ours", found, ours, 0.7, fold), ("NoReC", more, theirs, REVIEWS_C, side_by_side)):
-        right, got = wanted.argmax(axis=1), held_back(of, wanted, c, by, rare=True).argmax(axis=1)
+        right, got = wanted.argmax(axis=1), held_back(of, wanted, fit_all, c, by, rare=True).argmax(axis=1)
         tell(f"stance, {name}", {"macro f1": macro(right, got, len(STANCES))})
     space = Space([*found, *more], rare=True)
     x_ours, x_theirs = space.matrix(found), space.matrix(more)

@@ -15,7 +15,8 @@ import pytest
 from listener.bus.protocol import Message, open_bus
 from listener.clock import SystemClock
 from listener.model.incidents import Command, Presence
-from listener.model.records import SCHEMAS, decode
+from listener.model.records import decode
+from listener.model.schemas import SCHEMAS
 from listener.model.topics import TOPICS, topic_specs
 
 ROOT = Path(__file__).parents[2]

@@ -97,13 +97,14 @@ def post(minute: float, author: int, text: str, **more: Any) -> dict[str, Any]:
 
 
 def crisis() -> list[dict[str, Any]]:
-    """A fire at Nordvik sykehus: talk, wishes, two eyewitnesses, a large account, reposts, and quiet in between."""
+    """A fire at Nordvik sykehus: talk, wishes, three eyewitnesses, a large account, reposts, and quiet in between."""
     wish = "Kan noen kjøre vann og tepper til Nordvik sykehus? Vi trenger det nå"
     posts = [post(0.2 * n, n, f"Hva skjer ved Nordvik sykehus i kveld? Spør gate {n}") for n in range(12)]
     posts += [post(3 + 0.1 * n, 20 + n, f"{wish}, gruppe {n}") for n in range(6)]
     posts += [post(4 + 0.1 * n, 30 + n, f"RT @konto20: {wish}, gruppe 0", repost_of=posts[12]["id"]) for n in range(3)]
     posts.append(post(5, 40, "Jeg står utenfor Nordvik sykehus og ser flammer fra taket"))
     posts.append(post(5.5, 44, "Står på parkeringsplassen ved Nordvik sykehus nå, røyken kommer ut av vinduene her"))
+    posts.append(post(5.7, 45, "Vi står ute på plenen ved Nordvik sykehus og ser at de bærer ut folk i senger"))
     posts.append(post(6, 41, "Brann ved Nordvik sykehus nå, følg oss", followers=LARGE))
     posts.append(post(6.5, 42, "Jeg synes Nordvik sykehus gjør en fantastisk jobb i kveld"))
     posts.append(post(7, 43, "Noe helt annet: god lørdag"))

@@ -77,7 +77,7 @@ def test_one_alert_is_shown_with_its_posts_when_nothing_runs(machine: Machine) -
     alert = the(machine, "eyewitness")
     shown = machine.run("alerts", "show", alert["id"][:6])
     assert shown.returncode == 0
-    assert shown.stdout.startswith("ØVELSE · HAR GÅTT OVER · KRITISK: 2 øyenvitner skriver fra stedet\n")
+    assert shown.stdout.startswith("ØVELSE · HAR GÅTT OVER · KRITISK: 3 øyenvitner skriver fra stedet\n")
     assert "«Jeg står utenfor Nordvik sykehus og ser flammer fra taket»" in shown.stdout
     assert "Varslet: Konsoll (console)" in shown.stdout
     assert machine.json("alerts", "show", alert["id"]) == alert
@@ -129,7 +129,7 @@ def test_a_damaged_register_does_not_hide_an_alert(machine: Machine) -> None:
     (machine.data / "register.sqlite").write_bytes(b"no database, but some text that is long enough" * 40)
     shown = machine.run("alerts", "show", id_)
     assert shown.returncode == 0
-    assert "2 øyenvitner skriver fra stedet" in shown.stdout
+    assert "3 øyenvitner skriver fra stedet" in shown.stdout
     assert "moved aside as register.sqlite.damaged, and built anew" in shown.stderr
 
 

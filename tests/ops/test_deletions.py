@@ -25,7 +25,8 @@ from listener.bus.messages import message
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan, scan_records
 from listener.clock import ManualClock, SystemClock
-from listener.model.records import DECISIONS, FINDINGS, MENTIONS, Cue, Deletion, Finding, Kind, Mention
+from listener.model.decisions import DECISIONS
+from listener.model.records import FINDINGS, MENTIONS, Cue, Decision, Deletion, Finding, Kind, Mention
 from listener.model.topics import topic_specs
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
@@ -87,7 +88,11 @@ def files_with(folder: Path, word: str) -> list[str]:
 
 def decided(bus: Bus) -> list[tuple[str, str, str]]:
     hashchain.verify(scan_records(bus, ["decisions"]))
-    return [(each.kind.value, each.id, each.by) for each in scan(bus, DECISIONS) if each.why == WHY]
+    return [
+        (each.kind.value, each.id, each.by)
+        for each in scan(bus, DECISIONS)
+        if isinstance(each, Decision) and each.why == WHY
+    ]
 
 
 def test_what_was_deleted_at_the_platform_is_in_no_byte_of_the_folder(bus: Bus, tmp_path: Path) -> None:

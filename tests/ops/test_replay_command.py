@@ -44,7 +44,7 @@ def test_each_alert_is_a_line_of_json_in_order_of_event_time(machine: Machine) -
         assert isinstance(alert["authors"], int)
         assert alert["headline"].startswith("ØVELSE")
     first = next(alert for alert in told if alert["rule"] == "eyewitness")
-    seen = [post for post in crisis() if post["id"] in ("0005000040", "0005500044")]
+    seen = [post for post in crisis() if post["id"] in ("0005000040", "0005500044", "0005700045")]
     assert first["samples"] == [{"id": f"recording:{post['id']}", "text": post["text"]} for post in seen]
     assert len({alert["alert_id"] for alert in told if alert["event"] == "fired"}) == len(
         [alert for alert in told if alert["event"] == "fired"]
@@ -249,10 +249,10 @@ def test_no_bar_elsewhere(machine: Machine) -> None:
 
 def test_a_person_reads_the_card_that_an_officer_gets(machine: Machine) -> None:
     done = machine.run("replay", machine.write("brann.jsonl", crisis()), *TRACK, "--name", "Brann, Nordvik sykehus")
-    assert "ØVELSE · KRITISK: 2 øyenvitner skriver fra stedet" in done.stdout
+    assert "ØVELSE · KRITISK: 3 øyenvitner skriver fra stedet" in done.stdout
     assert "«Jeg står utenfor Nordvik sykehus og ser flammer fra taket»" in done.stdout
     assert "Brann, Nordvik sykehus (krisemodus)" in done.stdout
-    assert "── 2031-01-11 20:05:30 CET · 23 posts heard ──" in done.stdout
+    assert "── 2031-01-11 20:05:42 CET · 24 posts heard ──" in done.stdout
     assert "nothing to acknowledge" in done.stderr
 
 

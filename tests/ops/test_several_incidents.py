@@ -15,8 +15,9 @@ import pytest
 from alerts.notify.dispatcher import DOUBLES_WAIT, Dispatcher
 from alerts.notify.state import Handling, acknowledge, read_book
 from listener.bus import hashchain
+from listener.model.decisions import DECISIONS
 from listener.model.incidents import Action, Command
-from listener.model.records import DECISIONS, Sample, decode
+from listener.model.records import Sample, decode
 from listener.runtime.control import Control
 from tests.fakes.smtp import smtp_server
 from tests.fakes.webhook import webhook_server

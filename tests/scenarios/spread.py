@@ -19,7 +19,7 @@ from typing import Any
 from harness import Deployment, Running, read_all, until
 from prometheus_client import CollectorRegistry
 
-from alerts.annotate.understanding import Understander
+from alerts.annotate.learned import Model
 from alerts.annotate.worker import Annotating
 from alerts.judge.worker import Judging
 from alerts.rules.load import load_rules
@@ -186,9 +186,9 @@ def alone(home: Path, control: Sequence[Record], mentions: Sequence[Record], con
         bus.publish([Message("control", record.key, record.value) for record in control])
         bus.publish([Message("mentions", str(number), encode(word)) for number, word in enumerate(words)])
         metrics, health, clock = Metrics(CollectorRegistry(), "0"), Health(SystemClock()), SystemClock()
-        understander, rules = Understander.load(config), load_rules(config / "rules")
+        model, rules = Model(config), load_rules(config / "rules")
         workers: list[Worker] = [
-            Annotating(bus, understander, clock=clock, metrics=metrics, part=health.part("annotate")),
+            Annotating(bus, model, clock=clock, metrics=metrics, part=health.part("annotate")),
             # Watermarks count no partitions here; how late anything comes plays no part.
             Judging(
                 bus, rules, clock=clock, metrics=metrics, part=health.part("judge"), allowed_lateness=timedelta(days=1)

@@ -12,8 +12,8 @@ import pytest
 from harness import SAYINGS, Deployment, Recording, Running, files_with, until
 
 IDLE_SECONDS = 8.0
-IDLE_SHARE = 0.1
-"""Of a core. 0.03 is what it is to take; it takes 0.05 to 0.07, by machine. A worker that spins takes all of one."""
+IDLE_SHARE = 0.05
+"""Of a core. 0.03 is what it may take; it takes 0.02, more on a busy machine. A worker that spins takes all of one."""
 
 
 def test_the_counters_are_right_after_a_run(deploy: Callable[..., Deployment], recording: Recording) -> None:

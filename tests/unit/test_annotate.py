@@ -1,14 +1,26 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from alerts.annotate.corrections import Corrections, digest_of
+from alerts.annotate.learned import Model
 from alerts.annotate.story import story
 from alerts.annotate.understanding import Understander
-from alerts.annotate.worker import Annotator
+from alerts.annotate.worker import LOOK_SECONDS, Annotating, Annotator
+from listener.bus import hashchain
+from listener.bus.messages import message
+from listener.bus.protocol import open_bus
+from listener.bus.scan import scan
+from listener.clock import ManualClock
+from listener.model.decisions import Correction
 from listener.model.records import (
     FINDINGS,
+    MENTIONS,
     AuthorClass,
     Captured,
     Finding,
@@ -19,6 +31,9 @@ from listener.model.records import (
     decode,
     encode,
 )
+from listener.model.topics import topic_specs
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
 from listener.settings.files import packaged_config
 
 AT = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
@@ -73,3 +88,62 @@ def test_a_finding_is_what_a_reader_of_the_bus_gets(understander: Understander) 
 
 def test_a_mention_of_no_incident_makes_no_finding(understander: Understander) -> None:
     assert Annotator(understander).findings(MENTION.model_copy(update={"incidents": {}})) == []
+
+
+def test_findings_bear_themes_stance_language_and_whether_a_patient_is_named(understander: Understander) -> None:
+    finding = Annotator(understander).findings(MENTION)[0]
+    found = understander.understand(MENTION.text, author_class=MENTION.author_class)
+    assert finding.themes == found.themes != ()
+    assert (finding.stance, finding.language) == (found.stance, found.lang)
+    assert finding.lang == MENTION.lang, "what the platform says stays beside it"
+    assert finding.patient_exposed == found.patient_exposed
+
+
+def test_the_repost_of_a_named_account_is_what_that_account_said(understander: Understander) -> None:
+    """Only newsrooms and public bodies keep their name in a masked text."""
+    text = "Det er ikke riktig at oksygenet ble stengt, og ingen er døde."
+    named = MENTION.model_copy(update={"text": f"RT @nordvik_sykehus: {text}"})
+    person = MENTION.model_copy(update={"text": f"RT @p_0123456789abcdef: {text}"})
+    assert Kind.MEDIA in Annotator(understander).findings(named)[0].kinds
+    assert Kind.MEDIA not in Annotator(understander).findings(person)[0].kinds
+
+
+def corrected(id_: str = "17", themes: tuple[str, ...] | None = None, text: str = "") -> Corrections:
+    corrections = Corrections()
+    its = {"post": f"x:{id_}", "story": "s", "text": digest_of(text), "kinds": (Kind.VIEWPOINT,), "themes": themes}
+    corrections.take(Correction(at=AT, by="Kari", **its))
+    return corrections
+
+
+def test_what_a_person_corrected_stands_before_what_is_understood(understander: Understander) -> None:
+    before = Annotator(understander).findings(MENTION)[0]
+    after = Annotator(understander, corrections=corrected()).findings(MENTION)[0]
+    assert after.kinds == (Kind.VIEWPOINT,)
+    assert after == before.model_copy(update={"cues": after.cues}), "nothing but the kinds is another"
+    assert Annotator(understander, corrections=corrected(themes=("food",))).findings(MENTION)[0].themes == ("food",)
+
+
+def test_word_for_word_copies_of_a_corrected_post_come_corrected(understander: Understander) -> None:
+    copies = Annotator(understander, corrections=corrected("1", text=MENTION.text))
+    assert copies.findings(MENTION)[0].kinds == (Kind.VIEWPOINT,)
+    others = Annotator(understander, corrections=corrected("1", text="noe annet"))
+    assert others.findings(MENTION)[0].kinds == (Kind.WISH, Kind.QUESTION)
+
+
+def test_the_worker_takes_corrections_up_as_they_come(tmp_path: Path) -> None:
+    clock = ManualClock(AT)
+    with closing(open_bus("embedded:", tmp_path, clock)) as bus:
+        bus.ensure(topic_specs(1, {}))
+        metrics = Metrics(CollectorRegistry(), "test")
+        worker = Annotating(
+            bus, Model(packaged_config()), clock=clock, metrics=metrics, part=Health(clock).part("annotate")
+        )
+        bus.publish([message(MENTIONS, MENTION)])
+        assert worker.step(0.0)
+        hashchain.append(bus, "decisions", next(iter(corrected().all())))
+        clock.advance(timedelta(seconds=LOOK_SECONDS))
+        bus.publish([message(MENTIONS, MENTION)])
+        assert worker.step(0.0)
+        kinds = [each.kinds for each in scan(bus, FINDINGS) if isinstance(each, Finding) and each.incident == "brann"]
+        worker.close()
+    assert kinds == [(Kind.WISH, Kind.QUESTION), (Kind.VIEWPOINT,)]

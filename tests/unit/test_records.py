@@ -16,7 +16,6 @@ from listener.model.incidents import Action, Command, encode_command
 from listener.model.records import (
     FINDINGS,
     MENTIONS,
-    SCHEMAS,
     BadRecord,
     Cue,
     Finding,
@@ -32,10 +31,12 @@ from listener.model.records import (
     encode,
     reach_of,
 )
+from listener.model.schemas import SCHEMAS
 
 AT = "2031-02-03T04:05:06Z"
 CAPTURED = {"source": "x", "id": "1", "at": AT, "captured_at": AT, "text": "ordet"}
 CHAINED = {"prev": "p", "digest": "d", "at": AT}
+ABOUT = {**CHAINED, "by": "kari", "incidents": ["brann-0"], "story": "s"}
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post": {"source": "x", "id": "1", "at": AT, "text": "ordet", "author": {"id": "7", "followers": 3}},
@@ -70,6 +71,11 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "first_seen": AT,
         "samples": [{"key": "x:1", "digest": "d"}],
     },
+    "answered": {"incident": "brann-0", "story": "s", "at": AT, "decision": 3, "given": {"at": AT, "by": "kari"}},
+    "note": {**ABOUT, "words": "meldt til politiet"},
+    "status": {**ABOUT, "status": "passed_on", "why": "til beredskap", "people": 3, "posts": 4},
+    "answer": {**ABOUT, "theme": "water", "verdict": "false", "words": "Vannet er trygt.", "people": 3, "posts": 4},
+    "correction": {**CHAINED, "by": "kari", "post": "x:1", "story": "s", "text": "d", "kinds": ["wish"]},
     "delivery": {**CHAINED, "intent": "i", "alert": "a", "step": 0, "channel": "email", "target": "kari@example.org"},
     "spending": {
         "source": "x",

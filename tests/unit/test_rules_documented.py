@@ -9,6 +9,7 @@ from documents_support import RULES, block, rows, section
 from rules_support import rules
 
 from alerts.judge.examples import judge_examples
+from alerts.rules.fields import PROPERTIES
 from alerts.rules.spec import RuleSpec
 from alerts.rules.table import TYPES
 from listener.plugins import load
@@ -50,3 +51,11 @@ def test_the_example_does_what_it_says(tmp_path: Path) -> None:
     (spec,) = rules(tmp_path, section(RULES, "## A rule").partition("```yaml\n")[2].partition("```")[0])
     assert spec.examples
     assert judge_examples(spec) == []
+
+
+def test_every_field_that_a_rule_may_name_is_described() -> None:
+    described = {name for row in rows(block(RULES, "fields")) for name in re.findall(r"`(\w+)`", row[0])}
+    also = set(
+        re.findall(r"`(\w+)`", RULES.read_text("utf-8").partition("<!-- /fields -->")[2].partition("are other")[0])
+    )
+    assert described | also == set(PROPERTIES)

@@ -18,7 +18,8 @@ import yaml
 from pydantic import SecretStr
 
 from listener.errors import ConfigError
-from listener.model.records import SCHEMAS, AuthorClass
+from listener.model.records import AuthorClass
+from listener.model.schemas import SCHEMAS
 from listener.settings.files import (
     DEEPEST,
     ENV_PREFIX,

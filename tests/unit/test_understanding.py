@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alerts.annotate.features import MAX_CHARS, features, spread, tokenize
 from alerts.annotate.themes import Themes
-from alerts.annotate.understanding import WEIGHTS, Reader, Understander
+from alerts.annotate.understanding import NOTHING, WEIGHTS, Reader, Understander
 from alerts.annotate.weights import BLOCKS, Bank, Block, Lookup, quantized, read, write
 from listener.errors import ConfigError
 from listener.model.records import AuthorClass, Kind
@@ -83,7 +83,7 @@ def test_other_stands_alone_and_has_no_theme() -> None:
 @pytest.mark.parametrize("text", ["Hvor mange er skadet?", "", *TEXTS])
 def test_what_the_account_is_comes_before_what_its_words_say(author: AuthorClass, text: str) -> None:
     found = UNDERSTANDER.understand(text, author_class=author)
-    if text:
+    if text and found.kinds[Kind.OTHER] < NOTHING:
         assert Kind.MEDIA in found.labels
         assert found.cues[found.labels.index(Kind.MEDIA)].words[0] == f"author: {author}"
     assert Kind.QUESTION not in found.labels
@@ -228,3 +228,9 @@ def test_a_file_of_themes_that_is_off_is_refused_with_its_place(tmp_path: Path, 
     path.write_text(text)
     with pytest.raises(ConfigError, match=where):
         Themes.load(path)
+
+
+@pytest.mark.parametrize("author", [AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY])
+def test_a_course_is_no_news_though_a_hospital_offers_it(author: AuthorClass) -> None:
+    course = "Velkommen til gratis kurs i ammehjelp torsdag kl. 18 i kantina. Ingen påmelding."
+    assert UNDERSTANDER.understand(course, author_class=author).labels == (Kind.OTHER,)

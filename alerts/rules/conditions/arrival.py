@@ -16,7 +16,7 @@ from pydantic import Field
 
 from alerts.rules.conditions.episodes import memory, quiet_until
 from alerts.rules.entry import Entry
-from alerts.rules.fields import Test, keys_of, test_of
+from alerts.rules.fields import Test, keys_of, selected
 from alerts.rules.judge import RuleContext
 from alerts.rules.report import spoken
 from alerts.rules.spec import RuleSpec, Values
@@ -51,7 +51,7 @@ class Arrival:
         self._context = context
         self._also = also
         self._reason = reason
-        self._passes = test_of(spec.filter)
+        self._passes = selected(spec.filter, spec.exclude)
         self._keys = keys_of(spec.query_key)
         self._fired: dict[str, list[datetime]] = {}
         self._order: deque[tuple[datetime, str]] = deque()

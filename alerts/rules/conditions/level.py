@@ -24,7 +24,7 @@ from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.stages import Gauge, State, WindowReading
 from alerts.rules.conditions.window import KEEP
 from alerts.rules.entry import Entry
-from alerts.rules.fields import keys_of, test_of
+from alerts.rules.fields import keys_of, selected
 from alerts.rules.judge import RuleContext
 from alerts.rules.keys import read_key
 from alerts.rules.past import Past
@@ -73,7 +73,7 @@ class Level:
         self._once = once
         self._forgotten = forgotten or over
         self._forgets = forgotten is not None and bool(spec.query_key)
-        self._passes = test_of(spec.filter)
+        self._passes = selected(spec.filter, spec.exclude)
         self._keys = keys_of(spec.query_key)
         self._memory = self._kept + memory(spec)
         self._states: Keyed[State] = Keyed(lambda: State(self._gauge(), self._edges, self._kept))

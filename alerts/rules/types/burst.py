@@ -35,7 +35,7 @@ class BurstSpec(RuleSpec):
     once_in: Span = Tuning.once_in
     min_count: Positive = Tuning.least
 
-    @field_validator("filter", "query_key", "aggregation")
+    @field_validator("filter", "exclude", "query_key", "aggregation")
     @classmethod
     def _nothing(cls, value: Any) -> Any:
         if value:

@@ -22,7 +22,7 @@ from alerts.rules.conditions.episodes import FiringHistory, memory
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.window import AT, KEEP, ORDER
 from alerts.rules.entry import Entry
-from alerts.rules.fields import keys_of, reader, test_of
+from alerts.rules.fields import keys_of, reader, selected
 from alerts.rules.judge import RuleContext
 from alerts.rules.report import alert_id, spoken
 from alerts.rules.spec import Names, RuleSpec, RuleType, Span
@@ -72,7 +72,7 @@ class Change:
     def __init__(self, spec: ChangeSpec, context: RuleContext) -> None:
         self._spec = spec
         self._context = context
-        self._passes = test_of(spec.filter)
+        self._passes = selected(spec.filter, spec.exclude)
         self._keys = keys_of(spec.query_key)
         self._readers = [reader(name) for name in spec.compare_key] if spec.ignore_null else []
         self._keep = KEEP * spec.timeframe

@@ -18,7 +18,7 @@ from alerts.rules.conditions.episodes import Episode, FiringHistory, memory
 from alerts.rules.conditions.keyed import RETRY, Keyed
 from alerts.rules.conditions.window import KEEP, Window
 from alerts.rules.entry import Entry
-from alerts.rules.fields import keys_of, test_of
+from alerts.rules.fields import keys_of, selected
 from alerts.rules.judge import RuleContext
 from alerts.rules.report import resolved, spoken
 from alerts.rules.spec import CountBy, RuleType, WindowSpec
@@ -49,7 +49,7 @@ class Frequency:
     def __init__(self, spec: WindowSpec, context: RuleContext) -> None:
         self._spec = spec
         self._context = context
-        self._passes = test_of(spec.filter)
+        self._passes = selected(spec.filter, spec.exclude)
         self._keys = keys_of(spec.query_key)
         self._memory = KEEP * spec.timeframe + memory(spec)
         self._states: Keyed[_State] = Keyed(lambda: _State(Window(spec.timeframe, spec.count_by)))

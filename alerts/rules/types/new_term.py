@@ -26,7 +26,7 @@ from alerts.rules.conditions.episodes import memory, quiet_until
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.window import KEEP, ORDER, Window
 from alerts.rules.entry import Entry
-from alerts.rules.fields import Reader, key_values_of, keys_of, test_of
+from alerts.rules.fields import Reader, key_values_of, keys_of, selected
 from alerts.rules.judge import RuleContext
 from alerts.rules.keys import read_key, write_key
 from alerts.rules.report import spoken
@@ -96,7 +96,7 @@ class NewTerm:
     def __init__(self, spec: NewTermSpec, context: RuleContext) -> None:
         self._spec = spec
         self._context = context
-        self._passes = test_of(spec.filter)
+        self._passes = selected(spec.filter, spec.exclude)
         self._terms = _keys_of(spec.within, spec.terms)
         self._windows: Keyed[Window] = Keyed(lambda: Window(spec.timeframe, spec.count_by))
         self._known: dict[str, list[datetime]] = {}

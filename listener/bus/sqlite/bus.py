@@ -1,6 +1,7 @@
 """The embedded bus: an append-only log in one SQLite file. No server, several processes of one machine at once.
 
-`store` holds the file and its connections, `log` one partition, `members` groups and leases, `room` the reserve.
+`store` holds the file and its connections, `partition` one partition, `groups` readers, groups and leases, `news` wakes
+readers, `reserve` keeps room.
 
 Groups are kept like Kafka's: members with a heartbeat on the machine's monotonic clock (a wall clock that jumps back
 ends nobody's turn), a generation that changes with the membership, and a check of both in the transaction that

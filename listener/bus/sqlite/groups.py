@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS = 0.5
 SESSION_SECONDS = 3.0
-POLL_SECONDS = 0.05
-"""How often other processes' records are looked for; our own wake the reader at once."""
 STALE = -1
 """No generation: the assignment must be made anew."""
+NEVER = -1
+"""No number of records: not all that is there was read yet."""
 
 
 class Partitions(Protocol):
@@ -55,23 +55,82 @@ class Partitions(Protocol):
     def offset_at(self, tp: TopicPartition, time: datetime) -> int: ...
 
 
+class Positions:
+    """Where a reader stands in each of its partitions."""
+
+    def __init__(self, bus: Partitions, at: Mapping[TopicPartition, int]) -> None:
+        self._bus = bus
+        self._at = dict(at)
+        self._read_at = NEVER
+
+    @property
+    def partitions(self) -> frozenset[TopicPartition]:
+        return frozenset(self._at)
+
+    def __getitem__(self, tp: TopicPartition) -> int:
+        return self._at[tp]
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        if tp not in self._at:
+            raise BusError(f"{tp.topic}/{tp.partition} is not read here")
+        self._at[tp] = offset
+        self._read_at = NEVER
+
+    def poll(self, timeout: float, limit: int) -> list[Record]:
+        """Up to `limit` records, waiting at most `timeout` seconds for the first."""
+        news = self._bus.store.news
+        deadline = time.monotonic() + timeout
+        if timeout <= 0:
+            news.look()
+        while True:
+            # Who has read all, and nothing was written since, need not ask each partition again.
+            if self._read_at != news.written:
+                seen = news.written
+                if records := self._read(limit):
+                    self._read_at = NEVER
+                    return records
+                self._read_at = seen
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return []
+            news.wait(self._read_at, left)
+
+    def _read(self, limit: int) -> list[Record]:
+        out: list[Record] = []
+        for tp, position in list(self._at.items()):
+            records = self._bus.read(tp, position, limit - len(out))
+            if not records and (end := self._bus.end_offset(tp)) > position:
+                # What was written since is there now; else all up to the end was forgotten.
+                records = self._bus.read(tp, position, limit - len(out))
+                self._at[tp] = max(position, end)
+            if records:
+                # The partition that was read goes last, so that a full one starves no other.
+                del self._at[tp]
+                self._at[tp] = records[-1].offset + 1
+                out += records
+            if len(out) >= limit:
+                break
+        return out
+
+
 class PlainReader:
     """Reads all partitions of some topics by itself."""
 
     def __init__(self, bus: Partitions, topics: Sequence[str], start: int | datetime | None) -> None:
         self._bus = bus
-        self._positions: dict[TopicPartition, int] = {}
+        at: dict[TopicPartition, int] = {}
         for topic in topics:
             for number in range(bus.partitions(topic)):
                 tp = TopicPartition(topic, number)
                 if start is None:
-                    self._positions[tp] = bus.end_offset(tp)
+                    at[tp] = bus.end_offset(tp)
                 else:
-                    self._positions[tp] = start if isinstance(start, int) else bus.offset_at(tp, start)
+                    at[tp] = start if isinstance(start, int) else bus.offset_at(tp, start)
+        self._positions = Positions(bus, at)
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(self._positions)
+        return self._positions.partitions
 
     def committed(self, tp: TopicPartition) -> Commit | None:
         return None
@@ -80,13 +139,13 @@ class PlainReader:
         return self._positions[tp]
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        _seek(self._positions, tp, offset)
+        self._positions.seek(tp, offset)
 
     def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
-        return _poll(self._bus, self._positions, timeout, limit)
+        return self._positions.poll(timeout, limit)
 
     def close(self) -> None:
-        self._positions.clear()
+        self._positions = Positions(self._bus, {})
 
 
 class GroupConsumer:
@@ -108,7 +167,7 @@ class GroupConsumer:
         self.group = group
         self.member = member
         self._on_assign = on_assign
-        self._positions: dict[TopicPartition, int] = {}
+        self._positions = Positions(bus, {})
         self._generation = STALE
         self._beat_at = float("-inf")
         for topic in topics:
@@ -117,7 +176,7 @@ class GroupConsumer:
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(self._positions)
+        return self._positions.partitions
 
     def committed(self, tp: TopicPartition) -> Commit | None:
         return self._bus.committed(self.group, tp)
@@ -126,7 +185,7 @@ class GroupConsumer:
         return self._positions[tp]
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        _seek(self._positions, tp, offset)
+        self._positions.seek(tp, offset)
 
     def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
         """Raises Fenced when another process took this member's name: this one must stop."""
@@ -135,7 +194,7 @@ class GroupConsumer:
             self._beat()
             self._follow_generation()
             left = max(0.0, min(deadline - time.monotonic(), BEAT_SECONDS))
-            records = _poll(self._bus, self._positions, left, limit)
+            records = self._positions.poll(left, limit)
             if records or time.monotonic() >= deadline:
                 return records
 
@@ -145,7 +204,7 @@ class GroupConsumer:
             "SELECT m.epoch, g.generation FROM members m JOIN groups g ON g.grp=m.grp WHERE m.grp=? AND m.member=?",
             (self.group, self.member),
         ).fetchone()
-        if row != (self._epoch, self._generation) or not commits.keys() <= self._positions.keys():
+        if row != (self._epoch, self._generation) or not commits.keys() <= self._positions.partitions:
             self._generation = STALE
             raise Fenced(f"{self.member} lost its place in group {self.group}")
         store_commits(db, self.group, {self._bus.log(tp).number: commit for tp, commit in commits.items()})
@@ -153,7 +212,7 @@ class GroupConsumer:
         db.execute("UPDATE members SET beat=? WHERE grp=? AND member=?", (now, self.group, self.member))
 
     def close(self) -> None:
-        self._positions.clear()
+        self._positions = Positions(self._bus, {})
         self._generation = STALE
         self._bus.store.write(self._leave)
 
@@ -217,7 +276,7 @@ class GroupConsumer:
         for tp in mine:
             commit = self.committed(tp)
             positions[tp] = self._bus.begin_offset(tp) if commit is None else commit.offset
-        self._positions = positions
+        self._positions = Positions(self._bus, positions)
         if self._on_assign:
             self._on_assign(frozenset(mine))
         self._bus.counts.rebalances[self.group] += 1
@@ -243,36 +302,6 @@ def _share(bus: Partitions, members: list[tuple[str, list[str]]], me: str) -> li
             if takers[number % len(takers)] == me:
                 mine.append(TopicPartition(topic, number))
     return mine
-
-
-def _seek(positions: dict[TopicPartition, int], tp: TopicPartition, offset: int) -> None:
-    if tp not in positions:
-        raise BusError(f"{tp.topic}/{tp.partition} is not read here")
-    positions[tp] = offset
-
-
-def _poll(bus: Partitions, positions: dict[TopicPartition, int], timeout: float, limit: int) -> list[Record]:
-    deadline = time.monotonic() + timeout
-    while True:
-        seen = bus.store.news
-        out: list[Record] = []
-        for tp, position in list(positions.items()):
-            records = bus.read(tp, position, limit - len(out))
-            if not records and (end := bus.end_offset(tp)) > position:
-                # What was written since is there now; else all up to the end was forgotten.
-                records = bus.read(tp, position, limit - len(out))
-                positions[tp] = max(position, end)
-            if records:
-                # The partition that was read goes last, so that a full one starves no other.
-                del positions[tp]
-                positions[tp] = records[-1].offset + 1
-                out += records
-            if len(out) >= limit:
-                break
-        left = deadline - time.monotonic()
-        if out or left <= 0:
-            return out
-        bus.store.wait_for_news(seen, min(left, POLL_SECONDS))
 
 
 class RowLease:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from listener.bus.history import UNREADABLE, History, new_id
 from listener.bus.sqlite.gate import Gate
+from listener.bus.sqlite.news import News
 from listener.bus.sqlite.reserve import DiskReserve
 from listener.bus.stats import BusStats
 from listener.crashpoints import point
@@ -65,6 +66,9 @@ SCHEMA = (
     f"PRAGMA user_version={FORMAT}",
 )
 
+WRITTEN = "SELECT coalesce(sum(next), 0) FROM parts"
+"""Records ever written, those that are gone since included."""
+
 _FULL = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR_WRITE,
@@ -102,7 +106,7 @@ class Store:
     ) -> None:
         self.path = path
         self.room = room
-        self.news = 0
+        self.news = News(self._written)
         self.counts = BusStats()
         self._durable = durable
         self._history = history
@@ -111,7 +115,6 @@ class Store:
         self._local = threading.local()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self._wake = threading.Condition()
         self._wal = path.with_name(path.name + "-wal")
         self._wal_tried = 0.0
         self._closed = False
@@ -331,24 +334,20 @@ class Store:
                 db.execute("BEGIN IMMEDIATE")
             try:
                 result = work(db)
+                (written,) = db.execute(WRITTEN).fetchone()
                 point("bus.before_commit")
                 db.execute("COMMIT")
             except BaseException:
                 _roll_back(db)
                 raise
             point("bus.after_commit")
-            with self._wake:
-                self.news += 1
-                self._wake.notify_all()
+            self.news.tell(written)
             if not full:
                 self._bound_wal(db)
         return result
 
-    def wait_for_news(self, seen: int, seconds: float) -> None:
-        """Until this process wrote something since `news` was `seen`, or `seconds` are over."""
-        with self._wake:
-            if self.news == seen:
-                self._wake.wait(seconds)
+    def _written(self) -> int:
+        return int(self.row(WRITTEN)[0])
 
     def damage(self) -> list[str]:
         """Pages that SQLite finds damaged. It reads the whole file, and nobody waits for it meanwhile."""

@@ -1,0 +1,176 @@
+"""What the commands about stories, themes and posts work with: the register, what was decided, the incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from alerts.annotate.themes import Themes, themes_file
+from alerts.commands.register_view import open_view
+from alerts.register.decisions import Decisions, Said, Stands
+from alerts.register.ranking import Registered, words
+from alerts.register.wording import QUOTED, masked, quotes
+from listener.bus import hashchain
+from listener.bus.scan import scan
+from listener.clock import SystemClock
+from listener.commands.shared import open_live_topics, say, storable
+from listener.errors import UsageError
+from listener.model.codec import LONGEST_WHY
+from listener.model.decisions import DECISIONS, Correction
+from listener.model.records import FINDINGS, Finding, Kind
+from listener.runtime.control import Control
+from listener.settings.files import data_dir, raw_settings
+from listener.settings.schema import load_settings
+
+if TYPE_CHECKING:
+    from alerts.register.view import Register
+    from listener.bus.protocol import Bus
+    from listener.model.incidents import State
+    from listener.settings.schema import Settings
+
+THEME = "theme:"
+"""Before the id of a theme, where a story may be named too."""
+
+
+class Subject(NamedTuple):
+    """What a word is about; `rows` are the posts of the story, the questions about the theme, or both."""
+
+    story: str
+    theme: str
+    incidents: tuple[str, ...]
+    rows: Sequence[Registered]
+
+    @property
+    def people(self) -> int:
+        return len({row.person for row in self.rows} - {None})
+
+    @property
+    def posts(self) -> int:
+        return len({row.post for row in self.rows})
+
+
+@dataclass(frozen=True)
+class OpenRegister:
+    """All of it, for one command."""
+
+    bus: Bus
+    view: Register
+    decisions: Decisions
+    state: State
+    settings: Settings
+    themes: Mapping[str, str]
+    """Theme → its name in the settings' language."""
+
+    def subject(self, about: str, incident: str = "") -> Subject:
+        """Raises UsageError when it is nothing, more than one thing, or both of an exercise and not."""
+        if about.startswith(THEME):
+            return self.of_theme(about.removeprefix(THEME), incident)
+        story = self.story(about)
+        rows = self.view.story(story)
+        incidents = self._incidents({row.incident for row in rows}, incident)
+        return Subject(story, "", incidents, [row for row in rows if row.incident in incidents])
+
+    def of_theme(self, theme: str, incident: str = "") -> Subject:
+        """A theme's questions."""
+        self.check_themes([theme])
+        rows = [row for row in self.view.registered() if asks_about(row, theme)]
+        incidents = self._incidents({row.incident for row in rows} or set(self.state.incidents), incident)
+        return Subject("", theme, incidents, [row for row in rows if row.incident in incidents])
+
+    def story(self, about: str) -> str:
+        """The story that it names, or whose post it names."""
+        found = self.view.find(about) if about else None
+        if found is None or not (found.stories or found.posts):
+            raise UsageError(f"no story and no post begins with {about!r}; `lyttepost register --json` lists them")
+        if about in found.stories:
+            return about
+        stories = dict.fromkeys(found.stories)
+        for post in found.posts:
+            stories |= dict.fromkeys(row.story for row in self.rows_of(post))
+        return _only(about, "stories", list(stories))
+
+    def post(self, about: str) -> Registered:
+        """The post that it names."""
+        posts = self.view.find(about).posts if about else ()
+        exact = [post for post in posts if about in (post, post.partition(":")[2])]
+        if not posts:
+            raise UsageError(
+                f"no post begins with {about!r}; `lyttepost register show STORY` lists the posts of a story"
+            )
+        rows = self.rows_of(_only(about, "posts", exact or list(posts)))
+        if not rows:
+            raise UsageError(f"post {about} was edited since; name its newest version")
+        return rows[0]
+
+    def rows_of(self, post: str) -> list[Registered]:
+        return [row for row in self.view.registered() if row.post == post]
+
+    def check_themes(self, themes: Collection[str]) -> None:
+        """Raises UsageError that names those there are."""
+        unknown = [theme for theme in themes if theme not in self.themes]
+        if unknown:
+            raise UsageError(f"no theme has the id {unknown[0]!r}; known: {', '.join(self.themes)}")
+
+    def stands(self, subject: Subject) -> Stands:
+        if subject.theme:
+            return self.decisions.of_theme(subject.theme, subject.incidents)
+        questions = (row for row in subject.rows if Kind.QUESTION in words(row.kinds))
+        asked = frozenset[str]().union(*(words(row.themes) for row in questions))
+        return self.decisions.of_story(subject.story, subject.incidents, asked)
+
+    def own_words(self, text: str, option: str, longest: int = LONGEST_WHY) -> str:
+        """A team's words as they may be kept for good. Raises BadParameter or UsageError."""
+        plain = storable(text, option, longest)
+        clean = masked(plain, self.settings.privacy.named_accounts.classes(), SystemClock().now())
+        if quotes(clean, (each.text for each in scan(self.bus, FINDINGS) if isinstance(each, Finding))):
+            raise UsageError(
+                f"{option}: quotes a post ({QUOTED} words of it in a row, or all of a short one). What people decide "
+                "is kept for good, and a post must be removable: say it in words of your own"
+            )
+        if clean != plain:
+            say(f"{option}: numbers, addresses and account names were masked, as in posts: {clean}")
+        return clean
+
+    def write(self, word: Said | Correction) -> None:
+        """Durable when this returns."""
+        hashchain.append(self.bus, DECISIONS.name, word)
+
+    def named(self, incidents: Collection[str]) -> str:
+        known = self.state.incidents
+        return ", ".join(f"{known[each].name} ({each})" if each in known else each for each in incidents)
+
+    def _incidents(self, heard: Collection[str], incident: str) -> tuple[str, ...]:
+        known = self.state.incidents
+        if incident:
+            if incident not in heard:
+                raise UsageError(f"--incident: {incident!r} is none of those that heard it: {', '.join(sorted(heard))}")
+            return (incident,)
+        chosen = sorted(each for each in heard if each in known and known[each].open) or sorted(heard)
+        if not chosen:
+            raise UsageError("there is no incident; open one with `lyttepost mode crisis`")
+        if len({each in known and known[each].exercise for each in chosen}) > 1:
+            raise UsageError(f"an exercise and a real incident heard it; name one with --incident: {', '.join(chosen)}")
+        return tuple(chosen)
+
+
+@contextmanager
+def open_register(data: str | None) -> Iterator[OpenRegister]:
+    """Raises ConfigError for a file that is wrong, BusError when the bus is away."""
+    raw = raw_settings()
+    settings = load_settings(raw)
+    themes = Themes.load(themes_file(raw.folder)).names(settings.language)
+    with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
+        yield OpenRegister(bus, view, Decisions(scan(bus, DECISIONS)), Control(bus).refresh(), settings, themes)
+
+
+def asks_about(row: Registered, theme: str) -> bool:
+    """It is a question about this theme."""
+    return Kind.QUESTION in words(row.kinds) and theme in words(row.themes)
+
+
+def _only(about: str, what: str, found: Sequence[str]) -> str:
+    if len(found) > 1:
+        raise UsageError(f"{about!r} fits {len(found)} {what} ({', '.join(found[:4])}); write more of the id")
+    return found[0]

@@ -1,0 +1,89 @@
+"""What people have decided about what the public says, as it stands now: a pure fold of `decisions`, in its order.
+
+The last word wins, whatever it is about: a status after an answer, the answer to a theme's questions after a story's
+own status. What was said before is kept. What was corrected is `alerts.annotate.corrections`' matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
+
+from alerts.annotate.corrections import Corrections
+from listener.model.answers import Standing
+from listener.model.decisions import Answer, Correction, DecisionsRecord, Note, Status
+from listener.model.records import Decision
+
+Said = Note | Status | Answer
+"""A word about a story or a theme."""
+
+_NOTHING: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stands:
+    """How a story or a theme stands. `answer`: the last one that was given; `said`: every word, oldest first."""
+
+    status: Standing = Standing.NEW
+    answer: Answer | None = None
+    said: tuple[Said, ...] = ()
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return tuple(word for word in self.said if isinstance(word, Note))
+
+    @property
+    def last(self) -> Status | Answer | None:
+        """The word that the status is from."""
+        return next((word for word in reversed(self.said) if not isinstance(word, Note)), None)
+
+
+class Decisions:
+    """The fold. `take` each record of `decisions` once, in order."""
+
+    def __init__(self, records: Iterable[DecisionsRecord] = ()) -> None:
+        self._stories: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
+        self._themes: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
+        self.corrections = Corrections()
+        self._taken = 0
+        for record in records:
+            self.take(record)
+
+    def take(self, record: DecisionsRecord) -> None:
+        self._taken += 1
+        self.corrections.take(record)
+        if isinstance(record, Decision | Correction):
+            return
+        if record.story:
+            self._stories[record.story].append((self._taken, record))
+        if record.theme:
+            self._themes[record.theme].append((self._taken, record))
+
+    def of_story(self, story: str, incidents: Collection[str], asks_about: Iterable[str] = _NOTHING) -> Stands:
+        """How a story stands in any of these incidents. `asks_about`: the themes of its questions."""
+        own = self._stories.get(story, ())
+        theirs = [
+            (place, word)
+            for theme in asks_about
+            for place, word in self._themes.get(theme, ())
+            if not isinstance(word, Note) and word.story != story
+        ]
+        return _fold(chain(own, theirs), incidents)
+
+    def of_theme(self, theme: str, incidents: Collection[str]) -> Stands:
+        """How the questions about a theme stand."""
+        return _fold(self._themes.get(theme, ()), incidents)
+
+
+def _fold(words: Iterable[tuple[int, Said]], incidents: Collection[str]) -> Stands:
+    said = [word for _, word in sorted(words, key=itemgetter(0)) if not set(word.incidents).isdisjoint(incidents)]
+    status, answer = Standing.NEW, None
+    for word in said:
+        if isinstance(word, Answer):
+            status, answer = Standing.ANSWERED, word
+        elif isinstance(word, Status):
+            status = word.status
+    return Stands(status, answer, tuple(said))

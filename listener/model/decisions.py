@@ -1,0 +1,114 @@
+"""What lies on `decisions`: what people decide. `Decision` is about how we work; the rest about what the public says.
+
+Their words are the team's own. A hash chain lets nothing be removed, so no post's words may stand in them:
+`alerts.register.wording` sees to it. A correction holds the digest of a text, and lives as long as the post does.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from listener.model import keys
+from listener.model.answers import Answered, AnswerGiven, Standing, Verdict
+from listener.model.base import Instant
+from listener.model.records import Chained, Decision, Kind
+from listener.model.topics import Topic
+
+
+class About(Chained):
+    """A word about a story, about a theme, or about a story and its theme; in these incidents."""
+
+    at: Instant
+    by: str
+    incidents: tuple[str, ...]
+    story: str = ""
+    theme: str = ""
+
+    @property
+    def key(self) -> str:
+        return keys.of_subject(self.story, self.theme)
+
+
+class Note(About):
+    """Something worth knowing."""
+
+    type: Literal["note"] = "note"
+    words: str
+
+
+class Counted(About):
+    """A word that says how many `people` and `posts` had said it by then."""
+
+    people: int = 0
+    posts: int = 0
+
+
+class Status(Counted):
+    """What was done with it."""
+
+    type: Literal["status"] = "status"
+    status: Standing
+    why: str = ""
+
+
+class Answer(Counted):
+    """The answer to a rumour or question; with a theme, to all questions about it."""
+
+    type: Literal["answer"] = "answer"
+    verdict: Verdict
+    words: str
+    link: str | None = None
+
+
+class Correction(Chained):
+    """What a post voices, and about what, in a person's judgement: of it and of its word-for-word copies.
+
+    `text`: the digest of its text (`alerts.annotate.corrections.digest_of`). `themes` is unset where they were right.
+    """
+
+    type: Literal["correction"] = "correction"
+    at: Instant
+    by: str
+    post: str
+    story: str
+    text: str
+    kinds: tuple[Kind, ...]
+    themes: tuple[str, ...] | None = None
+    why: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.post
+
+
+Word = Note | Status | Answer | Correction
+"""What people decide about what the public says."""
+DecisionsRecord = Annotated[Decision | Note | Status | Answer | Correction, Field(discriminator="type")]
+DECISIONS: Topic[Decision | Word] = Topic("decisions", TypeAdapter(DecisionsRecord), attrgetter("key"))
+
+
+def answered(word: Decision | Word, decision: int) -> list[Answered]:
+    """What the rules are told of a word, one record for each incident; nothing of a note or a correction.
+
+    `decision`: the word's offset on `decisions`.
+    """
+    given = None
+    if isinstance(word, Answer):
+        given = AnswerGiven(
+            at=word.at, by=word.by, verdict=word.verdict, words=word.words, link=word.link,
+            people=word.people, posts=word.posts,
+        )  # fmt: skip
+    elif isinstance(word, Status):
+        if word.status.is_settled:
+            given = AnswerGiven(
+                at=word.at, by=word.by, standing=word.status, words=word.why, people=word.people, posts=word.posts
+            )
+    else:
+        return []
+    return [
+        Answered(incident=each, story=word.story, theme=word.theme, at=word.at, decision=decision, given=given)
+        for each in word.incidents
+    ]

@@ -1,0 +1,53 @@
+"""The name of each record → what reads it: for `lyttepost config schema`, and for tests that try them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from listener.model.answers import Answered
+from listener.model.decisions import Answer, Correction, Note, Status
+from listener.model.incidents import Command, Incident, Presence
+from listener.model.records import (
+    ALERTS,
+    DEADLETTERS,
+    DELIVERIES,
+    GAPS,
+    KEYS,
+    SPENDING,
+    Decision,
+    Deletion,
+    Finding,
+    Heard,
+    Mention,
+    Post,
+    Tick,
+    Volume,
+)
+
+SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
+    "post": TypeAdapter(Post),
+    "mention": TypeAdapter(Mention),
+    "tick": TypeAdapter(Tick),
+    "gap": GAPS.adapter,
+    "deletion": TypeAdapter(Deletion),
+    "finding": TypeAdapter(Finding),
+    "answered": TypeAdapter(Answered),
+    "volume": TypeAdapter(Volume),
+    "heard": TypeAdapter(Heard),
+    "spending": SPENDING.adapter,
+    "incident": TypeAdapter(Incident),
+    "command": TypeAdapter(Command),
+    "presence": TypeAdapter(Presence),
+    "alert": ALERTS.adapter,
+    "delivery": DELIVERIES.adapter,
+    "decision": TypeAdapter(Decision),
+    "note": TypeAdapter(Note),
+    "status": TypeAdapter(Status),
+    "answer": TypeAdapter(Answer),
+    "correction": TypeAdapter(Correction),
+    "deadletter": DEADLETTERS.adapter,
+    "key": KEYS.adapter,
+}
