@@ -26,6 +26,8 @@ from alerts.notify import card
 from alerts.notify.channels.card import Card
 from alerts.notify.state import AlertBook
 from alerts.pipeline import flow
+from alerts.register.overview import Overview, read_themes
+from alerts.register.ranking import Selection
 from alerts.register.view import Register
 from alerts.wiring import make_alerts, make_app, make_listener, passing_key
 from listener.bus.protocol import Bus, Record, open_bus
@@ -167,6 +169,17 @@ class Replay:
                 break
         self._sum_up(summary)
         return summary
+
+    def overview(self, limit: int, samples: int) -> Overview:
+        """What people voice by theme, as the register has it where the recording stands."""
+        return read_themes(
+            self.register,
+            Selection(incident=self.incident.id),
+            self.clock.now(),
+            limit=limit,
+            samples=samples,
+            no_news=self.incident.tracks,
+        )
 
     def close(self) -> None:
         for worker, _ in self.turning:

@@ -55,7 +55,8 @@ class Understanding:
     """What was understood of one text.
 
     `kinds`: the probability of each kind. `cues`: the kinds it is given, each with the words that led to it.
-    `themes`: what it is about, the main thing first; none where the only kind is `other`. `patient_exposed` and
+    `themes`: what it is about, the main thing first; none where the only kind is `other`. `theme_sure`: one of them
+    reaches its threshold; else the one given is only the likeliest. `patient_exposed` and
     `request` are scores from 0 to 1 whose 0.5 is where they are meant to be cut: the first so that hardly any post that
     names a patient is missed, the second (does it ask for help in a disaster?) so that both mistakes are as many.
     """
@@ -65,6 +66,7 @@ class Understanding:
     cues: tuple[Cue, ...]
     stance: Stance
     themes: tuple[str, ...]
+    theme_sure: bool
     patient_exposed: float
     request: float
     story: str
@@ -151,12 +153,15 @@ class Understander:
         chances = (1 / (1 + np.exp(np.minimum(_SURE, -self._slope * scores - self._offset)))).round(4)
         kinds = chances[self._at["kinds"]].tolist()
         found = self._labels(kinds, read, author_class)
+        about = chances[self._at["themes"]].tolist()
+        themes = () if found == (Kind.OTHER,) else self._about(about, read.hints)
         return Understanding(
             lang=self._language(scores[self._at["language"]], read.tokens),
             kinds=dict(zip(KINDS, kinds, strict=True)),
             cues=tuple(self._cue(kind, read, rows[0], author_class) for kind in found),
             stance=_stance(scores[self._at["stance"]]),
-            themes=() if found == (Kind.OTHER,) else self._about(chances[self._at["themes"]].tolist(), read.hints),
+            themes=themes,
+            theme_sure=self._is_sure(themes, about),
             patient_exposed=float(chances[self._at["patient_exposed"]][0]),
             request=float(chances[self._at["request"]][0]),
             story=story(text, repost_of),
@@ -214,6 +219,14 @@ class Understander:
         found = [heads[theme] for theme in order if theme == order[0] or chances[theme] >= thresholds[theme]]
         own = [name for name in hints if name not in heads]
         return tuple([*own, *found][:MAX_THEMES])
+
+    def _is_sure(self, themes: Sequence[str], chances: Sequence[float]) -> bool:
+        """A house's own theme, whose phrase stands there, or one that reaches its threshold."""
+        heads = self._theme_names
+        return any(
+            theme not in heads or chances[heads.index(theme)] >= self._theme_thresholds[heads.index(theme)]
+            for theme in themes
+        )
 
     def _language(self, scores: Floats, tokens: Tokens) -> str:
         """`nb`, `nn`, `da`, `sv`, `en`, or `und` for any other. Dialect is `nb` or `nn`, whichever is nearer."""

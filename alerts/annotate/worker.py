@@ -76,6 +76,7 @@ class Annotator:
         found = self.understander.understand(mention.text, author_class=said_by, repost_of=mention.repost_of)
         shared["cues"] = found.cues
         shared["themes"] = found.themes
+        shared["theme_sure"] = found.theme_sure
         shared["stance"] = found.stance
         shared["language"] = found.lang
         shared["patient_exposed"] = found.patient_exposed

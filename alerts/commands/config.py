@@ -49,7 +49,7 @@ def check(data: Data = None) -> None:
     from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
     from listener.maintenance.preflight import doubts, mistakes
-    from listener.settings.schema import load_settings
+    from listener.settings.schema import load_settings, nobody_named
     from listener.settings.standing_tracks import load_standing
 
     raw = raw_settings()
@@ -77,6 +77,8 @@ def check(data: Data = None) -> None:
         problems.extend(mistakes(raw, typed, data_dir(data)))
         for doubt in doubts(raw, typed, load_standing(load_yaml(folder / "tracks.yaml"))):
             say(f"lyttepost: {doubt}")
+        if (unnamed := nobody_named(raw, typed)) is not None:
+            say(f"lyttepost: {unnamed}")
 
     def channels() -> None:
         names = open_channels(load_people(folder / "people.yaml").channels() | set(raw.get("channels", {})), raw)

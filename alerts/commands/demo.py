@@ -15,14 +15,12 @@ from typing import Annotated
 
 import typer
 
-from alerts.commands.register import people_of, title
-from alerts.commands.replay import ending_cleanly, heading, progress, speed_of, stamp
+from alerts.commands.replay import ending_cleanly, heading, progress, show_register, speed_of, stamp
 from alerts.notify.channels.text import one_line
-from alerts.register.ranking import RegisterRow
 from alerts.replay import SentCard, Summary, replaying
 from listener.clock import SystemClock
 from listener.commands.shared import local, out
-from listener.model.records import AuthorClass, Event, Kind
+from listener.model.records import AuthorClass, Event
 from listener.runtime.service import settle_memory
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.schema import load_settings
@@ -43,6 +41,7 @@ NAMED = {
 }
 TOP = 5
 WIDTH = 110
+SAMPLE = 95
 
 BEGIN = """\
 Lyttepost listens to what people say when a hospital is in crisis, and wakes the duty officer when it matters.
@@ -52,9 +51,11 @@ real pipeline, under an incident marked as an exercise (ØVELSE), so every alert
 LYTTEPOST_LANGUAGE=en turns them into English."""
 
 FIRST = "\nThe first alert, as it reaches the officer:"
-OTHERS = "\nThe alerts after it, each by its first two lines and one of its posts (--full shows all):"
+OTHERS = "\nThe alerts after it, each by its first line and one of its posts (--full shows all, and when they passed):"
 
-REGISTER = "\nThe register: what people ask for and what they think, ranked by how many people say it."
+REGISTER = """
+The register: what people ask, wish and believe, by theme, ranked by how many people say it. Nobody here is real: what
+may show who a patient is would be withheld, and is marked."""
 
 NEXT = """
 Try next, live on your machine, with the same posts a minute a second:
@@ -93,8 +94,7 @@ def demo(
             summary = playing.play(bar.around(_Printer(full)), turned)
         _sum_up(summary)
         _print(REGISTER)
-        for kind in (Kind.WISH, Kind.VIEWPOINT):
-            _show(kind, playing.register.top(kind, incident=playing.incident.id, limit=TOP))
+        show_register(playing, themes=TOP, samples=2, length=SAMPLE, exposed=True)
     _print(
         NEXT.format(
             recording=_typed(recording),
@@ -115,6 +115,8 @@ class _Printer:
 
     def __call__(self, sent: SentCard) -> None:
         passed = sent.alert.event is Event.RESOLVED
+        if passed and not self._full:
+            return
         if self._shown == 0:
             out(FIRST)
         elif self._shown == 1 and not self._full:
@@ -132,10 +134,8 @@ class _Printer:
 def _brief(sent: SentCard) -> None:
     subject, amount = sent.card.lines[:2]
     out(f"{_clock(sent)} │ {one_line(subject, WIDTH)}")
-    out(f"{sent.heard:>4} heard │ {amount}")
     text = next(iter(sent.texts.values()), "")
-    if text:
-        out(f"           │ «{one_line(text, WIDTH)}»")
+    out(f"{sent.heard:>4} heard │ {f'«{one_line(text, WIDTH)}»' if text else amount}")
 
 
 def _clock(sent: SentCard) -> str:
@@ -150,12 +150,6 @@ def _sum_up(summary: Summary) -> None:
     if summary.first_alert is not None:
         zone = local(summary.first_alert)[20:]
         out(f"All times are {zone}, the time zone of the settings (LYTTEPOST_TIMEZONE).")
-
-
-def _show(kind: Kind, entries: list[RegisterRow]) -> None:
-    out(f"\n{title(kind, entries)}")
-    for entry in entries:
-        out(f"{people_of(entry):>11}  {'ØVELSE ' if entry.exercise else ''}«{one_line(entry.text or '', WIDTH)}»")
 
 
 def _accounts() -> str:

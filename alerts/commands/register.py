@@ -1,22 +1,30 @@
-"""`lyttepost register`: what people wish and think, ranked by people."""
+"""`lyttepost register`: what people voice, by theme and by story, ranked by people."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection, Mapping
 from contextlib import closing
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alerts.annotate.themes import Themes, themes_file
 from alerts.commands import register_decisions, register_learn, register_show
 from alerts.commands.annotate import annotate
+from alerts.commands.register_export import as_csv, as_json, as_xlsx, table, write
+from alerts.commands.register_text import Names, lines
 from alerts.commands.register_view import open_view
-from alerts.notify.channels.text import one_line
-from alerts.register.ranking import RegisterRow
+from alerts.register.overview import EVERY_KIND, Overview, read_stories, read_themes
+from alerts.register.ranking import Selection
+from listener.clock import SystemClock
 from listener.commands.shared import (
     Data,
     Json,
-    local,
+    duration,
     open_live_topics,
     out,
     out_json,
@@ -24,79 +32,140 @@ from listener.commands.shared import (
     say,
     say_who_runs,
 )
+from listener.errors import UsageError
 from listener.model.records import Kind
 from listener.runtime.control import Control
-from listener.settings.files import data_dir
+from listener.settings.files import data_dir, raw_settings
+from listener.settings.schema import load_settings, nobody_named
 
 if TYPE_CHECKING:
-    pass
+    from listener.model.incidents import State
 
-app = typer.Typer(help="What people wish and think, ranked by people.")
+app = typer.Typer(
+    help="""What people ask, wish, think and believe, ranked by people.
+
+    First by theme; with --theme, --kind or --by story, story by story. Newsrooms, public bodies and organisations are
+    not ranked; --kind media shows what they say. What is in a language that is not read is counted by the platform's
+    name for it. Closed incidents are left out unless asked for.
+    """
+)
 for command in (register_show.show, *register_decisions.COMMANDS, register_learn.learn, annotate):
     app.command()(command)
 
-LENGTH = 160
-"""Characters of a text that are shown."""
 MOST = 10_000
-"""Entries of a kind."""
+"""Rows."""
+
+
+class By(StrEnum):
+    """What a row is."""
+
+    THEME = "theme"
+    STORY = "story"
 
 
 @app.callback(invoke_without_command=True)
 def register(
     ctx: typer.Context,
-    kind: Annotated[Kind | None, typer.Option("--kind", help="Only this kind; else wishes and viewpoints.")] = None,
-    incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Only this incident.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many of each kind.")] = 20,
+    by: Annotated[
+        By | None,
+        typer.Option(
+            "--by", help="What a row is; else themes on a screen, and stories for programs or with --theme or --kind."
+        ),
+    ] = None,
+    theme: Annotated[str, typer.Option("--theme", metavar="T", help="Only this theme, by id or name.")] = "",
+    kind: Annotated[Kind | None, typer.Option("--kind", help="Only this kind; else all but other and media.")] = None,
+    incident: Annotated[
+        str, typer.Option("--incident", metavar="ID", help="Only this incident, also a closed one.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="Closed incidents too.")] = False,
+    since: Annotated[str, typer.Option("--since", metavar="2h", help="Only what was posted in so long.")] = "",
+    lang: Annotated[
+        str,
+        typer.Option(
+            "--lang",
+            metavar="nn",
+            help="Only this language: nb, nn, da, sv or en as read, others as the platform has it.",
+        ),
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many rows.")] = 20,
+    exposed: Annotated[bool, typer.Option("--exposed", help="Show texts that may show who a patient is.")] = False,
     json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV for a spreadsheet.")] = False,
+    xlsx: Annotated[bool, typer.Option("--xlsx", help="Write an XLSX sheet.")] = False,
+    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; else standard output.")] = None,
     data: Data = None,
 ) -> None:
-    """The crisis team's register of viewpoints and wishes."""
+    """The register itself; its help is the group's."""
     if ctx.invoked_subcommand is not None:
         return
-    kinds = [kind] if kind else [Kind.WISH, Kind.VIEWPOINT]
+    if json + csv + xlsx > 1:
+        raise UsageError("--json, --csv and --xlsx: choose one")
+    if file is not None and not (csv or xlsx):
+        raise UsageError("--out: choose --csv or --xlsx too")
+    if xlsx and file is None and sys.stdout.isatty():
+        raise UsageError("--xlsx: is no text for a terminal; name a file with --out")
+    raw = raw_settings()
+    settings = load_settings(raw)
+    span = duration(since, "--since") if since else None
+    themes = Themes.load(themes_file(raw.folder)).names(settings.language)
+    by = by or (By.STORY if theme or kind or json or csv or xlsx else By.THEME)
+    asked = Selection(
+        incident=incident,
+        themes=frozenset({_theme(theme, themes)} if theme else ()),
+        kinds=frozenset({kind} if kind else () if by is By.THEME or theme else EVERY_KIND),
+        language=lang.strip().lower(),
+        officials=kind is Kind.MEDIA,
+    )
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
         say_who_runs(bus)
-        found = {k: view.top(k, incident=incident, limit=limit) for k in kinds}
-        if incident and not any(found.values()):
-            require_known(incident, Control(bus).refresh(), "--incident")
+        state = Control(bus).refresh()
+        closed = frozenset() if incident or every else _closed(state)
+        asked = replace(asked, closed=closed)
+        now = SystemClock().now()
+        if by is By.STORY:
+            found = read_stories(view, asked, now, limit=limit, span=span)
+        else:
+            no_news = [track for each in state.incidents.values() for track in each.tracks]
+            found = read_themes(view, asked, now, limit=limit, span=span, no_news=no_news)
+        if incident and _nothing(found):
+            require_known(incident, state, "--incident")
+    names = Names(themes, {each.id: each.name for each in state.incidents.values()}, exposed)
     if json:
-        out_json([as_json(entry) for entries in found.values() for entry in entries])
-        return
-    for k, entries in found.items():
-        show(k, entries)
-    if not any(found.values()):
-        say("Nothing is registered" + (f" for {incident}." if incident else "."))
+        out_json([as_json(row, names) for row in found.rows])
+    elif csv:
+        write(as_csv(table(found, names)), file)
+    elif xlsx:
+        write(as_xlsx(table(found, names), found.as_of), file)
+    else:
+        for line in lines(found, names, _title(by, kind, asked, names)):
+            out(line)
+    if (doubt := nobody_named(raw, settings)) is not None:
+        say(f"lyttepost: {doubt}")
+    if _nothing(found):
+        say("Nothing is registered" + (f" for {incident}." if incident else _but(closed)))
 
 
-def as_json(row: RegisterRow) -> dict[str, Any]:
-    """A row as programs get it: which of its posts stands for it is our own matter."""
-    return {name: value for name, value in asdict(row).items() if name != "sample"}
+def _theme(asked: str, names: Mapping[str, str]) -> str:
+    """The id of a theme that was named by its id or its name. Raises UsageError."""
+    plain = asked.strip().casefold()
+    for theme, name in names.items():
+        if plain in (theme.casefold(), name.casefold()):
+            return theme
+    raise UsageError(f"--theme: no theme is called {asked!r}; there are: {', '.join(names)}")
 
 
-def show(kind: Kind, entries: list[RegisterRow]) -> None:
-    """One kind's entries for a person."""
-    if not entries:
-        return
-    out(title(kind, entries))
-    for entry in entries:
-        mark = "ØVELSE " if entry.exercise else ""
-        text = "(removed)" if entry.text is None else one_line(entry.text, LENGTH)
-        out(f"{people_of(entry):>11}  {mark}{text}")
-        several = f", in {' and '.join(entry.incidents)}" if len(entry.incidents) > 1 else ""
-        counted = f"{_number(entry.posts, 'post')}, {_number(entry.reposts, 'repost')}"
-        out(f"{'':11}  {counted}, {local(entry.first_at)}{several}")
+def _closed(state: State) -> frozenset[str]:
+    return frozenset(each.id for each in state.incidents.values() if not each.open)
 
 
-def title(kind: Kind, entries: list[RegisterRow]) -> str:
-    by = "people" if all(e.authors_known for e in entries) else "posts that are no reposts: no authors are known"
-    return f"{kind.upper()} (ranked by {by})"
+def _nothing(found: Overview) -> bool:
+    return not (found.rows or found.unsorted)
 
 
-def people_of(entry: RegisterRow) -> str:
-    if not entry.authors_known:
-        return _number(entry.people, "post")
-    return f"{entry.people} {'person' if entry.people == 1 else 'people'}"
+def _but(closed: Collection[str]) -> str:
+    return f". {len(closed)} incidents are closed and left out: --all shows them too." if closed else "."
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _title(by: By, kind: Kind | None, asked: Selection, names: Names) -> str:
+    parts = [each.upper() for each in [*map(names.theme, asked.themes), *([kind] if kind else [])]]
+    return ", ".join(parts) or ("THEMES" if by is By.THEME else "STORIES")

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from alerts.commands.register_text import LENGTH, Names, lines
 from alerts.replay import Replay, SentCard, Summary, replaying
 from listener.clock import SystemClock
 from listener.commands.shared import Json, local, out, out_json, say, storable
@@ -31,6 +32,8 @@ app = typer.Typer(help="Play a recording and print the alerts it would have made
 WIDTH = 100
 BAR = 30
 """Characters."""
+THEMES = 10
+"""Of the register, the first so many."""
 FRAMES = 10
 """The bar is drawn so many times a second at most."""
 
@@ -80,6 +83,9 @@ def replay(
     ):
         settle_memory()
         summary = playing.play(bar.around(show_json if json else show_card), turned)
+        bar.clear()
+        if not json:
+            show_register(playing)
     sum_up(summary, time.perf_counter() - started)
     if summary.alerts and not json:
         say("These alerts lie on no bus: there is nothing to acknowledge.")
@@ -167,6 +173,18 @@ def heading(sent: SentCard) -> str:
 def stamp(sent: SentCard) -> str:
     """On the wall clock that the card shows, its zone named."""
     return local(sent.alert.at)
+
+
+def show_register(
+    playing: Replay, *, themes: int = THEMES, samples: int = 3, length: int = LENGTH, exposed: bool = False
+) -> None:
+    """What the register holds at the end of the recording, the themes first."""
+    found = playing.overview(themes, samples)
+    names = Names(playing.parts.messages.themes, {playing.incident.id: playing.incident.name}, exposed)
+    if found.rows:
+        out("")
+    for line in lines(found, names, "THEMES", length=length):
+        out(line)
 
 
 # --- progress ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alerts.annotate.corrections import Corrections
-from alerts.register.ranking import Registered, Whose
+from alerts.register.ranking import NONE_OF_THESE, Registered, Whose
 from listener.model.records import Finding, Kind
 
 
@@ -31,5 +31,7 @@ class Corrected:
         kinds, whose = " ".join(correction.kinds), row.whose
         if whose != Whose.OFFICIAL:
             whose = Whose.OFFICIAL_WORDS if Kind.MEDIA in correction.kinds else Whose.PUBLIC
-        themes = row.themes if correction.themes is None else " ".join(correction.themes)
+        themes = row.themes
+        if correction.themes is not None:
+            themes = " ".join(correction.themes) or ("" if correction.kinds == (Kind.OTHER,) else NONE_OF_THESE)
         return row._replace(kinds=kinds, themes=themes, whose=whose)

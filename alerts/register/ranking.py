@@ -8,16 +8,28 @@ exercise and a real incident are never in one row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
-from typing import NamedTuple
+from heapq import nsmallest
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from listener.model.records import UNKNOWN_LANGUAGE, Kind
 from listener.units import from_ms, to_ms
 
+NONE_OF_THESE = "none_of_these"
+"""The theme of what voices something that is about no other one, or nobody can tell about which."""
+SHORTEST, LONGEST = 25, 320
+"""Characters of a post that serves as a sample: fewer say little, more are cut."""
+OF_PEOPLE = frozenset({Kind.WISH, Kind.QUESTION, Kind.VIEWPOINT})
+TOLD = frozenset({Kind.RUMOUR, Kind.EYEWITNESS})
+NAMED_LANGUAGE = re.compile(r"(?!(?:und|zxx|mis|mul|art|q[a-t][a-z])\b)[a-z]{2,3}\b")
+"""A platform's mark that names a language: not "none", "several" or a mark of its own."""
 HOUR_MS = 3_600_000
 STEP_MS = 600_000
 STEPS = 2 * HOUR_MS // STEP_MS
@@ -30,7 +42,7 @@ class Whose(IntEnum):
     OFFICIAL = 1
     """By its account, or passed on from one."""
     OFFICIAL_WORDS = 2
-    """By its words: a headline, an announcement. Nothing is known of the account."""
+    """By its words: a headline, an announcement. Nothing is known of the account, which may be anybody's."""
 
 
 class Registered(NamedTuple):
@@ -65,6 +77,17 @@ class Registered(NamedTuple):
         return self.author or (None if self.repost else self.post)
 
 
+def as_ranked(row: Registered) -> Registered:
+    """What counts of words that sound like a newsroom's or a public body's: what is told as seen or heard.
+
+    A rumour in the words of a headline is a rumour; its questions, wishes and viewpoints are not the public's.
+    """
+    if row.whose != Whose.OFFICIAL_WORDS or TOLD.isdisjoint(words(row.kinds)):
+        return row
+    kinds = " ".join(kind for kind in row.kinds.split() if kind not in OF_PEOPLE)
+    return row._replace(whose=Whose.PUBLIC, kinds=kinds)
+
+
 class Found(NamedTuple):
     """Names that begin as asked."""
 
@@ -83,31 +106,40 @@ class Selection:
     """Which posts are asked for; what is left empty asks for all. `closed`: incidents that are left out."""
 
     incident: str = ""
+    story: str = ""
     closed: frozenset[str] = frozenset()
     kinds: frozenset[Kind] = frozenset()
     themes: frozenset[str] = frozenset()
-    story: str = ""
     language: str = ""
+    """What it was read as; one that is not understood by the platform's name for it."""
     since: datetime | None = None
     officials: bool = False
     """Also what officials say."""
     not_understood: bool = False
-    """Also what is in a language that is not understood; with `language` it is asked for by its name."""
+    """Also what is in any language that is not understood."""
 
     def holds(self, row: Registered) -> bool:
-        """Incident, story and time are the view's matter."""
         return (
-            (self.officials or row.whose == Whose.PUBLIC)
-            and self._reads(row.language)
+            (not self.incident or row.incident == self.incident)
+            and (not self.story or row.story == self.story)
             and row.incident not in self.closed
+            and (self.officials or row.whose == Whose.PUBLIC)
+            and self._reads(row)
             and (not self.kinds or not self.kinds.isdisjoint(words(row.kinds)))
             and (not self.themes or not self.themes.isdisjoint(words(row.themes)))
+            and (self.since is None or row.at >= to_ms(self.since))
         )
 
-    def _reads(self, language: str) -> bool:
-        if self.language:
-            return language == self.language
-        return self.not_understood or language != UNKNOWN_LANGUAGE
+    def _reads(self, row: Registered) -> bool:
+        if row.language != UNKNOWN_LANGUAGE:
+            return not self.language or row.language == self.language
+        return self.not_understood or self.language in (UNKNOWN_LANGUAGE, platform_language(row.lang) or None)
+
+
+def platform_language(lang: str) -> str:
+    """The language that a platform names, without its region; "" for none, several, or a mark of its own."""
+    named = NAMED_LANGUAGE.match(lang.lower())
+    return named[0] if named else ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +160,7 @@ class RegisterRow:
     """One story that people voice. `text` is as the first of them put it, masked; None when it was purged.
 
     `incidents` are those that heard it: one post that several heard is one post. `kinds`, `themes`, `stances`: how many
-    people voice each, most first; `kind` is the first of them. `exposed`: it may show who a patient is.
+    people voice each, most first; `kind` is the first of them. `exposed`: `text` may show who a patient is.
     """
 
     kind: Kind
@@ -153,6 +185,50 @@ class RegisterRow:
     text: str | None = None
 
 
+@dataclass(frozen=True)
+class ThemeRow:
+    """What people voice about one theme, most of them first; the fields are those of `RegisterRow`."""
+
+    theme: str
+    incidents: tuple[str, ...]
+    exercise: bool
+    people: int
+    posts: int
+    reposts: int
+    first_at: datetime
+    last_at: datetime
+    authors_known: bool
+    kinds: Mapping[str, int]
+    trend: Trend
+    samples: tuple[RegisterRow, ...]
+    """Stories, the best first: each says something else."""
+
+
+Row = RegisterRow | ThemeRow
+
+
+@dataclass(frozen=True)
+class Counted:
+    """So many posts, and the people behind them."""
+
+    posts: int = 0
+    people: int = 0
+
+
+@dataclass(frozen=True)
+class SetApart:
+    """What is not ranked with what people voice, counted.
+
+    `unread`: the platform's language → posts that are in none of the languages that are understood; "" where the
+    platform names none.
+    """
+
+    officials: Counted
+    official_words: Counted
+    not_understood: Counted
+    unread: Mapping[str, Counted]
+
+
 def newest_of(rows: Iterable[Registered]) -> datetime:
     """The time of the newest one; the epoch where there is none."""
     return from_ms(max((row.at for row in rows), default=0))
@@ -160,98 +236,158 @@ def newest_of(rows: Iterable[Registered]) -> datetime:
 
 def rank_stories(rows: Iterable[Registered], as_of: datetime, limit: int | None = None) -> list[RegisterRow]:
     """The stories that most people voice, most first; `as_of` ends the last hour."""
-    end = to_ms(as_of)
-    tallies: dict[tuple[int, str], _Tally] = {}
+    return [_story(each, as_of) for each in sorted(_by_story(rows), key=_Group.rank)[:limit]]
+
+
+def rank_themes(rows: Iterable[Registered], as_of: datetime, *, samples: int = 3) -> list[ThemeRow]:
+    """The themes that most people voice something about, most first; a post counts for each theme that it has.
+
+    What has no theme is left out. `as_of` ends the last hour.
+    """
+    themes: dict[tuple[int, str], list[Registered]] = {}
     for row in rows:
-        tally = tallies.get((row.exercise, row.story))
-        if tally is None:
-            tally = tallies[row.exercise, row.story] = _Tally(row)
-        tally.add(row, end)
-    return [tally.story() for tally in sorted(tallies.values(), key=_Tally.rank)[:limit]]
+        for theme in words(row.themes):
+            themes.setdefault((row.exercise, theme), []).append(row)
+    ranked = sorted(
+        ((_Group(its), theme) for (_, theme), its in themes.items()), key=lambda each: (*each[0].rank(), each[1])
+    )
+    return [_theme(theme, group, as_of, samples) for group, theme in ranked]
 
 
-class _Tally:
-    """What is counted for one row to be."""
+def said_by(rows: Iterable[Registered], limit: int) -> list[tuple[Registered, frozenset[str]]]:
+    """The stories that most people voice: the post that stands for each, and who they are."""
+    return [(each.sample, frozenset(each.people)) for each in sorted(_by_story(rows), key=_Group.rank)[:limit]]
 
-    __slots__ = (
-        "authors", "exposed", "first", "incidents", "kinds", "languages", "last", "people", "posts", "reposts",
-        "sample", "stances", "steps", "themes",
-    )  # fmt: skip
 
-    def __init__(self, first: Registered) -> None:
-        self.people: set[str] = set()
-        self.posts: set[str] = set()
-        self.reposts: set[str] = set()
-        self.incidents: set[str] = set()
-        self.kinds: dict[str, set[str]] = {}
-        self.themes: dict[str, set[str]] = {}
-        self.stances: dict[str, set[str]] = {}
-        self.steps: dict[int, set[str]] = {}
-        self.languages: set[str] = set()
-        self.authors = False
-        self.exposed = False
-        self.first = self.last = first.at
-        self.sample = first
+def set_apart(rows: Iterable[Registered]) -> SetApart:
+    """Of rows of all sorts those that are ranked nowhere, counted: whose they are, or which language."""
+    officials, official_words, not_understood = _Heads(), _Heads(), _Heads()
+    unread: dict[str, _Heads] = {}
+    for row in rows:
+        if row.whose == Whose.OFFICIAL:
+            officials.add(row)
+        elif row.whose == Whose.OFFICIAL_WORDS:
+            official_words.add(row)
+        elif row.language == UNKNOWN_LANGUAGE:
+            not_understood.add(row)
+            unread.setdefault(platform_language(row.lang), _Heads()).add(row)
+    named = sorted(
+        ((lang, heads.counted) for lang, heads in unread.items()), key=lambda each: (-each[1].posts, each[0])
+    )
+    return SetApart(officials.counted, official_words.counted, not_understood.counted, dict(named))
 
-    def add(self, row: Registered, end: int) -> None:
-        person = row.author or (None if row.repost else row.post)
-        self.posts.add(row.post)
-        self.incidents.add(row.incident)
-        self.first, self.last = min(self.first, row.at), max(self.last, row.at)
-        if row.repost:
-            self.reposts.add(row.post)
-        if row.author:
-            self.authors = True
-        if row.exposed:
-            self.exposed = True
-        if row.language:
-            self.languages.add(row.language)
-        if (row.repost, row.at, row.key) < (self.sample.repost, self.sample.at, self.sample.key):
-            self.sample = row
-        if person is None:
-            return
-        self.people.add(person)
-        for counted, names in ((self.kinds, row.kinds), (self.themes, row.themes), (self.stances, row.stance)):
-            for name in words(names):
-                counted.setdefault(name, set()).add(person)
-        step = (end - row.at) // STEP_MS
-        if 0 <= step < STEPS:
-            self.steps.setdefault(step, set()).add(person)
+
+class _Heads:
+    """Posts and the people behind them."""
+
+    def __init__(self) -> None:
+        self._posts: set[str] = set()
+        self._people: set[str] = set()
+
+    def add(self, row: Registered) -> None:
+        self._posts.add(row.post)
+        if row.person:
+            self._people.add(row.person)
+
+    @property
+    def counted(self) -> Counted:
+        return Counted(len(self._posts), len(self._people))
+
+
+class _Group:
+    """Rows that are ranked as one. What is only shown is counted when it is shown: most groups never are."""
+
+    __slots__ = ("people", "persons", "posts", "rows", "sample")
+
+    def __init__(self, rows: list[Registered]) -> None:
+        self.rows = rows
+        # As `Registered.person`, without a call for each: there are a hundred thousand.
+        self.persons = [row.author or (None if row.repost else row.post) for row in rows]
+        self.people = {person for person in self.persons if person is not None}
+        self.posts = len({row.post for row in rows})
+        self.sample = min(rows, key=attrgetter("repost", "at", "key")) if len(rows) > 1 else rows[0]
 
     def rank(self) -> tuple[int, int, int, str]:
         """Most people first, then most posts, then who came first."""
-        return -len(self.people), -len(self.posts), self.first, self.sample.key
+        return -len(self.people), -self.posts, self.sample.at, self.sample.key
 
-    def trend(self) -> Trend:
-        def people(first: int, last: int) -> int:
-            return len(set().union(*(self.steps.get(step, ()) for step in range(first, last))))
+    def counted(self, names: Callable[[Registered], str]) -> dict[str, int]:
+        """Each name → the people who bear it, most first, then by name."""
+        together: defaultdict[str, set[str]] = defaultdict(set)
+        for several, person in zip(map(names, self.rows), self.persons, strict=True):
+            if person is not None:
+                together[several].add(person)
+        people: defaultdict[str, set[str]] = defaultdict(set)
+        for several, who in together.items():
+            for name in words(several):
+                people[name] |= who
+        return dict(sorted(((name, len(who)) for name, who in people.items()), key=lambda each: (-each[1], each[0])))
 
+    def trend(self, as_of: datetime) -> Trend:
+        end = to_ms(as_of)
+        steps: list[set[str]] = [set() for _ in range(STEPS)]
+        for row, person in zip(self.rows, self.persons, strict=True):
+            if person is not None and 0 <= (step := (end - row.at) // STEP_MS) < STEPS:
+                steps[step].add(person)
         half = STEPS // 2
-        return Trend(people(0, half), people(half, STEPS), tuple(people(n, n + 1) for n in reversed(range(STEPS))))
+        return Trend(len(set().union(*steps[:half])), len(set().union(*steps[half:])), tuple(map(len, reversed(steps))))
 
-    def story(self) -> RegisterRow:
-        kinds = _counted(self.kinds)
-        return RegisterRow(
-            kind=Kind(next(iter(kinds), Kind.OTHER)),
-            incidents=tuple(sorted(self.incidents)),
-            exercise=bool(self.sample.exercise),
-            story=self.sample.story,
-            people=len(self.people),
-            posts=len(self.posts),
-            reposts=len(self.reposts),
-            first_at=from_ms(self.first),
-            last_at=from_ms(self.last),
-            authors_known=self.authors,
-            kinds=kinds,
-            themes=_counted(self.themes),
-            stances=_counted(self.stances),
-            languages=tuple(sorted(self.languages)),
-            exposed=self.exposed,
-            trend=self.trend(),
-            sample=self.sample,
-        )
+    def shared(self, as_of: datetime) -> dict[str, Any]:
+        """What rows of stories and of themes have in common."""
+        times = [row.at for row in self.rows]
+        return {
+            "incidents": tuple(sorted({row.incident for row in self.rows})),
+            "exercise": bool(self.sample.exercise),
+            "people": len(self.people),
+            "posts": self.posts,
+            "reposts": len({row.post for row in self.rows if row.repost}),
+            "first_at": from_ms(min(times)),
+            "last_at": from_ms(max(times)),
+            "authors_known": any(row.author for row in self.rows),
+            "kinds": self.counted(attrgetter("kinds")),
+            "trend": self.trend(as_of),
+        }
 
 
-def _counted(people: Mapping[str, set[str]]) -> dict[str, int]:
-    """Name → people, most first, then by name."""
-    return {name: len(who) for name, who in sorted(people.items(), key=lambda each: (-len(each[1]), each[0]))}
+def _by_story(rows: Iterable[Registered]) -> list[_Group]:
+    """An exercise's apart."""
+    stories: dict[tuple[int, str], list[Registered]] = {}
+    for row in rows:
+        stories.setdefault((row.exercise, row.story), []).append(row)
+    return list(map(_Group, stories.values()))
+
+
+def _story(group: _Group, as_of: datetime) -> RegisterRow:
+    shared = group.shared(as_of)
+    return RegisterRow(
+        kind=Kind(next(iter(shared["kinds"]), Kind.OTHER)),
+        story=group.sample.story,
+        themes=group.counted(attrgetter("themes")),
+        stances=group.counted(attrgetter("stance")),
+        languages=tuple(sorted({row.language for row in group.rows} - {""})),
+        exposed=bool(group.sample.exposed),
+        sample=group.sample,
+        **shared,
+    )
+
+
+def _theme(theme: str, group: _Group, as_of: datetime, samples: int) -> ThemeRow:
+    chosen = _samples(theme, _by_story(group.rows), samples)
+    return ThemeRow(theme=theme, samples=tuple(_story(each, as_of) for each in chosen), **group.shared(as_of))
+
+
+def _samples(theme: str, stories: Sequence[_Group], count: int) -> list[_Group]:
+    """The best that may be shown; before them what more people say, though it may not be shown."""
+
+    def how_telling(story: _Group) -> tuple[object, ...]:
+        """First what was written for this, by the author, at a length that is read; of these what most people say."""
+        sample = story.sample
+        of_it = sample.themes.split()[0] == theme
+        return sample.repost, not SHORTEST <= sample.length <= LONGEST, not of_it, *story.rank()
+
+    stories = [each for each in stories if each.people] or stories
+    shown = nsmallest(count, (each for each in stories if not each.sample.exposed), key=how_telling)
+    withheld = min((each for each in stories if each.sample.exposed), key=_Group.rank, default=None)
+    if withheld is not None and len(withheld.people) > max((len(each.people) for each in shown), default=0):
+        return [withheld, *shown][:count]
+    return shown

@@ -23,7 +23,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from alerts.annotate.story import NAMED_REPOST, is_repost
-from alerts.register.ranking import Found, Registered, RegisterRow, Selection, Whose, newest_of, rank_stories
+from alerts.register.ranking import (
+    NONE_OF_THESE,
+    Found,
+    Registered,
+    RegisterRow,
+    Selection,
+    Whose,
+    as_ranked,
+    newest_of,
+    rank_stories,
+)
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
@@ -54,17 +64,19 @@ DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES)
 EMPTY = "DELETE FROM findings; DELETE FROM edited; DELETE FROM positions;"
 INSERT = f"INSERT OR IGNORE INTO findings VALUES({','.join('?' * len(Registered._fields))})"
 
-OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY})
+OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY, AuthorClass.ORGANISATION})
 NO_WORDS = re.compile(r"(?:https?://|www\.)\S*|[@#]\w+|‹[^‹›]*›|[^\w]|[\d_]")
 """What is in no language."""
 MOST_FOUND = 10
+NEAR = 64
+"""Records between two that are wanted which are read along, rather than to ask the bus once more."""
 
 EVERYTHING = Selection(officials=True, not_understood=True)
 
 STANDING = "f.key NOT IN (SELECT key FROM edited)"
 """The newest version of each post."""
 SELECTED = f"""
-SELECT * FROM findings f WHERE {STANDING} AND (?1 = '' OR f.incident = ?1) AND (?2 = '' OR f.story = ?2) AND f.at >= ?3
+SELECT * FROM findings f WHERE {STANDING} AND (?1 = '' OR f.incident = ?1) AND (?2 = '' OR f.story = ?2)
 ORDER BY f.at, f.key
 """  # noqa: S608 -- words of our own
 FIRST_OFFICIAL = """
@@ -89,7 +101,7 @@ class Register:
         self._db = self._open()
         self._reader = bus.reader(["findings"])
         self._taken: dict[int, int] = {}
-        self._amend: Callable[[Registered], Registered] = lambda row: row
+        self._amend: Callable[[Registered], Registered] | None = None
         self._safely(self._seek)
 
     # --- the file ----------------------------------------------------------------------------------------------
@@ -252,11 +264,8 @@ class Register:
             self._db.execute("DELETE FROM edited WHERE newer=?", (record.key,))
             self._db.execute("DELETE FROM findings WHERE key=?", (record.key,))
             return
-        try:
-            finding = decode(FINDINGS, record.value)
-        except BadRecord:
-            return  # the rules' stage has made a dead letter of it
-        if not isinstance(finding, Finding) or finding.synthetic:
+        finding = _finding_in(record)  # of one that cannot be read the rules' stage has made a dead letter
+        if finding is None or finding.synthetic:
             return
         inserted = self._db.execute(INSERT, _row_of(finding, record)).rowcount
         if inserted:
@@ -275,10 +284,16 @@ class Register:
 
     def _registered(self, selection: Selection) -> Iterator[Registered]:
         passed_on = {story for (story,) in self._db.execute(FIRST_OFFICIAL, (Whose.OFFICIAL,))}
-        asked = (selection.incident, selection.story, to_ms(selection.since) if selection.since else 0)
-        for found in map(Registered._make, self._db.execute(SELECTED, asked)):
-            row = self._amend(found._replace(whose=Whose.OFFICIAL) if found.story in passed_on else found)
-            if selection.holds(row):
+        every = replace(selection, incident="", story="") == EVERYTHING
+        asked = self._db.execute(SELECTED, (selection.incident, selection.story))
+        for row in map(Registered._make, asked):
+            if row.story in passed_on:
+                row = row._replace(whose=Whose.OFFICIAL)
+            if self._amend is not None:
+                row = self._amend(row)
+            if row.whose == Whose.OFFICIAL_WORDS:
+                row = as_ranked(row)
+            if every or selection.holds(row):
                 yield row
 
     def story(self, story: str) -> list[Registered]:
@@ -312,6 +327,25 @@ class Register:
         """The stories of a kind that most people voice, most first."""
         rows = self.registered(Selection(incident=incident, kinds=frozenset({kind}), officials=kind is Kind.MEDIA))
         return [self.told(row) for row in rank_stories(rows, newest_of(rows), limit)]
+
+    def texts_of(self, rows: Sequence[Registered]) -> list[str | None]:
+        """Their texts, in their order; None for one that was purged. What lies close together is read at once."""
+        found: dict[str, str] = {}
+        wanted = sorted({(row.part, row.offset) for row in rows})
+        keys = {row.key for row in rows}
+        while wanted:
+            part, first = wanted[0]
+            last = first
+            count = 0
+            while count < len(wanted) and wanted[count][0] == part and wanted[count][1] - last <= NEAR:
+                last = wanted[count][1]
+                count += 1
+            at = {offset for _, offset in wanted[:count]}
+            del wanted[:count]
+            for record in self._bus.read(TopicPartition("findings", part), first, last - first + 1):
+                if record.offset in at and record.key in keys and (finding := _finding_in(record)):
+                    found[finding.key] = finding.text
+        return [found.get(row.key) for row in rows]
 
     def told(self, row: RegisterRow) -> RegisterRow:
         """The same with the text of its sample, from the bus."""
@@ -367,13 +401,19 @@ class Register:
 
     def _finding(self, key: str, part: int, offset: int) -> Finding | None:
         for record in self._bus.read(TopicPartition("findings", part), offset, 1):
-            if record.offset == offset and record.key == key and record.value is not None:
-                try:
-                    found = decode(FINDINGS, record.value)
-                except BadRecord:
-                    return None
-                return found if isinstance(found, Finding) else None
+            if record.offset == offset and record.key == key:
+                return _finding_in(record)
         return None
+
+
+def _finding_in(record: Record) -> Finding | None:
+    if record.value is None:
+        return None
+    try:
+        found = decode(FINDINGS, record.value)
+    except BadRecord:
+        return None
+    return found if isinstance(found, Finding) else None
 
 
 def _make(db: sqlite3.Connection) -> None:
@@ -404,13 +444,19 @@ def _row_of(finding: Finding, record: Record) -> tuple[object, ...]:
         int(finding.exercise),
         int(whose(finding)),
         " ".join(cue.kind.value for cue in finding.cues),
-        " ".join(finding.themes),
+        " ".join(_themes(finding)),
         finding.stance.value if finding.stance else "",
         language,
         finding.lang or "",
         int((finding.patient_exposed or 0.0) >= EXPOSED),
         len(finding.text),
     )
+
+
+def _themes(finding: Finding) -> list[str]:
+    """Those that can be told; what voices something about none of them is about none of these."""
+    told = [theme for theme in finding.themes if theme != NONE_OF_THESE and finding.theme_sure is not False]
+    return told or ([] if finding.kinds == (Kind.OTHER,) else [NONE_OF_THESE])
 
 
 def whose(finding: Finding) -> Whose:

@@ -28,7 +28,7 @@ from listener.runtime.checks import Check, failed, warning, well
 from listener.runtime.control import Presences
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import RawSettings
-from listener.settings.schema import Settings
+from listener.settings.schema import NOBODY_NAMED, Settings, nobody_named
 from listener.units import from_ms
 
 LITTLE_BYTES = 1 << 30
@@ -71,6 +71,11 @@ def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iter
         yield warning("config.settings", problem, "correct it, unless it is intended")
     if not found and not unsure:
         yield well("config.settings", f"the settings are as they should be, and so is what they name ({raw.file.path})")
+    if nobody_named(raw, settings) is None:
+        yield well("privacy.named_accounts", "newsrooms and public bodies are named")
+    else:
+        fix = "name them in privacy.named_accounts: what they say is not what the public asks and wishes"
+        yield warning("privacy.named_accounts", f"privacy.named_accounts {NOBODY_NAMED}", fix)
     if os.environ.get("LYTTEPOST_CRASH"):
         yield warning(
             "config.crash", "LYTTEPOST_CRASH is set: it kills a process where a test wants it", "unset the variable"

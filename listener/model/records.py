@@ -68,6 +68,8 @@ class AuthorClass(StrEnum):
     PERSON = "person"
     MEDIA = "media"
     PUBLIC_BODY = "public_body"
+    ORGANISATION = "organisation"
+    """The platform says that it is no person's; what it is else is not known."""
     UNKNOWN = "unknown"
 
 
@@ -193,8 +195,9 @@ class Cue(Model):
 class Finding(Captured):
     """A mention plus what we understood, for one incident. `count` and `fields` serve rules run on other data.
 
-    `themes`: ids of `themes.yaml`, the main one first. `language` is what the text was read as (`und`: none of those
-    that are understood), `lang` what the platform says. `patient_exposed`: a score from 0 to 1, see `EXPOSED`.
+    `themes`: ids of `themes.yaml`, the main one first; where not `theme_sure`, only the likeliest. `language` is what
+    the text was read as (`und`: none of those that are understood), `lang` what the platform says. `patient_exposed`: a
+    score from 0 to 1, see `EXPOSED`.
     """
 
     type: Literal["finding"] = "finding"
@@ -202,6 +205,7 @@ class Finding(Captured):
     tracks: tuple[str, ...] = ()
     cues: tuple[Cue, ...] = ()
     themes: tuple[str, ...] = ()
+    theme_sure: bool | None = None
     stance: Stance | None = None
     language: str | None = None
     patient_exposed: float | None = None

@@ -255,6 +255,17 @@ def load_settings(raw: RawSettings | None = None) -> Settings:
         raise explain(raw, error) from None
 
 
+NOBODY_NAMED = (
+    "is empty: newsrooms and public bodies are known by what the platform and their words say only; name them there"
+)
+
+
+def nobody_named(raw: RawSettings, settings: Settings) -> ConfigError | None:
+    """The doubt that comes with empty `privacy.named_accounts`, with its place; None where they name somebody."""
+    named = settings.privacy.named_accounts.classes()
+    return None if named else raw.error(("privacy", "named_accounts"), NOBODY_NAMED)
+
+
 def kafka_settings(raw: RawSettings) -> KafkaSettings:
     """These alone, for a command that must not stumble over what else the settings hold. Raises ConfigError."""
     try:

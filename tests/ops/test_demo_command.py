@@ -48,12 +48,18 @@ def test_every_alert_and_every_entry_bears_the_exercise_mark(shown: str) -> None
     assert all("ØVELSE" in line for line in alerts + entries)
 
 
-def test_the_register_ranks_wishes_and_viewpoints_by_people(shown: str) -> None:
-    for kind in ("WISH", "VIEWPOINT"):
-        section = shown.split(f"{kind} (ranked by people)")[1].split("\n\n")[0]
-        ranks = [int(rank) for rank in re.findall(r"^ +(\d+) (?:person|people)", section, re.MULTILINE)]
-        assert ranks
-        assert ranks == sorted(ranks, reverse=True)
+def test_the_register_ranks_themes_by_people_each_with_its_trend_and_samples(shown: str) -> None:
+    themes = shown.split("THEMES (ranked by people) · Brann, Fjordby universitetssykehus · as of ")[1]
+    ranks = re.findall(
+        r"^ +(\d+) people  ØVELSE (.+?)  [▁-█]{12} \d+ in the last hour, \d+ before [↑→↓]$", themes, re.MULTILINE
+    )
+    ranked, (_, nothing) = [int(rank) for rank, _ in ranks[:-1]], ranks[-1]
+    assert len(ranked) == 5
+    assert ranked == sorted(ranked, reverse=True)
+    assert nothing == "annet om sykehuset", "what has no theme comes last"
+    assert len(re.findall(r"^ +\d+× «.+» ?.*\([a-z, ]+\)$", themes, re.MULTILINE)) >= 10
+    assert re.search(r"^not ranked: \d+ posts of newsrooms", themes, re.MULTILINE)
+    assert re.search(r"^not understood: \d+ posts .*: Polish \d+", themes, re.MULTILINE)
 
 
 def test_in_english_if_asked(tmp_path: Path) -> None:
@@ -107,7 +113,7 @@ def test_what_it_says_to_try_next_works_as_it_stands(shown: str, tmp_path: Path)
         wait_for(lambda: "ØVELSE" in shell("lyttepost alerts").stdout)
         # Only an account that keeps its name, as it does in the demo, gives this one.
         wait_for(lambda: "authority-speaks" in shell("lyttepost alerts").stdout)
-        wait_for(lambda: "WISH" in shell("lyttepost register").stdout)
+        wait_for(lambda: "THEMES" in shell("lyttepost register").stdout)
         assert shell(calm).returncode == 0
         service.send_signal(signal.SIGTERM)
         service.communicate(timeout=10)

@@ -26,7 +26,7 @@ from listener.sources.common.recorded_source import MAX_LINES
 from listener.sources.common.seen_ids import SeenIds
 from listener.sources.contract import Batch, DropReason
 from listener.sources.recording.source import RecordingSource
-from listener.sources.x.payload import Includes, parse_answer, parse_post
+from listener.sources.x.payload import Includes, make_author, parse_answer, parse_post
 
 START = datetime(2026, 3, 1, 20, 0, 0, tzinfo=UTC)
 
@@ -186,6 +186,21 @@ def test_a_long_post_is_read_whole_and_a_government_is_a_public_body() -> None:
     assert post.text == "Alt sammen"
     assert post.author is not None
     assert post.author.author_class is AuthorClass.PUBLIC_BODY
+
+
+@pytest.mark.parametrize(
+    ("verified", "whose"),
+    [
+        ("government", AuthorClass.PUBLIC_BODY),
+        ("business", AuthorClass.ORGANISATION),
+        ("blue", AuthorClass.UNKNOWN),
+        ("none", AuthorClass.UNKNOWN),
+        (None, AuthorClass.UNKNOWN),
+        (5, AuthorClass.UNKNOWN),
+    ],
+)
+def test_what_x_has_verified_says_whose_an_account_is(verified: object, whose: AuthorClass) -> None:
+    assert make_author("8", {"username": "noen", "verified_type": verified}).author_class is whose
 
 
 def test_a_page_of_search_gives_its_posts_and_names_those_that_will_not_do(tmp_path: Path) -> None:

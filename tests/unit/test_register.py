@@ -442,3 +442,76 @@ def test_what_is_purged_is_found_no_more(bus: Bus, view: Register) -> None:
     assert view.finding(row) is None
     view.catch_up()
     assert (view.story(row.story), view.find("p1").posts) == ([], ())
+
+
+@pytest.mark.parametrize(
+    ("more", "whose"),
+    [
+        ({}, Whose.PUBLIC),
+        ({"author_class": AuthorClass.PERSON}, Whose.PUBLIC),
+        ({"author_class": AuthorClass.ORGANISATION}, Whose.OFFICIAL),
+        ({"author_class": AuthorClass.PUBLIC_BODY}, Whose.OFFICIAL),
+        ({"cues": (Cue(kind=Kind.QUESTION), Cue(kind=Kind.MEDIA))}, Whose.OFFICIAL_WORDS),
+    ],
+)
+def test_whose_voice_it_is_is_told_by_the_account_and_else_by_the_words(
+    bus: Bus, view: Register, more: dict[str, Any], whose: Whose
+) -> None:
+    publish(bus, finding(1, WATER, "p_a").model_copy(update=more))
+    view.catch_up()
+    (row,) = view.registered()
+    assert row.whose == whose
+
+
+def test_who_says_it_before_officials_do_is_the_public(bus: Bus, view: Register) -> None:
+    publish(bus, finding(1, WATER, "p_a"), finding(2, WATER, "p_x", author_class=AuthorClass.PUBLIC_BODY))
+    view.catch_up()
+    assert [row.whose for row in view.registered()] == [Whose.PUBLIC, Whose.OFFICIAL]
+
+
+@pytest.mark.parametrize(
+    ("more", "themes"),
+    [
+        ({"themes": ("food", "waiting"), "theme_sure": True}, "food waiting"),
+        ({"themes": ("food", "none_of_these"), "theme_sure": True}, "food"),
+        ({"themes": ("food",), "theme_sure": False}, "none_of_these"),
+        ({"themes": ("food",)}, "food"),
+        ({"themes": ("none_of_these",), "theme_sure": True}, "none_of_these"),
+        ({"cues": (Cue(kind=Kind.OTHER),)}, ""),
+    ],
+)
+def test_a_theme_that_is_only_the_likeliest_is_none_of_the_themes(
+    bus: Bus, view: Register, more: dict[str, Any], themes: str
+) -> None:
+    publish(bus, finding(1, WATER, "p_a").model_copy(update=more))
+    view.catch_up()
+    assert [row.themes for row in view.registered()] == [themes]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Tarvitsemme vettä", "und"),
+        ("🙏🙏 https://kort.example/a #nordvik @p_aaaa ‹tlf› 112", ""),
+        ("Потрібна вода", "und"),
+    ],
+)
+def test_what_has_no_words_is_in_no_language(bus: Bus, view: Register, text: str, language: str) -> None:
+    publish(bus, finding(1, text, "p_a", language="und"))
+    view.catch_up()
+    assert [row.language for row in view.registered()] == [language]
+
+
+def test_texts_are_given_in_the_order_asked_for_and_one_that_was_purged_is_none(bus: Bus, view: Register) -> None:
+    publish(bus, *(finding(n, f"{WATER} {n}", "p_a", story=f"s{n}") for n in range(300)))
+    view.catch_up()
+    rows = {row.post: row for row in view.registered()}
+    bus.purge([(TopicPartition("findings", 0), "brann-0:x:p7")])
+    wanted = ["x:p299", "x:p7", "x:p0", "x:p8", "x:p0"]
+    assert view.texts_of([rows[post] for post in wanted]) == [
+        f"{WATER} 299",
+        None,
+        f"{WATER} 0",
+        f"{WATER} 8",
+        f"{WATER} 0",
+    ]

@@ -32,6 +32,9 @@ from listener.sources.contract import DropReason
 _NOT_A_POST = ("username", "member_count", "tweet_count", "action")
 """Fields of users, lists, counts and compliance events, which come in the same wrapping."""
 
+VERIFIED = {"government": AuthorClass.PUBLIC_BODY, "business": AuthorClass.ORGANISATION}
+"""X's `verified_type`; "blue" is a person who pays, or anybody."""
+
 _REPOST = re.compile(r"RT @(\w+)")
 
 
@@ -182,7 +185,7 @@ def make_author(author_id: str, user: Raw) -> Author:
         id=author_id,
         handle=as_text(user.get("username")),
         followers=followers if type(followers) is int else None,
-        author_class=AuthorClass.PUBLIC_BODY if user.get("verified_type") == "government" else AuthorClass.UNKNOWN,
+        author_class=VERIFIED.get(as_text(user.get("verified_type")) or "", AuthorClass.UNKNOWN),
     )
 
 
