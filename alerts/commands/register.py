@@ -16,6 +16,7 @@ from alerts.annotate.themes import Themes, themes_file
 from alerts.commands import register_decisions, register_learn, register_show
 from alerts.commands.annotate import annotate
 from alerts.commands.register_export import as_csv, as_json, as_xlsx, table, write
+from alerts.commands.register_gap import gap
 from alerts.commands.register_text import Names, lines
 from alerts.commands.register_view import open_view
 from alerts.register.overview import EVERY_KIND, Overview, read_stories, read_themes
@@ -49,7 +50,7 @@ app = typer.Typer(
     name for it. Closed incidents are left out unless asked for.
     """
 )
-for command in (register_show.show, *register_decisions.COMMANDS, register_learn.learn, annotate):
+for command in (register_show.show, *register_decisions.COMMANDS, register_learn.learn, gap, annotate):
     app.command()(command)
 
 MOST = 10_000

@@ -17,7 +17,8 @@ from listener.errors import ConfigError
 from listener.model.tracks import too_common
 from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.settings.bus_address import embedded_file
-from listener.settings.files import Loc, RawSettings
+from listener.settings.feeds import is_web
+from listener.settings.files import Loc, RawSettings, expanded
 from listener.settings.schema import Settings
 from listener.sources.contract import source_types
 
@@ -30,6 +31,7 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
         (("bus", "url"), lambda: _bus_file(settings, data)),
         (("bus", "kafka"), lambda: _kafka(settings)),
         (("privacy", "key_file"), lambda: _key(settings, data)),
+        *((("published", "feeds", n), partial(_feed, feed)) for n, feed in enumerate(settings.published.feeds)),
         *((its.setting, partial(its.check, settings)) for its in source_types().values()),
     ]
     found = [problem for problem in (_tried(raw, loc, check) for loc, check in checks) if problem]
@@ -116,6 +118,11 @@ def _kafka(settings: Settings) -> None:
 def _no_password() -> str:
     """Else OpenSSL asks for it on the terminal."""
     raise ValueError
+
+
+def _feed(feed: str) -> None:
+    if not is_web(feed) and not expanded(feed).is_file():
+        raise ConfigError("no such file is there; write the whole path of one, or a web address")
 
 
 def _key(settings: Settings, data: Path) -> None:

@@ -35,7 +35,20 @@ ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_SEEDS", "LYTTEPOST_TEST_KAF
 
 
 SECTIONS = frozenset(
-    {"language", "timezone", "bus", "mode", "sources", "x", "privacy", "retention", "rules", "web", "channels"}
+    {
+        "language",
+        "timezone",
+        "bus",
+        "mode",
+        "sources",
+        "x",
+        "privacy",
+        "retention",
+        "rules",
+        "published",
+        "web",
+        "channels",
+    }
 )
 """The settings' first level, for those who must not wait for `listener.settings.schema`."""
 

@@ -22,7 +22,8 @@ from listener.model.records import AuthorClass
 from listener.model.topics import Retention
 from listener.model.tracks import account_track
 from listener.settings.bus_address import check_url
-from listener.settings.files import Loc, RawSettings, advice, raw_settings
+from listener.settings.feeds import EXAMPLE, feed_problem, is_web
+from listener.settings.files import Loc, RawSettings, advice, expanded, raw_settings
 from listener.settings.hosts import host_problem
 from listener.settings.kafka import KafkaSettings
 from listener.settings.prices import Budget, Prices, Tariff
@@ -213,6 +214,18 @@ class RulesSettings(Tree):
     allowed_lateness: Annotated[Duration, within(timedelta(), timedelta(hours=1))] = timedelta(seconds=10)
 
 
+def _feed(text: str) -> str:
+    if why := feed_problem(text):
+        raise ValueError(why)
+    if not is_web(text) and not expanded(text).is_absolute():
+        raise ValueError(f"is neither a web address nor a whole path, from / or ~; {EXAMPLE}")
+    return text
+
+
+class PublishedSettings(Tree):
+    feeds: tuple[Annotated[str, AfterValidator(_feed)], ...] = ()
+
+
 def _host(text: str) -> str:
     if why := host_problem(text):
         raise ValueError(f"{why}; 127.0.0.1 is this machine alone, 0.0.0.0 every address it has")
@@ -242,6 +255,7 @@ class Settings(Tree):
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()
     rules: RulesSettings = RulesSettings()
+    published: PublishedSettings = PublishedSettings()
     web: WebSettings = WebSettings()
     channels: Channels = Field(default_factory=dict)
 

@@ -1,0 +1,190 @@
+"""Feeds and pages read over HTTP and from files, from servers that misbehave as servers do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from alerts.register.feeds import Entry, FeedError, Limits, read_document, read_feed, read_feeds
+from listener.clock import SystemClock
+from tests.fakes.drip import dripping_server
+from tests.fakes.publisher import ATOM, HTML, RSS, Publisher, atom, publisher, rss
+
+AT = datetime(2031, 1, 11, 21, 40, tzinfo=UTC)
+LATER = datetime(2031, 1, 11, 22, 10, tzinfo=UTC)
+QUICK = Limits(seconds=5.0, step=0.5)
+PHONE = ("Telefon for pårørende", "<p>Ring <b>22 00 00 00</b>.</p><p>Åpent hele natten &amp; morgenen</p>", AT)
+BUS = ("Buss fra Elvegata", "Parkeringshuset er stengt", LATER)
+
+PAGE = """<!DOCTYPE html><html><head><title>Nordvik &ndash; besøk</title>
+<meta property="article:published_time" content="2031-01-11T20:00:00+01:00">
+<meta property="article:modified_time" content="2031-01-11T22:40:00+01:00">
+<meta name="description" content="Besøk er stengt i kveld"><style>p { color: red }</style></head>
+<body><nav><ul><li>Ledige stillinger</li></ul></nav><script>var x = "<p>skript</p>";</script>
+<main><h1>Besøk</h1><article><p>Ingen besøk på sengepostene<p>Ring avdelingen</article></main>
+<footer><p>Personvern</p></footer></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Publisher]:
+    with publisher() as fake:
+        yield fake
+
+
+def test_the_entries_of_rss_come_newest_first_without_markup(web: Publisher) -> None:
+    address = web.put("/rss", rss(PHONE, BUS, ("Uten tid", "", None)))
+    bus, phone, untimed = read_feed(address)
+    assert phone == Entry(
+        feed=address,
+        title="Telefon for pårørende",
+        text="Ring 22 00 00 00. Åpent hele natten & morgenen",
+        link="https://nordvik.example/0",
+        at=AT,
+    )
+    assert (bus.title, bus.at, untimed.at) == ("Buss fra Elvegata", LATER, None)
+
+
+def test_the_entries_of_atom_come_too_with_whole_links(web: Publisher) -> None:
+    (bus, phone) = read_feed(web.put("/deep/atom", atom(PHONE, BUS), ATOM))
+    assert (phone.title, phone.at, phone.link) == ("Telefon for pårørende", AT, web.at("/0"))
+    assert bus.text == "Parkeringshuset er stengt"
+
+
+@pytest.mark.parametrize("kind", [RSS, "text/xml", "text/plain", "text/html", "application/octet-stream", ""])
+def test_a_feed_is_known_by_what_it_says_whatever_it_is_called(web: Publisher, kind: str) -> None:
+    assert [entry.title for entry in read_feed(web.put("/called", rss(PHONE), kind))] == ["Telefon for pårørende"]
+
+
+def test_letters_beyond_ascii_are_read_in_the_encoding_that_the_feed_names(web: Publisher) -> None:
+    content = rss(PHONE).replace("utf-8", "iso-8859-1").encode("iso-8859-1")
+    assert read_feed(web.put("/latin", content))[0].title == "Telefon for pårørende"
+
+
+def test_a_page_is_one_entry_with_what_its_article_says(web: Publisher) -> None:
+    address = web.put("/page", PAGE, HTML)
+    assert read_feed(address) == [
+        Entry(
+            feed=address,
+            title="Nordvik – besøk",
+            text="Besøk er stengt i kveld Ingen besøk på sengepostene Ring avdelingen",
+            link=address,
+            at=datetime(2031, 1, 11, 21, 40, tzinfo=UTC),
+        )
+    ]
+
+
+def test_a_page_in_another_encoding_and_without_a_time_is_read(web: Publisher) -> None:
+    content = '<html><meta charset="iso-8859-1"><title>Besøk</title><p>Åpent</p>'.encode("iso-8859-1")
+    (entry,) = read_feed(web.put("/old", content, "text/html"))
+    assert (entry.title, entry.text, entry.at) == ("Besøk", "Åpent", None)
+
+
+def test_redirects_are_followed(web: Publisher) -> None:
+    web.put("/new", rss(PHONE))
+    assert len(read_feed(web.at("/moved/moved/new"))) == 1
+
+
+def test_a_feed_without_entries_is_read_and_empty(web: Publisher) -> None:
+    assert read_feed(web.put("/none", rss())) == []
+    assert read_feed(web.put("/none-atom", atom(), ATOM)) == []
+
+
+def test_of_broken_xml_what_can_be_read_is_read(web: Publisher) -> None:
+    assert read_feed(web.put("/broken", rss(BUS, PHONE)[:-60]))[0].title == BUS[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/hang", "gives no answer within 0.5 s"),
+        ("/reset", "breaks off"),
+        ("/cut", "breaks off in the middle"),
+        ("/loop", "redirects more than 5 times in a row"),
+        ("/file", "redirects to what is no web address"),
+        ("/huge", "is larger than 5 MB"),
+        ("/nowhere", "is not there (404)"),
+        ("/status/403", "may not be read (403)"),
+        ("/status/503", "answers 503"),
+        ("/status/204", "answers 204"),
+    ],
+)
+def test_what_cannot_be_read_says_why(web: Publisher, path: str, why: str) -> None:
+    with pytest.raises(FeedError) as error:
+        read_feed(web.at(path), QUICK)
+    assert str(error.value).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "why"),
+    [
+        (b"", RSS, "is empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(500), "image/png", "is no RSS, no Atom and no web page, but image/png"),
+        (b'{"entries": []}', "application/json", "is no RSS, no Atom and no web page, but application/json"),
+        (b"<rss version='2.0'><chan", RSS, "is no RSS"),
+        (b"<html><script>app()</script></html>", HTML, "is a page without any text"),
+        (b"/etc/hostname", "text/plain", "is no RSS"),
+        (b"x", "a\x1b[2J/b", "is no RSS, no Atom and no web page;"),
+    ],
+)
+def test_what_is_no_feed_says_so(content: bytes, kind: str, why: str) -> None:
+    with pytest.raises(FeedError) as error:
+        read_document("https://nordvik.example/feed", content, {"content-type": kind})
+    assert str(error.value).startswith(why)
+
+
+def test_entities_neither_open_files_nor_grow_without_end(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hemmelig")
+    for entity in (f'<!ENTITY a SYSTEM "file://{secret}">', _growing()):
+        content = f'<?xml version="1.0"?><!DOCTYPE r [{entity}]>' + rss(("T &a; T", "", AT)).partition("?>")[2]
+        entries = read_document("f", content.replace("&amp;a;", "&a;").encode(), {})
+        assert all("hemmelig" not in entry.title and len(entry.title) < 1000 for entry in entries)
+
+
+def _growing() -> str:
+    more = "".join(f'<!ENTITY {b} "{f"&{a};" * 20}">' for a, b in zip("zyxwvutsrq", "yxwvutsrqa", strict=True))
+    return f'<!ENTITY z "zzzzzzzzzz">{more}'
+
+
+def test_a_certificate_that_nobody_vouches_for_and_no_answer_at_all_are_told_apart() -> None:
+    with pytest.raises(FeedError, match="cannot be reached"):
+        read_feed("http://127.0.0.1:9/feed", QUICK)
+    with dripping_server(b"SSH-2.0-x\r\n") as port, pytest.raises(FeedError, match="certificate or encryption"):
+        read_feed(f"https://127.0.0.1:{port}/feed", QUICK)
+
+
+def test_a_feed_that_fails_or_never_ends_keeps_the_others_from_nothing(web: Publisher) -> None:
+    good = web.put("/good", rss(PHONE))
+    with dripping_server(b"HTTP/1.1 200 OK\r\nContent-Type: application/rss+xml\r\n\r\n<rss>") as port:
+        endless = f"http://127.0.0.1:{port}/"
+        begun = monotonic()
+        feeds = read_feeds([endless, web.at("/nowhere"), good, good], SystemClock(), Limits(seconds=1.5, step=1.0))
+        assert monotonic() - begun < 4
+    assert [feed.feed for feed in feeds] == [endless, web.at("/nowhere"), good]
+    assert [len(feed.entries) for feed in feeds] == [0, 0, 1]
+    assert "is not read after 1.5 s" in (feeds[0].error or "")
+    assert "is not there (404)" in (feeds[1].error or "")
+    assert feeds[2].error is None
+
+
+def test_a_file_is_read_as_an_address_is(tmp_path: Path) -> None:
+    path = tmp_path / "feed.xml"
+    path.write_text(rss(PHONE), encoding="utf-8")
+    assert read_feed(str(path))[0].title == PHONE[0]
+    with pytest.raises(FeedError, match="is larger than"):
+        read_feed(str(path), Limits(size=100))
+    page = tmp_path / "page.html"
+    page.write_text(PAGE, encoding="utf-8")
+    assert read_feed(str(page))[0].title == "Nordvik – besøk"
+
+
+def test_a_file_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in (("gone.xml", "No such file"), ("", "Is a directory"), ("pipe", "no regular file")):
+        with pytest.raises(FeedError, match=why):
+            read_feed(str(tmp_path / name))
