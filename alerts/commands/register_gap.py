@@ -157,7 +157,8 @@ def _lines(gaps: Sequence[Gap], read: Sequence[Feed], names: Names, as_of: datet
     for each in read:
         if each.error is None:
             newest = next((f", the newest {local(entry.at)}" for entry in each.entries if entry.at), "")
-            yield f"read: {one_line(each.feed)}: {len(each.entries)} published{newest}"
+            broken = "; it is broken XML, and something may be missing" if each.broken else ""
+            yield f"read: {one_line(each.feed)}: {len(each.entries)} published{newest}{broken}"
 
 
 def _gap_lines(found: Gap, names: Names, now: datetime, *, several: bool) -> Iterator[str]:
@@ -192,7 +193,10 @@ def _age(at: datetime, now: datetime) -> str:
 def _as_json(gaps: Sequence[Gap], read: Sequence[Feed], names: Names, as_of: datetime, now: datetime) -> dict[str, Any]:
     return {
         "as_of": as_of,
-        "feeds": [{"feed": each.feed, "entries": len(each.entries), "error": each.error} for each in read],
+        "feeds": [
+            {"feed": each.feed, "entries": len(each.entries), "error": each.error, "broken": each.broken}
+            for each in read
+        ],
         "themes": [_gap_json(found, names, now) for found in gaps],
     }
 

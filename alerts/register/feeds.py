@@ -15,10 +15,11 @@ import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urljoin
+from xml.sax import SAXException
 
 import feedparser
 import urllib3
@@ -36,6 +37,8 @@ MOST_ENTRIES = 500
 """Of one feed: the newest."""
 LONGEST_TEXT = 1_500
 """Characters of an entry's text: what it is about stands at its beginning."""
+AHEAD = timedelta(days=1)
+"""So far ahead of our clock a time may be, for zones are written wrongly; one beyond is that of something to come."""
 CHUNK = 16 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HEADERS = {
@@ -76,11 +79,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Feed:
-    """What one feed gave, newest first; what has no time comes last. `error`: why it gave nothing."""
+    """What one feed gave, newest first; what has no time comes last.
+
+    `error`: why it gave nothing. `broken`: its XML is no XML, and entries may be missing.
+    """
 
     feed: str
     entries: tuple[Entry, ...] = ()
     error: str | None = None
+    broken: bool = False
 
 
 def read_feeds(feeds: Sequence[str], clock: Clock, limits: Limits = Limits()) -> list[Feed]:
@@ -91,15 +98,21 @@ def read_feeds(feeds: Sequence[str], clock: Clock, limits: Limits = Limits()) ->
     for feed in wanted:
         # A thread that waits for a name server or for headers that trickle cannot be ended: it is left behind.
         threading.Thread(target=_hand_over, args=(feed, limits, done), daemon=True).start()
-    until = clock.monotonic() + limits.seconds
+    until, latest = clock.monotonic() + limits.seconds, clock.now() + AHEAD
     while len(found) < len(wanted):
         try:
             feed_read = done.get(timeout=max(0.0, until - clock.monotonic()))
         except queue.Empty:
             break
-        found[feed_read.feed] = feed_read
+        found[feed_read.feed] = _believed(feed_read, latest)
     slow = f"is not read after {limits.seconds:g} s; try again, or look whether its server answers at all"
     return [found.get(feed) or Feed(feed, error=slow) for feed in wanted]
+
+
+def _believed(feed: Feed, latest: datetime) -> Feed:
+    """What says that it is from after `latest` does not say when it was published."""
+    entries = [replace(each, at=None) if each.at and each.at > latest else each for each in feed.entries]
+    return replace(feed, entries=tuple(sorted(entries, key=lambda entry: entry.at is None)))
 
 
 def _hand_over(feed: str, limits: Limits, done: queue.SimpleQueue[Feed]) -> None:
@@ -108,7 +121,7 @@ def _hand_over(feed: str, limits: Limits, done: queue.SimpleQueue[Feed]) -> None
 
 def _tried(feed: str, limits: Limits) -> Feed:
     try:
-        return Feed(feed, tuple(read_feed(feed, limits)))
+        return read_feed(feed, limits)
     except FeedError as error:
         return Feed(feed, error=str(error))
     except Exception as error:
@@ -116,16 +129,16 @@ def _tried(feed: str, limits: Limits) -> Feed:
         return Feed(feed, error=f"cannot be read ({type(error).__name__}); look at it in a browser")
 
 
-def read_feed(feed: str, limits: Limits = Limits()) -> list[Entry]:
-    """What is published at an address or in a file, newest first. Raises FeedError."""
+def read_feed(feed: str, limits: Limits = Limits()) -> Feed:
+    """What is published at an address or in a file. Raises FeedError."""
     if why := feed_problem(feed):
         raise FeedError(why)
     content, headers = _fetch(feed, limits) if is_web(feed) else _content_of(feed, limits)
     return read_document(feed, content, headers)
 
 
-def read_document(feed: str, content: bytes, headers: Mapping[str, str]) -> list[Entry]:
-    """The entries of a document, newest first. `headers`: of the answer, names in lower case. Raises FeedError."""
+def read_document(feed: str, content: bytes, headers: Mapping[str, str]) -> Feed:
+    """What a document holds. `headers`: of the answer, names in lower case. Raises FeedError."""
     if not content.strip():
         raise FeedError("is empty; look whether the address is right")
     head = content[:_HEAD]
@@ -133,13 +146,16 @@ def read_document(feed: str, content: bytes, headers: Mapping[str, str]) -> list
         page = read_page(content, headers.get("content-type", ""))
         if not page.title and not page.text:
             raise FeedError("is a page without any text that could be read; name a feed of it instead")
-        return [Entry(feed, page.title or page.text[:80], page.text[:LONGEST_TEXT], feed, _instant(page.time))]
+        entry = Entry(feed, page.title or page.text[:80], page.text[:LONGEST_TEXT], feed, _instant(page.time))
+        return Feed(feed, (entry,))
     # Never the bytes themselves: what looks like a path it would open.
-    parsed = feedparser.parse(io.BytesIO(content), response_headers={"content-location": feed, **headers})
+    parsed = feedparser.parse(io.BytesIO(content), response_headers=dict(headers))
     if not parsed.entries and (parsed.bozo or not parsed.get("version")):
         raise FeedError(f"is no RSS, no Atom and no web page{_seen(headers)}; look whether the address is right")
     entries = [entry for raw in parsed.entries if (entry := _entry(feed, raw)).title or entry.text]
-    return sorted(entries, key=lambda entry: -(entry.at.timestamp() if entry.at else 0.0))[:MOST_ENTRIES]
+    entries.sort(key=lambda entry: -(entry.at.timestamp() if entry.at else 0.0))
+    broken = isinstance(parsed.get("bozo_exception"), SAXException)
+    return Feed(feed, tuple(entries[:MOST_ENTRIES]), broken=broken)
 
 
 def _seen(headers: Mapping[str, str]) -> str:
@@ -152,12 +168,8 @@ def _entry(feed: str, raw: Mapping[str, Any]) -> Entry:
     """An entry that was changed counts from its change on: the words that are read are those of then."""
     contents = raw.get("content") or [{}]
     summary = raw.get("summary") or contents[0].get("value") or ""
-    times = [
-        datetime.fromtimestamp(calendar.timegm(parsed), UTC)
-        for name in ("published_parsed", "updated_parsed")
-        # Asked first: where there is none, feedparser gives the other one and warns.
-        if name in raw and (parsed := raw[name])
-    ]
+    # Asked whether it is there: where it is not, feedparser gives the other one and warns.
+    times = [at for name in ("published_parsed", "updated_parsed") if name in raw and (at := _utc(raw[name]))]
     return Entry(
         feed=feed,
         title=text_of(raw.get("title") or ""),
@@ -165,6 +177,13 @@ def _entry(feed: str, raw: Mapping[str, Any]) -> Entry:
         link=raw.get("link") or "",
         at=max(times, default=None),
     )
+
+
+def _utc(parsed: Any) -> datetime | None:
+    """A time as feedparser gives it, in UTC; None for one that is in no calendar."""
+    with suppress(TypeError, ValueError, OverflowError):
+        return datetime.fromtimestamp(calendar.timegm(parsed), UTC)
+    return None
 
 
 def _instant(text: str) -> datetime | None:
@@ -188,7 +207,8 @@ def _fetch(address: str, limits: Limits) -> tuple[bytes, Mapping[str, str]]:
                 )
                 try:
                     if response.status not in REDIRECTS:
-                        return _body(response, limits), {name.lower(): text for name, text in response.headers.items()}
+                        headers = {name.lower(): text for name, text in response.headers.items()}
+                        return _body(response, limits), {"content-location": address, **headers}
                     address = _redirected(address, response.headers.get("location", ""))
                 finally:
                     response.close()

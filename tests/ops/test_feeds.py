@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -38,7 +38,7 @@ def web() -> Iterator[Publisher]:
 
 def test_the_entries_of_rss_come_newest_first_without_markup(web: Publisher) -> None:
     address = web.put("/rss", rss(PHONE, BUS, ("Uten tid", "", None)))
-    bus, phone, untimed = read_feed(address)
+    bus, phone, untimed = read_feed(address).entries
     assert phone == Entry(
         feed=address,
         title="Telefon for pårørende",
@@ -50,52 +50,70 @@ def test_the_entries_of_rss_come_newest_first_without_markup(web: Publisher) -> 
 
 
 def test_the_entries_of_atom_come_too_with_whole_links(web: Publisher) -> None:
-    (bus, phone) = read_feed(web.put("/deep/atom", atom(PHONE, BUS), ATOM))
+    bus, phone = read_feed(web.put("/deep/atom", atom(PHONE, BUS), ATOM)).entries
     assert (phone.title, phone.at, phone.link) == ("Telefon for pårørende", AT, web.at("/0"))
     assert bus.text == "Parkeringshuset er stengt"
 
 
 @pytest.mark.parametrize("kind", [RSS, "text/xml", "text/plain", "text/html", "application/octet-stream", ""])
 def test_a_feed_is_known_by_what_it_says_whatever_it_is_called(web: Publisher, kind: str) -> None:
-    assert [entry.title for entry in read_feed(web.put("/called", rss(PHONE), kind))] == ["Telefon for pårørende"]
+    feed = read_feed(web.put("/called", rss(PHONE), kind))
+    assert ([entry.title for entry in feed.entries], feed.broken) == (["Telefon for pårørende"], False)
 
 
 def test_letters_beyond_ascii_are_read_in_the_encoding_that_the_feed_names(web: Publisher) -> None:
     content = rss(PHONE).replace("utf-8", "iso-8859-1").encode("iso-8859-1")
-    assert read_feed(web.put("/latin", content))[0].title == "Telefon for pårørende"
+    assert read_feed(web.put("/latin", content)).entries[0].title == "Telefon for pårørende"
 
 
 def test_a_page_is_one_entry_with_what_its_article_says(web: Publisher) -> None:
     address = web.put("/page", PAGE, HTML)
-    assert read_feed(address) == [
+    assert read_feed(address).entries == (
         Entry(
             feed=address,
             title="Nordvik – besøk",
             text="Besøk er stengt i kveld Ingen besøk på sengepostene Ring avdelingen",
             link=address,
             at=datetime(2031, 1, 11, 21, 40, tzinfo=UTC),
-        )
-    ]
+        ),
+    )
 
 
 def test_a_page_in_another_encoding_and_without_a_time_is_read(web: Publisher) -> None:
     content = '<html><meta charset="iso-8859-1"><title>Besøk</title><p>Åpent</p>'.encode("iso-8859-1")
-    (entry,) = read_feed(web.put("/old", content, "text/html"))
+    (entry,) = read_feed(web.put("/old", content, "text/html")).entries
     assert (entry.title, entry.text, entry.at) == ("Besøk", "Åpent", None)
 
 
 def test_redirects_are_followed(web: Publisher) -> None:
     web.put("/new", rss(PHONE))
-    assert len(read_feed(web.at("/moved/moved/new"))) == 1
+    assert len(read_feed(web.at("/moved/moved/new")).entries) == 1
+
+
+def test_links_are_whole_by_the_address_that_it_was_found_at(web: Publisher) -> None:
+    web.put("/there", atom(PHONE).replace('href="/0"', 'href="0"'), ATOM)
+    web.put("/deep/there", atom(PHONE).replace('href="/0"', 'href="0"'), ATOM)
+    assert read_feed(web.at("/moved/deep/there")).entries[0].link == web.at("/deep/0")
+    assert read_feed(web.at("/there")).entries[0].link == web.at("/0")
+
+
+@pytest.mark.parametrize("time", ["", "i går", "0000-00-00T00:00:00Z", "-1"])
+def test_a_time_that_is_none_is_none(web: Publisher, time: str) -> None:
+    feed = atom(PHONE, BUS).replace(AT.isoformat(), time)
+    assert {entry.title: entry.at for entry in read_feed(web.put("/times", feed)).entries} == {
+        BUS[0]: LATER,
+        PHONE[0]: None,
+    }
 
 
 def test_a_feed_without_entries_is_read_and_empty(web: Publisher) -> None:
-    assert read_feed(web.put("/none", rss())) == []
-    assert read_feed(web.put("/none-atom", atom(), ATOM)) == []
+    assert read_feed(web.put("/none", rss())).entries == ()
+    assert read_feed(web.put("/none-atom", atom(), ATOM)).entries == ()
 
 
 def test_of_broken_xml_what_can_be_read_is_read(web: Publisher) -> None:
-    assert read_feed(web.put("/broken", rss(BUS, PHONE)[:-60]))[0].title == BUS[0]
+    feed = read_feed(web.put("/broken", rss(BUS, PHONE)[:-60]))
+    assert (feed.entries[0].title, feed.broken) == (BUS[0], True)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +160,7 @@ def test_entities_neither_open_files_nor_grow_without_end(tmp_path: Path) -> Non
     secret.write_text("hemmelig")
     for entity in (f'<!ENTITY a SYSTEM "file://{secret}">', _growing()):
         content = f'<?xml version="1.0"?><!DOCTYPE r [{entity}]>' + rss(("T &a; T", "", AT)).partition("?>")[2]
-        entries = read_document("f", content.replace("&amp;a;", "&a;").encode(), {})
+        entries = read_document("f", content.replace("&amp;a;", "&a;").encode(), {}).entries
         assert all("hemmelig" not in entry.title and len(entry.title) < 1000 for entry in entries)
 
 
@@ -172,15 +190,28 @@ def test_a_feed_that_fails_or_never_ends_keeps_the_others_from_nothing(web: Publ
     assert feeds[2].error is None
 
 
+def test_what_is_dated_to_come_does_not_say_when_it_was_published(web: Publisher) -> None:
+    clock = SystemClock()
+    now = clock.now().replace(microsecond=0)
+    times = {"to come": now + timedelta(days=2), "zone": now + timedelta(hours=20), "past": now - timedelta(days=2)}
+    address = web.put("/to-come", rss(*((title, "", at) for title, at in times.items())))
+    (feed,) = read_feeds([address], clock)
+    assert [(entry.title, entry.at) for entry in feed.entries] == [
+        ("zone", times["zone"]),
+        ("past", times["past"]),
+        ("to come", None),
+    ]
+
+
 def test_a_file_is_read_as_an_address_is(tmp_path: Path) -> None:
     path = tmp_path / "feed.xml"
     path.write_text(rss(PHONE), encoding="utf-8")
-    assert read_feed(str(path))[0].title == PHONE[0]
+    assert read_feed(str(path)).entries[0].title == PHONE[0]
     with pytest.raises(FeedError, match="is larger than"):
         read_feed(str(path), Limits(size=100))
     page = tmp_path / "page.html"
     page.write_text(PAGE, encoding="utf-8")
-    assert read_feed(str(page))[0].title == "Nordvik – besøk"
+    assert read_feed(str(page)).entries[0].title == "Nordvik – besøk"
 
 
 def test_a_file_that_cannot_be_opened_says_so(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_json_holds_the_same_for_programs(machine: Machine, web: Publisher) -> N
     some(machine)
     feed = web.put("/atom", atom((*CLOSED, ago(30))))
     said = machine.json("register", "gap", "--feed", feed)
-    assert said["feeds"] == [{"feed": feed, "entries": 1, "error": None}]
+    assert said["feeds"] == [{"feed": feed, "entries": 1, "error": None, "broken": False}]
     number, visits = said["themes"]
     assert (number["theme"], number["answer"], number["people"]) == ("relatives_contact", "unanswered", 2)
     assert number["newest"] is None
@@ -156,6 +156,16 @@ def test_an_empty_feed_answers_nothing(machine: Machine, web: Publisher) -> None
     done = machine.run("register", "gap", "--feed", feed)
     assert (done.returncode, f"read: {feed}: 0 published\n" in done.stdout) == (0, True)
     assert "PERHAPS" not in done.stdout
+
+
+def test_a_feed_that_is_broken_in_the_middle_says_that_something_may_be_missing(
+    machine: Machine, web: Publisher
+) -> None:
+    some(machine)
+    done = machine.run("register", "gap", "--feed", web.put("/rss", rss((*CLOSED, ago(5)), (*JOB, ago(30)))[:-60]))
+    assert done.returncode == 0
+    assert "perhaps answered by «Ingen besøk i kveld»" in done.stdout
+    assert "it is broken XML, and something may be missing" in done.stdout
 
 
 def test_where_nobody_asks_it_says_so_and_reads_no_feed(machine: Machine, web: Publisher) -> None:
