@@ -209,7 +209,7 @@ def _fetch(address: str, limits: Limits) -> tuple[bytes, Mapping[str, str]]:
                     if response.status not in REDIRECTS:
                         headers = {name.lower(): text for name, text in response.headers.items()}
                         return _body(response, limits), {"content-location": address, **headers}
-                    address = _redirected(address, response.headers.get("location", ""))
+                    address = redirected(address, response.headers.get("location", ""))
                 finally:
                     response.close()
             except (exceptions.HTTPError, OSError) as error:
@@ -232,7 +232,8 @@ def _body(response: urllib3.BaseHTTPResponse, limits: Limits) -> bytes:
     return bytes(content)
 
 
-def _redirected(address: str, location: str) -> str:
+def redirected(address: str, location: str) -> str:
+    """Where an answer leads, from the address that gave it. Raises FeedError for what is not followed."""
     target = urljoin(address, location)
     if not location or not is_web(target) or feed_problem(target):
         raise FeedError("redirects to what is no web address; name the address it leads to in a browser")

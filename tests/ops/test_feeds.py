@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from alerts.register.feeds import Entry, FeedError, Limits, read_document, read_feed, read_feeds
+from alerts.register.feeds import Entry, FeedError, Limits, read_document, read_feed, read_feeds, redirected
 from listener.clock import SystemClock
 from tests.fakes.drip import dripping_server
 from tests.fakes.publisher import ATOM, HTML, RSS, Publisher, atom, publisher, rss
@@ -79,6 +79,11 @@ def test_a_page_is_one_entry_with_what_its_article_says(web: Publisher) -> None:
     )
 
 
+def test_menus_forms_and_scripts_are_no_words_of_a_page(web: Publisher) -> None:
+    page = "<html><title>T</title><p>ord</p><nav><p>meny</p></nav><form><p>søk</p></form><p>til<script>x()</script>"
+    assert read_feed(web.put("/menus", page, HTML)).entries[0].text == "ord til"
+
+
 def test_a_page_in_another_encoding_and_without_a_time_is_read(web: Publisher) -> None:
     content = '<html><meta charset="iso-8859-1"><title>Besøk</title><p>Åpent</p>'.encode("iso-8859-1")
     (entry,) = read_feed(web.put("/old", content, "text/html")).entries
@@ -104,6 +109,25 @@ def test_a_time_that_is_none_is_none(web: Publisher, time: str) -> None:
         BUS[0]: LATER,
         PHONE[0]: None,
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "location", "leads"),
+    [
+        ("https://a.no/b/feed", "/new", "https://a.no/new"),
+        ("https://a.no/b/feed", "https://c.no/", "https://c.no/"),
+        ("http://a.no/feed", "https://a.no/feed", "https://a.no/feed"),
+        ("https://a.no/feed", "http://a.no/feed", None),
+        ("https://a.no/feed", "https://a b.no/", None),
+        ("https://a.no/feed", "", None),
+    ],
+)
+def test_no_redirect_leads_from_https_to_http_or_nowhere(address: str, location: str, leads: str | None) -> None:
+    if leads is not None:
+        assert redirected(address, location) == leads
+        return
+    with pytest.raises(FeedError, match="redirects"):
+        redirected(address, location)
 
 
 def test_a_feed_without_entries_is_read_and_empty(web: Publisher) -> None:
@@ -212,6 +236,13 @@ def test_a_file_is_read_as_an_address_is(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(PAGE, encoding="utf-8")
     assert read_feed(str(page)).entries[0].title == "Nordvik – besøk"
+
+
+def test_what_looks_like_the_path_of_a_file_opens_none(tmp_path: Path) -> None:
+    path = tmp_path / "feed.xml"
+    path.write_text(rss(PHONE), encoding="utf-8")
+    with pytest.raises(FeedError, match="is no RSS"):
+        read_document("https://nordvik.example/feed", str(path).encode(), {})
 
 
 def test_a_file_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
