@@ -55,13 +55,13 @@ STOP = frozenset(
     inte jag kan kommer man med men mig mycket mår när nu någon något oss och också ska skulle som till under upp utan
     var vara vad vem vi vill är av af blive blev efter eller ej fik fra hvad hvilke ikke jer kun lige meget mig nogen
     noget når også os på sig siger skal til uden være
-    heart hearts hjerte hjertet hjerter thoughts prayers praying tanker tankar tankene tankane trist sad terrible
-    horrible tragic news hospital hospitals sjukehus sjukehuset sjukhus sjukhuset sykehus sykehuset sygehus
-    sygehuset about after again all also everyone folk people persons someone somebody and any are because been
-    before being but can could did does don doing for from get gets got had has have her here him his how into its
-    just know like more most not now off one only our out over please really said say says she should some than that
-    the their them then there these they this those too very was were what when where which who why will with would
-    you your
+    natt natta kveld kvelden dag dagen morgen morgon night tonight today tomorrow morning heart hearts hjerte
+    hjertet hjerter thoughts prayers praying tanker tankar tankene tankane trist sad terrible horrible tragic news
+    hospital hospitals sjukehus sjukehuset sjukhus sjukhuset sykehus sykehuset sygehus sygehuset about after again
+    all also everyone folk people persons someone somebody and any are because been before being but can could did
+    does don doing for from get gets got had has have her here him his how into its just know like more most not now
+    off one only our out over please really said say says she should some than that the their them then there these
+    they this those too very was were what when where which who why will with would you your
     """.split()  # noqa: SIM905 -- a list of words is read more easily so
 )
 """Words that say nothing of what a post is about."""
