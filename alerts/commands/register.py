@@ -19,8 +19,10 @@ from alerts.commands.register_export import as_csv, as_json, as_xlsx, table, wri
 from alerts.commands.register_gap import gap
 from alerts.commands.register_text import Names, lines
 from alerts.commands.register_view import open_view
+from alerts.register.decisions import Decisions
 from alerts.register.overview import EVERY_KIND, Overview, read_stories, read_themes
 from alerts.register.ranking import Selection
+from listener.bus.scan import scan
 from listener.clock import SystemClock
 from listener.commands.shared import (
     Data,
@@ -34,6 +36,7 @@ from listener.commands.shared import (
     say_who_runs,
 )
 from listener.errors import UsageError
+from listener.model.decisions import DECISIONS
 from listener.model.records import Kind
 from listener.runtime.control import Control
 from listener.settings.files import data_dir, raw_settings
@@ -130,7 +133,8 @@ def register(
             found = read_themes(view, asked, now, limit=limit, span=span, no_news=no_news)
         if incident and _nothing(found):
             require_known(incident, state, "--incident")
-    names = Names(themes, {each.id: each.name for each in state.incidents.values()}, exposed)
+        decisions = Decisions(scan(bus, DECISIONS))
+    names = Names(themes, {each.id: each.name for each in state.incidents.values()}, exposed, decisions)
     if json:
         out_json([as_json(row, names) for row in found.rows])
     elif csv:

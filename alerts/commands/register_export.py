@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from alerts.commands.register_text import NAME, WITHHELD, Names
+from alerts.register.decisions import label
 from alerts.register.overview import Overview
 from alerts.register.ranking import RegisterRow, Row, ThemeRow
 from listener.errors import ConfigError
+from listener.model.answers import Standing
 from listener.permissions import open_private
 from listener.units import format_instant
 
@@ -69,6 +71,7 @@ OF_STORIES: Sequence[Column] = (
     ("stance", lambda row, _: next(iter(row.stances), "")),
     ("languages", lambda row, _: ", ".join(row.languages)),
     *ABOUT_ALL,
+    ("status", lambda row, names: label(names.decisions.of_row(row)) or Standing.NEW.value),
     ("story", lambda row, _: row.story),
 )
 OF_THEMES: Sequence[Column] = (
@@ -87,7 +90,8 @@ def as_json(row: Row, names: Names) -> dict[str, Any]:
     found["incident_names"] = [names.incidents.get(each, each) for each in row.incidents]
     if isinstance(row, ThemeRow):
         return found | {"name": names.theme(row.theme), "samples": [as_json(each, names) for each in row.samples]}
-    return found | {"text": names.text(row)}
+    stands = names.decisions.of_row(row)
+    return found | {"text": names.text(row), "status": stands.status.value, "answer": stands.told}
 
 
 def table(found: Overview, names: Names) -> Table:

@@ -83,7 +83,7 @@ class OpenRegister:
         """The story that it names, or whose post it names."""
         found = self.view.find(about) if about else None
         if found is None or not (found.stories or found.posts):
-            raise UsageError(f"no story and no post begins with {about!r}; `lyttepost register --json` lists them")
+            raise UsageError(f"no story and no post begins with {about!r}; `lyttepost register` lists them")
         if about in found.stories:
             return about
         stories = dict.fromkeys(found.stories)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from alerts.notify.channels.text import one_line
 from alerts.notify.messages import sparkline
+from alerts.register.decisions import Decisions, label
 from alerts.register.overview import Overview, Suggested
 from alerts.register.ranking import Counted, RegisterRow, Row, SetApart, ThemeRow, Trend
 from listener.commands.shared import local
@@ -16,6 +17,8 @@ from listener.privacy.pseudonyms import PREFIX
 
 LENGTH = 120
 """Characters of a text that are shown."""
+STORY = 8
+"""Digits of a story's name that are shown: `register show` takes its beginning."""
 WITHHELD = "(may show who a patient is)"
 MARKED = "[a patient?]"
 """Behind such a text, where it is shown all the same."""
@@ -42,12 +45,15 @@ LANGUAGES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Names:
-    """What people call things: theme → name in the settings' language, incident → name. `exposed`: texts that may show
-    who a patient is are shown."""
+    """What people call things: theme → name in the settings' language, incident → name; and what they decided.
+
+    `exposed`: texts that may show who a patient is are shown.
+    """
 
     themes: Mapping[str, str] = field(default_factory=dict)
     incidents: Mapping[str, str] = field(default_factory=dict)
     exposed: bool = False
+    decisions: Decisions = field(default_factory=Decisions)
 
     def theme(self, theme: str) -> str:
         return self.themes.get(theme, theme)
@@ -100,6 +106,8 @@ def story_lines(row: RegisterRow, names: Names, *, several: bool = False, length
     where = f"in {names.of(row.incidents)}" if several else ""
     counted = f"{number(row.posts, 'post')}, {number(row.reposts, 'repost')}, {local(row.first_at)}"
     yield f"{'':11}  {' · '.join(filter(None, (counted, _counts(row.kinds), themes, trend(row.trend), where)))}"
+    decided = one_line(label(names.decisions.of_row(row)))
+    yield f"{'':11}  {' · '.join(filter(None, (f'story {row.story[:STORY]}', decided)))}"
 
 
 def _beside(found: Overview, names: Names, several: bool, length: int) -> Iterator[str]:

@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
+from typing import Any
 
 from alerts.annotate.corrections import Corrections
+from alerts.register.ranking import RegisterRow
 from listener.model.answers import Standing
 from listener.model.decisions import Answer, Correction, DecisionsRecord, Note, Status
-from listener.model.records import Decision
+from listener.model.records import Decision, Kind
 
 Said = Note | Status | Answer
 """A word about a story or a theme."""
@@ -30,6 +32,13 @@ class Stands:
     status: Standing = Standing.NEW
     answer: Answer | None = None
     said: tuple[Said, ...] = ()
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        """The answer for programs, while it stands."""
+        if self.answer is None or self.status is not Standing.ANSWERED:
+            return None
+        return self.answer.model_dump(mode="json", include={"at", "by", "verdict", "words", "link"}, exclude_none=True)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -73,9 +82,22 @@ class Decisions:
         ]
         return _fold(chain(own, theirs), incidents)
 
+    def of_row(self, row: RegisterRow) -> Stands:
+        """How a row of the register stands: its story, or the questions about its themes where it asks any."""
+        return self.of_story(row.story, row.incidents, row.themes if Kind.QUESTION in row.kinds else ())
+
     def of_theme(self, theme: str, incidents: Collection[str]) -> Stands:
         """How the questions about a theme stand."""
         return _fold(self._themes.get(theme, ()), incidents)
+
+
+def label(stands: Stands) -> str:
+    """In a few words: `answered by Kari: false`; nothing where it is new."""
+    last = stands.last
+    if last is None or stands.status is Standing.NEW:
+        return ""
+    verdict = f": {last.verdict}" if isinstance(last, Answer) else ""
+    return f"{stands.status.value.replace('_', ' ')} by {last.by}{verdict}"
 
 
 def _fold(words: Iterable[tuple[int, Said]], incidents: Collection[str]) -> Stands:

@@ -133,6 +133,21 @@ def test_a_story_is_answered_once_and_show_tells_all_of_it(machine: Machine) -> 
     assert told["words"] == {"rumour": ["visstnok"]}
 
 
+def test_the_register_shows_what_was_decided_beside_its_rows(machine: Machine) -> None:
+    fill(machine)
+    done(machine, "answer", "1006", "--theme", "infection", "--verdict", "unknown", "--words", "Vi undersøker.", *BY)
+    done(machine, "status", "1008", "passed-on", *BY)
+    questions = machine.json("register", "--kind", "question")
+    assert [(each["status"], each["answer"]["verdict"]) for each in questions] == [("answered", "unknown")] * 2
+    (wish,) = machine.json("register", "--kind", "wish")
+    assert (wish["status"], wish["answer"]) == ("passed_on", None)
+    (rumour,) = machine.json("register", "--kind", "rumour")
+    assert (rumour["status"], rumour["answer"]) == ("new", None)
+    assert machine.run("register", "--kind", "question").stdout.count("  answered by Kari: unknown\n") == 2
+    assert f", story {story(WISH)[:8]}\n" in machine.run("register", "--kind", "wish").stdout
+    assert "  passed on by Kari\n" in machine.run("register", "--kind", "wish").stdout
+
+
 def test_what_denies_it_stands_beside_it_officials_first(machine: Machine) -> None:
     fill(machine)
     told = machine.json("register", "show", story(RUMOUR))
@@ -202,7 +217,7 @@ def test_what_a_person_writes_is_masked_and_may_quote_no_post(machine: Machine) 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("show", "zzz"), "no story and no post begins with 'zzz'; `lyttepost register --json` lists them"),
+        (("show", "zzz"), "no story and no post begins with 'zzz'; `lyttepost register` lists them"),
         (("show", "100"), "fits"),
         (("show", ""), "no story"),
         (("show", "theme:gold"), "no theme has the id 'gold'; known: "),
