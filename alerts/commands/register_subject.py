@@ -86,20 +86,20 @@ class OpenRegister:
             raise UsageError(f"no story and no post begins with {about!r}; `lyttepost register` lists them")
         if about in found.stories:
             return about
-        stories = dict.fromkeys(found.stories)
-        for post in found.posts:
+        exact = _exactly(about, found.posts)
+        stories = dict.fromkeys(() if exact else found.stories)
+        for post in exact or found.posts:
             stories |= dict.fromkeys(row.story for row in self.rows_of(post))
         return _only(about, "stories", list(stories))
 
     def post(self, about: str) -> Registered:
         """The post that it names."""
         posts = self.view.find(about).posts if about else ()
-        exact = [post for post in posts if about in (post, post.partition(":")[2])]
         if not posts:
             raise UsageError(
                 f"no post begins with {about!r}; `lyttepost register show STORY` lists the posts of a story"
             )
-        rows = self.rows_of(_only(about, "posts", exact or list(posts)))
+        rows = self.rows_of(_only(about, "posts", _exactly(about, posts) or posts))
         if not rows:
             raise UsageError(f"post {about} was edited since; name its newest version")
         return rows[0]
@@ -168,6 +168,11 @@ def open_register(data: str | None) -> Iterator[OpenRegister]:
 def asks_about(row: Registered, theme: str) -> bool:
     """It is a question about this theme."""
     return Kind.QUESTION in words(row.kinds) and theme in words(row.themes)
+
+
+def _exactly(about: str, posts: Sequence[str]) -> list[str]:
+    """The posts whose whole id it is, with or without the source."""
+    return [post for post in posts if about in (post, post.partition(":")[2])]
 
 
 def _only(about: str, what: str, found: Sequence[str]) -> str:

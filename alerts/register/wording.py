@@ -38,10 +38,13 @@ def quotes(words: str, texts: Iterable[str]) -> bool:
     runs = {length: _runs(said, length) for length in range(WHOLE, QUOTED + 1)}
     if not runs[WHOLE]:
         return False
+    vocabulary = set(said)
     for text in texts:
         post = _words(text)
         length = min(len(post), QUOTED)
-        if length >= WHOLE and not runs[length].isdisjoint(_runs(post, length)):
+        if length < WHOLE or sum(word in vocabulary for word in post) < length:
+            continue  # nearly every post, told in the least time
+        if not runs[length].isdisjoint(_runs(post, length)):
             return True
     return False
 

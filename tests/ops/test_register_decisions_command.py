@@ -156,6 +156,12 @@ def test_what_denies_it_stands_beside_it_officials_first(machine: Machine) -> No
     assert machine.json("register", "show", story(WISH))["perhaps_denials"] == []
 
 
+def test_a_whole_id_is_that_post_though_others_begin_so_too(machine: Machine) -> None:
+    fill(machine, [finding(30, "Noe annet om Nordvik", Kind.VIEWPOINT).model_copy(update={"id": "10081"})])
+    assert machine.json("register", "show", "1008")["story"] == story(WISH)
+    assert machine.json("register", "show", "x:1008")["ids"] == ["x:1008"]
+
+
 def test_a_status_says_what_was_done_with_it_and_the_last_one_counts(machine: Machine) -> None:
     fill(machine)
     done(machine, "status", "1008", "passed-on", *BY, "--why", "til kommunen")
