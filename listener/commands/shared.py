@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -140,7 +139,6 @@ def local(instant: datetime) -> str:
     return shown(instant, _zone())
 
 
-@lru_cache(maxsize=1)
 def _zone() -> tzinfo:
     """A setting that is wrong must not keep a time from being shown: `config check` tells of it."""
     from listener.settings.files import raw_settings

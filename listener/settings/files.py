@@ -400,14 +400,18 @@ class RawSettings:
         return [name for where, name in self.names.items() if where[: len(loc)] == loc]
 
 
-@lru_cache(maxsize=1)
 def raw_settings() -> RawSettings:
-    """settings.yaml of the configuration folder, the environment over it. Raises ConfigError."""
-    folder = config_dir()
+    """settings.yaml of the configuration folder, the environment over it; read once. Raises ConfigError."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX)}
+    return _raw_settings(config_dir(), frozenset(ours.items()))
+
+
+@lru_cache(maxsize=1)
+def _raw_settings(folder: Path, variables: frozenset[tuple[str, str]]) -> RawSettings:
     file = load_yaml(folder / "settings.yaml")
     if not isinstance(file.data or {}, dict):
         raise ConfigError(f"{file.path}:1: must be a mapping of settings")
-    env, names = environment(os.environ)
+    env, names = environment(dict(variables))
     return RawSettings(merge(file.data or {}, env), file, env, folder, names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from listener.errors import UsageError
 from listener.model.incidents import Presence
 from listener.model.topics import topic_specs
 from listener.runtime.control import say_presence
-from listener.settings.files import packaged_config, raw_settings
+from listener.settings.files import packaged_config
 from listener.settings.schema import Settings
 from lyttepost import app
 
@@ -69,14 +68,12 @@ ABSURD = [
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LYTTEPOST_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("LYTTEPOST_X__BEARER_TOKEN", "a-token-of-no-account")
     monkeypatch.setenv("LYTTEPOST_X__BASE_URL", "http://127.0.0.1:9")
     (tmp_path / "file.csv").write_text("timestamp,value\n2031-01-01T00:00:00Z,1\n", encoding="utf-8")
-    raw_settings.cache_clear()
-    yield tmp_path
-    raw_settings.cache_clear()
+    return tmp_path
 
 
 def called(words: str, home: Path) -> Result:
@@ -138,7 +135,6 @@ def test_config_check_finds_and_reports_what_type_and_file_say(home: Path, monke
     assert done.stdout.endswith("no mistakes found\n")
     monkeypatch.setenv("LYTTEPOST_X__BEARER_TOKEN_FILE", str(home))
     monkeypatch.setenv("LYTTEPOST_SOURCES__RECORDING__PATH", str(home))
-    raw_settings.cache_clear()
     done = called("config check", home)
     assert (done.exit_code, done.stdout) == (4, "")
     for name in ("LYTTEPOST_X__BEARER_TOKEN", "LYTTEPOST_SOURCES__RECORDING__PATH"):
@@ -149,7 +145,6 @@ def test_content_that_goes_before_a_rule_has_looked_at_it_is_doubted(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LYTTEPOST_RETENTION__CONTENT", "1h")
-    raw_settings.cache_clear()
     done = called("config check", home)
     assert done.exit_code == 0
     assert "LYTTEPOST_RETENTION__CONTENT: is kept for 1h, but the rule " in done.stderr

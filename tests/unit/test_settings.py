@@ -604,16 +604,18 @@ def test_a_schema_is_json_with_a_version(schema: Any, name: str) -> None:
     assert json.loads(done.stdout)["properties"]["v"]["const"] == 1
 
 
-def test_raw_settings_are_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "settings.yaml").write_text("language: en\n", encoding="utf-8")
-    monkeypatch.setenv("LYTTEPOST_CONFIG", str(tmp_path))
-    raw_settings.cache_clear()
-    try:
-        assert raw_settings().get("language") == "en"
+def test_raw_settings_are_read_once_for_each_folder_and_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, language in (("one", "en"), ("two", "nb")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.yaml").write_text(f"language: {language}\n", encoding="utf-8")
+        monkeypatch.setenv("LYTTEPOST_CONFIG", str(tmp_path / name))
+        assert raw_settings().get("language") == language
         assert raw_settings() is raw_settings()
-        assert raw_settings().folder == tmp_path
-    finally:
-        raw_settings.cache_clear()
+        assert raw_settings().folder == tmp_path / name
+    monkeypatch.setenv("LYTTEPOST_LANGUAGE", "en")
+    assert raw_settings().get("language") == "en"
 
 
 def test_the_sections_that_a_switch_knows_are_those_of_the_settings() -> None:
