@@ -280,7 +280,7 @@ def test_signs_of_a_named_patient_are_seen(text: str, signs: set[str], none_of: 
         ("Bestefar Torleif, 83, ligger på hjerteavdelingen etter infarktet i går.", True),
         ("Synnøve Dahl (45) fra Vik er kritisk skadd, opplyser familien.", True),
         ("Broren min ligger på respirator etter fallet.", False),
-        ("Takk til overlege Synnøve Dahl, som forklarte alt så rolig.", False),
+        ("Takk til sykepleier Synnøve, som holdt hodet kaldt på jobb i natt.", False),
     ],
 )
 def test_a_named_patient_is_told_from_named_staff_and_kin_without_a_name(text: str, exposed: bool) -> None:
