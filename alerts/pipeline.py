@@ -76,7 +76,7 @@ PIPELINE = (
          writes=("mentions", "volumes", "gaps", "spending", "alerts", "deadletters")),
     Step(ANNOTATE, ANNOTATE, annotate,
          consumes=("mentions",),
-         reads=("control", "decisions"),
+         reads=("control", "decisions", "findings"),
          writes=("findings", "deadletters")),
     Step(ANSWERS, JUDGE, answers,
          consumes=("decisions",),

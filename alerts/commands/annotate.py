@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from alerts.annotate.stories import Stories, grouped
 from listener.commands.shared import Json, one_line, out, out_json, say
 from listener.errors import LyttepostError
 from listener.model.base import Model
@@ -60,9 +62,10 @@ def annotate(
 ) -> None:
     """What each post of FILE voices, with how much certainty, about what, in which language.
 
-    A line may also have author_class (person, media, public_body) and repost_of. Lines that are no posts are named with
-    file and line, and the others are annotated. Exit codes: 1 a line is no post, 4 the file, the configuration or the
-    model cannot be used.
+    A line may also have author_class (person, media, public_body) and repost_of. Posts that say nearly the same are one
+    story: in a file whatever their order, while each post that comes through a pipe joins those before it. Lines that
+    are no posts are named with file and line, and the others are annotated. Exit codes: 1 a line is no post, 4 the
+    file, the configuration or the model cannot be used.
     """
     # The model needs numpy, for which no other command of the register is to wait.
     from alerts.annotate.learned import Model
@@ -73,6 +76,7 @@ def annotate(
     bad = read = 0
     with closing(reader):
         understander = Model(config_dir(), data_dir(None)).understander
+        join = _joining(file, reader.seekable)
         for number, content in _lines(reader):
             read += 1
             try:
@@ -83,6 +87,7 @@ def annotate(
                     say(f"{name}:{number}: {error}")
                 continue
             found = understander.understand(post.text, author_class=post.author_class, repost_of=post.repost_of)
+            found = replace(found, story=join(found.story, number, post))
             if json:
                 out_json(as_json(post.id, found))
             else:
@@ -106,6 +111,25 @@ def read_post(content: bytes | Broken) -> _Post:
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)[:3]
         raise BadPost("; ".join(f"{'.'.join(map(str, p['loc']))}: {advice(p)}" for p in problems)) from None
+
+
+def _joining(file: str, at_rest: bool) -> Callable[[str, int, _Post], str]:
+    """What gives a post's story: from the name of its own words, its line and itself."""
+    if not at_rest or file == "-":
+        stories = Stories()
+        return lambda name, number, post: stories.add(str(number), post.text, post.repost_of)
+    reader = LineReader(file)
+    reader.open()
+    with closing(reader):
+        of = grouped(_said(reader))
+    return lambda name, number, post: of.get(name, name)
+
+
+def _said(reader: LineReader) -> Iterator[tuple[str, str | None]]:
+    for _, content in _lines(reader):
+        with suppress(BadPost):
+            post = read_post(content)
+            yield post.text, post.repost_of
 
 
 def as_json(post: str, found: Understanding) -> dict[str, Any]:

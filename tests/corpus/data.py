@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 CORPUS = Path(__file__).parent
-"""Our own posts: `*.jsonl`, written by hand after the guideline, several writers."""
+"""Our own posts: `w*.jsonl`, written by hand after the guideline, several writers."""
 STANCE_OF = {"critical": "negative", "approving": "positive", None: "neutral"}
 """Words of other sets for what we call them."""
 
@@ -29,10 +29,28 @@ class Labelled(NamedTuple):
     patient_exposed: bool
 
 
+class Pair(NamedTuple):
+    """Two texts; whether one is a near copy of the other, what was changed, and whether rules were chosen by it."""
+
+    a: str
+    b: str
+    same: bool
+    kind: str
+    half: str
+
+
 def lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip():
             yield json.loads(line)
+
+
+def pairs(path: Path) -> list[Pair]:
+    """The pairs of one file; in files of others `why` says what was changed."""
+    return [
+        Pair(row["a"], row["b"], row["same"], row.get("kind", row.get("why", "")), row.get("half", ""))
+        for row in lines(path)
+    ]
 
 
 def posts(path: Path) -> list[Labelled]:

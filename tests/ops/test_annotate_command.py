@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,27 @@ def test_lines_that_are_no_posts_are_named_and_the_others_annotated(machine: Mac
     assert [line.split(": ")[0] for line in told[:-1]] == [f"{path}:{number}" for number in range(2, 7)]
     assert told[-1] == "lyttepost: 5 of 7 lines could not be used and were left out"
     assert "hemmelig" not in done.stderr
+
+
+def test_near_copies_in_a_file_are_one_story_whatever_their_order_and_through_a_pipe_too(machine: Machine) -> None:
+    claim = "Besøk er forbudt på Lia sykehus fra mandag"
+    texts = ["Besøk er forbudt på Lia sykehus fra onsdag", f"Uff da, {claim.lower()}", claim, "Besøk e fobrudt på Lia"]
+    texts += [f"Sykehuset avkrefter at {claim.lower()}", f"RT @p_0123456789abcdef: {claim[:-2]}…"]
+    posts = [{"id": text, "text": text} for text in texts]
+
+    def stories(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+        assert done.returncode == 0, done.stderr
+        return {line["id"]: line["story"] for line in map(json.loads, done.stdout.splitlines())}
+
+    path = machine.folder / "posts.jsonl"
+    path.write_bytes(raw(*posts))
+    found = stories(machine.run("register", "annotate", str(path), "--json"))
+    assert found[texts[1]] == found[texts[2]] == found[texts[5]]
+    assert len({found[texts[n]] for n in (0, 1, 4)}) == 3
+    path.write_bytes(raw(*reversed(posts)))
+    assert stories(machine.run("register", "annotate", str(path), "--json")) == found
+    piped = stories(machine.run("register", "annotate", "-", "--json", stdin=raw(*posts)))
+    assert piped[texts[1]] == piped[texts[2]] == piped[texts[5]] != piped[texts[4]]
 
 
 def test_what_cannot_be_read_at_all_is_a_matter_of_configuration_and_a_tier_that_is_not_there_one_of_usage(

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from alerts.annotate.claims import claim
 from alerts.annotate.kinds import KindCues
+from alerts.annotate.near import relation
 from alerts.annotate.story import is_repost, story
 from alerts.annotate.understanding import Understander
 from alerts.commands.annotate import BadPost, read_post
@@ -131,6 +133,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "hashtags_in": hashtags_in,
     "handles_in": handles_in,
     "story": lambda text: (story(whole(text)), is_repost(text)),
+    "near": lambda text: relation(claim(whole(text)), claim(f"a {whole(text)} a")),
     "kinds": CUES.kinds,
     "understand": UNDERSTANDER.understand,
     "post to annotate": lambda text: read_post(json.dumps({"id": text, "text": text}).encode()),
