@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from alerts.annotate.understanding import WEIGHTS, Reader, Understander
+from alerts.annotate.understanding import WEIGHTS, Understander
 from alerts.annotate.weights import Bank, read, write
 from listener.errors import ConfigError
 from listener.model.keys import names_of_post
@@ -29,11 +29,15 @@ _BANK = "kinds"
 
 
 class Model:
-    """What understands texts now. Where `data` is given, what is learned there counts within seconds."""
+    """What understands texts now. Where `data` is given, what is learned there counts within seconds.
 
-    def __init__(self, config: Path, data: Path | None = None) -> None:
+    With `encoder`, a file of one, it is the better tier.
+    """
+
+    def __init__(self, config: Path, data: Path | None = None, *, encoder: Path | None = None) -> None:
         """Raises ConfigError for cues, themes or weights that are wrong."""
         self._config = config
+        self._encoder = encoder
         self._file = None if data is None else data / LEARNED
         self._mark = self._look()
         self._next = float("-inf")
@@ -60,13 +64,13 @@ class Model:
         return None if status is None else (status.st_mtime_ns, status.st_size)
 
     def _load(self) -> Understander:
-        reader = Reader.load(self._config)
+        weights = WEIGHTS
         if self._file is not None and self._mark is not None:
-            banks = read(self._file)
-            if is_of_program(banks):
-                return Understander(reader, banks)
-            log.warning("%s was learned on top of another model; run `lyttepost register learn` anew", self._file)
-        return Understander.load(self._config)
+            if is_of_program(read(self._file)):
+                weights = self._file
+            else:
+                log.warning("%s was learned on top of another model; run `lyttepost register learn` anew", self._file)
+        return Understander.load(self._config, weights, self._encoder)
 
 
 def is_of_program(banks: Mapping[str, Bank]) -> bool:

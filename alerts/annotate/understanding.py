@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.annotate.better import Better
 from alerts.annotate.features import Features, Tokens, features, spread, tokenize
 from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, voiced
 from alerts.annotate.persons import Persons
@@ -121,26 +122,31 @@ class Reader:
 class Understander:
     """Cues and weights. Immutable: share it between threads."""
 
-    def __init__(self, reader: Reader, banks: Mapping[str, Bank]) -> None:
+    def __init__(self, reader: Reader, banks: Mapping[str, Bank], better: Better | None = None) -> None:
         """`banks`: as `alerts.annotate.weights.read` gives them. Raises KeyError if one is missing."""
         self._reader = reader
+        self._better = better
         self._scorer = scorer = Scorer(banks)
         self._slope = np.concatenate([_about(bank, "slope", 1.0) for bank in banks.values()])
         self._offset = np.concatenate([_about(bank, "offset", 0.0) for bank in banks.values()])
         self._at = scorer.places
-        self._thresholds = _about(banks["kinds"], "threshold", 0.5).tolist()
-        self._theme_thresholds = _about(banks["themes"], "threshold", 0.5).tolist()
+        thresholds = better.thresholds if better else {}
+        self._thresholds = thresholds.get("kinds") or _about(banks["kinds"], "threshold", 0.5).tolist()
+        self._theme_thresholds = thresholds.get("themes") or _about(banks["themes"], "threshold", 0.5).tolist()
         self._theme_names = banks["themes"].heads
         self._languages = banks["language"].heads
         self._norwegian = [self._languages.index(lang) for lang in NORWEGIAN]
 
     @classmethod
-    def load(cls, config: Path, weights: Path = WEIGHTS) -> Understander:
-        """Of a folder of configuration and a file of weights. Raises ConfigError with the file, and what is wrong."""
+    def load(cls, config: Path, weights: Path = WEIGHTS, encoder: Path | None = None) -> Understander:
+        """Of a folder of configuration and a file of weights. With `encoder`, a file of one, it is the better tier.
+
+        Raises ConfigError with the file, and what is wrong.
+        """
         banks = read(weights)
         if missing := BANKS - banks.keys():
             raise ConfigError(f"{weights}: lacks {', '.join(sorted(missing))}")
-        return cls(Reader.load(config), banks)
+        return cls(Reader.load(config), banks, Better.load(banks, encoder) if encoder else None)
 
     def understand(
         self, text: str, *, author_class: AuthorClass = AuthorClass.UNKNOWN, repost_of: str | None = None
@@ -149,8 +155,11 @@ class Understander:
         read = self._reader.read(text)
         rows = self._scorer.rows(read.features)
         scores = self._scorer.scores(rows)
+        odds = self._slope * scores + self._offset
+        if self._better:
+            odds = self._better.odds(text, odds)
         # Rounded, so that no machine's last digit of an exponential shows.
-        chances = (1 / (1 + np.exp(np.minimum(_SURE, -self._slope * scores - self._offset)))).round(4)
+        chances = (1 / (1 + np.exp(np.minimum(_SURE, -odds)))).round(4)
         kinds = chances[self._at["kinds"]].tolist()
         found = self._labels(kinds, read, author_class)
         about = chances[self._at["themes"]].tolist()
@@ -159,7 +168,7 @@ class Understander:
             lang=self._language(scores[self._at["language"]], read.tokens),
             kinds=dict(zip(KINDS, kinds, strict=True)),
             cues=tuple(self._cue(kind, read, rows[0], author_class) for kind in found),
-            stance=_stance(scores[self._at["stance"]]),
+            stance=_stance(odds[self._at["stance"]]),
             themes=themes,
             theme_sure=self._is_sure(themes, about),
             patient_exposed=float(chances[self._at["patient_exposed"]][0]),

@@ -35,6 +35,7 @@ class Tier(StrEnum):
     """How thoroughly a text is read."""
 
     DEFAULT = "default"
+    BETTER = "better"
 
 
 class _Post(Model):
@@ -58,7 +59,9 @@ def annotate(
         typer.Argument(metavar="FILE", help="One post a line: JSON with id and text, also gzip; - is stdin."),
     ],
     json: Json = False,
-    tier: Annotated[Tier, typer.Option("--tier", help="How thoroughly to read.")] = Tier.DEFAULT,
+    tier: Annotated[
+        Tier, typer.Option("--tier", help="How thoroughly to read; better takes about fifty times as long.")
+    ] = Tier.DEFAULT,
 ) -> None:
     """What each post of FILE voices, with how much certainty, about what, in which language.
 
@@ -68,6 +71,7 @@ def annotate(
     file, the configuration or the model cannot be used.
     """
     # The model needs numpy, for which no other command of the register is to wait.
+    from alerts.annotate.better import ENCODER
     from alerts.annotate.learned import Model
 
     name = "standard input" if file == "-" else file
@@ -75,7 +79,9 @@ def annotate(
     reader.open()
     bad = read = 0
     with closing(reader):
-        understander = Model(config_dir(), data_dir(None)).understander
+        understander = Model(
+            config_dir(), data_dir(None), encoder=ENCODER if tier is Tier.BETTER else None
+        ).understander
         join = _joining(file, reader.seekable)
         for number, content in _lines(reader):
             read += 1

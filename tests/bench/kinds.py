@@ -1,12 +1,12 @@
 """How well posts are understood, and how fast.
 
-    python -m tests.bench.kinds [--posts FILE …] [--folds]
+    python -m tests.bench.kinds [--tier better] [--posts FILE …] [--folds]
 
 For each set of labelled posts (of the folder `LYTTEPOST_EVALUATION_DATA`, and any file named with `--posts`): F1 of
 each kind with the middle 95 % of 500 bootstrap samples, by language, whether a chance of 0.9 means 0.9, which mistakes
 are most frequent, main theme, stance, patient_exposed. Then F1 of `request`, stance of NoReC sentences, languages by
 length, posts a second of one core, size. `--folds` adds what a model says of our own posts whose writers it has not
-seen; it trains one, which takes minutes and the extra `train`.
+seen; it trains one of the default tier, which takes minutes and the extra `train`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from time import process_time
 
 import numpy as np
 
+from alerts.annotate.better import ENCODER
 from alerts.annotate.understanding import STANCES, WEIGHTS, Understander, Understanding
 from listener.model.records import Kind
 from listener.settings.files import packaged_config
@@ -106,7 +107,7 @@ def language_report(rows: Sequence[tuple[str, str, str]], understander: Understa
                 print(f"  {name:8} {low}–{high} characters: {', '.join(told)}")
 
 
-def speed_report(texts: Sequence[str], understander: Understander) -> None:
+def speed_report(texts: Sequence[str], understander: Understander, files: Sequence[Path]) -> None:
     """The best of several rounds: another program on the machine makes a round slower and none faster."""
     best = float("inf")
     for _ in range(7):
@@ -114,7 +115,8 @@ def speed_report(texts: Sequence[str], understander: Understander) -> None:
         for text in texts:
             understander.understand(text)
         best = min(best, process_time() - began)
-    print(f"\n{len(texts) / best:,.0f} posts a second of one core; {WEIGHTS.stat().st_size:,} bytes of weights")
+    size = sum(path.stat().st_size for path in files)
+    print(f"\n{len(texts) / best:,.0f} posts a second of one core; {size:,} bytes of weights")
 
 
 def main() -> None:
@@ -126,9 +128,12 @@ def main() -> None:
     parser.add_argument("--posts", type=Path, nargs="*", default=[], help="more files of labelled posts")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="folder of our own posts, w*.jsonl")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--tier", choices=("default", "better"), default="default")
+    parser.add_argument("--encoder", type=Path, default=ENCODER, help="of the better tier")
     parser.add_argument("--folds", action="store_true", help="train on all writers but some, and judge those")
     options = parser.parse_args()
-    understander = Understander.load(packaged_config(), options.weights)
+    better = options.tier == "better"
+    understander = Understander.load(packaged_config(), options.weights, options.encoder if better else None)
     sets = list(options.posts)
     if options.evaluation:
         sets += [options.evaluation / "norwegian-kinds" / f"{name}.jsonl" for name in ("dev2", "dev")]
@@ -151,9 +156,10 @@ def main() -> None:
         low, high = interval(len(texts), lambda rows: macro(a[rows], b[rows], 3))
         print(f"stance of NoReC sentences, macro F1 {macro(a, b, 3):.3f} [{low:.2f} {high:.2f}]")
         language_report(languages(options.evaluation), understander)
-    texts = [post.text for post in corpus(options.corpus)][:1000]
+    texts = [post.text for post in corpus(options.corpus)][: 50 if better else 1000]
+    files = [options.weights, *([options.encoder] if better else [])]
     if texts or sets:
-        speed_report(texts or [post.text for path in sets for post in posts(path)], understander)
+        speed_report(texts or [post.text for path in sets for post in posts(path)], understander, files)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,16 @@ def test_each_line_comes_back_with_what_it_voices(machine: Machine) -> None:
     assert not machine.data.exists()
 
 
+def test_the_better_tier_answers_in_the_same_shape(machine: Machine) -> None:
+    done = machine.run("register", "annotate", "-", "--json", "--tier", "better", stdin=raw(*LINES))
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [list(line) for line in found] == [KEYS] * 3
+    assert "question" in found[0]["labels"]
+    default = machine.run("register", "annotate", "-", "--json", stdin=raw(*LINES))
+    assert done.stdout != default.stdout
+
+
 def test_a_file_packed_or_not_is_shown_to_a_person(machine: Machine) -> None:
     path = machine.folder / "posts.jsonl.gz"
     path.write_bytes(gzip.compress(raw(*LINES)))
