@@ -46,6 +46,7 @@ MOST_HINTS = 3
 MOST_TOKENS = 5
 LEARNED_WORDS = 3
 """Runs of words that the model gives as its reasons, of so many words in all; cue phrases come first."""
+_REPOSTED = re.compile(r"\A(?:\s*RT @\S+:?\s)+")
 _LATIN, _BEYOND = re.compile("[A-Za-zÀ-\u024f]"), re.compile("[\u0250-\U0010ffff]")
 _KIND_NAMES = tuple(f"kind: {kind}" for kind in KINDS)
 _NO_KIND = _KIND_NAMES[KINDS.index(Kind.OTHER)]
@@ -103,7 +104,8 @@ class Reader:
         )
 
     def read(self, text: str) -> Reading:
-        tokens = tokenize(whole(text))
+        # A repost says what it reposts, and nothing by whom.
+        tokens = tokenize(whole(_REPOSTED.sub("", text)))
         held = self.cues.held(tokens.text)
         hints = self.themes.hints(tokens.text)
         names = [group.group for group in held]

@@ -304,3 +304,11 @@ def test_a_file_of_words_or_persons_that_is_off_is_refused_with_its_place(
     (tmp_path / "cues").symlink_to(packaged_config() / "cues")
     with pytest.raises(ConfigError, match=where):
         Reader.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("before", ["RT @p_0123456789abcdef: ", "RT @nordvik: RT @p_0123456789abcdef: "])
+def test_a_repost_is_understood_as_what_it_reposts(text: str, before: str) -> None:
+    if text.strip():
+        repost, own = UNDERSTANDER.understand(before + text), UNDERSTANDER.understand(text)
+        assert (repost.kinds, repost.themes, repost.lang) == (own.kinds, own.themes, own.lang)
