@@ -76,7 +76,7 @@ PIPELINE = (
          writes=("mentions", "volumes", "gaps", "spending", "alerts", "deadletters")),
     Step(ANNOTATE, ANNOTATE, annotate,
          consumes=("mentions",),
-         reads=("control", "decisions", "findings"),
+         reads=("control", "decisions"),
          writes=("findings", "deadletters")),
     Step(ANSWERS, JUDGE, answers,
          consumes=("decisions",),

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from heapq import nsmallest
 from itertools import product
 
 from alerts.annotate.claims import Claim, claim
 from alerts.annotate.facts import FILLERS
 from alerts.annotate.near import Relation, relation
-from alerts.annotate.story import story_of
 
 MOST_POSTS = 10_000
 """Posts that are remembered: some 45 MB when each says something else, and hours of a loud crisis."""
@@ -37,6 +37,19 @@ MET = 8
 """Wordings of a group that are compared with those of another before the two are joined."""
 BEGINNING = 4
 """Letters of a word that are looked up by: most typing errors come later."""
+
+
+def name_of(its: Claim, text: str, repost_of: str | None = None) -> str:
+    """The name of what one text says: 16 hex digits, made of all its words.
+
+    The same text in other letters, with other links, mentions or emoji, other hashtags at either end, or passed on as
+    `RT @…`, has the same name; and so has nothing else, so that no two claims are ever one by their names. `repost_of`
+    names a repost that has no words of its own.
+    """
+    said = " ".join(its.forms) + ("?" if its.asked else "")
+    if not said:
+        said = f"of {repost_of}" if repost_of else f"no words {text.strip()}"
+    return blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 class Wording:
@@ -73,12 +86,12 @@ class Stories:
     def story(self, text: str, repost_of: str | None = None) -> str:
         """The story of a text, as things stand. It is not remembered."""
         its = claim(text)
-        return self._story(its, story_of(its, text, repost_of), _beginnings(its))
+        return self._story(its, name_of(its, text, repost_of), _beginnings(its))
 
     def add(self, post: str, text: str, repost_of: str | None = None, story: str | None = None) -> str:
         """Remember that a post says this, and give its story: `story`, where that was decided before."""
         its = claim(text)
-        name = story_of(its, text, repost_of)
+        name = name_of(its, text, repost_of)
         begun = () if name in self.wordings else _beginnings(its)
         if story is None:
             story = self._story(its, name, begun)
@@ -153,7 +166,7 @@ def grouped(texts: Iterable[tuple[str, str | None]], most: int = MOST_GROUPED) -
     wordings: dict[str, tuple[int, str, str | None]] = {}
     for text, repost_of in texts:
         its = claim(text)
-        wordings.setdefault(story_of(its, text, repost_of), (len(its.words), text, repost_of))
+        wordings.setdefault(name_of(its, text, repost_of), (len(its.words), text, repost_of))
         if len(wordings) >= 2 * most:
             wordings = _some(wordings, most)
     wordings = _some(wordings, most)

@@ -2,11 +2,14 @@
 
 It scales over partitions; an incident's findings meet again.
 
-`Annotator` is pure but for stories and corrections: what was said of late is remembered
-(`alerts.annotate.remembered`), so that posts that say nearly the same have one story, and what people have corrected
-(`alerts.annotate.corrections`). `lang` is what the platform says, `language` what the text was read as. To keep what
-texts meant was tried: with one post in ten that says word for word what another said, as in our recordings, it gains
-nothing, and it is one place more for a purge to reach.
+`Annotator` is pure: a record in, records out, the same for the same mention wherever it runs and whatever came before.
+Nothing is remembered but what people have corrected (`alerts.annotate.corrections`). `lang` is what the platform says,
+`language` what the text was read as. To keep what texts meant was tried: with one post in ten that says word for word
+what another said, as in our recordings, it gains nothing, and it is one place more for a purge to reach.
+
+Near copies are not compared here, as `register annotate` does with those of a file (`alerts.annotate.stories`): that
+takes a memory, and what a story is called would depend on what an annotator happened to read first. It was tried: with
+several annotators, and after a kill, alerts of one and the same recording had other stories.
 """
 
 from __future__ import annotations
@@ -19,8 +22,6 @@ from typing import Any
 
 from alerts.annotate.corrections import Corrections
 from alerts.annotate.learned import Model
-from alerts.annotate.remembered import Remembered
-from alerts.annotate.stories import Stories
 from alerts.annotate.story import NAMED_REPOST
 from alerts.annotate.understanding import Understander
 from listener.bus.messages import message, to_every_partition
@@ -59,7 +60,7 @@ _OWN = Mention.model_fields.keys() - Captured.model_fields.keys()
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """What understands texts, the ids of the incidents that are exercises, and the stories of late.
+    """What understands texts, the ids of the incidents that are exercises, and what people have corrected.
 
     A mention may belong to an exercise and to a real incident at once; each finding is marked by its own incident.
     Where `exercises` is not given, all findings of a mention bear the mark of the mention. What a person has corrected
@@ -69,7 +70,6 @@ class Annotator:
     understander: Understander
     exercises: Collection[str] | None = None
     corrections: Corrections = field(default_factory=Corrections)
-    stories: Stories = field(default_factory=Stories)
 
     def findings(self, mention: Mention) -> list[Finding]:
         """One finding an incident, in the order in which the mention names them."""
@@ -83,15 +83,12 @@ class Annotator:
         shared["stance"] = found.stance
         shared["language"] = found.lang
         shared["patient_exposed"] = found.patient_exposed
-        shared["story"] = self.stories.story(mention.text, mention.repost_of)
+        shared["story"] = found.story
         correction = self.corrections.of(mention)
         if correction is not None:
             shared["cues"] = tuple(Cue(kind=kind) for kind in correction.kinds)
             shared["themes"] = found.themes if correction.themes is None else correction.themes
-        findings = [self._finding(shared, mention, incident) for incident in mention.incidents]
-        for finding in findings:
-            self.stories.add(finding.key, mention.text, mention.repost_of, finding.story)
-        return findings
+        return [self._finding(shared, mention, incident) for incident in mention.incidents]
 
     def _finding(self, shared: dict[str, Any], mention: Mention, incident: str) -> Finding:
         exercise = mention.exercise if self.exercises is None else incident in self.exercises
@@ -126,8 +123,7 @@ class Annotating:
         self._corrections = Corrections()
         self._decisions = bus.reader([DECISIONS.name])
         self._looked = float("-inf")
-        self._remembered = Remembered(bus, part.beat)
-        self._annotator = Annotator(model.understander, set(), self._corrections, self._remembered.stories)
+        self._annotator = Annotator(model.understander, set(), self._corrections)
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
         self._stage = Stage(
@@ -136,13 +132,11 @@ class Annotating:
 
     def step(self, timeout: float) -> bool:
         self._look()
-        self._remembered.refresh()
         return self._stage.step(timeout)
 
     def close(self) -> None:
         self._decisions.close()
         self._stage.close()
-        self._remembered.close()
 
     def _look(self) -> None:
         """What people have corrected since."""
@@ -176,7 +170,7 @@ class Annotating:
         understander = self._model.current(self._clock.monotonic())
         if state.epoch != self._epoch or understander is not self._annotator.understander:
             exercises = {i.id for i in state.incidents.values() if i.exercise}
-            self._annotator = Annotator(understander, exercises, self._corrections, self._remembered.stories)
+            self._annotator = Annotator(understander, exercises, self._corrections)
             self._epoch = state.epoch
         return self._annotator
 

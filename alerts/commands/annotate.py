@@ -13,7 +13,8 @@ import typer
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from alerts.annotate.stories import Stories, grouped
+from alerts.annotate.claims import claim
+from alerts.annotate.stories import Stories, grouped, name_of
 from listener.commands.shared import Json, one_line, out, out_json, say
 from listener.errors import LyttepostError
 from listener.model.base import Model
@@ -93,7 +94,7 @@ def annotate(
                     say(f"{name}:{number}: {error}")
                 continue
             found = understander.understand(post.text, author_class=post.author_class, repost_of=post.repost_of)
-            found = replace(found, story=join(found.story, number, post))
+            found = replace(found, story=join(number, post))
             if json:
                 out_json(as_json(post.id, found))
             else:
@@ -119,16 +120,21 @@ def read_post(content: bytes | Broken) -> _Post:
         raise BadPost("; ".join(f"{'.'.join(map(str, p['loc']))}: {advice(p)}" for p in problems)) from None
 
 
-def _joining(file: str, at_rest: bool) -> Callable[[str, int, _Post], str]:
-    """What gives a post's story: from the name of its own words, its line and itself."""
+def _joining(file: str, at_rest: bool) -> Callable[[int, _Post], str]:
+    """What gives a post's story: from its line and itself."""
     if not at_rest or file == "-":
         stories = Stories()
-        return lambda name, number, post: stories.add(str(number), post.text, post.repost_of)
+        return lambda number, post: stories.add(str(number), post.text, post.repost_of)
     reader = LineReader(file)
     reader.open()
     with closing(reader):
         of = grouped(_said(reader))
-    return lambda name, number, post: of.get(name, name)
+
+    def story(_: int, post: _Post) -> str:
+        own = name_of(claim(post.text), post.text, post.repost_of)
+        return of.get(own, own)
+
+    return story
 
 
 def _said(reader: LineReader) -> Iterator[tuple[str, str | None]]:

@@ -24,8 +24,8 @@ from pathlib import Path
 from random import Random
 from time import process_time
 
-from alerts.annotate.stories import Stories, grouped
-from alerts.annotate.story import story
+from alerts.annotate.claims import claim
+from alerts.annotate.stories import Stories, grouped, name_of
 from tests.corpus.data import CORPUS, Pair, lines, pairs
 
 LEAST_JOINED = 0.95
@@ -52,7 +52,7 @@ def together(given: Sequence[Pair], name: Naming) -> list[bool]:
 
 def as_file(texts: Sequence[str]) -> Naming:
     names = grouped((text, None) for text in texts)
-    return lambda text: names[story(text)]
+    return lambda text: names[name_of(claim(text), text)]
 
 
 def as_stream(texts: Sequence[str], seed: int) -> Naming:

@@ -70,18 +70,6 @@ def test_findings_bear_kinds_and_story(understander: Understander) -> None:
     assert finding.story == story(MENTION.text)
 
 
-def test_what_says_nearly_the_same_is_one_story(understander: Understander) -> None:
-    annotator = Annotator(understander)
-    text = "Besøk er forbudt på Lia sykehus fra mandag"
-    mentions = [
-        MENTION.model_copy(update={"id": str(n), "text": each})
-        for n, each in enumerate([text, f"Uff da, {text.lower()}", text.replace("mandag", "onsdag")])
-    ]
-    one, copy, other = ({finding.story for finding in annotator.findings(mention)} for mention in mentions)
-    assert one == copy == {story(text)}
-    assert other != one
-
-
 def test_the_class_of_the_author_counts(understander: Understander) -> None:
     mention = MENTION.model_copy(update={"author_class": AuthorClass.PUBLIC_BODY})
     assert Kind.MEDIA in Annotator(understander).findings(mention)[0].kinds

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from alerts.annotate.claims import claim
 from alerts.annotate.near import Relation, relation, slips
-from alerts.annotate.stories import Stories, grouped
-from alerts.annotate.story import story
+from alerts.annotate.stories import Stories, grouped, name_of
 from tests.corpus.data import CORPUS, pairs
 
 PAIRS = pairs(CORPUS / "stories.jsonl")
@@ -111,7 +110,7 @@ def test_the_stories_of_a_file_do_not_depend_on_its_order(random: Random) -> Non
     names = grouped((text, None) for text in texts)
     random.shuffle(texts)
     assert grouped((text, None) for text in texts) == names
-    assert set(names) == {story(text) for text in texts}
+    assert set(names) == {name_of(claim(text), text) for text in texts}
 
 
 @given(st.randoms(use_true_random=False))
