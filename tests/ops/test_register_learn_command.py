@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_support import Machine
-from test_register_decisions_command import decided, fill, finding
+from test_register_decisions_command import decided, fill, finding, live_bus
 
+from alerts.annotate.corrections import digest_of
 from alerts.annotate.learned import LEARNED
+from alerts.annotate.story import story
+from listener.bus import hashchain
+from listener.model.decisions import DECISIONS, Correction
 from listener.model.records import DecisionKind, Kind
 
 PLACES = (
@@ -38,10 +43,14 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def correct(machine: Machine, count: int = len(TEXTS)) -> None:
-    for number in range(count):
-        words = ("correct", f"10{20 + number}", "--kinds", "wish", "--themes", "food", "--by", "Kari")
-        done = machine.run("register", *words)
-        assert done.returncode == 0, done.stderr
+    """As the command writes it, which takes a process each time."""
+    with live_bus(machine) as bus:
+        for number, text in enumerate(TEXTS[:count]):
+            said = Correction(
+                at=datetime.now(UTC), by="Kari", post=f"x:10{20 + number}", story=story(text), text=digest_of(text),
+                kinds=(Kind.WISH,), themes=("food",),
+            )  # fmt: skip
+            hashchain.append(bus, DECISIONS.name, said)
 
 
 def wish(machine: Machine) -> float:

@@ -33,6 +33,7 @@ class Jumping(SystemClock):
 
 
 HOUR = timedelta(hours=1)
+QUIET_SECONDS = 2.0
 
 
 def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tuple[Bus, Outcome, list[str]]:
@@ -55,15 +56,14 @@ def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tupl
         Command(action=Action.OPEN, at=clock.now(), by="p", why="p", name="Øvelse", add=("granvik",), exercise=True)
     )
     left = list(jumps)
-    quiet = 0
-    until = clock.monotonic()
-    while quiet < 5 or clock.monotonic() < until:
+    moved = clock.monotonic()
+    # Long enough for each process to say once more that it is there, and for a busy machine to read the recording.
+    while clock.monotonic() - moved < QUIET_SECONDS:
         busy = [worker.step(0.0) for worker, _ in [*turning, (keeping, part)]]
-        quiet = 0 if any(busy) else quiet + 1
+        if any(busy) or left:
+            moved = clock.monotonic()
         if left:
             clock.off = left.pop(0)
-            # Long enough for each process to say once more that it is there.
-            until = clock.monotonic() + 1.5
     state = Control(bus).refresh()
     present = followers(Presences(bus, clock).refresh(), state.epoch)
     problems = [reason for _, reason in app.health.ready()[1].items() if reason]
