@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.annotate.claims import claim
+from alerts.annotate.stories import name_of
 from alerts.annotate.story import is_repost, story
 
+Name = Callable[..., str]
 TEXT = "Strømmen er borte på hele Fjellheim sykehus, 40 pasienter flyttes til nabobygget i kveld https://t.example/a1"
 
 
@@ -46,23 +51,34 @@ def test_different_posts_bear_different_stories() -> None:
     assert len({story(text) for text in texts}) == len(texts)
 
 
-def test_reposts_without_words_of_their_own_are_named_by_what_they_repost() -> None:
-    assert story("", "x:1") == story("", "x:1") != story("", "x:2")
+def by_all_words(text: str, repost_of: str | None = None) -> str:
+    return name_of(claim(text), text, repost_of)
 
 
-def test_what_the_platform_says_of_a_repost_does_not_part_it_from_its_original() -> None:
-    assert story(f"RT @p_0123456789abcdef: {TEXT}", "123") == story(TEXT)
+namings = pytest.mark.parametrize("name", [story, by_all_words])
 
 
-def test_short_hashtag_posts_keep_their_hashtags() -> None:
-    assert story("Følg med #fjellheim") != story("Følg med #havnes")
+@namings
+def test_reposts_without_words_of_their_own_are_named_by_what_they_repost(name: Name) -> None:
+    assert name("", "x:1") == name("", "x:1") != name("", "x:2")
 
 
-@given(st.text(max_size=300))
-def test_every_text_has_a_story_of_16_hex_digits(text: str) -> None:
-    name = story(text)
-    assert len(name) == 16
-    assert int(name, 16) >= 0
+@namings
+def test_what_the_platform_says_of_a_repost_does_not_part_it_from_its_original(name: Name) -> None:
+    assert name(f"RT @p_0123456789abcdef: {TEXT}", "123") == name(TEXT)
+
+
+@namings
+def test_short_hashtag_posts_keep_their_hashtags(name: Name) -> None:
+    assert name("Følg med #fjellheim") != name("Følg med #havnes")
+
+
+@namings
+@given(text=st.text(max_size=300))
+def test_every_text_has_a_story_of_16_hex_digits(name: Name, text: str) -> None:
+    found = name(text)
+    assert len(found) == 16
+    assert int(found, 16) >= 0
 
 
 def test_reposts_are_distinguished_from_posts() -> None:
