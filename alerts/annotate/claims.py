@@ -14,6 +14,7 @@ from sys import intern
 from typing import NamedTuple
 
 from alerts.annotate.facts import ABBREVIATIONS, ASKED_ABOUT, ASKED_OF, ASKING, DANGLING, WHOM_ASKED
+from alerts.annotate.story import ENOUGH_WORDS, last_said, without_mentions
 from listener.model.normalize import nfc
 
 MOST_WORDS = 120
@@ -24,13 +25,7 @@ NOT = "¬"
 NONE, COMMA, COLON, SENTENCE = range(4)
 """How strong the break before a word is."""
 
-ENOUGH_REPOSTED = 20
-"""Characters that must follow `RT @…` for them to be what the post says."""
-ENOUGH_WORDS = 5
-"""Below this, hashtags belong to what a post says."""
-
 _REPOST = re.compile(r"\b(?:RT|MT|QT)\s*@\w+\s*:?\s*|(?<!\w)[\"“”«]\s*@\w+\s*:\s*")
-_DROPPED = re.compile(r"(?:https?://|www\.)\S*|\b(?:via|cc|h/t)\s+@\w+|@\w+|&\w+;|‹[^‹›]*›", re.IGNORECASE)
 
 
 class Word(NamedTuple):
@@ -138,13 +133,7 @@ _TAG = re.compile(r"#\w+")
 
 def without_frame(text: str) -> str:
     """Without whom it is by or from, links, and marks of masking."""
-    body = text
-    if "@" in text:
-        parts = _REPOST.split(text)
-        body = parts[-1] if len(parts[-1]) >= ENOUGH_REPOSTED else max(parts, key=len)
-    if "@" in body or "&" in body or "‹" in body or "://" in body or "www." in body.lower():
-        body = _DROPPED.sub(" ", body)
-    return nfc(body)
+    return nfc(without_mentions(last_said(text, _REPOST)))
 
 
 @lru_cache(maxsize=2)

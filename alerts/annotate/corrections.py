@@ -6,15 +6,13 @@ corrections with it: what was learned from it goes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from hashlib import sha256
 
+from alerts.annotate.story import without_reposters
 from listener.model import keys
 from listener.model.decisions import Correction, DecisionsRecord
 from listener.model.records import Captured, Decision, DecisionKind, Kind
-
-_REPOSTED = re.compile(r"(?:\s*RT @\S+\s)+")
 
 
 class Corrections:
@@ -61,7 +59,7 @@ class Corrections:
 
 def digest_of(text: str) -> str:
     """16 hex digits, the same for word-for-word copies: blanks, case and `RT @name:` before it do not count."""
-    plain = " ".join(_REPOSTED.sub("", text, count=1).casefold().split())
+    plain = " ".join(without_reposters(text).casefold().split())
     return sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
 from heapq import nsmallest
 from itertools import product
 
 from alerts.annotate.claims import Claim, claim
 from alerts.annotate.facts import FILLERS
 from alerts.annotate.near import Relation, relation
+from alerts.annotate.story import named
 
 MOST_POSTS = 10_000
 """Posts that are remembered: some 45 MB when each says something else, and hours of a loud crisis."""
@@ -46,10 +46,7 @@ def name_of(its: Claim, text: str, repost_of: str | None = None) -> str:
     `RT @…`, has the same name; and so has nothing else, so that no two claims are ever one by their names. `repost_of`
     names a repost that has no words of its own.
     """
-    said = " ".join(its.forms) + ("?" if its.asked else "")
-    if not said:
-        said = f"of {repost_of}" if repost_of else f"no words {text.strip()}"
-    return blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return named(" ".join(its.forms) + ("?" if its.asked else ""), text, repost_of)
 
 
 class Wording:
@@ -110,7 +107,7 @@ class Stories:
         return story
 
     def forget(self, post: str) -> None:
-        """Of a post that was deleted or purged no word is kept, unless others say the same."""
+        """Of a post that is forgotten no word is kept, unless others say the same."""
         wording = self._posts.pop(post, None)
         if wording is None:
             return

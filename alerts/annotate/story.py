@@ -28,6 +28,7 @@ ENOUGH_REPOSTED = 20
 """Characters that must follow `RT @…` for them to be what the post says."""
 
 _REPOST = re.compile(r"\b(?:RT|MT)\s*@\w+\s*:?\s*|(?<!\w)[\"“”«]\s*@\w+\s*:\s*")
+_REPOSTED_BY = re.compile(r"\A(?:\s*RT @\S+\s)+")
 _IS_REPOST = re.compile(r"\s*(?:(?:RT|MT)\s*@\w|[\"“”«]\s*@\w+\s*:)")
 _CUT = re.compile(r"(?:…|(?<!\.)\.\.++)\s*+(?:https?:?\S{0,256}+|[\"”»])?\s*+$")
 _DROPPED = re.compile(r"(?:https?://|www\.)\S*|\b(?:via|cc|h/t)\s+@\w+|@\w+|&\w+;|‹[^‹›]*›", re.IGNORECASE)
@@ -49,22 +50,42 @@ def is_repost(text: str, repost_of: str | None = None) -> bool:
 
 def story(text: str, repost_of: str | None = None) -> str:
     """The name of what a text says: 16 hex digits. `repost_of` names a repost that has no words of its own."""
-    said = _said(_body(text).lower())
+    return named(_said(_body(text).lower()), text, repost_of)
+
+
+def named(said: str, text: str, repost_of: str | None) -> str:
+    """The name of what is `said`: 16 hex digits. Without words: of what is reposted, else of the bare text."""
     if not said:
         said = f"of {repost_of}" if repost_of else f"no words {text.strip()}"
     return blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
+def without_reposters(text: str) -> str:
+    """Without `RT @name:` before it, once or several times: a repost says what it reposts, and nothing by whom."""
+    return _REPOSTED_BY.sub("", text)
+
+
+def last_said(text: str, marks: re.Pattern[str]) -> str:
+    """What stands behind the last mark of a repost or a quote; the longest part, where hardly anything does."""
+    if "@" not in text:
+        return text
+    parts = marks.split(text)
+    return parts[-1] if len(parts[-1]) >= ENOUGH_REPOSTED else max(parts, key=len)
+
+
+def without_mentions(body: str) -> str:
+    """Without links, credits, mentions, entities and marks of masking."""
+    if "@" in body or "&" in body or "‹" in body or "://" in body or "www." in body.lower():
+        return _DROPPED.sub(" ", body)
+    return body
+
+
 def _body(text: str) -> str:
     """Without whom it is by or from, links, marks of masking, the lead and a word that was cut."""
-    body = text
-    if "@" in text:
-        parts = _REPOST.split(text)
-        body = parts[-1] if len(parts[-1]) >= ENOUGH_REPOSTED else max(parts, key=len)
+    body = last_said(text, _REPOST)
     if "…" in body or ".." in body:
         body = _without_cut(body)
-    if "@" in body or "&" in body or "‹" in body or "://" in body or "www." in body.lower():
-        body = _DROPPED.sub(" ", body)
+    body = without_mentions(body)
     if ":" in body:
         lead = _LEAD.match(body)
         if lead and len(body) - lead.end() >= ENOUGH_AFTER_LEAD:

@@ -23,7 +23,7 @@ from alerts.annotate.better import Better
 from alerts.annotate.features import Features, Tokens, features, spread, tokenize
 from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, voiced
 from alerts.annotate.persons import Persons
-from alerts.annotate.story import story
+from alerts.annotate.story import story, without_reposters
 from alerts.annotate.themes import Themes, themes_file
 from alerts.annotate.weights import Bank, Floats, Scorer, read
 from alerts.annotate.words import Phrases, load_words
@@ -46,7 +46,6 @@ MOST_HINTS = 3
 MOST_TOKENS = 5
 LEARNED_WORDS = 3
 """Runs of words that the model gives as its reasons, of so many words in all; cue phrases come first."""
-_REPOSTED = re.compile(r"\A(?:\s*RT @\S+:?\s)+")
 _LATIN, _BEYOND = re.compile("[A-Za-zÀ-\u024f]"), re.compile("[\u0250-\U0010ffff]")
 _KIND_NAMES = tuple(f"kind: {kind}" for kind in KINDS)
 _NO_KIND = _KIND_NAMES[KINDS.index(Kind.OTHER)]
@@ -104,8 +103,7 @@ class Reader:
         )
 
     def read(self, text: str) -> Reading:
-        # A repost says what it reposts, and nothing by whom.
-        tokens = tokenize(whole(_REPOSTED.sub("", text)))
+        tokens = tokenize(whole(without_reposters(text)))
         held = self.cues.held(tokens.text)
         hints = self.themes.hints(tokens.text)
         names = [group.group for group in held]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alerts.annotate.cues import fold, load_cues, pattern
-from alerts.register.ranking import Registered, Whose, words
+from alerts.register.ranking import NONE_OF_THESE, Registered, Whose, words
 from listener.model.records import Finding
 
 MOST = 5
-NONE_OF_THESE = "none_of_these"
 MOST_READ = 2_000
 """Posts whose text is looked at."""
 
