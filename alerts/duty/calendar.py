@@ -1,0 +1,290 @@
+"""Shifts from a planner's calendar (iCalendar, RFC 5545): who stands there, by the wall times that are written.
+
+A time without a zone is read in the calendar's `X-WR-TIMEZONE`, else in the roster's zone. Who it is stands in SUMMARY,
+else among the ATTENDEEs: a person's key or name, or the address of one of the person's ways. A cancelled shift is
+nobody's. Recurrence is the library's; where a shift ends is ours. One with DTEND ends at that wall time, also over the
+night on which clocks are set, as every planner shows it. One with DURATION ends after so many hours, or when the wall
+shows so many more, whichever is later: the RFC counts hours, most planners the wall, and rather two people than nobody.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Any, NamedTuple
+
+from icalendar import Calendar as Document
+from recurring_ical_events import of
+
+from alerts.duty.people import People
+from alerts.duty.wall import first, last
+from listener.errors import LyttepostError
+from listener.settings.zone import find_zone
+
+LARGEST = 5_000_000
+"""Bytes of a calendar."""
+MOST_EVENTS = 20_000
+"""In a calendar, and of its shifts in one stretch of time."""
+STRETCH = timedelta(days=32)
+"""Shifts are worked out for so long at a time, and kept."""
+TRIED = timedelta(days=400)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AROUND = timedelta(days=2)
+"""A stretch is asked for with so much around it: zones differ, and all-day shifts have none."""
+_TOO_OFTEN = ("SECONDLY", "MINUTELY")
+_LASTS = "X-LYTTEPOST-LASTS"
+"""Marks a shift with DURATION: the library puts DTEND in its place."""
+_LABEL = re.compile(r":|\s[-–—]\s")
+_LIST = re.compile(r"[,;/&+|]|\s(?:og|and)\s", re.IGNORECASE)
+_PARTICIPANTS = ("", "INDIVIDUAL", "GROUP")
+
+Event = Mapping[str, Any]
+"""An event of the library, whose types are looser than what it gives."""
+
+
+class CalendarError(LyttepostError):
+    """Why a calendar cannot be used, and what to do; which calendar it is, is said by whoever asked for it."""
+
+
+class Shift(NamedTuple):
+    """Who stands there, by key, from one instant to another, in UTC."""
+
+    start: datetime
+    end: datetime
+    who: tuple[str, ...]
+
+
+class Calendar:
+    """The shifts of one calendar. Works them out when asked, a stretch of time after the other."""
+
+    def __init__(self, document: Any, zone: tzinfo, people: People) -> None:
+        """Raises CalendarError for what cannot be used."""
+        self._zone = _zone_of(document, zone)
+        self._whose = _Whose(people)
+        self._events = _prepared(document)
+        self.endless = any(name in event for event in self._events for name in ("RRULE", "RDATE"))
+        self.troubles: tuple[str, ...] = tuple(dict.fromkeys(self._strangers()))
+        """What a person must know of it although it is in use."""
+        try:
+            self._query = of(document, components=["VEVENT"])
+        except Exception as error:
+            raise _unreadable(error) from None
+        self._stretches: dict[int, tuple[Shift, ...]] = {}
+        # What does not repeat is worked out at once, however far apart it is.
+        self._all = None if self.endless else self._shifts(self._whole())
+
+    @property
+    def empty(self) -> bool:
+        return not self._events
+
+    def at(self, at: datetime) -> frozenset[str]:
+        """Who stands there at an instant, by key."""
+        return frozenset(who for shift in self._around(at) if shift.start <= at < shift.end for who in shift.who)
+
+    def between(self, start: datetime, end: datetime) -> tuple[Shift, ...]:
+        """The shifts that touch a stretch of time, in order."""
+        found = {shift for number in _numbers(start, end) for shift in self._stretch(number)}
+        return tuple(sorted(shift for shift in found if shift.start < end and start < shift.end))
+
+    def handovers(self, after: datetime) -> Iterator[datetime]:
+        """The instants after this one at which a shift begins or ends, in order; without end where shifts repeat."""
+        if self._all is not None:
+            edges = sorted({edge for shift in self._all for edge in (shift.start, shift.end)})
+            yield from edges[bisect_right(edges, after) :]
+            return
+        number = _number(after)
+        while True:
+            begins = _EPOCH + number * STRETCH
+            ends = begins + STRETCH
+            found = {edge for shift in self._stretch(number) for edge in (shift.start, shift.end)}
+            yield from sorted(edge for edge in found if max(after, begins - timedelta.resolution) < edge < ends)
+            number += 1
+
+    def _around(self, at: datetime) -> tuple[Shift, ...]:
+        return self._stretch(_number(at)) if self._all is None else self._all
+
+    def _stretch(self, number: int) -> tuple[Shift, ...]:
+        if self._all is not None:
+            return self._all
+        if number not in self._stretches:
+            start = _EPOCH + number * STRETCH
+            try:
+                self._stretches[number] = self._shifts((start, start + STRETCH))
+            except CalendarError as error:
+                # Far from the time for which it was tried when it was read: who asks for tonight must be answered.
+                self._stretches[number] = ()
+                self.troubles = tuple(dict.fromkeys((*self.troubles, str(error))))
+        return self._stretches[number]
+
+    def _shifts(self, span: tuple[datetime, datetime] | None) -> tuple[Shift, ...]:
+        """What touches a span. Raises CalendarError."""
+        if span is None:
+            return ()
+        start, end = span
+        try:
+            occurrences = self._query.between(start - _AROUND, end + _AROUND)
+        except Exception as error:
+            # Whatever a parser of other people's documents may raise.
+            raise _unreadable(error) from None
+        if len(occurrences) > MOST_EVENTS:
+            raise CalendarError(f"has more than {MOST_EVENTS:,} shifts in {(end - start).days} days; export duty only")
+        found = {shift for event in occurrences if (shift := self._shift(event)) is not None}
+        return tuple(sorted(shift for shift in found if shift.start < end and start < shift.end))
+
+    def _shift(self, event: Event) -> Shift | None:
+        if _cancelled(event):
+            return None
+        begins, ends = event["DTSTART"].dt, event["DTEND"].dt
+        start, end = self._instant(begins, last_one=False), self._instant(ends, last_one=True)
+        if _LASTS in event and isinstance(begins, datetime) and isinstance(ends, datetime):
+            end = max(end, start + (ends.replace(tzinfo=None) - begins.replace(tzinfo=None)))
+        who, _ = self._whose.of(event)
+        return Shift(start, end, who) if who and start < end else None
+
+    def _instant(self, value: Any, *, last_one: bool) -> datetime:
+        """An event's time, in UTC: a wall time in its own zone, else in the calendar's."""
+        pick = last if last_one else first
+        if not isinstance(value, datetime):
+            return pick(datetime.combine(value, time()), self._zone)
+        if value.tzinfo is None:
+            return pick(value, self._zone)
+        if value.fold or value.utcoffset() == timedelta(0):
+            return value.astimezone(UTC)
+        return pick(value.replace(tzinfo=None), value.tzinfo)
+
+    def _whole(self) -> tuple[datetime, datetime] | None:
+        """From the first start to the last end."""
+        times = [event[name].dt for event in self._events for name in ("DTSTART", "DTEND") if name in event]
+        lasting = [event.decoded("DURATION") for event in self._events if "DURATION" in event]
+        if not times:
+            return None
+        instants = [self._instant(each, last_one=True) for each in times]
+        return min(instants), max(instants) + max(lasting, default=timedelta(0)) + timedelta(days=1)
+
+    def _strangers(self) -> Iterator[str]:
+        for event in self._events:
+            if not _cancelled(event):
+                for name in self._whose.of(event)[1]:
+                    said = f"names {name!r}, who is nobody in people.yaml" if name else "has a shift without a name"
+                    yield f"{said}: nobody is called for it"
+
+
+def read_calendar(content: bytes, zone: tzinfo, people: People, at: datetime) -> Calendar:
+    """A calendar's bytes → its shifts, tried for `TRIED` from `at` on. Raises CalendarError."""
+    if len(content) > LARGEST:
+        raise CalendarError(f"is larger than {LARGEST // 1_000_000} MB; export duty only")
+    if not content.strip():
+        raise CalendarError("is empty; look whether the address is right")
+    if b"BEGIN:VCALENDAR" not in content.upper():
+        raise CalendarError("is no iCalendar; name the address that gives text/calendar (.ics)")
+    try:
+        document = Document.from_ical(content)
+    except Exception as error:
+        raise _unreadable(error) from None
+    if not isinstance(document, Document):
+        raise CalendarError("is no iCalendar; name the address that gives text/calendar (.ics)")
+    calendar = Calendar(document, zone, people)
+    before = calendar.troubles
+    calendar.between(at, at + TRIED)
+    if calendar.troubles != before:
+        raise CalendarError(calendar.troubles[-1])
+    return calendar
+
+
+def _unreadable(error: Exception) -> CalendarError:
+    """By its class: its words may be names."""
+    return CalendarError(f"cannot be read ({type(error).__name__}); have it exported anew, and look at it in a planner")
+
+
+def _prepared(document: Any) -> list[Any]:
+    """The events, each with a mark where it has DURATION. Raises CalendarError for what has no end of shifts."""
+    events: list[Any] = document.walk("VEVENT")
+    if len(events) > MOST_EVENTS:
+        raise CalendarError(f"has more than {MOST_EVENTS:,} events; export duty only")
+    for event in events:
+        if "DTSTART" not in event:
+            raise CalendarError("has an event without DTSTART; have it exported anew")
+        rules = event.get("RRULE", [])
+        for rule in rules if isinstance(rules, list) else [rules]:
+            if any(str(each).upper() in _TOO_OFTEN for each in rule.get("FREQ", [])):
+                raise CalendarError("has an event that repeats every minute or second; this is no duty list")
+        if "DURATION" in event:
+            event[_LASTS] = "yes"
+    return events
+
+
+def _zone_of(document: Any, zone: tzinfo) -> tzinfo:
+    try:
+        return find_zone(str(document["X-WR-TIMEZONE"])) if "X-WR-TIMEZONE" in document else zone
+    except ValueError:
+        return zone
+
+
+def _cancelled(event: Event) -> bool:
+    return str(event.get("STATUS", "")).upper() == "CANCELLED"
+
+
+def _number(at: datetime) -> int:
+    return (at - _EPOCH) // STRETCH
+
+
+def _numbers(start: datetime, end: datetime) -> range:
+    return range(_number(start), _number(end) + 1)
+
+
+class _Whose:
+    """Finds people by what a planner calls them."""
+
+    def __init__(self, people: People) -> None:
+        self._by_name: dict[str, str] = {}
+        self._by_address: dict[str, str] = {}
+        for key, person in people.items():
+            self._by_name.setdefault(_plain(person.name or key), key)
+            for way in person.ways:
+                if "@" in way.target:
+                    address = way.target.rpartition("<")[2].rstrip("> ")
+                    self._by_address.setdefault(address.strip().casefold(), key)
+        # A key is nobody else's, whatever others are named.
+        self._by_name |= {_plain(key): key for key in people}
+
+    def of(self, event: Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The keys of those whose shift it is, and the names that are nobody's."""
+        summary = str(event.get("SUMMARY", ""))
+        found, strange = self._in_summary(summary)
+        if not found:
+            found = tuple(dict.fromkeys(self._attending(event)))
+            strange = () if found else strange or ("",)
+        return tuple(sorted(found)), strange
+
+    def _in_summary(self, summary: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """A name, or a list of names; perhaps with a label before or behind it: `Vakt: Kari`, `Kari - dag`."""
+        for text in (summary, *(part for part in _LABEL.split(summary))):
+            names = [name for name in _LIST.split(text) if name.strip()]
+            whole = self._by_name.get(_plain(text))
+            keys = [whole] if whole else [self._by_name.get(_plain(name)) for name in names]
+            if any(keys):
+                strange = () if whole else tuple(n.strip() for n, key in zip(names, keys, strict=True) if key is None)
+                return tuple(dict.fromkeys(key for key in keys if key)), strange
+        return (), (summary.strip(),)
+
+    def _attending(self, event: Event) -> Iterator[str]:
+        attendees: Any = event.get("ATTENDEE", [])
+        for attendee in attendees if isinstance(attendees, list) else [attendees]:
+            params: Mapping[str, Any] = getattr(attendee, "params", {})
+            if str(params.get("PARTSTAT", "")).upper() == "DECLINED":
+                continue
+            if str(params.get("CUTYPE", "")).upper() not in _PARTICIPANTS:
+                continue
+            address = str(attendee).strip()
+            address = address[7:] if address.lower().startswith("mailto:") else address
+            key = self._by_address.get(address.casefold()) or self._by_name.get(_plain(str(params.get("CN", ""))))
+            if key is not None:
+                yield key
+
+
+def _plain(text: str) -> str:
+    """A name as it is compared: case, blanks and ways of writing a letter do not matter."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
