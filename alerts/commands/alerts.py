@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alerts.commands import alerts_run
 from alerts.notify import card
 from alerts.notify.duplicates import first_of
 from alerts.notify.state import AlertBook, AlertState, Handling, acknowledge, read_book
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from listener.bus.protocol import Bus
 
 app = typer.Typer(help="What is open, what one alert says, and 'I have it'.")
+
+app.command("run")(alerts_run.run)
 
 CHAINED = ("decisions", "deliveries")
 

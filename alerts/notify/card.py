@@ -274,7 +274,7 @@ class _Writer:
         return self.say("gap", source=gap.source, start=self.time(gap.start), end=self.time(gap.end))
 
     def notified(self) -> Iterable[str]:
-        own = self.people.own(self.alert.to)
+        own = self.people.own(self.alert.to, self.now)
         for (channel, target), status in self.state.deliveries.items():
             # The console of last resort is nobody, unless somebody gave it as theirs.
             last_resort = (channel, target) == LAST_RESORT[1:] and LAST_RESORT[1:] not in own

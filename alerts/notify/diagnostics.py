@@ -75,7 +75,7 @@ def _people(raw: RawSettings, people: People) -> Check:
             "people.yaml is the shipped example: nobody is in it but the console",
             f"put the people on duty into {file}",
         )
-    left = [p.name for p in people.people.values() if any(_is_example(way.target) for way in p.contacts)]
+    left = [p.name for p in people.people.values() if any(_is_example(way.target) for way in p.ways)]
     if left:
         return warning(
             "config.people",
@@ -94,7 +94,7 @@ def _routes(people: People, used: Collection[str]) -> Check:
     """A route that ends at the console of a process that nobody watches wakes nobody."""
     console = LAST_RESORT.channel
     names = sorted({*people.routes, *used} - {CANARY})
-    deaf = [name for name in names if all(c.channel == console for c in people.tiers(name)[0].contacts)]
+    deaf = [name for name in names if people.reachable(name) <= {console}]
     if deaf:
         return warning(
             "routes.console",

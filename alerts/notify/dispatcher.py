@@ -1,5 +1,5 @@
-"""The dispatcher: reads what fired and who answered, plans (`alerts.notify.plan`), writes each intent down before the
-send and its outcome after it. One process at a time does so, by a lease; a successor reads the same log and goes on.
+"""The dispatcher: reads what fired and who answered, plans (`alerts.notify.escalation`), writes each intent down before
+the send and its outcome after it. One process at a time does so, by a lease; a successor reads the same log and goes on.
 
 Everything that it needs to know lies on the bus. At start, and whenever it takes over, it reads `alerts`, `decisions`
 and `deliveries` to their ends before it sends anything; the chains of the last two are verified as they are read, and
@@ -8,6 +8,7 @@ a broken one stops it with `Corrupt`.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -18,13 +19,17 @@ from math import inf, nan
 from alerts.notify import card
 from alerts.notify import duplicates as doubles
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote
+from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote, wakes_by
 from alerts.notify.delivery_faults import DeliveryFaults
+from alerts.notify.escalation import Escalation
 from alerts.notify.messages import Messages
-from alerts.notify.plan import Due, due
-from alerts.notify.recipients import People, Why
+from alerts.notify.notices import Notices
+from alerts.notify.plan import Trouble
+from alerts.notify.recipients import People
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
-from alerts.notify.state import TOPICS, AlertBook
+from alerts.notify.sends import Send, Sends
+from alerts.notify.silence_ended import silence_ended
+from alerts.notify.state import TOPICS, AlertBook, AlertState
 from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
 from listener.bus.messages import message
@@ -33,19 +38,9 @@ from listener.bus.scan import drain
 from listener.clock import Clock, SteadyClock
 from listener.crashpoints import point
 from listener.errors import BusError
+from listener.model.deliveries import DELIVERIES, Delivery, Outcome
 from listener.model.incidents import State
-from listener.model.records import (
-    ALERTS,
-    DELIVERIES,
-    Alert,
-    BadRecord,
-    Decision,
-    DecisionKind,
-    Delivery,
-    Outcome,
-    Severity,
-    decode,
-)
+from listener.model.records import ALERTS, Alert, BadRecord, Decision, DecisionKind, Severity, decode
 from listener.model.roles import DISPATCH
 from listener.runtime.control import Control
 from listener.runtime.health import Part
@@ -68,6 +63,8 @@ DOUBLES_WAIT = timedelta(seconds=1)
 """While several incidents are open, a new alert waits so long for the same word of the others, to name them all."""
 
 CHAINED = ("decisions", "deliveries")
+MAX_ROUNDS = 100
+"""So many times in a turn what was written down may make more follow."""
 
 
 class Dispatcher:
@@ -92,6 +89,8 @@ class Dispatcher:
         send_limit: float = LIMIT_SECONDS,
         reporter: PresenceReporter | None = None,
         ops: OpsAlerts | None = None,
+        senders: SenderPool | None = None,
+        faults: DeliveryFaults | None = None,
     ) -> None:
         self._bus = bus
         self._people = people
@@ -101,19 +100,25 @@ class Dispatcher:
         self._time = SteadyClock(clock)
         self._metrics = metrics
         self._part = part
-        self._senders = SenderPool(channels, clock, workers=workers, limit=send_limit)
+        self._senders = senders or SenderPool(channels, clock, workers=workers, limit=send_limit)
         self._reporter = reporter
         self._control = Control(bus) if reporter is None else None
         self._book = AlertBook()
+        wakes = functools.partial(wakes_by, channels)
+        self._escalation = Escalation(self._book, people, wakes)
+        self._sends = Sends(self._book, people, wakes)
+        self._notices = Notices(self._book, people, wakes)
+        self._stale = True
+        self._wake_at: datetime | None = None
         self._chain = hashchain.Chain()
         self._reader = bus.reader(TOPICS)
         self._lease = bus.lease(self.name, holder, LEASE_SECONDS)
         self._leads = False
         self._renew_at = clock.monotonic()
-        self._flying: dict[str, Due] = {}
+        self._flying: dict[str, Send] = {}
         self._unwritten: deque[Delivery] = deque()
         self._bad: list[tuple[Record, BadRecord]] = []
-        self._faults = DeliveryFaults(bus, ops or OpsAlerts.load())
+        self._faults = faults or DeliveryFaults(bus, ops or OpsAlerts.load())
         self._failures: Counter[str] = Counter()
         self._failures_since = clock.now() - FAILURES_KEPT
 
@@ -158,10 +163,11 @@ class Dispatcher:
         self._settle()
         self._follow_words()
         self._bury()
+        written = self._decide()
         started = self._start()
         if records or started:
             self._count()
-        return moved or started or bool(records)
+        return moved or written or started or bool(records)
 
     def _lead(self) -> bool:
         """Whether we hold the lease. Who just got it reads all that its predecessor wrote first."""
@@ -188,21 +194,23 @@ class Dispatcher:
             self._chain.follow(record)
         self._time.at_least(from_ms(record.time_ms))
         bad = self._book.apply(record)
+        self._stale = True
         if record.topic == "deliveries" and bad is None and record.value is not None:
-            self._count_failures(decode(DELIVERIES, record.value))
+            told = decode(DELIVERIES, record.value)
+            if isinstance(told, Delivery):
+                self._count_failures(told)
         if bad is not None:
             self._bad.append((record, bad))
 
     def _settle(self) -> None:
         """A send is in flight until its outcome was read back from the bus."""
         for intent, one in list(self._flying.items()):
-            state = self._book.get(one.state.id)
-            status = state.deliveries.get((one.contact.channel, one.contact.target)) if state else None
-            if status is None:
+            page = self._book.pages.get(one.page.id)
+            way = page.ways.get((one.contact.channel, one.contact.target)) if page else None
+            if way is None:
                 continue
             # A later attempt is another process's, which took over while we sent.
-            answered = (status.step, status.attempt) == (one.step, one.attempt) and status.outcome is not None
-            if answered or (status.step, status.attempt) > (one.step, one.attempt):
+            if (way.attempt == one.attempt and way.outcome is not None) or way.attempt > one.attempt:
                 del self._flying[intent]
 
     def _follow_words(self) -> None:
@@ -231,14 +239,58 @@ class Dispatcher:
             return self._reporter.state
         return self._control.refresh() if self._control is not None else State()
 
+    def _decide(self) -> bool:
+        """Write down what follows from how things stand: who is paged, and what waits for an answer again."""
+        now = self._time.now()
+        if not self._stale and (self._wake_at is None or now < self._wake_at):
+            return False
+        waiting = self._waiting(now)
+        written = False
+        for _ in range(MAX_ROUNDS):
+            for alert in silence_ended(self._book, self._people, now):
+                self._bus.publish([message(ALERTS, alert)])
+                self._book.fire(alert, now)
+            plan = self._escalation.plan(now, waiting)
+            notices, notice_at = self._notices.due(now)
+            for trouble in plan.troubles:
+                self._report(trouble, now)
+            self._wake_at = min((at for at in (plan.wake_at, notice_at, *waiting.values()) if at), default=None)
+            if plan.is_empty and not notices:
+                self._stale = False
+                return written
+            written = True
+            for state, at in plan.reopened:
+                again = Decision(kind=DecisionKind.REOPEN, id=state.id, at=at, by=DISPATCH, why="no word on it since")
+                self._book.take_decision(hashchain.append(self._bus, "decisions", again))
+            for page in (*plan.pages, *notices):
+                if not self._lead():
+                    return written
+                self._book.pages.take_page(hashchain.append(self._bus, "deliveries", page))
+        return written
+
+    def _waiting(self, now: datetime) -> dict[str, datetime]:
+        """New alerts that wait a moment for the same word of other incidents, each with the end of it."""
+        several = doubles.may_be_doubled(self._mode())
+        if not several:
+            return {}
+        return {
+            state.id: state.fired_at + DOUBLES_WAIT
+            for state in self._book.open()
+            if state.alert.incident in several and now - state.fired_at < DOUBLES_WAIT
+        }
+
+    def _report(self, trouble: Trouble, now: datetime) -> None:
+        about = self._book.get(trouble.about)
+        self._faults.report(self._book, trouble.what, trouble.policy, about.alert if about else None, now)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When something is due at the latest, though nothing happens."""
+        return min((at for at in (self._wake_at, self._sends.wake_at) if at), default=None)
+
     def _start(self) -> bool:
         started = False
-        now = self._time.now()
-        several = doubles.may_be_doubled(self._mode())
-        for one in due(self._book, self._people, now, self._flying):
-            fresh = one.state.step < 0 and now - one.state.fired_at < DOUBLES_WAIT
-            if fresh and one.state.alert.incident in several:
-                continue
+        for one in self._sends.due(self._time.now(), self._flying):
             if not self._lead():
                 break
             room = self._senders.room(one.contact.channel)
@@ -248,30 +300,28 @@ class Dispatcher:
             started = True
         return started
 
-    def _begin(self, one: Due, room: Capacity) -> None:
+    def _begin(self, one: Send, room: Capacity) -> None:
         at = self._time.now()
         self._flying[one.intent] = one
         try:
-            hashchain.append(self._bus, "deliveries", _delivery(one, at, reason=_noted(one)))
+            hashchain.append(self._bus, "deliveries", _delivery(one, at, reason=one.cause.value))
         except BaseException:
             del self._flying[one.intent]
             raise
         point("dispatch.after_intent")
-        if one.why is not Why.ROUTE:
-            self._faults.report(self._book, one.why.value, one.state.alert.to, one.state.alert, at)
         if room is Capacity.FREE:
             self._senders.put(one, self._prepare(one, at))
         else:
             reason = FailureReason.STUCK if room is Capacity.STUCK else FailureReason.NO_CHANNEL
             self._note(Result(one, ChannelError(reason, permanent=room is Capacity.MISSING)))
 
-    def _prepare(self, one: Due, at: datetime) -> Prepare:
-        note = SendNote(one.intent, one.state.id, one.step, one.attempt, one.may_repeat, at)
-
-        also = tuple(double.alert for double in doubles.doubles_of(self._book, one.state))
+    def _prepare(self, one: Send, at: datetime) -> Prepare:
+        note = SendNote(one.intent, one.lead, one.nth, one.attempt, one.may_repeat, at)
+        states = tuple(state for id_ in one.page.alerts if (state := self._book.get(id_)))
+        also = tuple(double.alert for state in states for double in doubles.doubles_of(self._book, state))
 
         def prepare(channel: Channel) -> tuple[Deliver, tuple[str, ...]]:
-            made = self._card(one, channel, at, also)
+            made = self._card(one, states, channel, at, also)
             hand_over = channel.prepare(made, one.contact.target, note=note)
 
             def deliver() -> None:
@@ -282,21 +332,23 @@ class Dispatcher:
 
         return prepare
 
-    def _card(self, one: Due, channel: Channel, at: datetime, also: Sequence[Alert]) -> Card:
+    def _card(
+        self, one: Send, states: Sequence[AlertState], channel: Channel, at: datetime, also: Sequence[Alert]
+    ) -> Card:
         try:
             return card.build(
-                one.state,
+                states[0],
                 self._people,
                 self._messages,
                 now=at,
                 in_house=channel.in_house,
-                step=one.step,
+                step=one.nth,
                 may_repeat=one.may_repeat,
                 texts=self._texts,
                 also=also,
             )
         except Exception:  # A defect of ours in a card's details must not keep an alert from its person.
-            return card.bare(one.state, step=one.step, may_repeat=one.may_repeat)
+            return card.bare(states[0], step=one.nth, may_repeat=one.may_repeat)
 
     # --- outcomes ----------------------------------------------------------------------------------------------
 
@@ -316,12 +368,14 @@ class Dispatcher:
             outcome = Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
             delivery = _delivery(one, self._time.now(), outcome, error.word)
         self._unwritten.append(delivery)
+        lead = self._book.get(one.lead)
+        about = lead.alert if lead else None
         if result.problems:
-            part = f"{one.state.alert.rule}: {', '.join(result.problems)}"
-            self._faults.report(self._book, "card_incomplete", part, one.state.alert, delivery.at)
+            part = f"{about.rule if about else '?'}: {', '.join(result.problems)}"
+            self._faults.report(self._book, "card_incomplete", part, about, delivery.at)
         if error is not None and (error.permanent or error.reason in DEFECTS):
             part = f"{one.contact.channel}: {error.word}"
-            self._faults.report(self._book, "contact_failed", part, one.state.alert, delivery.at)
+            self._faults.report(self._book, "contact_failed", part, about, delivery.at)
 
     def _write_outcomes(self) -> None:
         self._faults.publish()
@@ -332,7 +386,7 @@ class Dispatcher:
             outcome = delivery.outcome or Outcome.TEMPORARY
             self._metrics.deliveries.labels(delivery.channel, outcome.value).inc()
             state = self._book.get(delivery.alert)
-            own = self._people.own(state.alert.to) if state else frozenset()
+            own = self._people.own(state.alert.to, delivery.at) if state else frozenset()
             first = outcome is Outcome.SENT and (delivery.channel, delivery.target) in own
             if first and state and not state.reached(own):
                 self._metrics.dispatch_latency.observe(max(0.0, (delivery.at - state.fired_at).total_seconds()))
@@ -362,7 +416,7 @@ class Dispatcher:
             labels = state.alert.severity, str(state.alert.exercise).lower()
             counts[labels] += 1
             oldest[labels] = min(state.fired_at.timestamp(), oldest[labels] if counts[labels] > 1 else inf)
-            undelivered += not state.reached(self._people.own(state.alert.to))
+            undelivered += not state.reached(self._people.own(state.alert.to, state.fired_at))
         for labels, count in counts.items():
             self._metrics.alerts_open.labels(*labels).set(count)
             self._metrics.oldest_open.labels(*labels).set(oldest[labels])
@@ -382,22 +436,19 @@ class Dispatcher:
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
 
 
-def _delivery(one: Due, at: datetime, outcome: Outcome | None = None, reason: str | None = None) -> Delivery:
+def _delivery(one: Send, at: datetime, outcome: Outcome | None = None, reason: str | None = None) -> Delivery:
     return Delivery(
         intent=one.intent,
-        alert=one.state.id,
+        page=one.page.id,
+        alert=one.lead,
+        alerts=tuple(one.page.alerts),
         at=at,
-        step=one.step,
+        step=one.nth,
         channel=one.contact.channel,
         target=one.contact.target,
         attempt=one.attempt,
         may_repeat=one.may_repeat,
-        exercise=one.state.alert.exercise,
+        exercise=one.page.exercise,
         outcome=outcome,
         reason=reason,
     )
-
-
-def _noted(one: Due) -> str:
-    """Why this send is made, for the ledger: `step`, `retry`, `unknown_outcome`, and how the contact was chosen."""
-    return one.cause.value if one.why is Why.ROUTE else f"{one.cause.value} {one.why.value}"

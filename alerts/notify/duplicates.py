@@ -77,16 +77,20 @@ def _speaks_for(first: AlertState, double: AlertState) -> bool:
 
 
 def answers(book: AlertBook, people: People, state: State) -> Iterator[Answer]:
-    """What follows for open alerts from words that were said: about their incident, or about the first of doubles."""
+    """What follows for open alerts from words that were said: about their incident, the first of doubles, or the alert
+    that stands for them."""
     for alert in book.open():
         incident = state.incidents.get(alert.alert.incident)
         first = first_of(book, alert)
-        if first is not None and first.handling is Handling.ACKNOWLEDGED and first.handled is not None:
+        cover = book.covering(alert.id)
+        if cover is not None and cover.handled is not None and not cover.is_open:
+            yield Answer(cover.handled.kind, alert, cover.handled.at, cover.handled.by, f"answered with {cover.id}")
+        elif first is not None and first.handling is Handling.ACKNOWLEDGED and first.handled is not None:
             said = first.handled
             yield Answer(DecisionKind.ACKNOWLEDGE, alert, said.at, said.by, f"acknowledged as {first.id}")
         elif incident is not None and incident.closed_at is not None and alert.alert.rule_type != OPS:
             knew = alert.fired_at <= incident.closed_at
-            if knew or alert.reached(people.own(alert.alert.to)):
+            if knew or alert.reached(people.own(alert.alert.to, alert.fired_at)):
                 by, why = incident.closed_by or "?", _why(state, incident)
                 yield Answer(DecisionKind.CLOSE, alert, incident.closed_at, by, why)
 

@@ -1,77 +1,45 @@
-"""Who is notified: people, the ways to reach them, and the routes that rules name. Read from `people.yaml`.
+"""Who is notified: people and the ways to reach them, and how what a rule asks for escalates. Read from `people.yaml`.
 
-`tiers` answers "who, and who next if nobody can be reached"; it never answers "nobody". Rosters and escalation will
-put the person on duty where today a route lists people.
+A rule names a *route* with `to:`. A route is a policy (by severity and mode), or in the simplest case a list of people,
+who are paged together and again every `repeat_every`. What a step's name means, a person or whoever has a role then, is
+asked at the step's instant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AliasChoices, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from alerts.duty import people
+from alerts.duty.people import Strict
+from alerts.duty.policy import Brake, Choice, Grouping, Inhibition, Policy, Positive, Step
+from alerts.duty.roster import Roster, roles_of, who
 from alerts.notify.channels.addresses import web_address
 from alerts.notify.channels.contract import CHANNELS, channel_type
 from listener.errors import ConfigError
-from listener.model.codec import LONGEST_NAME
-from listener.model.records import Severity
+from listener.model.records import Alert, Severity
 from listener.settings.files import Loc, load_yaml
-from listener.units import parse_duration
 
 FALLBACK = "fallback"
 CANARY = "canary"
-
-
-class Why(StrEnum):
-    """Why somebody is notified."""
-
-    ROUTE = "route"
-    UNKNOWN_ROUTE = "unknown_route"
-    """The rule names a route that people.yaml does not have."""
-    EMPTY_ROUTE = "empty_route"
-    ALL_FAILED = "all_failed"
-    """Nobody of the tier before could be reached."""
+OPS = "ops"
 
 
 class Contact(NamedTuple):
-    """One way to reach one person. Channel and target are what makes two contacts the same."""
+    """One way to reach one person (a key of people.yaml). Channel and target are what makes two contacts the same."""
 
     person: str
     channel: str
     target: str
 
 
-class Tier(NamedTuple):
-    """Contacts that are notified at the same time."""
-
-    contacts: tuple[Contact, ...]
-    why: Why
-
-
-LAST_RESORT = Contact("console", "console", "")
-
-
-def _seconds(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("write a duration like 5m or 1h")
-    return parse_duration(value)
-
-
-Repeat = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(seconds=1), le=timedelta(days=7))]
+CONSOLE = "console"
+LAST_RESORT = Contact(CONSOLE, "console", "")
 
 
 def _at(loc: Loc, message: str) -> PydanticCustomError:
@@ -80,11 +48,7 @@ def _at(loc: Loc, message: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{where}: {message}", context)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Way(_Strict):
+class Way(people.Way):
     """`target` is an address as the channel sends to it, however it was spelled; the console needs none."""
 
     channel: str
@@ -92,8 +56,8 @@ class Way(_Strict):
 
     @field_validator("channel")
     @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in CHANNELS:
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        if value not in CHANNELS and not _scripted(info):
             raise ValueError(f"no channel is called {value!r}; known: {', '.join(CHANNELS)}")
         return value
 
@@ -101,27 +65,48 @@ class Way(_Strict):
     @classmethod
     def _can_be_sent_to(cls, value: str, info: ValidationInfo) -> str:
         # Without a channel it is the channel that is complained of.
-        return channel_type(info.data["channel"]).check(value) if "channel" in info.data else value
+        if "channel" not in info.data or _scripted(info):
+            return value
+        return channel_type(info.data["channel"]).check(value)
 
 
-class Person(_Strict):
-    name: Annotated[str, Field(max_length=LONGEST_NAME)]
-    contacts: tuple[Way, ...]
-
-    @field_validator("contacts")
-    @classmethod
-    def _not_empty(cls, value: tuple[Way, ...]) -> tuple[Way, ...]:
-        # Only of contacts that are right: pydantic's own minimum would count a bad one as missing as well.
-        if not value:
-            raise ValueError("needs at least one contact")
-        return value
+def _scripted(info: ValidationInfo) -> bool:
+    """Whether the file is for a simulation, whose channels take anything."""
+    return bool(info.context and info.context.get("scripted"))
 
 
-class People(_Strict):
+class Person(people.Person):
+    """Whose ways have channels that there are, and targets that these take."""
+
+    ways: tuple[Way, ...] = Field(validation_alias=AliasChoices("ways", "contacts"))
+
+
+class Route(NamedTuple):
+    """What a route means for one alert: the policy and its name."""
+
+    name: str
+    policy: Policy | None
+
+
+class People(Strict):
+    """`people.yaml`. The keys of `people` are what steps and routes name, beside roles."""
+
     people: Mapping[str, Person] = Field(default_factory=dict)
-    routes: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    repeat_every: Mapping[Severity, Repeat]
+    roster: Mapping[str, Roster] = Field(default_factory=dict)
+    policies: Mapping[str, Policy] = Field(default_factory=dict)
+    routes: Mapping[str, str | tuple[Choice, ...] | tuple[str, ...]] = Field(default_factory=dict)
+    repeat_every: Mapping[Severity, Positive] = Field(default_factory=dict)
+    grouping: Grouping = Grouping()
+    inhibit: tuple[Inhibition, ...] = ()
+    ack_timeout: Positive | None = None
+    brake: Brake | None = None
     board_url: str | None = None
+    _zone: tzinfo = PrivateAttr(default=UTC)
+
+    @field_validator("people")
+    @classmethod
+    def _named(cls, value: Mapping[str, Person]) -> Mapping[str, Person]:
+        return {key: one if one.name else one.model_copy(update={"name": key}) for key, one in value.items()}
 
     @field_validator("board_url")
     @classmethod
@@ -130,61 +115,172 @@ class People(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> People:
-        for route, names in self.routes.items():
-            for name in names:
-                if name not in self.people:
-                    raise _at(("routes", route), f"names {name!r}, who is not among people")
+        names = self.people.keys() | self.roles
+        for role, roster in self.roster.items():
+            for where, person in roster.names:
+                if person not in self.people:
+                    raise _at(("roster", role, *where), f"names {person!r}, who is not among people")
+        for policy, its in self.policies.items():
+            for step in its.steps:
+                for name in step.to:
+                    if name not in names:
+                        raise _at(("policies", policy), f"names {name!r}, who is neither among people nor a role")
+        lists = False
+        for route, means in self.routes.items():
+            if isinstance(means, str) or (means and isinstance(means[0], Choice)):
+                chosen = [means] if isinstance(means, str) else [c.policy for c in means if isinstance(c, Choice)]
+                for name in chosen:
+                    if name not in self.policies:
+                        raise _at(("routes", route), f"names the policy {name!r}, which is not among policies")
+                continue
+            lists |= route not in (FALLBACK, CANARY)
+            for listed in means:
+                if listed not in names:
+                    raise _at(("routes", route), f"names {listed!r}, who is not among people")
         missing = [severity.value for severity in Severity if severity not in self.repeat_every]
-        if missing:
+        if lists and missing:
             raise _at(("repeat_every",), f"lacks {', '.join(missing)}")
         return self
 
-    def tiers(self, route: str) -> tuple[Tier, ...]:
-        """Who is notified on a route, then who instead when none of them can be reached. Ends with the console."""
-        first = self._contacts(self.routes.get(route, ()))
-        gap = Why.EMPTY_ROUTE if route in self.routes else Why.UNKNOWN_ROUTE
-        tiers = [Tier(first, Why.ROUTE)] if first else []
-        for contacts in (self._contacts(self.routes.get(FALLBACK, ())), (LAST_RESORT,)):
-            if contacts:
-                tiers.append(Tier(contacts, Why.ALL_FAILED if tiers else gap))
-        return tuple(tiers)
+    @property
+    def roles(self) -> frozenset[str]:
+        """The names of roles that anybody has or may have."""
+        return frozenset(roles_of(self.roster, self.people))
 
-    def own(self, route: str) -> frozenset[tuple[str, str]]:
-        """The channels and targets of a route itself: only who stands there counts as reached, no fallback does."""
-        return frozenset((contact.channel, contact.target) for contact in self._contacts(self.routes.get(route, ())))
+    def route(self, alert: Alert) -> Route:
+        """How this alert escalates. The policy is None where people.yaml has no such route: the last resort is left."""
+        mode = "calm" if alert.incident == "calm" else "crisis"
+        means = self.routes.get(alert.to)
+        if means is None:
+            return Route(alert.to, self.policies.get(alert.to))
+        if isinstance(means, str):
+            return Route(means, self.policies.get(means))
+        choices = [each for each in means if isinstance(each, Choice)]
+        for choice in choices:
+            if alert.severity in choice.severity and choice.mode in (None, mode):
+                return Route(choice.policy, self.policies.get(choice.policy))
+        if choices:
+            return Route(alert.to, None)
+        return Route(alert.to, self._simple(alert.to, alert.severity))
 
-    def canary(self) -> tuple[Tier, ...]:
+    def policy(self, name: str, severity: Severity) -> Policy | None:
+        """The policy that was chosen under this name; a list of people of a route counts as one."""
+        return self.policies.get(name) or self._simple(name, severity)
+
+    def _simple(self, route: str, severity: Severity) -> Policy | None:
+        means = self.routes.get(route)
+        if means is None or isinstance(means, str) or any(isinstance(each, Choice) for each in means):
+            return None
+        names = tuple(each for each in means if isinstance(each, str))
+        return Policy(steps=(Step(to=names),), repeat_every=self.repeat_every[severity])
+
+    def who(self, name: str, at: datetime) -> tuple[str, ...]:
+        """The people (keys) whom a name means at an instant: a person, or all who have the role then."""
+        return who(name, self.roster, self.people, at)
+
+    def on_route(self, route: str, at: datetime) -> tuple[str, ...]:
+        """Everybody whom a route may page, as its names are meant at that instant."""
+        return tuple(dict.fromkeys(person for name in self._names(route) for person in self.who(name, at)))
+
+    def last_resort(self, policy: Policy | None, at: datetime) -> tuple[tuple[str, ...], ...]:
+        """Who is paged when nobody of the policy could be: all with its roles, then the fallback or ops, then the
+        console."""
+        named = [name for step in policy.steps for name in step.to] if policy else []
+        roles = [name for name in named if name not in self.people]
+        everybody = [key for key, person in self.people.items() if set(person.roles) & set(roles)]
+        other = self.routes.get(FALLBACK) or self.routes.get(OPS, ())
+        names = [other] if isinstance(other, str) else [each for each in other if isinstance(each, str)]
+        if not names and OPS in self.roles:
+            names = [OPS]
+        fallback = [person for name in names for person in self.who(name, at)]
+        tiers = [tuple(dict.fromkeys(tier)) for tier in (everybody, fallback) if tier]
+        return (*tiers, (CONSOLE,))
+
+    def contacts(self, person: str) -> tuple[Contact, ...]:
+        """The person's ways, in their order. The console of last resort has its own."""
+        if person not in self.people:
+            return (LAST_RESORT,) if person == CONSOLE else ()
+        ways = {(way.channel, way.target): None for way in self.people[person].ways}
+        return tuple(Contact(person, channel, target) for channel, target in ways)
+
+    def quiet_until(self, person: str, severity: Severity, at: datetime) -> datetime | None:
+        """The end of the quiet hours in which the person is, for this severity; None outside them. Never critical."""
+        if person not in self.people:
+            return None
+        return people.quiet_until(self.people[person], severity, at, self.zone)
+
+    @property
+    def zone(self) -> tzinfo:
+        """In which quiet hours are meant: the rosters', else the settings'."""
+        return next((roster.tz for roster in self.roster.values()), self._zone)
+
+    def in_zone(self, zone: tzinfo) -> People:
+        """The same, with the settings' time zone."""
+        self._zone = zone
+        return self
+
+    def key_of(self, name: str) -> str | None:
+        """The person who is called so, by key or by name."""
+        if name in self.people:
+            return name
+        return next((key for key, person in self.people.items() if person.name == name), None)
+
+    def reachable(self, route: str) -> frozenset[str]:
+        """The channels by which a route may reach anybody at any time."""
+        names = list(self._names(route))
+        people = {name for name in names if name in self.people}
+        for name in names:
+            people |= {key for key, person in self.people.items() if name in person.roles}
+            people |= {person for _, person in self.roster[name].names} if name in self.roster else set()
+        return frozenset(contact.channel for person in people for contact in self.contacts(person))
+
+    def own(self, route: str, at: datetime) -> frozenset[tuple[str, str]]:
+        """The channels and targets of all whom a route may page: only who stands there counts as reached."""
+        people = self.on_route(route, at)
+        return frozenset((contact.channel, contact.target) for person in people for contact in self.contacts(person))
+
+    def _names(self, route: str) -> Iterator[str]:
+        """All that the steps of a route name."""
+        means = self.routes.get(route, route)
+        parts: tuple[Choice | str, ...] = (means,) if isinstance(means, str) else means
+        for part in parts:
+            its = part.policy if isinstance(part, Choice) else part
+            if its in self.policies:
+                yield from (name for step in self.policies[its].steps for name in step.to)
+            else:
+                yield its
+
+    def canary(self) -> tuple[str, ...]:
         """Who gets a synthetic alert: a test receiver, or nobody. Never a person on duty."""
-        contacts = self._contacts(self.routes.get(CANARY, ()))
-        return (Tier(contacts, Why.ROUTE),) if contacts else ()
+        means = self.routes.get(CANARY, ())
+        return () if isinstance(means, str) else tuple(each for each in means if isinstance(each, str))
 
     def name_of(self, channel: str, target: str) -> str:
         """The person behind a channel and target; the channel itself when nobody is known there any more."""
         for person in self.people.values():
-            if any((way.channel, way.target) == (channel, target) for way in person.contacts):
+            if any((way.channel, way.target) == (channel, target) for way in person.ways):
                 return person.name
         return channel
 
+    def name(self, person: str) -> str:
+        """What a person is called, by key."""
+        return self.people[person].name if person in self.people else person
+
     def channels(self) -> frozenset[str]:
         """The channels that are needed; the console always is."""
-        return frozenset({LAST_RESORT.channel} | {w.channel for p in self.people.values() for w in p.contacts})
-
-    def _contacts(self, names: Iterable[str]) -> tuple[Contact, ...]:
-        found = {
-            (way.channel, way.target): Contact(self.people[name].name, way.channel, way.target)
-            for name in reversed(tuple(names))
-            for way in reversed(self.people[name].contacts)
-        }
-        return tuple(reversed(found.values()))
+        return frozenset({LAST_RESORT.channel} | {w.channel for p in self.people.values() for w in p.ways})
 
 
-def load_people(path: Path) -> People:
-    """Read `people.yaml`. Raises ConfigError that names file and line."""
+def load_people(path: Path, *, scripted: bool = False) -> People:
+    """Read `people.yaml`. Raises ConfigError that names file and line.
+
+    `scripted`: for a simulation, whose channels may have any name and take any target.
+    """
     file = load_yaml(path)
     if not isinstance(file.data, dict):
-        raise ConfigError(f"{path}:1: must be a mapping with people, routes and repeat_every")
+        raise ConfigError(f"{path}:1: must be a mapping with people and routes")
     try:
-        return People.model_validate(file.data)
+        return People.model_validate(file.data, context={"scripted": scripted})
     except ValidationError as error:
         context = error.errors()[0].get("ctx", {})
         if "loc" in context:

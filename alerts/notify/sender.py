@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from alerts.notify.channels.contract import Channel, ChannelError, Deliver, FailureReason
-from alerts.notify.plan import Due
+from alerts.notify.sends import Send
 from listener.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -43,14 +43,14 @@ class Capacity(StrEnum):
 class Result:
     """What became of a send; without an error it was delivered. `late`: it had been reported as hung before."""
 
-    due: Due
+    due: Send
     error: ChannelError | None
     problems: tuple[str, ...] = ()
     late: bool = False
 
 
 class _Running:
-    def __init__(self, due: Due, started: float) -> None:
+    def __init__(self, due: Send, started: float) -> None:
         self.due = due
         self.started = started
         self.hung = False
@@ -84,7 +84,7 @@ class SenderPool:
         """Whether any send may still come back in time."""
         return any(not one.hung for running in self._running.values() for one in running)
 
-    def put(self, due: Due, prepare: Prepare) -> None:
+    def put(self, due: Send, prepare: Prepare) -> None:
         """Start a send; the channel must have room."""
         name = due.contact.channel
         running = _Running(due, self._clock.monotonic())
@@ -128,7 +128,7 @@ class SenderPool:
             running, prepare = job
             self._done.put((running, self._try(running.due, prepare, self._channels[name])))
 
-    def _try(self, due: Due, prepare: Prepare, channel: Channel) -> Result:
+    def _try(self, due: Send, prepare: Prepare, channel: Channel) -> Result:
         """A channel's defect must end neither its thread nor the alert."""
         try:
             deliver, problems = prepare(channel)
@@ -146,7 +146,7 @@ class SenderPool:
         return Result(due, None, problems)
 
 
-def _defect(due: Due, error: Exception, reason: FailureReason) -> ChannelError:
+def _defect(due: Send, error: Exception, reason: FailureReason) -> ChannelError:
     """Logged by its name and place: its words may hold a secret."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"

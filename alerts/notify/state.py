@@ -16,32 +16,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from alerts.notify.pages import PageLog, Place
+from alerts.notify.silences import Silences
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Record
 from listener.bus.scan import scan_records
 from listener.errors import UsageError
-from listener.model.decisions import DECISIONS
-from listener.model.records import (
-    ALERTS,
-    DELIVERIES,
-    Alert,
-    BadRecord,
-    Decision,
-    DecisionKind,
-    Delivery,
-    Event,
-    Outcome,
-    decode,
-)
+from listener.model.decisions import DECISIONS, Silence
+from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page
+from listener.model.records import ALERTS, Alert, BadRecord, Decision, DecisionKind, Event, decode
 from listener.units import format_instant, from_ms
 
 TOPICS = ("alerts", "decisions", "deliveries")
 
 NOTICE = "notice"
 """The type of what is sent once and waits for nobody's answer: that an incident was closed, with its alerts."""
-
-Place = tuple[str, str]
-"""Channel and target: where an alert is sent."""
 
 
 class Condition(StrEnum):
@@ -60,7 +49,7 @@ class Handling(StrEnum):
 
 
 _HANDLING = {DecisionKind.ACKNOWLEDGE: Handling.ACKNOWLEDGED, DecisionKind.CLOSE: Handling.CLOSED}
-_ABOUT_ALERTS = {*_HANDLING, DecisionKind.NOTE}
+_ABOUT_ALERTS = {*_HANDLING, DecisionKind.REOPEN, DecisionKind.RESOLVE, DecisionKind.NOTE, DecisionKind.ASSIGN}
 
 
 @dataclass(frozen=True)
@@ -106,14 +95,16 @@ class DeliveryState:
 
 @dataclass(frozen=True)
 class AlertState:
-    """One alert as it stands. `fired_at` is the bus's time of the `fired` record: the steps are counted from it."""
+    """One alert as it stands. `fired_at` and `resolved_at` are the bus's times of these records. `words`: what people
+    said about it, oldest first; among them that it was opened again because nobody said anything."""
 
     alert: Alert
     fired_at: datetime
     resolved: Alert | None = None
+    resolved_at: datetime | None = None
     handling: Handling = Handling.OPEN
     handled: Decision | None = None
-    notes: tuple[Decision, ...] = ()
+    words: tuple[Decision, ...] = ()
     deliveries: Mapping[Place, DeliveryState] = field(default_factory=dict)
 
     @property
@@ -133,15 +124,42 @@ class AlertState:
         """Whether a delivery arrived at any of these places, at whatever step."""
         return any(status.times > 0 and place in places for place, status in self.deliveries.items())
 
+    @property
+    def notes(self) -> tuple[Decision, ...]:
+        return tuple(word for word in self.words if word.kind is DecisionKind.NOTE)
+
+    @property
+    def is_open(self) -> bool:
+        return self.handling is Handling.OPEN
+
+    @property
+    def open_since(self) -> datetime:
+        """When it last began to wait for an answer."""
+        return next((w.at for w in reversed(self.words) if w.kind is DecisionKind.REOPEN), self.fired_at)
+
+    @property
+    def last_word(self) -> datetime | None:
+        """When a person last said anything about it."""
+        return max((w.at for w in self.words if w.kind is not DecisionKind.REOPEN), default=None)
+
     def decide(self, decision: Decision) -> AlertState:
-        if decision.kind is DecisionKind.NOTE:
-            known = any(note.digest == decision.digest for note in self.notes)
-            return self if known else replace(self, notes=(*self.notes, decision))
-        handling = _HANDLING.get(decision.kind)
-        later = handling is Handling.CLOSED and self.handling is Handling.ACKNOWLEDGED
-        if handling is None or not (self.handling is Handling.OPEN or later):
+        """The state after a word. A second acknowledgement of what is acknowledged changes nothing."""
+        if any(word.digest == decision.digest for word in self.words):
             return self
-        return replace(self, handling=handling, handled=decision)
+        state = self
+        if decision.kind is DecisionKind.REOPEN:
+            if self.handling is not Handling.ACKNOWLEDGED:
+                return self
+            state = replace(self, handling=Handling.OPEN)
+        elif decision.kind is DecisionKind.RESOLVE:
+            passed = self.alert.model_copy(update={"event": Event.RESOLVED, "at": decision.at})
+            state = self if self.resolved else replace(self, resolved=passed, resolved_at=decision.at)
+        elif (handling := _HANDLING.get(decision.kind)) is not None:
+            later = handling is Handling.CLOSED and self.handling is Handling.ACKNOWLEDGED
+            if not (self.handling is Handling.OPEN or later):
+                return self
+            state = replace(self, handling=handling, handled=decision)
+        return replace(state, words=(*state.words, decision))
 
     def deliver(self, delivery: Delivery) -> AlertState:
         place = (delivery.channel, delivery.target)
@@ -195,9 +213,17 @@ class AlertBook:
     def __init__(self) -> None:
         self._states: dict[str, AlertState] = {}
         self._open: dict[str, None] = {}
-        self._early: dict[str, list[Alert | Decision | Delivery]] = defaultdict(list)
+        self._early: dict[str, list[tuple[Alert | Decision | Delivery, datetime]]] = defaultdict(list)
         self._alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
         self._notices: dict[str, None] = {}
+        self._acknowledged: dict[str, None] = {}
+        self._covered: dict[str, str] = {}
+        self.said: list[tuple[Decision, str]] = []
+        """What people said of late, each with the alert it was about. Who has done with one takes it away."""
+        self.passed: list[tuple[datetime, str]] = []
+        """The alerts that resolved of late, and when. Who has done with one takes it away."""
+        self.pages = PageLog()
+        self.silences = Silences()
 
     def apply(self, record: Record) -> BadRecord | None:
         """Take in one record of `TOPICS`, each once and in its topic's order. What cannot be read is handed back."""
@@ -211,7 +237,9 @@ class AlertBook:
 
     def take_decision(self, decision: Decision) -> None:
         """A decision that may be known already: twice is once."""
-        self._add(decision.id, decision)
+        if decision.kind is DecisionKind.UNSILENCE:
+            self.silences.end(decision)
+        self._add(decision.id, decision, decision.at)
 
     def open(self) -> list[AlertState]:
         """The alerts that no person has acknowledged, oldest first."""
@@ -221,6 +249,18 @@ class AlertBook:
         """Oldest first. Notices are no alerts."""
         return [state for state in self._states.values() if state.alert.rule_type != NOTICE]
 
+    def acknowledged(self) -> list[AlertState]:
+        """Those that somebody has, oldest first."""
+        return [self._states[id_] for id_ in self._acknowledged]
+
+    def firing(self) -> list[AlertState]:
+        """All that may hold another back: what fires or did of late, and was not closed long ago."""
+        return [state for state in self._states.values() if state.alert.rule_type != NOTICE]
+
+    def covering(self, id_: str) -> AlertState | None:
+        """The alert that stands for this one, if there is one."""
+        return self._states.get(self._covered.get(id_, ""))
+
     def notices(self) -> list[AlertState]:
         """Oldest first."""
         return [self._states[id_] for id_ in self._notices]
@@ -229,14 +269,15 @@ class AlertBook:
         """The alerts of all incidents with this one's rule, key, route and exercise mark."""
         return [self._states[id_] for id_ in self._alike[_likeness(state.alert)]]
 
-    def called(self, notice: AlertState) -> list[Place]:
-        """Who was sent an alert that was closed with the notice's incidents."""
-        found: dict[Place, None] = {}
-        for state in self._states.values():
-            closed = state.handled is not None and state.handling is Handling.CLOSED
-            if closed and state.alert.incident in notice.alert.key_fields and state.fired_at <= notice.alert.at:
-                found |= dict.fromkeys(place for place, status in state.deliveries.items() if status.times)
-        return list(found)
+    def closed_with(self, notice: AlertState) -> list[AlertState]:
+        """The alerts that were closed with the notice's incidents."""
+        return [
+            state
+            for state in self._states.values()
+            if state.handling is Handling.CLOSED
+            and state.alert.incident in notice.alert.key_fields
+            and state.fired_at <= notice.alert.at
+        ]
 
     def get(self, id_: str) -> AlertState | None:
         return self._states.get(id_)
@@ -256,44 +297,63 @@ class AlertBook:
         if record.topic == "alerts":
             alert = decode(ALERTS, value)
             if alert.event is Event.FIRED:
-                self._fire(alert, from_ms(record.time_ms))
+                self.fire(alert, from_ms(record.time_ms))
             elif alert.event is Event.RESOLVED:
-                self._add(alert.id, alert)
+                self._add(alert.id, alert, from_ms(record.time_ms))
         elif record.topic == "decisions":
             decided = decode(DECISIONS, value)
             if isinstance(decided, Decision):
                 self.take_decision(decided)
+            elif isinstance(decided, Silence):
+                self.silences.take(decided)
         elif record.topic == "deliveries":
-            delivery = decode(DELIVERIES, value)
-            self._add(delivery.alert, delivery)
+            told = decode(DELIVERIES, value)
+            if isinstance(told, Page):
+                self.pages.take_page(told)
+            else:
+                self.pages.take_delivery(told)
+                for id_ in told.alerts or (told.alert,):
+                    self._add(id_, told, told.at)
 
-    def _fire(self, alert: Alert, at: datetime) -> None:
+    def fire(self, alert: Alert, at: datetime) -> None:
+        """An alert that may be known already: twice is once. `at`: the bus's time."""
         if alert.id in self._states:
             return
         self._set(AlertState(alert, at))
+        self._covered |= dict.fromkeys(alert.covers, alert.id)
         self._alike[_likeness(alert)].append(alert.id)
-        for word in self._early.pop(alert.id, ()):
-            self._add(alert.id, word)
+        for word, time in self._early.pop(alert.id, ()):
+            self._add(alert.id, word, time)
 
-    def _add(self, id_: str, word: Alert | Decision | Delivery) -> None:
+    def _add(self, id_: str, word: Alert | Decision | Delivery, at: datetime) -> None:
         state = self._states.get(id_)
         if isinstance(word, Decision) and word.kind not in _ABOUT_ALERTS:
             return
         if state is None:
-            self._early[id_].append(word)
-        elif isinstance(word, Alert):
-            self._set(state if state.resolved else replace(state, resolved=word))
+            self._early[id_].append((word, at))
+        elif isinstance(word, Delivery):
+            self._set(state.deliver(word))
         else:
-            self._set(state.decide(word) if isinstance(word, Decision) else state.deliver(word))
+            if isinstance(word, Decision):
+                after = state.decide(word)
+                if after is not state:
+                    self.said.append((word, id_))
+            else:
+                after = state if state.resolved else replace(state, resolved=word, resolved_at=at)
+            if after.resolved_at is not None and state.resolved_at is None:
+                self.passed.append((after.resolved_at, id_))
+            self._set(after)
 
     def _set(self, state: AlertState) -> None:
         self._states[state.id] = state
         if state.alert.rule_type == NOTICE:
             self._notices.setdefault(state.id)
-        elif state.handling is Handling.OPEN:
-            self._open.setdefault(state.id)
-        else:
-            self._open.pop(state.id, None)
+            return
+        for handling, ids in ((Handling.OPEN, self._open), (Handling.ACKNOWLEDGED, self._acknowledged)):
+            if state.handling is handling:
+                ids.setdefault(state.id)
+            else:
+                ids.pop(state.id, None)
 
 
 def _likeness(alert: Alert) -> tuple[object, ...]:

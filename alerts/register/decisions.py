@@ -16,8 +16,8 @@ from typing import Any
 from alerts.annotate.corrections import Corrections
 from alerts.register.ranking import RegisterRow
 from listener.model.answers import Standing
-from listener.model.decisions import Answer, Correction, DecisionsRecord, Note, Status
-from listener.model.records import Decision, Kind
+from listener.model.decisions import Answer, DecisionsRecord, Note, Status
+from listener.model.records import Kind
 
 Said = Note | Status | Answer
 """A word about a story or a theme."""
@@ -64,7 +64,7 @@ class Decisions:
     def take(self, record: DecisionsRecord) -> None:
         self._taken += 1
         self.corrections.take(record)
-        if isinstance(record, Decision | Correction):
+        if not isinstance(record, Note | Status | Answer):
             return
         if record.story:
             self._stories[record.story].append((self._taken, record))

@@ -6,6 +6,7 @@ Their words are the team's own. A hash chain lets nothing be removed, so no post
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Annotated, Literal
 
@@ -63,6 +64,23 @@ class Answer(Counted):
     link: str | None = None
 
 
+class Silence(Chained):
+    """A person's word that alerts with these field values page nobody from `start` to `end`; they stay listed."""
+
+    type: Literal["silence"] = "silence"
+    id: str
+    at: Instant
+    by: str
+    why: str
+    match: Mapping[str, str]
+    start: Instant
+    end: Instant
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+
 class Correction(Chained):
     """What a post voices, and about what, in a person's judgement: of it and of its word-for-word copies.
 
@@ -86,11 +104,11 @@ class Correction(Chained):
 
 Word = Note | Status | Answer | Correction
 """What people decide about what the public says."""
-DecisionsRecord = Annotated[Decision | Note | Status | Answer | Correction, Field(discriminator="type")]
-DECISIONS: Topic[Decision | Word] = Topic("decisions", TypeAdapter(DecisionsRecord), attrgetter("key"))
+DecisionsRecord = Annotated[Decision | Silence | Note | Status | Answer | Correction, Field(discriminator="type")]
+DECISIONS: Topic[Decision | Silence | Word] = Topic("decisions", TypeAdapter(DecisionsRecord), attrgetter("key"))
 
 
-def answered(word: Decision | Word, decision: int) -> list[Answered]:
+def answered(word: Decision | Silence | Word, decision: int) -> list[Answered]:
     """What the rules are told of a word, one record for each incident; nothing of a note or a correction.
 
     `decision`: the word's offset on `decisions`.

@@ -325,16 +325,10 @@ class Alert(Recorded):
     gaps: tuple[Gap, ...] = ()
     answer: AnswerGiven | None = None
     """What people had answered to it by then."""
+    covers: tuple[str, ...] = ()
+    """Other alerts that this one stands for: who answers it has answered them."""
     command: Mapping[str, str] = Field(default_factory=dict)
     """Language → what a person may type now, if the alert proposes anything."""
-
-
-class Outcome(StrEnum):
-    """What became of a send."""
-
-    SENT = "sent"
-    TEMPORARY = "temporary_failure"
-    PERMANENT = "permanent_failure"
 
 
 class Chained(Recorded):
@@ -349,35 +343,18 @@ class Chained(Recorded):
         raise NotImplementedError
 
 
-class Delivery(Chained):
-    """An intent to send to somebody (`outcome` unset), or what became of it. No text.
-
-    `intent` names the step, channel and target; `attempt` counts tries; `may_repeat` says that the same step may
-    have been sent before.
-    """
-
-    type: Literal["delivery"] = "delivery"
-    intent: str
-    alert: str
-    at: Instant
-    step: int
-    channel: str
-    target: str
-    attempt: int = 1
-    may_repeat: bool = False
-    exercise: bool = False
-    outcome: Outcome | None = None
-    reason: str | None = None
-
-    @property
-    def key(self) -> str:
-        return self.alert
-
-
 class DecisionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
+    REOPEN = "reopen"
+    """Nobody said a word on an acknowledged alert for so long while it fired: it waits for an answer again."""
+    RESOLVE = "resolve"
+    """A person says that the condition has passed."""
     CLOSE = "close"
     NOTE = "note"
+    ASSIGN = "assign"
+    """`to` is asked to take it."""
+    UNSILENCE = "unsilence"
+    """The silence `id` ends now."""
     PURGE = "purge"
     ROTATE_KEY = "rotate_key"
     BUDGET = "budget"
@@ -402,6 +379,7 @@ class Decision(Chained):
     by: str
     why: str = ""
     usd: float | None = None
+    to: str | None = None
 
     @property
     def key(self) -> str:
@@ -452,7 +430,6 @@ VOLUMES: Topic[Volume | Heard] = Topic("volumes", TypeAdapter(VolumesRecord), ke
 GAPS = Topic("gaps", TypeAdapter(Gap), attrgetter("source"))
 SPENDING = Topic("spending", TypeAdapter(Spending), keys.of_month)
 ALERTS = Topic("alerts", TypeAdapter(Alert), attrgetter("id"))
-DELIVERIES = Topic("deliveries", TypeAdapter(Delivery), attrgetter("key"))
 DEADLETTERS = Topic("deadletters", TypeAdapter(DeadLetter), attrgetter("where"))
 KEYS = Topic("keys", TypeAdapter(KeyFingerprint), lambda record: "pseudonym.key")
 

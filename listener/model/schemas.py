@@ -9,11 +9,11 @@ from pydantic import TypeAdapter
 
 from listener.model.answers import Answered
 from listener.model.decisions import Answer, Correction, Note, Status
+from listener.model.deliveries import DELIVERIES
 from listener.model.incidents import Command, Incident, Presence
 from listener.model.records import (
     ALERTS,
     DEADLETTERS,
-    DELIVERIES,
     GAPS,
     KEYS,
     SPENDING,

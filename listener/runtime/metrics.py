@@ -15,7 +15,8 @@ from math import nan
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
-from listener.model.records import Alert, Event, Kind, Origin, Outcome, Severity
+from listener.model.deliveries import Outcome
+from listener.model.records import Alert, Event, Kind, Origin, Severity
 from listener.units import parse_instant
 
 NAMESPACE = "lyttepost"

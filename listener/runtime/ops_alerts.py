@@ -54,7 +54,7 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "rule_failed": OpsAlertType(),
     "rules_bad": OpsAlertType(),
     "unknown_route": OpsAlertType(severity=Severity.WARNING),
-    "empty_route": OpsAlertType(severity=Severity.WARNING),
+    "empty_step": OpsAlertType(severity=Severity.WARNING),
     "all_failed": OpsAlertType(severity=Severity.WARNING),
     "contact_failed": OpsAlertType(severity=Severity.WARNING),
     "card_incomplete": OpsAlertType(severity=Severity.WARNING),

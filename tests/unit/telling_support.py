@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
-from alerts.notify.plan import Due
+from alerts.notify.escalation import Escalation
 from alerts.notify.recipients import People
+from alerts.notify.sends import Send, Sends
 from alerts.notify.state import AlertBook
 from listener.bus.protocol import Record
-from listener.model.records import Alert, Decision, DecisionKind, Delivery, Event, Outcome, encode
+from listener.model.deliveries import Delivery, Outcome
+from listener.model.records import Alert, Decision, DecisionKind, Event, encode
 from listener.units import to_ms
 
 T0 = datetime(2031, 3, 2, 2, 0, tzinfo=UTC)
@@ -54,8 +56,23 @@ def people(routes: Mapping[str, list[str]] | None = None, repeat: str = "5m") ->
             },
             "routes": {"duty": ["kari", "ola"], "fallback": ["reserve"]} if routes is None else routes,
             "repeat_every": {"critical": repeat, "warning": repeat, "info": "1h"},
+            # Each alert by itself: these tests are about single ones.
+            "grouping": {"by": ["alert"]},
         }
     )
+
+
+def due(book: AlertBook, who: People, at: datetime, in_flight: Container[str] = ()) -> list[Send]:
+    """What is to be sent, after all that is to be written down first has been."""
+
+    def wakes(channel: str) -> bool:
+        return channel in ("sms", "voice")
+
+    escalation = Escalation(book, who, wakes)
+    while not (plan := escalation.plan(at)).is_empty:
+        for page in plan.pages:
+            book.pages.take_page(page)
+    return Sends(book, who, wakes).due(at, in_flight)
 
 
 class Log:
@@ -81,27 +98,10 @@ class Log:
         digest = f"digest {len(self.records)}"
         self.add("decisions", Decision(kind=kind, id=id_, at=at, by=by, why="ja", digest=digest), at)
 
-    def delivery(
-        self,
-        due: Due,
-        at: datetime,
-        outcome: Outcome | None = None,
-        reason: str | None = None,
-        attempt: int | None = None,
-    ) -> None:
-        self.add(
-            "deliveries",
-            Delivery(
-                intent=due.intent,
-                alert=due.state.id,
-                at=at,
-                step=due.step,
-                channel=due.contact.channel,
-                target=due.contact.target,
-                attempt=attempt or due.attempt,
-                may_repeat=due.may_repeat,
-                outcome=outcome,
-                reason=reason,
-            ),
-            at,
-        )
+    def delivery(self, send: Send, at: datetime, outcome: Outcome | None = None, reason: str | None = None) -> None:
+        delivery = Delivery(
+            intent=send.intent, page=send.page.id, alert=send.lead, alerts=tuple(send.page.alerts), at=at,
+            step=send.nth, channel=send.contact.channel, target=send.contact.target, attempt=send.attempt,
+            may_repeat=send.may_repeat, outcome=outcome, reason=reason,
+        )  # fmt: skip
+        self.add("deliveries", delivery, at)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.notify.plan import due
 from alerts.notify.state import Condition, Handling
 from listener.errors import UsageError
-from listener.model.records import Alert, BadRecord, DecisionKind, Event, NewerSchema, Outcome
-from tests.unit.telling_support import T0, Log, after, alert, people
+from listener.model.deliveries import Outcome
+from listener.model.records import Alert, BadRecord, DecisionKind, Event, NewerSchema
+from tests.unit.telling_support import T0, Log, after, alert, due, people
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_an_acknowledged_alert_can_be_closed_and_not_the_other_way_round(log: Lo
 def test_topics_may_be_read_in_any_order(log: Log) -> None:
     other = Log()
     other.fired()
-    (one, _) = due(other.book, people(), T0, ())
+    (one, _) = due(other.book, people(), T0)
     log.decided(DecisionKind.ACKNOWLEDGE)
     log.delivery(one, T0, Outcome.SENT)
     log.resolved()
@@ -120,7 +120,7 @@ def test_a_whole_id_is_found_though_another_begins_with_it(log: Log) -> None:
 
 def test_json_shows_who_was_notified_and_who_answered(log: Log) -> None:
     log.fired()
-    for one in due(log.book, people(), T0, ()):
+    for one in due(log.book, people(), T0):
         log.delivery(one, after(seconds=1))
     log.delivery(one, after(seconds=2), Outcome.TEMPORARY, "busy 500")
     log.decided(DecisionKind.ACKNOWLEDGE, "kari", after(minutes=3))

@@ -14,13 +14,13 @@ from alerts.notify.card import bare, build
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.text import one_line
 from alerts.notify.messages import BRACES, fill, load_messages, sparkline
-from alerts.notify.plan import due
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertState
 from listener.errors import ConfigError
-from listener.model.records import DecisionKind, Event, Gap, Kind, Outcome, Sample
+from listener.model.deliveries import Outcome
+from listener.model.records import DecisionKind, Event, Gap, Kind, Sample
 from listener.settings.files import packaged_config
-from tests.unit.telling_support import T0, Log, after, alert, people
+from tests.unit.telling_support import T0, Log, after, alert, due, people
 
 NB = load_messages(packaged_config(), "nb")
 EN = load_messages(packaged_config(), "en")
@@ -143,7 +143,7 @@ def test_marks_say_passed_repeat_and_reminder() -> None:
 def test_who_was_notified_and_who_answered() -> None:
     log = Log()
     log.fired()
-    for one in due(log.book, people(), T0, ()):
+    for one in due(log.book, people(), T0):
         log.delivery(one, after(seconds=4), Outcome.SENT)
     log.decided(DecisionKind.ACKNOWLEDGE, "Kari Eksempel", after(minutes=1))
     made = card(log.book.all()[0])

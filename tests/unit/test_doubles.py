@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.notify.duplicates import answers, doubles_of, first_of, may_be_doubled
-from alerts.notify.plan import due
 from listener.model.incidents import Incident, State
 from listener.model.records import Decision, DecisionKind, Sample
-from tests.unit.telling_support import T0, Log, after, people
+from tests.unit.telling_support import T0, Log, after, due, people
 
 WHO = people({"duty": ["kari"]})
 
@@ -41,7 +40,7 @@ def test_the_earliest_speaks_for_all_and_is_due_alone() -> None:
     assert first_of(log.book, states["a"]) is None
     assert [first_of(log.book, states[id_]) for id_ in "bc"] == [states["a"]] * 2
     assert {state.id for state in doubles_of(log.book, states["a"])} == {"b", "c"}
-    assert [one.state.id for one in due(log.book, WHO, after(minutes=3), ())] == ["a"]
+    assert [one.lead for one in due(log.book, WHO, after(minutes=3))] == ["a"]
 
 
 def test_what_fired_after_the_answer_is_not_answered_however_late_that_is_followed() -> None:
@@ -97,7 +96,7 @@ def test_nothing_is_answered_that_fired_after_the_word_and_every_open_word_is_se
         if state.handled is not None:
             assert state.handled.at in people_said
             assert state.handled.at >= state.fired_at
-    told = {one.state.id for one in due(log.book, WHO, after(minutes=len(steps)), ())}
+    told = {one.lead for one in due(log.book, WHO, after(minutes=len(steps)))}
     for state in log.book.open():
         word, seen = state, set()
         while (first := first_of(log.book, word)) is not None:

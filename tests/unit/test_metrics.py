@@ -11,7 +11,8 @@ import pytest
 from documents_support import OPERATING, block
 from prometheus_client import CollectorRegistry, generate_latest
 
-from listener.model.records import Kind, Outcome, Severity
+from listener.model.deliveries import Outcome
+from listener.model.records import Kind, Severity
 from listener.runtime.metrics import BUCKETS, Metrics, SourceState, table
 
 ROOT = Path(__file__).resolve().parents[2]

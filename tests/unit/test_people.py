@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.notify.recipients import LAST_RESORT, Why, load_people
+from alerts.notify.recipients import CONSOLE, load_people
 from listener.errors import ConfigError
-from listener.model.records import Severity
 from listener.settings.files import packaged_config
-from tests.unit.telling_support import people
+from tests.unit.telling_support import T0, alert, people
 
 REPEAT = "repeat_every: {critical: 5m, warning: 15m, info: 4h}\n"
 
@@ -24,28 +23,48 @@ def load(tmp_path: Path, text: str):
 def test_the_shipped_people_need_no_account_and_reach_the_console() -> None:
     shipped = load_people(packaged_config() / "people.yaml")
     assert shipped.channels() == {"console"}
-    for route in ("duty", "crisis_team", "ops", "fallback"):
-        first = shipped.tiers(route)[0]
-        assert (first.why, [contact.channel for contact in first.contacts]) == (Why.ROUTE, ["console"])
+    for route in ("duty", "crisis_team", "ops"):
+        assert shipped.on_route(route, T0) == ("console",)
     assert shipped.canary() == ()
-    assert shipped.repeat_every[Severity.CRITICAL] == timedelta(minutes=5)
 
 
-def test_a_route_goes_first_to_its_people_then_to_the_fallback_then_to_the_console() -> None:
-    tiers = people().tiers("duty")
-    assert [[contact.person for contact in tier.contacts] for tier in tiers] == [
-        ["Kari", "Ola"],
-        ["Reserve"],
-        [LAST_RESORT.person],
-    ]
-    assert [tier.why for tier in tiers] == [Why.ROUTE, Why.ALL_FAILED, Why.ALL_FAILED]
+def test_a_list_of_people_is_paged_together_and_again_by_severity() -> None:
+    name, policy = people().route(alert())
+    assert (name, [step.to for step in policy.steps]) == ("duty", [("kari", "ola")])
+    assert policy.repeat_every == timedelta(minutes=5)
+
+
+def test_the_last_resort_is_the_fallback_and_then_the_console() -> None:
+    who = people()
+    assert who.last_resort(who.route(alert()).policy, T0) == (("reserve",), (CONSOLE,))
 
 
 @pytest.mark.parametrize("routes", [{}, {"duty": []}, {"duty": [], "fallback": []}])
 def test_nobody_is_never_the_answer(routes: dict[str, list[str]]) -> None:
-    (only,) = people(routes).tiers("duty")
-    assert only.contacts == (LAST_RESORT,)
-    assert only.why is (Why.EMPTY_ROUTE if "duty" in routes else Why.UNKNOWN_ROUTE)
+    assert people(routes).last_resort(None, T0) == ((CONSOLE,),)
+
+
+POLICIES = """
+people:
+  kari: {ways: [{channel: console}], roles: [duty]}
+  ola: {ways: [{channel: console}]}
+policies:
+  crisis: {steps: [{to: [duty]}, {after: 5m, to: [ola]}], repeat_every: 15m}
+  calm: {steps: [{to: [ola]}], repeat_every: 1h}
+routes:
+  duty: [{mode: crisis, severity: [critical], policy: crisis}, {policy: calm}]
+  crisis_team: crisis
+"""
+
+
+def test_severity_and_mode_choose_the_policy(tmp_path: Path) -> None:
+    who = load(tmp_path, POLICIES)
+    assert who.route(alert(severity="critical")).name == "crisis"
+    assert who.route(alert(severity="warning")).name == "calm"
+    assert who.route(alert(severity="critical", incident="calm")).name == "calm"
+    assert who.route(alert(to="crisis_team")).name == "crisis"
+    assert who.route(alert(to="nobody_knows")).policy is None
+    assert who.on_route("duty", T0) == ("kari", "ola")
 
 
 def test_a_place_has_its_persons_name() -> None:
@@ -57,7 +76,8 @@ def test_a_place_has_its_persons_name() -> None:
     ("text", "message"),
     [
         ("people: {}\nroutes:\n  duty: [kari]\n" + REPEAT, r"people\.yaml:3: routes\.duty: names 'kari'"),
-        ("people:\n  kari:\n    name: Kari\n    contacts: []\n" + REPEAT, r"people\.yaml:4: people\.kari\.contacts"),
+        ("people:\n  kari:\n    name: Kari\n    ways: []\n" + REPEAT, r"people\.yaml:4: people\.kari\.ways"),
+        ("people:\n  kari:\n    contacts: []\n" + REPEAT, r"people\.yaml:3: .*needs at least one way"),
         (
             "people:\n  kari:\n    name: Kari\n    contacts:\n      - {channel: pigeon}\n" + REPEAT,
             r"people\.yaml:5: .*no channel is called 'pigeon'",
@@ -66,7 +86,19 @@ def test_a_place_has_its_persons_name() -> None:
             "people:\n  kari: {name: Kari, contacts: [{channel: email, target: kari}]}\n" + REPEAT,
             r"people\.yaml:2: .*needs an address",
         ),
-        ("routes: {}\nrepeat_every: {critical: 5m}\n", r"people\.yaml:2: repeat_every: lacks warning, info"),
+        (
+            "people: {k: {ways: [{channel: console}]}}\nroutes: {duty: [k]}\nrepeat_every: {critical: 5m}\n",
+            r"people\.yaml:3: repeat_every: lacks warning, info",
+        ),
+        (POLICIES.replace("to: [ola]}]", "to: [per]}]"), r"people\.yaml:\d+: policies\.(crisis|calm): names 'per'"),
+        (
+            POLICIES.replace("crisis_team: crisis", "crisis_team: night"),
+            r"routes\.crisis_team: names the policy 'night'",
+        ),
+        (POLICIES.replace("after: 5m", "after: 20m"), r"repeat_every must be longer than the last step's after"),
+        (POLICIES + "brake: {pages: 0}\n", r"people\.yaml:11: brake\.pages"),
+        (POLICIES + "inhibit: [{source: {}, target: {rule: x}}]\n", r"people\.yaml:11: .*at least one field"),
+        (POLICIES + "roster: {duty: {zone: UTC, layers: [{who: per}]}}\n", r"people\.yaml:11: roster.*per"),
         ("repeat_every: {critical: 5, warning: 15m, info: 4h}\n", r"people\.yaml:1: repeat_every\.critical"),
         ("repeat_every: {critical: 0s, warning: 15m, info: 4h}\n", r"people\.yaml:1: repeat_every\.critical"),
         ("duty: kari\n" + REPEAT, r"people\.yaml:1: duty: no such setting"),

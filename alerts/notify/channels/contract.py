@@ -55,6 +55,8 @@ class FailureReason(StrEnum):
     """The far end asks for patience."""
     REFUSED = "refused"
     """The far end will not take it."""
+    UNDELIVERED = "undelivered"
+    """Taken at first; then the far end said that it could not be delivered."""
     BAD_TARGET = "bad_target"
     """No such address, or one that cannot be written to."""
     NO_SMTPUTF8 = "no_smtputf8"
@@ -137,6 +139,15 @@ class ChannelType:
     open: Callable[[Mapping[str, Any]], Channel]
     check: Callable[[str], str]
     doubts: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] = lambda _: ()
+
+
+WAKING = frozenset({"sms", "voice", "ntfy"})
+"""Channels that wake a sleeper, by name: a page by another way may lie unread until the morning."""
+
+
+def wakes_by(channels: Mapping[str, Channel], name: str) -> bool:
+    """Whether the channel of this name wakes a sleeper."""
+    return bool(getattr(channels.get(name), "wakes", name in WAKING))
 
 
 def channel_type(name: str) -> ChannelType:

@@ -1,0 +1,136 @@
+"""What people hear without having to answer: that somebody has it, that it has passed, that a silence ends soon, that
+an incident was closed. Each once, to whom it concerns, by ways that wake nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+from alerts.notify.held import fields_of
+from alerts.notify.recipients import People
+from alerts.notify.sends import NOTICE_FOR
+from alerts.notify.silences import SilenceState
+from alerts.notify.state import AlertBook, AlertState, Condition, Handling
+from listener.model.deliveries import Page, PageWhy
+from listener.model.records import DecisionKind
+
+
+class Notice(StrEnum):
+    ACKNOWLEDGED = "acknowledged"
+    """Somebody has it; `by` says who."""
+    RESOLVED = "resolved"
+    SILENCE_ENDS_SOON = "silence_ends_soon"
+    INCIDENT = "incident"
+    """What an alert of the type `notice` says."""
+
+
+class Notices:
+    def __init__(self, book: AlertBook, people: People, wakes: Callable[[str], bool]) -> None:
+        self._book = book
+        self._people = people
+        self._wakes = wakes
+
+    def due(self, now: datetime) -> tuple[list[Page], datetime | None]:
+        """The notices to write down now, and when to ask again at the latest."""
+        pages = [*self._acknowledged(now), *self._silences(now), *self._incidents(now)]
+        passed, wake_at = self._resolved(now)
+        return [*pages, *passed], wake_at
+
+    def _acknowledged(self, now: datetime) -> Iterable[Page]:
+        self._book.said[:] = [(word, id_) for word, id_ in self._book.said if now - word.at < NOTICE_FOR]
+        words: dict[tuple[datetime, str], list[AlertState]] = {}
+        for word, id_ in self._book.said:
+            state = self._book.get(id_)
+            if word.kind is DecisionKind.ACKNOWLEDGE and state is not None and not state.alert.synthetic:
+                words.setdefault((word.at, word.by), []).append(state)
+        for (at, by), states in words.items():
+            author = self._people.key_of(by)
+            people = {person for state in states for person in self._called(state) if person != author}
+            for person in sorted(people):
+                its = [state for state in states if person in self._called(state)]
+                if self._soft(person):
+                    yield from self._page(Notice.ACKNOWLEDGED, person, its, now, at.isoformat(), by)
+
+    def _resolved(self, now: datetime) -> tuple[list[Page], datetime | None]:
+        """To those who were told that it fires, once, and no oftener than the interval. What is open and paged still is
+        told by its run."""
+        due: dict[str, list[AlertState]] = {}
+        left: list[tuple[datetime, str]] = []
+        wake_at: datetime | None = None
+        for at, id_ in self._book.passed:
+            state = self._book.get(id_)
+            if state is None or now - at > NOTICE_FOR or state.alert.synthetic or state.handling is Handling.CLOSED:
+                continue
+            silenced = state.is_open and self._is_silenced(state, now)
+            if state.is_open and not silenced:
+                left.append((at, id_))
+                continue
+            waits = False
+            for person in self._called(state):
+                if not (self._soft(person) or silenced) or self._knows(person, state):
+                    continue
+                last = self._book.pages.last_notice(person)
+                free = at if last is None else max(at, last + self._people.grouping.interval)
+                if free <= now:
+                    due.setdefault(person, []).append(state)
+                else:
+                    waits = True
+                    wake_at = free if wake_at is None else min(wake_at, free)
+            if waits:
+                left.append((at, id_))
+        self._book.passed[:] = left
+        pages = [
+            page
+            for person, states in sorted(due.items())
+            for page in self._page(Notice.RESOLVED, person, states, now, *sorted(state.id for state in states))
+        ]
+        return pages, wake_at
+
+    def _silences(self, now: datetime) -> Iterable[Page]:
+        for silence in self._book.silences.all():
+            if silence.notice_at <= now < silence.end:
+                owner = self._people.key_of(silence.silence.by) or silence.silence.by
+                states = [state for state in self._book.open() if self._matches(silence, state)]
+                yield from self._page(
+                    Notice.SILENCE_ENDS_SOON, owner, states, now, silence.id, silence.end.isoformat(), id_=silence.id
+                )
+
+    def _incidents(self, now: datetime) -> Iterable[Page]:
+        for state in self._book.notices():
+            if now - state.fired_at < NOTICE_FOR:
+                called = {p: None for closed in self._book.closed_with(state) for p in self._called(closed)}
+                route = dict.fromkeys(self._people.on_route(state.alert.to, now)) if state.alert.to else {}
+                for person in called | route:
+                    yield from self._page(Notice.INCIDENT, person, [state], now, state.id)
+
+    def _page(
+        self, what: Notice, person: str, states: list[AlertState], now: datetime, *ref: str, id_: str = ""
+    ) -> Iterable[Page]:
+        page = sha256("\x1f".join(("notice", what, person, *ref)).encode()).hexdigest()[:16]
+        if self._book.pages.get(page) is None:
+            named = {state.id: state.condition.value for state in states} or {id_: Condition.FIRING.value}
+            yield Page(
+                id=page, at=now, why=PageWhy.NOTICE, what=what.value, person=person, alerts=named, gently=True,
+                exercise=bool(states) and all(state.alert.exercise for state in states),
+            )  # fmt: skip
+
+    def _called(self, state: AlertState) -> list[str]:
+        pages = (each.page for each in self._book.pages.naming(state.id) if each.is_sent)
+        return list(dict.fromkeys(page.person for page in pages if page.why is not PageWhy.NOTICE))
+
+    def _knows(self, person: str, state: AlertState) -> bool:
+        """Whether the last that this person was told of it is that it has passed."""
+        told = [e.page for e in self._book.pages.naming(state.id) if e.is_sent and e.page.person == person]
+        return bool(told) and told[-1].alerts.get(state.id) == Condition.RESOLVED
+
+    def _soft(self, person: str) -> bool:
+        return any(not self._wakes(contact.channel) for contact in self._people.contacts(person))
+
+    def _is_silenced(self, state: AlertState, now: datetime) -> bool:
+        return any(silence.at(now) and self._matches(silence, state) for silence in self._book.silences.all())
+
+    def _matches(self, silence: SilenceState, state: AlertState) -> bool:
+        return silence.holds(fields_of(state))

@@ -1,0 +1,186 @@
+"""Who was paged about what: the fold of the pages, sends and receipts on `deliveries`.
+
+A page is what one person is told at one step; it is sent by each of the person's ways. Of each group of alerts the
+pages of its newest *run* count: a run begins with a first page and ends with a person's word.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
+
+GIVE_UP_AFTER = 3
+"""Failures in a row after which a way counts as out of reach; it is tried again all the same."""
+
+Place = tuple[str, str]
+"""Channel and target: where something is sent."""
+
+
+@dataclass(frozen=True)
+class WayState:
+    """How the sending of one page by one way stands. `failures`: in a row. `uncertain`: it may have arrived."""
+
+    attempt: int
+    at: datetime
+    outcome: Outcome | None = None
+    reason: str | None = None
+    uncertain: bool = False
+    failures: int = 0
+
+    @property
+    def taken(self) -> bool:
+        return self.outcome is Outcome.SENT
+
+    @property
+    def rejected(self) -> bool:
+        return self.outcome is Outcome.PERMANENT
+
+    @property
+    def given_up(self) -> bool:
+        return self.rejected or (not self.taken and self.failures >= GIVE_UP_AFTER)
+
+    def apply(self, delivery: Delivery) -> WayState:
+        if self.taken and delivery.outcome is not Outcome.PERMANENT:
+            return self
+        if delivery.attempt < self.attempt and delivery.outcome is not Outcome.SENT:
+            return self
+        failed = delivery.outcome is not None and delivery.outcome is not Outcome.SENT
+        return WayState(
+            max(self.attempt, delivery.attempt), delivery.at, delivery.outcome, delivery.reason,
+            self.uncertain or delivery.may_repeat, self.failures + failed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PageState:
+    """A page, and what became of it by each way."""
+
+    page: Page
+    ways: dict[Place, WayState] = field(default_factory=dict)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether it is meant to be sent: neither kept for later nor an empty step."""
+        return bool(self.page.person) and self.page.until is None
+
+
+class PageLog:
+    """Every page that counts still. Takes records of `deliveries` in their order, each once."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, PageState] = {}
+        self._runs: dict[str, tuple[datetime, dict[str, None]]] = {}
+        self._last: dict[str, datetime] = {}
+        self._times: dict[str, list[datetime]] = defaultdict(list)
+        self._notices: dict[str, datetime] = {}
+        self._of_alert: dict[str, dict[str, None]] = defaultdict(dict)
+        self._kept: dict[str, dict[str, None]] = defaultdict(dict)
+        self._unfinished: dict[str, None] = {}
+
+    def take_page(self, page: Page) -> None:
+        if page.id in self._pages:
+            return
+        self._pages[page.id] = PageState(page)
+        for alert in page.alerts:
+            self._of_alert[alert].setdefault(page.id)
+        for group, run in page.groups.items():
+            start, pages = self._runs.get(group, (run, {}))
+            if run >= start:
+                pages = pages if run == start else {}
+                pages[page.id] = None
+                self._runs[group] = run, pages
+            if page.person and page.until is None:
+                self._last[group] = max(page.at, self._last.get(group, page.at))
+        kept = self._kept[page.person]
+        for id_ in [id_ for id_ in kept if self._tells(page, self._pages[id_].page)]:
+            del kept[id_]
+        if page.person and page.until is not None:
+            kept[page.id] = None
+        elif page.person:
+            self._unfinished[page.id] = None
+        if page.why is PageWhy.NOTICE:
+            self._notices[page.person] = max(page.at, self._notices.get(page.person, page.at))
+        elif page.person and page.until is None and page.why is not PageWhy.CANARY:
+            self._times[page.person].append(page.at)
+
+    def take_delivery(self, delivery: Delivery) -> None:
+        state = self._pages.get(delivery.page)
+        if state is None:
+            return  # of a version before there were pages, or its page is no longer kept
+        place = (delivery.channel, delivery.target)
+        way = state.ways.get(place)
+        first = WayState(
+            delivery.attempt, delivery.at, delivery.outcome, delivery.reason, delivery.may_repeat,
+            int(delivery.outcome not in (None, Outcome.SENT)),
+        )  # fmt: skip
+        self._pages[delivery.page] = replace(state, ways={**state.ways, place: way.apply(delivery) if way else first})
+
+    @staticmethod
+    def _tells(page: Page, kept: Page) -> bool:
+        """Whether what was kept is told with this page."""
+        return bool(kept.groups) and all(page.groups.get(group) == run for group, run in kept.groups.items())
+
+    def kept(self) -> Iterator[tuple[str, list[Page]]]:
+        """People, and the pages to them that are kept for later and were not told with another since."""
+        for person, ids in self._kept.items():
+            if ids:
+                yield person, [self._pages[id_].page for id_ in ids]
+
+    def is_kept(self, person: str, group: str, run: datetime) -> bool:
+        return any(self._pages[id_].page.groups.get(group) == run for id_ in self._kept[person])
+
+    def drop_kept(self, page: Page) -> None:
+        """What it was about is over."""
+        self._kept[page.person].pop(page.id, None)
+
+    def unfinished(self) -> list[PageState]:
+        """The pages of which something may still be to be sent, oldest first."""
+        return [self._pages[id_] for id_ in self._unfinished]
+
+    def finish(self, page: Page) -> None:
+        self._unfinished.pop(page.id, None)
+
+    def newest_to(self, person: str, group: str) -> str | None:
+        """The id of the newest page that was to be sent to this person about the group's newest run."""
+        run = self._runs.get(group)
+        ids = reversed(run[1]) if run else ()
+        found = (id_ for id_ in ids if self._pages[id_].page.person == person and self._pages[id_].is_sent)
+        return next(found, None)
+
+    def get(self, id_: str) -> PageState | None:
+        return self._pages.get(id_)
+
+    def all(self) -> Iterator[PageState]:
+        return iter(self._pages.values())
+
+    def run_of(self, group: str) -> tuple[datetime, list[PageState]] | None:
+        """The start of the group's newest run and its pages, oldest first."""
+        found = self._runs.get(group)
+        return None if found is None else (found[0], [self._pages[id_] for id_ in found[1]])
+
+    def last_page(self, group: str) -> datetime | None:
+        """When anybody was last paged about the group."""
+        return self._last.get(group)
+
+    def last_notice(self, person: str) -> datetime | None:
+        return self._notices.get(person)
+
+    def naming(self, alert: str) -> list[PageState]:
+        """The pages that name this alert, oldest first; kept ones and notices among them."""
+        return [self._pages[id_] for id_ in self._of_alert.get(alert, ())]
+
+    def braked_until(
+        self, person: str, now: datetime, pages: int, within: timedelta, besides: int = 0
+    ) -> datetime | None:
+        """When the person may be paged again; None when now. `besides`: pages that are about to be written."""
+        times = [*self._times[person][-pages:], *[now] * besides][-pages:]
+        recent = [at for at in times if now - at < within]
+        return recent[0] + within if len(recent) >= pages else None
+
+    def by_code(self, code: str) -> PageState | None:
+        """The newest page with this code."""
+        return next((each for each in reversed(self._pages.values()) if code and each.page.code == code), None)

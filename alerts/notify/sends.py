@@ -1,0 +1,136 @@
+"""What is to be sent now, by which way, of the pages that were written down.
+
+One intent (page, channel, target) is sent once: a send that failed for now is tried again until a newer page to the
+same person takes its place, one whose outcome was never written is sent again and marked, one that failed for good is
+left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from alerts.notify.channels.contract import uncertain
+from alerts.notify.pages import PageLog, PageState, WayState
+from alerts.notify.recipients import Contact, People
+from alerts.notify.state import AlertBook
+from listener.model.deliveries import Page, PageWhy
+from listener.model.records import Severity
+
+BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
+"""Between the attempts of one send; the last one goes on."""
+
+NOTICE_FOR = timedelta(hours=1)
+"""After that a notice is not sent any more."""
+
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class SendCause(StrEnum):
+    """Why a send is due."""
+
+    FIRST = "first"
+    RETRY = "retry"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    """The intent was written and its outcome was not: we stopped in between."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """One send that is to be made. `nth`: how many pages about its first alert this person had before."""
+
+    page: Page
+    contact: Contact
+    cause: SendCause
+    attempt: int = 1
+    may_repeat: bool = False
+    nth: int = 0
+
+    @property
+    def intent(self) -> str:
+        """The same for every attempt."""
+        return intent_id(self.page.id, self.contact.channel, self.contact.target)
+
+    @property
+    def lead(self) -> str:
+        """The first alert that it names."""
+        return next(iter(self.page.alerts))
+
+
+def intent_id(page: str, channel: str, target: str) -> str:
+    return sha256("\x1f".join((page, channel, target)).encode()).hexdigest()[:32]
+
+
+class Sends:
+    def __init__(self, book: AlertBook, people: People, wakes: Callable[[str], bool]) -> None:
+        self._book = book
+        self._people = people
+        self._wakes = wakes
+        self.wake_at: datetime | None = None
+        """When the next of the sends that failed for now is tried again."""
+
+    def due(self, now: datetime, in_flight: Container[str]) -> list[Send]:
+        """All sends that are due and not in flight (a set of intents): the most severe first, then the oldest."""
+        self.wake_at = None
+        found = [send for each in self._book.pages.unfinished() for send in self._of_page(each, now, in_flight)]
+        return sorted(found, key=lambda send: self._rank(send.page))
+
+    def contacts(self, page: Page) -> tuple[Contact, ...]:
+        """The ways by which a page goes."""
+        ways = self._people.contacts(page.person)
+        soft = tuple(way for way in ways if not self._wakes(way.channel))
+        return soft or ways if page.gently else ways
+
+    def _rank(self, page: Page) -> int:
+        states = (self._book.get(id_) for id_ in page.alerts)
+        return min((_RANK[state.alert.severity] for state in states if state), default=len(_RANK))
+
+    def _of_page(self, each: PageState, now: datetime, in_flight: Container[str]) -> list[Send]:
+        page, log = each.page, self._book.pages
+        if self._is_over(page, log, now):
+            log.finish(page)
+            return []
+        out, finished = [], True
+        for contact in self.contacts(page):
+            way = each.ways.get((contact.channel, contact.target))
+            if way is not None and (way.taken or way.rejected):
+                continue
+            finished = False
+            if intent_id(page.id, contact.channel, contact.target) in in_flight:
+                continue
+            if way is None:
+                out.append(Send(page, contact, SendCause.FIRST, nth=self._nth(page)))
+            elif (send := self._again(page, contact, way, now)) is not None:
+                out.append(send)
+        if finished:
+            log.finish(page)
+        return out
+
+    def _nth(self, page: Page) -> int:
+        before = self._book.pages.naming(next(iter(page.alerts)))
+        return sum(1 for b in before if b.page.person == page.person and b.is_sent and b.page.id != page.id)
+
+    def _is_over(self, page: Page, log: PageLog, now: datetime) -> bool:
+        """Whether it has been answered, or a newer page took its place."""
+        if page.why is PageWhy.NOTICE:
+            return now - page.at > NOTICE_FOR
+        states = [self._book.get(id_) for id_ in page.alerts]
+        if not any(state is not None and state.is_open for state in states):
+            return True
+        return bool(page.groups) and all(log.newest_to(page.person, group) != page.id for group in page.groups)
+
+    def _again(self, page: Page, contact: Contact, way: WayState, now: datetime) -> Send | None:
+        attempt, nth = way.attempt + 1, self._nth(page)
+        if way.outcome is None:
+            return Send(page, contact, SendCause.UNKNOWN_OUTCOME, attempt, may_repeat=True, nth=nth)
+        pause = BACKOFF[min(way.attempt, len(BACKOFF)) - 1]
+        # A clock that was set back must not turn a pause of seconds into one of hours.
+        if timedelta(0) <= now - way.at < pause:
+            due = way.at + pause
+            self.wake_at = due if self.wake_at is None else min(self.wake_at, due)
+            return None
+        repeat = way.uncertain or uncertain(way.reason)
+        return Send(page, contact, SendCause.RETRY, attempt, may_repeat=repeat, nth=nth)

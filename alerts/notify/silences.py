@@ -1,0 +1,80 @@
+"""Silences: a person's word that some alerts page nobody for a while. They stay listed, and are told at its end.
+
+A critical alert is silenced only by a matcher that names it: by its rule, its id, or by saying `severity: critical`.
+A synthetic alert, which proves that all works, never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from alerts.duty.policy import fits
+from listener.model.decisions import Silence
+from listener.model.records import Decision, Severity
+
+NOTICE_BEFORE = timedelta(minutes=15)
+"""Its owner hears that it ends so long before, at most a quarter of its length."""
+
+_NAMING = ("rule", "alert")
+
+
+@dataclass(frozen=True)
+class SilenceState:
+    """A silence; `end` is earlier than the record's where a person ended it."""
+
+    silence: Silence
+    end: datetime
+
+    @property
+    def id(self) -> str:
+        return self.silence.id
+
+    @property
+    def start(self) -> datetime:
+        return self.silence.start
+
+    @property
+    def notice_at(self) -> datetime:
+        return self.end - min(NOTICE_BEFORE, (self.end - self.start) / 4)
+
+    def at(self, instant: datetime) -> bool:
+        return self.start <= instant < self.end
+
+    def holds(self, fields: Mapping[str, str]) -> bool:
+        """Whether it is about an alert with these fields, `alert` (its id), `rule` and `severity` among them."""
+        match = self.silence.match
+        critical = fields.get("severity") == Severity.CRITICAL.value
+        named = any(name in match for name in _NAMING) or match.get("severity") == Severity.CRITICAL.value
+        return bool(match) and (named or not critical) and fits(match, fields)
+
+
+class Silences:
+    """All silences that the log holds."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, SilenceState] = {}
+        self._ended: dict[str, datetime] = {}
+
+    def take(self, silence: Silence) -> None:
+        """A second record of a known id changes nothing."""
+        if silence.id not in self._known:
+            end = min(silence.end, self._ended.get(silence.id, silence.end))
+            self._known[silence.id] = SilenceState(silence, max(end, silence.start))
+
+    def end(self, word: Decision) -> None:
+        state = self._known.get(word.id)
+        if state is None:
+            self._ended.setdefault(word.id, word.at)
+        elif word.at < state.end:
+            self._known[word.id] = replace(state, end=max(word.at, state.start))
+
+    def get(self, id_: str) -> SilenceState | None:
+        return self._known.get(id_)
+
+    def all(self) -> Iterator[SilenceState]:
+        return iter(self._known.values())
+
+    def about(self, fields: Mapping[str, str]) -> list[SilenceState]:
+        return [state for state in self._known.values() if state.holds(fields)]

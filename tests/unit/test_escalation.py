@@ -1,0 +1,207 @@
+"""Who is paged, when and by what: timelines on a simulated clock, through the dispatcher itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.escalation_support import at, event, fire, minute, pages, people, run
+
+
+def test_each_step_comes_at_its_time_and_a_round_follows_until_somebody_answers() -> None:
+    lines = run(people(), [fire(0), event(16, "ack", alert="a1", by="A")], until=40)
+    assert pages(lines) == [
+        (0, "A", "sms"), (5, "B", "sms"), (5, "B", "email"), (10, "C", "sms"), (15, "A", "sms"),
+    ]  # fmt: skip
+
+
+def test_a_step_whose_waking_ways_are_refused_is_followed_by_the_next_at_once() -> None:
+    refused = event(0, "channel", channel="sms", target="A", answers="reject")
+    lines = run(people(), [refused, fire(0)], until=9)
+    assert pages(lines) == [(0, "B", "sms"), (0, "B", "email")]
+
+
+def test_what_was_taken_and_then_could_not_be_delivered_counts_as_refused() -> None:
+    lines = run(people(), [event(0, "channel", channel="sms", target="A", answers="undelivered"), fire(0)], until=4)
+    assert [line["to"] for line in lines if line["do"] == "page"] == ["A", "B", "B"]
+
+
+def test_when_nobody_can_be_reached_the_last_resort_is_called_down_to_the_console() -> None:
+    nobody = [event(0, "channel", channel=channel, answers="reject") for channel in ("sms", "email")]
+    lines = run(people(), [*nobody, fire(0)], until=1)
+    assert pages(lines) == [(0, "console", "console")]
+    assert "all_failed" in [line["what"] for line in lines if line["do"] == "trouble"]
+
+
+def test_everybody_with_the_role_is_called_before_ops_when_the_roster_has_nobody() -> None:
+    policy = people(
+        people={
+            "on": {"roles": ["duty"], "ways": [{"channel": "sms", "target": "on"}]},
+            "op": {"roles": ["ops"], "ways": [{"channel": "sms", "target": "op"}]},
+        },
+        roster={"duty": {"zone": "UTC", "layers": []}},
+        policies={"crisis": {"steps": [{"to": ["duty"]}], "repeat_every": "15m"}},
+    )
+    lines = run(policy, [fire(0)], until=1)
+    assert pages(lines) == [(0, "on", "sms")]
+    assert [line["what"] for line in lines if line["do"] == "trouble"] == ["empty_step", "all_failed"]
+    refused = event(0, "channel", channel="sms", target="on", answers="reject")
+    assert pages(run(policy, [refused, fire(0)], until=1)) == [(0, "op", "sms")]
+
+
+def test_a_new_occurrence_pages_although_the_old_one_was_acknowledged() -> None:
+    lines = run(people(), [fire(0), event(1, "ack", alert="a1", by="A"), fire(7, "a2")], until=8)
+    assert pages(lines) == [(0, "A", "sms"), (7, "A", "sms")]
+
+
+def test_an_answer_covers_only_what_its_page_named() -> None:
+    lines = run(people(), [fire(0), fire(0.5, "a2"), event(1, "ack", alerts=["a1"], by="A")], until=6)
+    assert [(minute(line), line["alerts"]) for line in lines if line["do"] == "page"] == [
+        (0, {"a1": "firing"}), (5, {"a2": "firing"}),
+    ]  # fmt: skip
+
+
+def test_who_acknowledged_what_fell_open_again_is_paged_with_the_first_step() -> None:
+    lines = run(people(ack_timeout="30m"), [fire(0), event(6, "ack", alert="a1", by="B")], until=37)
+    assert [(minute(line), line["was"]) for line in lines if line["do"] == "unacknowledged"] == [(36, "B")]
+    assert {(m, who) for m, who, _ in pages(lines) if m > 6} == {(36, "A"), (36, "B")}
+
+
+def test_what_is_resolved_never_falls_open_again() -> None:
+    happens = [fire(0), event(1, "ack", alert="a1", by="A"), event(2, "resolve", alert="a1")]
+    assert pages(run(people(ack_timeout="30m"), happens, until=90)) == [(0, "A", "sms")]
+
+
+def test_a_silence_that_does_not_name_what_is_critical_holds_back_only_the_rest() -> None:
+    silence = event(0, "silence", silence="s", match={"source": "x"}, by="A", **{"from": at(0), "to": at(60)})
+    critical = fire(1, fields={"source": "x"})
+    warning = fire(1, "w", rule="w", severity="warning", fields={"source": "x"})
+    assert [
+        line["alerts"] for line in run(people(), [silence, critical, warning], until=2) if line["do"] == "page"
+    ] == [{"a1": "firing"}]
+
+
+def test_what_came_and_passed_under_a_silence_is_told_at_its_end_as_one_alert_that_answers_for_all() -> None:
+    silence = event(0, "silence", silence="s", match={"rule": "r"}, by="A", **{"from": at(0), "to": at(60)})
+    happens = [silence, fire(1), fire(2, "a2"), event(5, "resolve", alert="a1"), event(6, "resolve", alert="a2")]
+    lines = run(people(), happens, until=61)
+    (page,) = [line for line in lines if line["do"] == "page"]
+    assert (minute(page), page["to"]) == (60, "A")
+    (ended,) = page["alerts"]
+    assert ended not in ("a1", "a2")
+    answered = run(people(), [*happens, event(61, "ack", alert=ended, by="A")], until=200)
+    assert [minute(line) for line in answered if line["do"] == "page"] == [60]
+
+
+def test_a_silence_that_is_lifted_is_over_at_once() -> None:
+    silence = event(0, "silence", silence="s", match={"rule": "r"}, by="A", **{"from": at(0), "to": at(60)})
+    assert pages(run(people(), [silence, fire(1), event(3, "unsilence", silence="s")], until=4)) == [(3, "A", "sms")]
+
+
+def test_alerts_that_would_inhibit_each_other_do_not_vanish() -> None:
+    both = [{"source": {"rule": "r"}, "target": {"rule": "q"}}, {"source": {"rule": "q"}, "target": {"rule": "r"}}]
+    lines = run(people(inhibit=both), [fire(0), fire(0, "a2", rule="q")], until=30)
+    assert pages(lines), "somebody must be told"
+    alike = [{"source": {"severity": "critical"}, "target": {"severity": "critical"}}]
+    assert len(pages(run(people(inhibit=alike), [fire(0), fire(0, "a2", rule="q")], until=1))) == 2
+
+
+def test_a_warning_holds_nothing_critical_back() -> None:
+    inhibit = [{"source": {"rule": "q"}, "target": {"rule": "r"}}]
+    happens = [fire(0, "w", rule="q", severity="warning"), fire(1)]
+    assert (1, "A", "sms") in pages(run(people(inhibit=inhibit), happens, until=2))
+
+
+def test_what_is_held_back_stands_on_the_card_of_what_holds_it() -> None:
+    inhibit = [{"source": {"rule": "q"}, "target": {"rule": "r"}}]
+    lines = run(people(inhibit=inhibit), [fire(0), fire(0, "cause", rule="q")], until=1)
+    assert [(line["alerts"], line["held"]) for line in lines if line["do"] == "page"] == [({"cause": "firing"}, ["a1"])]
+
+
+def test_an_exercise_and_the_real_thing_are_never_one_page() -> None:
+    lines = run(people(), [fire(0), fire(0, "a2", exercise=True)], until=1)
+    assert sorted((tuple(line["alerts"]), tuple(line["marks"])) for line in lines if line["do"] == "page") == [
+        (("a1",), ()), (("a2",), ("exercise",)),
+    ]  # fmt: skip
+
+
+def test_colleagues_who_were_called_hear_who_has_it_by_a_way_that_does_not_wake() -> None:
+    lines = run(people(), [fire(0), event(6, "ack", alert="a1", by="A")], until=7)
+    assert [(line["what"], line["to"]) for line in lines if line["do"] == "notice"] == [("acknowledged", "B")]
+
+
+def test_a_restart_sends_nothing_again_and_forgets_no_step() -> None:
+    happens = [fire(0), *(event(m, "restart") for m in (0, 1, 5, 9))]
+    assert pages(run(people(), happens, until=11)) == pages(run(people(), [fire(0)], until=11))
+
+
+ALERTS = st.sampled_from(["a1", "a2", "a3"])
+EVENT = st.one_of(
+    st.tuples(st.just("fire"), ALERTS),
+    st.tuples(st.just("resolve"), ALERTS),
+    st.tuples(st.just("ack"), ALERTS),
+    st.tuples(st.just("close"), ALERTS),
+    st.tuples(st.just("restart"), st.none()),
+    st.tuples(st.just("silence"), ALERTS),
+    st.tuples(st.just("channel"), st.sampled_from(["reject", "temporary", "no_answer", "accept"])),
+)
+
+
+def made(minutes: float, what: str, about: Any, number: int) -> dict[str, Any]:
+    if what == "fire":
+        return fire(minutes, about, rule=f"rule-{about}")
+    if what == "silence":
+        match = {"rule": f"rule-{about}"}
+        return event(
+            minutes, what, silence=f"s{number}", match=match, by="A", **{"from": at(minutes), "to": at(minutes + 20)}
+        )
+    if what == "channel":
+        return event(minutes, what, channel="sms", answers=about)
+    return event(minutes, what, **({"alert": about} if about else {}), **({"by": "B"} if what == "ack" else {}))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 40), EVENT), max_size=10))
+def test_whatever_happens_no_alert_is_lost_and_nobody_is_told_twice_for_one_step(
+    happenings: list[tuple[int, tuple[str, Any]]],
+) -> None:
+    events = [made(minutes, what, about, n) for n, (minutes, (what, about)) in enumerate(happenings)]
+    lines = run(people(), events, until=120)
+    told: Counter[tuple[Any, ...]] = Counter()
+    for line in lines:
+        first = line["do"] == "page" and line["why"] == "step" and "may_repeat" not in line["marks"]
+        if first and line["outcome"] in ("accept", "no_answer"):
+            for alert in line["alerts"]:
+                told[alert, line["round"], line["step"], line["to"], line["by"], run_of(events, line)] += 1
+    assert not [case for case, times in told.items() if times > 1]
+    last = max((minutes for minutes, _ in happenings), default=0)
+    for alert in ("a1", "a2", "a3"):
+        fired = [minutes for minutes, (what, about) in happenings if what == "fire" and about == alert]
+        answered = any(what in ("ack", "close") and about == alert for _, (what, about) in happenings)
+        if fired and not answered:
+            # Everything else is over by then: whoever stands in the newest round is told of it.
+            late = [line for line in lines if line["do"] == "page" and minute(line) > last + 20]
+            covered = any(line["alerts"].keys() - {"a1", "a2", "a3"} for line in late)
+            assert covered or any(alert in line["alerts"] for line in late), alert
+
+
+def run_of(events: list[dict[str, Any]], line: dict[str, Any]) -> int:
+    """Runs end with a word: how many were said by then."""
+    return sum(1 for each in events if each["do"] in ("ack", "close", "silence") and each["at"] <= line["at"]) + sum(
+        1 for each in events if each["do"] == "silence" and at_end(each) <= line["at"]
+    )
+
+
+def at_end(silence: dict[str, Any]) -> str:
+    return str(silence["to"])
+
+
+@pytest.mark.parametrize("minutes", [0, 3])
+def test_ops_hear_of_a_policy_that_there_is_not_and_somebody_is_called(minutes: float) -> None:
+    lines = run(people(), [fire(minutes, policy="nobody_knows")], until=5)
+    assert pages(lines)[0] == (minutes, "console", "console")
+    assert [line["what"] for line in lines if line["do"] == "trouble"] == ["unknown_route"]
