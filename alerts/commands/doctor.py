@@ -52,9 +52,12 @@ def doctor(
 
 
 def _examine(data: str | None, seconds: float) -> Iterator[Check]:
+    from alerts.duty.decided import Decided
     from alerts.notify.diagnostics import examine_alerting
+    from listener.bus.scan import scan
     from listener.clock import SystemClock
     from listener.maintenance.diagnostics import examine_deployment, examine_settings
+    from listener.model.decisions import DECISIONS
     from listener.runtime.checks import failed
     from listener.runtime.control import Control, Presences, source_states
     from listener.settings.files import data_dir, load_yaml, raw_settings
@@ -65,18 +68,19 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     raw = raw_settings()
     clock, settings, folder = SystemClock(), load_settings(raw), Path(data_dir(data))
     standing = load_standing(load_yaml(raw.folder / "tracks.yaml"))
-    incidents, states = [], {}
+    incidents, states, decided = [], {}, None
     yield from examine_settings(raw, settings, folder)
     try:
         with closing(open_live_topics(data)) as bus:
             yield from examine_deployment(bus, settings, folder, clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
             states = dict(source_states(Presences(bus, clock).refresh()))
+            decided = Decided(scan(bus, DECISIONS))
     except UsageError:
         raise
     except LyttepostError as error:
         yield failed("bus.healthy", str(error), "fix the bus first: nothing works without it")
-    yield from examine_alerting(raw, standing, seconds)
+    yield from examine_alerting(raw, standing, seconds, decided)
     for name, its in source_types().items():
         yield from its.examine(
             Examination(

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
@@ -24,9 +25,9 @@ from alerts.duty.wall import first, last
 from listener.errors import LyttepostError
 from listener.settings.zone import find_zone
 
-LARGEST = 5_000_000
+LARGEST = 2_000_000
 """Bytes of a calendar."""
-MOST_EVENTS = 20_000
+MOST_EVENTS = 5_000
 """In a calendar, and of its shifts in one stretch of time."""
 STRETCH = timedelta(days=32)
 """Shifts are worked out for so long at a time, and kept."""
@@ -49,6 +50,88 @@ class CalendarError(LyttepostError):
     """Why a calendar cannot be used, and what to do; which calendar it is, is said by whoever asked for it."""
 
 
+class Occurrence(NamedTuple):
+    """One shift of an event, from one instant to another, in UTC; whose it is, the event says."""
+
+    start: datetime
+    end: datetime
+    event: Event
+
+
+class Calendar:
+    """What a calendar holds, whoever is meant. Works its shifts out when asked, a stretch of time after the other."""
+
+    def __init__(self, document: Any, zone: tzinfo) -> None:
+        """Raises CalendarError for what cannot be used."""
+        self._zone = _zone_of(document, zone)
+        self.events = _prepared(document)
+        self.endless = any(name in event for event in self.events for name in ("RRULE", "RDATE"))
+        self.trouble: str | None = None
+        """What came up when it was asked for a time far from the one for which it was tried."""
+        try:
+            self._query = of(document, components=["VEVENT"])
+        except Exception as error:
+            raise _unreadable(error) from None
+        self._stretches: dict[int, tuple[Occurrence, ...]] = {}
+        # What does not repeat is worked out at once, however far apart it is.
+        self._all = None if self.endless else self._between(self._whole())
+
+    def stretch(self, number: int) -> tuple[Occurrence, ...]:
+        """What touches a stretch of time; all there is, where nothing repeats."""
+        if self._all is not None:
+            return self._all
+        if number not in self._stretches:
+            start = _EPOCH + number * STRETCH
+            try:
+                self._stretches[number] = self._between((start, start + STRETCH))
+            except CalendarError as error:
+                # Who asks for tonight must be answered, whatever is wrong with a night years from now.
+                self._stretches[number] = ()
+                self.trouble = str(error)
+        return self._stretches[number]
+
+    def _between(self, span: tuple[datetime, datetime] | None) -> tuple[Occurrence, ...]:
+        """What touches a span. Raises CalendarError."""
+        if span is None:
+            return ()
+        start, end = span
+        try:
+            found = self._query.between(start - _AROUND, end + _AROUND)
+        except Exception as error:
+            # Whatever a parser of other people's documents may raise.
+            raise _unreadable(error) from None
+        if len(found) > MOST_EVENTS:
+            raise CalendarError(f"has more than {MOST_EVENTS:,} shifts in {(end - start).days} days; export duty only")
+        shifts = (self._occurrence(event) for event in found if not _cancelled(event))
+        return tuple(shift for shift in shifts if shift.start < shift.end and shift.start < end and start < shift.end)
+
+    def _occurrence(self, event: Event) -> Occurrence:
+        begins, ends = event["DTSTART"].dt, event["DTEND"].dt
+        start, end = self._instant(begins, first), self._instant(ends, last)
+        if _LASTS in event and isinstance(begins, datetime) and isinstance(ends, datetime):
+            end = max(end, start + (ends.replace(tzinfo=None) - begins.replace(tzinfo=None)))
+        return Occurrence(start, end, event)
+
+    def _instant(self, value: Any, pick: Callable[[datetime, tzinfo], datetime]) -> datetime:
+        """An event's time, in UTC: a wall time in its own zone, else in the calendar's."""
+        if not isinstance(value, datetime):
+            return pick(datetime.combine(value, time()), self._zone)
+        if value.tzinfo is None:
+            return pick(value, self._zone)
+        if value.fold or value.tzinfo is UTC:
+            return value.astimezone(UTC)
+        return pick(value.replace(tzinfo=None), value.tzinfo)
+
+    def _whole(self) -> tuple[datetime, datetime] | None:
+        """From the first start to the last end."""
+        times = [event[name].dt for event in self.events for name in ("DTSTART", "DTEND") if name in event]
+        lasting = [event.decoded("DURATION") for event in self.events if "DURATION" in event]
+        if not times:
+            return None
+        instants = [self._instant(each, last) for each in times]
+        return min(instants), max(instants) + max(lasting, default=timedelta(0)) + timedelta(days=1)
+
+
 class Shift(NamedTuple):
     """Who stands there, by key, from one instant to another, in UTC."""
 
@@ -57,123 +140,87 @@ class Shift(NamedTuple):
     who: tuple[str, ...]
 
 
-class Calendar:
-    """The shifts of one calendar. Works them out when asked, a stretch of time after the other."""
+class Shifts:
+    """A calendar's shifts, for the people that there are."""
 
-    def __init__(self, document: Any, zone: tzinfo, people: People) -> None:
-        """Raises CalendarError for what cannot be used."""
-        self._zone = _zone_of(document, zone)
+    def __init__(self, calendar: Calendar, people: People) -> None:
+        self._calendar = calendar
         self._whose = _Whose(people)
-        self._events = _prepared(document)
-        self.endless = any(name in event for event in self._events for name in ("RRULE", "RDATE"))
-        self.troubles: tuple[str, ...] = tuple(dict.fromkeys(self._strangers()))
-        """What a person must know of it although it is in use."""
-        try:
-            self._query = of(document, components=["VEVENT"])
-        except Exception as error:
-            raise _unreadable(error) from None
-        self._stretches: dict[int, tuple[Shift, ...]] = {}
-        # What does not repeat is worked out at once, however far apart it is.
-        self._all = None if self.endless else self._shifts(self._whole())
+        self._timelines: dict[int, _Timeline] = {}
+        self._strangers = tuple(dict.fromkeys(self._strange()))
 
     @property
-    def empty(self) -> bool:
-        return not self._events
+    def endless(self) -> bool:
+        return self._calendar.endless
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What a person must know of it although it is in use."""
+        return self._strangers + ((self._calendar.trouble,) if self._calendar.trouble else ())
 
     def at(self, at: datetime) -> frozenset[str]:
         """Who stands there at an instant, by key."""
-        return frozenset(who for shift in self._around(at) if shift.start <= at < shift.end for who in shift.who)
-
-    def between(self, start: datetime, end: datetime) -> tuple[Shift, ...]:
-        """The shifts that touch a stretch of time, in order."""
-        found = {shift for number in _numbers(start, end) for shift in self._stretch(number)}
-        return tuple(sorted(shift for shift in found if shift.start < end and start < shift.end))
+        return self._timeline(_number(at)).at(at)
 
     def handovers(self, after: datetime) -> Iterator[datetime]:
-        """The instants after this one at which a shift begins or ends, in order; without end where shifts repeat."""
-        if self._all is not None:
-            edges = sorted({edge for shift in self._all for edge in (shift.start, shift.end)})
-            yield from edges[bisect_right(edges, after) :]
-            return
+        """The instants after this one at which it may change, in order; without end where shifts repeat."""
         number = _number(after)
         while True:
+            edges = self._timeline(number).edges
+            if not self.endless:
+                yield from edges[bisect_right(edges, after) :]
+                return
             begins = _EPOCH + number * STRETCH
-            ends = begins + STRETCH
-            found = {edge for shift in self._stretch(number) for edge in (shift.start, shift.end)}
-            yield from sorted(edge for edge in found if max(after, begins - timedelta.resolution) < edge < ends)
+            yield from (edge for edge in edges if edge > after and begins <= edge < begins + STRETCH)
             number += 1
 
-    def _around(self, at: datetime) -> tuple[Shift, ...]:
-        return self._stretch(_number(at)) if self._all is None else self._all
-
-    def _stretch(self, number: int) -> tuple[Shift, ...]:
-        if self._all is not None:
-            return self._all
-        if number not in self._stretches:
-            start = _EPOCH + number * STRETCH
-            try:
-                self._stretches[number] = self._shifts((start, start + STRETCH))
-            except CalendarError as error:
-                # Far from the time for which it was tried when it was read: who asks for tonight must be answered.
-                self._stretches[number] = ()
-                self.troubles = tuple(dict.fromkeys((*self.troubles, str(error))))
-        return self._stretches[number]
-
-    def _shifts(self, span: tuple[datetime, datetime] | None) -> tuple[Shift, ...]:
-        """What touches a span. Raises CalendarError."""
-        if span is None:
-            return ()
-        start, end = span
-        try:
-            occurrences = self._query.between(start - _AROUND, end + _AROUND)
-        except Exception as error:
-            # Whatever a parser of other people's documents may raise.
-            raise _unreadable(error) from None
-        if len(occurrences) > MOST_EVENTS:
-            raise CalendarError(f"has more than {MOST_EVENTS:,} shifts in {(end - start).days} days; export duty only")
-        found = {shift for event in occurrences if (shift := self._shift(event)) is not None}
+    def between(self, start: datetime, end: datetime) -> tuple[Shift, ...]:
+        """Whose shifts touch a span of time, in order."""
+        numbers = range(_number(start), _number(end) + 1) if self.endless else (0,)
+        found = {shift for number in numbers for shift in self._shifts(number)}
         return tuple(sorted(shift for shift in found if shift.start < end and start < shift.end))
 
-    def _shift(self, event: Event) -> Shift | None:
-        if _cancelled(event):
-            return None
-        begins, ends = event["DTSTART"].dt, event["DTEND"].dt
-        start, end = self._instant(begins, last_one=False), self._instant(ends, last_one=True)
-        if _LASTS in event and isinstance(begins, datetime) and isinstance(ends, datetime):
-            end = max(end, start + (ends.replace(tzinfo=None) - begins.replace(tzinfo=None)))
-        who, _ = self._whose.of(event)
-        return Shift(start, end, who) if who and start < end else None
+    def _shifts(self, number: int) -> Iterator[Shift]:
+        for start, end, event in self._calendar.stretch(number):
+            if who := self._whose.of(event)[0]:
+                yield Shift(start, end, who)
 
-    def _instant(self, value: Any, *, last_one: bool) -> datetime:
-        """An event's time, in UTC: a wall time in its own zone, else in the calendar's."""
-        pick = last if last_one else first
-        if not isinstance(value, datetime):
-            return pick(datetime.combine(value, time()), self._zone)
-        if value.tzinfo is None:
-            return pick(value, self._zone)
-        if value.fold or value.utcoffset() == timedelta(0):
-            return value.astimezone(UTC)
-        return pick(value.replace(tzinfo=None), value.tzinfo)
+    def _timeline(self, number: int) -> _Timeline:
+        number = number if self.endless else 0
+        if number not in self._timelines:
+            self._timelines[number] = _Timeline(self._shifts(number))
+        return self._timelines[number]
 
-    def _whole(self) -> tuple[datetime, datetime] | None:
-        """From the first start to the last end."""
-        times = [event[name].dt for event in self._events for name in ("DTSTART", "DTEND") if name in event]
-        lasting = [event.decoded("DURATION") for event in self._events if "DURATION" in event]
-        if not times:
-            return None
-        instants = [self._instant(each, last_one=True) for each in times]
-        return min(instants), max(instants) + max(lasting, default=timedelta(0)) + timedelta(days=1)
-
-    def _strangers(self) -> Iterator[str]:
-        for event in self._events:
+    def _strange(self) -> Iterator[str]:
+        for event in self._calendar.events:
             if not _cancelled(event):
                 for name in self._whose.of(event)[1]:
                     said = f"names {name!r}, who is nobody in people.yaml" if name else "has a shift without a name"
                     yield f"{said}: nobody is called for it"
 
 
-def read_calendar(content: bytes, zone: tzinfo, people: People, at: datetime) -> Calendar:
-    """A calendar's bytes → its shifts, tried for `TRIED` from `at` on. Raises CalendarError."""
+class _Timeline:
+    """Shifts as the instants at which somebody comes or goes, and who stands there from each on."""
+
+    def __init__(self, shifts: Iterable[Shift]) -> None:
+        comes: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+        for start, end, who in shifts:
+            comes[start].update(who)
+            comes[end].subtract(who)
+        self.edges = sorted(comes)
+        self._standing: list[frozenset[str]] = []
+        standing: Counter[str] = Counter()
+        for edge in self.edges:
+            standing.update(comes[edge])
+            self._standing.append(frozenset(name for name, times in standing.items() if times > 0))
+
+    def at(self, at: datetime) -> frozenset[str]:
+        place = bisect_right(self.edges, at)
+        return self._standing[place - 1] if place else frozenset()
+
+
+def read_calendar(content: bytes, zone: tzinfo, at: datetime) -> Calendar:
+    """A calendar's bytes → what it holds, tried for `TRIED` from `at` on; `zone`: roster's. Raises CalendarError."""
     if len(content) > LARGEST:
         raise CalendarError(f"is larger than {LARGEST // 1_000_000} MB; export duty only")
     if not content.strip():
@@ -186,11 +233,11 @@ def read_calendar(content: bytes, zone: tzinfo, people: People, at: datetime) ->
         raise _unreadable(error) from None
     if not isinstance(document, Document):
         raise CalendarError("is no iCalendar; name the address that gives text/calendar (.ics)")
-    calendar = Calendar(document, zone, people)
-    before = calendar.troubles
-    calendar.between(at, at + TRIED)
-    if calendar.troubles != before:
-        raise CalendarError(calendar.troubles[-1])
+    calendar = Calendar(document, zone)
+    for number in range(_number(at), _number(at + TRIED) + 1):
+        calendar.stretch(number)
+    if calendar.trouble is not None:
+        raise CalendarError(calendar.trouble)
     return calendar
 
 
@@ -229,10 +276,6 @@ def _cancelled(event: Event) -> bool:
 
 def _number(at: datetime) -> int:
     return (at - _EPOCH) // STRETCH
-
-
-def _numbers(start: datetime, end: datetime) -> range:
-    return range(_number(start), _number(end) + 1)
 
 
 class _Whose:

@@ -86,7 +86,7 @@ class Roster(Strict):
     layers: tuple[Layer, ...] = ()
     overrides: tuple[Override, ...] = ()
     temporary: tuple[Temporary, ...] = ()
-    calendar: Name | None = None
+    calendar: str | None = None
 
     _shifts: Shifts | None = PrivateAttr(default=None)
     _swaps: tuple[tuple[Override, ...], ...] = PrivateAttr(default=())

@@ -11,6 +11,9 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from alerts.duty.check import never_confirmed
+from alerts.duty.decided import Decided
+from alerts.duty.load import load_duty
 from alerts.notify.channels.contract import channel_doubts, open_channels
 from alerts.notify.recipients import CANARY, LAST_RESORT, People, load_people
 from alerts.rules.load import load_rules
@@ -24,9 +27,13 @@ EXAMPLE = (".example", ".invalid", ".test", ".example.org", ".example.com", ".ex
 """Ends of domains that nobody has: they stand for an address that was never filled in."""
 
 
-def examine_alerting(raw: RawSettings, standing: Sequence[str], seconds: float) -> Iterator[Check]:
-    """Every connection is given up after `seconds`."""
+def examine_alerting(
+    raw: RawSettings, standing: Sequence[str], seconds: float, decided: Decided | None = None
+) -> Iterator[Check]:
+    """Every connection is given up after `seconds`. `decided`: which ways were tried, where the bus could be read."""
     yield _tracks(raw, standing)
+    if decided is not None:
+        yield from _tested(raw, decided)
     try:
         people = load_people(raw.folder / "people.yaml")
         routes = {rule.to for rule in load_rules(raw.folder / "rules")}
@@ -83,6 +90,19 @@ def _people(raw: RawSettings, people: People) -> Check:
             f"write real addresses into {file}",
         )
     return well("config.people", f"{len(people.people)} people can be notified")
+
+
+def _tested(raw: RawSettings, decided: Decided) -> Iterator[Check]:
+    with suppress(ConfigError):  # told of the file itself
+        people = load_duty(raw.folder / "people.yaml").people
+        if untried := never_confirmed(people, decided):
+            yield warning(
+                "people.tested",
+                f"{', '.join(untried)}: never confirmed a test message, so nobody knows whether an alert arrives",
+                "`lyttepost duty test PERSON`, then `lyttepost duty confirm CODE --by PERSON` when it came",
+            )
+        else:
+            yield well("people.tested", "everybody who can be reached has confirmed a test message")
 
 
 def _is_example(target: str) -> bool:

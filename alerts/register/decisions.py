@@ -64,7 +64,7 @@ class Decisions:
     def take(self, record: DecisionsRecord) -> None:
         self._taken += 1
         self.corrections.take(record)
-        if not isinstance(record, Note | Status | Answer):
+        if not isinstance(record, Said):
             return
         if record.story:
             self._stories[record.story].append((self._taken, record))

@@ -11,24 +11,20 @@ import calendar
 import io
 import queue
 import re
-import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urljoin
 from xml.sax import SAXException
 
 import feedparser
-import urllib3
-from urllib3 import exceptions
 
 from alerts.register.pages import read_page, text_of
 from listener.clock import Clock
-from listener.errors import LyttepostError
 from listener.permissions import open_regular
+from listener.runtime.download import LIMITS, DownloadError, Limits, download, media_type, too_large
 from listener.settings.feeds import feed_problem, is_web
 from listener.settings.files import expanded
 from listener.units import parse_time
@@ -39,31 +35,15 @@ LONGEST_TEXT = 1_500
 """Characters of an entry's text: what it is about stands at its beginning."""
 AHEAD = timedelta(days=1)
 """So far ahead of our clock a time may be, for zones are written wrongly; one beyond is that of something to come."""
-CHUNK = 16 * 1024
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-HEADERS = {
-    "User-Agent": "lyttepost",
-    "Accept": "application/rss+xml, application/atom+xml, application/xml;q=0.9, text/html;q=0.8, */*;q=0.5",
-    "Accept-Encoding": "identity",
-}
+ACCEPT = "application/rss+xml, application/atom+xml, application/xml;q=0.9, text/html;q=0.8, */*;q=0.5"
 _FEED = re.compile(rb"<(?:rss|feed|rdf:rdf|channel)\b", re.IGNORECASE)
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _HEAD = 4096
 """Bytes in which a document says what it is."""
 
 
-class FeedError(LyttepostError):
-    """Why nothing could be read of a feed, and what to do; the feed itself is named by whoever asked for it."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds for the whole of a feed and for each step of the talk, bytes of an answer, redirects in a row."""
-
-    seconds: float = 20.0
-    step: float = 10.0
-    size: int = 5_000_000
-    redirects: int = 5
+FeedError = DownloadError
+"""Why nothing could be read of a feed, and what to do; the feed itself is named by whoever asked for it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +70,7 @@ class Feed:
     broken: bool = False
 
 
-def read_feeds(feeds: Sequence[str], clock: Clock, limits: Limits = Limits()) -> list[Feed]:
+def read_feeds(feeds: Sequence[str], clock: Clock, limits: Limits = LIMITS) -> list[Feed]:
     """Every feed once, in the order asked for; none raises. Takes at most `limits.seconds`, however slow they are."""
     found: dict[str, Feed] = {}
     done: queue.SimpleQueue[Feed] = queue.SimpleQueue()
@@ -129,11 +109,11 @@ def _tried(feed: str, limits: Limits) -> Feed:
         return Feed(feed, error=f"cannot be read ({type(error).__name__}); look at it in a browser")
 
 
-def read_feed(feed: str, limits: Limits = Limits()) -> Feed:
+def read_feed(feed: str, limits: Limits = LIMITS) -> Feed:
     """What is published at an address or in a file. Raises FeedError."""
     if why := feed_problem(feed):
         raise FeedError(why)
-    content, headers = _fetch(feed, limits) if is_web(feed) else _content_of(feed, limits)
+    content, headers = download(feed, ACCEPT, limits) if is_web(feed) else _content_of(feed, limits)
     return read_document(feed, content, headers)
 
 
@@ -159,9 +139,8 @@ def read_document(feed: str, content: bytes, headers: Mapping[str, str]) -> Feed
 
 
 def _seen(headers: Mapping[str, str]) -> str:
-    """What the far end calls it, as far as it is a name of ours to repeat."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return f", but {kind}" if re.fullmatch(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}", kind) else ""
+    kind = media_type(headers)
+    return f", but {kind}" if kind else ""
 
 
 def _entry(feed: str, raw: Mapping[str, Any]) -> Entry:
@@ -194,71 +173,6 @@ def _instant(text: str) -> datetime | None:
     return None
 
 
-# --- over HTTP ---------------------------------------------------------------------------------------------------
-
-
-def _fetch(address: str, limits: Limits) -> tuple[bytes, Mapping[str, str]]:
-    """What stands at an address, and the answer's headers."""
-    with urllib3.PoolManager(ssl_context=ssl.create_default_context(), retries=False) as pool:
-        for _ in range(limits.redirects + 1):
-            try:
-                response = pool.request(
-                    "GET", address, headers=HEADERS, timeout=limits.step, preload_content=False, redirect=False
-                )
-                try:
-                    if response.status not in REDIRECTS:
-                        headers = {name.lower(): text for name, text in response.headers.items()}
-                        return _body(response, limits), {"content-location": address, **headers}
-                    address = redirected(address, response.headers.get("location", ""))
-                finally:
-                    response.close()
-            except (exceptions.HTTPError, OSError) as error:
-                raise FeedError(_reason(error, limits)) from None
-    raise FeedError(f"redirects more than {limits.redirects} times in a row; name the address it leads to in a browser")
-
-
-def _body(response: urllib3.BaseHTTPResponse, limits: Limits) -> bytes:
-    if response.status in (401, 403):
-        raise FeedError(f"may not be read ({response.status}); name a feed that is open to everybody")
-    if response.status in (404, 410):
-        raise FeedError(f"is not there ({response.status}); look whether the address is right")
-    if response.status != 200:
-        raise FeedError(f"answers {response.status}; try again later, and tell those who run it")
-    content = bytearray()
-    while chunk := response.read(CHUNK):
-        content += chunk
-        if len(content) > limits.size:
-            raise FeedError(_large(limits))
-    return bytes(content)
-
-
-def redirected(address: str, location: str) -> str:
-    """Where an answer leads, from the address that gave it. Raises FeedError for what is not followed."""
-    target = urljoin(address, location)
-    if not location or not is_web(target) or feed_problem(target):
-        raise FeedError("redirects to what is no web address; name the address it leads to in a browser")
-    if address.startswith("https:") and not target.startswith("https:"):
-        raise FeedError("redirects from https to http, which anybody may change on the way; name an https address")
-    return target
-
-
-def _reason(error: Exception, limits: Limits) -> str:
-    """What the network did, in words; neither the address nor what the far end said is in it."""
-    if isinstance(error, (exceptions.SSLError, ssl.SSLError)):
-        return "its certificate or encryption cannot be trusted; have it mended, and do not use http instead"
-    if isinstance(error, (exceptions.TimeoutError, TimeoutError)) and not isinstance(
-        error, exceptions.NewConnectionError
-    ):
-        return f"gives no answer within {limits.step:g} s; try again, or look whether its server answers at all"
-    if isinstance(error, exceptions.ProtocolError):
-        return "breaks off in the middle of its answer, or answers with what is no HTTP; try again"
-    return "cannot be reached; look at the host's name, the network and the firewall"
-
-
-def _large(limits: Limits) -> str:
-    return f"is larger than {limits.size / 1_000_000:g} MB; name a feed of the newest things only"
-
-
 # --- from a file -------------------------------------------------------------------------------------------------
 
 
@@ -269,5 +183,5 @@ def _content_of(feed: str, limits: Limits) -> tuple[bytes, Mapping[str, str]]:
     except OSError as error:
         raise FeedError(f"cannot be opened: {error.strerror}") from None
     if len(content) > limits.size:
-        raise FeedError(_large(limits))
+        raise FeedError(too_large(limits))
     return content, {"content-type": "application/xml"}

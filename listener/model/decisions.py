@@ -1,4 +1,5 @@
-"""What lies on `decisions`: what people decide. `Decision` is about how we work; the rest about what the public says.
+"""What lies on `decisions`: what people decide. `Decision` is about how we work, `Swap` about who is on duty, `WayTest`
+and `WayConfirmed` about who can be reached; the rest is about what the public says.
 
 Their words are the team's own. A hash chain lets nothing be removed, so no post's words may stand in them:
 `alerts.register.wording` sees to it. A correction holds the digest of a text, and lives as long as the post does.
@@ -14,7 +15,7 @@ from pydantic import Field, TypeAdapter
 
 from listener.model import keys
 from listener.model.answers import Answered, AnswerGiven, Standing, Verdict
-from listener.model.base import Instant
+from listener.model.base import Instant, Model
 from listener.model.records import Chained, Decision, Kind
 from listener.model.topics import Topic
 
@@ -102,9 +103,72 @@ class Correction(Chained):
         return self.post
 
 
-Word = Note | Status | Answer | Correction
-"""What people decide about what the public says."""
-DecisionsRecord = Annotated[Decision | Silence | Note | Status | Answer | Correction, Field(discriminator="type")]
+class Stand(Model):
+    """From one time to another `add` is on duty wherever `remove` would have been: keys of people.yaml."""
+
+    start: Instant = Field(alias="from")
+    end: Instant = Field(alias="to")
+    remove: str
+    add: str
+
+
+class Swap(Chained):
+    """Two people change places: both halves in one record, so that none counts without the other."""
+
+    type: Literal["swap"] = "swap"
+    at: Instant
+    by: str
+    why: str = ""
+    overrides: tuple[Stand, Stand]
+
+    @property
+    def key(self) -> str:
+        return keys.of_duty(self.overrides[0].remove)
+
+
+class TestedWay(Model):
+    """A way to reach a person that was tried with a message of its own `code`. `place`: the digest of where it led."""
+
+    code: str
+    channel: str
+    place: str
+
+
+class WayTest(Chained):
+    """A test message is about to go to a person by each of these ways."""
+
+    type: Literal["way_test"] = "way_test"
+    at: Instant
+    by: str
+    person: str
+    ways: tuple[TestedWay, ...]
+
+    @property
+    def key(self) -> str:
+        return keys.of_duty(self.person)
+
+
+class WayConfirmed(Chained):
+    """A person named the code of a test message: what goes by this way arrives."""
+
+    type: Literal["way_confirmed"] = "way_confirmed"
+    at: Instant
+    by: str
+    person: str
+    way: TestedWay
+
+    @property
+    def key(self) -> str:
+        return keys.of_duty(self.person)
+
+
+AboutDuty = Swap | WayTest | WayConfirmed
+"""Who is on duty, and who can be reached."""
+Word = Note | Status | Answer | Correction | AboutDuty
+"""What people decide, but for how we work."""
+DecisionsRecord = Annotated[
+    Decision | Silence | Note | Status | Answer | Correction | Swap | WayTest | WayConfirmed, Field(discriminator="type")
+]
 DECISIONS: Topic[Decision | Silence | Word] = Topic("decisions", TypeAdapter(DecisionsRecord), attrgetter("key"))
 
 

@@ -4,7 +4,8 @@ On `mentions` a post has `source:id`, a tick `source:tick`, a gap `source:gap` a
 `findings` a finding has `incident:source:id`, what was answered `incident:answered`, ticks and gaps as on `mentions`.
 An id may hold colons; a source and an incident do not. On `volumes` a count has `source:track` and minutes that were
 heard `source:heard`; on `spending` an account has `source:month`; on `alerts` a burst has the group key `source:track`.
-On `decisions` a word about the public's has `story:story` or `theme:theme`, a correction the post's `source:id`.
+On `decisions` a word about the public's has `story:story` or `theme:theme`, a correction the post's `source:id`;
+one about who is on duty or can be reached `duty:person`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ def tick_of(source: str) -> str:
 def of_subject(story: str, theme: str) -> str:
     """What a person's word is about: a story, else a theme."""
     return f"story:{story}" if story else f"theme:{theme}"
+
+
+def of_duty(person: str) -> str:
+    """A decision about a person's duty, or about the ways to reach the person."""
+    return f"duty:{person}"
 
 
 def is_of(key: str, source: str) -> bool:

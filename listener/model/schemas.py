@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from listener.model.answers import Answered
-from listener.model.decisions import Answer, Correction, Note, Status
-from listener.model.deliveries import DELIVERIES
+from listener.model.decisions import Answer, Correction, Note, Silence, Status, Swap, WayConfirmed, WayTest
+from listener.model.deliveries import DELIVERIES, Delivery, Page
 from listener.model.incidents import Command, Incident, Presence
 from listener.model.records import (
     ALERTS,
@@ -48,6 +48,9 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "status": TypeAdapter(Status),
     "answer": TypeAdapter(Answer),
     "correction": TypeAdapter(Correction),
+    "swap": TypeAdapter(Swap),
+    "way_test": TypeAdapter(WayTest),
+    "way_confirmed": TypeAdapter(WayConfirmed),
     "deadletter": DEADLETTERS.adapter,
     "key": KEYS.adapter,
 }

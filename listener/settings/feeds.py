@@ -15,29 +15,29 @@ def is_web(feed: str) -> bool:
     return "://" in feed
 
 
-def feed_problem(feed: str) -> str | None:
+def feed_problem(feed: str, example: str = EXAMPLE) -> str | None:
     """None, or why nothing can ever be read there, with what to write. It does not repeat the address."""
     if not feed.strip():
-        return f"is empty; {EXAMPLE}"
+        return f"is empty; {example}"
     if not is_web(feed):
         try:
             expanded(feed)
         except ValueError as error:
             return str(error)
-        return None if feed.isprintable() else f"holds a control character; {EXAMPLE}"
+        return None if feed.isprintable() else f"holds a control character; {example}"
     try:
         parts = urlsplit(feed)
         host, port = parts.hostname or "", parts.netloc.rpartition("@")[2].rpartition("]")[2].rpartition(":")
     except ValueError:
-        return f"is no web address; {EXAMPLE}"
+        return f"is no web address; {example}"
     if parts.scheme not in ("https", "http"):
-        return f"must begin with https:// (or http://); {EXAMPLE}"
+        return f"must begin with https:// (or http://); {example}"
     if parts.username is not None:
-        return f"a user or password does not belong here; {EXAMPLE}"
+        return f"a user or password does not belong here; {example}"
     if why := host_problem(host):
-        return f"its host {why}; {EXAMPLE}"
+        return f"its host {why}; {example}"
     if port[1] and (why := port_problem(port[2])):
-        return f"{why}; {EXAMPLE}"
+        return f"{why}; {example}"
     if not feed.isascii() or not feed.isprintable() or " " in feed:
-        return f"takes neither blanks nor letters beyond ASCII: write them as %20 or %C3%A6; {EXAMPLE}"
+        return f"takes neither blanks nor letters beyond ASCII: write them as %20 or %C3%A6; {example}"
     return None

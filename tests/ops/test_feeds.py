@@ -10,8 +10,9 @@ from time import monotonic
 
 import pytest
 
-from alerts.register.feeds import Entry, FeedError, Limits, read_document, read_feed, read_feeds, redirected
+from alerts.register.feeds import Entry, FeedError, read_document, read_feed, read_feeds
 from listener.clock import SystemClock
+from listener.runtime.download import Limits, redirected
 from tests.fakes.drip import dripping_server
 from tests.fakes.publisher import ATOM, HTML, RSS, Publisher, atom, publisher, rss
 

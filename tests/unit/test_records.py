@@ -38,6 +38,8 @@ CAPTURED = {"source": "x", "id": "1", "at": AT, "captured_at": AT, "text": "orde
 CHAINED = {"prev": "p", "digest": "d", "at": AT}
 ABOUT = {**CHAINED, "by": "kari", "incidents": ["brann-0"], "story": "s"}
 
+HALF = {"from": AT, "to": "2031-01-12T19:00:00Z"}
+WAY = {"code": "4711", "channel": "sms", "place": "c0ffee00"}
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post": {"source": "x", "id": "1", "at": AT, "text": "ordet", "author": {"id": "7", "followers": 3}},
     "mention": {**CAPTURED, "incidents": {"brann-0": ["fjordby*"]}},
@@ -76,6 +78,13 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "status": {**ABOUT, "status": "passed_on", "why": "til beredskap", "people": 3, "posts": 4},
     "answer": {**ABOUT, "theme": "water", "verdict": "false", "words": "Vannet er trygt.", "people": 3, "posts": 4},
     "correction": {**CHAINED, "by": "kari", "post": "x:1", "story": "s", "text": "d", "kinds": ["wish"]},
+    "swap": {
+        **CHAINED,
+        "by": "kari",
+        "overrides": [{**HALF, "remove": "a", "add": "b"}, {**HALF, "remove": "b", "add": "a"}],
+    },
+    "way_test": {**CHAINED, "by": "kari", "person": "ola", "ways": [WAY]},
+    "way_confirmed": {**CHAINED, "by": "ola", "person": "ola", "way": WAY},
     "delivery": {**CHAINED, "intent": "i", "alert": "a", "step": 0, "channel": "email", "target": "kari@example.org"},
     "spending": {
         "source": "x",

@@ -50,6 +50,7 @@ ORDER = (
     ("alerts.annotate",),
     ("alerts.rules",),
     ("alerts.judge",),
+    ("alerts.duty",),
     ("alerts.notify",),
     ("alerts.volumes",),
     ("alerts.register",),
