@@ -38,6 +38,7 @@ _AROUND = timedelta(days=2)
 _TOO_OFTEN = ("SECONDLY", "MINUTELY")
 _LASTS = "X-LYTTEPOST-LASTS"
 """Marks a shift with DURATION: the library puts DTEND in its place."""
+_FOLD = re.compile(rb"\r?\n[ \t]")
 _LABEL = re.compile(r":|\s[-–—]\s")
 _LIST = re.compile(r"[,;/&+|]|\s(?:og|and)\s", re.IGNORECASE)
 _PARTICIPANTS = ("", "INDIVIDUAL", "GROUP")
@@ -65,7 +66,7 @@ class Calendar:
         """Raises CalendarError for what cannot be used."""
         self._zone = _zone_of(document, zone)
         self.events = _prepared(document)
-        self.endless = any(name in event for event in self.events for name in ("RRULE", "RDATE"))
+        self.repeats = any(name in event for event in self.events for name in ("RRULE", "RDATE"))
         self.trouble: str | None = None
         """What came up when it was asked for a time far from the one for which it was tried."""
         try:
@@ -74,7 +75,7 @@ class Calendar:
             raise _unreadable(error) from None
         self._stretches: dict[int, tuple[Occurrence, ...]] = {}
         # What does not repeat is worked out at once, however far apart it is.
-        self._all = None if self.endless else self._between(self._whole())
+        self._all = None if self.repeats else self._between(self._whole())
 
     def stretch(self, number: int) -> tuple[Occurrence, ...]:
         """What touches a stretch of time; all there is, where nothing repeats."""
@@ -150,8 +151,8 @@ class Shifts:
         self._strangers = tuple(dict.fromkeys(self._strange()))
 
     @property
-    def endless(self) -> bool:
-        return self._calendar.endless
+    def repeats(self) -> bool:
+        return self._calendar.repeats
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -162,21 +163,17 @@ class Shifts:
         """Who stands there at an instant, by key."""
         return self._timeline(_number(at)).at(at)
 
-    def handovers(self, after: datetime) -> Iterator[datetime]:
-        """The instants after this one at which it may change, in order; without end where shifts repeat."""
-        number = _number(after)
-        while True:
-            edges = self._timeline(number).edges
-            if not self.endless:
-                yield from edges[bisect_right(edges, after) :]
-                return
+    def handovers(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """The instants after one and up to another at which it may change, in order."""
+        for number in range(_number(after), _number(until) + 1) if self.repeats else (0,):
             begins = _EPOCH + number * STRETCH
-            yield from (edge for edge in edges if edge > after and begins <= edge < begins + STRETCH)
-            number += 1
+            for edge in self._timeline(number).edges:
+                if after < edge <= until and (not self.repeats or begins <= edge < begins + STRETCH):
+                    yield edge
 
     def between(self, start: datetime, end: datetime) -> tuple[Shift, ...]:
         """Whose shifts touch a span of time, in order."""
-        numbers = range(_number(start), _number(end) + 1) if self.endless else (0,)
+        numbers = range(_number(start), _number(end) + 1) if self.repeats else (0,)
         found = {shift for number in numbers for shift in self._shifts(number)}
         return tuple(sorted(shift for shift in found if shift.start < end and start < shift.end))
 
@@ -186,7 +183,7 @@ class Shifts:
                 yield Shift(start, end, who)
 
     def _timeline(self, number: int) -> _Timeline:
-        number = number if self.endless else 0
+        number = number if self.repeats else 0
         if number not in self._timelines:
             self._timelines[number] = _Timeline(self._shifts(number))
         return self._timelines[number]
@@ -228,7 +225,8 @@ def read_calendar(content: bytes, zone: tzinfo, at: datetime) -> Calendar:
     if b"BEGIN:VCALENDAR" not in content.upper():
         raise CalendarError("is no iCalendar; name the address that gives text/calendar (.ics)")
     try:
-        document = Document.from_ical(content)
+        # Lines are folded at octets, which may be in the middle of a letter: unfolded before they are text.
+        document = Document.from_ical(_FOLD.sub(b"", content))
     except Exception as error:
         raise _unreadable(error) from None
     if not isinstance(document, Document):
@@ -304,14 +302,17 @@ class _Whose:
 
     def _in_summary(self, summary: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """A name, or a list of names; perhaps with a label before or behind it: `Vakt: Kari`, `Kari - dag`."""
-        for text in (summary, *(part for part in _LABEL.split(summary))):
-            names = [name for name in _LIST.split(text) if name.strip()]
-            whole = self._by_name.get(_plain(text))
-            keys = [whole] if whole else [self._by_name.get(_plain(name)) for name in names]
-            if any(keys):
-                strange = () if whole else tuple(n.strip() for n, key in zip(names, keys, strict=True) if key is None)
-                return tuple(dict.fromkeys(key for key in keys if key)), strange
-        return (), (summary.strip(),)
+        readings = [self._in_list(text) for text in (summary, *_LABEL.split(summary))]
+        found, strange = max(readings, key=lambda reading: len(reading[0]) - len(reading[1]))
+        return (found, strange) if found else ((), (summary.strip(),))
+
+    def _in_list(self, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The keys of those named, and the names that are nobody's."""
+        if whole := self._by_name.get(_plain(text)):
+            return (whole,), ()
+        keys = {name.strip(): self._by_name.get(_plain(name)) for name in _LIST.split(text) if name.strip()}
+        strange = tuple(name for name, key in keys.items() if key is None)
+        return tuple(dict.fromkeys(key for key in keys.values() if key is not None)), strange
 
     def _attending(self, event: Event) -> Iterator[str]:
         attendees: Any = event.get("ATTENDEE", [])

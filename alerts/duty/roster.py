@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from heapq import merge
-from itertools import chain
+from itertools import chain, takewhile
 from typing import NamedTuple, Protocol
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -19,6 +19,7 @@ from alerts.duty.layers import Layer, When
 from alerts.duty.people import Name, People, Strict, with_role
 from alerts.duty.wall import first, last
 from listener.settings.zone import find_zone
+from listener.units import LAST
 
 BEYOND = timedelta(days=5 * 366)
 """So far beyond the last thing that is written for one time only a change is looked for that calendars and the nights
@@ -30,11 +31,11 @@ class Shifts(Protocol):
 
     def at(self, at: datetime) -> frozenset[str]: ...
 
-    def handovers(self, after: datetime) -> Iterator[datetime]:
-        """In order of time; without end where shifts repeat without end."""
+    def handovers(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """After one instant and up to another, in order of time."""
 
     @property
-    def endless(self) -> bool: ...
+    def repeats(self) -> bool: ...
 
 
 class Span(Strict):
@@ -142,18 +143,14 @@ class Roster(Strict):
         """The instants after this one at which it may change, in order of time; ends when nothing new can come."""
         zone = self.tz
         once = sorted({instant for span in self._spans() for instant in span.within(zone) if instant > after})
-        endless = [each for layer in self.layers for each in layer.handovers(after, zone)]
-        repeats = self._shifts is not None and self._shifts.endless
-        shifts = [self._shifts.handovers(after)] if self._shifts is not None else []
-        if not endless and not repeats:
-            yield from _each_once(merge(once, *shifts))
-            return
+        if self._shifts is not None and not self._shifts.repeats:
+            once = sorted({*once, *self._shifts.handovers(after, LAST)})
         cycle = max((layer.cycle for layer in self.layers), default=timedelta(0))
-        horizon = max(once[-1] if once else after, after) + cycle + BEYOND
-        for instant in _each_once(merge(once, *endless, *shifts)):
-            if instant > horizon:
-                return
-            yield instant
+        horizon = (once[-1] if once else after) + cycle + BEYOND
+        endless = [each for layer in self.layers for each in layer.handovers(after, zone)]
+        if self._shifts is not None and self._shifts.repeats:
+            endless.append(self._shifts.handovers(after, horizon))
+        yield from _each_once(takewhile(lambda instant: instant <= horizon, merge(once, *endless)))
 
     @property
     def names(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
