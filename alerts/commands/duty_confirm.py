@@ -16,7 +16,7 @@ from listener.bus import hashchain
 from listener.clock import SystemClock
 from listener.commands.shared import By, Data, local, say, storable, user
 from listener.errors import ConfigError, LyttepostError, UsageError
-from listener.model.decisions import DECISIONS, TestedWay, WayConfirmed, WayTest
+from listener.model.decisions import DECISIONS, TriedWay, WayConfirmed, WayTest
 from listener.model.records import DELIVERIES, Delivery, Outcome
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def send_test(
         key = known_person(book, person, "PERSON")
         its = book.people[key]
         sends = _sends(key, its, book.decided.codes)
-        tried = tuple(TestedWay(code=s.code, channel=s.way.channel, place=place_digest(s.way.place)) for s in sends)
+        tried = tuple(TriedWay(code=s.code, channel=s.way.channel, place=place_digest(s.way.place)) for s in sends)
         hashchain.append(bus, DECISIONS.name, WayTest(at=now, by=user(by), person=key, ways=tried))
         failed = [send for send in sends if not _sent(bus, send, its.language or settings.language)]
     if failed:

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from alerts.duty.people import People, Place
 from alerts.duty.roster import Override
-from listener.model.decisions import DecisionsRecord, Stand, Swap, TestedWay, WayConfirmed, WayTest
+from listener.model.decisions import DecisionsRecord, Stand, Swap, TriedWay, WayConfirmed, WayTest
 
 
 class Decided:
@@ -15,7 +15,7 @@ class Decided:
 
     def __init__(self, records: Iterable[DecisionsRecord] = ()) -> None:
         self._swaps: list[Swap] = []
-        self._tests: dict[str, tuple[WayTest, TestedWay]] = {}
+        self._tests: dict[str, tuple[WayTest, TriedWay]] = {}
         self._confirmed: dict[str, set[str]] = {}
         for record in records:
             self.take(record)
@@ -38,7 +38,7 @@ class Decided:
             if all(half.remove in people for half in swap.overrides)
         )
 
-    def test(self, code: str) -> tuple[WayTest, TestedWay] | None:
+    def test(self, code: str) -> tuple[WayTest, TriedWay] | None:
         """The newest test message with this code."""
         return self._tests.get(code)
 

@@ -53,7 +53,7 @@ class Feed:
         self._zone = zone
         self._path = None if is_web(where) else base / expanded(where)
         self._limits = limits
-        self._file = data / FOLDER / _file_name(where) if data and is_web(where) else None
+        self._file = data / FOLDER / copy_name(where) if data and is_web(where) else None
         self._used: Copy | None = None
         self._problem: str | None = None
         self._asked: datetime | None = None
@@ -73,8 +73,8 @@ class Feed:
             return (f"was not fetched lately; {self._instead(at)}",)
         return ()
 
-    def read(self, at: datetime, *, online: bool = True) -> None:
-        """Ask for news and wait for them, as long as the limits allow. For commands; raises nothing.
+    def ask(self, at: datetime, *, online: bool = True) -> None:
+        """Begin to ask for news, for a command that then waits in `wait`. Raises nothing.
 
         A copy that another process fetched within `FETCH_EVERY` is news enough, and without `online` any copy is.
         """
@@ -85,15 +85,24 @@ class Feed:
             self._problem = "was not fetched to this machine yet (`lyttepost duty` does that)"
         else:
             self._begin(at)
-            try:
-                found = self._news.get(timeout=self._limits.seconds)
-            except Empty:
-                found = self._slow()
-            self._take(found, at)
+            self._wait_until = float("inf")
+
+    def wait(self, at: datetime) -> None:
+        """Wait for what was asked for, as long as the limits allow. Raises nothing: `troubles` tells."""
+        if self._wait_until is None:
+            return
+        try:
+            found = self._news.get(timeout=self._limits.seconds)
+        except Empty:
+            found = self._given_up()
+        self._wait_until = None
+        self._take(found, at)
 
     def look(self, at: datetime, now: float) -> bool:
         """Whether anything is different from the last look. `now`: monotonic seconds."""
         before = (self._used, self._problem)
+        if self._asked is None and self._used is None:
+            self._used = self._kept(at)
         if self._wait_until is None and self._is_time(at):
             self._begin(at)
             self._wait_until = now + self._limits.seconds
@@ -108,9 +117,7 @@ class Feed:
         except Empty:
             if now <= until:
                 return None
-            # The thread is left behind; what it may still bring belongs to nobody.
-            self._news = SimpleQueue()
-            return self._slow()
+            return self._given_up()
 
     def _is_time(self, at: datetime) -> bool:
         if self._path is not None:
@@ -143,7 +150,9 @@ class Feed:
         except OSError as error:
             raise CalendarError(f"({self._path}) cannot be opened: {error.strerror}") from None
 
-    def _slow(self) -> CalendarError:
+    def _given_up(self) -> CalendarError:
+        """The thread is left behind; what it may still bring belongs to nobody."""
+        self._news = SimpleQueue()
         return CalendarError(f"is not read after {self._limits.seconds:g} s; look whether its server answers at all")
 
     def _take(self, found: Copy | CalendarError, at: datetime) -> None:
@@ -186,7 +195,7 @@ class Feed:
             draft.replace(self._file)
 
 
-def _file_name(where: str) -> str:
+def copy_name(where: str) -> str:
     """An address may hold a key, which is nothing for the name of a file."""
     return f"{sha256(where.encode()).hexdigest()[:32]}.ics"
 

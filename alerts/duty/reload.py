@@ -67,10 +67,14 @@ class DutyBook:
         return self._decided
 
     def read_calendars(self, at: datetime, *, online: bool = True) -> None:
-        """Read every calendar now and wait for it, as a command does; without `online` ask no server. Raises nothing:
-        `troubles` tells."""
+        """Read all calendars now and wait for them, as a command does, and who dispatches before the first alert.
+
+        Without `online` no server is asked. Raises nothing: `troubles` tells.
+        """
         for feed in self._feeds.values():
-            feed.read(at, online=online)
+            feed.ask(at, online=online)
+        for feed in self._feeds.values():
+            feed.wait(at)
         self._compose()
 
     def look(self, now: float, at: datetime) -> News | None:

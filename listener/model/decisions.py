@@ -126,7 +126,7 @@ class Swap(Chained):
         return keys.of_duty(self.overrides[0].remove)
 
 
-class TestedWay(Model):
+class TriedWay(Model):
     """A way to reach a person that was tried with a message of its own `code`. `place`: the digest of where it led."""
 
     code: str
@@ -141,7 +141,7 @@ class WayTest(Chained):
     at: Instant
     by: str
     person: str
-    ways: tuple[TestedWay, ...]
+    ways: tuple[TriedWay, ...]
 
     @property
     def key(self) -> str:
@@ -155,7 +155,7 @@ class WayConfirmed(Chained):
     at: Instant
     by: str
     person: str
-    way: TestedWay
+    way: TriedWay
 
     @property
     def key(self) -> str:
