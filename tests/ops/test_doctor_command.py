@@ -17,7 +17,9 @@ import pytest
 from command_support import Machine, wait_for
 
 from listener.bus.protocol import Message, open_bus
+from listener.bus.scan import scan
 from listener.clock import ManualClock, SystemClock
+from listener.model.decisions import DECISIONS, WayTest
 from listener.model.topics import topic_specs
 from listener.settings.schema import Settings
 from tests.fakes.x import FakeX
@@ -262,3 +264,15 @@ def test_whoever_runs_is_seen(home: Machine) -> None:
             wait_for(lambda: asked(home)["run.alerts"]["level"] == "ok")
         finally:
             running.kill()
+
+
+def test_it_names_who_never_confirmed_a_test_message(home: Machine) -> None:
+    mine = own_configuration(home, 9)
+    found = asked(mine, code=1)["people.tested"]
+    assert found["level"] == "warning"
+    assert found["says"].startswith("kari: never confirmed a test message")
+    mine.run("duty", "test", "kari", "--by", "vakt")
+    with closing(open_bus("embedded:", mine.data, SystemClock())) as bus:
+        (tried,) = (one for one in scan(bus, DECISIONS) if isinstance(one, WayTest))
+    assert mine.run("duty", "confirm", tried.ways[0].code, "--by", "kari").returncode == 0
+    assert asked(mine, code=1)["people.tested"]["level"] == "ok"
