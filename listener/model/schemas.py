@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from listener.model.answers import Answered
 from listener.model.decisions import Answer, Correction, Note, Silence, Status, Swap, WayConfirmed, WayTest
-from listener.model.deliveries import DELIVERIES, Delivery, Page
+from listener.model.deliveries import Delivery, Page
 from listener.model.incidents import Command, Incident, Presence
 from listener.model.records import (
     ALERTS,
@@ -42,8 +42,10 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "command": TypeAdapter(Command),
     "presence": TypeAdapter(Presence),
     "alert": ALERTS.adapter,
-    "delivery": DELIVERIES.adapter,
+    "page": TypeAdapter(Page),
+    "delivery": TypeAdapter(Delivery),
     "decision": TypeAdapter(Decision),
+    "silence": TypeAdapter(Silence),
     "note": TypeAdapter(Note),
     "status": TypeAdapter(Status),
     "answer": TypeAdapter(Answer),
