@@ -16,21 +16,26 @@ from alerts.deletions import Deletions
 from alerts.judge.forward import Answering
 from alerts.judge.reload import Rulebook
 from alerts.judge.worker import Judging
+from alerts.notify.canary import Ledger, RoundTrips
 from alerts.notify.channels.contract import Channel
+from alerts.notify.deadman import DeadMan, Ping, address
 from alerts.notify.dispatcher import Dispatcher
 from alerts.notify.messages import Messages
-from alerts.notify.recipients import People
+from alerts.notify.recipients import LEDGER, People
 from alerts.register.view import Register
 from alerts.rules.spec import RuleSpec
 from alerts.volumes.worker import Calm
 from listener.bus.protocol import Bus
 from listener.bus.spool import Spool, path_of
 from listener.clock import Clock
+from listener.ingest.canary import LEASE_SECONDS as CANARY_LEASE
+from listener.ingest.canary import Canary
 from listener.ingest.context import IngestContext
 from listener.ingest.ingestor import Ingestor
 from listener.ingest.player import Player
 from listener.ingest.worker import LEASE_SECONDS
-from listener.model.roles import ANNOTATE, ANSWERS, CALM, DISPATCH, FOLLOW, JUDGE, PURGE, REGISTER, listen_to
+from listener.model.canary import CANARY
+from listener.model.roles import ANNOTATE, ANSWERS, CALM, DEADMAN, DISPATCH, FOLLOW, JUDGE, PURGE, REGISTER, listen_to
 from listener.model.topics import TopicSpec
 from listener.privacy.screen import Screen
 from listener.runtime.health import Health, Part
@@ -140,6 +145,16 @@ def ingest(context: Context) -> Made:
             yield Player(source, its), part
 
 
+def canary(context: Context) -> Made:
+    """Not in a replay, which is of what was really said."""
+    parts, every = context.listener, context.app.settings.canary.every
+    if parts is None or every is None or (context.alerts is not None and context.alerts.channels is None):
+        return
+    app, part = context.app, context.app.health.part(CANARY)
+    lease = app.bus.lease(CANARY, app.process, CANARY_LEASE)
+    yield Canary(app.bus, parts.screen, every, lease=lease, clock=app.clock, part=part), part
+
+
 def annotate(context: Context) -> Made:
     if (parts := context.alerts) is None:
         return
@@ -202,9 +217,30 @@ def dispatch(context: Context) -> Made:
     for channel in parts.channels:
         app.metrics.add_channel(channel)
     yield Dispatcher(
-        app.bus, parts.people, parts.messages, parts.channels, holder=app.process, part=part,
-        texts=context.find(Register).texts, reporter=context.reporter, clock=app.clock, metrics=app.metrics,
-        ops=parts.ops,
+        app.bus, parts.people, parts.messages, {**parts.channels, LEDGER.channel: Ledger()}, holder=app.process,
+        part=part, texts=context.find(Register).texts, reporter=context.reporter, clock=app.clock,
+        metrics=app.metrics, ops=parts.ops,
+        trips=RoundTrips(app.settings.canary.every, clock=app.clock, metrics=app.metrics),
+    ), part  # fmt: skip
+
+
+def deadman(context: Context) -> Made:
+    """Where the dispatcher is, when a service is set up."""
+    app, parts = context.app, context.alerts
+    if parts is None or parts.channels is None or address(app.settings.deadman) is None:
+        return
+    part, dispatcher = app.health.part(DEADMAN), context.find(Dispatcher)
+    for outcome in Ping:
+        app.metrics.deadman_pings.labels(outcome)
+
+    def trouble() -> str | None:
+        _, found = app.health.ready()
+        first = next((f"{name}: {why}" for name, why in found.items() if why), None)
+        return first or dispatcher.trips.late()
+
+    yield DeadMan(
+        app.settings.deadman, leads=lambda: dispatcher.leads, trouble=trouble, clock=app.clock, metrics=app.metrics,
+        part=part,
     ), part  # fmt: skip
 
 

@@ -5,9 +5,9 @@
 
 Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
 clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules, calm
-and what people answered) and `dispatch` (with the register, whose texts it sends, and the purge of what was deleted at
-its platform); each may have processes of its own, as many as it needs. Beside them `run` has one worker that looks
-after the bus as a whole, `listener.runtime.housekeeping`.
+and what people answered) and `dispatch` (with the register, whose texts it sends, the purge of what was deleted at its
+platform, and the ping to a dead-man service); each may have processes of its own, as many as it needs. Beside them
+`run` has one worker that looks after the bus as a whole, `listener.runtime.housekeeping`.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.
@@ -27,6 +27,8 @@ from alerts.app import (
     WorkerPart,
     annotate,
     answers,
+    canary,
+    deadman,
     dispatch,
     follow,
     ingest,
@@ -35,10 +37,12 @@ from alerts.app import (
     register,
     volumes,
 )
+from listener.model.canary import CANARY
 from listener.model.roles import (
     ANNOTATE,
     ANSWERS,
     CALM,
+    DEADMAN,
     DISPATCH,
     EVERY,
     FOLLOW,
@@ -74,6 +78,9 @@ PIPELINE = (
     Step(listen_to("*"), LISTENER, ingest,
          reads=("mentions", "volumes", "gaps", "spending", "decisions"),
          writes=("mentions", "volumes", "gaps", "spending", "alerts", "deadletters")),
+    Step(CANARY, LISTENER, canary,
+         reads=("alerts",),
+         writes=("mentions",)),
     Step(ANNOTATE, ANNOTATE, annotate,
          consumes=("mentions",),
          reads=("control", "decisions"),
@@ -98,6 +105,7 @@ PIPELINE = (
     Step(DISPATCH, DISPATCH, dispatch,
          reads=("alerts", "deliveries", "decisions", "deadletters"),
          writes=("alerts", "deliveries", "decisions", "deadletters")),
+    Step(DEADMAN, DISPATCH, deadman),
 )
 # fmt: on
 

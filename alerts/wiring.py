@@ -39,6 +39,8 @@ def make_app(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str
     bus.ensure(specs)
     metrics = Metrics(CollectorRegistry(), __version__)
     metrics.clock.set_function(lambda: clock.now().timestamp())
+    every = settings.canary.every
+    metrics.canary_interval.set(0 if every is None else every.total_seconds())
     return App(
         settings=settings,
         folder=folder,

@@ -178,7 +178,7 @@ class Annotating:
         if not finding.synthetic:
             for kind in finding.kinds:
                 self._kinds[kind].inc()
-        if finding.origin is Origin.LIVE:
+        if finding.origin is Origin.LIVE and not finding.synthetic:
             delay = self._clock.now() - finding.captured_at
             self._metrics.pipeline_delay.observe(max(0.0, delay.total_seconds()))
         return message(FINDINGS, finding, partition_of(finding.incident, self._partitions))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,13 +31,14 @@ from listener.bus.scan import scan
 from listener.clock import Clock
 from listener.errors import Corrupt
 from listener.model.answers import Answered
+from listener.model.canary import CANARY, NAME
 from listener.model.incidents import State
 from listener.model.records import ALERTS, FINDINGS, Alert, Event, Finding, decode
 from listener.model.roles import JUDGE
 from listener.runtime.control import Control
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
-from listener.runtime.ops_alerts import OpsAlerts
+from listener.runtime.ops_alerts import OPS_ALERTS, OpsAlerts, rule_of
 from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Stage
 from listener.units import from_ms
@@ -53,6 +54,13 @@ SLOW = 5.0
 FAILED = "lyttepost.rule_failed"
 BAD = "lyttepost.rules_bad"
 RULES_TOPIC = "findings"
+CANARY_INCIDENT = IncidentInfo(CANARY, NAME, synthetic=True)
+
+
+def canary_rule(headline: Mapping[str, str]) -> RuleSpec:
+    """The one rule that a canary meets. No rule of a person counts it, and it counts no post of a person."""
+    its = OPS_ALERTS[CANARY]
+    return RuleSpec(name=rule_of(CANARY), type="any", severity=its.severity, to=its.to, texts=dict(headline))
 
 
 class Judging:
@@ -78,6 +86,7 @@ class Judging:
         self._bus = bus
         self._ops = ops or OpsAlerts.load()
         self._rules = tuple(rules)
+        self._canary = canary_rule(self._ops.headlines[CANARY])
         self._clock = clock
         self._metrics = metrics
         self._part = part
@@ -176,6 +185,8 @@ class Judging:
             return []
         found = decode(FINDINGS, record.value)
         if isinstance(found, Finding):
+            if found.incident == CANARY:
+                return self._judge_canary(found, record.offset)
             engine = self._engines.get((record.partition, found.incident)) or self._begin(record, found)
             return self._told(engine, engine.feed(found, record.offset))
         if isinstance(found, Answered):
@@ -192,6 +203,11 @@ class Judging:
         self._metrics.rules_unheard.set(any(engine.unheard for engine in self._engines.values()))
         return messages
 
+    def _judge_canary(self, found: Finding, offset: int) -> list[Message]:
+        """By an engine of its own, which is thrown away: no tick moves it on in calm, and it would keep all it met."""
+        engine = Engine((self._canary,), CANARY_INCIDENT, on_failure=self._failed, clock=self._clock)
+        return self._told(engine, engine.feed(found, offset))
+
     def _begin(self, record: Record, first: Finding) -> Engine:
         engine = self._engines[record.partition, first.incident] = self._engine(first.incident)
         # By the bus's own time: to begin again at this record is to know the same.
@@ -207,7 +223,8 @@ class Judging:
             return []
         alerts = [to_alert(verdict, engine.specs[verdict.rule], engine.incident) for verdict in verdicts]
         for alert in alerts:
-            self._metrics.count_alert(alert)
+            if not alert.synthetic:
+                self._metrics.count_alert(alert)
         return [message(ALERTS, alert) for alert in alerts]
 
     def _engine(self, incident: str) -> Engine:

@@ -88,12 +88,13 @@ class _Writer:
     also: tuple[Alert, ...] = ()
 
     def notice(self) -> Card:
-        """That an incident was closed with its alerts: nothing to answer."""
+        """That an incident was opened, or closed with its alerts: nothing to answer."""
         alert = self.alert
-        closed = self.say("incident_closed", incident=self.incident_names, name=alert.key, time=self.time(alert.at))
+        what = "incident_opened" if alert.reason == "incident_opened" else "incident_closed"
+        closed = self.say(what, incident=self.incident_names, name=alert.key, time=self.time(alert.at))
         marks = [mark for mark in self.marks() if mark != self.messages.passed]
         first = " · ".join([*marks, f"{self.messages.severity[alert.severity]}: {closed}"])
-        lines = (first, self.say("alerts_closed", count=alert.count))
+        lines = (first, self.say("alerts_closed", count=alert.count)) if alert.count else (first,)
         fields = self.fields(closed) | {"subject": first, "text": "\n".join(lines)}
         return Card(first, lines, fields, urgent=False)
 

@@ -15,9 +15,10 @@ from alerts.duty.check import never_confirmed
 from alerts.duty.decided import Decided
 from alerts.duty.load import load_duty
 from alerts.notify.channels.contract import channel_doubts, open_channels
-from alerts.notify.recipients import CANARY, LAST_RESORT, People, load_people
+from alerts.notify.recipients import LAST_RESORT, People, load_people
 from alerts.rules.load import load_rules
 from listener.errors import ConfigError
+from listener.model.canary import CANARY
 from listener.model.tracks import too_common
 from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.files import RawSettings, load_yaml, packaged_config

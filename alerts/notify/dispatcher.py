@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from math import inf, nan
 
-from alerts.notify import card
+from alerts.notify import canary, card, incident_alerts
 from alerts.notify import duplicates as doubles
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote, wakes_by
@@ -91,6 +91,7 @@ class Dispatcher:
         ops: OpsAlerts | None = None,
         senders: SenderPool | None = None,
         faults: DeliveryFaults | None = None,
+        trips: canary.RoundTrips | None = None,
     ) -> None:
         self._bus = bus
         self._people = people
@@ -118,7 +119,11 @@ class Dispatcher:
         self._flying: dict[str, Send] = {}
         self._unwritten: deque[Delivery] = deque()
         self._bad: list[tuple[Record, BadRecord]] = []
-        self._faults = faults or DeliveryFaults(bus, ops or OpsAlerts.load())
+        ops = ops or OpsAlerts.load()
+        self._faults = faults or DeliveryFaults(bus, ops)
+        self._incidents = incident_alerts.IncidentAlerts(bus, ops)
+        self.trips = trips or canary.RoundTrips(None, clock=clock, metrics=metrics)
+        """How canaries fare."""
         self._failures: Counter[str] = Counter()
         self._failures_since = clock.now() - FAILURES_KEPT
 
@@ -133,6 +138,11 @@ class Dispatcher:
             return False
         self._part.problem(self._complaint())
         return moved
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process sends the alerts."""
+        return self._leads
 
     def close(self) -> None:
         """Wait a little for sends under way. What does not come back is repeated, marked."""
@@ -194,6 +204,7 @@ class Dispatcher:
             self._chain.follow(record)
         self._time.at_least(from_ms(record.time_ms))
         bad = self._book.apply(record)
+        self.trips.take(self._book.get(record.key))  # records of all three topics bear the alert's id
         self._stale = True
         if record.topic == "deliveries" and bad is None and record.value is not None:
             told = decode(DELIVERIES, record.value)
@@ -215,15 +226,14 @@ class Dispatcher:
 
     def _follow_words(self) -> None:
         """Write down what follows from what people said elsewhere: of an incident, or of the first of doubles."""
-        state = self._mode()
+        state, now = self._mode(), self._time.now()
         found = list(doubles.answers(self._book, self._people, state))
+        closed = [answer for answer in found if answer.kind is DecisionKind.CLOSE]
+        # The notices first: they go to those whose alerts are closed, however often we have to begin anew.
+        self._incidents.publish(self._book, state, closed, now)
+        found += [*incident_alerts.answers(self._book, state, now), *canary.answers(self._book, now)]
         if not found:
             return
-        closed = [answer for answer in found if answer.kind is DecisionKind.CLOSE]
-        # The notice first: it goes to those whose alerts are closed, however often we have to begin anew.
-        for notice in doubles.notice(closed, state):
-            if self._book.get(notice.id) is None:
-                self._bus.publish([message(ALERTS, notice)])
         for answer in found:
             if not self._lead():
                 return

@@ -19,13 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from hashlib import sha256
 from typing import NamedTuple
 
 from alerts.notify.recipients import People
-from alerts.notify.state import NOTICE, AlertBook, AlertState, Handling
+from alerts.notify.state import AlertBook, AlertState, Handling
 from listener.model.incidents import Incident, Result, State, Transition
-from listener.model.records import Alert, DecisionKind, Event, Severity
+from listener.model.records import DecisionKind
 from listener.runtime.ops_alerts import OPS
 
 
@@ -91,55 +90,18 @@ def answers(book: AlertBook, people: People, state: State) -> Iterator[Answer]:
         elif incident is not None and incident.closed_at is not None and alert.alert.rule_type != OPS:
             knew = alert.fired_at <= incident.closed_at
             if knew or alert.reached(people.own(alert.alert.to, alert.fired_at)):
-                by, why = incident.closed_by or "?", _why(state, incident)
+                by, why = incident.closed_by or "?", why_closed(state, incident)
                 yield Answer(DecisionKind.CLOSE, alert, incident.closed_at, by, why)
 
 
-def _closing(state: State, incident: Incident) -> Transition | None:
+def closing(state: State, incident: Incident) -> Transition | None:
     """The command that closed it."""
     found = (t for t in reversed(state.history) if t.result is Result.CLOSED and incident.id in t.incidents)
     return next(found, None)
 
 
-def _why(state: State, incident: Incident) -> str:
-    closing = _closing(state, incident)
-    why = closing.command.why if closing is not None and closing.command is not None else ""
+def why_closed(state: State, incident: Incident) -> str:
+    """For the decision on what is closed with it."""
+    its = closing(state, incident)
+    why = its.command.why if its is not None and its.command is not None else ""
     return f"the incident was closed: {why}" if why else "the incident was closed"
-
-
-def notice(closed: list[Answer], state: State) -> list[Alert]:
-    """One notice for each command that closed incidents with these alerts, to all whom the alerts were sent to.
-
-    Of an exercise and of a real incident that one command closed there are two.
-    """
-    groups: dict[tuple[int, bool], list[AlertState]] = {}
-    for answer in closed:
-        incident = state.incidents[answer.state.alert.incident]
-        closing = _closing(state, incident)
-        if closing is not None and any(status.times for status in answer.state.deliveries.values()):
-            groups.setdefault((closing.offset, incident.exercise), []).append(answer.state)
-    out = []
-    for (offset, exercise), alerts in groups.items():
-        incidents = [state.incidents[id_] for id_ in sorted({each.alert.incident for each in alerts})]
-        at = max(incident.closed_at or incident.opened_at for incident in incidents)
-        out.append(
-            Alert(
-                id=sha256(f"closed|{offset}|{exercise}".encode()).hexdigest()[:16],
-                event=Event.FIRED,
-                at=at,
-                incident=incidents[0].id,
-                incident_name=", ".join(incident.name for incident in incidents),
-                exercise=exercise,
-                rule="lyttepost.incident_closed",
-                rule_type=NOTICE,
-                severity=Severity.INFO,
-                to="",
-                key=incidents[0].closed_by or "?",
-                # Whose alerts they were: the notice goes to those who were sent them.
-                key_fields=tuple(incident.id for incident in incidents),
-                count=len(alerts),
-                reason="incident_closed",
-                first_seen=at,
-            )
-        )
-    return out

@@ -39,6 +39,7 @@ BRACES: Mapping[str, frozenset[str]] = {
         "acknowledge": "id",
         "acknowledged": "name time",
         "closed": "name time",
+        "incident_opened": "incident name time",
         "incident_closed": "incident name time",
         "alerts_closed": "count",
         "command": "command",
@@ -99,6 +100,7 @@ class Messages(BaseModel):
     acknowledge: str
     acknowledged: str
     closed: str
+    incident_opened: str
     incident_closed: str
     alerts_closed: str
     command: str

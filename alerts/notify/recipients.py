@@ -22,11 +22,12 @@ from alerts.duty.roster import Roster, roles_of, who
 from alerts.notify.channels.addresses import web_address
 from alerts.notify.channels.contract import CHANNELS, channel_type
 from listener.errors import ConfigError
+from listener.model.canary import CANARY
 from listener.model.records import Alert, Severity
 from listener.settings.files import Loc, load_yaml
 
 FALLBACK = "fallback"
-CANARY = "canary"
+CRISIS_TEAM = "crisis_team"
 OPS = "ops"
 
 
@@ -40,6 +41,8 @@ class Contact(NamedTuple):
 
 CONSOLE = "console"
 LAST_RESORT = Contact(CONSOLE, "console", "")
+LEDGER = Contact("ledger", "ledger", "")
+"""Who gets a canary where nobody is set up to: it is written down that it would have been sent, and that is all."""
 
 
 def _at(loc: Loc, message: str) -> PydanticCustomError:
@@ -137,6 +140,7 @@ class People(Strict):
             for listed in means:
                 if listed not in names:
                     raise _at(("routes", route), f"names {listed!r}, who is not among people")
+        self._canary_pages_nobody()
         missing = [severity.value for severity in Severity if severity not in self.repeat_every]
         if lists and missing:
             raise _at(("repeat_every",), f"lacks {', '.join(missing)}")
@@ -199,7 +203,7 @@ class People(Strict):
     def contacts(self, person: str) -> tuple[Contact, ...]:
         """The person's ways, in their order. The console of last resort has its own."""
         if person not in self.people:
-            return (LAST_RESORT,) if person == CONSOLE else ()
+            return tuple(contact for contact in (LAST_RESORT, LEDGER) if contact.person == person)
         ways = {(way.channel, way.target): None for way in self.people[person].ways}
         return tuple(Contact(person, channel, target) for channel, target in ways)
 
@@ -251,9 +255,23 @@ class People(Strict):
                 yield its
 
     def canary(self) -> tuple[str, ...]:
-        """Who gets a synthetic alert: a test receiver, or nobody. Never a person on duty."""
+        """Who gets a synthetic alert: a test receiver, or the ledger alone. Never a person on duty."""
         means = self.routes.get(CANARY, ())
-        return () if isinstance(means, str) else tuple(each for each in means if isinstance(each, str))
+        found = () if isinstance(means, str) else tuple(each for each in means if isinstance(each, str))
+        return found or (LEDGER.person,)
+
+    def _canary_pages_nobody(self) -> None:
+        """Its receiver is called for nothing else: a person would learn to overlook what comes each hour."""
+        others = {name for route in self.routes if route != CANARY for name in self._names(route)}
+        others |= {name for policy in self.policies.values() for step in policy.steps for name in step.to}
+        for name in self._names(CANARY) if CANARY in self.routes else ():
+            person = self.people.get(name)
+            if name in others and person and any(way.channel != LAST_RESORT.channel for way in person.ways):
+                raise _at(
+                    ("routes", CANARY),
+                    f"names {name!r}, who is on another route too; a canary goes out each hour and is for no person: "
+                    "give it a test receiver of its own, or leave the route out",
+                )
 
     def name_of(self, channel: str, target: str) -> str:
         """The person behind a channel and target; the channel itself when nobody is known there any more."""

@@ -94,7 +94,7 @@ def show(context: typer.Context, json: Json = False, data: Data = None) -> None:
         return
     bus = open_live_bus(data)
     state = Control(bus).refresh()
-    report(state, followers(Presences(bus, SystemClock()).refresh(), state.epoch), json)
+    report(state, followers(Presences(bus, SystemClock()).refresh(), state.epoch), json, now=SystemClock().now())
 
 
 def crisis(
@@ -193,6 +193,35 @@ def calm(
     _switch(context, command, no_wait, json, data)
 
 
+def review(
+    context: typer.Context,
+    why: Why,
+    after: Annotated[
+        str | None,
+        typer.Option("--for", metavar="4h", help="How long it will do; else as long as when the incident was opened."),
+    ] = None,
+    incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Review only this one.")] = "",
+    by: By = None,
+    no_wait: NoWait = False,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Say that it still is a crisis: the crisis team is asked again later. Of all open incidents, or of one."""
+    named = storable(incident, "--incident")
+    if incident and not named:
+        raise typer.BadParameter("which one? Without --incident all are reviewed", param_hint="--incident")
+    command = Command(
+        action=Action.REVIEW,
+        at=SystemClock().now(),
+        by=user(by),
+        why=reason(why),
+        incident=named,
+        review_after=_seconds("review_after", after, "4h", "--for"),
+        review_asked=after is not None,
+    )
+    _switch(context, command, no_wait, json, data)
+
+
 def history(json: Json = False, data: Data = None) -> None:
     """Every command there ever was, and what came of it."""
     state = Control(open_live_bus(data)).refresh()
@@ -210,9 +239,9 @@ def _tracks(read: Callable[[str], str], written: Iterable[str] | None, flag: str
         raise typer.BadParameter(str(error), param_hint=flag) from None
 
 
-def _seconds(setting: str, given: str | None, default: str) -> float:
+def _seconds(setting: str, given: str | None, default: str, flag: str = "") -> float:
     """A duration by its flag, else by the setting. Raises ConfigError when the setting is the one that is wrong."""
-    flag = "--" + setting.replace("_", "-")
+    flag = flag or "--" + setting.replace("_", "-")
     raw = raw_settings()
     try:
         found = duration(given or str(raw.get(f"mode.{setting}", default)), flag)
@@ -253,10 +282,10 @@ def _switch(
     say(outcome_line(transition, control.state))
     if no_wait:
         there = Presences(bus, clock).refresh() if json else []
-        report(control.state, followers(there, transition.offset), json, waited=False)
+        report(control.state, followers(there, transition.offset), json, now=clock.now(), waited=False)
         return
     found = wait_for_followers(bus, transition.offset, clock, _say_late)
-    report(control.state, found, json)
+    report(control.state, found, json, now=clock.now())
     _require_followed(found)
 
 
@@ -330,6 +359,7 @@ class Switches(LazyGroup):
         "crisis": crisis,
         "change": change,
         "calm": calm,
+        "review": review,
         "history": history,
     }
 

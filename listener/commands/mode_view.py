@@ -15,6 +15,7 @@ from listener.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from listener.runtime.control import Follower
 
@@ -29,10 +30,17 @@ def outcome_line(transition: Transition, state: State) -> str:
         Result.UNCHANGED: "Nothing changed; it is as you want it",
         Result.CHANGED: "Changed",
         Result.CLOSED: "Closed",
+        Result.REVIEWED: "Reviewed",
     }[transition.result]
     named = (state.incidents[i] for i in transition.incidents)
     names = ", ".join(f"{_mark(state, i.id)}{one_line(i.name)} ({i.id})" for i in named)
-    return f"{outcome}: {names or 'no incident is open'}"
+    again = f"; the next review is {_next_review(transition, state)}" if transition.result is Result.REVIEWED else ""
+    return f"{outcome}: {names or 'no incident is open'}{again}"
+
+
+def _next_review(transition: Transition, state: State) -> str:
+    """The earliest of them, where several were reviewed."""
+    return local(min(state.incidents[i].review_at for i in transition.incidents))
 
 
 def _joined(command: Command | None) -> str:
@@ -55,7 +63,7 @@ def standing_tracks() -> list[str] | None:
         return None
 
 
-def report(state: State, found: Sequence[Follower], json: bool, *, waited: bool = True) -> None:
+def report(state: State, found: Sequence[Follower], json: bool, *, now: datetime, waited: bool = True) -> None:
     """Data for standard output. `waited`: there was time to follow."""
     sources, standing = source_states(f.presence for f in found), standing_tracks()
     if json:
@@ -77,6 +85,8 @@ def report(state: State, found: Sequence[Follower], json: bool, *, waited: bool 
         out(f"  {MARK if i.exercise else ''}{one_line(i.name)}  ({i.id})  opened {local(i.opened_at)} by {by}: {why}")
         tracks = one_line(", ".join(i.tracks)) or "the standing ones only"
         out(f"    tracks: {tracks}; review {local(i.review_at)}")
+        if i.review_after and now >= i.review_at:
+            out("    THE REVIEW IS OVERDUE. Still a crisis: `lyttepost mode review`; over: `lyttepost mode calm`")
     if standing is not None:
         how = "each incident has them too" if state.open else "counted in calm; each incident has them"
         out(f"  standing tracks ({how}): {one_line(', '.join(standing)) or 'none'}")

@@ -30,6 +30,7 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
     checks: list[tuple[Loc, Callable[[], object]]] = [
         (("bus", "url"), lambda: _bus_file(settings, data)),
         (("bus", "kafka"), lambda: _kafka(settings)),
+        (("deadman", "url"), settings.deadman.address),
         (("privacy", "key_file"), lambda: _key(settings, data)),
         *((("published", "feeds", n), partial(_feed, feed)) for n, feed in enumerate(settings.published.feeds)),
         *((its.setting, partial(its.check, settings)) for its in source_types().values()),

@@ -167,7 +167,8 @@ AboutDuty = Swap | WayTest | WayConfirmed
 Word = Note | Status | Answer | Correction | AboutDuty
 """What people decide, but for how we work."""
 DecisionsRecord = Annotated[
-    Decision | Silence | Note | Status | Answer | Correction | Swap | WayTest | WayConfirmed, Field(discriminator="type")
+    Decision | Silence | Note | Status | Answer | Correction | Swap | WayTest | WayConfirmed,
+    Field(discriminator="type"),
 ]
 DECISIONS: Topic[Decision | Silence | Word] = Topic("decisions", TypeAdapter(DecisionsRecord), attrgetter("key"))
 

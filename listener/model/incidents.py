@@ -31,6 +31,7 @@ class Action(StrEnum):
     OPEN = "open"
     CHANGE = "change"
     CLOSE = "close"
+    REVIEW = "review"
 
 
 class Result(StrEnum):
@@ -42,6 +43,8 @@ class Result(StrEnum):
     UNCHANGED = "unchanged"
     CHANGED = "changed"
     CLOSED = "closed"
+    REVIEWED = "reviewed"
+    """Somebody looked whether it still is a crisis: the next review is later."""
     REFUSED = "refused"
     """It names an incident that is not open."""
     UNREADABLE = "unreadable"
@@ -53,7 +56,8 @@ class Command:
     """One word on `control`: who wants what, when and why. `lookback` and `review_after` are seconds.
 
     They are there for the case that the incident is opened; `…_asked` says that a person named them, so that an
-    incident which is open already follows them too.
+    incident which is open already follows them too. Of a review, `review_after` is when to ask again; where nobody
+    named it, the incident's own counts.
     """
 
     action: Action
@@ -76,7 +80,11 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """One crisis: what we listen for, who opened it, when, why; open until `closed_at` is set."""
+    """One crisis: what we listen for, who opened it, when, why; open until `closed_at` is set.
+
+    `review_at`: when the crisis team is asked whether it still is one, and again every `review_after` seconds; at 0
+    nobody is asked.
+    """
 
     id: str
     name: str
@@ -85,6 +93,7 @@ class Incident:
     opened_by: str
     why: str
     review_at: datetime
+    review_after: float = 0.0
     lookback: float = 0.0
     exercise: bool = False
     synthetic: bool = False
@@ -203,6 +212,7 @@ def _open(going: Mapping[str, Incident], offset: int, command: Command) -> Touch
             opened_by=command.by,
             why=command.why,
             review_at=command.at + timedelta(seconds=command.review_after),
+            review_after=command.review_after,
             lookback=command.lookback,
             exercise=command.exercise,
             synthetic=command.synthetic,
@@ -213,8 +223,11 @@ def _open(going: Mapping[str, Incident], offset: int, command: Command) -> Touch
         tracks=_merge(same.tracks, command.add),
         # What was looked back over is there: it can only become more.
         lookback=max(same.lookback, command.lookback) if command.lookback_asked else same.lookback,
-        review_at=command.at + timedelta(seconds=command.review_after) if command.review_asked else same.review_at,
     )
+    if command.review_asked:
+        joined = replace(_reviewed(joined, command.at, command.review_after), review_after=command.review_after)
+    elif joined != same:
+        joined = _seen_to(joined, command.at)
     return (Result.UNCHANGED if joined == same else Result.JOINED), (joined,)
 
 
@@ -226,15 +239,41 @@ def _change(going: Mapping[str, Incident], offset: int, command: Command) -> Tou
     tracks = _merge(tuple(t for t in incident.tracks if t.casefold() not in drop), command.add)
     if tracks == incident.tracks:
         return Result.UNCHANGED, (incident,)
-    return Result.CHANGED, (replace(incident, tracks=tracks),)
+    return Result.CHANGED, (_seen_to(replace(incident, tracks=tracks), command.at),)
+
+
+def _review(going: Mapping[str, Incident], offset: int, command: Command) -> Touched:
+    named = _named(going, command)
+    if named is None:
+        return Result.REFUSED, ()
+    its = command.review_after
+    reviewed = tuple(
+        _reviewed(i, command.at, its if command.review_asked or not i.review_after else i.review_after) for i in named
+    )
+    return (Result.UNCHANGED if reviewed == named else Result.REVIEWED), reviewed
+
+
+def _reviewed(incident: Incident, at: datetime, after: float) -> Incident:
+    return replace(incident, review_at=at + timedelta(seconds=after))
+
+
+def _seen_to(incident: Incident, at: datetime) -> Incident:
+    """Who changes an incident whose review is due has looked at it: no review is asked for after that."""
+    due = incident.review_after > 0 and at >= incident.review_at
+    return _reviewed(incident, at, incident.review_after) if due else incident
+
+
+def _named(going: Mapping[str, Incident], command: Command) -> tuple[Incident, ...] | None:
+    """The open incidents that a command is about: the one that it names, or all but canaries'. None: it is not open."""
+    if not command.incident:
+        return tuple(i for i in going.values() if not i.synthetic)
+    return (going[command.incident],) if command.incident in going else None
 
 
 def _close(going: Mapping[str, Incident], offset: int, command: Command) -> Touched:
-    closing = tuple(i for i in going.values() if not i.synthetic)
-    if command.incident:
-        if command.incident not in going:
-            return Result.REFUSED, ()
-        closing = (going[command.incident],)
+    closing = _named(going, command)
+    if closing is None:
+        return Result.REFUSED, ()
     if not closing:
         return Result.UNCHANGED, ()
     # A clock that was set back must not close an incident before it was opened.
@@ -243,7 +282,7 @@ def _close(going: Mapping[str, Incident], offset: int, command: Command) -> Touc
     )
 
 
-_HANDLERS = {Action.OPEN: _open, Action.CHANGE: _change, Action.CLOSE: _close}
+_HANDLERS = {Action.OPEN: _open, Action.CHANGE: _change, Action.CLOSE: _close, Action.REVIEW: _review}
 
 
 def _same(going: Mapping[str, Incident], command: Command) -> Incident | None:

@@ -19,6 +19,7 @@ EVERY = "every"
 """Of a worker: it runs in each process, whatever its role."""
 
 FOLLOW, CALM, ANSWERS, REGISTER, PURGE = "follow", "calm", "answers", "register", "purge"
+DEADMAN = "deadman"
 HOUSEKEEPING = "keeping"
 """The other workers, beside `annotate`, `judge` and `dispatch`."""
 

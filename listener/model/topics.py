@@ -57,7 +57,7 @@ class TopicSpec:
 TOPICS: Mapping[str, TopicSpec] = {
     spec.name: spec
     for spec in (
-        TopicSpec("control", "commands: open, change, close", "incident", Retention.FOREVER, durable=True),
+        TopicSpec("control", "commands: open, change, review, close", "incident", Retention.FOREVER, durable=True),
         TopicSpec("mentions", "posts captured; ticks, gaps and deletions in-band", "source:post id", Retention.PRIVACY),
         TopicSpec(
             "findings", "mentions understood, one for each incident", "incident:source:post id", Retention.PRIVACY

@@ -75,6 +75,12 @@ class Metrics:
         self.incidents_open = g("incidents_open", "Open incidents, canaries' left out.", "exercise")
         self.control_epoch = g("control_epoch", "Offset of the last command applied; -1 before the first.")
 
+        self.review_due = g(
+            "review_due_timestamp_seconds",
+            "When the review of an open incident is due, of several the earliest; NaN while none is.",
+            "exercise",
+        )
+
         self.source_heard = g(
             "source_last_heard_timestamp_seconds",
             "When the source last sent a byte, a keep-alive included.",
@@ -160,6 +166,22 @@ class Metrics:
             "dispatch_latency_seconds", "From an alert on the bus to its first delivery to somebody of its own route."
         )
 
+        self.canary_interval = g("canary_interval_seconds", "How often a canary is posted; 0 where none is.")
+        self.canary_posted = g(
+            "canary_last_arrived_timestamp_seconds",
+            "When the newest canary that arrived was posted; before the first, when this process began to wait.",
+        )
+        self.canary_round_trip = g(
+            "canary_round_trip_seconds",
+            "How long the newest canary that arrived took, from its post to the outcome of its delivery.",
+        )
+        self.deadman_pings = c(
+            "deadman_pings", "Pings to the outside dead-man service: sent, failed, or withheld.", "outcome"
+        )
+        self.deadman_sent = g(
+            "deadman_last_ping_timestamp_seconds", "When the outside dead-man service last took a ping; NaN before it."
+        )
+
         self.lag = g("consumer_lag_records", "Records that a group has not committed yet.", "group", "topic")
         self.lag_seconds = g(
             "consumer_lag_seconds",
@@ -189,8 +211,12 @@ class Metrics:
         self.rules_watermark.set(nan)
         self.rules_reloaded.set(nan)
         self.bus_free.set(nan)
+        self.canary_posted.set(nan)
+        self.canary_round_trip.set(nan)
+        self.deadman_sent.set(nan)
         for exercise in ("true", "false"):
             self.incidents_open.labels(exercise)
+            self.review_due.labels(exercise).set(nan)
             for severity in Severity:
                 self.alerts_open.labels(severity, exercise)
                 self.oldest_open.labels(severity, exercise).set(nan)

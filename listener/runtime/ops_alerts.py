@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from listener.bus.messages import message
 from listener.bus.protocol import Message
+from listener.model.incidents import Incident
 from listener.model.records import ALERTS, Alert, Event, Severity
 from listener.settings.files import YamlFile, load_yaml, packaged_config
 from listener.units import format_instant
@@ -59,7 +60,14 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "contact_failed": OpsAlertType(severity=Severity.WARNING),
     "card_incomplete": OpsAlertType(severity=Severity.WARNING),
     "unreadable": OpsAlertType(severity=Severity.WARNING),
+    "canary": OpsAlertType(severity=Severity.INFO, to="canary"),
+    "review_due": OpsAlertType("which", Severity.WARNING, "crisis_team"),
 }
+
+
+def rule_of(what: str) -> str:
+    """The rule that such an alert is said to come from."""
+    return f"lyttepost.{what}"
 
 
 class OpsAlerts:
@@ -95,20 +103,39 @@ class OpsAlerts:
         about: Alert | None = None,
         id_: str | None = None,
     ) -> Message:
-        """One state of the alert `what` about `part`; `over` resolves it, `words` fill the braces of its text.
+        """One state of the alert `what` about `part`, for the bus; `over` resolves it. The rest as in `alert`."""
+        made = self.alert(what, part, since, at, words=words, incident=about, id_=id_)
+        return message(ALERTS, made.model_copy(update={"event": Event.RESOLVED}) if over else made)
 
-        `about` is the alert that could not be delivered as it should: ours belongs to the same incident. Without `id_`
-        the same `since` is the same alert.
+    def alert(
+        self,
+        what: str,
+        part: str,
+        since: datetime,
+        at: datetime,
+        *,
+        words: Mapping[str, str] | None = None,
+        incident: Alert | Incident | None = None,
+        id_: str | None = None,
+    ) -> Alert:
+        """The alert `what` about `part`; `words` fill the braces of its text.
+
+        `incident`: what it belongs to, which may be said by an alert that could not be delivered as it should. Without
+        `id_` the same `since` is the same alert.
         """
         its = OPS_ALERTS[what]
-        alert = Alert(
+        belongs = (incident.incident, incident.incident_name) if isinstance(incident, Alert) else None
+        if isinstance(incident, Incident):
+            belongs = incident.id, incident.name
+        where, name = belongs or ("calm", "Lyttepost")
+        return Alert(
             id=id_ or hashlib.sha256(f"ops|{what}|{part}|{format_instant(since)}".encode()).hexdigest()[:16],
-            event=Event.RESOLVED if over else Event.FIRED,
+            event=Event.FIRED,
             at=at,
-            incident=about.incident if about else "calm",
-            incident_name=about.incident_name if about else "Lyttepost",
-            exercise=about.exercise if about else False,
-            rule=f"lyttepost.{what}",
+            incident=where,
+            incident_name=name,
+            exercise=incident.exercise if incident else False,
+            rule=rule_of(what),
             rule_type=OPS,
             severity=its.severity,
             to=its.to,
@@ -119,7 +146,6 @@ class OpsAlerts:
             reason=what,
             first_seen=since,
         )
-        return message(ALERTS, alert)
 
 
 def ops_texts(file: YamlFile) -> Headlines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Any
 
 from listener.bus.protocol import Bus
@@ -86,5 +87,8 @@ class PresenceReporter:
         self._metrics.crisis.set(self.state.mode is Mode.CRISIS)
         self._metrics.control_epoch.set(self.state.epoch)
         for exercise in (True, False):
-            count = sum(i.exercise == exercise for i in self.state.open)
-            self._metrics.incidents_open.labels(str(exercise).lower()).set(count)
+            its = [i for i in self.state.open if i.exercise is exercise]
+            label = str(exercise).lower()
+            self._metrics.incidents_open.labels(label).set(len(its))
+            due = min((i.review_at.timestamp() for i in its if i.review_after), default=nan)
+            self._metrics.review_due.labels(label).set(due)

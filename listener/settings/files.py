@@ -40,6 +40,8 @@ SECTIONS = frozenset(
         "timezone",
         "bus",
         "mode",
+        "canary",
+        "deadman",
         "sources",
         "x",
         "privacy",

@@ -22,6 +22,7 @@ from listener.model.records import AuthorClass
 from listener.model.topics import Retention
 from listener.model.tracks import account_track
 from listener.settings.bus_address import check_url
+from listener.settings.deadman import DeadManSettings
 from listener.settings.feeds import EXAMPLE, feed_problem, is_web
 from listener.settings.files import Loc, RawSettings, advice, expanded, raw_settings
 from listener.settings.hosts import host_problem
@@ -85,6 +86,10 @@ class ModeSettings(Tree):
 
     lookback: Annotated[Duration, within(timedelta(), MAX_LOOKBACK)] = timedelta(hours=6)
     review_after: Annotated[Duration, within(MIN_REVIEW, MAX_REVIEW)] = timedelta(hours=4)
+
+
+class CanarySettings(Tree):
+    every: Annotated[Duration, within(timedelta(seconds=1), timedelta(days=1))] | None = timedelta(hours=1)
 
 
 class RecordingSettings(Tree):
@@ -250,6 +255,8 @@ class Settings(Tree):
     timezone: Annotated[str, AfterValidator(_known_zone)] = DEFAULT_ZONE
     bus: BusSettings = BusSettings()
     mode: ModeSettings = ModeSettings()
+    canary: CanarySettings = CanarySettings()
+    deadman: DeadManSettings = DeadManSettings()
     sources: SourcesSettings = SourcesSettings()
     x: XSettings = XSettings()
     privacy: PrivacySettings = PrivacySettings()

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.notify.canary import Ledger
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.console import Console, ConsoleSettings
 from alerts.notify.channels.contract import Channel, Deliver, SendNote
@@ -59,6 +60,7 @@ class DispatchDeployment:
     def channels(self, timeout: float = 5.0) -> dict[str, Channel]:
         mail = {"host": "127.0.0.1", "port": self.smtp.port, "encryption": "none", "from": "l@sykehus.example"}
         return {
+            "ledger": Ledger(),
             "console": Console(self.console, ConsoleSettings(texts="always")),
             "email": Email(SmtpSettings.model_validate({**mail, "timeout": timeout})),
             "webhook": Webhook(WebhookSettings.model_validate({"url": self.hook.url, "timeout": timeout})),
@@ -285,8 +287,10 @@ def test_an_exercise_goes_out_marked_everywhere(deployment: DispatchDeployment) 
 def test_a_canary_wakes_nobody(deployment: DispatchDeployment) -> None:
     dispatcher = deployment.dispatcher()
     deployment.fire(synthetic=True)
+    turn(dispatcher, lambda: len(deployment.deliveries()) == 2)
     idle(dispatcher)
-    assert deployment.deliveries() == []
+    assert (deployment.told(), deployment.console.getvalue()) == ([], "")
+    assert [(d.channel, d.outcome) for d in deployment.deliveries()] == [("ledger", None), ("ledger", Outcome.SENT)]
 
 
 def test_a_broken_chain_stops_it_loudly_before_anything_is_sent(deployment: DispatchDeployment) -> None:

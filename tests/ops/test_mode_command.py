@@ -173,6 +173,10 @@ USAGE = {
     "no reason to change": "mode change --incident brann-0 --add-track brann",
     "no reason to calm": "mode calm",
     "a blank reason to calm": "mode calm --why \xa0",
+    "no reason to review": "mode review",
+    "a blank incident to review": "mode review --why still --incident \xa0",
+    "a review for no time": "mode review --why still --for 4",
+    "a reason to review without an end": f"mode review --why {'x' * 1_001}",
     "a blank incident to calm": "mode calm --why over --incident \xa0",
     "a name without an end": f"mode crisis --name {'x' * 101} --why meldt",
     "a reason without an end": f"mode crisis --name Brann --why {'x' * 100_000}",
@@ -295,7 +299,26 @@ def test_calm_of_one_incident_leaves_the_other(deployment: CommandDeployment) ->
     assert (said["mode"], [i["id"] for i in said["incidents"]]) == ("crisis", ["flom-1"])
 
 
-@pytest.mark.parametrize("words", ["calm", "change --add-track røyk"])
+def test_a_review_moves_on_when_it_is_asked_for_again_and_is_kept_with_who_and_why(
+    deployment: CommandDeployment,
+) -> None:
+    deployment.crisis("--no-wait", "--review-after", "1s")
+    deployment.until(lambda: "THE REVIEW IS OVERDUE" in deployment.done("mode"))
+    result = deployment.says(
+        "mode", "review", "--why", "ilden er ikke slukket", "--for", "2h", "--by", "kari", "--no-wait"
+    )
+    assert result.returncode == 0
+    assert "Reviewed: Brann, Ullevål (brann-ullevaal-0); the next review is " in result.stderr
+    assert "OVERDUE" not in deployment.done("mode")
+    (incident,), entry = deployment.mode()["incidents"], deployment.history()[-1]
+    said_at = datetime.fromisoformat(entry["at"])
+    assert datetime.fromisoformat(incident["review_at"]) - said_at == timedelta(hours=2)
+    assert (entry["action"], entry["result"], entry["by"], entry["why"]) == (
+        "review", "reviewed", "kari", "ilden er ikke slukket",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ["calm", "review", "change --add-track røyk"])
 def test_an_incident_that_is_not_open_is_refused_with_3(deployment: CommandDeployment, words: str) -> None:
     deployment.crisis("--no-wait")
     deployment.done("mode", "calm", "--why", "over", "--no-wait")

@@ -185,6 +185,60 @@ def test_a_record_handed_over_twice_counts_once() -> None:
     assert len(state.history) == 1
 
 
+# --- reviews -----------------------------------------------------------------------------------------------------
+
+FOUR_HOURS = 4 * 3600.0
+
+
+def reviewed(*commands: Command) -> list[float]:
+    """Hours from T0 to the next review of each open incident."""
+    state = state_of(opening("Brann", review_after=FOUR_HOURS), opening("Flom", review_after=3600.0), *commands)
+    return [(i.review_at - T0) / timedelta(hours=1) for i in state.open]
+
+
+def review(hours: float, **more: Any) -> Command:
+    return command(Action.REVIEW, at=T0 + timedelta(hours=hours), review_after=7200.0, **more)
+
+
+def test_a_review_moves_the_next_one_on_by_what_each_incident_was_opened_with() -> None:
+    assert reviewed(review(3)) == [7.0, 4.0]
+    assert reviewed(review(3, incident="brann-0")) == [7.0, 1.0]
+
+
+def test_a_review_that_says_for_how_long_counts_once_and_for_all_it_names() -> None:
+    assert reviewed(review(3, review_asked=True)) == [5.0, 5.0]
+    assert reviewed(review(3, review_asked=True), review(5)) == [9.0, 6.0]
+
+
+def test_an_incident_that_never_asked_for_a_review_gets_the_settings_one() -> None:
+    state = state_of(opening("Brann"), review(1))
+    assert state.open[0].review_at == T0 + timedelta(hours=3)
+
+
+def test_a_review_of_nothing_changes_nothing_and_one_of_a_closed_incident_is_refused() -> None:
+    assert state_of(review(1)).history[-1].result is Result.UNCHANGED
+    assert state_of(opening("Brann"), command(Action.CLOSE), review(1)).history[-1].result is Result.UNCHANGED
+    closed = state_of(opening("Brann"), command(Action.CLOSE), review(1, incident="brann-0"))
+    assert closed.history[-1].result is Result.REFUSED
+
+
+def test_whoever_changes_an_incident_has_reviewed_it_once_the_review_is_due_and_not_before() -> None:
+    def change(hours: float) -> Command:
+        return command(Action.CHANGE, at=T0 + timedelta(hours=hours), incident="brann-0", add=("ild",))
+
+    def join(hours: float, track: str = "ild") -> Command:
+        return opening("Brann", at=T0 + timedelta(hours=hours), add=(track,) if track else (), review_after=60.0)
+
+    assert reviewed(change(3)) == reviewed(join(3)) == [4.0, 1.0]
+    assert reviewed(change(4)) == reviewed(join(4)) == [8.0, 1.0]
+    assert reviewed(join(4, "")) == [4.0, 1.0]
+
+
+def test_a_canary_is_not_reviewed() -> None:
+    state = state_of(opening("kanarifugl", synthetic=True, review_after=FOUR_HOURS), review(5))
+    assert state.history[-1].result is Result.UNCHANGED
+
+
 # --- bad records -------------------------------------------------------------------------------------------------
 
 BAD = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.notify.recipients import CONSOLE, load_people
+from alerts.notify.recipients import CONSOLE, LEDGER, load_people
 from listener.errors import ConfigError
 from listener.settings.files import packaged_config
 from tests.unit.telling_support import T0, alert, people
@@ -25,7 +25,7 @@ def test_the_shipped_people_need_no_account_and_reach_the_console() -> None:
     assert shipped.channels() == {"console"}
     for route in ("duty", "crisis_team", "ops"):
         assert shipped.on_route(route, T0) == ("console",)
-    assert shipped.canary() == ()
+    assert shipped.canary() == (LEDGER.person,)
 
 
 def test_a_list_of_people_is_paged_together_and_again_by_severity() -> None:
@@ -108,3 +108,19 @@ def test_a_place_has_its_persons_name() -> None:
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, text)
+
+
+def test_a_canary_s_receiver_is_nobody_who_is_called_for_other_things(tmp_path: Path) -> None:
+    text = (
+        "people:\n"
+        "  kari: {name: Kari, ways: [{channel: webhook, target: kari}]}\n"
+        "  test: {name: Test, ways: [{channel: webhook, target: test}]}\n"
+        "  console: {name: Konsoll, ways: [{channel: console}]}\n"
+        "routes:\n"
+        "  duty: [kari, console]\n"
+        "  canary: [WHO]\n" + REPEAT
+    )
+    with pytest.raises(ConfigError, match=r"people.yaml:7: routes.canary: names 'kari', who is on another route too"):
+        load(tmp_path, text.replace("WHO", "test, kari"))
+    assert load(tmp_path, text.replace("WHO", "test")).canary() == ("test",)
+    assert load(tmp_path, text.replace("WHO", "console")).canary() == ("console",)

@@ -29,7 +29,7 @@ from listener.model.roles import ALERTS, CALM, LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.prices import Tariff
-from listener.settings.schema import Settings
+from listener.settings.schema import CanarySettings, Settings
 from listener.sources.contract import BadLine, Batch, Call, CatchUp, DropReason, Notice, OfferedCounts
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
@@ -167,7 +167,7 @@ class Running:
         self.bus = open_bus("embedded:", folder / "data", self.clock, durable=False)
         self.source = Town()
         self.use: dict[str, Use] = defaultdict(Use)
-        raw, settings = raw_settings(), Settings()
+        raw, settings = raw_settings(), Settings(canary=CanarySettings(every=timedelta(seconds=30)))
         app = make_app(settings, folder / "data", self.bus, self.clock, "all")
         listener = make_listener(app, raw, [self.source], b"k" * 32)
         context = Context(app, (LISTENER, ALERTS), listener, make_alerts(raw, settings, None, tell=True))
