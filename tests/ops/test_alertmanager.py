@@ -36,6 +36,7 @@ def of_process(name: str, instance: str = "a", **more: str) -> Labels:
 
 
 NOBODY: Labels = {"alertname": "LyttepostNobodyListens"}
+CANARY: Labels = {"alertname": "LyttepostCanaryMissing"}
 UNDELIVERED = of_process("AlertUndelivered")
 CHANNEL_DOWN: Labels = {"alertname": "LyttepostChannelDown", "channel": "email"}
 CHANNEL_FAILING: Labels = {"alertname": "LyttepostChannelFailing", "channel": "email"}
@@ -53,9 +54,14 @@ CAUSES: Mapping[str, tuple[list[Labels], set[str]]] = {
         {"LyttepostBusAway"},
     ),
     "a process is down": (
-        [of_process("Down"), NOBODY, of_source("SourceSilent"), of_process("RulesBehind"), BEHIND],
+        [of_process("Down"), NOBODY, of_source("SourceSilent"), of_process("RulesBehind"), BEHIND, CANARY],
         {"LyttepostDown"},
     ),
+    "annotating stands still": (
+        [of_process("NotReady", part="annotate"), CANARY],
+        {"LyttepostNotReady"},
+    ),
+    "the canary is missing, and nothing says why": ([CANARY], {"LyttepostCanaryMissing"}),
     "a process is down, and another has a fault of its own": (
         [of_process("Down"), of_process("RulesBehind", instance="b")],
         {"LyttepostDown", "LyttepostRulesBehind"},

@@ -117,6 +117,12 @@ HEALTHY = {
     'lyttepost_deadletters_total{instance="a",stage="listen-recording",reason="bad_json"}': "0+5x120",
     'lyttepost_reconnects_total{instance="a",source="x",cause="silence"}': "0+0x120",
     'lyttepost_gap_seconds_total{instance="a",source="x",cause="silence"}': "0+0x120",
+    'lyttepost_canary_interval_seconds{instance="a"}': "600+0x120",
+    'lyttepost_canary_last_arrived_timestamp_seconds{instance="a"}': "0+60x120",
+    'lyttepost_deadman_pings_total{instance="a",outcome="sent"}': "0+1x120",
+    'lyttepost_deadman_pings_total{instance="a",outcome="failed"}': "0+1x120",
+    'lyttepost_review_due_timestamp_seconds{instance="a",exercise="false"}': "NaN+0x120",
+    'lyttepost_review_due_timestamp_seconds{instance="a",exercise="true"}': "1+0x120",
     'up{job="lyttepost",instance="a"}': "1+0x120",
     'lyttepost_ready{instance="a",part="bus"}': "1+0x120",
     'lyttepost_crisis{instance="a"}': "0+0x120",
@@ -172,12 +178,51 @@ def _spent(usd: int) -> dict[str, str | None]:
     return {'lyttepost_spent_dollars{instance="a",source="x",scope="month",incident=""}': f"{usd}+0x120"}
 
 
+def _arrived(values: str | None) -> dict[str, str | None]:
+    return {'lyttepost_canary_last_arrived_timestamp_seconds{instance="a"}': values}
+
+
 TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
     "all is well in calm": ({}, set()),
     "all is well in crisis": ({**IN_CRISIS}, set()),
     "a process does not answer": ({'up{job="lyttepost",instance="a"}': "0+0x120"}, {"LyttepostDown"}),
     "a scrape that fails once is no alarm": ({'up{job="lyttepost",instance="a"}': "1+0x59 0 1+0x59"}, set()),
     "nothing is scraped": ({'up{job="lyttepost",instance="a"}': None}, {"LyttepostAbsent"}),
+    "the canary has not arrived for twice its interval and two minutes": (
+        _arrived("0+60x66 3960+0x54"),
+        {"LyttepostCanaryMissing"},
+    ),
+    "the canary is a little late": (_arrived("0+60x69 4140+0x51"), set()),
+    "a canary that is always late is missing": (_arrived("_x40 0+60x80"), {"LyttepostCanaryMissing"}),
+    "nobody is there who could send the canary on": (_arrived(None), {"LyttepostCanaryMissing"}),
+    "no canary has been known from the start": (_arrived("NaN+0x120"), {"LyttepostCanaryMissing"}),
+    "no canary is posted": (
+        {**_arrived("NaN+0x120"), 'lyttepost_canary_interval_seconds{instance="a"}': "0+0x120"},
+        set(),
+    ),
+    "a process without dispatch is no alarm while another one has it": (
+        {'lyttepost_canary_last_arrived_timestamp_seconds{instance="b"}': "NaN+0x120"},
+        set(),
+    ),
+    "the dead-man service takes no ping": (
+        {'lyttepost_deadman_pings_total{instance="a",outcome="sent"}': "50+0x120"},
+        {"LyttepostDeadManPingFailing"},
+    ),
+    "no dead-man service is set up": (
+        {
+            'lyttepost_deadman_pings_total{instance="a",outcome="sent"}': None,
+            'lyttepost_deadman_pings_total{instance="a",outcome="failed"}': None,
+        },
+        set(),
+    ),
+    "a review is overdue": (
+        {'lyttepost_review_due_timestamp_seconds{instance="a",exercise="false"}': "3500+0x120"},
+        {"LyttepostReviewOverdue"},
+    ),
+    "a review is due for ten minutes": (
+        {'lyttepost_review_due_timestamp_seconds{instance="a",exercise="false"}': "4800+0x120"},
+        set(),
+    ),
     "a part is not ready": ({'lyttepost_ready{instance="a",part="bus"}': "0+0x120"}, {"LyttepostNotReady"}),
     "silence in crisis": ({**IN_CRISIS, **LONG_AGO}, {"LyttepostSourceSilent"}),
     "silence in calm is no alarm": ({**LONG_AGO}, set()),
