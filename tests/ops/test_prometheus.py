@@ -416,13 +416,26 @@ def free_port() -> int:
         return port
 
 
+def scrape(folder: Path, *targets: int) -> None:
+    """What it scrapes from now on."""
+    written = folder / "targets.new"
+    written.write_text(json.dumps([{"targets": [f"127.0.0.1:{target}" for target in targets]}]), encoding="utf-8")
+    written.rename(folder / "targets.json")
+
+
 @contextmanager
-def prometheus(folder: Path, target: int) -> Iterator[int]:
-    """A real Prometheus with our own configuration, but for the port it scrapes and how often; its own port."""
+def prometheus(folder: Path, *targets: int, rules: Path = RULES) -> Iterator[int]:
+    """A real Prometheus with our own configuration, but for the ports it scrapes and how often; its own port.
+
+    `rules` may be ours with less patience; `scrape` changes what is scraped.
+    """
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
-    config["rule_files"] = [str(RULES)]
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{target}"]}]
+    config["rule_files"] = [str(rules)]
+    scraped = config["scrape_configs"][0]
+    del scraped["static_configs"]
+    scraped["file_sd_configs"] = [{"files": [str(folder / "targets.json")], "refresh_interval": "200ms"}]
+    scrape(folder, *targets)
     (folder / "prometheus.yml").write_text(json.dumps(config), encoding="utf-8")
     port = free_port()
     with (folder / "log").open("w") as log:
