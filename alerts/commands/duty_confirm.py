@@ -17,7 +17,7 @@ from listener.clock import SystemClock
 from listener.commands.shared import By, Data, local, say, storable, user
 from listener.errors import ConfigError, LyttepostError, UsageError
 from listener.model.decisions import DECISIONS, TriedWay, WayConfirmed, WayTest
-from listener.model.records import DELIVERIES, Delivery, Outcome
+from listener.model.deliveries import DELIVERIES, Delivery, Outcome
 
 if TYPE_CHECKING:
     from alerts.duty.people import Person, Way
@@ -115,11 +115,11 @@ def _sends(key: str, person: Person, taken: Collection[str]) -> list[_Send]:
 def _sent(bus: Bus, send: _Send, language: str) -> bool:
     """Whether it was taken. Its intent and its outcome are written down."""
     from alerts.notify.channels.contract import SendNote
-    from alerts.notify.plan import intent_id
+    from alerts.notify.sends import intent_id
 
     clock = SystemClock()
     channel, target = send.way.place
-    intent = intent_id(send.id, 0, channel, target)
+    intent = intent_id(send.id, channel, target)
     at = clock.now()
     _write(bus, send, intent, at)
     error = _try(send, language, SendNote(intent, send.id, step=0, attempt=1, may_repeat=False, at=at))

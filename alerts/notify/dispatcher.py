@@ -1,5 +1,6 @@
 """The dispatcher: reads what fired and who answered, plans (`alerts.notify.escalation`), writes each intent down before
-the send and its outcome after it. One process at a time does so, by a lease; a successor reads the same log and goes on.
+the send and its outcome after it. One process at a time does so, by a lease; a successor reads the same log and goes
+on.
 
 Everything that it needs to know lies on the bus. At start, and whenever it takes over, it reads `alerts`, `decisions`
 and `deliveries` to their ends before it sends anything; the chains of the last two are verified as they are read, and
@@ -23,7 +24,7 @@ from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deli
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.escalation import Escalation
 from alerts.notify.messages import Messages
-from alerts.notify.notices import Notices
+from alerts.notify.notices_due import Notices
 from alerts.notify.plan import Trouble
 from alerts.notify.recipients import People
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
