@@ -17,6 +17,7 @@ from alerts.judge.forward import Answering
 from alerts.judge.reload import Rulebook
 from alerts.judge.worker import Judging
 from alerts.notify.canary import Ledger, RoundTrips
+from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.contract import Channel
 from alerts.notify.deadman import DeadMan, Ping, address
 from alerts.notify.dispatcher import Dispatcher
@@ -35,7 +36,19 @@ from listener.ingest.ingestor import Ingestor
 from listener.ingest.player import Player
 from listener.ingest.worker import LEASE_SECONDS
 from listener.model.canary import CANARY
-from listener.model.roles import ANNOTATE, ANSWERS, CALM, DEADMAN, DISPATCH, FOLLOW, JUDGE, PURGE, REGISTER, listen_to
+from listener.model.roles import (
+    ANNOTATE,
+    ANSWERS,
+    CALM,
+    DEADMAN,
+    DISPATCH,
+    FOLLOW,
+    JUDGE,
+    PURGE,
+    RECEIVER,
+    REGISTER,
+    listen_to,
+)
 from listener.model.topics import TopicSpec
 from listener.privacy.screen import Screen
 from listener.runtime.health import Health, Part
@@ -241,6 +254,23 @@ def deadman(context: Context) -> Made:
     yield DeadMan(
         app.settings.deadman, leads=lambda: dispatcher.leads, trouble=trouble, clock=app.clock, metrics=app.metrics,
         part=part,
+    ), part  # fmt: skip
+
+
+def receive(context: Context) -> Made:
+    """Where the settings say so: a gateway that calls us needs an address."""
+    app, parts = context.app, context.alerts
+    if parts is None or parts.channels is None or (place := app.settings.receiver) is None:
+        return
+    # Here, because it brings a web server, which a switch and a replay can do without.
+    from alerts.notify.receiver.replies import answer_pages
+    from alerts.notify.receiver.worker import Receiver
+
+    calling = {name: each.callbacks for name, each in parts.channels.items() if isinstance(each, CallsBack)}
+    part = app.health.part(RECEIVER)
+    yield Receiver(
+        app.bus, {name: its for name, its in calling.items() if its}, answer_pages(app.bus, parts.people),
+        host=place.host, port=place.port, clock=app.clock, metrics=app.metrics, part=part,
     ), part  # fmt: skip
 
 

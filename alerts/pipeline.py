@@ -6,8 +6,9 @@
 Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
 clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules, calm
 and what people answered) and `dispatch` (with the register, whose texts it sends, the purge of what was deleted at its
-platform, and the ping to a dead-man service); each may have processes of its own, as many as it needs. Beside them
-`run` has one worker that looks after the bus as a whole, `listener.runtime.housekeeping`.
+platform, the receiver of what gateways tell later, and the ping to a dead-man service); each may have processes of its
+own, as many as it needs. Beside them `run` has one worker that looks after the bus as a whole,
+`listener.runtime.housekeeping`.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.
@@ -34,6 +35,7 @@ from alerts.app import (
     ingest,
     judge,
     purge,
+    receive,
     register,
     volumes,
 )
@@ -49,6 +51,7 @@ from listener.model.roles import (
     JUDGE,
     LISTENER,
     PURGE,
+    RECEIVER,
     REGISTER,
     listen_to,
     with_parts,
@@ -105,6 +108,9 @@ PIPELINE = (
     Step(DISPATCH, DISPATCH, dispatch,
          reads=("alerts", "deliveries", "decisions", "deadletters"),
          writes=("alerts", "deliveries", "decisions", "deadletters")),
+    Step(RECEIVER, DISPATCH, receive,
+         reads=("alerts", "deliveries", "decisions"),
+         writes=("deliveries", "decisions")),
     Step(DEADMAN, DISPATCH, deadman),
 )
 # fmt: on

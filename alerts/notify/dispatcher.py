@@ -335,9 +335,10 @@ class Dispatcher:
             made = self._card(one, states, channel, at, also)
             hand_over = channel.prepare(made, one.contact.target, note=note)
 
-            def deliver() -> None:
-                hand_over()
+            def deliver() -> tuple[str, ...]:
+                ids = hand_over()
                 point("dispatch.after_send")
+                return ids
 
             return deliver, made.problems
 
@@ -374,7 +375,7 @@ class Dispatcher:
         if result.late and error is not None:
             return
         if error is None:
-            delivery = _delivery(one, self._time.now(), Outcome.SENT)
+            delivery = _delivery(one, self._time.now(), Outcome.SENT, ids=result.ids)
         else:
             outcome = Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
             delivery = _delivery(one, self._time.now(), outcome, error.word)
@@ -447,7 +448,9 @@ class Dispatcher:
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
 
 
-def _delivery(one: Send, at: datetime, outcome: Outcome | None = None, reason: str | None = None) -> Delivery:
+def _delivery(
+    one: Send, at: datetime, outcome: Outcome | None = None, reason: str | None = None, ids: tuple[str, ...] = ()
+) -> Delivery:
     return Delivery(
         intent=one.intent,
         page=one.page.id,
@@ -462,4 +465,5 @@ def _delivery(one: Send, at: datetime, outcome: Outcome | None = None, reason: s
         exercise=one.page.exercise,
         outcome=outcome,
         reason=reason,
+        provider_ids=ids,
     )

@@ -12,9 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
+from listener.model.receipts import Receipt, Received
 
 GIVE_UP_AFTER = 3
 """Failures in a row after which a way counts as out of reach; it is tried again all the same."""
+
+UNDELIVERED = "undelivered"
+"""Why a way that was taken counts as refused: its provider said so later."""
 
 Place = tuple[str, str]
 """Channel and target: where something is sent."""
@@ -80,6 +84,8 @@ class PageLog:
         self._of_alert: dict[str, dict[str, None]] = defaultdict(dict)
         self._kept: dict[str, dict[str, None]] = defaultdict(dict)
         self._unfinished: dict[str, None] = {}
+        self._sent_as: dict[tuple[str, str], tuple[str, Place]] = {}
+        self._undelivered: set[tuple[str, str]] = set()
 
     def take_page(self, page: Page) -> None:
         if page.id in self._pages:
@@ -117,7 +123,13 @@ class PageLog:
             delivery.attempt, delivery.at, delivery.outcome, delivery.reason, delivery.may_repeat,
             int(delivery.outcome not in (None, Outcome.SENT)),
         )  # fmt: skip
-        self._pages[delivery.page] = replace(state, ways={**state.ways, place: way.apply(delivery) if way else first})
+        after = way.apply(delivery) if way else first
+        self._pages[delivery.page] = replace(state, ways={**state.ways, place: after})
+        for id_ in delivery.provider_ids:
+            self._sent_as[delivery.channel, id_] = delivery.page, place
+            if (delivery.channel, id_) in self._undelivered:
+                undelivered = replace(after, outcome=Outcome.PERMANENT, reason=UNDELIVERED)
+                self._pages[delivery.page] = replace(state, ways={**state.ways, place: undelivered})
 
     @staticmethod
     def _tells(page: Page, kept: Page) -> bool:
@@ -150,6 +162,20 @@ class PageLog:
         ids = reversed(run[1]) if run else ()
         found = (id_ for id_ in ids if self._pages[id_].page.person == person and self._pages[id_].is_sent)
         return next(found, None)
+
+    def take_receipt(self, receipt: Receipt) -> None:
+        """What a provider says later of a message that it took, perhaps before its taking was written down. That one
+        was delivered changes nothing: it is no answer. That one was not counts as refused, whatever came before."""
+        if receipt.outcome is not Received.UNDELIVERED:
+            return
+        found = self._sent_as.get((receipt.channel, receipt.provider_id))
+        if found is None:
+            self._undelivered.add((receipt.channel, receipt.provider_id))
+            return
+        page, place = found
+        state = self._pages[page]
+        way = replace(state.ways[place], at=receipt.at, outcome=Outcome.PERMANENT, reason=UNDELIVERED)
+        self._pages[page] = replace(state, ways={**state.ways, place: way})
 
     def get(self, id_: str) -> PageState | None:
         return self._pages.get(id_)

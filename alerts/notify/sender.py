@@ -12,7 +12,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -41,12 +41,14 @@ class Capacity(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a send; without an error it was delivered. `late`: it had been reported as hung before."""
+    """What became of a send; without an error it was delivered. `late`: it had been reported as hung before. `ids`:
+    what the provider calls it."""
 
     due: Send
     error: ChannelError | None
     problems: tuple[str, ...] = ()
     late: bool = False
+    ids: tuple[str, ...] = ()
 
 
 class _Running:
@@ -104,7 +106,7 @@ class SenderPool:
                 wait = timeout if not out else 0.0
                 running, result = self._done.get(timeout=wait) if wait > 0 else self._done.get_nowait()
                 self._running[running.due.contact.channel].remove(running)
-                out.append(Result(result.due, result.error, result.problems, late=running.hung))
+                out.append(replace(result, late=running.hung))
         except Empty:
             pass
         return out + self._hung()
@@ -138,12 +140,12 @@ class SenderPool:
             # Nothing has left, and the same again would fail the same.
             return Result(due, _defect(due, error, FailureReason.DEFECT))
         try:
-            deliver()
+            ids = deliver()
         except ChannelError as error:
             return Result(due, error, problems)
         except Exception as error:
             return Result(due, _defect(due, error, FailureReason.DEFECT_IN_SENDING), problems)
-        return Result(due, None, problems)
+        return Result(due, None, problems, ids=ids)
 
 
 def _defect(due: Send, error: Exception, reason: FailureReason) -> ChannelError:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from alerts.duty.people import WAKING
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import Channel, ChannelError, Deliver, FailureReason, SendNote
 from alerts.notify.delivery_faults import DeliveryFaults
@@ -49,7 +50,6 @@ _ERRORS = {
     "reject": ChannelError(FailureReason.REFUSED, permanent=True),
     "temporary": ChannelError(FailureReason.BUSY, permanent=False),
     "no_answer": ChannelError(FailureReason.NO_ANSWER, permanent=False),
-    "undelivered": ChannelError(FailureReason.UNDELIVERED, permanent=True),
 }
 _WORDS = {error.word: answer for answer, error in _ERRORS.items()}
 
@@ -154,6 +154,7 @@ class _Simulation:
         self._channels: dict[str, Channel] = {name: _Scripted(name, self._script) for name in channels}
         self._faults = _Faults(bus, clock)
         self._fired: dict[str, Alert] = {}
+        self._told_of: set[tuple[str, str]] = set()
         self._book = AlertBook()
         self._reader = bus.reader(("alerts", "decisions", "deliveries"))
         self._dispatcher = self._start()
@@ -181,13 +182,20 @@ class _Simulation:
         )  # fmt: skip
 
     def _settle(self) -> Iterator[dict[str, Any]]:
-        while self._dispatcher.step(0.0):
+        while self._dispatcher.step(0.0) or self._receipts():
             pass
-        lines = [
-            *self._faults.take(),
-            *(line for record in self._reader.poll(0.0, 100_000) for line in self._lines(record)),
-        ]
-        yield from lines
+        yield from self._faults.take()
+        for record in self._reader.poll(0.0, 100_000):
+            yield from self._lines(record)
+
+    def _receipts(self) -> bool:
+        """What the providers say of what they could not deliver, each once."""
+        new = self._script.undelivered - self._told_of
+        for channel, id_ in sorted(new):
+            receipt = Receipt(channel=channel, provider_id=id_, outcome=Received.UNDELIVERED, at=self._clock.now())
+            hashchain.append(self._bus, DELIVERIES.name, receipt)
+        self._told_of |= new
+        return bool(new)
 
     # --- what happens --------------------------------------------------------------------------------------------
 
@@ -239,6 +247,8 @@ class _Simulation:
             state = self._book.pages.get(told.page)
             if told.outcome is not None and state is not None and state.page.why is not PageWhy.NOTICE:
                 yield self._paged(state.page, told)
+        elif not isinstance(told, Page):
+            return
         elif told.why is PageWhy.NOTICE:
             about = {} if told.what == Notice.SILENCE_ENDS_SOON else dict(told.alerts)
             yield self._line("notice", told.at, what=told.what, to=told.person, alerts=about)
@@ -265,9 +275,16 @@ class _Simulation:
             round=page.round,
             alerts=dict(page.alerts),
             held=list(page.held),
-            outcome="accept" if told.outcome is Outcome.SENT else _WORDS.get(told.reason or "", told.reason),
+            outcome=self._outcome(told),
             marks=[mark for mark, on in marks.items() if on],
         )
+
+    def _outcome(self, told: Delivery) -> str | None:
+        """In the words of the events."""
+        if told.outcome is not Outcome.SENT:
+            return _WORDS.get(told.reason or "", told.reason)
+        lost = any((told.channel, id_) in self._script.undelivered for id_ in told.provider_ids)
+        return "undelivered" if lost else "accept"
 
     def _line(self, do: str, at: datetime, **more: Any) -> dict[str, Any]:
         return {"at": format_instant(at), "do": do, **more}
@@ -300,6 +317,8 @@ class _Script:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
+        self.undelivered: set[tuple[str, str]] = set()
+        """Channel and id of what was taken, and of which the provider will say that it could not be delivered."""
         self._said: list[ChannelAnswers] = []
 
     def add(self, event: ChannelAnswers) -> None:
@@ -324,11 +343,19 @@ class _Scripted:
     def __init__(self, name: str, script: _Script) -> None:
         self._name, self._script = name, script
 
+    @property
+    def wakes(self) -> bool:
+        return self._name in WAKING
+
     def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
-        def deliver() -> None:
-            error = _ERRORS.get(self._script.answer(self._name, target))
-            if error is not None:
-                raise ChannelError(error.reason, permanent=error.permanent)
+        def deliver() -> tuple[str, ...]:
+            answer = self._script.answer(self._name, target)
+            if answer in _ERRORS:
+                raise ChannelError(_ERRORS[answer].reason, permanent=_ERRORS[answer].permanent)
+            id_ = f"{note.intent}-{note.attempt}"
+            if answer == "undelivered":
+                self._script.undelivered.add((self._name, id_))
+            return (id_,)
 
         return deliver
 

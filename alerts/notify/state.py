@@ -24,6 +24,7 @@ from listener.bus.scan import scan_records
 from listener.errors import UsageError
 from listener.model.decisions import DECISIONS, Silence
 from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page
+from listener.model.receipts import Receipt
 from listener.model.records import ALERTS, Alert, BadRecord, Decision, DecisionKind, Event, decode
 from listener.units import format_instant, from_ms
 
@@ -310,6 +311,8 @@ class AlertBook:
             told = decode(DELIVERIES, value)
             if isinstance(told, Page):
                 self.pages.take_page(told)
+            elif isinstance(told, Receipt):
+                self.pages.take_receipt(told)
             else:
                 self.pages.take_delivery(told)
                 for id_ in told.alerts or (told.alert,):

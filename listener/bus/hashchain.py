@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.errors import Corrupt
-from listener.model.records import Chained, encode
+from listener.model.base import Chained
+from listener.model.records import encode
 
 R = TypeVar("R", bound=Chained)
 

@@ -27,3 +27,15 @@ class Model(BaseModel):
 
 class Recorded(Model):
     v: Literal[1] = SCHEMA_VERSION
+
+
+class Chained(Recorded):
+    """A record whose `digest` covers itself and the `digest` before it, so that no word can be changed unseen."""
+
+    prev: str = ""
+    digest: str = ""
+
+    @property
+    def key(self) -> str:
+        """Under which it lies on its topic: what it is about."""
+        raise NotImplementedError

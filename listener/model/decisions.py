@@ -15,8 +15,8 @@ from pydantic import Field, TypeAdapter
 
 from listener.model import keys
 from listener.model.answers import Answered, AnswerGiven, Standing, Verdict
-from listener.model.base import Instant, Model
-from listener.model.records import Chained, Decision, Kind
+from listener.model.base import Chained, Instant, Model
+from listener.model.records import Decision, Kind
 from listener.model.topics import Topic
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from listener.model.base import Instant
-from listener.model.records import Chained
+from listener.model.base import Chained, Instant
+from listener.model.receipts import Receipt
 from listener.model.topics import Topic
 
 
@@ -84,7 +84,8 @@ class Delivery(Chained):
     """An intent to send a page to somebody by one way (`outcome` unset), or what became of it. No text.
 
     `intent` names the page, channel and target; `attempt` counts tries; `may_repeat` says that the same may have been
-    sent before. `alerts`: all that the page names, `alert` the first of them.
+    sent before. `alerts`: all that the page names, `alert` the first of them. `provider_ids`: what the provider calls
+    it, by which its receipts will speak of it.
     """
 
     type: Literal["delivery"] = "delivery"
@@ -101,11 +102,12 @@ class Delivery(Chained):
     exercise: bool = False
     outcome: Outcome | None = None
     reason: str | None = None
+    provider_ids: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         return self.alert
 
 
-DeliveriesRecord = Annotated[Page | Delivery, Field(discriminator="type")]
-DELIVERIES: Topic[Page | Delivery] = Topic("deliveries", TypeAdapter(DeliveriesRecord), attrgetter("key"))
+DeliveriesRecord = Annotated[Page | Delivery | Receipt, Field(discriminator="type")]
+DELIVERIES: Topic[Page | Delivery | Receipt] = Topic("deliveries", TypeAdapter(DeliveriesRecord), attrgetter("key"))

@@ -23,7 +23,7 @@ from pydantic_core import from_json, to_json
 
 from listener.model import keys
 from listener.model.answers import Answered, AnswerGiven
-from listener.model.base import SCHEMA_VERSION, Instant, Model, Recorded
+from listener.model.base import SCHEMA_VERSION, Chained, Instant, Model, Recorded
 from listener.model.spending import Spending
 from listener.model.topics import Topic
 
@@ -329,18 +329,6 @@ class Alert(Recorded):
     """Other alerts that this one stands for: who answers it has answered them."""
     command: Mapping[str, str] = Field(default_factory=dict)
     """Language → what a person may type now, if the alert proposes anything."""
-
-
-class Chained(Recorded):
-    """A record whose `digest` covers itself and the `digest` before it, so that no word can be changed unseen."""
-
-    prev: str = ""
-    digest: str = ""
-
-    @property
-    def key(self) -> str:
-        """Under which it lies on its topic: what it is about."""
-        raise NotImplementedError
 
 
 class DecisionKind(StrEnum):

@@ -20,6 +20,7 @@ EVERY = "every"
 
 FOLLOW, CALM, ANSWERS, REGISTER, PURGE = "follow", "calm", "answers", "register", "purge"
 DEADMAN = "deadman"
+RECEIVER = "receiver"
 HOUSEKEEPING = "keeping"
 """The other workers, beside `annotate`, `judge` and `dispatch`."""
 

@@ -11,6 +11,7 @@ from listener.model.answers import Answered
 from listener.model.decisions import Answer, Correction, Note, Silence, Status, Swap, WayConfirmed, WayTest
 from listener.model.deliveries import Delivery, Page
 from listener.model.incidents import Command, Incident, Presence
+from listener.model.receipts import Receipt
 from listener.model.records import (
     ALERTS,
     DEADLETTERS,
@@ -44,6 +45,7 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "alert": ALERTS.adapter,
     "page": TypeAdapter(Page),
     "delivery": TypeAdapter(Delivery),
+    "receipt": TypeAdapter(Receipt),
     "decision": TypeAdapter(Decision),
     "silence": TypeAdapter(Silence),
     "note": TypeAdapter(Note),

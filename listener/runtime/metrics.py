@@ -162,6 +162,12 @@ class Metrics:
         self.channel_failures = g(
             "channel_consecutive_failures", "Attempts in a row that failed on a channel; 0 after a success.", "channel"
         )
+        self.receipts = c(
+            "receipts", "Receipts of providers, by what they say became of the message.", "channel", "outcome"
+        )
+        self.callbacks = c(
+            "callbacks", "What providers' gateways called about, by what came of it.", "channel", "outcome"
+        )
         self.dispatch_latency = h(
             "dispatch_latency_seconds", "From an alert on the bus to its first delivery to somebody of its own route."
         )

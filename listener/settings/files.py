@@ -49,6 +49,7 @@ SECTIONS = frozenset(
         "rules",
         "published",
         "web",
+        "receiver",
         "channels",
     }
 )

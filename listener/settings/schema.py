@@ -247,6 +247,13 @@ class WebSettings(Tree):
     port: int = Field(default=9469, ge=0, le=65535)
 
 
+class ReceiverSettings(Tree):
+    """Where gateways of SMS and voice call us; behind a reverse proxy, which has the certificate."""
+
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    port: int = Field(default=9470, ge=0, le=65535)
+
+
 class Settings(Tree):
     """The whole tree. `channels` is typed by the channels themselves, which live in `alerts` and read the
     raw settings; here it is only for show, its texts veiled."""
@@ -264,6 +271,7 @@ class Settings(Tree):
     rules: RulesSettings = RulesSettings()
     published: PublishedSettings = PublishedSettings()
     web: WebSettings = WebSettings()
+    receiver: ReceiverSettings | None = None
     channels: Channels = Field(default_factory=dict)
 
 

@@ -19,13 +19,35 @@ from listener.errors import ConfigError
 NOTE = SendNote("a" * 32, "alert1", 0, 1, False, datetime(2031, 3, 2, 2, 14, tzinfo=UTC))
 CARD = Card("KRITISK: Røyk ved porten", ("KRITISK: Røyk ved porten", "14 treff"), {"text": "x"}, True)
 
+GATEWAY = {"url": "http://127.0.0.1:9/", "body": {"form": {"to": "{to}", "text": "{text}"}}}
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "alertmanager": {"url": "http://127.0.0.1:9/am"},
+    "apprise": {"services": {"vakt": "json://127.0.0.1:9/", "Åse-2": "json://127.0.0.1:9/"}},
     "console": {},
+    "ntfy": {"url": "http://127.0.0.1:9"},
+    "slack": {"url": "http://127.0.0.1:9/T0/key"},
+    "sms": GATEWAY,
+    "teams": {"url": "http://127.0.0.1:9/workflows/key"},
+    "voice": GATEWAY,
     "email": {"host": "127.0.0.1", "port": 9, "encryption": "none", "from": "Lyttepost på Ås <l@sykehus.example>"},
     "webhook": {"url": "http://127.0.0.1:9/hook"},
 }
+NUMBERS = {
+    "+4740612345": "+4740612345",
+    " 406 12 345 ": "+4740612345",
+    "004740612345": "+4740612345",
+    "+46 70 123 45 67": "+46701234567",
+    "+44 (0)7400 123456": "+447400123456",
+}
 GOOD: Mapping[str, Mapping[str, str]] = {
+    "alertmanager": {"": "", "vaktrom": "vaktrom"},
+    "apprise": {"vakt": "vakt", " Åse-2 ": "Åse-2"},
     "console": {"": ""},
+    "ntfy": {"lyttepost-vakt_1": "lyttepost-vakt_1", " kari ": "kari"},
+    "slack": {"": ""},
+    "sms": NUMBERS,
+    "teams": {" ": ""},
+    "voice": {**NUMBERS, "21 00 00 00": "+4721000000", "+46 8 123 456 78": "+46812345678", "05000": "+4705000"},
     "email": {
         "kari@sykehus.example": "kari@sykehus.example",
         " Kari Eksempel <kari@Sykehus.Example> ": "kari@sykehus.example",
@@ -40,8 +62,21 @@ GOOD: Mapping[str, Mapping[str, str]] = {
     },
     "webhook": {"": "", "vaktrom": "vaktrom", " Åse på vakt 🔥 ": "Åse på vakt 🔥", "x" * 500: "x" * 500},
 }
+NO_NUMBERS = (
+    "", " ", "kari", "kari@sykehus.example", "4061234", "+47406123456", "112", "113", "+47112", "tel:+4740612345",
+    "+4740612345\r\n+4740612346", "+4740612345, +4740612346", "406 12 345 / 406 12 346", "+4740612345;ext=5",
+    "+4740612345 x5", "٤٠٦١٢٣٤٥", "+47406I2345", "80012345", "82012345", "+4740612345&to=+4740612346",
+    "+99940612345", "+4740612345\x00", "\ud83d40612345",
+)  # fmt: skip
 BAD: Mapping[str, tuple[str, ...]] = {
+    "alertmanager": ("vakt\r\nrom", "vakt\x00rom", "\ud83d", "a\u2028b"),
+    "apprise": ("", "json://127.0.0.1:9/", "a b", "vakt\nrom", "x" * 61, "signal://key@host/+4740612345"),
     "console": ("kari",),
+    "ntfy": ("", "a/b", "a b", "åse", "x" * 65, "https://ntfy.example/kari", "kari\nola", "../kari"),
+    "slack": ("#vakt",),
+    "sms": (*NO_NUMBERS, "21 00 00 00", "+4721000000", "+46812345678", "05000"),
+    "teams": ("vaktrom",),
+    "voice": NO_NUMBERS,
     "email": (
         "", " ", "kari", "@sykehus.example", "kari@", "kari@@sykehus.example", "kari@sykehus@example",
         "kari@a.example, ola@a.example", "kari@a.example,ola@a.example", "kari@a.example; ola@a.example",

@@ -29,11 +29,13 @@ class Call:
 
 
 class FakeWebhook:
-    """`faults` are used up one a call: a status (`500`, `429`), `302 URL`, `hang`, `reset`, `slow` (0.3 s)."""
+    """`faults` are used up one a call: a status (`500`, `429`), `302 URL`, `hang`, `reset`, `slow` (0.3 s). `answer` is
+    the body of every answer."""
 
     def __init__(self) -> None:
         self.faults: deque[str] = deque()
         self.always: str | None = None
+        self.answer = b""
         self.seen: list[Call] = []
         self.tries = 0
         self.stop = threading.Event()
@@ -62,15 +64,17 @@ def webhook_server() -> Iterator[FakeWebhook]:
                 return
             if fault == "slow":
                 fake.stop.wait(0.3)
-            status, _, where = (fault or "204").partition(" ")
-            code = int(status) if status.isdigit() else 204
+            usual = "200" if fake.answer else "204"
+            status, _, where = (fault or usual).partition(" ")
+            code = int(status if status.isdigit() else usual)
             if code // 100 == 2:
                 fake.seen.append(Call(self.path, dict(self.headers), body))
             self.send_response(code)
             if where:
                 self.send_header("Location", where)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(fake.answer)))
             self.end_headers()
+            self.wfile.write(fake.answer)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -271,11 +271,17 @@ def test_every_channel_of_the_table_opens_from_settings_and_bad_ones_name_the_li
 
     good = settings(
         "channels:\n  email: {host: mail.example, from: a@b.example}\n  webhook: {url: 'https://hooks.example/x'}\n"
+        "  apprise: {services: {kari: 'json://localhost'}}\n"
+        + "".join(f"  {name}: {{url: 'https://x.example'}}\n" for name in ("alertmanager", "ntfy", "slack", "teams"))
+        + "".join(
+            f"  {name}: {{url: 'https://x.example', body: {{form: {{n: '{{to}}', t: '{{text}}'}}}}}}\n"
+            for name in ("sms", "voice")
+        )
     )
     opened = open_channels(CHANNELS, good)
     assert set(opened) == set(CHANNELS)
-    assert not opened["email"].in_house
-    assert not opened["webhook"].in_house
+    assert [name for name, channel in opened.items() if channel.in_house and name != "console"] == []
+    assert {name for name, channel in opened.items() if channel.wakes} == {"ntfy", "sms", "voice"}
     with pytest.raises(ConfigError, match=r"settings\.yaml:3: channels\.email\.hots"):
         open_channels(["email"], settings("channels:\n  email:\n    hots: mail.example\n"))
     with pytest.raises(ConfigError, match=r"channels\.email"):

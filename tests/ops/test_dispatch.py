@@ -432,6 +432,8 @@ class Broken:
 
     in_house = False
 
+    wakes = False
+
     def __init__(self, while_sending: bool) -> None:
         self._while_sending = while_sending
         self.tries = 0

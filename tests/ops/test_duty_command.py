@@ -17,7 +17,7 @@ from listener.bus.protocol import open_bus
 from listener.bus.scan import scan
 from listener.clock import SystemClock
 from listener.model.decisions import DECISIONS, Swap, WayTest
-from listener.model.records import DELIVERIES, Delivery, Outcome
+from listener.model.deliveries import DELIVERIES, Delivery, Outcome
 from lyttepost import app
 from tests.fakes.webhook import FakeWebhook, webhook_server
 from tests.unit.duty_support import table

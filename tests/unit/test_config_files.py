@@ -103,7 +103,7 @@ def examples(file: YamlFile) -> dict[str, dict[str, Any]]:
 
 def test_channels_shown_in_comments_can_be_opened(file: YamlFile, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("s\n", encoding="utf-8")
+    secret.write_text(f"{'s' * 20}\n", encoding="utf-8")
     shown = examples(file)
     assert shown.keys() == CHANNELS.keys()
     for channel, options in shown.items():

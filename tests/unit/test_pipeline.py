@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any, cast
+from urllib.request import urlopen
 
 import pytest
 from burst_series import town
 
 from alerts.app import Context, WorkerPart
+from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step
 from alerts.wiring import make_alerts, make_app, make_listener
 from listener.bus import hashchain
@@ -29,13 +32,14 @@ from listener.model.roles import ALERTS, CALM, LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.prices import Tariff
-from listener.settings.schema import CanarySettings, Settings
+from listener.settings.schema import CanarySettings, ReceiverSettings, Settings
 from listener.sources.contract import BadLine, Batch, Call, CatchUp, DropReason, Notice, OfferedCounts
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 BURST = START + timedelta(days=3, hours=12)
 TRACK = "granvik sykehus"
+TOKEN = "hemmelig-adresse-1"
 RULE = "- {name: all, type: any, why: whatever is said, to: duty}\n"
 
 
@@ -151,6 +155,21 @@ class Town:
         pass
 
 
+def _have_a_gateway(config: Path) -> None:
+    """One that calls back, and a person whom it reaches and no route names."""
+    sms = {
+        "url": "http://127.0.0.1:9/", "body": {"form": {"to": "{to}", "text": "{text}"}}, "callback_token": TOKEN,
+        "receipt": {"id": "id", "outcome": "status", "delivered": ["yes"], "undelivered": ["no"]},
+        "reply": {"number": "from", "text": "text"},
+    }  # fmt: skip
+    settings, people = config / "settings.yaml", config / "people.yaml"
+    text = settings.read_text(encoding="utf-8").replace("channels: {}", f"channels: {json.dumps({'sms': sms})}")
+    settings.write_text(text, encoding="utf-8")
+    kari = '  kari: {name: Kari, contacts: [{channel: sms, target: "+4740612345"}]}'
+    text = people.read_text(encoding="utf-8").replace("people:\n  console:", f"people:\n{kari}\n  console:")
+    people.write_text(text, encoding="utf-8")
+
+
 class Running:
     """Every worker of the table, each on a bus that notes what it does."""
 
@@ -163,11 +182,13 @@ class Running:
         shutil.copy(packaged_config() / "rules" / "burst.yaml", config / "rules")
         monkeypatch.setenv("LYTTEPOST_CONFIG", str(config))
         (folder / "data").mkdir()
+        _have_a_gateway(config)
         self.clock = ManualClock(START)
         self.bus = open_bus("embedded:", folder / "data", self.clock, durable=False)
         self.source = Town()
         self.use: dict[str, Use] = defaultdict(Use)
-        raw, settings = raw_settings(), Settings(canary=CanarySettings(every=timedelta(seconds=30)))
+        settings = Settings(canary=CanarySettings(every=timedelta(seconds=30)), receiver=ReceiverSettings(port=0))
+        raw = raw_settings()
         app = make_app(settings, folder / "data", self.bus, self.clock, "all")
         listener = make_listener(app, raw, [self.source], b"k" * 32)
         context = Context(app, (LISTENER, ALERTS), listener, make_alerts(raw, settings, None, tell=True))
@@ -216,6 +237,15 @@ class Running:
             )
         return found
 
+    def hear_of_gateway(self, what: str) -> None:
+        """A call of the gateway, answered while the workers turn."""
+        receiver = next(worker for worker, _part in self.workers if isinstance(worker, Receiver))
+        url = f"http://127.0.0.1:{receiver.port}/sms/{TOKEN}/{what}"
+        calling = Thread(target=lambda: urlopen(url, timeout=10).close(), daemon=True)
+        calling.start()
+        while calling.is_alive():
+            receiver.step(0.01)
+
     def close(self) -> None:
         for worker, _part in self.workers:
             worker.close()
@@ -253,6 +283,8 @@ def drive(running: Running) -> None:
     for topic in ("mentions", "findings", "volumes", "alerts"):
         running.bus.publish([Message(topic, "town:2", b"{")])
     running.turn()
+    running.hear_of_gateway("receipt?id=m1&status=yes")
+    running.hear_of_gateway("reply?from=4740612345&text=ok")
     running.switch(Action.CLOSE)
     running.turn()
 

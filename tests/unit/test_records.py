@@ -86,6 +86,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "way_test": {**CHAINED, "by": "kari", "person": "ola", "ways": [WAY]},
     "way_confirmed": {**CHAINED, "by": "ola", "person": "ola", "way": WAY},
     "delivery": {**CHAINED, "intent": "i", "alert": "a", "step": 0, "channel": "email", "target": "kari@example.org"},
+    "receipt": {**CHAINED, "channel": "sms", "provider_id": "m1", "part": "0", "outcome": "delivered", "code": "1001"},
     "spending": {
         "source": "x",
         "at": AT,
@@ -247,7 +248,7 @@ def test_keys_are_those_of_the_topics() -> None:
 
 
 def test_no_record_that_is_archived_has_a_place_for_text() -> None:
-    for name in ("alert", "delivery", "decision", "deadletter", "volume", "spending"):
+    for name in ("alert", "delivery", "receipt", "decision", "deadletter", "volume", "spending"):
         assert "text" not in json.dumps(adapter(name).json_schema(by_alias=True)["properties"]).casefold(), name
 
 

@@ -35,6 +35,11 @@ LONGEST = 500
 SHARED = {"listener.sources.x.payload"}
 """The shape of X's answers, which recordings have too."""
 
+SHARED_BY_CHANNELS = {
+    "addresses", "callbacks", "card", "contract", "gateway", "http", "http_settings", "numbers", "sms_text", "template",
+    "text",
+}  # fmt: skip
+
 ORDER = (
     ("listener.clock", "listener.errors", "listener.units", "listener.plugins", "listener.crashpoints"),
     ("listener.permissions",),
@@ -321,8 +326,7 @@ def test_what_a_table_of_plug_ins_names_is_there(name: str, table: Mapping[str, 
 
 
 def test_every_channel_rule_type_and_source_is_in_its_table() -> None:
-    shared = {"alerts.notify.channels.contract", "alerts.notify.channels.card"}
-    shared |= {"alerts.notify.channels.addresses", "alerts.notify.channels.http", "alerts.notify.channels.text"}
+    shared = {f"alerts.notify.channels.{name}" for name in SHARED_BY_CHANNELS}
     assert plug_ins(CHANNELS) == folder_of_modules("alerts.notify.channels") - shared
     folders = {name.rpartition(".")[0] for name in plug_ins(SOURCES)}
     assert folders == packages_in("listener.sources") - {"listener.sources.common"}

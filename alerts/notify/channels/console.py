@@ -15,7 +15,15 @@ from typing import Any, Literal, TextIO
 from pydantic import BaseModel, ConfigDict
 
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import ChannelError, ChannelType, Deliver, FailureReason, SendNote, checked
+from alerts.notify.channels.contract import (
+    ChannelError,
+    ChannelType,
+    Deliver,
+    FailureReason,
+    SendNote,
+    checked,
+    no_target,
+)
 
 RULE = "─" * 72
 
@@ -29,6 +37,8 @@ class ConsoleSettings(BaseModel):
 
 
 class Console:
+    wakes = False
+
     def __init__(self, stream: TextIO, settings: ConsoleSettings | None = None) -> None:
         texts = (settings or ConsoleSettings()).texts
         self._stream = stream
@@ -36,30 +46,24 @@ class Console:
         self.in_house = texts == "always" or (texts == "on_terminal" and stream.isatty())
 
     def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
-        checked(check_target, target)
+        checked(no_target, target)
         block = f"{RULE}\n{card.text}\n{RULE}\n"
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         # A terminal without UTF-8 shows question marks; an alert is not lost over a letter.
         return partial(self._print, block.encode(encoding, "replace").decode(encoding))
 
-    def _print(self, printable: str) -> None:
+    def _print(self, printable: str) -> tuple[str, ...]:
         with self._lock:
             try:
                 self._stream.write(printable)
                 self._stream.flush()
             except (OSError, ValueError):
                 raise ChannelError(FailureReason.UNREACHABLE, permanent=False) from None
-
-
-def check_target(target: str) -> str:
-    """There is one console, so it has no target: under two it would show everything twice."""
-    if target.strip():
-        raise ValueError("the console takes no target; leave it out")
-    return ""
+        return ()
 
 
 def open_channel(settings: Mapping[str, Any]) -> Console:
     return Console(sys.stdout, ConsoleSettings.model_validate(settings))
 
 
-TYPE = ChannelType(open=open_channel, check=check_target)
+TYPE = ChannelType(open=open_channel, check=no_target)

@@ -30,8 +30,15 @@ if TYPE_CHECKING:
     from listener.settings.files import RawSettings
 
 CHANNELS: Mapping[str, str] = {
+    "alertmanager": "alerts.notify.channels.alertmanager:TYPE",
+    "apprise": "alerts.notify.channels.apprise:TYPE",
     "console": "alerts.notify.channels.console:TYPE",
     "email": "alerts.notify.channels.email:TYPE",
+    "ntfy": "alerts.notify.channels.ntfy:TYPE",
+    "slack": "alerts.notify.channels.slack:TYPE",
+    "sms": "alerts.notify.channels.sms:TYPE",
+    "teams": "alerts.notify.channels.teams:TYPE",
+    "voice": "alerts.notify.channels.voice:TYPE",
     "webhook": "alerts.notify.channels.webhook:TYPE",
 }
 """Name → its `ChannelType`."""
@@ -55,8 +62,6 @@ class FailureReason(StrEnum):
     """The far end asks for patience."""
     REFUSED = "refused"
     """The far end will not take it."""
-    UNDELIVERED = "undelivered"
-    """Taken at first; then the far end said that it could not be delivered."""
     BAD_TARGET = "bad_target"
     """No such address, or one that cannot be written to."""
     NO_SMTPUTF8 = "no_smtputf8"
@@ -117,14 +122,19 @@ class SendNote:
     at: datetime
 
 
-Deliver = Callable[[], None]
-"""Hands a message over within the channel's own time limits, or raises ChannelError."""
+Deliver = Callable[[], tuple[str, ...]]
+"""Hands a message over within the channel's own time limits, or raises ChannelError. Gives the ids by which the
+provider will speak of it in its receipts: none, one, or one a part."""
 
 
 class Channel(Protocol):
     @property
     def in_house(self) -> bool:
         """True where a post's text may be shown."""
+
+    @property
+    def wakes(self) -> bool:
+        """True where it rings beside a sleeping person: SMS, voice, push. Mail and chat do not."""
 
     def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
         """Make the message; nothing leaves before what this gives is called. Raises ChannelError."""
@@ -141,13 +151,9 @@ class ChannelType:
     doubts: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] = lambda _: ()
 
 
-WAKING = frozenset({"sms", "voice", "ntfy"})
-"""Channels that wake a sleeper, by name: a page by another way may lie unread until the morning."""
-
-
 def wakes_by(channels: Mapping[str, Channel], name: str) -> bool:
-    """Whether the channel of this name wakes a sleeper."""
-    return bool(getattr(channels.get(name), "wakes", name in WAKING))
+    """Whether the channel of this name wakes a sleeper: what comes another way may lie unread until the morning."""
+    return name in channels and channels[name].wakes
 
 
 def channel_type(name: str) -> ChannelType:
@@ -200,6 +206,13 @@ def one_line_target(target: str) -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in plain):
         raise ValueError("a target must not hold a line break or a control character")
     return plain
+
+
+def no_target(target: str) -> str:
+    """The target of a channel that leads to one place: under two names it would show everything twice there."""
+    if target.strip():
+        raise ValueError("this channel takes no target, for it leads to one place; leave it out")
+    return ""
 
 
 @contextmanager

@@ -182,6 +182,7 @@ def _has_control(text: str) -> bool:
 
 class Email:
     in_house = False
+    wakes = False
 
     def __init__(self, settings: SmtpSettings) -> None:
         self._settings = settings
@@ -195,7 +196,7 @@ class Email:
             raise ChannelError(FailureReason.LOGIN, permanent=True) from None
         return partial(self._deliver, address, self._message(card, address, note), secret)
 
-    def _deliver(self, address: str, message: bytes, secret: str) -> None:
+    def _deliver(self, address: str, message: bytes, secret: str) -> tuple[str, ...]:
         server = self._server()
         with time_limit(min(4 * self._settings.timeout, LONGEST_SEND), lambda: server.sock):
             try:
@@ -216,6 +217,7 @@ class Email:
                 with suppress(smtplib.SMTPException, OSError):
                     server.putcmd("quit")
                 server.close()
+        return ()
 
     def _server(self) -> smtplib.SMTP:
         s = self._settings

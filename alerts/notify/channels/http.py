@@ -1,59 +1,150 @@
-"""One HTTP POST, for every channel that sends by HTTP: 2xx is delivered, anything else a `ChannelError`.
+"""One HTTP exchange, for every channel that sends by HTTP. `post` is one whose status alone decides.
 
-408, 425, 429 and 5xx are temporary, and so is whatever the network does; a wrong certificate and every other answer are
-permanent. Redirects are not followed, to whatever host: they would carry the headers' secrets along. Of the answer only
-its status is read. By the standard library's client: urllib3's writes the address, which may hold a key, into the log
-when an answer's headers are broken.
+2xx is delivered; 408, 425, 429 and 5xx are temporary, and so is whatever the network does; a wrong certificate and
+every other answer are permanent. Redirects are not followed, to whatever host: they would carry the headers' secrets
+along.
+
+By `urllib3`'s connections, which have been here all along under tweepy. They take our TLS context, let a send be told
+apart by phases (nothing handed over yet, or handed over and unanswered), and their socket can be shut when the time is
+up. httpx and requests hide the phases behind their pools and limit each read only, never the whole, so that who drips
+keeps them for ever; httpx logs every address, and requests takes proxies and passwords from the environment. What
+urllib3 logs holds the address, which may be a key: `unlogged` keeps it out of every log, `--verbose` included.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import ssl
-from collections.abc import Mapping
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from socket import socket
 
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url
 
 from alerts.notify.channels.contract import LONGEST_SEND, ChannelError, FailureReason, time_limit
 
 TEMPORARY = frozenset({408, 425, 429})
+LARGEST_ANSWER = 64 * 1024
+"""Bytes of an answer's body that are read."""
+
+CHATTY = (
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.response",
+    "urllib3.util.retry",
+    "requests",
+    "apprise",
+)
+"""Loggers that name addresses, keys or bodies."""
+
+_sending = threading.local()
 
 
-def post(url: Url, body: bytes, headers: Mapping[str, str], *, timeout: float) -> None:
-    """Hand `body` over to `url`, as `web_address` gives it. `timeout` is seconds for each read or write; the whole send
-    ends within four of them, and within LONGEST_SEND.
+@dataclass(frozen=True)
+class Answer:
+    """What the far end said. `body` is empty where it was not asked for."""
 
-    Names and values of `headers` are one line of ASCII each. `User-Agent` is set here.
+    status: int
+    body: bytes = b""
 
-    Raises ChannelError, which holds neither the address nor anything that the far end said.
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Within it, what the clients log in this thread is thrown away."""
+    _sending.now = True
+    try:
+        yield
+    finally:
+        _sending.now = False
+
+
+def _passes(record: logging.LogRecord) -> bool:
+    return not getattr(_sending, "now", False)
+
+
+for _name in CHATTY:
+    logging.getLogger(_name).addFilter(_passes)
+
+
+def post(url: Url, body: bytes, headers: Mapping[str, str], *, timeout: float) -> tuple[str, ...]:
+    """Hand `body` over to `url`; of the answer only its status is read. Gives no ids. Raises ChannelError."""
+    judge(exchange(url, body, headers, timeout=timeout).status)
+    return ()
+
+
+def post_json(url: Url, data: object, headers: Mapping[str, str], *, timeout: float) -> tuple[str, ...]:
+    """As `post`, of something that JSON can say."""
+    return post(url, json_bytes(data), {**headers, "Content-Type": "application/json; charset=utf-8"}, timeout=timeout)
+
+
+def json_bytes(data: object) -> bytes:
+    """In UTF-8. Half a surrogate from a command line, which that cannot write, must not cost the alert."""
+    return json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def exchange(
+    url: Url,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+    method: str = "POST",
+    read: bool = False,
+) -> Answer:
+    """Send one request to `url`, as `web_address` gives it, and take the answer whatever its status.
+
+    `timeout` is seconds for each read or write; the whole send ends within four of them, and within LONGEST_SEND. Names
+    and values of `headers` are one line of ASCII each; `User-Agent` is set here. `read`: the answer's body is wanted.
+
+    Raises ChannelError, which holds neither the address nor anything that the far end said. A body that is wanted,
+    behind a status of success, and that cannot be read to its end is no answer: the message may have arrived.
     """
     longest = min(4 * timeout, LONGEST_SEND)
-    with closing(_connection(url, timeout)) as connection, time_limit(longest, lambda: connection.sock):
+    held: list[socket] = []
+
+    def opened() -> socket | None:
+        # An answer that ends the connection takes the socket away while its body is still read.
+        return connection.sock or (held[0] if held else None)
+
+    with unlogged(), closing(_connection(url, timeout)) as connection, time_limit(longest, opened):
         try:
             connection.connect()
         except ssl.SSLError as error:
             wrong = isinstance(error, ssl.SSLCertVerificationError)
             raise ChannelError(FailureReason.INSECURE, permanent=wrong) from None
-        except OSError:
+        except (OSError, HTTPError):
             raise ChannelError(FailureReason.UNREACHABLE, permanent=False) from None
+        if connection.sock is not None:
+            held.append(connection.sock)
         try:
-            connection.request("POST", url.request_uri, body, {"User-Agent": "lyttepost", **headers})
-            status = connection.getresponse().status
-        except (OSError, HTTPException):
+            own = {"User-Agent": "lyttepost", **headers}
+            connection.request(method, url.request_uri, body, own, preload_content=False)
+            answer = connection.getresponse()
+        except (OSError, HTTPException, HTTPError):
             raise ChannelError(FailureReason.NO_ANSWER, permanent=False) from None
-    _judge(status)
+        with closing(answer):
+            if not read:
+                return Answer(answer.status)
+            try:
+                content = _content(answer)
+            except (OSError, HTTPException, HTTPError):
+                content = None
+    if content is not None and len(content) <= LARGEST_ANSWER:
+        return Answer(answer.status, content)
+    if answer.status // 100 == 2:
+        raise ChannelError(FailureReason.NO_ANSWER, permanent=False, code=answer.status)
+    return Answer(answer.status)
 
 
-def _connection(url: Url, timeout: float) -> HTTPConnection:
-    host = url.host or ""
-    # A port that is left out would be looked for in an IPv6 address.
-    if url.scheme == "https":
-        return HTTPSConnection(host, url.port or 443, timeout=timeout, context=ssl.create_default_context())
-    return HTTPConnection(host, url.port or 80, timeout=timeout)
-
-
-def _judge(status: int) -> None:
+def judge(status: int) -> None:
+    """Raises ChannelError for every status but 2xx."""
     if status // 100 == 2:
         return
     if status in TEMPORARY or status // 100 == 5:
@@ -62,3 +153,21 @@ def _judge(status: int) -> None:
         raise ChannelError(FailureReason.REDIRECTED, permanent=True, code=status)
     reason = FailureReason.LOGIN if status in (401, 403) else FailureReason.REFUSED
     raise ChannelError(reason, permanent=True, code=status)
+
+
+def _content(answer: BaseHTTPResponse) -> bytes:
+    """At most a byte more than may be. Raises HTTPError where it breaks off before its announced end."""
+    content = b""
+    while len(content) <= LARGEST_ANSWER:
+        more = answer.read(LARGEST_ANSWER + 1 - len(content), decode_content=False)
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _connection(url: Url, timeout: float) -> HTTPConnection:
+    host = url.host or ""
+    if url.scheme == "https":
+        return HTTPSConnection(host, url.port or 443, timeout=timeout, ssl_context=ssl.create_default_context())
+    return HTTPConnection(host, url.port or 80, timeout=timeout)

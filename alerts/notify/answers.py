@@ -1,0 +1,72 @@
+"""What a person answers to a page: an acknowledgement covers exactly the alerts that the page named when it was sent.
+
+A page is answered by its code in a message, by a key in a call, by a signed link or on the command line. Who answers a
+second time hears who was first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.notify.pages import PageState
+from alerts.notify.recipients import People
+from alerts.notify.state import AlertBook, AlertState, Handling
+from listener.bus import hashchain
+from listener.bus.protocol import Bus
+from listener.bus.scan import scan_records
+from listener.errors import UsageError
+from listener.model.decisions import DECISIONS
+from listener.model.records import Decision, DecisionKind
+
+VOICE = "voice"
+YES = "1"
+"""The key that says "I have it" in a call. Silence, a voicemail and any other key say nothing."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """`mine`: the alerts that this answer acknowledged. `before`: those that somebody had answered already; their
+    states say who and when."""
+
+    mine: tuple[AlertState, ...]
+    before: tuple[AlertState, ...]
+
+
+def acknowledge_all(bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why: str, now: datetime) -> Answered:
+    """A person says "I have it" of all these. Durable when this returns; a second time changes nothing.
+
+    Raises UsageError when nobody says who it is.
+    """
+    if not by.strip():
+        raise UsageError("an acknowledgement needs a name; say who with --by")
+    states = [state for id_ in ids if (state := book.get(id_)) is not None]
+    digests: dict[str, str] = {}
+    for state in states:
+        if state.handling is Handling.OPEN:
+            word = Decision(kind=DecisionKind.ACKNOWLEDGE, id=state.id, at=now, by=by.strip(), why=why)
+            digests[state.id] = hashchain.append(bus, DECISIONS.name, word).digest
+    # Two people may answer at the same instant: the log's order decides who was first, not ours.
+    for record in scan_records(bus, [DECISIONS.name]):
+        book.apply(record)
+    now_are = [book.find(state.id) for state in states]
+    mine = [s for s in now_are if s.handled is not None and s.handled.digest == digests.get(s.id)]
+    return Answered(tuple(mine), tuple(state for state in now_are if state not in mine))
+
+
+def page_meant(book: AlertBook, number: str, text: str) -> PageState | None:
+    """The page that a message or a pressed key answers: by its code, and only from a number that it went to.
+
+    A call is answered by `YES` alone, and means the newest page that was read out to that number.
+    """
+    said = text.strip()
+    sent = [each for each in book.pages.all() if any(target == number for _, target in each.ways)]
+    if said == YES:
+        return next((each for each in reversed(sent) if (VOICE, number) in each.ways), None)
+    return next((each for each in reversed(sent) if each.page.code and each.page.code == said), None)
+
+
+def who_has(people: People, number: str) -> str | None:
+    """The key of the person with that number."""
+    return next((key for key, one in people.people.items() if any(way.target == number for way in one.ways)), None)

@@ -1,0 +1,421 @@
+"""What gateways tell us later: receipts are written once and chained, replies are handed on, nobody else gets in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_support import Machine, wait_for
+from gateway_support import NUMBER, TOKEN, opened, settings_of
+from prometheus_client import CollectorRegistry
+
+from alerts.notify.channels.callbacks import CallsBack
+from alerts.notify.channels.card import Card
+from alerts.notify.channels.contract import SendNote, channel_type
+from alerts.notify.receiver import worker
+from alerts.notify.receiver.replies import answer_pages
+from alerts.notify.receiver.worker import Receiver
+from alerts.notify.recipients import load_people
+from listener.bus import hashchain
+from listener.bus.protocol import Bus, Message, open_bus
+from listener.bus.scan import scan, scan_records
+from listener.clock import SystemClock
+from listener.errors import BusError, ConfigError
+from listener.model.decisions import DECISIONS
+from listener.model.deliveries import DELIVERIES, Delivery, Outcome
+from listener.model.receipts import Receipt, Received
+from listener.model.records import Decision, encode
+from listener.model.topics import topic_specs
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.settings.files import packaged_config
+from tests.fakes.gateway import MANNERS, FakeGateway, gateway
+from tests.ops.test_prometheus import free_port
+from tests.unit.telling_support import alert
+
+NOTE = SendNote("a" * 32, "alert1", 2, 1, False, datetime(2031, 3, 2, 2, 14, tzinfo=UTC))
+CARD = Card("KRITISK: røyk", ("KRITISK: røyk",), {}, True)
+
+
+class Listening:
+    """A receiver whose worker turns in a thread, as in `lyttepost run`, and the gateway that calls it."""
+
+    def __init__(self, bus: Bus, settings: dict[str, Any], fake: FakeGateway) -> None:
+        self.bus = bus
+        self.fake = fake
+        self.replies: list[tuple[str, str]] = []
+        clock = SystemClock()
+        self.metrics = Metrics(CollectorRegistry(), "0")
+        self.health = Health(clock)
+        channel = channel_type("sms").open(settings)
+        assert isinstance(channel, CallsBack)
+        assert channel.callbacks is not None
+        self.receiver = Receiver(
+            bus, {"sms": channel.callbacks}, lambda number, text, at: self.replies.append((number, text)),
+            host="127.0.0.1", port=0, clock=clock, metrics=self.metrics, part=self.health.part("receiver"),
+        )  # fmt: skip
+        self.root = f"http://127.0.0.1:{self.receiver.port}"
+        fake.callback = f"{self.root}/sms/{TOKEN}"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._turn, daemon=True)
+        self._thread.start()
+
+    def _turn(self) -> None:
+        while not self._stop.is_set():
+            self.receiver.step(0.05)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.receiver.close()
+
+    def receipts(self) -> list[tuple[str, str | None, str]]:
+        found = [each for each in scan(self.bus, DELIVERIES) if isinstance(each, Receipt)]
+        return [(each.provider_id, each.part, each.outcome.value) for each in found]
+
+    def counted(self, outcome: str, channel: str = "sms") -> float:
+        return self.metrics.registry.get_sample_value(
+            "lyttepost_callbacks_total", {"channel": channel, "outcome": outcome}
+        ) or 0.0  # fmt: skip
+
+    def request(self, method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.receiver.port, timeout=10)
+        with closing(connection):
+            connection.request(method, path, body or None, {"Content-Type": content_type})
+            return connection.getresponse().status
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Bus]:
+    opened_bus = open_bus("embedded:", tmp_path, SystemClock(), durable=False)
+    opened_bus.ensure(topic_specs(1, {}))
+    yield opened_bus
+    opened_bus.close()
+
+
+def listening(bus: Bus, provider: str, folder: Path, fake: FakeGateway) -> Listening:
+    return Listening(bus, settings_of(provider, folder, fake.url), fake)
+
+
+@pytest.fixture(params=MANNERS)
+def provider(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def heard(provider: str, bus: Bus, tmp_path: Path) -> Iterator[Listening]:
+    with gateway(MANNERS[provider]) as fake:
+        here = listening(bus, provider, tmp_path, fake)
+        yield here
+        here.close()
+
+
+@pytest.fixture
+def elks(bus: Bus, tmp_path: Path) -> Iterator[Listening]:
+    with gateway(MANNERS["46elks"]) as fake:
+        here = listening(bus, "46elks", tmp_path, fake)
+        yield here
+        here.close()
+
+
+def send(provider: str, folder: Path, fake: FakeGateway) -> tuple[str, ...]:
+    return opened(provider, folder, fake, timeout=10).prepare(CARD, NUMBER, note=NOTE)()
+
+
+def sent(bus: Bus, *ids: str) -> None:
+    delivery = Delivery(
+        intent="i",
+        alert="alert1",
+        at=NOTE.at,
+        step=0,
+        channel="sms",
+        target=NUMBER,
+        outcome=Outcome.SENT,
+        provider_ids=ids,
+    )
+    hashchain.append(bus, "deliveries", delivery)
+
+
+def part_of(provider: str) -> str | None:
+    return "$0" if provider == "LINK Mobility" else None
+
+
+def test_a_receipt_is_written_with_the_id_that_the_send_was_given(
+    heard: Listening, provider: str, tmp_path: Path
+) -> None:
+    ids = send(provider, tmp_path, heard.fake)
+    sent(heard.bus, *ids)
+    heard.fake.report(heard.fake.sent[0])
+    assert set(heard.fake.answers) == {200}
+    assert heard.receipts() == [(id_, part_of(provider), "delivered") for id_ in ids]
+    assert heard.counted("recorded") == len(ids)
+    assert heard.counted("unknown_id") == 0
+    hashchain.verify(scan_records(heard.bus, ["deliveries"]))
+
+
+def test_a_receipt_that_is_faster_than_the_answer_is_kept(heard: Listening, provider: str, tmp_path: Path) -> None:
+    heard.fake.habits.add("receipt first")
+    ids = send(provider, tmp_path, heard.fake)
+    assert heard.receipts() == [(id_, part_of(provider), "delivered") for id_ in ids]
+    assert heard.counted("unknown_id") == len(ids)
+
+
+def test_delivered_and_then_failed_are_two_receipts_and_repeats_are_none(
+    heard: Listening, provider: str, tmp_path: Path
+) -> None:
+    send(provider, tmp_path, heard.fake)
+    (message,) = heard.fake.sent
+    heard.fake.habits.add("repeats")
+    heard.fake.report(message)
+    heard.fake.report(message, delivered=False)
+    heard.fake.report(message)
+    wanted = [(id_, part_of(provider), what) for what in ("delivered", "undelivered") for id_ in message.ids]
+    assert heard.receipts() == wanted
+    assert set(heard.fake.answers) == {200}
+    assert heard.counted("repeated") == 7 * len(message.ids)
+
+
+def test_a_reply_is_handed_on_with_the_number_as_we_write_it(heard: Listening, provider: str) -> None:
+    reply = MANNERS[provider].reply
+    if reply is None:
+        pytest.skip("its replies come another way")
+    assert heard.fake.call(reply(NUMBER, "ok 4711 på vei"), "reply") == 200
+    assert heard.replies == [(NUMBER, "ok 4711 på vei")]
+    assert heard.counted("reply") == 1
+
+
+def test_a_repeat_is_known_after_a_restart(bus: Bus, tmp_path: Path) -> None:
+    with gateway(MANNERS["46elks"]) as fake:
+        for _ in range(2):
+            here = listening(bus, "46elks", tmp_path, fake)
+            here.request("GET", f"/sms/{TOKEN}/receipt?id=s1&status=delivered")
+            here.close()
+        assert here.receipts() == [("s1", None, "delivered")]
+        assert here.counted("repeated") == 1
+
+
+def test_the_same_receipt_at_once_is_written_once(elks: Listening) -> None:
+    path = f"/sms/{TOKEN}/receipt?id=s1&status=delivered"
+    threads = [threading.Thread(target=elks.request, args=("GET", path)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert elks.receipts() == [("s1", None, "delivered")]
+    assert elks.counted("repeated") == 19
+
+
+def test_what_we_do_not_know_decides_nothing(elks: Listening) -> None:
+    assert elks.request("GET", f"/sms/{TOKEN}/receipt?id=s1&status=sent") == 200
+    assert elks.request("GET", f"/sms/{TOKEN}/receipt?id=s1&status=something%0Anew") == 200
+    assert [outcome for _, _, outcome in elks.receipts()] == [Received.PENDING, Received.PENDING]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", f"/sms/{TOKEN}x/receipt?id=1&status=sent", 404),
+        ("GET", "/sms//receipt?id=1&status=sent", 404),
+        ("GET", "/sms/æ/receipt?id=1&status=sent", 404),
+        ("GET", f"/voice/{TOKEN}/receipt?id=1&status=sent", 404),
+        ("GET", f"/{TOKEN}/sms/receipt?id=1&status=sent", 404),
+        ("GET", f"/sms/{TOKEN}/", 404),
+        ("GET", "/", 404),
+        ("HEAD", f"/sms/{TOKEN}/receipt?id=1&status=sent", 405),
+        ("PUT", f"/sms/{TOKEN}/receipt?id=1&status=sent", 405),
+        ("GET", f"/sms/{TOKEN}/receipt?status=sent", 400),
+        ("GET", f"/sms/{TOKEN}/receipt?id=1", 400),
+        ("GET", f"/sms/{TOKEN}/receipt?id=1&id=2&status=sent", 400),
+        ("GET", f"/sms/{TOKEN}/receipt?status=sent&id={'1' * 300}", 400),
+        ("GET", f"/sms/{TOKEN}/receipt?status=sent&id=%00", 400),
+        ("GET", f"/sms/{TOKEN}/receipt?{'&'.join(f'a{n}=1' for n in range(300))}", 400),
+        ("GET", f"/sms/{TOKEN}/reply?message=ok", 400),
+        ("GET", f"/sms/{TOKEN}/reply?message=ok&from=kari", 400),
+        ("GET", f"/sms/{TOKEN}/receipt?id={'1' * 40_000}", 400),
+    ],
+)
+def test_who_knows_no_token_or_makes_no_sense_is_refused_and_nothing_is_written(
+    elks: Listening, method: str, path: str, status: int
+) -> None:
+    assert elks.request(method, path.replace("æ", "%C3%A6")) == status
+    assert list(scan(elks.bus, DELIVERIES)) == []
+    assert elks.replies == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "body"),
+    [
+        ("LINK Mobility", b"{"), ("LINK Mobility", b"[]"), ("LINK Mobility", b"[" * 60_000), ("LINK Mobility", b"\xff"),
+        ("LINK Mobility", b'{"id": {"a": 1}, "resultCode": []}'), ("LINK Mobility", b"7"), ("LINK Mobility", b""),
+        ("LINK Mobility", b"9" * 60_000),
+    ],
+)  # fmt: skip
+def test_a_body_that_is_none_is_400(heard: Listening, body: bytes) -> None:
+    assert heard.request("POST", f"/sms/{TOKEN}/receipt", body) == 400
+    assert heard.counted("malformed") == 1
+
+
+def test_a_call_that_is_too_large_is_refused(elks: Listening) -> None:
+    assert elks.request("POST", f"/sms/{TOKEN}/receipt", b"x" * 70_000) == 413
+    assert elks.counted("refused") == 1
+
+
+def test_no_log_holds_token_number_or_text(elks: Listening, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    elks.request("GET", f"/sms/{TOKEN}/receipt?id=s1&status=delivered")
+    elks.request("GET", f"/sms/{TOKEN}/receipt?id=&status=hemmelig")
+    elks.request("GET", f"/sms/{TOKEN}/reply?from=%2B4740612345&message=hemmelig")
+    elks.request("GET", f"/sms/{TOKEN}/reply?from=hemmelig")
+    raw(elks, b"NONSENSE hemmelig\r\n\r\n")
+    assert "channels.sms.receipt cannot be read" in caplog.text
+    assert not any(word in caplog.text for word in (TOKEN, "hemmelig", "4061", "s1"))
+
+
+def raw(here: Listening, first: bytes, drop: bytes = b"", seconds: float = 10) -> float:
+    """Send this, then `drop` again and again, until the far end hangs up; seconds that it took."""
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", here.receiver.port), timeout=0.1) as talking:
+        talking.sendall(first)
+        while time.monotonic() - began < seconds:
+            try:
+                if not talking.recv(4096):
+                    break
+            except TimeoutError:
+                if drop:
+                    talking.sendall(drop)
+            except OSError:
+                break
+    return time.monotonic() - began
+
+
+def test_who_dawdles_is_hung_up_on_and_delays_nobody(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "DEADLINE_SECONDS", 1.0)
+    with gateway(MANNERS["46elks"]) as fake:
+        here = listening(bus, "46elks", tmp_path, fake)
+        head = f"POST /sms/{TOKEN}/receipt HTTP/1.1\r\nHost: x\r\n".encode()
+        slow = [
+            threading.Thread(target=raw, args=(here, first, b"a"))
+            for first in (b"", head, head + b"Content-Length: 99\r\n\r\n")
+        ]
+        for thread in slow:
+            thread.start()
+        began = time.monotonic()
+        assert here.request("GET", f"/sms/{TOKEN}/receipt?id=s1&status=delivered") == 200
+        assert time.monotonic() - began < 1
+        for thread in slow:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in slow)
+        here.close()
+
+
+def test_a_head_without_an_end_is_refused(elks: Listening) -> None:
+    assert raw(elks, b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000, b"a" * 20_000) < 3
+
+
+class FullBus:
+    """A bus that cannot write, as one whose disk is full."""
+
+    def __init__(self, inner: Bus) -> None:
+        self._inner = inner
+        self.full = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def append_after(self, *args: Any) -> Any:
+        if self.full:
+            raise BusError("no room")
+        return self._inner.append_after(*args)
+
+
+def test_what_could_not_be_written_is_called_again_and_then_written(bus: Bus, tmp_path: Path) -> None:
+    full: Any = FullBus(bus)
+    with gateway(MANNERS["46elks"]) as fake:
+        here = listening(full, "46elks", tmp_path, fake)
+        path = f"/sms/{TOKEN}/receipt?id=s1&status=delivered"
+        assert here.request("GET", path) == 503
+        assert here.health.ready()[1]["receiver"] == "no room"
+        full.full = False
+        assert here.request("GET", path) == 200
+        assert here.receipts() == [("s1", None, "delivered")]
+        assert here.health.ready()[1]["receiver"] is None
+        here.close()
+
+
+def deployed(machine: Machine, fake: FakeGateway) -> int:
+    """A configuration with Kari, whom the gateway reaches, on every route; the receiver's port."""
+    config, port = machine.folder / "config", free_port()
+    shutil.copytree(packaged_config(), config)
+    sms = settings_of("46elks", machine.folder, fake.url, timeout=10)
+    settings = (
+        (config / "settings.yaml").read_text("utf-8").replace("channels: {}", f"channels: {json.dumps({'sms': sms})}")
+    )
+    (config / "settings.yaml").write_text(settings.replace("receiver: null", f"receiver: {{port: {port}}}"), "utf-8")
+    people = (config / "people.yaml").read_text("utf-8")
+    people = people.replace("- {channel: console}", "- {channel: sms, target: 406 12 345}")
+    (config / "people.yaml").write_text(people, "utf-8")
+    fake.callback = f"http://127.0.0.1:{port}/sms/{TOKEN}"
+    return port
+
+
+def test_a_running_service_sends_and_hears_of_it_and_a_reply_is_kept(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {"LYTTEPOST_CONFIG": str(tmp_path / "config")})
+    with gateway(MANNERS["46elks"]) as fake:
+        deployed(machine, fake)
+        fake.habits.update({"receipt first", "receipts", "repeats"})
+        process = machine.start("run", "--role", "alerts", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert "runs on" in line, line + process.stdout.read()
+            with closing(open_bus("embedded:", machine.data, SystemClock())) as bus:
+                bus.publish([Message("alerts", "a1", encode(alert("a1", at=SystemClock().now())))])
+                written = wait_for(
+                    lambda: [each for each in scan(bus, DELIVERIES) if getattr(each, "provider_ids", ())]
+                )
+                wait_for(lambda: len(fake.answers) >= 6)
+                fake.call(MANNERS["46elks"].reply(NUMBER, "ok 4711"), "reply")
+                receipts = [each for each in scan(bus, DELIVERIES) if isinstance(each, Receipt)]
+                notes = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
+                hashchain.verify(scan_records(bus, ["deliveries"]))
+        finally:
+            process.terminate()
+            said, _ = process.communicate(timeout=20)
+    assert written[0].provider_ids == fake.sent[0].ids
+    assert [(each.provider_id, each.outcome) for each in receipts] == [(fake.sent[0].ids[0], "delivered")]
+    assert set(fake.answers) == {200}
+    assert [(note.by, note.why) for note in notes if note.kind == "note"] == [("Konsoll", "ok 4711")]
+    assert not any(word in said for word in (TOKEN, "40612345", "hemmelig", "4711"))
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(elks: Listening) -> None:
+    with pytest.raises(ConfigError, match=r"receiver\.port: cannot listen on 127\.0\.0\.1 port"):
+        Receiver(
+            elks.bus, {}, lambda *_: None, host="127.0.0.1", port=elks.receiver.port, clock=SystemClock(),
+            metrics=elks.metrics, part=elks.health.part("other"),
+        )  # fmt: skip
+
+
+def test_a_reply_of_somebody_we_know_is_kept_and_a_strangers_is_not(bus: Bus, tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text(
+        "people: {kari: {name: Kari, contacts: [{channel: sms, target: '40612345'}]}}\n"
+        "repeat_every: {critical: 5m, warning: 5m, info: 1h}\n",
+        encoding="utf-8",
+    )
+    on_reply = answer_pages(bus, load_people(tmp_path / "people.yaml"))
+    on_reply(NUMBER, "ok 4711", NOTE.at)
+    on_reply("+4740612346", "hemmelig", NOTE.at)
+    said = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
+    assert [(each.by, each.kind, each.why) for each in said] == [("Kari", "note", "ok 4711")]
