@@ -46,6 +46,7 @@ def check(data: Data = None) -> None:
     from alerts.judge.examples import judge_examples
     from alerts.notify.channels.contract import channel_doubts, open_channels
     from alerts.notify.messages import load_messages
+    from alerts.notify.reachable import callback_doubts, unreachable
     from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
     from listener.maintenance.preflight import doubts, mistakes
@@ -81,8 +82,10 @@ def check(data: Data = None) -> None:
             say(f"lyttepost: {unnamed}")
 
     def channels() -> None:
-        names = open_channels(load_people(folder / "people.yaml").channels() | set(raw.get("channels", {})), raw)
-        for doubt in channel_doubts(names, raw):
+        people = load_people(folder / "people.yaml")
+        opened = open_channels(people.channels() | set(raw.get("channels", {})), raw)
+        problems.extend(unreachable(people, opened, folder / "people.yaml"))
+        for doubt in (*channel_doubts(opened, raw), *callback_doubts(opened, raw)):
             say(f"lyttepost: {doubt}")
 
     tried(settings)

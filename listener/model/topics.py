@@ -68,7 +68,9 @@ TOPICS: Mapping[str, TopicSpec] = {
         TopicSpec("gaps", "from, to, cause, refilled how far", "source", Retention.BASELINE),
         TopicSpec("spending", "what a source has cost, month by month", "source:month", Retention.COMPACTED),
         TopicSpec("alerts", "every state of an alert: ids and digests", "alert id", Retention.ARCHIVE, durable=True),
-        TopicSpec("deliveries", "intents and outcomes, hash-chained", "alert id", Retention.ARCHIVE, durable=True),
+        TopicSpec(
+            "deliveries", "intents, outcomes and receipts, hash-chained", "alert id", Retention.ARCHIVE, durable=True
+        ),
         TopicSpec("decisions", "every human word, hash-chained", "id of the thing", Retention.ARCHIVE, durable=True),
         TopicSpec("presence", "each process: role, epoch, sources", "process", Retention.COMPACTED),
         TopicSpec("keys", "fingerprint of the pseudonym key in use", "file", Retention.COMPACTED, durable=True),
