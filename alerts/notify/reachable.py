@@ -24,13 +24,13 @@ def unreachable(people: People, channels: Mapping[str, Channel], path: Path) -> 
     """One line, with its place in `path`, for each contact that its channel would refuse."""
     file = None
     for key, person in people.people.items():
-        for number, way in enumerate(person.contacts):
+        for number, way in enumerate(person.ways):
             try:
                 channels[way.channel].prepare(PROBE, way.target, note=NOTE)
             except ChannelError as error:
                 if error.reason is FailureReason.BAD_TARGET:
                     file = file or load_yaml(path)
-                    place = ("people", key, "contacts", number, "target")
+                    place = ("people", key, "ways", number, "target")
                     yield str(file.error(place, f"channels.{way.channel} in settings.yaml knows no such target"))
 
 

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -318,6 +318,13 @@ def test_who_dawdles_is_hung_up_on_and_delays_nobody(bus: Bus, tmp_path: Path, m
             thread.join(5)
         assert not any(thread.is_alive() for thread in slow)
         here.close()
+
+
+def test_many_who_say_nothing_keep_nobody_out(elks: Listening) -> None:
+    with ExitStack() as idle:
+        for _ in range(worker.MAX_CONNECTIONS + 10):
+            idle.enter_context(socket.create_connection(("127.0.0.1", elks.receiver.port), timeout=5))
+        assert elks.request("GET", f"/sms/{TOKEN}/receipt?id=s1&status=delivered") == 200
 
 
 def test_a_head_without_an_end_is_refused(elks: Listening) -> None:

@@ -1,7 +1,7 @@
 """The worker `receiver`: listens for gateways on a port of its own, and writes down what they tell.
 
 The server turns in a thread of its own and hands each call to the worker's, the only one that touches the bus. A
-connection has a deadline and there is room for so many, so that a client that dawdles costs the others nothing. It
+connection has a deadline, and there is room for so many, so that a client that dawdles costs the others nothing. It
 speaks plain HTTP: a reverse proxy in front of it has the certificate, and shows gateways nothing but this.
 """
 
@@ -41,16 +41,18 @@ STOP_SECONDS = 2.0
 
 
 class _Connection(H11Protocol):
-    """A connection with a deadline: uvicorn has none for who sends its head byte by byte."""
+    """A connection with a deadline: uvicorn has none for who sends its head byte by byte. When there are too many, the
+    oldest makes room."""
 
     deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
-            return
         self.deadline = self.loop.call_later(DEADLINE_SECONDS, transport.abort)
+        if len(self.connections) > MAX_CONNECTIONS:
+            mine = (each for each in self.connections if isinstance(each, _Connection) and each.deadline)
+            oldest = min(mine, key=lambda each: each.deadline.when() if each.deadline else 0.0)
+            oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.deadline is not None:
@@ -91,7 +93,6 @@ class Receiver:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=HEAD,
