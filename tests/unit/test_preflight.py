@@ -226,6 +226,9 @@ HOSTILE = [
     ),
     *one("web", "host", "''", "'*'", "http://localhost", "localhost:9469", "256.1.1.1", "'[::1]'", "a b", "null"),
     *one("web", "port", "-1", "65536", "true", "http"),
+    *one("receiver", "host", "''", "'*'", "http://localhost", "256.1.1.1", "a b", "null"),
+    *one("receiver", "port", "-1", "65536", "true", "http"),
+    ("receiver: 9470\n", "receiver"),
     ("webb: {port: 1}\n", "webb"),
 ]
 
