@@ -36,8 +36,8 @@ from listener.errors import UsageError
 from listener.model.base import Instant
 from listener.model.decisions import DECISIONS, Silence
 from listener.model.deliveries import DELIVERIES, Deferral, Delivery, Outcome, Page, PageWhy
-from listener.model.records import ALERTS, Alert, Decision, DecisionKind, Event, Severity, decode
 from listener.model.receipts import Receipt, Received
+from listener.model.records import ALERTS, Alert, Decision, DecisionKind, Event, Severity, decode
 from listener.model.topics import topic_specs
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
