@@ -111,6 +111,7 @@ def test_the_wheel_has_one_command_and_says_what_not_everyone_needs(wheel: Path)
     assert dict(scripts["console_scripts"]) == {"lyttepost": "lyttepost:main"}
     assert "Requires-Python: >=3.11" in metadata
     assert [line for line in metadata if line.startswith("Provides-Extra: ")] == [
+        "Provides-Extra: apprise",
         "Provides-Extra: better",
         "Provides-Extra: test",
         "Provides-Extra: train",
