@@ -17,9 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
-from icalendar import Calendar as Document
-from recurring_ical_events import of
-
 from alerts.duty.people import People
 from alerts.duty.wall import first, last
 from listener.errors import LyttepostError
@@ -64,6 +61,8 @@ class Calendar:
 
     def __init__(self, document: Any, zone: tzinfo) -> None:
         """Raises CalendarError for what cannot be used."""
+        from recurring_ical_events import of
+
         self._zone = _zone_of(document, zone)
         self.events = _prepared(document)
         self.repeats = any(name in event for event in self.events for name in ("RRULE", "RDATE"))
@@ -224,6 +223,9 @@ def read_calendar(content: bytes, zone: tzinfo, at: datetime) -> Calendar:
         raise CalendarError("is empty; look whether the address is right")
     if b"BEGIN:VCALENDAR" not in content.upper():
         raise CalendarError("is no iCalendar; name the address that gives text/calendar (.ics)")
+    # Only where there is a calendar: it takes a tenth of a second and more to import.
+    from icalendar import Calendar as Document
+
     try:
         # Lines are folded at octets, which may be in the middle of a letter: unfolded before they are text.
         document = Document.from_ical(_FOLD.sub(b"", content))

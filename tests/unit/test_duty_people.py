@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def test_what_others_read_and_the_old_word_for_ways_may_stand_in_the_file(tmp_pa
     text = "people:\n  kari: {name: Kari, contacts: [{channel: console}]}\nroutes: {}\npolicies: 7\nbrake: []\n"
     assert load(tmp_path, text).people["kari"].ways[0].channel == "console"
     assert load_duty(packaged_config() / "people.yaml").people
+
+
+def test_the_roster_that_is_shown_in_the_pages_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "deploy" / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```yaml\n(roster:\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    everybody = "".join(f"  {name}: {{ways: [{{channel: console}}]}}\n" for name in ("kari", "ola", "per"))
+    found = load(tmp_path, f"people:\n{everybody}{shown}").rosters["duty"]
+    assert sorted(found.at(at("2026-02-03T12:00:00Z"))) == ["ola"]
+    assert found.calendar is not None
 
 
 @pytest.mark.parametrize(
