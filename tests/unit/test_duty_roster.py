@@ -187,6 +187,12 @@ def test_a_temporary_schedule_replaces_all_and_its_gaps_are_gaps_but_a_swap_coun
     assert on(found.with_swaps([swap]), MONDAY) == ["kari"]
 
 
+def test_of_two_temporary_schedules_the_later_written_counts() -> None:
+    first_one = {**WEEK, "shifts": [{**WEEK, "who": "per"}]}
+    found = roster(WEEKLY, temporary=[first_one, {**WEDNESDAY, "shifts": [{**WEDNESDAY, "who": "kari"}]}])
+    assert [on(found, f"2026-06-0{day}T12:00:00Z") for day in (2, 3, 4)] == [["per"], ["kari"], ["per"]]
+
+
 def test_the_same_swap_once_more_takes_it_back() -> None:
     swap = swapped("kari", "ola", MONDAY, MONDAY + timedelta(days=1))
     duty = {"duty": roster(WEEKLY)}
@@ -232,6 +238,8 @@ def test_a_change_far_ahead_is_found() -> None:
     assert found.until(MONDAY) == at("2070-01-01T00:00:00Z")
     rare = roster(rotation("1w", "2026-01-05T08:00", *["kari"] * 99, "ola"))
     assert rare.until(MONDAY) == at("2027-11-29T07:00:00Z")
+    rarer = roster(rotation("1mo", "2026-01-05T08:00", *["kari"] * 99, "ola"))
+    assert rarer.until(MONDAY) == at("2034-04-05T06:00:00Z")
 
 
 @given(rosters, instants, st.integers(1, 10_000))
