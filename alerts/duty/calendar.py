@@ -118,8 +118,6 @@ class Calendar:
             return pick(datetime.combine(value, time()), self._zone)
         if value.tzinfo is None:
             return pick(value, self._zone)
-        if value.fold or value.tzinfo is UTC:
-            return value.astimezone(UTC)
         return pick(value.replace(tzinfo=None), value.tzinfo)
 
     def _whole(self) -> tuple[datetime, datetime] | None:
