@@ -45,6 +45,8 @@ def check(data: Data = None) -> None:
     from alerts.commands.rules import references
     from alerts.judge.examples import judge_examples
     from alerts.notify.channels.contract import channel_doubts, open_channels
+    from alerts.notify.deadman import address
+    from alerts.notify.diagnostics import left_of_example
     from alerts.notify.messages import load_messages
     from alerts.notify.reachable import callback_doubts, unreachable
     from alerts.notify.recipients import load_people
@@ -80,6 +82,8 @@ def check(data: Data = None) -> None:
             say(f"lyttepost: {doubt}")
         if (unnamed := nobody_named(raw, typed)) is not None:
             say(f"lyttepost: {unnamed}")
+        if not problems:
+            address(typed.deadman)
 
     def channels() -> None:
         people = load_people(folder / "people.yaml")
@@ -99,6 +103,8 @@ def check(data: Data = None) -> None:
     tried(rules)
     if problems:
         raise ConfigError("\n".join(problems))
+    for left in left_of_example(raw, load_standing(load_yaml(folder / "tracks.yaml"))):
+        say(f"lyttepost: {left.says}; {left.fix}")
     out(f"{folder}: no mistakes found")
 
 

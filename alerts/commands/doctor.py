@@ -53,7 +53,7 @@ def doctor(
 
 def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     from alerts.duty.decided import Decided
-    from alerts.notify.diagnostics import examine_alerting
+    from alerts.notify.diagnostics import examine_alerting, examine_silence
     from listener.bus.scan import scan
     from listener.clock import SystemClock
     from listener.maintenance.diagnostics import examine_deployment, examine_settings
@@ -73,6 +73,7 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     try:
         with closing(open_live_topics(data)) as bus:
             yield from examine_deployment(bus, settings, folder, clock)
+            yield from examine_silence(bus, settings, clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
             states = dict(source_states(Presences(bus, clock).refresh()))
             decided = Decided(scan(bus, DECISIONS))

@@ -53,7 +53,8 @@ class RoundTrips:
         self._every = every
         self._clock = clock
         self._metrics = metrics
-        self._posted: datetime | None = None
+        self.posted: datetime | None = None
+        """When the newest that arrived was posted."""
         self._began = clock.now()
         if every is not None:
             # Until one arrives, the wait for it counts from here: else silence from the very start would be no alarm.
@@ -65,8 +66,8 @@ class RoundTrips:
             return
         arrived = min((status.last_sent for status in state.deliveries.values() if status.last_sent), default=None)
         posted = state.alert.at
-        if arrived is not None and (self._posted is None or posted > self._posted):
-            self._posted = posted
+        if arrived is not None and (self.posted is None or posted > self.posted):
+            self.posted = posted
             self._metrics.canary_posted.set(posted.timestamp())
             self._metrics.canary_round_trip.set(max(0.0, (arrived - posted).total_seconds()))
 
@@ -74,7 +75,7 @@ class RoundTrips:
         """None while the newest canary that arrived is fresh, or none is posted; else what is wrong."""
         if self._every is None:
             return None
-        age = self._clock.now() - (self._posted or self._began)
+        age = self._clock.now() - (self.posted or self._began)
         if age <= 2 * self._every + GRACE:
             return None
         return f"no canary has arrived for {age // timedelta(seconds=1)} s"

@@ -14,18 +14,88 @@ from urllib.parse import urlsplit
 from alerts.duty.check import never_confirmed
 from alerts.duty.decided import Decided
 from alerts.duty.load import load_duty
+from prometheus_client import CollectorRegistry
+
+from alerts.notify.canary import RoundTrips
 from alerts.notify.channels.contract import channel_doubts, open_channels
+from alerts.notify.channels.text import one_line
+from alerts.notify.incident_alerts import review_due
 from alerts.notify.recipients import LAST_RESORT, People, load_people
+from alerts.notify.state import read_book
 from alerts.rules.load import load_rules
+from listener.bus.protocol import Bus
+from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.model.canary import CANARY
 from listener.model.tracks import too_common
-from listener.runtime.checks import Check, failed, warning, well
+from listener.runtime.checks import Check, CheckLevel, failed, warning, well
+from listener.runtime.control import Control, Presences, followers, missing_roles
+from listener.runtime.metrics import Metrics
 from listener.settings.files import RawSettings, load_yaml, packaged_config
+from listener.settings.schema import Settings
 from listener.settings.standing_tracks import load_standing
+from listener.units import format_duration
 
 EXAMPLE = (".example", ".invalid", ".test", ".example.org", ".example.com", ".example.net")
 """Ends of domains that nobody has: they stand for an address that was never filled in."""
+
+
+def left_of_example(raw: RawSettings, standing: Sequence[str]) -> Iterator[Check]:
+    """What `config check` warns of: a configuration that is still the shipped example, and wakes nobody.
+
+    Raises ConfigError for a file that is wrong.
+    """
+    people = load_people(raw.folder / "people.yaml")
+    routes = {rule.to for rule in load_rules(raw.folder / "rules")}
+    # Of tracks that are too common it is told elsewhere.
+    tracks = [_tracks(raw, standing)] if not standing or _shipped_tracks(standing) else []
+    for check in (*tracks, _people(raw, people), _routes(people, routes)):
+        if check.level is not CheckLevel.OK:
+            yield check
+
+
+def examine_silence(bus: Bus, settings: Settings, clock: Clock) -> Iterator[Check]:
+    """Whether anybody would notice that no alert can be sent, and whether an open incident was forgotten."""
+    yield _canary(bus, settings, clock)
+    if settings.deadman.url is None and settings.deadman.url_file is None:
+        yield warning(
+            "deadman",
+            "no service outside this site is pinged: when this machine dies, nobody is called",
+            "set deadman.url in settings.yaml to an address of healthchecks.io or the like",
+        )
+    else:
+        yield well("deadman", f"an outside service is pinged every {format_duration(settings.deadman.every)}")
+    now = clock.now()
+    late = [i for i in Control(bus).refresh().open if review_due(i, now) is not None]
+    if late:
+        names = ", ".join(f"{one_line(i.name)} ({i.id})" for i in late)
+        fix = "`lyttepost mode review --why …` if it still is a crisis, else `lyttepost mode calm --why …`"
+        yield warning("mode.review", f"nobody has reviewed when it was due: {names}", fix)
+    else:
+        yield well("mode.review", "no open incident waits for its review")
+
+
+def _canary(bus: Bus, settings: Settings, clock: Clock) -> Check:
+    every = settings.canary.every
+    if every is None:
+        return warning(
+            "canary", "no canary is posted: nothing proves that an alert would be sent", "set canary.every, such as 1h"
+        )
+    metrics = Metrics(CollectorRegistry(), "")
+    trips = RoundTrips(every, clock=clock, metrics=metrics)
+    for state in read_book(bus).all():
+        trips.take(state)
+    if trips.posted is None:
+        return warning(
+            "canary",
+            "no canary has arrived yet",
+            f"while `lyttepost run` runs with all roles, one arrives every {format_duration(every)}",
+        )
+    if (late := trips.late()) is None:
+        return well("canary", f"a canary went through the whole pipeline at {trips.posted:%Y-%m-%d %H:%M} UTC")
+    down = missing_roles(followers(Presences(bus, clock).refresh(), -1))
+    fix = "see which part is not ready (/readyz), and how far a canary comes: `lyttepost bus read alerts`"
+    return warning("canary", late, f"start the role {down[0]}") if down else failed("canary", late, fix)
 
 
 def examine_alerting(
@@ -50,7 +120,6 @@ def examine_alerting(
 
 
 def _tracks(raw: RawSettings, standing: Sequence[str]) -> Check:
-    shipped = load_standing(load_yaml(packaged_config() / "tracks.yaml"))
     file = raw.folder / "tracks.yaml"
     if not standing:
         return warning(
@@ -58,7 +127,7 @@ def _tracks(raw: RawSettings, standing: Sequence[str]) -> Check:
             "there are no standing tracks: in calm nothing is counted",
             f"write the hospital's names into {file}",
         )
-    if left := [track for track in standing if track in shipped]:
+    if left := _shipped_tracks(standing):
         return warning(
             "config.tracks",
             f"{len(left)} of {len(standing)} standing tracks are the shipped example's, such as {left[0]!r}: "
@@ -72,6 +141,11 @@ def _tracks(raw: RawSettings, standing: Sequence[str]) -> Check:
             f"name in {file} what the posts are about",
         )
     return well("config.tracks", f"{len(standing)} standing tracks, none of them the shipped example's")
+
+
+def _shipped_tracks(standing: Sequence[str]) -> list[str]:
+    shipped = load_standing(load_yaml(packaged_config() / "tracks.yaml"))
+    return [track for track in standing if track in shipped]
 
 
 def _people(raw: RawSettings, people: People) -> Check:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from alerts.app import WorkerPart
 from alerts.notify.canary import GRACE, RoundTrips
@@ -30,6 +31,7 @@ from listener.model.records import FINDINGS, MENTIONS, Finding, Mention, decode
 from listener.model.roles import ALERTS, LISTENER
 from listener.runtime.control import Control
 from listener.runtime.metrics import Metrics
+from listener.settings.deadman import DeadManSettings
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.schema import CanarySettings, Settings
 from tests.fakes.webhook import FakeWebhook, webhook_server
@@ -49,12 +51,9 @@ RULE = "- {name: all, type: any, why: whatever is said, to: duty}\n"
 class Pipeline:
     """All workers of one process, turned by hand."""
 
-    def __init__(
-        self, folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, every: timedelta | None
-    ) -> None:
+    def __init__(self, folder: Path, clock: ManualClock, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LYTTEPOST_CONFIG", str(folder / "config"))
         raw, self.clock = raw_settings(), clock
-        settings = Settings(canary=CanarySettings(every=every))
         (folder / "data").mkdir(exist_ok=True)
         self.bus = open_bus("embedded:", folder / "data", clock, durable=False)
         self.app = make_app(settings, folder / "data", self.bus, clock, "all")
@@ -115,9 +114,11 @@ def start(tmp_path: Path, hook: FakeWebhook, monkeypatch: pytest.MonkeyPatch) ->
     clock = ManualClock(T0)
 
     @contextmanager
-    def process(*, route: bool = True, every: timedelta | None = EVERY) -> Iterator[Pipeline]:
+    def process(*, route: bool = True, every: timedelta | None = EVERY, ping: str = "") -> Iterator[Pipeline]:
         (config / "people.yaml").write_text(PEOPLE % (", canary: [test]" if route else ""), encoding="utf-8")
-        running = Pipeline(tmp_path, clock, monkeypatch, every)
+        deadman = DeadManSettings(url=SecretStr(ping) if ping else None, every=EVERY)
+        settings = Settings(canary=CanarySettings(every=every), deadman=deadman)
+        running = Pipeline(tmp_path, clock, settings, monkeypatch)
         running.turn()
         try:
             yield running
@@ -248,3 +249,40 @@ def test_it_is_late_after_two_intervals_and_some_minutes_also_when_none_ever_cam
     assert trips.late() is None
     clock.advance(timedelta(seconds=1))
     assert trips.late() == "no canary has arrived for 1321 s"
+
+
+def test_the_outside_service_is_pinged_only_while_canaries_arrive_and_all_parts_are_ready(
+    start: Start, hook: FakeWebhook
+) -> None:
+    with webhook_server() as service, start(ping=service.url) as running:
+        running.after(EVERY)
+        running.after(EVERY)
+        before = len(service.seen)
+        assert before >= 2
+        hook.always = "503"
+        for _ in range(4):
+            running.after(EVERY)
+        while_late = len(service.seen)
+        for _ in range(4):
+            running.after(EVERY)
+        assert len(service.seen) == while_late
+        assert running.metric("deadman_pings_total", outcome="withheld") >= 4
+        hook.always = None
+        running.after(EVERY)
+        running.after(EVERY)
+        assert len(service.seen) > while_late
+        pinged = len(service.seen)
+        sick = running.app.health.part("sick", turns_within=None)
+        sick.problem("cannot do its job")
+        running.after(EVERY)
+        assert len(service.seen) == pinged
+        sick.leave()
+        running.after(EVERY)
+        assert len(service.seen) > pinged
+
+
+def test_where_no_service_is_set_up_nothing_is_pinged_or_counted(start: Start) -> None:
+    with start() as running:
+        running.after(EVERY)
+        assert "deadman" not in [worker.name for worker, _ in running.workers]
+        assert running.metric("deadman_pings_total", outcome="sent") == 0

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -70,6 +71,44 @@ def test_it_looks_at_settings_disk_records_and_retention(home: Machine) -> None:
     assert "fjordby universitetssykehus" in examples["config.tracks"]
     assert "nobody is in it but the console" in examples["config.people"]
     assert "duty" in examples["routes.console"]
+
+
+def test_a_check_of_the_shipped_example_warns_of_it_and_one_of_a_real_configuration_does_not(home: Machine) -> None:
+    shipped = home.run("config", "check")
+    assert shipped.returncode == 0
+    for warned in (
+        "standing tracks are the shipped example's, such as 'fjordby",
+        "people.yaml is the shipped example: nobody is in it but the console",
+        "alerts lead to the console of `lyttepost run` alone, and wake nobody",
+        "is empty: newsrooms and public bodies are known by what the platform and their words say only",
+    ):
+        assert warned in shipped.stderr
+    ours = own_configuration(home, 25)
+    ours = replace(ours, more={**ours.more, "LYTTEPOST_PRIVACY__NAMED_ACCOUNTS__MEDIA": "[granvik_avis]"})
+    done = ours.run("config", "check")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_says_whether_anybody_would_notice_that_no_alert_can_be_sent(home: Machine) -> None:
+    found = asked(home)
+    for name, words in (("canary", "no canary has arrived yet"), ("deadman", "no service outside this site is pinged")):
+        assert found[name]["level"] == "warning"
+        assert words in found[name]["says"]
+    assert found["mode.review"]["level"] == "ok"
+    home.run("mode", "crisis", "--name", "Brann", "--track", "brann", "--why", "x", "--review-after", "1s", "--no-wait")
+    pinged = {**home.more, "LYTTEPOST_DEADMAN__URL": "https://hc-ping.example/hemmelig"}
+    off = replace(home, more={**pinged, "LYTTEPOST_CANARY__EVERY": "null"})
+    sleep(1)
+    said = off.run("doctor", "--json", "--timeout", "2").stdout
+    found = {each["id"]: each for each in json.loads(said)["findings"]}
+    assert (found["deadman"]["level"], found["deadman"]["says"]) == (
+        "ok", "an outside service is pinged every 1m",
+    )  # fmt: skip
+    assert "hemmelig" not in said + off.run("config", "show").stdout
+    assert "nothing proves that an alert would be sent" in found["canary"]["says"]
+    assert found["mode.review"]["level"] == "warning"
+    assert "Brann (brann-0)" in found["mode.review"]["says"]
+    assert "mode review" in found["mode.review"]["mend"]
 
 
 def own_configuration(home: Machine, port: int) -> Machine:
