@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from prometheus_client import CollectorRegistry
+
 from alerts.duty.check import never_confirmed
 from alerts.duty.decided import Decided
 from alerts.duty.load import load_duty
-from prometheus_client import CollectorRegistry
-
 from alerts.notify.canary import RoundTrips
 from alerts.notify.channels.contract import channel_doubts, open_channels
 from alerts.notify.channels.text import one_line
