@@ -1,6 +1,7 @@
 """The parts of one process, and how each of its workers is made from them.
 
 A worker that needs another one (the reporter of the mode, the register's texts) takes it from those made before it.
+Each is imported when it is made: a process of one role is ready sooner without what only the others need.
 """
 
 from __future__ import annotations
@@ -8,33 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from alerts.annotate.learned import Model
-from alerts.annotate.worker import Annotating
-from alerts.deletions import Deletions
-from alerts.judge.forward import Answering
-from alerts.judge.reload import Rulebook
-from alerts.judge.worker import Judging
-from alerts.notify.canary import Ledger, RoundTrips
-from alerts.notify.channels.callbacks import CallsBack
-from alerts.notify.channels.contract import Channel
-from alerts.notify.deadman import DeadMan, Ping, address
-from alerts.notify.dispatcher import Dispatcher
-from alerts.notify.messages import Messages
-from alerts.notify.recipients import LEDGER, People
-from alerts.register.view import Register
-from alerts.rules.spec import RuleSpec
-from alerts.volumes.worker import Calm
 from listener.bus.protocol import Bus
 from listener.bus.spool import Spool, path_of
 from listener.clock import Clock
-from listener.ingest.canary import LEASE_SECONDS as CANARY_LEASE
-from listener.ingest.canary import Canary
-from listener.ingest.context import IngestContext
-from listener.ingest.ingestor import Ingestor
-from listener.ingest.player import Player
-from listener.ingest.worker import LEASE_SECONDS
 from listener.model.canary import CANARY
 from listener.model.roles import (
     ANNOTATE,
@@ -50,7 +29,6 @@ from listener.model.roles import (
     listen_to,
 )
 from listener.model.topics import TopicSpec
-from listener.privacy.screen import Screen
 from listener.runtime.health import Health, Part
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
@@ -59,6 +37,15 @@ from listener.runtime.stage import Worker
 from listener.settings.schema import Settings
 from listener.settings.zone import find_zone
 from listener.sources.contract import Batch, Follows, Source
+
+if TYPE_CHECKING:
+    from alerts.annotate.learned import Model
+    from alerts.judge.reload import Rulebook
+    from alerts.notify.channels.contract import Channel
+    from alerts.notify.messages import Messages
+    from alerts.notify.recipients import People
+    from alerts.rules.spec import RuleSpec
+    from listener.privacy.screen import Screen
 
 T = TypeVar("T")
 WorkerPart = tuple[Worker, Part]
@@ -96,7 +83,8 @@ class AlertsParts:
     itself."""
 
     rules: Sequence[RuleSpec]
-    model: Model
+    model: Callable[[], Model]
+    """Loads it, for whoever annotates. Raises ConfigError for cues, themes or words that are wrong."""
     people: People
     messages: Messages
     channels: Mapping[str, Channel] | None
@@ -143,6 +131,11 @@ def ingest(context: Context) -> Made:
     """One for each source. Whether it is live follows from its contract."""
     if (parts := context.listener) is None:
         return
+    from listener.ingest.context import IngestContext
+    from listener.ingest.ingestor import Ingestor
+    from listener.ingest.player import Player
+    from listener.ingest.worker import LEASE_SECONDS
+
     app = context.app
     for source in parts.sources:
         part = app.health.part(listen_to(source.name))
@@ -163,17 +156,21 @@ def canary(context: Context) -> Made:
     parts, every = context.listener, context.app.settings.canary.every
     if parts is None or every is None or (context.alerts is not None and context.alerts.channels is None):
         return
+    from listener.ingest.canary import LEASE_SECONDS, Canary
+
     app, part = context.app, context.app.health.part(CANARY)
-    lease = app.bus.lease(CANARY, app.process, CANARY_LEASE)
+    lease = app.bus.lease(CANARY, app.process, LEASE_SECONDS)
     yield Canary(app.bus, parts.screen, every, lease=lease, clock=app.clock, part=part), part
 
 
 def annotate(context: Context) -> Made:
     if (parts := context.alerts) is None:
         return
+    from alerts.annotate.worker import Annotating
+
     app, part = context.app, context.app.health.part(ANNOTATE)
     yield Annotating(
-        app.bus, parts.model, keep=app.settings.retention.content, part=part, clock=app.clock,
+        app.bus, parts.model(), keep=app.settings.retention.content, part=part, clock=app.clock,
         metrics=app.metrics, member=app.process,
     ), part  # fmt: skip
 
@@ -181,6 +178,8 @@ def annotate(context: Context) -> Made:
 def judge(context: Context) -> Made:
     if (parts := context.alerts) is None:
         return
+    from alerts.judge.worker import Judging
+
     app, part = context.app, context.app.health.part(JUDGE)
     yield Judging(
         app.bus, parts.rules, reporter=context.reporter, allowed_lateness=app.settings.rules.allowed_lateness,
@@ -192,6 +191,8 @@ def answers(context: Context) -> Made:
     """Not where nobody is sent anything: nobody answers anything of a replay."""
     if (parts := context.alerts) is None or parts.channels is None:
         return
+    from alerts.judge.forward import Answering
+
     app, part = context.app, context.app.health.part(ANSWERS)
     yield Answering(app.bus, part=part, clock=app.clock, metrics=app.metrics, member=app.process), part
 
@@ -199,6 +200,8 @@ def answers(context: Context) -> Made:
 def volumes(context: Context) -> Made:
     if (parts := context.alerts) is None:
         return
+    from alerts.volumes.worker import Calm
+
     app, part = context.app, context.app.health.part(CALM)
     yield Calm(
         app.bus, parts.rules, reporter=context.reporter, rulebook=parts.rulebook, standing=parts.standing, part=part,
@@ -209,6 +212,8 @@ def volumes(context: Context) -> Made:
 def register(context: Context) -> Made:
     if context.alerts is None:
         return
+    from alerts.register.view import Register
+
     app, part = context.app, context.app.health.part(REGISTER)
     yield Register(app.bus, app.folder / "register.sqlite", part), part
 
@@ -217,6 +222,8 @@ def purge(context: Context) -> Made:
     """Not where nobody is sent anything: a replay's bus is thrown away."""
     if (parts := context.alerts) is None or parts.channels is None:
         return
+    from alerts.deletions import Deletions
+
     app, part = context.app, context.app.health.part(PURGE)
     yield Deletions(
         app.bus, app.folder, part=part, clock=app.clock, metrics=app.metrics, member=app.process
@@ -226,6 +233,11 @@ def purge(context: Context) -> Made:
 def dispatch(context: Context) -> Made:
     if (parts := context.alerts) is None or parts.channels is None:
         return
+    from alerts.notify.canary import Ledger, RoundTrips
+    from alerts.notify.dispatcher import Dispatcher
+    from alerts.notify.recipients import LEDGER
+    from alerts.register.view import Register
+
     app, part = context.app, context.app.health.part(DISPATCH)
     for channel in parts.channels:
         app.metrics.add_channel(channel)
@@ -239,9 +251,13 @@ def dispatch(context: Context) -> Made:
 
 def deadman(context: Context) -> Made:
     """Where the dispatcher is, when a service is set up."""
+    from alerts.notify.deadman import DeadMan, Ping, address
+
     app, parts = context.app, context.alerts
     if parts is None or parts.channels is None or address(app.settings.deadman) is None:
         return
+    from alerts.notify.dispatcher import Dispatcher
+
     part, dispatcher = app.health.part(DEADMAN), context.find(Dispatcher)
     for outcome in Ping:
         app.metrics.deadman_pings.labels(outcome)
@@ -262,7 +278,7 @@ def receive(context: Context) -> Made:
     app, parts = context.app, context.alerts
     if parts is None or parts.channels is None or (place := app.settings.receiver) is None:
         return
-    # Here, because it brings a web server, which a switch and a replay can do without.
+    from alerts.notify.channels.callbacks import CallsBack
     from alerts.notify.receiver.replies import answer_pages
     from alerts.notify.receiver.worker import Receiver
 

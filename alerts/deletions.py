@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 
-from alerts.annotate import learned
 from alerts.annotate.corrections import Corrections
 from alerts.register.view import Register
 from listener.bus import hashchain, spool
@@ -140,6 +139,8 @@ class Deletions:
 
     def _carry_out(self) -> None:
         """Raises BusError: then all of it is to be done once more."""
+        from alerts.annotate import learned  # it needs what reads a model, and this process mostly does not
+
         meant = {name: frozenset(ids_meant([name])) for name in self._named}
         everyone = frozenset[str]().union(*meant.values())
         # What lies on disk alone must go before it is brought to the bus.
@@ -162,6 +163,7 @@ class Deletions:
         with closing(Register(self._bus, self._folder / "register.sqlite")) as view:
             view.catch_up()
             view.scrub()
+
         if learned.forget(self._folder, ids):
             log.info("purge: what the model learned from them is removed; `lyttepost register learn` learns anew")
         point("deletions.purged")

@@ -7,15 +7,11 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from alerts.annotate.learned import Model
 from alerts.app import AlertsParts, App, ListenerParts
-from alerts.judge.reload import Rulebook
-from alerts.notify.channels.contract import Channel, open_channels
-from alerts.notify.messages import load_messages
-from alerts.notify.recipients import load_people
 from listener import __version__
 from listener.bus.protocol import Bus
 from listener.clock import Clock
@@ -23,7 +19,6 @@ from listener.model.records import AuthorClass
 from listener.model.topics import topic_specs
 from listener.privacy import key_fingerprint as known_key
 from listener.privacy.pseudonyms import check_key_outside, load_key
-from listener.privacy.screen import Screen
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
@@ -31,6 +26,10 @@ from listener.settings.files import RawSettings, load_yaml
 from listener.settings.schema import Settings
 from listener.settings.standing_tracks import load_standing
 from listener.sources.contract import Source, source_types
+
+if TYPE_CHECKING:
+    from alerts.annotate.learned import Model
+    from alerts.notify.channels.contract import Channel
 
 
 def make_app(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> App:
@@ -67,6 +66,8 @@ def make_listener(
     named: Mapping[str, AuthorClass] | None = None,
 ) -> ListenerParts:
     """What the role `listener` needs: sources, the privacy screen, the standing tracks."""
+    from listener.privacy.screen import Screen
+
     masks = app.metrics.masks
     screen = Screen(
         key,
@@ -107,14 +108,24 @@ def make_alerts(
 
     `learned`: the data folder in which the model may have learned from corrections.
 
-    Raises ConfigError for any file that is wrong.
+    Raises ConfigError for any file that is wrong; for what the model is made of when it is loaded.
     """
+    from alerts.judge.reload import Rulebook
+    from alerts.notify.channels.contract import open_channels
+    from alerts.notify.messages import load_messages
+    from alerts.notify.recipients import load_people
+
+    def model() -> Model:
+        from alerts.annotate.learned import Model
+
+        return Model(raw.folder, learned)
+
     people = load_people(raw.folder / "people.yaml")
     channels: Mapping[str, Channel] | None = open_channels(people.channels(), raw) if tell else None
     rulebook = Rulebook(rules or raw.folder / "rules")
     return AlertsParts(
         rules=rulebook.rules,
-        model=Model(raw.folder, learned),
+        model=model,
         people=people,
         messages=load_messages(raw.folder, settings.language, settings.timezone),
         channels=channels,

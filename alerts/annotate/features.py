@@ -62,7 +62,7 @@ class Tokens(NamedTuple):
 def features(tokens: Tokens, cues: Iterable[str] = ()) -> Features:
     """The features of a text; `cues`: the names of the cue groups that hold in it."""
     named = np.array([_name(name) for name in cues], np.uint32) ^ _CUES
-    return Features(_words(tokens), _once(_letters(tokens.low)), named)
+    return Features(_words(tokens), once(_letters(tokens.low)), named)
 
 
 def tokenize(text: str) -> Tokens:
@@ -202,8 +202,8 @@ def _mixed(hashes: Hashes) -> Hashes:
     return mixed
 
 
-def _once(hashes: Hashes) -> Hashes:
-    """Sorted, each once."""
+def once(hashes: Hashes) -> Hashes:
+    """Sorted, each once; the hashes given are sorted in place."""
     if len(hashes) < 2:
         return hashes
     hashes.sort()

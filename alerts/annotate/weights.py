@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.annotate.features import MAX_CHARS, VERSION, Features
+from alerts.annotate.features import MAX_CHARS, VERSION, Features, once
 from listener.errors import ConfigError
 
 MAGIC = b"LYTTEPOST WEIGHTS 1\n"
@@ -96,7 +96,7 @@ class Scorer:
         self._weights: list[NDArray[np.int8]] = []
         self._scales: list[Floats] = []
         for block in BLOCKS:
-            keys = np.unique(np.concatenate([bank.blocks[block].keys for bank in banks.values()]))
+            keys = once(np.concatenate([bank.blocks[block].keys for bank in banks.values()]))
             # One row of zeros more, for what is not known.
             weights = np.zeros((len(keys) + 1, start), np.int8)
             for name, bank in banks.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -41,6 +44,33 @@ def test_a_role_has_its_workers_and_each_process_follows_the_mode(tmp_path: Path
     names = workers(tmp_path, role)
     assert names[0] == "follow"
     assert set(names[1:]) == its
+
+
+ROOT = Path(__file__).parents[2]
+IMPORTED = """
+import sys
+from pathlib import Path
+import alerts.commands.run
+from test_roles import workers
+workers(Path(sys.argv[1]), sys.argv[2])
+print(*sorted(sys.modules), sep="\\n")
+"""
+
+
+def imported_for(role: str, folder: Path) -> set[str]:
+    """Every module that a process of this role imports until its workers are made."""
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, folder, role], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(done.stdout.splitlines())
+
+
+def test_a_process_imports_the_model_only_where_it_annotates(tmp_path: Path) -> None:
+    reads_texts = {"numpy", "alerts.annotate.understanding"}
+    assert reads_texts <= imported_for(ANNOTATE, tmp_path)
+    assert reads_texts.isdisjoint(imported_for(JUDGE, tmp_path))
+    assert reads_texts.isdisjoint(imported_for(DISPATCH, tmp_path))
 
 
 def test_the_parts_of_a_role_together_are_the_role(tmp_path: Path) -> None:
