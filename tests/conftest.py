@@ -6,6 +6,7 @@ One broker serves the whole run, whatever the number of workers; three serve tho
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if handed := getattr(config, "workerinput", None):
         config.stash[SHARED] = Path(handed["shared"])
         return
+    if sys.dont_write_bytecode:
+        # Each of the hundreds of processes that tests start would compile the whole program. Beside the sources nothing
+        # is written; the folder of the environment keeps it for the next run.
+        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(sys.prefix) / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     stack = ExitStack()
     config.stash[SHARED] = stack.enter_context(shared_folder())
     config.add_cleanup(stack.close)
