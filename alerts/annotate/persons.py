@@ -107,6 +107,8 @@ class Persons:
         word = low[i].partition("-")[0]
         if word not in self._sure:
             word = word.removesuffix("s")
+            if i not in inside and word not in self._sure:
+                return False
         before = low[i - 1] if i else ""
         if before in self._mine and i > 1:
             before = low[i - 2]

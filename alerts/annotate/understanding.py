@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +47,8 @@ MOST_HINTS = 3
 MOST_TOKENS = 5
 LEARNED_WORDS = 3
 """Runs of words that the model gives as its reasons, of so many words in all; cue phrases come first."""
+REPEATED = 1_000
+"""Texts that are kept in mind with what was understood of them: many posts of a crisis repeat another word for word."""
 _LATIN, _BEYOND = re.compile("[A-Za-zÀ-\u024f]"), re.compile("[\u0250-\U0010ffff]")
 _KIND_NAMES = tuple(f"kind: {kind}" for kind in KINDS)
 _NO_KIND = _KIND_NAMES[KINDS.index(Kind.OTHER)]
@@ -136,6 +139,7 @@ class Understander:
         self._theme_names = banks["themes"].heads
         self._languages = banks["language"].heads
         self._norwegian = [self._languages.index(lang) for lang in NORWEGIAN]
+        self._understood = lru_cache(REPEATED)(self._understand)
 
     @classmethod
     def load(cls, config: Path, weights: Path = WEIGHTS, encoder: Path | None = None) -> Understander:
@@ -152,6 +156,9 @@ class Understander:
         self, text: str, *, author_class: AuthorClass = AuthorClass.UNKNOWN, repost_of: str | None = None
     ) -> Understanding:
         """What a text voices. `repost_of` names a repost that has no words of its own."""
+        return self._understood(text, author_class, repost_of)
+
+    def _understand(self, text: str, author_class: AuthorClass, repost_of: str | None) -> Understanding:
         read = self._reader.read(text)
         rows = self._scorer.rows(read.features)
         scores = self._scorer.scores(rows)

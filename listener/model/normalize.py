@@ -12,7 +12,6 @@ and putting thousands in order takes the square of their number."""
 _PLAIN = re.compile("[\x00-\u02ff]*")
 """Text without a combining mark, and composed as it stands."""
 _TOO_MANY = re.compile(rf"([\u0300-\U0010ffff]{{{MARKS}}})[\u0300-\U0010ffff]+")
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 def nfc(text: str) -> str:
@@ -31,9 +30,13 @@ def same(text: str) -> str:
 
 def whole(text: str) -> str:
     """U+FFFD for each half of a character (a lone surrogate), which nobody could store; two that fit become one."""
-    if text.isascii() or not _HALF.search(text):
+    if text.isascii():
         return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        text.encode()  # a tenth of the time that a search for halves takes
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def _fewer(run: re.Match[str]) -> str:

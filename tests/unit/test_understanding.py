@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_the_same_text_gives_the_same_in_another_process() -> None:
         env={"PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[2])},
     ).stdout.strip()  # fmt: skip
     assert found == repr([UNDERSTANDER.understand(text) for text in TEXTS])
+
+
+def test_a_text_that_comes_again_is_understood_as_by_one_who_never_read_it() -> None:
+    lines = (packaged_config() / "demo" / "crisis.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["data"]["text"] for line in lines]
+    kept, repost = Understander.load(packaged_config()), {"repost_of": "1"}
+    before = [kept.understand(text) for text in texts]
+    for author, more in ((AuthorClass.MEDIA, {}), (AuthorClass.UNKNOWN, repost), (AuthorClass.UNKNOWN, {})):
+        fresh = Understander.load(packaged_config())
+        again = [kept.understand(text, author_class=author, **more) for text in texts]
+        assert again == [fresh.understand(text, author_class=author, **more) for text in texts]
+    assert again == before
+    assert len(set(texts)) < len(texts), "none comes again"
 
 
 def test_hashes_stay_what_they_were() -> None:

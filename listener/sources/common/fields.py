@@ -41,7 +41,8 @@ def build(**fields: Any) -> Post:
     for name in ("hashtags", "links", "handles", "edits"):
         if len(fields.get(name, ())) > MAX_NAMED:
             raise Unusable(DropReason.TOO_LONG, name)
-    fields["hashtags"] = tuple(map(nfc, fields.get("hashtags", ())))
+    if fields.get("hashtags"):
+        fields["hashtags"] = tuple(map(nfc, fields["hashtags"]))
     if fields.get("place") is not None:
         fields["place"] = nfc(fields["place"])
     try:
@@ -98,6 +99,8 @@ def as_text(raw: Any) -> str | None:
 
 def as_id(raw: Any) -> str | None:
     """An id, which many tools write as a number; None for what is none, or a number that has lost digits."""
+    if raw is None:
+        return None
     if isinstance(raw, str):
         return whole(raw) or None
     if type(raw) is float and raw.is_integer() and abs(raw) < _EXACT:
