@@ -255,6 +255,8 @@ class Deployment:
         """The recording was played to its end, and all that it caused is judged."""
         with self.bus() as bus:
             try:
+                if any({**bus.lag("annotate"), **bus.lag("judge")}.values()):
+                    return False  # to read all that was heard takes longer
                 ticks = [r for r in read_all(bus, "mentions") if r.key == "recording:tick"]
                 lags = {**bus.lag("annotate"), **bus.lag("judge")}
             except Exception:

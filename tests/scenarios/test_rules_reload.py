@@ -66,7 +66,8 @@ def test_rules_edited_while_posts_flow(deploy: Callable[..., Deployment], tmp_pa
     file.write_text(KEPT + "- {name: edited, type: frequency\n", encoding="utf-8")
     until(lambda: reloaded(running) == 0, 15, "the broken file is refused")
     assert running.get("/readyz")[0] == 200
-    assert len(said(deployment, "lyttepost.rules_bad")) == 1
+    # The metric changes a moment before the alert is on the bus.
+    until(lambda: len(said(deployment, "lyttepost.rules_bad")) == 1, 15, "ops are told of it")
 
     running.kill()
     file.write_text(KEPT + EDITED.format(30), encoding="utf-8")
