@@ -140,7 +140,7 @@ def test_a_crisis_does_not_become_what_is_expected() -> None:
     for at, c in after[:12]:
         learned, remembered = taught.step(at, c), kept.step(at, c)
     assert remembered.expected < 2 * usual
-    assert kept._level < taught._level
+    assert remembered.expected < learned.expected
     assert learned.score == 0
 
 

@@ -44,7 +44,7 @@ def test_a_slow_rule_is_reported_and_slowed_and_nobody_kills_the_judge_for_it(tm
     began = clock.monotonic()
     while judge.step(0.0):
         assert deployment.health.alive()[0]
-        commits.append(_committed(judge))
+        commits.append(_committed(bus))
         if len(commits) == 1:
             assert clock.monotonic() - began > TURNS_WITHIN, "the batch was no burden"
     assert commits[-1] == POSTS
@@ -64,7 +64,7 @@ def test_batches_shrink_while_the_work_is_slow_and_grow_again(tmp_path: Path) ->
     )  # fmt: skip
     commits = [0]
     while judge.step(0.0):
-        commits.append(_committed(judge))
+        commits.append(_committed(bus))
         if len(commits) == 12:
             clock.pace = 0.0
     sizes = [after - before for before, after in pairwise(commits)]
@@ -75,8 +75,8 @@ def test_batches_shrink_while_the_work_is_slow_and_grow_again(tmp_path: Path) ->
     judge.close()
 
 
-def _committed(judge: Judging) -> int:
-    commit = judge._stage.consumer.committed(TopicPartition("findings", 0))
+def _committed(bus: Bus) -> int:
+    commit = bus.commits("judge").get(TopicPartition("findings", 0))
     return 0 if commit is None else commit.offset
 
 

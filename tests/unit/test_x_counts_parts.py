@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_support import objects_of
 from pydantic import ValidationError
 
 from listener.model.tracks import is_total, parse, total_of
@@ -212,8 +213,10 @@ def test_where_nothing_is_counted_nothing_is_quiet() -> None:
 
 def test_history_is_bounded() -> None:
     splitting = Splitting()
-    counted(splitting, 1000, [0] * 10_000)
-    assert len(splitting._counts) <= 2 * (HISTORY + QUIET)
+    counted(splitting, 1000, [0] * 3 * (HISTORY + QUIET))
+    before = objects_of(splitting)
+    counted(splitting, 1000 + 3 * (HISTORY + QUIET), [0] * 10_000)
+    assert objects_of(splitting) < 1.5 * before
 
 
 def test_ops_read_what_is_wrong_in_both_languages() -> None:
