@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.annotate.better import Better
-from alerts.annotate.features import Features, Tokens, features, spread, tokenize
+from alerts.annotate.features import MAX_CHARS, Features, Tokens, features, spread, tokenize
 from alerts.annotate.kinds import KINDS, MAX_WORDS, PUBLIC, Held, KindCues, by, voiced
 from alerts.annotate.persons import Persons
 from alerts.annotate.story import story, without_reposters
@@ -123,7 +123,7 @@ class Reader:
 
 
 class Understander:
-    """Cues and weights. Immutable: share it between threads."""
+    """Cues and weights. Share it between threads. It keeps the last `REPEATED` texts in memory, and nowhere else."""
 
     def __init__(self, reader: Reader, banks: Mapping[str, Bank], better: Better | None = None) -> None:
         """`banks`: as `alerts.annotate.weights.read` gives them. Raises KeyError if one is missing."""
@@ -156,7 +156,8 @@ class Understander:
         self, text: str, *, author_class: AuthorClass = AuthorClass.UNKNOWN, repost_of: str | None = None
     ) -> Understanding:
         """What a text voices. `repost_of` names a repost that has no words of its own."""
-        return self._understood(text, author_class, repost_of)
+        read = self._understood if len(text) <= MAX_CHARS else self._understand
+        return read(text, author_class, repost_of)
 
     def _understand(self, text: str, author_class: AuthorClass, repost_of: str | None) -> Understanding:
         read = self._reader.read(text)

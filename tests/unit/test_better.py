@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from understanders import better, default
 
 from alerts.annotate.better import ENCODER
 from alerts.annotate.encoder import LAYER, MOST_PIECES, Encoder, Rows, Vocabulary, eight_bits, read, write
@@ -19,8 +20,6 @@ from listener.errors import ConfigError
 from listener.model.records import AuthorClass, Kind
 from listener.settings.files import packaged_config
 
-DEFAULT = Understander.load(packaged_config())
-BETTER = Understander.load(packaged_config(), encoder=ENCODER)
 TEXTS = (
     "Kan noen sende ut en melding om hvor pårørende skal møte opp? Vi har ventet i to timer.",
     "Eg står ved hovudinngangen no, og det ryk frå taket på aust-fløya.",
@@ -41,7 +40,7 @@ TEXTS = (
     ],
 )  # fmt: skip
 def test_plain_cases_get_their_kind_and_their_theme(text: str, kind: Kind, theme: str) -> None:
-    found = BETTER.understand(text)
+    found = better().understand(text)
     assert kind in found.labels
     assert found.themes[0] == theme
 
@@ -49,10 +48,10 @@ def test_plain_cases_get_their_kind_and_their_theme(text: str, kind: Kind, theme
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=300) | st.sampled_from(TEXTS), st.sampled_from(AuthorClass))
 def test_whatever_is_read_it_answers_in_the_shape_of_the_default_tier(text: str, author: AuthorClass) -> None:
-    found, default = (tier.understand(text, author_class=author) for tier in (BETTER, DEFAULT))
-    assert found == BETTER.understand(text, author_class=author)
-    assert (found.lang, found.request, found.story) == (default.lang, default.request, default.story)
-    assert found.kinds.keys() == default.kinds.keys()
+    found, plain = (tier.understand(text, author_class=author) for tier in (better(), default()))
+    assert found == better(another=True).understand(text, author_class=author)
+    assert (found.lang, found.request, found.story) == (plain.lang, plain.request, plain.story)
+    assert found.kinds.keys() == plain.kinds.keys()
     assert all(0 <= chance <= 1 for chance in (*found.kinds.values(), found.patient_exposed))
     assert bool(found.themes) == (found.labels != (Kind.OTHER,))
     if author in (AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY) and text.strip():
@@ -61,12 +60,12 @@ def test_whatever_is_read_it_answers_in_the_shape_of_the_default_tier(text: str,
 
 def test_it_says_other_than_the_default_tier() -> None:
     for text in TEXTS:
-        assert BETTER.understand(text).kinds != DEFAULT.understand(text).kinds
+        assert better().understand(text).kinds != default().understand(text).kinds
 
 
 @pytest.mark.parametrize("text", ["a" * 100_000, "? " * 50_000, "\ud800\udfff x", "\x00" * 9, "@a " * 9_000, "▁", ""])
 def test_huge_and_broken_texts_are_read_as_far_as_a_post_goes(text: str) -> None:
-    BETTER.understand(text)
+    better().understand(text)
 
 
 def test_the_same_text_gives_the_same_in_another_process() -> None:
@@ -81,7 +80,7 @@ def test_the_same_text_gives_the_same_in_another_process() -> None:
         [sys.executable, "-c", program, repr(TEXTS)], capture_output=True, check=True, encoding="utf-8",
         env={"PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[2])},
     ).stdout.strip()  # fmt: skip
-    assert found == repr([BETTER.understand(text) for text in TEXTS])
+    assert found == repr([better().understand(text) for text in TEXTS])
 
 
 def test_the_encoder_that_comes_with_the_program_is_small() -> None:

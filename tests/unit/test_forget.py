@@ -7,18 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from understanders import default
 
-from alerts.annotate.understanding import Understander
 from alerts.annotate.worker import Annotator
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.clock import SystemClock
 from listener.model.records import Mention, encode
 from listener.model.topics import topic_specs
 from listener.privacy.purge import purge_posts
-from listener.settings.files import packaged_config
 
 START = datetime(2031, 2, 3, 4, 5, tzinfo=UTC)
-ANNOTATOR = Annotator(Understander.load(packaged_config()))
 SAID = "Kari i Bakkegata ligger på sengepost fire og har det ikke godt i kveld"
 
 
@@ -37,7 +35,7 @@ def say(bus: Bus, id_: str, text: str, repost_of: str | None = None, edits: tupl
         incidents={"brann-0": ("kari",)},
     )  # fmt: skip
     bus.publish([Message("mentions", mention.post_key, encode(mention))])
-    for finding in ANNOTATOR.findings(mention):
+    for finding in Annotator(default()).findings(mention):
         bus.publish([Message("findings", finding.key, encode(finding))])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from understanders import default
 
 from alerts.annotate.features import MAX_CHARS, features, spread, tokenize
 from alerts.annotate.persons import Persons
@@ -22,7 +23,6 @@ from listener.errors import ConfigError
 from listener.model.records import AuthorClass, Kind
 from listener.settings.files import packaged_config
 
-UNDERSTANDER = Understander.load(packaged_config())
 TEXTS = (
     "Kan noen sende ut en melding om hvor pårørende skal møte opp? Vi har ventet i to timer.",
     "Eg står ved hovudinngangen no, og det ryk frå taket på aust-fløya.",
@@ -46,7 +46,7 @@ TEXTS = (
     ],
 )
 def test_plain_cases_get_their_kind(text: str, kind: Kind) -> None:
-    found = UNDERSTANDER.understand(text)
+    found = default().understand(text)
     assert kind in found.labels
     assert found.kinds.keys() == set(Kind)
 
@@ -67,12 +67,12 @@ def test_plain_cases_get_their_kind(text: str, kind: Kind) -> None:
     ],
 )
 def test_the_language_is_told_and_one_that_is_not_ours_is_named_so(text: str, lang: str) -> None:
-    assert UNDERSTANDER.understand(text).lang == lang
+    assert default().understand(text).lang == lang
 
 
 def test_other_stands_alone_and_has_no_theme() -> None:
     for text in (*TEXTS, "", "…", "a"):
-        found = UNDERSTANDER.understand(text)
+        found = default().understand(text)
         assert found.labels
         assert len(set(found.labels)) == len(found.labels)
         if Kind.OTHER in found.labels:
@@ -85,7 +85,7 @@ def test_other_stands_alone_and_has_no_theme() -> None:
 @pytest.mark.parametrize("author", [AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY])
 @pytest.mark.parametrize("text", ["Hvor mange er skadet?", "", *TEXTS])
 def test_what_the_account_is_comes_before_what_its_words_say(author: AuthorClass, text: str) -> None:
-    found = UNDERSTANDER.understand(text, author_class=author)
+    found = default().understand(text, author_class=author)
     if text and found.kinds[Kind.OTHER] < NOTHING:
         assert Kind.MEDIA in found.labels
         assert found.cues[found.labels.index(Kind.MEDIA)].words[0] == f"author: {author}"
@@ -95,8 +95,8 @@ def test_what_the_account_is_comes_before_what_its_words_say(author: AuthorClass
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=300) | st.sampled_from(TEXTS))
 def test_whatever_is_read_gives_chances_and_reasons_that_stand_in_it(text: str) -> None:
-    found = UNDERSTANDER.understand(text)
-    assert found == UNDERSTANDER.understand(text)
+    found = default().understand(text)
+    assert found == default(another=True).understand(text)
     assert all(0 <= chance <= 1 for chance in (*found.kinds.values(), found.patient_exposed, found.request))
     for cue in found.cues:
         assert all(words in text for words in cue.words)
@@ -104,7 +104,7 @@ def test_whatever_is_read_gives_chances_and_reasons_that_stand_in_it(text: str) 
 
 @pytest.mark.parametrize("text", ["a" * 100_000, "? " * 50_000, "\ud800\udfff x", "\x00" * 9, "İİİ ı", "@a " * 9_000])
 def test_huge_and_broken_texts_are_read_as_far_as_a_post_goes(text: str) -> None:
-    UNDERSTANDER.understand(text)
+    default().understand(text)
     assert len(tokenize(text).text) <= MAX_CHARS
 
 
@@ -119,7 +119,7 @@ def test_the_same_text_gives_the_same_in_another_process() -> None:
         [sys.executable, "-c", program, repr(TEXTS)], capture_output=True, check=True, encoding="utf-8",
         env={"PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[2])},
     ).stdout.strip()  # fmt: skip
-    assert found == repr([UNDERSTANDER.understand(text) for text in TEXTS])
+    assert found == repr([default().understand(text) for text in TEXTS])
 
 
 def test_a_text_that_comes_again_is_understood_as_by_one_who_never_read_it() -> None:
@@ -249,7 +249,7 @@ def test_a_file_of_themes_that_is_off_is_refused_with_its_place(tmp_path: Path, 
 @pytest.mark.parametrize("author", [AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY])
 def test_a_course_is_no_news_though_a_hospital_offers_it(author: AuthorClass) -> None:
     course = "Velkommen til gratis kurs i ammehjelp torsdag kl. 18 i kantina. Ingen påmelding."
-    assert UNDERSTANDER.understand(course, author_class=author).labels == (Kind.OTHER,)
+    assert default().understand(course, author_class=author).labels == (Kind.OTHER,)
 
 
 # --- words and persons -----------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_signs_of_a_named_patient_are_seen(text: str, signs: set[str], none_of: 
     ],
 )
 def test_a_named_patient_is_told_from_named_staff_and_kin_without_a_name(text: str, exposed: bool) -> None:
-    assert (UNDERSTANDER.understand(text).patient_exposed >= 0.5) is exposed
+    assert (default().understand(text).patient_exposed >= 0.5) is exposed
 
 
 @pytest.mark.parametrize(
@@ -324,5 +324,5 @@ def test_a_file_of_words_or_persons_that_is_off_is_refused_with_its_place(
 @pytest.mark.parametrize("before", ["RT @p_0123456789abcdef: ", "RT @nordvik: RT @p_0123456789abcdef: "])
 def test_a_repost_is_understood_as_what_it_reposts(text: str, before: str) -> None:
     if text.strip():
-        repost, own = UNDERSTANDER.understand(before + text), UNDERSTANDER.understand(text)
+        repost, own = default().understand(before + text), default().understand(text)
         assert (repost.kinds, repost.themes, repost.lang) == (own.kinds, own.themes, own.lang)
