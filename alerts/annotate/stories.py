@@ -83,19 +83,19 @@ class Stories:
     def story(self, text: str, repost_of: str | None = None) -> str:
         """The story of a text, as things stand. It is not remembered."""
         its = claim(text)
-        return self._story(its, name_of(its, text, repost_of), _beginnings(its))
+        return self._story(its, name_of(its, text, repost_of), beginnings(its))
 
     def add(self, post: str, text: str, repost_of: str | None = None, story: str | None = None) -> str:
         """Remember that a post says this, and give its story: `story`, where that was decided before."""
         its = claim(text)
         name = name_of(its, text, repost_of)
-        begun = () if name in self.wordings else _beginnings(its)
+        begun = () if name in self.wordings else beginnings(its)
         if story is None:
             story = self._story(its, name, begun)
         self.forget(post)
         wording = self.wordings.get(name)
         if wording is None:
-            begun = begun or _beginnings(its)
+            begun = begun or beginnings(its)
             wording = self.wordings[name] = Wording(its, name, begun, story)
             for key in wording.keys:
                 self._by_key.setdefault(key, []).append(wording)
@@ -204,7 +204,7 @@ def _some(wordings: dict[str, tuple[int, str, str | None]], most: int) -> dict[s
     return {name: wordings[name] for name in nsmallest(most, wordings)}
 
 
-def _beginnings(its: Claim) -> Sequence[str]:
+def beginnings(its: Claim) -> Sequence[str]:
     """The beginnings of the words that say something."""
     return [form[:BEGINNING] for form in its.forms if form not in FILLERS and (len(form) > 2 or form.isdigit())]
 

@@ -133,7 +133,7 @@ def register(
             found = read_themes(view, asked, now, limit=limit, span=span, no_news=no_news)
         if incident and _nothing(found):
             require_known(incident, state, "--incident")
-        decisions = Decisions(scan(bus, DECISIONS))
+        decisions = Decisions(scan(bus, DECISIONS), view.together())
     names = Names(themes, {each.id: each.name for each in state.incidents.values()}, exposed, decisions)
     if json:
         out_json([as_json(row, names) for row in found.rows])

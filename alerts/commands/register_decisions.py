@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from alerts.annotate.corrections import digest_of, in_order
-from alerts.commands.register_subject import THEME, Subject, asks_about, open_register
+from alerts.commands.register_subject import THEME, OpenRegister, Subject, asks_about, open_register
 from alerts.notify.channels.addresses import web_address
 from listener.clock import SystemClock
 from listener.commands.shared import By, Data, say, say_who_runs, storable, user
@@ -20,6 +20,8 @@ from listener.model.records import Kind
 
 LONGEST_LINK = 2_000
 """Characters."""
+MOST_ALIKE = 200
+"""Stories that one word is told the rules of."""
 STATUSES = {standing.value.replace("_", "-"): standing for standing in Standing}
 
 About = Annotated[
@@ -40,7 +42,7 @@ def note(
     """Write down something worth knowing about a story."""
     with open_register(data) as register:
         subject, said = register.subject(about, incident), register.own_words(_said(text, "WORDS"), "WORDS")
-        register.write(Note(at=_now(), by=user(by), words=said, **_where(subject)))
+        register.write(Note(at=_now(), by=user(by), words=said, **_where(register, subject)))
         say(f"{_name(subject)}: noted.")
 
 
@@ -58,7 +60,9 @@ def status(
     with open_register(data) as register:
         subject, reason = register.subject(about, incident), register.own_words(why, "--why")
         counted = {"people": subject.people, "posts": subject.posts}
-        register.write(Status(at=_now(), by=user(by), status=STATUSES[new], why=reason, **counted, **_where(subject)))
+        register.write(
+            Status(at=_now(), by=user(by), status=STATUSES[new], why=reason, **counted, **_where(register, subject))
+        )
         say(f"{_name(subject)} is {new} in {register.named(subject.incidents)}.")
         if STATUSES[new].is_settled:
             say_who_runs(register.bus)
@@ -94,7 +98,7 @@ def answer(
         register.write(
             Answer(
                 at=_now(), by=user(by), verdict=verdict, words=said, link=_link(link),
-                people=subject.people, posts=subject.posts, **_where(subject),
+                people=subject.people, posts=subject.posts, **_where(register, subject),
             )
         )  # fmt: skip
         say(
@@ -130,7 +134,7 @@ def correct(
             raise UsageError(f"post {row.post} was removed")
         register.write(
             Correction(
-                at=_now(), by=user(by), post=row.post, story=row.story, text=digest_of(found.text),
+                at=_now(), by=user(by), post=row.post, story=found.story, text=digest_of(found.text),
                 kinds=its_kinds, themes=its_themes, why=reason,
             )
         )  # fmt: skip
@@ -138,8 +142,10 @@ def correct(
         say(f"{row.post} voices {', '.join(its_kinds)}{about_what}; its copies too, and what says the same later.")
 
 
-def _where(subject: Subject) -> dict[str, Any]:
-    return {"story": subject.story, "theme": subject.theme, "incidents": subject.incidents}
+def _where(register: OpenRegister, subject: Subject) -> dict[str, Any]:
+    where: dict[str, Any] = {"story": subject.story, "theme": subject.theme, "incidents": subject.incidents}
+    alike = register.view.stories_of(subject.story)[1 : MOST_ALIKE + 1] if subject.story else []
+    return where | ({"alike": tuple(alike)} if alike else {})
 
 
 def _name(subject: Subject) -> str:

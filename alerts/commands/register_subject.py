@@ -19,7 +19,7 @@ from listener.commands.shared import open_live_topics, say, storable
 from listener.errors import UsageError
 from listener.model.codec import LONGEST_WHY
 from listener.model.decisions import DECISIONS, Correction
-from listener.model.records import FINDINGS, Finding, Kind
+from listener.model.records import Kind
 from listener.runtime.control import Control
 from listener.settings.files import data_dir, raw_settings
 from listener.settings.schema import load_settings
@@ -89,7 +89,7 @@ class OpenRegister:
         exact = _exactly(about, found.posts)
         stories = dict.fromkeys(() if exact else found.stories)
         for post in exact or found.posts:
-            stories |= dict.fromkeys(row.story for row in self.rows_of(post))
+            stories |= dict.fromkeys(row.story for row in self.view.post(post))
         return _only(about, "stories", list(stories))
 
     def post(self, about: str) -> Registered:
@@ -99,13 +99,10 @@ class OpenRegister:
             raise UsageError(
                 f"no post begins with {about!r}; `lyttepost register show STORY` lists the posts of a story"
             )
-        rows = self.rows_of(_only(about, "posts", _exactly(about, posts) or posts))
+        rows = self.view.post(_only(about, "posts", _exactly(about, posts) or posts))
         if not rows:
             raise UsageError(f"post {about} was edited since; name its newest version")
         return rows[0]
-
-    def rows_of(self, post: str) -> list[Registered]:
-        return [row for row in self.view.registered() if row.post == post]
 
     def check_themes(self, themes: Collection[str]) -> None:
         """Raises UsageError that names those there are."""
@@ -124,7 +121,7 @@ class OpenRegister:
         """A team's words as they may be kept for good. Raises BadParameter or UsageError."""
         plain = storable(text, option, longest)
         clean = masked(plain, self.settings.privacy.named_accounts.classes(), SystemClock().now())
-        if quotes(clean, (each.text for each in scan(self.bus, FINDINGS) if isinstance(each, Finding))):
+        if quotes(clean, self.view.perhaps_quoted(clean)):
             raise UsageError(
                 f"{option}: quotes a post ({QUOTED} words of it in a row, or all of a short one). What people decide "
                 "is kept for good, and a post must be removable: say it in words of your own"
@@ -162,7 +159,8 @@ def open_register(data: str | None) -> Iterator[OpenRegister]:
     settings = load_settings(raw)
     themes = Themes.load(themes_file(raw.folder)).names(settings.language)
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
-        yield OpenRegister(bus, view, Decisions(scan(bus, DECISIONS)), Control(bus).refresh(), settings, themes)
+        decisions = Decisions(scan(bus, DECISIONS), view.together())
+        yield OpenRegister(bus, view, decisions, Control(bus).refresh(), settings, themes)
 
 
 def asks_about(row: Registered, theme: str) -> bool:

@@ -7,9 +7,8 @@ own status. What was said before is kept. What was corrected is `alerts.annotate
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -51,9 +50,13 @@ class Stands:
 
 
 class Decisions:
-    """The fold. `take` each record of `decisions` once, in order."""
+    """The fold. `take` each record of `decisions` once, in order.
 
-    def __init__(self, records: Iterable[DecisionsRecord] = ()) -> None:
+    `together`: stories that stand under another one → that one; what was said of either is said of both.
+    """
+
+    def __init__(self, records: Iterable[DecisionsRecord] = (), together: Mapping[str, str] | None = None) -> None:
+        self._together = together or {}
         self._stories: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
         self._themes: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
         self.corrections = Corrections()
@@ -66,21 +69,20 @@ class Decisions:
         self.corrections.take(record)
         if not isinstance(record, Said):
             return
-        if record.story:
-            self._stories[record.story].append((self._taken, record))
+        for story in {self._first(each) for each in (record.story, *record.alike) if each}:
+            self._stories[story].append((self._taken, record))
         if record.theme:
             self._themes[record.theme].append((self._taken, record))
 
     def of_story(self, story: str, incidents: Collection[str], asks_about: Iterable[str] = _NOTHING) -> Stands:
         """How a story stands in any of these incidents. `asks_about`: the themes of its questions."""
-        own = self._stories.get(story, ())
-        theirs = [
-            (place, word)
-            for theme in asks_about
-            for place, word in self._themes.get(theme, ())
-            if not isinstance(word, Note) and word.story != story
-        ]
-        return _fold(chain(own, theirs), incidents)
+        words = dict(self._stories.get(self._first(story), ()))
+        for theme in asks_about:
+            words |= {place: word for place, word in self._themes.get(theme, ()) if not isinstance(word, Note)}
+        return _fold(words.items(), incidents)
+
+    def _first(self, story: str) -> str:
+        return self._together.get(story, story)
 
     def of_row(self, row: RegisterRow) -> Stands:
         """How a row of the register stands: its story, or the questions about its themes where it asks any."""

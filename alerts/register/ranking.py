@@ -49,7 +49,8 @@ class Registered(NamedTuple):
     """One post as one incident heard it, without its text. `part` and `offset`: where on `findings` it lies.
 
     `kinds` and `themes` are names with a blank between; `language` is what it was read as ("" unknown or no words),
-    `lang` what the platform says; `length` is in characters, `at` in ms.
+    `lang` what the platform says; `length` is in characters, `at` in ms. `exposed`: 1 where the text may show who a
+    patient is, 2 where it most likely does. `tier`: 1 where the better tier has read it.
     """
 
     key: str
@@ -70,6 +71,7 @@ class Registered(NamedTuple):
     lang: str
     exposed: int
     length: int
+    tier: int = 0
 
     @property
     def person(self) -> str | None:

@@ -13,7 +13,6 @@ selection holds) and `finding` (all that the bus has of one of them).
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -22,9 +21,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from alerts.annotate.story import NAMED_REPOST, is_repost
+from alerts.register import alike, digest
 from alerts.register.ranking import (
-    NONE_OF_THESE,
     Found,
     Registered,
     RegisterRow,
@@ -33,40 +31,19 @@ from alerts.register.ranking import (
     as_ranked,
     newest_of,
     rank_stories,
+    words,
 )
+from alerts.register.rows import EMPTY, INSERT, finding_in, make, row_of
+from alerts.register.wording import perhaps_quoted
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
-from listener.model.records import EXPOSED, FINDINGS, UNKNOWN_LANGUAGE, AuthorClass, BadRecord, Finding, Kind, decode
+from listener.model.records import Finding, Kind
 from listener.model.roles import REGISTER
 from listener.runtime.health import Part
-from listener.units import to_ms
 
 T = TypeVar("T")
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS findings(
-    key TEXT PRIMARY KEY, part INTEGER NOT NULL, offset INTEGER NOT NULL, incident TEXT NOT NULL, post TEXT NOT NULL,
-    at INTEGER NOT NULL, author TEXT, repost INTEGER NOT NULL, story TEXT NOT NULL, exercise INTEGER NOT NULL,
-    whose INTEGER NOT NULL, kinds TEXT NOT NULL, themes TEXT NOT NULL, stance TEXT NOT NULL, language TEXT NOT NULL,
-    lang TEXT NOT NULL, exposed INTEGER NOT NULL, length INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_post ON findings(post);
-CREATE INDEX IF NOT EXISTS by_story ON findings(story);
-CREATE TABLE IF NOT EXISTS edited(key TEXT NOT NULL, newer TEXT NOT NULL, PRIMARY KEY(key, newer)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS positions(part INTEGER PRIMARY KEY, next INTEGER NOT NULL, last TEXT NOT NULL);
-"""
-VERSION = 5
-"""Of the view. Another version is dropped and built anew."""
-TABLES = ("findings", "kinds", "edited", "positions")
-"""Of this version and of those before it."""
-DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES)
-EMPTY = "DELETE FROM findings; DELETE FROM edited; DELETE FROM positions;"
-INSERT = f"INSERT OR IGNORE INTO findings VALUES({','.join('?' * len(Registered._fields))})"
-
-OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY, AuthorClass.ORGANISATION})
-NO_WORDS = re.compile(r"(?:https?://|www\.)\S*|[@#]\w+|‹[^‹›]*›|[^\w]|[\d_]")
-"""What is in no language."""
 MOST_FOUND = 10
 NEAR = 64
 """Records between two that are wanted which are read along, rather than to ask the bus once more."""
@@ -76,8 +53,8 @@ EVERYTHING = Selection(officials=True, not_understood=True)
 STANDING = "f.key NOT IN (SELECT key FROM edited)"
 """The newest version of each post."""
 SELECTED = f"""
-SELECT * FROM findings f WHERE {STANDING} AND (?1 = '' OR f.incident = ?1) AND (?2 = '' OR f.story = ?2)
-ORDER BY f.at, f.key
+SELECT * FROM findings f WHERE {STANDING} AND (?1 = '' OR f.incident = ?1)
+AND (?2 = '' OR f.story IN (SELECT story FROM stories WHERE together = ?2 UNION SELECT ?2)) ORDER BY f.at, f.key
 """  # noqa: S608 -- words of our own
 FIRST_OFFICIAL = """
 SELECT f.story FROM findings f WHERE f.whose = ? AND NOT f.repost GROUP BY f.story
@@ -112,7 +89,7 @@ class Register:
             db = None
             try:
                 db = self._file.open()
-                _make(db)
+                make(db)
                 return db
             except (sqlite3.Error, OSError) as error:
                 if db is not None:
@@ -157,10 +134,13 @@ class Register:
             self._part.problem(None)
         return bool(records)
 
-    def catch_up(self) -> None:
-        """Until the end of the bus as it is now."""
+    def catch_up(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Until the end of the bus as it is now, with all that is made of texts."""
         while self.step(0.0):
-            pass
+            beat()
+        while self._safely(lambda: digest.waits(self._db)):
+            beat()
+            self._safely(lambda: digest.make_some(self._db, self._bus))
 
     def close(self) -> None:
         self._db.close()
@@ -186,7 +166,9 @@ class Register:
 
     def _seek(self) -> None:
         """To where the view is. A view of another bus begins anew."""
-        positions = {part: (offset, last) for part, offset, last in self._db.execute("SELECT * FROM positions")}
+        positions = {
+            part: (offset, last) for part, offset, last in self._db.execute("SELECT part, next, last FROM positions")
+        }
         for tp in self._reader.assignment:
             position, last = positions.get(tp.partition, (0, ""))
             if not self._is_of_this_bus(tp, position, last):
@@ -225,7 +207,10 @@ class Register:
                 if db.execute(f"{old} LIMIT 1", gone).fetchone() is not None:
                     db.execute(f"DELETE FROM edited WHERE newer IN ({old})", gone)  # noqa: S608
                     db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
+                    digest.forget_before(db, *gone)
                     dropped = True
+            while dropped and digest.waits(db):
+                digest.make_some(db, self._bus)
         if dropped:
             self.scrub()
 
@@ -239,7 +224,8 @@ class Register:
             for record in records:
                 self._row(record)
             self._db.executemany(
-                "INSERT OR REPLACE INTO positions VALUES(?,?,?)",
+                "INSERT INTO positions(part, next, last) VALUES(?,?,?) "
+                "ON CONFLICT(part) DO UPDATE SET next=excluded.next, last=excluded.last",
                 [
                     (part, record.offset + 1, _mark(record))
                     for part, record in {record.partition: record for record in records}.items()
@@ -261,13 +247,14 @@ class Register:
 
     def _row(self, record: Record) -> None:
         if record.value is None:
+            digest.forget(self._db, record.key)
             self._db.execute("DELETE FROM edited WHERE newer=?", (record.key,))
             self._db.execute("DELETE FROM findings WHERE key=?", (record.key,))
             return
-        finding = _finding_in(record)  # of one that cannot be read the rules' stage has made a dead letter
+        finding = finding_in(record)  # of one that cannot be read the rules' stage has made a dead letter
         if finding is None or finding.synthetic:
             return
-        inserted = self._db.execute(INSERT, _row_of(finding, record)).rowcount
+        inserted = self._db.execute(INSERT, row_of(finding, record.partition, record.offset)).rowcount
         if inserted:
             earlier = [f"{finding.incident}:{finding.source}:{each}" for each in finding.edits]
             self._db.executemany("INSERT OR IGNORE INTO edited VALUES(?,?)", [(key, finding.key) for key in earlier])
@@ -283,27 +270,63 @@ class Register:
         return self._safely(lambda: list(self._registered(selection)))
 
     def _registered(self, selection: Selection) -> Iterator[Registered]:
-        passed_on = {story for (story,) in self._db.execute(FIRST_OFFICIAL, (Whose.OFFICIAL,))}
         every = replace(selection, incident="", story="") == EVERYTHING
-        asked = self._db.execute(SELECTED, (selection.incident, selection.story))
-        for row in map(Registered._make, asked):
-            if row.story in passed_on:
-                row = row._replace(whose=Whose.OFFICIAL)
-            if self._amend is not None:
-                row = self._amend(row)
+        for row in self._amended(selection.incident, selection.story):
             if row.whose == Whose.OFFICIAL_WORDS:
                 row = as_ranked(row)
             if every or selection.holds(row):
                 yield row
 
+    def _amended(self, incident: str, story: str = "") -> Iterator[Registered]:
+        """Rows as people have corrected them, under the story that they are one with."""
+        passed_on = {its for (its,) in self._db.execute(FIRST_OFFICIAL, (Whose.OFFICIAL,))}
+        together = self._together()
+        for row in map(Registered._make, self._db.execute(SELECTED, (incident, story))):
+            its = row.story
+            if its in passed_on:
+                row = row._replace(whose=Whose.OFFICIAL)
+            if self._amend is not None:
+                row = self._amend(row)
+            if its in together:
+                row = row._replace(story=together[its])
+            yield row
+
+    def together(self) -> Mapping[str, str]:
+        """Stories whose posts stand under another one, of which they are near copies: that one's name."""
+        return self._safely(self._together)
+
+    def _together(self) -> dict[str, str]:
+        return dict(self._db.execute(alike.JOINED))
+
     def story(self, story: str) -> list[Registered]:
-        """Every post of a story (its whole name), officials' too, in order of time; nothing where there is none."""
-        return self.registered(replace(EVERYTHING, story=story))
+        """Every post of a story (its whole name) and of its near copies, officials' too, in order of time.
+
+        Nothing where there is none.
+        """
+        return self.registered(replace(EVERYTHING, story=self.together().get(story, story)))
+
+    def stories_of(self, story: str) -> list[str]:
+        """The stories that stand under this one, itself first."""
+        return [story, *(its for its, first in self.together().items() if first == story and its != story)]
+
+    def post(self, post: str) -> list[Registered]:
+        """What is registered of a post (`source:id`), in each incident that heard it."""
+        asked = "SELECT DISTINCT story FROM findings WHERE post=?"
+        stories = self._safely(lambda: [story for (story,) in self._db.execute(asked, (post,))])
+        together = self.together()
+        of_them = dict.fromkeys(together.get(story, story) for story in stories)
+        return [row for story in of_them for row in self.story(story) if row.post == post]
+
+    def perhaps_quoted(self, words: str) -> list[str]:
+        """The texts of posts that these words may quote: each that they do quote is among them."""
+        asked = "SELECT part, offset, runs FROM digests WHERE length(runs)"
+        places = self._safely(lambda: perhaps_quoted(words, self._db.execute(asked)))
+        return list(self._texts_at(places).values())
 
     def find(self, prefix: str) -> Found:
         """Stories and posts (as `source:id`) whose name begins so, at most `MOST_FOUND` of each, in alphabetical order.
 
-        A post is found by its id without the source, too.
+        A near copy's story is found as the one that it stands under. A post is found by its id without the source, too.
         """
         return self._safely(lambda: self._find(prefix))
 
@@ -317,7 +340,9 @@ class Register:
             "WHERE substr(post, 1, ?1) = ?2 OR substr(post, instr(post, ':') + 1, ?1) = ?2 ORDER BY 1 LIMIT ?3",
             (len(prefix), prefix, MOST_FOUND),
         )
-        return Found(tuple(story for (story,) in stories), tuple(post for (post,) in posts))
+        together = self._together()
+        of_them = dict.fromkeys(together.get(story, story) for (story,) in stories)
+        return Found(tuple(of_them), tuple(post for (post,) in posts))
 
     def finding(self, row: Registered) -> Finding | None:
         """All that the bus holds of it, text and the words behind each kind; None when it was purged."""
@@ -330,9 +355,13 @@ class Register:
 
     def texts_of(self, rows: Sequence[Registered]) -> list[str | None]:
         """Their texts, in their order; None for one that was purged. What lies close together is read at once."""
-        found: dict[str, str] = {}
-        wanted = sorted({(row.part, row.offset) for row in rows})
-        keys = {row.key for row in rows}
+        found = self._texts_at((row.part, row.offset) for row in rows)
+        return [found.get((row.part, row.offset, row.key)) for row in rows]
+
+    def _texts_at(self, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int, str], str]:
+        """Partition, offset and key → the text that lies there."""
+        found: dict[tuple[int, int, str], str] = {}
+        wanted = sorted(set(places))
         while wanted:
             part, first = wanted[0]
             last = first
@@ -343,9 +372,9 @@ class Register:
             at = {offset for _, offset in wanted[:count]}
             del wanted[:count]
             for record in self._bus.read(TopicPartition("findings", part), first, last - first + 1):
-                if record.offset in at and record.key in keys and (finding := _finding_in(record)):
-                    found[finding.key] = finding.text
-        return [found.get(row.key) for row in rows]
+                if record.offset in at and (finding := finding_in(record)):
+                    found[part, record.offset, record.key] = finding.text
+        return found
 
     def told(self, row: RegisterRow) -> RegisterRow:
         """The same with the text of its sample, from the bus."""
@@ -353,20 +382,15 @@ class Register:
         return replace(row, text=self._text(sample.key, sample.part, sample.offset))
 
     def counts(self, incident: str = "") -> Mapping[str, int]:
-        """Kind → posts."""
+        """Kind → posts that voice it, as people have corrected them."""
         return self._safely(lambda: self._counts(incident))
 
     def _counts(self, incident: str) -> Mapping[str, int]:
-        counts: dict[str, int] = {}
-        rows = self._db.execute(
-            "SELECT f.kinds, count(DISTINCT f.post) FROM findings f "  # noqa: S608 -- words of our own
-            f"WHERE (?1 = '' OR f.incident = ?1) AND {STANDING} GROUP BY 1",
-            (incident,),
-        )
-        for kinds, posts in rows:
-            for kind in kinds.split():
-                counts[kind] = counts.get(kind, 0) + posts
-        return counts
+        posts: dict[str, set[str]] = {}
+        for row in self._amended(incident):
+            for kind in words(row.kinds):
+                posts.setdefault(kind, set()).add(row.post)
+        return {kind: len(its) for kind, its in posts.items()}
 
     def authors_known(self) -> bool:
         """False when there are findings and none has an author."""
@@ -402,71 +426,8 @@ class Register:
     def _finding(self, key: str, part: int, offset: int) -> Finding | None:
         for record in self._bus.read(TopicPartition("findings", part), offset, 1):
             if record.offset == offset and record.key == key:
-                return _finding_in(record)
+                return finding_in(record)
         return None
-
-
-def _finding_in(record: Record) -> Finding | None:
-    if record.value is None:
-        return None
-    try:
-        found = decode(FINDINGS, record.value)
-    except BadRecord:
-        return None
-    return found if isinstance(found, Finding) else None
-
-
-def _make(db: sqlite3.Connection) -> None:
-    """The tables, once; those of another version are dropped."""
-    db.execute("BEGIN EXCLUSIVE")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    for statement in (SCHEMA if version == VERSION else DROP + SCHEMA).split(";"):
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version={VERSION}")
-    db.execute("COMMIT")
-
-
-def _row_of(finding: Finding, record: Record) -> tuple[object, ...]:
-    """As it stands in the view. Whole numbers: for each bool and enumeration sqlite3 would look for an adapter."""
-    language = finding.language or ""
-    if language == UNKNOWN_LANGUAGE and not NO_WORDS.sub("", finding.text):
-        language = ""
-    return (
-        finding.key,
-        record.partition,
-        record.offset,
-        finding.incident,
-        finding.post_key,
-        to_ms(finding.at),
-        finding.author,
-        int(is_repost(finding.text, finding.repost_of)),
-        finding.story,
-        int(finding.exercise),
-        int(whose(finding)),
-        " ".join(cue.kind.value for cue in finding.cues),
-        " ".join(_themes(finding)),
-        finding.stance.value if finding.stance else "",
-        language,
-        finding.lang or "",
-        int((finding.patient_exposed or 0.0) >= EXPOSED),
-        len(finding.text),
-    )
-
-
-def _themes(finding: Finding) -> list[str]:
-    """Those that can be told; what voices something about none of them is about none of these."""
-    told = [theme for theme in finding.themes if theme != NONE_OF_THESE and finding.theme_sure is not False]
-    return told or ([] if finding.kinds == (Kind.OTHER,) else [NONE_OF_THESE])
-
-
-def whose(finding: Finding) -> Whose:
-    """Whose voice it is, by what source and settings say of the account, else by what the words are.
-
-    Only accounts that the settings name keep their name in a text: so a repost of one is known.
-    """
-    if finding.author_class in OFFICIAL or NAMED_REPOST.match(finding.text):
-        return Whose.OFFICIAL
-    return Whose.OFFICIAL_WORDS if Kind.MEDIA in finding.kinds else Whose.PUBLIC
 
 
 def _mark(record: Record) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import secrets
+from array import array
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from zlib import crc32
 
 from listener.model.records import AuthorClass, Origin, Post
 from listener.privacy.screen import Screen
@@ -47,6 +49,38 @@ def quotes(words: str, texts: Iterable[str]) -> bool:
         if not runs[length].isdisjoint(_runs(post, length)):
             return True
     return False
+
+
+def marks(text: str) -> bytes:
+    """Hashes of all of a post's words and of some runs of `WHOLE`: whatever quotes it has one of these runs.
+
+    Four bytes each; nothing of a post that nobody can quote. Of any `QUOTED` words in a row one run is among them, the
+    least of those that they hold (winnowing; Schleimer, Wilkerson and Aiken 2003); of a shorter post the least of all.
+    """
+    words = _words(text)
+    if not (runs := _hashes(words)):
+        return b""
+    window = min(len(runs), QUOTED - WHOLE + 1)
+    least = {min(runs[start : start + window]) for start in range(len(runs) - window + 1)}
+    return array("I", [crc32(" ".join(words).encode()), *sorted(least)]).tobytes()
+
+
+def perhaps_quoted(words: str, marked: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, int]]:
+    """Where posts lie that these words may quote, of all that are `marked`: partition, offset, marks.
+
+    Of posts that are marked alike one is given: they say the same.
+    """
+    said = set(_hashes(_words(words)))
+    found: dict[bytes, tuple[int, int]] = {}
+    if said:
+        for part, offset, its in marked:
+            if not said.isdisjoint(array("I", its)):
+                found.setdefault(its, (part, offset))
+    return sorted(found.values())
+
+
+def _hashes(words: list[str]) -> list[int]:
+    return [crc32(" ".join(words[start : start + WHOLE]).encode()) for start in range(len(words) - WHOLE + 1)]
 
 
 def _words(text: str) -> list[str]:

@@ -21,13 +21,17 @@ from listener.model.topics import Topic
 
 
 class About(Chained):
-    """A word about a story, about a theme, or about a story and its theme; in these incidents."""
+    """A word about a story, about a theme, or about a story and its theme; in these incidents.
+
+    `alike`: other stories of which it is, as near copies of that one.
+    """
 
     at: Instant
     by: str
     incidents: tuple[str, ...]
     story: str = ""
     theme: str = ""
+    alike: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -174,7 +178,7 @@ DECISIONS: Topic[Decision | Silence | Word] = Topic("decisions", TypeAdapter(Dec
 
 
 def answered(word: Decision | Silence | Word, decision: int) -> list[Answered]:
-    """What the rules are told of a word, one record for each incident; nothing of a note or a correction.
+    """What the rules are told of a word, one record for each incident and story; nothing of a note or a correction.
 
     `decision`: the word's offset on `decisions`.
     """
@@ -191,7 +195,9 @@ def answered(word: Decision | Silence | Word, decision: int) -> list[Answered]:
             )
     else:
         return []
+    about = [(word.story, word.theme), *((story, "") for story in word.alike)]
     return [
-        Answered(incident=each, story=word.story, theme=word.theme, at=word.at, decision=decision, given=given)
+        Answered(incident=each, story=story, theme=theme, at=word.at, decision=decision, given=given)
         for each in word.incidents
+        for story, theme in about
     ]

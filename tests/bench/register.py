@@ -46,7 +46,7 @@ THEMES = [
     "staff_praise",
     "none_of_these",
 ]
-WORDS = [f"ord{number}" for number in range(3000)]
+WORDS = ["".join(random.Random(number).choices("abdefgiklmnoprstuvåø", k=7)) for number in range(3000)]
 COMMANDS = ((), ("--kind", "wish"), ("--theme", "waiting"), ("--json",), ("--csv", "--limit", "10000"))
 
 
