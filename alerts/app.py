@@ -26,6 +26,7 @@ from listener.model.roles import (
     PURGE,
     RECEIVER,
     REGISTER,
+    REREAD,
     listen_to,
 )
 from listener.model.topics import TopicSpec
@@ -93,6 +94,8 @@ class AlertsParts:
     standing: Sequence[str] = ()
     """The tracks that are counted in calm, all together."""
     ops: OpsAlerts = field(default_factory=OpsAlerts.load)
+    better: Callable[[], Model] | None = None
+    """Makes the better tier, where the register is to have it."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,17 @@ def register(context: Context) -> Made:
 
     app, part = context.app, context.app.health.part(REGISTER)
     yield Register(app.bus, app.folder / "register.sqlite", part), part
+
+
+def reread(context: Context) -> Made:
+    """Not where nobody is sent anything: of a replay's register it is done once, at the end."""
+    if (parts := context.alerts) is None or parts.channels is None:
+        return
+    from alerts.register.rereading import Rereading
+
+    app, part = context.app, context.app.health.part(REREAD)
+    path = app.folder / "register.sqlite"
+    yield Rereading(app.bus, path, clock=app.clock, part=part, better=parts.better), part
 
 
 def purge(context: Context) -> Made:

@@ -161,7 +161,7 @@ class Deletions:
                 decided.add(post)
         purge_posts(self._bus, ids, self._clock, self._folder, beat=self._part.beat)
         with closing(Register(self._bus, self._folder / "register.sqlite")) as view:
-            view.catch_up()
+            view.catch_up(self._part.beat)
             view.scrub()
 
         if learned.forget(self._folder, ids):

@@ -5,10 +5,10 @@
 
 Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
 clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules, calm
-and what people answered) and `dispatch` (with the register, whose texts it sends, the purge of what was deleted at its
-platform, the receiver of what gateways tell later, and the ping to a dead-man service); each may have processes of its
-own, as many as it needs. Beside them `run` has one worker that looks after the bus as a whole,
-`listener.runtime.housekeeping`.
+and what people answered) and `dispatch` (with the register, whose texts it sends, what reads these once more, the purge
+of what was deleted at its platform, the receiver of what gateways tell later, and the ping to a dead-man service); each
+may have processes of its own, as many as it needs. Beside them `run` has one worker that looks after the bus as a
+whole, `listener.runtime.housekeeping`.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.
@@ -37,6 +37,7 @@ from alerts.app import (
     purge,
     receive,
     register,
+    reread,
     volumes,
 )
 from listener.model.canary import CANARY
@@ -53,6 +54,7 @@ from listener.model.roles import (
     PURGE,
     RECEIVER,
     REGISTER,
+    REREAD,
     listen_to,
     with_parts,
 )
@@ -101,6 +103,8 @@ PIPELINE = (
          writes=("alerts", "deadletters")),
     Step(REGISTER, DISPATCH, register,
          reads=("findings",)),
+    Step(REREAD, DISPATCH, reread,
+         reads=("findings", "decisions")),
     Step(PURGE, DISPATCH, purge,
          consumes=("mentions",),
          reads=("findings", "decisions"),

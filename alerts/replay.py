@@ -172,6 +172,7 @@ class Replay:
 
     def overview(self, limit: int, samples: int) -> Overview:
         """What people voice by theme, as the register has it where the recording stands."""
+        self.register.catch_up()
         return read_themes(
             self.register,
             Selection(incident=self.incident.id),

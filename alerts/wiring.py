@@ -23,7 +23,7 @@ from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.files import RawSettings, load_yaml
-from listener.settings.schema import Settings
+from listener.settings.schema import Settings, Tier
 from listener.settings.standing_tracks import load_standing
 from listener.sources.contract import Source, source_types
 
@@ -120,6 +120,12 @@ def make_alerts(
 
         return Model(raw.folder, learned)
 
+    def better() -> Model:
+        from alerts.annotate.better import ENCODER
+        from alerts.annotate.learned import Model
+
+        return Model(raw.folder, learned, encoder=ENCODER)
+
     people = load_people(raw.folder / "people.yaml")
     channels: Mapping[str, Channel] | None = open_channels(people.channels(), raw) if tell else None
     rulebook = Rulebook(rules or raw.folder / "rules")
@@ -133,4 +139,5 @@ def make_alerts(
         rulebook=rulebook if tell else None,
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
         ops=OpsAlerts.load(raw.folder),
+        better=better if settings.understanding.tier is Tier.BETTER else None,
     )

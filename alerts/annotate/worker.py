@@ -7,7 +7,7 @@ Nothing is remembered but what people have corrected (`alerts.annotate.correctio
 `language` what the text was read as. To keep what texts meant was tried: with one post in ten that says word for word
 what another said, as in our recordings, it gains nothing, and it is one place more for a purge to reach.
 
-Near copies are not compared here, as `register annotate` does with those of a file (`alerts.annotate.stories`): that
+Near copies are not compared here, as the register and `register annotate` do (`alerts.annotate.stories`): that
 takes a memory, and what a story is called would depend on what an annotator happened to read first. It was tried: with
 several annotators, and after a kill, alerts of one and the same recording had other stories.
 """
@@ -74,21 +74,29 @@ class Annotator:
     def findings(self, mention: Mention) -> list[Finding]:
         """One finding an incident, in the order in which the mention names them."""
         shared: dict[str, Any] = {name: value for name, value in vars(mention).items() if name not in _OWN}
+        shared |= self.understood(mention)
+        return [self._finding(shared, mention, incident) for incident in mention.incidents]
+
+    def understood(self, post: Captured) -> dict[str, Any]:
+        """What its text means, as fields of a finding."""
         # Whoever passes on what a newsroom or a public body said has said nothing else; only such keep their name.
-        said_by = AuthorClass.MEDIA if NAMED_REPOST.match(mention.text) else mention.author_class
-        found = self.understander.understand(mention.text, author_class=said_by, repost_of=mention.repost_of)
-        shared["cues"] = found.cues
-        shared["themes"] = found.themes
-        shared["theme_sure"] = found.theme_sure
-        shared["stance"] = found.stance
-        shared["language"] = found.lang
-        shared["patient_exposed"] = found.patient_exposed
-        shared["story"] = found.story
-        correction = self.corrections.of(mention)
+        said_by = AuthorClass.MEDIA if NAMED_REPOST.match(post.text) else post.author_class
+        found = self.understander.understand(post.text, author_class=said_by, repost_of=post.repost_of)
+        shared: dict[str, Any] = {
+            "cues": found.cues,
+            "themes": found.themes,
+            "theme_sure": found.theme_sure,
+            "stance": found.stance,
+            "language": found.lang,
+            "patient_exposed": found.patient_exposed,
+            "story": found.story,
+        }
+        correction = self.corrections.of(post)
         if correction is not None:
             shared["cues"] = tuple(Cue(kind=kind) for kind in correction.kinds)
-            shared["themes"] = found.themes if correction.themes is None else correction.themes
-        return [self._finding(shared, mention, incident) for incident in mention.incidents]
+            if correction.themes is not None:
+                shared |= {"themes": correction.themes, "theme_sure": True}
+        return shared
 
     def _finding(self, shared: dict[str, Any], mention: Mention, incident: str) -> Finding:
         exercise = mention.exercise if self.exercises is None else incident in self.exercises

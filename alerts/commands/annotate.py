@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +19,7 @@ from listener.errors import LyttepostError
 from listener.model.base import Model
 from listener.model.records import EXPOSED, AuthorClass
 from listener.settings.files import advice, config_dir, data_dir
+from listener.settings.schema import Tier
 from listener.sources.common.reader import Broken, LineReader
 
 if TYPE_CHECKING:
@@ -30,13 +30,6 @@ SHOWN = 20
 """Bad lines that are named; the others are counted."""
 LENGTH = 100
 """Characters of a text that are shown."""
-
-
-class Tier(StrEnum):
-    """How thoroughly a text is read."""
-
-    DEFAULT = "default"
-    BETTER = "better"
 
 
 class _Post(Model):

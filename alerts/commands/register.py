@@ -40,7 +40,7 @@ from listener.model.decisions import DECISIONS
 from listener.model.records import Kind
 from listener.runtime.control import Control
 from listener.settings.files import data_dir, raw_settings
-from listener.settings.schema import load_settings, nobody_named
+from listener.settings.schema import Tier, load_settings, nobody_named
 
 if TYPE_CHECKING:
     from listener.model.incidents import State
@@ -92,7 +92,7 @@ def register(
         ),
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many rows.")] = 20,
-    exposed: Annotated[bool, typer.Option("--exposed", help="Show texts that may show who a patient is.")] = False,
+    exposed: Annotated[bool, typer.Option("--exposed", help="Show all texts that may show who a patient is.")] = False,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write CSV for a spreadsheet.")] = False,
     xlsx: Annotated[bool, typer.Option("--xlsx", help="Write an XLSX sheet.")] = False,
@@ -134,7 +134,14 @@ def register(
         if incident and _nothing(found):
             require_known(incident, state, "--incident")
         decisions = Decisions(scan(bus, DECISIONS), view.together())
-    names = Names(themes, {each.id: each.name for each in state.incidents.values()}, exposed, decisions)
+    names = Names(
+        themes,
+        {each.id: each.name for each in state.incidents.values()},
+        exposed=exposed,
+        in_house=sys.stdout.isatty(),
+        better=settings.understanding.tier is Tier.BETTER,
+        decisions=decisions,
+    )
     if json:
         out_json([as_json(row, names) for row in found.rows])
     elif csv:

@@ -113,6 +113,8 @@ class _Page:
             yield f"  story {row.story}, first put so {local(row.first_at)}, last {local(row.last_at)}"
             people = f"{row.people} people" if row.authors_known else f"{row.people} posts that are no reposts"
             yield f"  {people}, {row.posts} posts, {row.reposts} reposts, in {self._register.named(row.incidents)}"
+            if row.better:
+                yield f"  read by the better tier: {row.better} of {row.posts} posts"
             yield f"  posts: {', '.join(_few([each.post for each in self._rows]))}"
         steps = _steps(self._rows)
         if steps:

@@ -10,7 +10,7 @@ from alerts.notify.channels.text import one_line
 from alerts.notify.messages import sparkline
 from alerts.register.decisions import Decisions, label
 from alerts.register.overview import Overview, Suggested
-from alerts.register.ranking import Counted, RegisterRow, Row, SetApart, ThemeRow, Trend
+from alerts.register.ranking import Counted, RegisterRow, Row, SetApart, ThemeRow, Tiers, Trend
 from listener.commands.shared import local
 from listener.model.records import Kind
 from listener.privacy.pseudonyms import PREFIX
@@ -20,8 +20,10 @@ LENGTH = 120
 STORY = 8
 """Digits of a story's name that are shown: `register show` takes its beginning."""
 WITHHELD = "(may show who a patient is)"
-MARKED = "[a patient?]"
+MARKED = "[may show who a patient is]"
 """Behind such a text, where it is shown all the same."""
+MOST_LIKELY = 2
+"""How `Registered.exposed` says that it most likely does."""
 REMOVED = "(removed)"
 NAME = re.compile(rf"@?\b{PREFIX}[a-z2-7]{{16}}\b")
 """A pseudonym, which tells a reader nothing."""
@@ -47,12 +49,15 @@ LANGUAGES: Mapping[str, str] = {
 class Names:
     """What people call things: theme → name in the settings' language, incident → name; and what they decided.
 
-    `exposed`: texts that may show who a patient is are shown.
+    `exposed`: texts that may show who a patient is are shown. `in_house`: so are on a screen those that most likely do
+    not, with a mark. `better`: the register is to have the better tier.
     """
 
     themes: Mapping[str, str] = field(default_factory=dict)
     incidents: Mapping[str, str] = field(default_factory=dict)
     exposed: bool = False
+    in_house: bool = False
+    better: bool = False
     decisions: Decisions = field(default_factory=Decisions)
 
     def theme(self, theme: str) -> str:
@@ -62,11 +67,11 @@ class Names:
         return " and ".join(one_line(self.incidents.get(each, each)) for each in incidents)
 
     def text(self, row: RegisterRow) -> str | None:
-        """Its text where it may be shown, else None."""
+        """Its text where it may be shown to anybody, else None."""
         return row.text if self.exposed or not row.exposed else None
 
     def shown(self, row: RegisterRow, limit: int = LENGTH) -> str:
-        if row.exposed and not self.exposed:
+        if row.exposed and not (self.exposed or (self.in_house and row.sample.exposed < MOST_LIKELY)):
             return WITHHELD
         if row.text is None:
             return REMOVED
@@ -86,6 +91,8 @@ def lines(found: Overview, names: Names, title: str, *, length: int = LENGTH) ->
         yield from story_lines(story, names, several=several, length=length)
     yield from _beside(found, names, several, length)
     yield from apart_lines(found.apart)
+    if names.better or found.tiers.better:
+        yield tiers_line(found.tiers)
 
 
 def theme_lines(row: ThemeRow, names: Names, *, several: bool = False, length: int = LENGTH) -> Iterator[str]:
@@ -148,6 +155,13 @@ def apart_lines(apart: SetApart) -> Iterator[str]:
         yield f"not ranked: {' and '.join(parts)}"
     if apart.not_understood.posts:
         yield f"not understood: {_heads(apart.not_understood)} in languages that are not read: {_unread(apart.unread)}"
+
+
+def tiers_line(tiers: Tiers) -> str:
+    """Which tier's word stands of how many posts."""
+    return (
+        f"read by the better tier: {number(tiers.better, 'post')}; {tiers.waiting} wait, with the default tier's word"
+    )
 
 
 def _unread(unread: Mapping[str, Counted]) -> str:

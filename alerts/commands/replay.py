@@ -180,7 +180,8 @@ def show_register(
 ) -> None:
     """What the register holds at the end of the recording, the themes first."""
     found = playing.overview(themes, samples)
-    names = Names(playing.parts.messages.themes, {playing.incident.id: playing.incident.name}, exposed)
+    incident = {playing.incident.id: playing.incident.name}
+    names = Names(playing.parts.messages.themes, incident, exposed, in_house=sys.stdout.isatty())
     if found.rows:
         out("")
     for line in lines(found, names, "THEMES", length=length):

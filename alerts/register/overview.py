@@ -18,11 +18,13 @@ from alerts.register.ranking import (
     Selection,
     SetApart,
     ThemeRow,
+    Tiers,
     newest_of,
     rank_stories,
     rank_themes,
     said_by,
     set_apart,
+    tiers,
 )
 from alerts.register.view import Register
 from listener.model.records import UNKNOWN_LANGUAGE, Kind
@@ -63,6 +65,7 @@ class Overview:
 
     as_of: datetime
     apart: SetApart
+    tiers: Tiers
     themes: Sequence[ThemeRow] = ()
     stories: Sequence[RegisterRow] = ()
     none: Sequence[ThemeRow] = ()
@@ -86,7 +89,7 @@ def read_stories(
     """The stories of a selection that most people voice. `span`: only what was posted in so long before the end."""
     rows, asked, as_of = _rows(view, asked, now, span)
     ranked = rank_stories(filter(asked.holds, rows), as_of, limit)
-    return Overview(as_of, _set_apart(rows, asked), stories=[view.told(row) for row in ranked])
+    return Overview(as_of, _set_apart(rows, asked), tiers(rows), stories=[view.told(row) for row in ranked])
 
 
 def read_themes(
@@ -106,6 +109,7 @@ def read_themes(
     return Overview(
         as_of,
         _set_apart(rows, asked),
+        tiers(rows),
         themes=[_told(view, row) for row in themes if row.theme != NONE_OF_THESE][:limit],
         none=[_told(view, row) for row in themes if row.theme == NONE_OF_THESE],
         suggested=_suggested(view, public, as_of, no_news),

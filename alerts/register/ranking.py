@@ -182,6 +182,8 @@ class RegisterRow:
     stances: Mapping[str, int]
     exposed: bool
     trend: Trend
+    better: int
+    """Posts of it that the better tier has read."""
     sample: Registered
     """The post that stands for it: the first that is no repost."""
     text: str | None = None
@@ -202,6 +204,7 @@ class ThemeRow:
     authors_known: bool
     kinds: Mapping[str, int]
     trend: Trend
+    better: int
     samples: tuple[RegisterRow, ...]
     """Stories, the best first: each says something else."""
 
@@ -229,6 +232,25 @@ class SetApart:
     official_words: Counted
     not_understood: Counted
     unread: Mapping[str, Counted]
+
+
+@dataclass(frozen=True)
+class Tiers:
+    """Posts that the better tier has read, and that wait for it; of others the default tier's word stands."""
+
+    better: int
+    waiting: int
+
+
+def tiers(rows: Iterable[Registered]) -> Tiers:
+    """What is in a language that is not read waits for nothing."""
+    read, waiting = set[str](), set[str]()
+    for row in rows:
+        if row.tier:
+            read.add(row.post)
+        elif row.language != UNKNOWN_LANGUAGE:
+            waiting.add(row.post)
+    return Tiers(len(read), len(waiting))
 
 
 def newest_of(rows: Iterable[Registered]) -> datetime:
@@ -348,6 +370,7 @@ class _Group:
             "authors_known": any(row.author for row in self.rows),
             "kinds": self.counted(attrgetter("kinds")),
             "trend": self.trend(as_of),
+            "better": len({row.post for row in self.rows if row.tier}),
         }
 
 

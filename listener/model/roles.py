@@ -18,9 +18,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {ALERTS: (ANNOTATE, JUDGE, DISPATCH)}
 EVERY = "every"
 """Of a worker: it runs in each process, whatever its role."""
 
-FOLLOW, CALM, ANSWERS, REGISTER, PURGE = "follow", "calm", "answers", "register", "purge"
-DEADMAN = "deadman"
-RECEIVER = "receiver"
+FOLLOW, CALM, ANSWERS, REGISTER, REREAD, PURGE = "follow", "calm", "answers", "register", "reread", "purge"
+DEADMAN, RECEIVER = "deadman", "receiver"
 HOUSEKEEPING = "keeping"
 """The other workers, beside `annotate`, `judge` and `dispatch`."""
 

@@ -47,6 +47,7 @@ SECTIONS = frozenset(
         "privacy",
         "retention",
         "rules",
+        "understanding",
         "published",
         "web",
         "receiver",

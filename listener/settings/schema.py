@@ -10,6 +10,7 @@ is done in `listener.settings.files` for everybody; and pydantic-settings passes
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -227,6 +228,17 @@ def _feed(text: str) -> str:
     return text
 
 
+class Tier(StrEnum):
+    """How thoroughly a text is read."""
+
+    DEFAULT = "default"
+    BETTER = "better"
+
+
+class UnderstandingSettings(Tree):
+    tier: Tier = Tier.DEFAULT
+
+
 class PublishedSettings(Tree):
     feeds: tuple[Annotated[str, AfterValidator(_feed)], ...] = ()
 
@@ -269,6 +281,7 @@ class Settings(Tree):
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()
     rules: RulesSettings = RulesSettings()
+    understanding: UnderstandingSettings = UnderstandingSettings()
     published: PublishedSettings = PublishedSettings()
     web: WebSettings = WebSettings()
     receiver: ReceiverSettings | None = None

@@ -32,7 +32,7 @@ from listener.model.roles import ALERTS, CALM, LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.prices import Tariff
-from listener.settings.schema import CanarySettings, ReceiverSettings, Settings
+from listener.settings.schema import CanarySettings, ReceiverSettings, Settings, Tier, UnderstandingSettings
 from listener.sources.contract import BadLine, Batch, Call, CatchUp, DropReason, Notice, OfferedCounts
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
@@ -187,7 +187,11 @@ class Running:
         self.bus = open_bus("embedded:", folder / "data", self.clock, durable=False)
         self.source = Town()
         self.use: dict[str, Use] = defaultdict(Use)
-        settings = Settings(canary=CanarySettings(every=timedelta(seconds=30)), receiver=ReceiverSettings(port=0))
+        settings = Settings(
+            canary=CanarySettings(every=timedelta(seconds=30)),
+            receiver=ReceiverSettings(port=0),
+            understanding=UnderstandingSettings(tier=Tier.BETTER),
+        )
         raw = raw_settings()
         app = make_app(settings, folder / "data", self.bus, self.clock, "all")
         listener = make_listener(app, raw, [self.source], b"k" * 32)

@@ -36,8 +36,8 @@ def workers(folder: Path, *roles: str) -> list[str]:
     [
         (ANNOTATE, {"annotate"}),
         (JUDGE, {"answers", "judge", "calm"}),
-        (DISPATCH, {"register", "purge", "dispatch"}),
-        (ALERTS, {"annotate", "answers", "judge", "calm", "register", "purge", "dispatch"}),
+        (DISPATCH, {"register", "reread", "purge", "dispatch"}),
+        (ALERTS, {"annotate", "answers", "judge", "calm", "register", "reread", "purge", "dispatch"}),
     ],
 )
 def test_a_role_has_its_workers_and_each_process_follows_the_mode(tmp_path: Path, role: str, its: set[str]) -> None:
