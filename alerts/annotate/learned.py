@@ -64,13 +64,11 @@ class Model:
         return None if status is None else (status.st_mtime_ns, status.st_size)
 
     def _load(self) -> Understander:
-        weights = WEIGHTS
         if self._file is not None and self._mark is not None:
-            if is_of_program(read(self._file)):
-                weights = self._file
-            else:
-                log.warning("%s was learned on top of another model; run `lyttepost register learn` anew", self._file)
-        return Understander.load(self._config, weights, self._encoder)
+            if is_of_program(banks := read(self._file)):
+                return Understander.of(self._config, banks, self._file, self._encoder)
+            log.warning("%s was learned on top of another model; run `lyttepost register learn` anew", self._file)
+        return Understander.load(self._config, encoder=self._encoder)
 
 
 def is_of_program(banks: Mapping[str, Bank]) -> bool:

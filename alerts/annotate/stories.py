@@ -75,11 +75,6 @@ class Stories:
     def __len__(self) -> int:
         return len(self._posts)
 
-    def known(self, post: str) -> str | None:
-        """The story of a post that is remembered."""
-        wording = self._posts.get(post)
-        return None if wording is None else wording.story
-
     def story(self, text: str, repost_of: str | None = None) -> str:
         """The story of a text, as things stand. It is not remembered."""
         its = claim(text)
@@ -92,7 +87,7 @@ class Stories:
         begun = () if name in self.wordings else beginnings(its)
         if story is None:
             story = self._story(its, name, begun)
-        self.forget(post)
+        self._forget(post)
         wording = self.wordings.get(name)
         if wording is None:
             begun = begun or beginnings(its)
@@ -103,10 +98,10 @@ class Stories:
         wording.posts += 1
         self._posts[post] = wording
         if len(self._posts) > self._most:
-            self.forget(next(iter(self._posts)))
+            self._forget(next(iter(self._posts)))
         return story
 
-    def forget(self, post: str) -> None:
+    def _forget(self, post: str) -> None:
         """Of a post that is forgotten no word is kept, unless others say the same."""
         wording = self._posts.pop(post, None)
         if wording is None:

@@ -147,7 +147,11 @@ class Understander:
 
         Raises ConfigError with the file, and what is wrong.
         """
-        banks = read(weights)
+        return cls.of(config, read(weights), weights, encoder)
+
+    @classmethod
+    def of(cls, config: Path, banks: Mapping[str, Bank], weights: Path, encoder: Path | None = None) -> Understander:
+        """The same, of weights that were read already, and the file that they are from."""
         if missing := BANKS - banks.keys():
             raise ConfigError(f"{weights}: lacks {', '.join(sorted(missing))}")
         return cls(Reader.load(config), banks, Better.load(banks, encoder) if encoder else None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -60,9 +61,9 @@ def annotate(
     """What each post of FILE voices, with how much certainty, about what, in which language.
 
     A line may also have author_class (person, media, public_body) and repost_of. Posts that say nearly the same are one
-    story: in a file whatever their order, while each post that comes through a pipe joins those before it. Lines that
-    are no posts are named with file and line, and the others are annotated. Exit codes: 1 a line is no post, 4 the
-    file, the configuration or the model cannot be used.
+    story: in a file, which is held in memory, whatever their order, while each post that comes through a pipe joins
+    those before it. Lines that are no posts are named with file and line, and the others are annotated. Exit codes: 1 a
+    line is no post, 4 the file, the configuration or the model cannot be used.
     """
     # The model needs numpy, for which no other command of the register is to wait.
     from alerts.annotate.better import ENCODER
@@ -76,18 +77,21 @@ def annotate(
         understander = Model(
             config_dir(), data_dir(None), encoder=ENCODER if tier is Tier.BETTER else None
         ).understander
-        join = _joining(file, reader.seekable)
-        for number, content in _lines(reader):
+        posts: Iterable[tuple[int, _Post | BadPost]] = _posts(reader)
+        if file != "-" and reader.seekable:
+            posts = list(posts)
+            join = _joined(post for _, post in posts if isinstance(post, _Post))
+        else:
+            join = _joining()
+        for number, post in posts:
             read += 1
-            try:
-                post = read_post(content)
-            except BadPost as error:
+            if isinstance(post, BadPost):
                 bad += 1
                 if bad <= SHOWN:
-                    say(f"{name}:{number}: {error}")
+                    say(f"{name}:{number}: {post}")
                 continue
             found = understander.understand(post.text, author_class=post.author_class, repost_of=post.repost_of)
-            found = replace(found, story=join(number, post))
+            found = replace(found, story=join(post))
             if json:
                 out_json(as_json(post.id, found))
             else:
@@ -113,28 +117,30 @@ def read_post(content: bytes | Broken) -> _Post:
         raise BadPost("; ".join(f"{'.'.join(map(str, p['loc']))}: {advice(p)}" for p in problems)) from None
 
 
-def _joining(file: str, at_rest: bool) -> Callable[[int, _Post], str]:
-    """What gives a post's story: from its line and itself."""
-    if not at_rest or file == "-":
-        stories = Stories()
-        return lambda number, post: stories.add(str(number), post.text, post.repost_of)
-    reader = LineReader(file)
-    reader.open()
-    with closing(reader):
-        of = grouped(_said(reader))
+def _posts(reader: LineReader) -> Iterator[tuple[int, _Post | BadPost]]:
+    """The line of each post, and the post or what is wrong with it."""
+    for number, content in _lines(reader):
+        try:
+            yield number, read_post(content)
+        except BadPost as error:
+            yield number, error
 
-    def story(_: int, post: _Post) -> str:
+
+def _joined(posts: Iterable[_Post]) -> Callable[[_Post], str]:
+    """What gives the story of one of these posts, whatever their order."""
+    of = grouped((post.text, post.repost_of) for post in posts)
+
+    def story(post: _Post) -> str:
         own = name_of(claim(post.text), post.text, post.repost_of)
         return of.get(own, own)
 
     return story
 
 
-def _said(reader: LineReader) -> Iterator[tuple[str, str | None]]:
-    for _, content in _lines(reader):
-        with suppress(BadPost):
-            post = read_post(content)
-            yield post.text, post.repost_of
+def _joining() -> Callable[[_Post], str]:
+    """What gives the story of each post that comes: that of those before it which it resembles."""
+    stories, coming = Stories(), count()
+    return lambda post: stories.add(str(next(coming)), post.text, post.repost_of)
 
 
 def as_json(post: str, found: Understanding) -> dict[str, Any]:

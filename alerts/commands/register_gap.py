@@ -15,9 +15,11 @@ from alerts.annotate.themes import Themes, themes_file
 from alerts.commands.register_text import Names, number, people_of, ranked_by, trend
 from alerts.commands.register_view import open_view
 from alerts.notify.channels.text import one_line
+from alerts.register.decisions import Decisions, label
 from alerts.register.gap import Answer, Gap, compare, rank_asked, showable, understood
 from alerts.register.overview import end_of_hour
 from alerts.register.ranking import Selection, newest_of
+from listener.bus.scan import scan
 from listener.clock import SystemClock
 from listener.commands.shared import (
     Data,
@@ -32,6 +34,8 @@ from listener.commands.shared import (
     say_who_runs,
 )
 from listener.errors import ConfigError, LyttepostError, UsageError
+from listener.model.decisions import DECISIONS, Status
+from listener.model.decisions import Answer as Decided
 from listener.runtime.control import Control
 from listener.settings.feeds import feed_problem
 from listener.settings.files import config_dir, data_dir, raw_settings
@@ -47,6 +51,7 @@ TITLES = {
     Answer.NONE: "ASKED, AND NOTHING PUBLISHED SINCE IS ABOUT IT",
     Answer.PERHAPS: "ASKED, AND PERHAPS ANSWERED",
     Answer.NOT_COMPARED: "ASKED, AND NOT COMPARED WITH WHAT IS PUBLISHED",
+    Answer.GIVEN: "ASKED, AND ANSWERED BY A PERSON",
 }
 INDENT = " " * 11
 
@@ -69,14 +74,15 @@ def gap(
 ) -> None:
     """What people ask in the open incidents that nothing published answers: how many, since when.
 
-    A theme of which something was published since is perhaps answered: it is shown last, with what that is.
+    A theme of which something was published since is perhaps answered: it is shown after the others, with what that is.
+    One that a person answered (`register answer --theme`) is shown last, with who and when.
     Exit codes: 1 a feed could not be read (the others are shown), 2 an option is wrong, 4 no feed is named.
     """
     settings = load_settings()
     feeds = _feeds(feed, settings.published.feeds)
     span = duration(since, "--since") if since else None
     clock = SystemClock()
-    asked, state, as_of = _asked(incident, span, clock.now(), data)
+    asked, decisions, state, as_of = _asked(incident, span, clock.now(), data)
     names = Names(
         Themes.load(themes_file(raw_settings().folder)).names(settings.language),
         {each.id: each.name for each in state.incidents.values()},
@@ -93,7 +99,12 @@ def gap(
     readable = [each for each in read if each.error is None]
     entries = [entry for each in readable for entry in each.entries]
     published = understood(entries, Understander.load(config_dir())) if readable else None
-    gaps = compare(asked, published, {each.id: each.opened_at for each in state.incidents.values()})
+    gaps = compare(
+        asked,
+        published,
+        {each.id: each.opened_at for each in state.incidents.values()},
+        lambda row: decisions.of_theme(row.theme, row.incidents),
+    )
     now = clock.now()
     if json:
         out_json(_as_json(gaps, read, names, as_of, now))
@@ -120,8 +131,8 @@ def _feeds(asked: Sequence[str] | None, settings: Sequence[str]) -> Sequence[str
 
 def _asked(
     incident: str, span: timedelta | None, now: datetime, data: str | None
-) -> tuple[list[ThemeRow], State, datetime]:
-    """The themes asked about, with samples that may be shown; the incidents; and when the last hour ends."""
+) -> tuple[list[ThemeRow], Decisions, State, datetime]:
+    """The themes asked about, with samples that may be shown; what was decided; the incidents; when the hour ends."""
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
         say_who_runs(bus)
         state = Control(bus).refresh()
@@ -134,7 +145,8 @@ def _asked(
             recent = Selection(since=as_of - span)
             rows = [row for row in rows if recent.holds(row)]
         asked = [replace(theme, samples=showable(map(view.told, theme.samples))) for theme in rank_asked(rows, as_of)]
-    return asked, state, as_of
+        decisions = Decisions(scan(bus, DECISIONS), view.together())
+    return asked, decisions, state, as_of
 
 
 def _nobody(incident: str, since: str, state: State) -> str:
@@ -169,8 +181,16 @@ def _gap_lines(found: Gap, names: Names, now: datetime, *, several: bool) -> Ite
     yield f"{people_of(row):>11}  {mark}{names.theme(row.theme)}  {since}  {trend(row.trend)}{where}"
     for sample in row.samples:
         yield f"{INDENT}  {f'{sample.people}×':>4} «{names.shown(sample)}»"
+    if found.answer is Answer.GIVEN and (last := found.stands.last) is not None:
+        yield f"{INDENT}  {one_line(label(found.stands))}, {local(last.at)}{_said(last)}"
     if found.newest is not None:
         yield f"{INDENT}  {_published(found, found.newest, now)}"
+
+
+def _said(word: Status | Decided) -> str:
+    """In the team's own words."""
+    said = word.words if isinstance(word, Decided) else word.why
+    return f": «{one_line(said, 100)}»" if said else ""
 
 
 def _published(found: Gap, entry: Entry, now: datetime) -> str:
@@ -207,6 +227,8 @@ def _gap_json(found: Gap, names: Names, now: datetime) -> dict[str, Any]:
         "theme": row.theme,
         "name": names.theme(row.theme),
         "answer": found.answer.value,
+        "status": found.stands.status.value,
+        "given": None if found.stands.last is None else _word(found.stands.last),
         "people": row.people,
         "authors_known": row.authors_known,
         "posts": row.posts,
@@ -226,3 +248,8 @@ def _gap_json(found: Gap, names: Names, now: datetime) -> dict[str, Any]:
             "age_seconds": entry.at and max(0, round((now - entry.at).total_seconds())),
         },
     }
+
+
+def _word(word: Status | Decided) -> dict[str, Any]:
+    """What a person decided, for programs."""
+    return word.model_dump(mode="json", include={"at", "by", "verdict", "words", "why", "link"}, exclude_none=True)

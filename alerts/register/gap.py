@@ -2,17 +2,18 @@
 
 People ask with a question; to wish for information, or to reach relatives, is to ask too. Whether something published
 answers them nobody can tell from its theme: a theme of which something was published since is *perhaps* answered, and
-what that is stands beside it for a person to judge.
+what that is stands beside it for a person to judge. A theme whose questions a person has answered is answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from alerts.register.decisions import Stands
 from alerts.register.ranking import NONE_OF_THESE, Registered, RegisterRow, ThemeRow, rank_themes, words
 from listener.model.records import UNKNOWN_LANGUAGE, AuthorClass, Kind
 
@@ -33,6 +34,8 @@ class Answer(StrEnum):
     """Something about it was published since."""
     NOT_COMPARED = "not_compared"
     """It has no theme to compare by, or nothing published could be read."""
+    GIVEN = "answered"
+    """A person answered it, or set it aside."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,21 @@ class Published:
     themes: frozenset[str]
 
 
+NEW = Stands()
+
+
 @dataclass(frozen=True)
 class Gap:
     """What people ask about one theme, whether it is answered, and what was published about it.
 
     `newest`: what answers it perhaps; else one that does not say when it was published, or the newest from before.
+    `stands`: what people decided about its questions.
     """
 
     asked: ThemeRow
     answer: Answer
     newest: Entry | None = None
+    stands: Stands = NEW
 
 
 def asking(rows: Iterable[Registered]) -> list[Registered]:
@@ -88,19 +96,25 @@ def understood(entries: Iterable[Entry], understander: Understander) -> list[Pub
 
 
 def compare(
-    asked: Iterable[ThemeRow], published: Sequence[Published] | None, opened: Mapping[str, datetime]
+    asked: Iterable[ThemeRow],
+    published: Sequence[Published] | None,
+    opened: Mapping[str, datetime],
+    stands: Callable[[ThemeRow], Stands] = lambda row: NEW,
 ) -> list[Gap]:
-    """What people ask about: unanswered themes first, then those perhaps answered; most people first in each.
+    """What people ask about: unanswered themes first, those that a person answered last; most people first in each.
 
-    `published`: None where nothing could be read. `opened`: incident → when it was opened.
+    `published`: None where nothing could be read. `opened`: incident → when it was opened. `stands`: what people
+    decided about the questions of a theme.
     """
-    gaps = [_gap(row, published, opened) for row in asked]
+    gaps = [_gap(row, published, opened, stands(row)) for row in asked]
     order = list(Answer)
     return sorted(gaps, key=lambda gap: order.index(gap.answer))
 
 
-def _gap(row: ThemeRow, published: Sequence[Published] | None, opened: Mapping[str, datetime]) -> Gap:
+def _gap(row: ThemeRow, published: Sequence[Published] | None, opened: Mapping[str, datetime], stands: Stands) -> Gap:
     """The one place that decides whether a theme is answered."""
+    if stands.status.is_settled:
+        return Gap(row, Answer.GIVEN, stands=stands)
     if published is None or row.theme == NONE_OF_THESE:
         return Gap(row, Answer.NOT_COMPARED)
     since = min([row.first_at, *(opened[each] for each in row.incidents if each in opened)])

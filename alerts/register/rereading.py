@@ -133,6 +133,7 @@ class Rereading:
 
     def _reread(self, place: _Place, annotator: Annotator) -> Registered | None:
         """None for what was purged, or cannot be read: the default tier's word stands."""
+        self._part.beat()
         records = self._bus.read(TopicPartition(FINDINGS.name, place.part), place.offset, 1)
         its = [each for each in records if (each.key, each.offset) == (place.key, place.offset)]
         found = finding_in(its[0]) if its else None

@@ -5,7 +5,7 @@
 Made-up findings of twelve hours, of 30,000 people and 40,000 stories, a few of which spread widely, lie on an embedded
 bus in a passing folder. The command is run as a process of its own, so that its start counts; told are seconds of
 processor time, which other work on the machine changes less than the clock on the wall. Exit code 1 when a command
-takes more than two.
+takes more than two, or a note, which is held against every post that it might quote, more than one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from listener.model.records import Cue, Finding, Kind, Stance, encode
 from listener.model.topics import TOPICS
 
 ROOT = Path(__file__).resolve().parents[2]
-BOUND = 2.0
+BOUND, BOUND_OF_NOTE = 2.0, 1.0
 """Seconds of processor time."""
 PEOPLE, STORIES = 30_000, 40_000
 THEMES = [
@@ -81,7 +81,7 @@ def processor_time(words: tuple[str, ...], data: Path) -> float:
     """Of one run of the command, in seconds."""
     before = os.times()
     subprocess.run(
-        [sys.executable, str(ROOT / "lyttepost.py"), "register", "--data", str(data), *words],
+        [sys.executable, str(ROOT / "lyttepost.py"), "register", *words, "--data", str(data)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=True,
@@ -94,7 +94,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--findings", type=int, default=100_000)
     count = options.parse_args().findings
-    slowest = 0.0
+    slowest = slowest_note = 0.0
     with tempfile.TemporaryDirectory(prefix="lyttepost-") as folder:
         data = Path(folder)
         with closing(open_bus("embedded:", data, SystemClock(), durable=False)) as bus:
@@ -108,7 +108,12 @@ def main() -> int:
             took = processor_time(words, data)
             slowest = max(slowest, took)
             print(f"register {' '.join(words):24} {took:.2f} s")
-    return int(slowest > BOUND)
+        first, why = str(10**18), "Vi har ringt kommunen og spurt om dette"
+        for words in (("note", first, why), ("answer", first, "--verdict", "true", "--words", why)):
+            took = processor_time((*words, "--by", "Kari"), data)
+            slowest_note = max(slowest_note, took)
+            print(f"register {words[0]:24} {took:.2f} s")
+    return int(slowest > BOUND or slowest_note > BOUND_OF_NOTE)
 
 
 if __name__ == "__main__":

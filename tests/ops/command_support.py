@@ -6,12 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+
+from listener.bus.protocol import Bus, open_bus
+from listener.clock import SystemClock
+from listener.model.topics import topic_specs
+from listener.settings.schema import Settings
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, str(ROOT / "lyttepost.py"))
@@ -72,6 +78,15 @@ class Machine:
     def leftovers(self) -> list[str]:
         """What lies in the folder for passing things."""
         return sorted(path.name for path in (self.folder / "tmp").iterdir())
+
+
+@contextmanager
+def live_bus(machine: Machine) -> Iterator[Bus]:
+    """The embedded bus in its data folder, with all topics."""
+    machine.data.mkdir(exist_ok=True)
+    with closing(open_bus("embedded:", machine.data, SystemClock())) as bus:
+        bus.ensure(topic_specs(1, Settings().retention.keep()))
+        yield bus
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 20) -> Any:

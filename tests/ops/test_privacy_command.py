@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_support import Machine
+from command_support import Machine, live_bus
 
 from alerts.annotate.story import story
 from alerts.register.view import Register
 from listener.bus import spool
-from listener.bus.protocol import Bus, Message, open_bus
+from listener.bus.protocol import Bus, Message
 from listener.clock import SystemClock
 from listener.model.records import Cue, Finding, Kind, Mention, Tick, encode
-from listener.model.topics import topic_specs
 from listener.privacy.key_fingerprint import live_key
-from listener.settings.schema import Settings
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 AGREED = ("--why", "krav fra forfatteren", "--by", "Personvernombud")
@@ -31,14 +28,6 @@ AGREED = ("--why", "krav fra forfatteren", "--by", "Personvernombud")
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
-
-
-@contextmanager
-def live_bus(machine: Machine) -> Iterator[Bus]:
-    machine.data.mkdir(exist_ok=True)
-    with closing(open_bus("embedded:", machine.data, SystemClock())) as bus:
-        bus.ensure(topic_specs(1, Settings().retention.keep()))
-        yield bus
 
 
 def messages(id_: str, author: str, text: str, at: datetime) -> list[Message]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import sqlite3
 import subprocess
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
-from command_support import Machine
+from command_support import Machine, live_bus
 
 from alerts.annotate.story import story
-from listener.bus.protocol import Message, open_bus
-from listener.clock import SystemClock
+from listener.bus.protocol import Message
 from listener.model.records import AuthorClass, Cue, Finding, Kind, encode
-from listener.model.topics import TOPICS
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 WATER = "Kan noen komme med vann til skolen i Nordvik"
@@ -42,9 +42,7 @@ def finding(number: int, text: str, author: str | None, kind: Kind = Kind.WISH, 
 
 
 def publish(machine: Machine, findings: Sequence[Finding]) -> None:
-    machine.data.mkdir(exist_ok=True)
-    with closing(open_bus("embedded:", machine.data, SystemClock())) as bus:
-        bus.ensure([TOPICS["findings"]])
+    with live_bus(machine) as bus:
         bus.publish([Message("findings", each.key, encode(each)) for each in findings])
 
 
@@ -141,8 +139,54 @@ def test_a_text_that_may_show_who_a_patient_is_is_shown_only_if_asked(machine: M
     assert "1× (may show who a patient is) (wish)" in machine.run("register").stdout
     (row,) = machine.json("register")
     assert (row["text"], row["exposed"]) == (None, True)
-    assert f"«{named} [a patient?]»" in machine.run("register", "--exposed").stdout
+    assert f"«{named} [may show who a patient is]»" in machine.run("register", "--exposed").stdout
     assert machine.json("register", "--exposed")[0]["text"] == named
+
+
+def on_terminal(machine: Machine, *words: str) -> str:
+    """What a command prints where somebody sits before it."""
+    ours, its = os.openpty()
+    with machine.start(*words, stdout=its, stderr=subprocess.DEVNULL) as process:
+        os.close(its)
+        shown = b""
+        with suppress(OSError):  # how the end of a terminal is told
+            while some := os.read(ours, 65_536):
+                shown += some
+        assert process.wait(30) == 0
+    os.close(ours)
+    return shown.decode()
+
+
+def test_on_a_terminal_what_most_likely_shows_no_patient_is_shown_with_a_mark(machine: Machine) -> None:
+    perhaps, surely = "Fetteren min jobber på Nordvik, oksygenet var borte", "Mormor på rom 7 ved Nordvik trenger vann"
+    publish(
+        machine,
+        [
+            themed(1, perhaps, "p_1", "supplies_help", patient_exposed=0.6),
+            themed(2, surely, "p_2", "supplies_help", patient_exposed=0.9),
+        ],
+    )
+    listed = ("register", "--theme", "supplies_help")
+    shown = on_terminal(machine, *listed)
+    assert f"{perhaps} [may show who a patient is]" in shown
+    assert surely not in shown
+    assert "(may show who a patient is)" in shown
+    piped = machine.run(*listed).stdout + machine.run(*listed, "--json").stdout + machine.run(*listed, "--csv").stdout
+    assert perhaps not in piped
+
+
+def test_it_says_which_tier_spoke_where_the_better_one_is_set(machine: Machine) -> None:
+    publish(machine, [themed(1, WATER, "p_1", "supplies_help"), themed(2, COATS, "p_2", "supplies_help")])
+    assert "better tier" not in machine.run("register").stdout
+    better = Machine(machine.folder, {"LYTTEPOST_UNDERSTANDING__TIER": "better"})
+    said = "read by the better tier: 0 posts; 2 wait, with the default tier's word"
+    assert said in better.run("register").stdout
+    with closing(sqlite3.connect(machine.data / "register.sqlite")) as db:
+        db.execute("UPDATE findings SET tier=1 WHERE post='x:p1'")
+        db.commit()
+    assert "read by the better tier: 1 post; 1 wait" in machine.run("register").stdout
+    assert [each["better"] for each in machine.json("register")] == [1, 0]
+    assert "  read by the better tier: 1 of 1 posts\n" in better.run("register", "show", "p1").stdout
 
 
 def test_closed_incidents_are_left_out_unless_asked_for_and_open_ones_are_shown_by_name(machine: Machine) -> None:

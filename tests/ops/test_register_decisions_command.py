@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_support import Machine
+from command_support import Machine, live_bus
 
 from alerts.annotate.corrections import Corrections
 from alerts.annotate.story import story
 from listener.bus import hashchain
 from listener.bus.messages import message
-from listener.bus.protocol import Bus, Message, open_bus
+from listener.bus.protocol import Message
 from listener.bus.scan import scan, scan_records
-from listener.clock import SystemClock
-from listener.model.decisions import DECISIONS, Answer, Correction, Note, Status
+from listener.model.decisions import DECISIONS, Answer, Correction, Note, Status, answered
 from listener.model.incidents import Action, Command, encode_command
 from listener.model.records import FINDINGS, MENTIONS, AuthorClass, Captured, Cue, Finding, Kind, Mention
-from listener.model.topics import topic_specs
-from listener.settings.schema import Settings
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 DRILL = "ovelse-1"
@@ -37,14 +33,6 @@ DENIAL = "Det er feil at vannet er forurenset, vi har målt det"
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
-
-
-@contextmanager
-def live_bus(machine: Machine) -> Iterator[Bus]:
-    machine.data.mkdir(exist_ok=True)
-    with closing(open_bus("embedded:", machine.data, SystemClock())) as bus:
-        bus.ensure(topic_specs(1, Settings().retention.keep()))
-        yield bus
 
 
 def finding(number: int, text: str, kind: Kind, *themes: str, minute: float = 0, **more: Any) -> Finding:
@@ -177,6 +165,23 @@ def test_a_status_says_what_was_done_with_it_and_the_last_one_counts(machine: Ma
     shown = machine.run("register", "show", "1008").stdout
     assert "status: dismissed, Kari" in shown
     assert "Kari: passed-on: til kommunen; 1 people had said it" in shown
+
+
+def test_what_is_decided_about_one_of_two_near_copies_is_decided_about_both(machine: Machine) -> None:
+    copy = f"Har dere hørt dette? {RUMOUR}"
+    other = RUMOUR.replace("Nordvik", "Sørvik")
+    fill(machine, [finding(30, copy, Kind.RUMOUR, "infection"), finding(31, other, Kind.RUMOUR, "infection")])
+    assert story(copy) != story(RUMOUR)
+    done(machine, "answer", story(copy), *FALSE, *BY)
+    (its,) = decided(machine)
+    assert isinstance(its, Answer)
+    assert (its.story, its.alike, its.people) == (story(RUMOUR), (story(copy),), 6)
+    for about in (story(RUMOUR), story(copy), "1030"):
+        told = machine.json("register", "show", about)
+        assert (told["story"], told["status"], told["people"]) == (story(RUMOUR), "answered", 6)
+    rumours = {each["story"]: each["status"] for each in machine.json("register", "--kind", "rumour")}
+    assert rumours == {story(RUMOUR): "answered", story(other): "new"}, "another place is another claim"
+    assert [each.story for each in answered(its, 0)] == [story(RUMOUR), story(copy)], "the rules are told of each"
 
 
 def test_an_answer_to_a_theme_answers_every_question_about_it(machine: Machine) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_support import ROOT, Machine
+from command_support import ROOT, Machine, live_bus
 
 from alerts.annotate.story import story
-from listener.bus.protocol import Message, open_bus
-from listener.clock import SystemClock
+from listener.bus.protocol import Message
 from listener.model.records import Cue, Finding, Kind, encode
-from listener.model.topics import TOPICS
 from tests.fakes.publisher import Publisher, atom, publisher, rss
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -48,9 +45,7 @@ def finding(number: int, text: str, theme: str, *, minutes_ago: float = 30, **mo
 
 
 def publish(machine: Machine, findings: Sequence[Finding]) -> None:
-    machine.data.mkdir(exist_ok=True)
-    with closing(open_bus("embedded:", machine.data, SystemClock())) as bus:
-        bus.ensure([TOPICS["findings"]])
+    with live_bus(machine) as bus:
         bus.publish([Message("findings", each.key, encode(each)) for each in findings])
 
 
@@ -101,6 +96,22 @@ def test_no_sample_shows_who_a_patient_is(machine: Machine, web: Publisher) -> N
         shown = machine.run("register", "gap", "--feed", feed, *words).stdout
         assert VISITS in shown
         assert "Nordmann" not in shown
+
+
+def test_a_theme_that_a_person_answered_is_shown_as_such_with_who_and_when(machine: Machine, web: Publisher) -> None:
+    some(machine)
+    feed = web.put("/rss", rss())
+    said = ("--verdict", "unknown", "--words", "Ring 22 00; vi svarer pårørende", "--by", "Kari")
+    done = machine.run("register", "answer", "--theme", "access_visiting", *said, "--incident", "brann-0")
+    assert done.returncode == 0, done.stderr
+    shown = machine.run("register", "gap", "--feed", feed).stdout
+    unanswered, answered = shown.split("ASKED, AND ANSWERED BY A PERSON")
+    assert ("kontakt for pårørende" in unanswered, "besøk og adgang" in unanswered) == (True, False)
+    assert "answered by Kari: unknown, " in answered
+    assert "«Ring 22 00; vi svarer pårørende»" in answered
+    found = {each["theme"]: each for each in machine.json("register", "gap", "--feed", feed)["themes"]}
+    assert (found["access_visiting"]["answer"], found["access_visiting"]["given"]["by"]) == ("answered", "Kari")
+    assert (found["relatives_contact"]["answer"], found["relatives_contact"]["given"]) == ("unanswered", None)
 
 
 def test_json_holds_the_same_for_programs(machine: Machine, web: Publisher) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_support import Machine
-from test_register_decisions_command import decided, fill, finding, live_bus
+from command_support import Machine, live_bus
+from test_register_decisions_command import decided, fill, finding
 
 from alerts.annotate.corrections import digest_of
 from alerts.annotate.learned import LEARNED

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 
 from alerts.annotate.understanding import Understander
+from alerts.register.decisions import Decisions
 from alerts.register.feeds import Entry
 from alerts.register.gap import Answer, Published, asking, compare, rank_asked, showable, understood
 from alerts.register.ranking import NONE_OF_THESE, Registered, Whose, rank_stories
+from listener.model.answers import Standing, Verdict
+from listener.model.decisions import Answer as Decided
+from listener.model.decisions import Status
 from listener.settings.files import packaged_config
 from listener.units import to_ms
 
@@ -109,6 +113,25 @@ def test_beside_it_stands_what_answers_it_else_what_has_no_time_else_the_newest_
 def test_where_nothing_could_be_read_nothing_is_called_unanswered() -> None:
     (gap,) = compare(rank_asked([row(1)], END), None, OPENED)
     assert (gap.answer, gap.newest) == (Answer.NOT_COMPARED, None)
+
+
+def test_what_a_person_answered_or_set_aside_is_answered_until_it_is_new_again() -> None:
+    asked = rank_asked([row(1), row(2, themes="food"), row(3, themes="waiting", incident="flom-7")], END)
+    about = {"by": "Kari", "incidents": ("brann-0",)}
+    given: dict[str, Any] = {"at": END, "verdict": Verdict.FALSE, "words": "Besøk er stengt", **about}
+    words: list[Any] = [Decided(theme="access_visiting", **given), Decided(theme="waiting", **given)]
+
+    def answers() -> dict[str, Answer]:
+        decisions = Decisions(words)
+        gaps = compare(asked, [], OPENED, lambda row: decisions.of_theme(row.theme, row.incidents))
+        return {gap.asked.theme: gap.answer for gap in gaps}
+
+    assert answers() == {"food": Answer.NONE, "waiting": Answer.NONE, "access_visiting": Answer.GIVEN}
+    assert list(answers())[-1] == "access_visiting", "it comes last"
+    words.append(Status(at=END, theme="food", status=Standing.DISMISSED, **about))
+    assert answers()["food"] is Answer.GIVEN
+    words.append(Status(at=END, theme="access_visiting", status=Standing.NEW, **about))
+    assert answers()["access_visiting"] is Answer.NONE
 
 
 def test_no_sample_may_show_who_a_patient_is_and_none_is_empty() -> None:
