@@ -49,9 +49,10 @@ WHERE (excluded.repost, excluded.at, excluded.key) < (repost, at, key)
 """
 STANDS_FOR = "SELECT key, part, offset, repost, at FROM findings WHERE story=? ORDER BY repost, at, key LIMIT 1"
 LOST = """
-UPDATE stories SET todo=1 WHERE NOT EXISTS(SELECT 1 FROM findings f WHERE f.key = stories.key)
+UPDATE stories SET todo=1, anchors=x'' WHERE NOT EXISTS(SELECT 1 FROM findings f WHERE f.key = stories.key)
 """
-"""Of all: for when so many posts went that it is the least work."""
+UNANCHORED = "DELETE FROM anchors WHERE id IN (SELECT id FROM stories WHERE todo=1 AND anchors=x'')"
+"""Of all, for when many posts went: nothing is left of their texts, and another post is to stand for their stories."""
 LOST_ONE = "UPDATE stories SET todo=1 WHERE story=(SELECT story FROM findings WHERE key=?1) AND key=?1"
 JOINED = "SELECT story, together FROM stories WHERE together != story"
 

@@ -62,3 +62,4 @@ def forget_before(db: sqlite3.Connection, part: int, offset: int) -> None:
     """Of what the bus has dropped; call it when the rows are gone."""
     db.execute("DELETE FROM digests WHERE part=? AND offset<?", (part, offset))
     db.execute(alike.LOST)
+    db.execute(alike.UNANCHORED)

@@ -209,8 +209,6 @@ class Register:
                     db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
                     digest.forget_before(db, *gone)
                     dropped = True
-            while dropped and digest.waits(db):
-                digest.make_some(db, self._bus)
         if dropped:
             self.scrub()
 

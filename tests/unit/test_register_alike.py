@@ -19,7 +19,7 @@ from alerts.register.view import Register
 from listener.bus.protocol import Bus, Message, TopicPartition, open_bus
 from listener.clock import ManualClock
 from listener.model.records import Cue, Finding, Kind, encode
-from listener.model.topics import topic_specs
+from listener.model.topics import Retention, topic_specs
 from tests.corpus.data import CORPUS, pairs
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
@@ -56,7 +56,7 @@ def view(bus: Bus, tmp_path: Path) -> Iterator[Register]:
 def make_bus(folder: Path) -> Bus:
     folder.mkdir(exist_ok=True)
     bus = open_bus("embedded:", folder, ManualClock(START), durable=False)
-    bus.ensure(topic_specs(1, {}))
+    bus.ensure(topic_specs(1, {Retention.PRIVACY: timedelta(days=1)}))
     return bus
 
 
@@ -189,3 +189,18 @@ def test_kinds_are_counted_as_people_have_corrected_them(bus: Bus, view: Registe
     assert view.counts() == {"rumour": 2}
     view.amend_with(lambda row: row._replace(kinds="wish question") if row.post == "x:p1" else row)
     assert view.counts() == {"rumour": 1, "wish": 1, "question": 1}
+
+
+def test_what_the_bus_has_dropped_leaves_no_digest(bus: Bus, view: Register) -> None:
+    publish(bus, [finding(0, COPIES[0])])
+    view.catch_up()
+    bus.retain(START + timedelta(days=2))
+    publish(bus, [finding(1, TEXT)])
+    view.catch_up()
+    view.release()
+    kept = dump(view)
+    assert {row[1] for row in kept["digests"]} == {1}  # type: ignore[index]
+    assert {row[1] for row in kept["anchors"]} <= {story(TEXT)}  # type: ignore[index]
+    view.catch_up()
+    assert [row.story for row in view.registered()] == [story(TEXT)]
+    assert {row[0] for row in dump(view)["stories"]} == {story(TEXT)}  # type: ignore[index]
