@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import Channel
+    from alerts.notify.duty import Duty
     from alerts.notify.messages import Messages
     from alerts.notify.recipients import People
     from alerts.rules.spec import RuleSpec
@@ -94,6 +96,10 @@ class AlertsParts:
     standing: Sequence[str] = ()
     """The tracks that are counted in calm, all together."""
     ops: OpsAlerts = field(default_factory=OpsAlerts.load)
+    languages: Mapping[str, Messages] = field(default_factory=dict)
+    """The messages in every language that a person may read."""
+    duty: Callable[[datetime], Duty] | None = None
+    """Makes what follows edits of people.yaml, where somebody is sent alerts."""
     better: Callable[[], Model] | None = None
     """Makes the better tier, where the register is to have it."""
 
@@ -260,6 +266,7 @@ def dispatch(context: Context) -> Made:
         part=part, texts=context.find(Register).texts, reporter=context.reporter, clock=app.clock,
         metrics=app.metrics, ops=parts.ops,
         trips=RoundTrips(app.settings.canary.every, clock=app.clock, metrics=app.metrics),
+        languages=parts.languages, duty=parts.duty(app.clock.now()) if parts.duty else None,
     ), part  # fmt: skip
 
 

@@ -25,11 +25,13 @@ from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.files import RawSettings, load_yaml
 from listener.settings.schema import Settings, Tier
 from listener.settings.standing_tracks import load_standing
+from listener.settings.zone import find_zone
 from listener.sources.contract import Source, source_types
 
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.notify.channels.contract import Channel
+    from alerts.notify.recipients import People
 
 
 def make_app(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> App:
@@ -112,7 +114,8 @@ def make_alerts(
     """
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import open_channels
-    from alerts.notify.messages import load_messages
+    from alerts.notify.duty import Duty
+    from alerts.notify.messages import load_all_messages, load_messages
     from alerts.notify.recipients import load_people
 
     def model() -> Model:
@@ -126,15 +129,21 @@ def make_alerts(
 
         return Model(raw.folder, learned, encoder=ENCODER)
 
-    people = load_people(raw.folder / "people.yaml")
-    channels: Mapping[str, Channel] | None = open_channels(people.channels(), raw) if tell else None
+    def read_people() -> tuple[People, Mapping[str, Channel]]:
+        people = load_people(file).in_zone(find_zone(settings.timezone))
+        return people, open_channels(people.channels(), raw) if tell else {}
+
+    file = raw.folder / "people.yaml"
+    people, channels = read_people()
     rulebook = Rulebook(rules or raw.folder / "rules")
     return AlertsParts(
         rules=rulebook.rules,
         model=model,
         people=people,
         messages=load_messages(raw.folder, settings.language, settings.timezone),
-        channels=channels,
+        channels=channels if tell else None,
+        languages=load_all_messages(raw.folder, settings.timezone) if tell else {},
+        duty=(lambda at: Duty(file, learned, read_people, at)) if tell else None,
         # Edits count where somebody is sent alerts; a replay is of one piece.
         rulebook=rulebook if tell else None,
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),

@@ -67,7 +67,7 @@ class Grouping(Strict):
     and exercise mark, which always part groups. `wait` before a group's first page, by severity; `interval` between
     pages about the same group."""
 
-    by: tuple[str, ...] = ("rule",)
+    by: tuple[str, ...] = ("rule", "key")
     wait: Mapping[Severity, Duration] = Field(default_factory=dict)
     interval: Positive = timedelta(minutes=5)
 

@@ -12,16 +12,17 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from math import inf, nan
 
 from alerts.notify import canary, card, incident_alerts
 from alerts.notify import duplicates as doubles
-from alerts.notify.channels.card import Card
+from alerts.notify.cards import Cards
 from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote, wakes_by
 from alerts.notify.delivery_faults import DeliveryFaults
+from alerts.notify.duty import Duty
 from alerts.notify.escalation import Escalation
 from alerts.notify.messages import Messages
 from alerts.notify.notices_due import Notices
@@ -30,7 +31,7 @@ from alerts.notify.recipients import People
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send, Sends
 from alerts.notify.silence_ended import silence_ended
-from alerts.notify.state import TOPICS, AlertBook, AlertState
+from alerts.notify.state import TOPICS, AlertBook
 from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
 from listener.bus.messages import message
@@ -41,7 +42,7 @@ from listener.crashpoints import point
 from listener.errors import BusError
 from listener.model.deliveries import DELIVERIES, Delivery, Outcome
 from listener.model.incidents import State
-from listener.model.records import ALERTS, Alert, BadRecord, Decision, DecisionKind, Severity, decode
+from listener.model.records import ALERTS, BadRecord, Decision, DecisionKind, Severity, decode
 from listener.model.roles import DISPATCH
 from listener.runtime.control import Control
 from listener.runtime.health import Part
@@ -93,11 +94,11 @@ class Dispatcher:
         senders: SenderPool | None = None,
         faults: DeliveryFaults | None = None,
         trips: canary.RoundTrips | None = None,
+        languages: Mapping[str, Messages] | None = None,
+        duty: Duty | None = None,
     ) -> None:
         self._bus = bus
-        self._people = people
-        self._messages = messages
-        self._texts = texts
+        self._words = messages, languages or {}, texts
         self._clock = clock
         self._time = SteadyClock(clock)
         self._metrics = metrics
@@ -106,10 +107,9 @@ class Dispatcher:
         self._reporter = reporter
         self._control = Control(bus) if reporter is None else None
         self._book = AlertBook()
-        wakes = functools.partial(wakes_by, channels)
-        self._escalation = Escalation(self._book, people, wakes)
-        self._sends = Sends(self._book, people, wakes)
-        self._notices = Notices(self._book, people, wakes)
+        self._channels = dict(channels)
+        self._go_by(people)
+        self._duty = duty
         self._stale = True
         self._wake_at: datetime | None = None
         self._chain = hashchain.Chain()
@@ -160,6 +160,31 @@ class Dispatcher:
         self._senders.close()
         self._reader.close()
 
+    def _go_by(self, people: People) -> None:
+        """Everything that follows from people.yaml is worked out anew from the book."""
+        wakes = functools.partial(wakes_by, self._channels)
+        self._people = people
+        self._escalation = Escalation(self._book, people, wakes)
+        self._sends = Sends(self._book, people, wakes)
+        self._notices = Notices(self._book, people, wakes)
+        self._cards = Cards(self._book, people, *self._words)
+        self._stale = True
+
+    def _look_at_duty(self) -> None:
+        """What was edited in people.yaml comes into force, if it is good; swaps and calendars too."""
+        if self._duty is None:
+            return
+        now = self._time.now()
+        found = self._duty.look(self._clock.monotonic(), now)
+        if found.channels:
+            self._channels |= found.channels
+            self._senders.add(found.channels)
+        if found.people is not None:
+            self._go_by(found.people)
+        if self._leads:
+            for what, part in found.troubles:
+                self._faults.report(self._book, what, part, None, now)
+
     # --- one turn ----------------------------------------------------------------------------------------------
 
     def _turn(self, timeout: float) -> bool:
@@ -169,6 +194,7 @@ class Dispatcher:
         records = self._reader.poll(0.0 if moved else min(timeout, TURN_SECONDS) if self._senders.busy else timeout)
         for record in records:
             self._absorb(record)
+        self._look_at_duty()
         if not leads:
             return moved or bool(records)
         self._settle()
@@ -203,6 +229,8 @@ class Dispatcher:
     def _absorb(self, record: Record) -> None:
         if record.topic in CHAINED:
             self._chain.follow(record)
+        if self._duty is not None and record.topic == "decisions":
+            self._duty.take(record)
         self._time.at_least(from_ms(record.time_ms))
         bad = self._book.apply(record)
         self.trips.take(self._book.get(record.key))  # records of all three topics bear the alert's id
@@ -332,7 +360,7 @@ class Dispatcher:
         also = tuple(double.alert for state in states for double in doubles.doubles_of(self._book, state))
 
         def prepare(channel: Channel) -> tuple[Deliver, tuple[str, ...]]:
-            made = self._card(one, states, channel, at, also)
+            made = self._cards.make(one, states, also, channel, at)
             hand_over = channel.prepare(made, one.contact.target, note=note)
 
             def deliver() -> tuple[str, ...]:
@@ -343,24 +371,6 @@ class Dispatcher:
             return deliver, made.problems
 
         return prepare
-
-    def _card(
-        self, one: Send, states: Sequence[AlertState], channel: Channel, at: datetime, also: Sequence[Alert]
-    ) -> Card:
-        try:
-            return card.build(
-                states[0],
-                self._people,
-                self._messages,
-                now=at,
-                in_house=channel.in_house,
-                step=one.nth,
-                may_repeat=one.may_repeat,
-                texts=self._texts,
-                also=also,
-            )
-        except Exception:  # A defect of ours in a card's details must not keep an alert from its person.
-            return card.bare(states[0], step=one.nth, may_repeat=one.may_repeat)
 
     # --- outcomes ----------------------------------------------------------------------------------------------
 

@@ -18,41 +18,50 @@ from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
 from listener.model.answers import Verdict
 from listener.model.records import Kind, Severity
-from listener.runtime.ops_alerts import OPS, ops_texts
+from listener.runtime.ops_alerts import LANGUAGES, OPS, ops_texts
 from listener.settings.files import load_yaml
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
 PLACE = re.compile(r"\{(\w+)\}")
 BARS = "▁▂▃▄▅▆▇█"
-
+CHANGE = timedelta(hours=12)
+"""So long before and after clocks are changed, times name their zone."""
 
 BRACES: Mapping[str, frozenset[str]] = {
     name: frozenset(allowed.split())
     for name, allowed in {
-        "reminder": "step",
         "headline_missing": "rule",
-        "count": "count",
-        "count_timeframe": "count timeframe",
-        "against": "baseline",
+        "more_below": "count",
+        "trend": "arrow count span",
+        "trend_at": "arrow count span",
+        "trend_only": "arrow direction",
+        "baseline_usual": "baseline",
+        "baseline_before": "baseline",
+        "baseline_limit": "baseline",
+        "in_timeframe": "hits timeframe",
         "first_seen": "time",
         "mode_crisis": "incident",
-        "acknowledge": "id",
+        "answer": "way",
+        "answer_code": "code",
+        "answer_link": "link",
+        "answer_command": "id",
         "acknowledged": "name time",
         "closed": "name time",
-        "incident_opened": "incident name time",
-        "incident_closed": "incident name time",
-        "alerts_closed": "count",
+        "covers": "alerts",
+        "member": "severity headline time",
         "command": "command",
-        "spark": "spark",
-        "people": "authors posts reposts",
-        "people_unknown": "posts reposts",
+        "spark": "span spark top part",
+        "graph": "span",
+        "people": "counted",
+        "people_unknown": "counted",
         "kinds": "kinds",
+        "themes_counted": "themes",
         "answered": "time name verdict",
         "answered_elsewhere": "time name",
         "dismissed": "time name",
         "heard_late": "posted found",
         "gaps": "gaps",
-        "gap": "source start end",
+        "gap": "source span",
         "gap_lasts": "source start",
         "has_passed": "time",
         "tiltakskort": "link",
@@ -61,22 +70,82 @@ BRACES: Mapping[str, frozenset[str]] = {
         "board": "link",
         "about": "key",
         "rule": "rule id",
+        "times": "zone",
         "incomplete": "fields id",
         "reason": "reason",
+        "note": "name time text",
         "sample": "text key",
         "sample_gone": "key",
         "hours": "n",
         "minutes": "n",
         "seconds": "n",
+        "clock_span": "start end",
     }.items()
 }
 """What each text must name in braces, neither more nor less."""
 
+NOTICE_BRACES: Mapping[str, frozenset[str]] = {
+    name: frozenset(allowed.split())
+    for name, allowed in {
+        "has_it": "name what",
+        "has_it_text": "name time",
+        "opened": "name time",
+        "opened_text": "",
+        "incident_closed": "name time",
+        "alerts_closed": "count",
+        "review": "length",
+        "review_text": "name time",
+        "review_go_on": "",
+        "review_over": "",
+        "silence_ends": "time what",
+        "silence_ends_text": "",
+        "silence_ends_how": "id",
+        "silence_ended": "what",
+        "silence_ended_text": "count span",
+        "silence_ended_open": "count",
+        "passed_one": "headline start end",
+        "test": "",
+        "test_code": "code",
+        "test_text": "name channel",
+        "test_how": "",
+    }.items()
+}
+"""The same of each text under `notices`."""
+
+WHY_BRACES: Mapping[str, frozenset[str]] = {
+    name: frozenset(allowed.split())
+    for name, allowed in {
+        "step": "",
+        "changed": "",
+        "digest": "count",
+        "quiet_hours_over": "",
+        "last_resort": "",
+        "unacknowledged": "name time length",
+    }.items()
+}
+"""The same of each text under `why`: why somebody is sent a card that is not the first of its alert."""
+
+UNITS = ("hit", "post", "repost", "sender", "alert")
+"""What is counted on a card."""
+
+PARTS: Mapping[str, Mapping[str, frozenset[str]]] = {"notices": NOTICE_BRACES, "why": WHY_BRACES}
+
+
+class Direction(StrEnum):
+    """Whether more is written in the newest stretch than in the one before it."""
+
+    RISING = "rising"
+    STEADY = "steady"
+    FALLING = "falling"
+
+
+ARROWS: Mapping[Direction, str] = {Direction.RISING: "↑", Direction.STEADY: "→", Direction.FALLING: "↓"}
+
 
 class Messages(BaseModel):
-    """`clock` and `date` are strftime patterns of the hospital's own time, which is that of `zone`.
+    """`clock`, `hour` and `date` are strftime patterns of the hospital's own time, which is that of `zone`.
 
-    `themes`: id → what people call it.
+    `themes`: id → what people call it. Of `kind` and `counted` each has a word for one and one for many.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,27 +156,43 @@ class Messages(BaseModel):
     exercise: str
     passed: str
     may_repeat: str
-    reminder: str
+    digest: str
+    unanswered: str
     severity: Mapping[Severity, str]
     headline_missing: str
     one_topic: str
-    count: str
-    count_timeframe: str
-    against: str
+    more_below: str
+    trend: str
+    trend_at: str
+    trend_only: str
+    direction: Mapping[Direction, str]
+    baseline_usual: str
+    baseline_before: str
+    baseline_limit: str
+    in_timeframe: str
     first_seen: str
     mode_crisis: str
     mode_calm: str
-    acknowledge: str
+    answer: str
+    answer_code: str
+    answer_link: str
+    answer_command: str
+    answer_or: str
+    answer_button: str
     acknowledged: str
     closed: str
-    incident_opened: str
-    incident_closed: str
-    alerts_closed: str
+    covers: str
+    member: str
+    what_to_do: str
+    what_we_do_not_know: str
+    who_was_called: str
     command: str
     spark: str
+    graph: str
     people: str
     people_unknown: str
     kinds: str
+    themes_counted: str
     answered: str
     answered_elsewhere: str
     dismissed: str
@@ -117,9 +202,9 @@ class Messages(BaseModel):
     gap: str
     gap_lasts: str
     no_gaps: str
+    not_all_heard: str
     has_passed: str
     tiltakskort: str
-    no_tiltakskort: str
     told: str
     told_one: str
     told_nobody: str
@@ -127,8 +212,10 @@ class Messages(BaseModel):
     board: str
     about: str
     rule: str
+    times: str
     incomplete: str
     reason: str
+    note: str
     sample: str
     sample_gone: str
     hours: str
@@ -136,39 +223,83 @@ class Messages(BaseModel):
     seconds: str
     decimal: str
     clock: str
+    hour: str
+    clock_span: str
     date: str
     kind: Mapping[Kind, tuple[str, str]]
+    counted: Mapping[str, tuple[str, str]]
+    channels: Mapping[str, str]
+    why: Mapping[str, str]
+    notices: Mapping[str, str]
     reasons: Mapping[Reason, str]
 
     @model_validator(mode="after")
     def _complete(self) -> Messages:
-        for name, allowed in BRACES.items():
-            if set(re.findall(r"\{(\w*)\}", getattr(self, name))) != allowed:
-                raise ValueError(f"{name} must name {', '.join(f'{{{a}}}' for a in sorted(allowed))} and nothing else")
-        words: tuple[tuple[str, Iterable[StrEnum]], ...] = (
+        words: tuple[tuple[str, Iterable[str]], ...] = (
             ("severity", Severity), ("verdict", Verdict), ("kind", Kind), ("reasons", Reason),
+            ("direction", Direction), ("counted", UNITS), ("why", WHY_BRACES), ("notices", NOTICE_BRACES),
         )  # fmt: skip
         missing = [f"{name}.{word}" for name, members in words for word in members if word not in getattr(self, name)]
         if missing:
             raise ValueError(f"no text for {', '.join(missing)}")
+        for name, allowed in BRACES.items():
+            _check_braces(name, getattr(self, name), allowed)
+        for part, braces in PARTS.items():
+            for name, text in getattr(self, part).items():
+                if name not in braces:
+                    raise ValueError(f"{part}.{name}: there is no such text; remove it or correct the spelling")
+                _check_braces(f"{part}.{name}", text, braces[name])
         return self
 
     def say(self, message: str, /, **values: object) -> str:
         """One of the texts, with its braces filled in, each value on one line."""
-        return fill(str(getattr(self, message)), {name: one_line(str(value)) for name, value in values.items()})
+        return _filled(getattr(self, message), values)
+
+    def notice(self, name: str, /, **values: object) -> str:
+        """One of the texts under `notices`."""
+        return _filled(self.notices[name], values)
+
+    def because(self, name: str, /, **values: object) -> str:
+        """One of the texts under `why`."""
+        return _filled(self.why[name], values)
 
     def time(self, at: datetime, now: datetime) -> str:
-        """On the hospital's wall clock; the date unless it is today's; the zone in the hour that comes twice."""
-        zone = find_zone(self.zone)
-        local, today = at.astimezone(zone), now.astimezone(zone).date()
+        """On the hospital's wall clock; the date unless it is today's; the zone when clocks are changed that night."""
+        local, today = self._local(at), self._local(now).date()
         text = local.strftime(self.clock if local.date() == today else self.date)
-        twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-        return f"{text} {local.tzname()}" if twice or local.tzname() == "UTC" else text
+        return f"{text} {local.tzname()}" if self._changes(at) else text
+
+    def span(self, start: datetime, end: datetime, now: datetime) -> str:
+        """`kl. 02.45–03.00`; both in full where one has a date or a zone."""
+        first, last = self._local(start), self._local(end)
+        if first.date() == last.date() == self._local(now).date() and not self._changes(start):
+            return fill(self.clock_span, {"start": first.strftime(self.hour), "end": last.strftime(self.hour)})
+        return f"{self.time(start, now)} – {self.time(end, now)}"
+
+    def zone_shown(self, at: datetime) -> str:
+        """`Europe/Oslo (CET)`: for who may read it elsewhere."""
+        name = self._local(at).tzname()
+        return self.zone if name in (None, self.zone) else f"{self.zone} ({name})"
+
+    def _local(self, at: datetime) -> datetime:
+        return at.astimezone(find_zone(self.zone))
+
+    def _changes(self, at: datetime) -> bool:
+        """Whether a clock time is in doubt: it is UTC's, or clocks are changed within half a day of it."""
+        around = [self._local(at + shift).utcoffset() for shift in (-CHANGE, CHANGE)]
+        return self._local(at).tzname() == "UTC" or around[0] != around[1]
 
     def kinds_counted(self, kind: Kind, count: int) -> str:
-        """`1 øyenvitne`, `14 spørsmål`."""
-        one, many = self.kind[kind]
-        return f"{count} {one if count == 1 else many}"
+        """`1 øyenvitneskildring`, `14 spørsmål`."""
+        return _with_word(count, self.kind[kind])
+
+    def number_of(self, unit: str, count: int) -> str:
+        """`1 treff`, `14 avsendere`: a unit of `UNITS`."""
+        return _with_word(count, self.counted[unit])
+
+    def channel(self, name: str) -> str:
+        """A channel as people call it."""
+        return self.channels.get(name, name)
 
     def reason_of(self, word: str) -> str:
         """A rule's reason in words for people; ops alerts bear words of their own."""
@@ -187,6 +318,20 @@ class Messages(BaseModel):
 def fill(template: str, values: Mapping[str, str]) -> str:
     """`{name}` → its value; an unknown name stays as it is. No attribute, index or format is looked at."""
     return PLACE.sub(lambda found: values.get(found[1], found[0]), template)
+
+
+def _filled(template: str, values: Mapping[str, object]) -> str:
+    return fill(template, {name: one_line(str(value)) for name, value in values.items()})
+
+
+def _with_word(count: int, words: tuple[str, str]) -> str:
+    return f"{count} {words[0] if count == 1 else words[1]}"
+
+
+def _check_braces(name: str, text: str, allowed: frozenset[str]) -> None:
+    if set(re.findall(r"\{(\w*)\}", text)) != allowed:
+        wanted = ", ".join(f"{{{each}}}" for each in sorted(allowed)) or "no name in braces"
+        raise ValueError(f"{name} must name {wanted} and nothing else")
 
 
 def sparkline(counts: Sequence[int]) -> str:
@@ -212,3 +357,8 @@ def load_messages(folder: Path, language: str, zone: str = DEFAULT_ZONE) -> Mess
         return Messages.model_validate({**texts, "language": language, "zone": zone, "themes": themes})
     except ValidationError as error:
         raise file.explain(error) from None
+
+
+def load_all_messages(folder: Path, zone: str = DEFAULT_ZONE) -> dict[str, Messages]:
+    """Language → its messages, for every language that people.yaml may give a person. Raises ConfigError."""
+    return {language: load_messages(folder, language, zone) for language in LANGUAGES}

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from alerts.duty import people
 from alerts.duty.people import Strict
 from alerts.duty.policy import Brake, Choice, Grouping, Inhibition, Policy, Positive, Step
-from alerts.duty.roster import Roster, roles_of, who
+from alerts.duty.roster import Roster, Rosters, roles_of, who
 from alerts.notify.channels.addresses import web_address
 from alerts.notify.channels.contract import CHANNELS, channel_type
 from listener.errors import ConfigError
@@ -105,6 +105,7 @@ class People(Strict):
     brake: Brake | None = None
     board_url: str | None = None
     _zone: tzinfo = PrivateAttr(default=UTC)
+    _rosters: Rosters | None = PrivateAttr(default=None)
 
     @field_validator("people")
     @classmethod
@@ -180,7 +181,18 @@ class People(Strict):
 
     def who(self, name: str, at: datetime) -> tuple[str, ...]:
         """The people (keys) whom a name means at an instant: a person, or all who have the role then."""
-        return who(name, self.roster, self.people, at)
+        return who(name, self.rosters, self.people, at)
+
+    @property
+    def rosters(self) -> Rosters:
+        """With swaps and calendars, where they are known."""
+        return self.roster if self._rosters is None else self._rosters
+
+    def with_rosters(self, rosters: Rosters) -> People:
+        """The same people, by rosters in which swaps and calendars count."""
+        other = self.model_copy()
+        other._zone, other._rosters = self._zone, rosters
+        return other
 
     def on_route(self, route: str, at: datetime) -> tuple[str, ...]:
         """Everybody whom a route may page, as its names are meant at that instant."""

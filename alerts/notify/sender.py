@@ -73,6 +73,13 @@ class SenderPool:
         self._running: dict[str, list[_Running]] = {name: [] for name in channels}
         self._done: SimpleQueue[tuple[_Running, Result]] = SimpleQueue()
 
+    def add(self, channels: Mapping[str, Channel]) -> None:
+        """Channels that people.yaml names since it was edited."""
+        self._channels = {**self._channels, **channels}
+        for name in channels:
+            self._threads.setdefault(name, 0)
+            self._running.setdefault(name, [])
+
     def room(self, channel: str) -> Capacity:
         if channel not in self._channels:
             return Capacity.MISSING

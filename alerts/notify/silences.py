@@ -6,7 +6,7 @@ A synthetic alert, which proves that all works, never is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -72,6 +72,13 @@ class Silences:
 
     def get(self, id_: str) -> SilenceState | None:
         return self._known.get(id_)
+
+    def ending(self, owner: str, key_of: Callable[[str], str | None], at: datetime) -> SilenceState:
+        """The silence of this person that ends next. Raises LookupError when there is none."""
+        its = [s for s in self._known.values() if owner in (s.silence.by, key_of(s.silence.by)) and s.end > at]
+        if not its:
+            raise LookupError(owner)
+        return min(its, key=lambda state: state.end)
 
     def all(self) -> Iterator[SilenceState]:
         return iter(self._known.values())

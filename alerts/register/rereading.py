@@ -13,11 +13,9 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from alerts.annotate.corrections import Corrections
-from alerts.annotate.learned import Model
-from alerts.annotate.worker import Annotator
 from alerts.register import digest
 from alerts.register.ranking import Registered
 from alerts.register.rows import finding_in, row_of
@@ -29,6 +27,11 @@ from listener.model.decisions import DECISIONS
 from listener.model.records import FINDINGS, BadRecord, Finding, decode
 from listener.model.roles import REREAD
 from listener.runtime.health import Part
+
+if TYPE_CHECKING:
+    # Imported when used: with the default tier this process understands nothing.
+    from alerts.annotate.learned import Model
+    from alerts.annotate.worker import Annotator
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +155,8 @@ class Rereading:
 
     def _annotator(self, better: Callable[[], Model]) -> Annotator:
         """With what people have corrected by now."""
+        from alerts.annotate.worker import Annotator
+
         self._model = self._model or better()
         for record in drain(self._decisions, self._part.beat) if self._decisions is not None else ():
             with suppress(BadRecord):

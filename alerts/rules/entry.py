@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from sys import intern
 from typing import Any, NamedTuple
 
 from alerts.annotate.story import is_repost
@@ -25,6 +26,8 @@ class Entry(NamedTuple):
     digest: str
     value: Any = None
     """What the rule's type reads of the finding, where it reads anything: a term, a number, a mark."""
+    theme: str | None = None
+    """The main one."""
 
     @property
     def lookback(self) -> bool:
@@ -45,4 +48,5 @@ def entry_of(finding: Finding) -> Entry:
         finding.count,
         finding.kinds,
         hashlib.sha256(finding.text.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+        theme=intern(finding.themes[0]) if finding.themes else None,
     )

@@ -130,6 +130,7 @@ def _verdict(
         posts=sum(map(_WEIGHT, window)),
         reposts=sum(entry.weight for entry in window if entry.repost),
         kinds=_kinds(window),
+        themes=_themes(window),
         spark=_spark(window, start, spec.window) if spec.window else (),
         samples=_samples(window),
         heard_late=late is not None,
@@ -147,6 +148,15 @@ def _kinds(window: Sequence[Entry]) -> dict[Kind, int]:
         for kind in entry.kinds:
             counts[kind._value_] = counts.get(kind._value_, 0) + entry.weight
     return {kind: counts[kind._value_] for kind in Kind if kind._value_ in counts}
+
+
+def _themes(window: Sequence[Entry]) -> dict[str, int]:
+    """Main theme → posts, the most first."""
+    counts: dict[str, int] = {}
+    for entry in window:
+        if entry.theme is not None:
+            counts[entry.theme] = counts.get(entry.theme, 0) + entry.weight
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _spark(window: Sequence[Entry], start: datetime, length: timedelta) -> tuple[int, ...]:
@@ -216,6 +226,7 @@ def to_alert(verdict: Verdict, spec: RuleSpec, incident: IncidentInfo) -> Alert:
         posts=verdict.posts,
         reposts=verdict.reposts,
         kinds=verdict.kinds,
+        themes=verdict.themes,
         spark=verdict.spark,
         samples=verdict.samples,
         heard_late=verdict.heard_late,

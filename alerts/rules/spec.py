@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -22,8 +23,10 @@ from listener.units import LONGEST, parse_duration
 if TYPE_CHECKING:
     from alerts.rules.judge import Judge, RuleContext
 
-PLACEHOLDERS = ("count", "authors", "posts", "timeframe", "key")
+PLACEHOLDERS = ("count", "authors", "posts", "timeframe", "key", "theme")
 """What a headline may be filled with."""
+NUMBERS = frozenset({"count", "authors", "posts"})
+"""Those of them that may bring the word for one and for many: `{count:person|people}`."""
 MAX_EXAMPLES = 50
 """Examples of one rule."""
 MAX_LINES = 200
@@ -73,9 +76,11 @@ def _headline(text: str) -> str:
         parts = list(Formatter().parse(text))
     except ValueError:
         raise ValueError("a brace is not closed; a plain one is written {{ or }}") from None
-    for _, name, shape, conversion in parts:
-        if name is not None and (name not in PLACEHOLDERS or shape or conversion):
+    for _, name, words, conversion in parts:
+        if name is not None and (name not in PLACEHOLDERS or conversion or (words and name not in NUMBERS)):
             raise ValueError(f"no such placeholder; known: {', '.join('{' + p + '}' for p in PLACEHOLDERS)}")
+        if words and not re.fullmatch(r"[^{}|]+\|[^{}|]+", words):
+            raise ValueError(f"{{{name}:{words}}}: write the word for one and for many, as {{count:person|people}}")
     return text
 
 

@@ -20,21 +20,38 @@ _UNITS: Mapping[str, tuple[tuple[int, str, str], ...]] = {
 _UNKNOWN = {"nb": "ukjent antall", "en": "an unknown number of"}
 
 
+class Counted:
+    """A number in a headline: `{count}` is the number, `{count:person|people}` the number and the word that fits it.
+
+    None, which is a number that nobody knows, is written as `unknown` and takes the word for many.
+    """
+
+    def __init__(self, number: int | None, unknown: str = "?") -> None:
+        self._one = number == 1
+        self._text = unknown if number is None else str(number)
+
+    def __format__(self, words: str) -> str:
+        one, _, many = words.partition("|")
+        word = one if self._one else many
+        return f"{self._text} {word}" if word else self._text
+
+
 def headline(verdict: Verdict, spec: RuleSpec) -> dict[str, str]:
     """Language → headline; a language without a text of its own gets the rule's name and count.
 
-    A key that is a theme stays `{key}`: what it is called, the card knows.
+    A key that is a theme stays `{key}`, and the theme of most posts `{theme}`: what it is called, the card knows.
     """
     key = "{key}" if verdict.key and THEMES.issuperset(verdict.key_fields) else shown(verdict.key, verdict.key_fields)
     out = {}
     for language in _UNITS:
         text = spec.texts.get(language, f"{spec.name}: {{count}}")  # type: ignore[call-overload]
         out[language] = text.format(
-            count=verdict.count,
-            authors=_UNKNOWN[language] if verdict.authors is None else verdict.authors,
-            posts=verdict.posts,
+            count=Counted(verdict.count),
+            authors=Counted(verdict.authors, _UNKNOWN[language]),
+            posts=Counted(verdict.posts),
             timeframe=spell(spec.window or timedelta(), language),
             key=key,
+            theme="{theme}",
         )
     return out
 

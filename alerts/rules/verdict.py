@@ -99,6 +99,7 @@ class Verdict:
     posts: int
     reposts: int
     kinds: Mapping[Kind, int] = field(default_factory=dict)
+    themes: Mapping[str, int] = field(default_factory=dict)
     spark: tuple[int, ...] = ()
     samples: tuple[Sample, ...] = ()
     heard_late: bool = False

@@ -11,7 +11,7 @@ from alerts.rules.conditions.burst_detector import BurstReading
 from alerts.rules.conditions.series import MINUTE, Judged
 from alerts.rules.judge import IncidentInfo
 from alerts.rules.report import BINS, alert_id
-from alerts.rules.texts import spell
+from alerts.rules.texts import Counted, spell
 from alerts.rules.types.burst import BurstSpec
 from alerts.rules.verdict import Reason
 from listener.model.keys import of_source
@@ -29,20 +29,23 @@ class Words(NamedTuple):
     loud: str
     question: str
     standing: str
+    quoted: str
     command: str
 
 
 WORDS: Mapping[str, Words] = {
     "nb": Words(
-        "{count} innlegg på {timeframe} om {key}, mot ventet {expected}.",
+        "{count} innlegg på {timeframe} om {key}, ventet {expected}.",
         "Er det en krise?",
         "det vi alltid lytter etter",
+        "«{}»",
         "lyttepost mode crisis --name NAVN{tracks} --why GRUNN",
     ),
     "en": Words(
-        "{count} posts in {timeframe} about {key}, against {expected} expected.",
+        "{count:post|posts} in {timeframe} about {key}, {expected} expected.",
         "Is it a crisis?",
         "what we always listen for",
+        "“{}”",
         "lyttepost mode crisis --name NAME{tracks} --why REASON",
     ),
 }
@@ -123,13 +126,15 @@ def _headline(
     words, named = WORDS[language], _named(track, standing)
     own = rule.texts.get(language)  # type: ignore[call-overload]
     text = own or (f"{words.loud} {words.question}" if incident is CALM else words.loud)
-    values = {"count": round(reading.count), "posts": round(reading.count), "authors": "?"}
+    number = Counted(round(reading.count))
+    values = {"count": number, "posts": number, "authors": Counted(None)}
     return str(
         text.format(
             **values,
             timeframe=spell(reading.window, language),
-            key=f"«{named}»" if named else words.standing,
+            key=words.quoted.format(named) if named else words.standing,
             expected=round(reading.expected),
+            theme="{theme}",
         )
     )
 

@@ -319,6 +319,8 @@ class Alert(Recorded):
     posts: int = 0
     reposts: int = 0
     kinds: Mapping[Kind, int] = Field(default_factory=dict)
+    themes: Mapping[str, int] = Field(default_factory=dict)
+    """Main theme of `themes.yaml` → posts, the most first."""
     spark: tuple[int, ...] = ()
     samples: tuple[Sample, ...] = ()
     heard_late: bool = False

@@ -60,6 +60,8 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "contact_failed": OpsAlertType(severity=Severity.WARNING),
     "card_incomplete": OpsAlertType(severity=Severity.WARNING),
     "unreadable": OpsAlertType(severity=Severity.WARNING),
+    "calendar_failed": OpsAlertType(severity=Severity.WARNING),
+    "people_bad": OpsAlertType(),
     "canary": OpsAlertType(severity=Severity.INFO, to="canary"),
     "review_due": OpsAlertType("which", Severity.WARNING, "crisis_team"),
 }

@@ -30,7 +30,15 @@ class Mail:
 
     @property
     def text(self) -> str:
-        return str(self.message.get_content())
+        body = self.message.get_body(("plain",))
+        assert body is not None
+        return str(body.get_content())
+
+    @property
+    def html(self) -> str:
+        body = self.message.get_body(("html",))
+        assert body is not None
+        return str(body.get_content())
 
 
 class FakeSmtp:

@@ -77,9 +77,9 @@ def test_one_alert_is_shown_with_its_posts_when_nothing_runs(machine: Machine) -
     alert = the(machine, "eyewitness")
     shown = machine.run("alerts", "show", alert["id"][:6])
     assert shown.returncode == 0
-    assert shown.stdout.startswith("ØVELSE · HAR GÅTT OVER · KRITISK: 3 øyenvitner skriver fra stedet\n")
+    assert shown.stdout.startswith("ØVELSE · OVER · [Brann, Nordvik] 3 øyenvitner skriver fra stedet\n")
     assert "«Jeg står utenfor Nordvik sykehus og ser flammer fra taket»" in shown.stdout
-    assert "Varslet: Konsoll (console)" in shown.stdout
+    assert "Varslet: Konsoll (skjerm)" in shown.stdout
     assert machine.json("alerts", "show", alert["id"]) == alert
 
 
@@ -106,7 +106,7 @@ def test_an_acknowledgement_is_kept_and_a_second_one_is_told_of_the_first(machin
         "jeg ringer brannvesenet",
     )
     assert "acknowledged by Kari" in machine.run("alerts", "--all").stdout
-    assert "bekreftet av Kari" in machine.run("alerts", "show", alert["id"]).stdout
+    assert "kvittert av Kari" in machine.run("alerts", "show", alert["id"]).stdout
 
 
 def test_without_a_name_it_is_the_user_at_the_keyboard(machine: Machine) -> None:

@@ -173,7 +173,7 @@ def test_without_a_receiver_it_is_written_down_and_nobody_is_sent_anything(start
         running.after(EVERY)
         assert hook.seen == []
         assert running.metric("canary_last_arrived_timestamp_seconds") == (T0 + EVERY).timestamp()
-        assert len(running.records("deliveries")) == 2  # intent and outcome
+        assert len(running.records("deliveries")) == 3  # page, intent and outcome
 
 
 def test_what_arrived_is_closed_so_that_nobody_is_asked_for_an_answer(start: Start, hook: FakeWebhook) -> None:

@@ -283,3 +283,19 @@ def test_blanks_around_a_headers_value_and_in_a_path_are_what_a_person_meant() -
         assert call.path == "/vakt%20rom/%C3%A5pen?navn=K%C3%A5re&x=1"
         assert call.headers["Authorization"] == "Bearer t"
         assert len([name for name in call.headers if name.lower() in ("content-type", "user-agent")]) == 2
+
+
+def test_a_page_goes_beside_the_text_and_both_arrive_letter_for_letter(smtp: FakeSmtp) -> None:
+    html = "<p>Æ e i A æ å · 🔥</p>\n" + "<p>" + "ord " * 400 + "\ud800</p>\n"
+    card = Card("Røyk", ("Røyk", "på nordsiden"), {}, True, html=html)
+    email(smtp).prepare(card, "kari@sykehus.example", note=NOTE)()
+    mail = smtp.seen[-1]
+    assert mail.message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in mail.message.iter_parts()] == ["text/plain", "text/html"]
+    assert mail.text.split() == ["Røyk", "på", "nordsiden"]
+    assert mail.html.replace("\r\n", "\n") == html.replace("\ud800", "?")
+    assert max(map(len, mail.raw.split(b"\r\n"))) <= 78
+    assert mail.raw.isascii()
+    assert mail.message["Auto-Submitted"] == "auto-generated"
+    assert mail.message["Importance"] == "high"
+    assert mail.message["Message-ID"] == f"<{NOTE.intent}@sykehus.example>"

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from alerts.notify.dispatcher import LEASE_SECONDS, Dispatcher
-from alerts.notify.messages import load_messages
 from alerts.notify.state import Handling, acknowledge, read_book
 from listener.clock import ManualClock
 from listener.model.incidents import Action, Command
@@ -70,11 +69,11 @@ def test_the_crisis_team_is_told_once_that_an_incident_was_opened_and_once_that_
 ) -> None:
     dispatcher = deployment.dispatcher(people(WHO))
     say(deployment, Action.OPEN, "Brann")
-    opened = ("ola", "Brann er åpnet av Nina kl. 03.00")
+    opened = ("ola", "Hendelsen er åpnet av Nina kl. 03.00")
     assert told(deployment, dispatcher) == [opened]
     to(deployment, minutes=30)
     say(deployment, Action.CLOSE)
-    closed = ("ola", "Brann er avsluttet av Nina kl. 03.30")
+    closed = ("ola", "Hendelsen er avsluttet av Nina kl. 03.30")
     assert told(deployment, dispatcher) == [opened, closed]
     assert "Antall" not in deployment.hook.seen[1].json["text"]  # no alert was open
     dispatcher.close()
@@ -102,7 +101,7 @@ def test_a_notice_is_not_urgent_and_says_exercise(deployment: DispatchDeployment
     say(deployment, Action.OPEN, "Prøve", exercise=True)
     told(deployment, dispatcher)
     (mail,) = deployment.smtp.seen
-    assert str(mail.message["Subject"]) == "ØVELSE · TIL ORIENTERING: Prøve er åpnet av Nina kl. 03.00"
+    assert str(mail.message["Subject"]) == "ØVELSE · [Prøve] Hendelsen er åpnet av Nina kl. 03.00"
     assert "røyk" not in mail.text  # a reason is a person's own words
 
 
@@ -222,4 +221,3 @@ def test_a_configuration_of_an_older_version_has_the_text_that_came_with_the_pro
     clock = ManualClock(T0)
     made = OpsAlerts.load(tmp_path / "config").alert("review_due", "b", T0, clock.now(), words={"which": ""})
     assert made.headline["en"].startswith("Is it still a crisis? Yes: lyttepost mode review --why REASON.")
-    assert load_messages(tmp_path / "config", "en").incident_opened

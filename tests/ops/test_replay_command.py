@@ -249,16 +249,16 @@ def test_no_bar_elsewhere(machine: Machine) -> None:
 
 def test_a_person_reads_the_card_that_an_officer_gets(machine: Machine) -> None:
     done = machine.run("replay", machine.write("brann.jsonl", crisis()), *TRACK, "--name", "Brann, Nordvik sykehus")
-    assert "ØVELSE · KRITISK: 3 øyenvitner skriver fra stedet" in done.stdout
+    assert "ØVELSE · [Brann, Nordvik…] 3 øyenvitner skriver fra stedet, ↑ øker\nKRITISK · 3 treff" in done.stdout
     assert "«Jeg står utenfor Nordvik sykehus og ser flammer fra taket»" in done.stdout
-    assert "Brann, Nordvik sykehus (krisemodus)" in done.stdout
+    assert "Brann, Nordvik sykehus (krise)" in done.stdout
     assert "── 2031-01-11 20:05:42 CET · 24 posts heard ──" in done.stdout
     assert "nothing to acknowledge" in done.stderr
 
 
 def test_what_has_passed_is_one_line_because_nobody_is_woken_for_it(machine: Machine) -> None:
     done = machine.run("replay", machine.write("brann.jsonl", crisis()), *TRACK)
-    blocks = [block for block in done.stdout.split("\n\n") if "HAR GÅTT OVER" in block]
+    blocks = [block for block in done.stdout.split("\n\n") if " · OVER · " in block]
     assert blocks
     assert all(len(block.strip().splitlines()) == 1 for block in blocks)
 

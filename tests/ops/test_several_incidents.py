@@ -80,7 +80,7 @@ def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_onc
     fire(deployment, "a1", brann, "Brann", 1, 2)
     fire(deployment, "b1", ras, "Ras", 1, 2)
     assert settle(deployment, dispatcher) == ["a1"]
-    assert "Brann, Ras (krisemodus)" in deployment.smtp.seen[0].text
+    assert "Brann, Ras (krise)" in deployment.smtp.seen[0].text
     to(deployment, minutes=5)
     assert settle(deployment, dispatcher) == ["a1", "a1"]
     acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "ser på det", deployment.clock.now())
@@ -156,7 +156,7 @@ def test_with_several_incidents_open_a_new_alert_waits_a_second_for_the_others_a
     fire(deployment, "b2", ras, "Ras", 2)
     settle(deployment, dispatcher)
     assert len(deployment.smtp.seen) == 2
-    assert "Brann, Ras (krisemodus)" in deployment.smtp.seen[1].text
+    assert "Brann, Ras (krise)" in deployment.smtp.seen[1].text
 
 
 def test_one_incident_says_the_same_again_and_is_told(deployment: DispatchDeployment) -> None:
@@ -210,7 +210,7 @@ def test_closing_an_incident_closes_its_alerts_in_the_name_of_who_did_with_one_n
         "kari@sykehus.example", "ola", "reserve",
     ]  # fmt: skip
     subject = deployment.smtp.seen[-1].message["Subject"]
-    assert subject == "TIL ORIENTERING: Brann, Ras er avsluttet av Nina kl. 03.01"
+    assert subject == "[Brann, Ras] Hendelsen er avsluttet av Nina kl. 03.01"
     assert "Antall: 3" in deployment.smtp.seen[-1].text
     assert {call.json["rule"] for call in deployment.hook.seen[before:]} == {"lyttepost.incident_closed"}
     closed = [state for state in read_book(deployment.bus).all() if state.handling is Handling.CLOSED]
@@ -283,8 +283,8 @@ def test_an_exercise_and_a_real_incident_that_one_command_closed_have_a_notice_e
     say(deployment, Action.CLOSE)
     settle(deployment, dispatcher)
     assert sorted(str(mail.message["Subject"]) for mail in deployment.smtp.seen[2:]) == [
-        "TIL ORIENTERING: Brann er avsluttet av Nina kl. 03.01",
-        "ØVELSE · TIL ORIENTERING: Prøve er avsluttet av Nina kl. 03.01",
+        "[Brann] Hendelsen er avsluttet av Nina kl. 03.01",
+        "ØVELSE · [Prøve] Hendelsen er avsluttet av Nina kl. 03.01",
     ]
 
 
@@ -308,7 +308,7 @@ def test_a_storm_over_two_incidents_is_few_mails_and_loses_nothing(deployment: D
         mailed = settle(deployment, dispatcher)
     # Without grouping, 11 alerts were 11 mails.
     assert sorted(mailed) == [*(f"{number}-Brann" for number in range(5)), "own"]
-    assert all("Brann, Ras (krisemodus)" in mail.text for mail in deployment.smtp.seen if "varsel own" not in mail.text)
+    assert all("Brann, Ras (krise)" in mail.text for mail in deployment.smtp.seen if "varsel own" not in mail.text)
     told, book = set(mailed), read_book(deployment.bus)
     assert len(book.open()) == 11
     for state in book.open():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from alerts.notify.card import bare, build
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.text import one_line
-from alerts.notify.messages import BRACES, fill, load_messages, sparkline
+from alerts.notify.messages import BRACES, fill, load_all_messages, load_messages, sparkline
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertState
 from listener.errors import ConfigError
@@ -38,18 +39,24 @@ def card(about: AlertState, *, words=NB, who: People | None = None, in_house: bo
     return build(about, who or people(), words, now=after(minutes=1), in_house=in_house, **more)
 
 
+def seen(html: str) -> str:
+    """The words of a page as a person sees them."""
+    body = re.sub(r"(?s).*<body[^>]*>", "", html)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
 def test_the_first_three_lines_say_it_all() -> None:
     about = state(key="question", key_fields=("kinds",), severity="critical")
     assert card(about).lines[:4] == (
-        "KRITISK: Mange spør om spørsmål",
-        "27 treff på 5 min mot 10 · først sett kl. 02.48",
-        "Brann, Nordvik sykehus (krisemodus) · bekreft: lyttepost alerts ack a1 --by NAVN",
+        "[Brann, Nordvik sykehus] Mange spør om spørsmål",
+        "KRITISK · 27 treff på 5 min, grensen er 10 · først sett kl. 02.48",
+        "Brann, Nordvik sykehus (krise) · Kvitter: lyttepost alerts ack a1 --by NAVN",
         "",
     )
     assert card(about, words=EN).lines[:3] == (
-        "CRITICAL: Many ask about questions",
-        "27 hits in 5 min against 10 · first seen at 02:48",
-        "Brann, Nordvik sykehus (crisis mode) · acknowledge: lyttepost alerts ack a1 --by NAME",
+        "[Brann, Nordvik sykehus] Many ask about questions",
+        "CRITICAL · 27 hits in 5 min, the limit is 10 · first seen at 02:48",
+        "Brann, Nordvik sykehus (crisis) · Acknowledge: lyttepost alerts ack a1 --by NAME",
     )
 
 
@@ -68,17 +75,14 @@ def test_the_whole_card_as_an_officer_reads_it() -> None:
         gaps=(Gap(id="g", source="x", start=T0, end=after(minutes=8), cause="silence"),),
         tiltakskort="https://intranett.sykehus.example/kort/7",
     )
-    assert card(about).text.split("\n\n")[1].splitlines() == [
-        "Hørt sent: lagt ut kl. 03.00, funnet kl. 03.08",
-        "Forløp: ▁▁▁▅█",
-        "Avsendere: 21 · innlegg: 27 · delinger: 6",
-        "Hva: 24 spørsmål, 3 ønsker (maskinlest, ikke bekreftet)",
-        "Gjelder: spørsmål",
-        "Hull i lyttingen: x kl. 03.00–kl. 03.08",
+    assert card(about).text.split("\n\n")[1:] == [
         "Tiltakskort: https://intranett.sykehus.example/kort/7",
-        "Varslet: ingen før dette",
-        "Bekreftet: av ingen ennå",
-        "Regel many_questions · varsel a1",
+        "Utvikling kl. 02.55–03.00: ▁▁▁▅█ (høyest 15 på 1 min)\n"
+        "Omfang: 21 avsendere, 27 innlegg, 6 delinger\n"
+        "Hva: 24 spørsmål, 3 ønsker (tolket av maskin, ikke kontrollert)",
+        "Ikke hørt: X kl. 03.00–03.08\nOppdaget sent: publisert kl. 03.00, funnet kl. 03.08",
+        "Ingen er varslet tidligere\nIkke kvittert av noen ennå",
+        "Regel many_questions · varsel a1\nKlokkeslett: Europe/Oslo (CET)",
     ]
 
 
@@ -88,8 +92,9 @@ def test_an_exercise_says_so_first_on_text_and_subject(words, mark: str) -> None
     log.fired(exercise=True)
     log.resolved()
     made = card(log.book.all()[0], words=words, step=3, may_repeat=True)
-    for text in (made.subject, made.text, made.fields["subject"], made.fields["text"]):
+    for text in (made.subject, made.text, made.short, made.fields["subject"], made.fields["text"]):
         assert text.startswith(mark)
+    assert seen(made.html).startswith(mark)
     assert bare(log.book.all()[0], step=0, may_repeat=False).text.startswith("ØVELSE / EXERCISE")
 
 
@@ -131,13 +136,14 @@ def test_a_card_of_what_has_passed_tells_of_the_answer_that_ended_it() -> None:
     assert "Besvart kl. 02.58 av Kari: usant" in card(log.book.all()[0]).lines
 
 
-def test_marks_say_passed_repeat_and_reminder() -> None:
+def test_marks_say_passed_repeat_and_unanswered() -> None:
     log = Log()
     log.fired()
     log.resolved(at=after(minutes=30))
     made = card(log.book.all()[0], step=2, may_repeat=True)
-    assert made.subject.startswith("HAR GÅTT OVER · KAN VÆRE EN GJENTAKELSE · PÅMINNELSE 2 · ADVARSEL: ")
-    assert "Har gått over kl. 03.30, men ingen har bekreftet varselet" in made.lines
+    assert made.subject == "OVER · GJENTATT? · [Brann, Nordvik sykehus] Mange spør om ett tema"
+    assert made.lines[1].startswith("ADVARSEL · UBESVART · ")
+    assert "Over kl. 03.30, men ingen har kvittert for varselet" in made.lines
 
 
 def test_who_was_notified_and_who_answered() -> None:
@@ -147,8 +153,8 @@ def test_who_was_notified_and_who_answered() -> None:
         log.delivery(one, after(seconds=4), Outcome.SENT)
     log.decided(DecisionKind.ACKNOWLEDGE, "Kari Eksempel", after(minutes=1))
     made = card(log.book.all()[0])
-    assert "Varslet: Kari (email) kl. 03.00; Ola (webhook) kl. 03.00" in made.lines
-    assert made.lines[2].endswith("bekreftet av Kari Eksempel kl. 03.01")
+    assert "Varslet: Kari (e-post) kl. 03.00; Ola (webhook) kl. 03.00" in made.lines
+    assert made.lines[2] == "Brann, Nordvik sykehus (krise) · kvittert av Kari Eksempel kl. 03.01"
     assert "kari@sykehus.example" not in made.text
 
 
@@ -170,7 +176,7 @@ def texts(keys):
 
 def test_nothing_of_a_post_leaves_the_house() -> None:
     made = card(unsafe(), texts=texts)
-    everything = made.subject + made.text + json.dumps(made.fields, ensure_ascii=False)
+    everything = made.subject + made.text + made.short + made.html + json.dumps(made.fields, ensure_ascii=False)
     for secret in SECRETS:
         assert secret.casefold() not in everything.casefold()
     assert "Mange skriver om ett tema" in made.subject
@@ -180,8 +186,31 @@ def test_nothing_of_a_post_leaves_the_house() -> None:
 def test_a_headline_that_spells_the_key_out_is_replaced_outside() -> None:
     about = state(key="#savnetoddny", key_fields=("hashtags",), headline={"nb": "Mange deler #SavnetOddny nå"})
     assert "oddny" not in card(about).text.casefold()
-    assert "Regelen «many_questions» har slått til" in card(about).subject
+    assert "Regelen «many_questions» har slått ut" in card(about).subject
     assert "#SavnetOddny" in card(about, in_house=True).subject
+
+
+def test_letters_that_cannot_be_seen_let_no_key_out() -> None:
+    about = state(
+        key="savnet\u200bOdd\u00adny", key_fields=("hashtags",), headline={"nb": "Mange deler savnet\u200bOdd\u00adny"}
+    )
+    made = card(about)
+    assert "oddny" not in (made.subject + made.text + made.short + made.html).casefold()
+    assert "savnetOddny" in card(about, in_house=True).subject
+
+
+def test_a_headline_that_ends_with_its_key_goes_out_without_it() -> None:
+    about = state(
+        key="savnetoddny", key_fields=("hashtags",), headline={"nb": "3 bruker en ny emneknagg: #SavnetOddny"}
+    )
+    assert card(about).subject == "[Brann, Nordvik sykehus] 3 bruker en ny emneknagg"
+    assert card(about, in_house=True).subject.endswith(": #SavnetOddny")
+
+
+def test_an_incident_is_called_as_it_is_written_whatever_it_looks_like() -> None:
+    made = card(state(incident_name="{key} {0}", headline={"nb": "{incident}: 3 spør"}))
+    assert made.subject == "[{key} {0}] {key} {0}: 3 spør"
+    assert made.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -229,7 +258,7 @@ def test_a_card_that_lacks_a_field_is_sent_and_says_what(more: dict[str, Any], m
     made = card(state(**more))
     assert made.problems == (missing,)
     assert f"Varselet er ufullstendig ({missing}). Se: lyttepost alerts show a1" in made.lines
-    assert made.lines[0].startswith("ADVARSEL: ")
+    assert made.lines[1].startswith("ADVARSEL · ")
     assert "ack a1" in made.lines[2]
     assert "{" not in made.text
 
@@ -247,12 +276,18 @@ def test_times_are_the_hospitals_own_with_the_date_when_it_is_another_day() -> N
     assert NB.time(T0, datetime(2031, 3, 3, 0, 0, tzinfo=UTC)) == "02.03. kl. 03.00"
 
 
-def test_the_hour_that_comes_twice_names_its_zone() -> None:
-    for hour, zone in ((0, "CEST"), (1, "CET")):
+def test_the_night_when_clocks_are_changed_names_its_zone() -> None:
+    for hour, shown in ((0, "02.30 CEST"), (1, "02.30 CET"), (2, "03.30 CET"), (18, "19.30")):
         at = datetime(2031, 10, 26, hour, 30, tzinfo=UTC)
-        assert NB.time(at, at) == f"kl. 02.30 {zone}"
-    at = datetime(2031, 10, 26, 2, 30, tzinfo=UTC)
-    assert NB.time(at, at) == "kl. 03.30"
+        assert NB.time(at, at) == f"kl. {shown}"
+
+
+def test_a_span_says_the_date_and_the_zone_where_they_could_be_mistaken() -> None:
+    assert NB.span(T0, after(minutes=8), after(minutes=9)) == "kl. 03.00–03.08"
+    assert EN.span(T0, after(minutes=8), after(minutes=9)) == "03:00–03:08"
+    assert NB.span(after(hours=-5), T0, T0) == "01.03. kl. 22.00 – kl. 03.00"
+    at = datetime(2031, 10, 26, 0, 45, tzinfo=UTC)
+    assert NB.span(at, at + timedelta(minutes=30), at) == "kl. 02.45 CEST – kl. 02.15 CET"
 
 
 def test_small_graphs_and_numbers() -> None:
@@ -266,8 +301,10 @@ def test_small_graphs_and_numbers() -> None:
 def test_both_languages_have_the_same_words_and_a_misspelt_one_is_found_at_start(tmp_path) -> None:
     (tmp_path / "messages").mkdir()
     good = (packaged_config() / "messages" / "nb.yaml").read_text(encoding="utf-8")
-    (tmp_path / "messages" / "nb.yaml").write_text(good.replace("{baseline}", "{base}"), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"against must name \{baseline\}"):
+    (tmp_path / "messages" / "nb.yaml").write_text(
+        good.replace("normalt {baseline}", "normalt {base}"), encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match=r"baseline_usual must name \{baseline\}"):
         load_messages(tmp_path, "nb")
     (tmp_path / "messages" / "nb.yaml").write_text(good.replace("exercise:", "exercice:"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"nb\.yaml:\d+: exercise"):
@@ -298,3 +335,25 @@ def test_every_text_with_braces_is_in_the_table() -> None:
     for words in (NB, EN):
         braced = {name for name, text in words.model_dump().items() if isinstance(text, str) and re.search(r"\{", text)}
         assert braced == set(BRACES)
+
+
+def test_one_clear_place_holds_the_words_of_each_notice_and_a_misspelt_one_is_found(tmp_path: Path) -> None:
+    (tmp_path / "messages").mkdir()
+    good = (packaged_config() / "messages" / "nb.yaml").read_text(encoding="utf-8")
+    for old, new, told in (
+        ("  has_it:", "  has_itt:", "no text for notices.has_it"),
+        ("  review_go_on:", "  extra: x\n  review_go_on:", "notices.extra: there is no such text"),
+        ("åpen i {length}", "åpen i {hours}", r"notices.review must name \{length\}"),
+        ("disse {count}", "disse {n}", r"why.digest must name \{count\}"),
+    ):
+        assert old in good
+        (tmp_path / "messages" / "nb.yaml").write_text(good.replace(old, new), encoding="utf-8")
+        with pytest.raises(ConfigError, match=told):
+            load_messages(tmp_path, "nb")
+
+
+def test_the_messages_of_every_language_are_loaded_together() -> None:
+    assert {language: words.language for language, words in load_all_messages(packaged_config()).items()} == {
+        "nb": "nb",
+        "en": "en",
+    }

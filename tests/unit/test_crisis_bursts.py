@@ -196,7 +196,7 @@ def test_a_total_is_named_by_its_tracks(deployment: Crisis) -> None:
     deployment.count(START, 3 * 1440 + 730, track=total_of(tracks))
     (alert,) = [a for a in judge(deployment) if a.at >= BURST]
     assert alert.key == f"x:{TRACK}, {OTHER}, #nordvik + 1"
-    assert f"«{TRACK}, {OTHER}, #nordvik + 1»" in alert.headline["en"]
+    assert f"“{TRACK}, {OTHER}, #nordvik + 1”" in alert.headline["en"]
     assert alert.command["en"] == "lyttepost mode crisis --name NAME --why REASON"
 
 

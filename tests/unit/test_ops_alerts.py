@@ -45,13 +45,13 @@ def test_a_deployments_own_words_are_in_the_record(folder: Path) -> None:
     edit(folder, "The disk is full: new posts are not taken in. Make room.", "Disk full on {key}. Call 4711.")
     message = OpsAlerts.load(folder).message("disk_full", "x", AT, AT)
     assert decode(ALERTS, message.value or b"").headline == {
-        "nb": "Disken er full: nye innlegg blir ikke tatt imot. Rydd plass.",
+        "nb": "Disken er full: nye innlegg blir ikke tatt imot. Frigjør plass.",
         "en": "Disk full on {key}. Call 4711.",
     }
 
 
 def test_a_configuration_of_an_older_version_uses_the_packaged_text(folder: Path) -> None:
-    edit(folder, '  x_silent: "X has not been heard for more than a minute. It is tried again."\n', "")
+    edit(folder, '  x_silent: "X has not been heard for more than a minute. We keep trying."\n', "")
     assert OpsAlerts.load(folder).headlines == OpsAlerts.load().headlines
     (folder / "messages" / "en.yaml").unlink()
     assert OpsAlerts.load(folder).headlines == OpsAlerts.load().headlines

@@ -161,6 +161,26 @@ def test_an_alert_holds_headlines_in_both_languages_and_no_text_of_a_post() -> N
     assert decode(ALERTS, encode(alert)) == alert
 
 
+def test_a_headline_has_the_word_for_one_and_for_many_and_leaves_the_theme_to_the_card() -> None:
+    texts = {"nb": "{count:innlegg|innlegg} av {authors:person|personer}: {theme}", "en": "{posts:post|posts}: {theme}"}
+    posts = [finding(0, author="a", themes=("food", "waiting")), finding(1, author="b"), tick(2)]
+    said = []
+    for number in (1, 2):
+        spec = rule("frequency", timeframe="10m", num_events=number, texts=texts)
+        said.append(to_alert(judge(spec, posts)[0], spec, INCIDENT).headline)
+    assert said == [
+        {"nb": "1 innlegg av 1 person: {theme}", "en": "1 post: {theme}"},
+        {"nb": "2 innlegg av 2 personer: {theme}", "en": "2 posts: {theme}"},
+    ]
+
+
+def test_an_alert_counts_its_posts_by_main_theme_the_most_first() -> None:
+    spec = rule("frequency", timeframe="10m", num_events=4)
+    said = [("waiting",), ("food", "waiting"), (), ("food",)]
+    (verdict,) = judge(spec, [*(finding(n, themes=themes) for n, themes in enumerate(said)), tick(5)])
+    assert list(to_alert(verdict, spec, INCIDENT).themes.items()) == [("food", 2), ("waiting", 1)]
+
+
 def test_a_rule_without_texts_still_has_a_headline() -> None:
     (verdict,) = judge(ONE, [finding(0), tick(1)])
     assert to_alert(verdict, ONE, INCIDENT).headline == {"nb": "one: 1", "en": "one: 1"}

@@ -94,6 +94,8 @@ def load_rules_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
         (GOOD + "query_key: [story, avdeling]\n", 6, "no finding has a field 'avdeling'"),
         (GOOD + "texts: {nb: '{antall} innlegg'}\n", 6, "no such placeholder; known: {count}"),
         (GOOD + "texts: {nb: '{count.__class__}'}\n", 6, "no such placeholder"),
+        (GOOD + "texts: {nb: '{count:personer}'}\n", 6, "write the word for one and for many"),
+        (GOOD + "texts: {nb: '{key:en|to}'}\n", 6, "no such placeholder"),
         (GOOD + "texts: {nb: '{count'}\n", 6, "a brace is not closed"),
         (GOOD + "texts: {no: 'x'}\n", 6, "nb"),
         (GOOD + "count_by: people\n", 6, "count_by:"),

@@ -1,4 +1,4 @@
-"""E-mail by SMTP. Leaves the site: the card it is given holds no post's text.
+"""E-mail by SMTP, as text and as HTML. Leaves the site: the card it is given holds no post's text.
 
 The Message-ID is made from the intent, so that a repeat carries the same one and mail systems can drop it; `References`
 threads all messages of one alert. 4xx answers are temporary, 5xx permanent; a refused login is permanent, because
@@ -270,10 +270,16 @@ class Email:
         if card.urgent:
             headers |= {"Importance": "high", "X-Priority": "1"}
         body = EmailMessage(policy=SMTP)
-        # Half a surrogate from a command line, which UTF-8 cannot write, must not cost the alert.
-        text = card.text.encode("utf-8", "replace").decode()
-        body.set_content(text, charset="utf-8", cte="quoted-printable")
+        body.set_content(_writable(card.text), charset="utf-8", cte="quoted-printable")
+        if card.html:
+            html = _writable(card.html)
+            body.add_alternative(html, subtype="html", charset="utf-8", cte="quoted-printable")
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + body.as_bytes(policy=SMTP)
+
+
+def _writable(text: str) -> str:
+    """Half a surrogate from a command line, which UTF-8 cannot write, must not cost the alert."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _encoded(header: str, text: str) -> str:

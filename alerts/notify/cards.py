@@ -1,0 +1,103 @@
+"""The card of one send: which of the cards and notices it is, in the language of the person it goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from alerts.notify import card, notices
+from alerts.notify.channels.callbacks import CallsBack
+from alerts.notify.channels.card import Card
+from alerts.notify.channels.contract import Channel
+from alerts.notify.messages import Messages
+from alerts.notify.notices_due import Notice
+from alerts.notify.recipients import People
+from alerts.notify.sends import Send
+from alerts.notify.state import AlertBook, AlertState
+from listener.errors import LyttepostError
+from listener.model.deliveries import PageWhy
+from listener.model.records import Alert, Decision, DecisionKind
+
+_BECAUSE = {
+    PageWhy.CHANGED: "changed",
+    PageWhy.DIGEST: "digest",
+    PageWhy.QUIET_HOURS_OVER: "quiet_hours_over",
+    PageWhy.LAST_RESORT: "last_resort",
+}
+
+
+class Cards:
+    """`languages`: the messages of people who read another language than `messages` is in."""
+
+    def __init__(
+        self,
+        book: AlertBook,
+        people: People,
+        messages: Messages,
+        languages: Mapping[str, Messages],
+        texts: card.Texts | None,
+    ) -> None:
+        self._book = book
+        self._people = people
+        self._messages = messages
+        self._languages = languages
+        self._texts = texts
+
+    def make(
+        self, send: Send, states: Sequence[AlertState], also: Sequence[Alert], channel: Channel, at: datetime
+    ) -> Card:
+        """Called in a thread of its own: `states` are those that the page names, as they stood, and `also` the alerts
+        of other incidents that they cover."""
+        try:
+            return self._made(send, states, also, channel, at)
+        except Exception:  # A defect of ours in a card's details must not keep an alert from its person.
+            if not states:
+                raise LyttepostError("a page whose alerts are no longer kept") from None
+            return card.bare(states[0], step=send.nth, may_repeat=send.may_repeat)
+
+    def _made(
+        self, send: Send, states: Sequence[AlertState], also: Sequence[Alert], channel: Channel, at: datetime
+    ) -> Card:
+        page, messages = send.page, self._in_the_language_of(send.page.person)
+        if page.why is PageWhy.NOTICE and page.what in (Notice.ACKNOWLEDGED, Notice.SILENCE_ENDS_SOON):
+            return self._notice(send, states, messages, at)
+        because = _BECAUSE.get(page.why, "")
+        if page.why is PageWhy.STEP and page.round == 0 and page.step == 0 and any(map(_reopened, states)):
+            because = "unacknowledged"
+        return card.build(
+            states,
+            self._people,
+            messages,
+            now=at,
+            in_house=channel.in_house,
+            step=send.nth,
+            may_repeat=send.may_repeat,
+            texts=self._texts,
+            also=also,
+            marks=("digest",) if page.why is PageWhy.DIGEST else (),
+            code=page.code if _hears_replies(channel) else None,
+            why=because,
+        )
+
+    def _notice(self, send: Send, states: Sequence[AlertState], messages: Messages, at: datetime) -> Card:
+        if send.page.what == Notice.ACKNOWLEDGED:
+            said = next(w for w in reversed(states[0].words) if w.kind is DecisionKind.ACKNOWLEDGE)
+            return notices.has_it(states, said.by, said.at, messages, now=at)
+        silence = self._book.silences.ending(send.page.person, self._people.key_of, at)
+        what = ", ".join(f"{name}={value}" for name, value in silence.silence.match.items())
+        return notices.silence_ends(silence.id, what, silence.end, messages, now=at, open_=states)
+
+    def _in_the_language_of(self, person: str) -> Messages:
+        its = self._people.people[person].language if person in self._people.people else None
+        return self._languages.get(its or "", self._messages)
+
+
+def _hears_replies(channel: Channel) -> bool:
+    its = channel.callbacks if isinstance(channel, CallsBack) else None
+    return its is not None and its.reply is not None
+
+
+def _reopened(state: AlertState) -> bool:
+    """Whether the last thing that happened to it is that nobody said anything."""
+    last: Decision | None = state.words[-1] if state.words else None
+    return last is not None and last.kind is DecisionKind.REOPEN

@@ -1,0 +1,66 @@
+"""People and rosters as they are in force for the dispatcher, which edits, swaps and calendars change as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from alerts.duty.reload import DutyBook
+from alerts.notify.channels.contract import Channel
+from alerts.notify.recipients import People
+from listener.bus.protocol import Record
+from listener.model.decisions import DECISIONS
+from listener.model.records import BadRecord, decode
+
+Read = Callable[[], tuple[People, Mapping[str, Channel]]]
+"""people.yaml and the channels that it names. Raises ConfigError."""
+
+
+@dataclass(frozen=True)
+class DutyNews:
+    """What a look found. `people`: set when anything of them changed. `troubles`: what ops must know, as the kind of
+    alert about ourselves and what it is about."""
+
+    people: People | None = None
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    troubles: tuple[tuple[str, str], ...] = ()
+
+
+class Duty:
+    """Used by one thread, the dispatcher's. Raises ConfigError when made with a file that is wrong."""
+
+    def __init__(self, path: Path, data: Path | None, read: Read, at: datetime) -> None:
+        """`data`: the folder of all state, for copies of calendars, which are read now and waited for."""
+        self._read = read
+        self._people, self._channels = read()
+        self._book = DutyBook(path, data, also=self._reads)
+        self._book.read_calendars(at)
+        self._seen: object = None
+
+    def take(self, record: Record) -> None:
+        """A record of `decisions`, each once and in order."""
+        if record.value is not None:
+            try:
+                self._book.take(decode(DECISIONS, record.value))
+            except BadRecord:
+                return  # the dispatcher reports it
+
+    def look(self, now: float, at: datetime) -> DutyNews:
+        """`now`: monotonic seconds, `at`: the instant."""
+        news = self._book.look(now, at)
+        troubles: list[tuple[str, str]] = []
+        channels: Mapping[str, Channel] = {}
+        if news is not None:
+            troubles += [("people_bad", news.problem)] if news.problem else []
+            troubles += [("calendar_failed", trouble) for trouble in news.troubles]
+            channels = self._channels if news.edited else {}
+        if self._book.rosters is self._seen and not (news and news.edited):
+            return DutyNews(troubles=tuple(troubles))
+        self._seen = self._book.rosters
+        return DutyNews(self._people.with_rosters(self._book.rosters), channels, tuple(troubles))
+
+    def _reads(self, path: Path) -> None:
+        """The whole file, with its policies and routes, before any of it counts."""
+        self._people, self._channels = self._read()

@@ -1,0 +1,211 @@
+"""Messages that are no alerts: who has it, an incident that began or ended, a review that is due, a silence, a test.
+
+Each function makes one card, in the words under `notices` of the messages; it wakes nobody and asks for an answer only
+where it says so. Nothing of a post is in any of them, so that they may leave the site; what a person wrote as a reason
+is left out too, for the same words lie on the log, where those who may read it find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from alerts.notify.channels.card import Card
+from alerts.notify.channels.text import one_line
+from alerts.notify.html import as_html
+from alerts.notify.layout import Answer, Layout, Line, Section, labelled, texts
+from alerts.notify.messages import Messages
+from alerts.notify.state import AlertState
+from alerts.notify.subject import LONGEST_FOR_SMS, first_line
+from alerts.notify.wording import Wording
+from alerts.rules.texts import spell
+from listener.model.records import Alert, Severity
+from listener.units import format_instant
+
+LISTED = 10
+"""Alerts that one notice lists; of the others it says how many there are."""
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+class Passing(NamedTuple):
+    """An alert that came and passed while it was held back."""
+
+    state: AlertState
+    passed: datetime
+
+
+def has_it(states: Sequence[AlertState], name: str, at: datetime, messages: Messages, *, now: datetime) -> Card:
+    """Somebody acknowledged these alerts: to all others who were called. `at`: when the person said so."""
+    said = [Wording(state, messages, now, False) for state in states]
+    leading = said[0]
+    what = leading.headline[0]
+    more = messages.say("more_below", count=len(said) - 1) if len(said) > 1 else ""
+    incident = _incident(state.alert.incident_name for state in states)
+    text = messages.notice("has_it_text", name=name, time=messages.time(at, now))
+    return _notice(
+        messages, "has_it", messages.notice("has_it", name=name, what=what), now,
+        incident=incident, exercise=all(each.alert.exercise for each in said), more=more,
+        notes=[text], lines=texts(each.member(marked=False) for each in said[:LISTED]) if more else (),
+        fields={"by": name, "alerts": [state.id for state in states]},
+    )  # fmt: skip
+
+
+def incident_opened(
+    incident: str, name: str, at: datetime, messages: Messages, *, now: datetime, exercise: bool = False
+) -> Card:
+    """A person opened an incident: to the crisis team."""
+    said = messages.notice("opened", name=name, time=messages.time(at, now))
+    notes = [messages.notice("opened_text")]
+    return _notice(
+        messages, "incident_opened", said, now, incident=incident, exercise=exercise, notes=notes, fields={"by": name}
+    )
+
+
+def incident_closed(
+    incident: str, name: str, at: datetime, messages: Messages, *, now: datetime, exercise: bool = False,
+    closed: int = 0, may_repeat: bool = False, fields: dict[str, Any] | None = None,
+) -> Card:  # fmt: skip
+    """A person closed an incident, and with it `closed` alerts that nobody had acknowledged."""
+    said = messages.notice("incident_closed", name=name, time=messages.time(at, now))
+    notes = [messages.notice("alerts_closed", count=closed)] if closed else []
+    return _notice(
+        messages, "incident_closed", said, now, incident=incident,
+        exercise=exercise, may_repeat=may_repeat, notes=notes,
+        fields={"by": name, "count": closed, **(fields or {})},
+    )  # fmt: skip
+
+
+def of_incident(alert: Alert, messages: Messages, *, now: datetime, may_repeat: bool = False) -> Card:
+    """Either, of the record that stands for such a notice on `alerts`."""
+    if alert.reason == "incident_opened":
+        return incident_opened(alert.incident_name, alert.key, alert.at, messages, now=now, exercise=alert.exercise)
+    ours = {"alert_id": alert.id, "incident": alert.incident, "synthetic": alert.synthetic}
+    return incident_closed(
+        alert.incident_name, alert.key, alert.at, messages,
+        now=now, exercise=alert.exercise, closed=alert.count, may_repeat=may_repeat, fields=ours,
+    )  # fmt: skip
+
+
+def review_due(
+    incident: str, name: str, opened: datetime, messages: Messages, *, now: datetime, exercise: bool = False
+) -> Card:
+    """An incident has been open so long that somebody should say whether it still is one: to the crisis team, and again
+    until somebody does. `name` is who opened it."""
+    unit = HOUR if now - opened >= HOUR else MINUTE
+    length = spell((now - opened) // unit * unit, messages.language)
+    notes = [messages.notice("review_text", name=name, time=messages.time(opened, now))]
+    how = [labelled(messages.notices[each], messages.notice(each)) for each in ("review_go_on", "review_over")]
+    return _notice(
+        messages, "review", messages.notice("review", length=length), now,
+        incident=incident, exercise=exercise, level=Severity.WARNING, notes=notes,
+        title=messages.what_to_do, lines=how, fields={"by": name, "opened": format_instant(opened)},
+    )  # fmt: skip
+
+
+def silence_ends(
+    silence: str, what: str, end: datetime, messages: Messages, *, now: datetime, open_: Sequence[AlertState] = ()
+) -> Card:
+    """A silence is about to end: to its owner. `what`: its matcher in words; `open_`: what it holds back."""
+    said = messages.notice("silence_ends", time=messages.time(end, now), what=what)
+    notes = [messages.notice("silence_ends_text")]
+    how = messages.notice("silence_ends_how", id=silence)
+    members = texts(Wording(state, messages, now, False).member() for state in open_[:LISTED])
+    return _notice(
+        messages, "silence_ends", said, now, notes=notes,
+        lines=[*members, labelled(messages.notices["silence_ends_how"], how)],
+        fields={"silence": silence, "end": format_instant(end), "alerts": [state.id for state in open_]},
+    )  # fmt: skip
+
+
+def silence_ended(
+    what: str, start: datetime, end: datetime, messages: Messages, *, now: datetime,
+    passed: Sequence[Passing] = (), open_: Sequence[AlertState] = (),
+    code: str | None = None, link: str | None = None,
+) -> Card:  # fmt: skip
+    """A silence has ended: what came and passed meanwhile, and what is still open. An answer covers the first."""
+    said = messages.notice("silence_ended", what=what)
+    notes = []
+    if passed:
+        notes.append(messages.notice("silence_ended_text", count=len(passed), span=messages.span(start, end, now)))
+    if open_:
+        notes.append(messages.notice("silence_ended_open", count=len(open_)))
+    lines = [_passed(each, messages, now) for each in passed[:LISTED]]
+    lines += [Wording(state, messages, now, False).member() for state in open_[:LISTED]]
+    if (more := max(0, len(passed) - LISTED) + max(0, len(open_) - LISTED)) > 0:
+        lines.append(messages.say("more_below", count=more))
+    ids = {"passed": [each.state.id for each in passed], "open": [state.id for state in open_]}
+    exercise = bool(passed or open_) and all(s.alert.exercise for s in (*(each.state for each in passed), *open_))
+    return _notice(
+        messages, "silence_ended", said, now, exercise=exercise, level=Severity.WARNING, notes=notes,
+        lines=texts(lines), answer=Answer(code, link), fields=ids,
+    )  # fmt: skip
+
+
+def reach_test(
+    name: str, channel: str, messages: Messages, *, now: datetime, code: str | None = None, link: str | None = None
+) -> Card:
+    """A marked test of one way to reach a person, who answers it as an alert would be answered."""
+    said = messages.notice("test_code", code=code) if code else messages.notice("test")
+    notes = [messages.notice("test_text", name=name, channel=messages.channel(channel)), messages.notice("test_how")]
+    return _notice(messages, "test", said, now, notes=notes, answer=Answer(code, link), fields={"channel": channel})
+
+
+def _passed(each: Passing, messages: Messages, now: datetime) -> str:
+    said = Wording(each.state, messages, now, False)
+    times = {"start": said.time(each.state.alert.at), "end": said.time(each.passed)}
+    return messages.notice("passed_one", headline=said.headline[0], **times)
+
+
+def _incident(names: Iterable[str]) -> str:
+    first, *more = dict.fromkeys(name.strip() or "?" for name in names)
+    return f"{first} +{len(more)}" if more else first
+
+
+def _notice(
+    messages: Messages, what: str, said: str, now: datetime, *,
+    incident: str = "Lyttepost", exercise: bool = False, may_repeat: bool = False, level: Severity = Severity.INFO,
+    more: str = "", notes: Sequence[str] = (), title: str = "", lines: Sequence[Line] = (),
+    answer: Answer | None = None, fields: dict[str, Any] | None = None,
+) -> Card:  # fmt: skip
+    marks = [messages.exercise] * exercise + [messages.may_repeat] * may_repeat
+    incident = one_line(incident)
+    subject = first_line(marks, incident, said, more=more)
+    page = Layout(
+        messages=messages,
+        subject=subject,
+        headline="" if said in subject else said,
+        said=", ".join(filter(None, (said, more))),
+        marks=tuple(marks),
+        level=level,
+        severity="",
+        amount="",
+        place=incident,
+        notes=tuple(notes),
+        answer=answer or Answer(),
+        sections=(Section(title, tuple(lines)),) if lines else (),
+        footer=(Line(messages.say("times", zone=messages.zone_shown(now))),),
+        short_head=first_line(marks, incident, said, more=more, longest=LONGEST_FOR_SMS),
+        short=tuple(notes),
+    )
+    text = page.lines()
+    common = {
+        "v": 1,
+        "notice": what,
+        "rule": f"lyttepost.{what}",
+        "severity": level.value,
+        "exercise": exercise,
+        "may_repeat": may_repeat,
+        "incident_name": incident,
+    }
+    told = {"subject": page.subject, "text": "\n".join(text), "short": page.as_short(), "headline": said}
+    asked = {"reply_code": page.answer.code, "reply_link": page.answer.link}
+    return Card(
+        page.subject,
+        text,
+        {**common, **(fields or {}), **told, **asked},
+        urgent=False,
+        short=page.as_short(),
+        html=as_html(page),
+    )
