@@ -34,6 +34,7 @@ from listener.runtime.metrics import Metrics
 from listener.settings.files import RawSettings, load_yaml, packaged_config
 from listener.settings.schema import Settings
 from listener.settings.standing_tracks import load_standing
+from listener.settings.zone import find_zone
 from listener.units import format_duration
 
 EXAMPLE = (".example", ".invalid", ".test", ".example.org", ".example.com", ".example.net")
@@ -92,7 +93,8 @@ def _canary(bus: Bus, settings: Settings, clock: Clock) -> Check:
             f"while `lyttepost run` runs with all roles, one arrives every {format_duration(every)}",
         )
     if (late := trips.late()) is None:
-        return well("canary", f"a canary went through the whole pipeline at {trips.posted:%Y-%m-%d %H:%M} UTC")
+        posted = trips.posted.astimezone(find_zone(settings.timezone))
+        return well("canary", f"the canary of {posted:%Y-%m-%d %H:%M %Z} went through the whole pipeline")
     down = missing_roles(followers(Presences(bus, clock).refresh(), -1))
     fix = "see which part is not ready (/readyz), and how far a canary comes: `lyttepost bus read alerts`"
     return warning("canary", late, f"start the role {down[0]}") if down else failed("canary", late, fix)
