@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -48,7 +48,7 @@ MOST_TOKENS = 5
 LEARNED_WORDS = 3
 """Runs of words that the model gives as its reasons, of so many words in all; cue phrases come first."""
 REPEATED = 1_000
-"""Texts that are kept in mind with what was understood of them: many posts of a crisis repeat another word for word."""
+"""Texts that are kept in memory with what was understood of them: many posts of a crisis pass on what another says."""
 _LATIN, _BEYOND = re.compile("[A-Za-zÀ-\u024f]"), re.compile("[\u0250-\U0010ffff]")
 _KIND_NAMES = tuple(f"kind: {kind}" for kind in KINDS)
 _NO_KIND = _KIND_NAMES[KINDS.index(Kind.OTHER)]
@@ -106,7 +106,11 @@ class Reader:
         )
 
     def read(self, text: str) -> Reading:
-        tokens = tokenize(whole(without_reposters(text)))
+        return self.read_own(own_words(text))
+
+    def read_own(self, text: str) -> Reading:
+        """`text`: the `own_words` of a post."""
+        tokens = tokenize(text)
         held = self.cues.held(tokens.text)
         hints = self.themes.hints(tokens.text)
         names = [group.group for group in held]
@@ -120,6 +124,11 @@ class Reader:
         names += [f"word: {name}" for name in self._words.counts(tokens.text)]
         names += [f"person: {sign}" for sign in sorted(self._persons.signs(tokens))]
         return Reading(tokens, features(tokens, names), held, hints)
+
+
+def own_words(text: str) -> str:
+    """What a post says: the same in all posts that pass it on by hand, whoever stands before it."""
+    return whole(without_reposters(text))
 
 
 class Understander:
@@ -160,11 +169,14 @@ class Understander:
         self, text: str, *, author_class: AuthorClass = AuthorClass.UNKNOWN, repost_of: str | None = None
     ) -> Understanding:
         """What a text voices. `repost_of` names a repost that has no words of its own."""
-        read = self._understood if len(text) <= MAX_CHARS else self._understand
-        return read(text, author_class, repost_of)
+        own = own_words(text)
+        understand = self._understood if len(text) <= MAX_CHARS else self._understand
+        found = understand(own, text if self._better else own, author_class)
+        return replace(found, story=story(text, repost_of))
 
-    def _understand(self, text: str, author_class: AuthorClass, repost_of: str | None) -> Understanding:
-        read = self._reader.read(text)
+    def _understand(self, own: str, text: str, author_class: AuthorClass) -> Understanding:
+        """All but the story. `text`: what the better tier reads."""
+        read = self._reader.read_own(own)
         rows = self._scorer.rows(read.features)
         scores = self._scorer.scores(rows)
         odds = self._slope * scores + self._offset
@@ -185,7 +197,7 @@ class Understander:
             theme_sure=self._is_sure(themes, about),
             patient_exposed=float(chances[self._at["patient_exposed"]][0]),
             request=float(chances[self._at["request"]][0]),
-            story=story(text, repost_of),
+            story="",
         )
 
     def _labels(self, kinds: Sequence[float], read: Reading, author_class: AuthorClass) -> tuple[Kind, ...]:
