@@ -244,12 +244,9 @@ class Tiers:
 
 def tiers(rows: Iterable[Registered]) -> Tiers:
     """What is in a language that is not read waits for nothing."""
-    read, waiting = set[str](), set[str]()
-    for row in rows:
-        if row.tier:
-            read.add(row.post)
-        elif row.language != UNKNOWN_LANGUAGE:
-            waiting.add(row.post)
+    rows = list(rows)
+    read = {row.post for row in rows if row.tier}
+    waiting = {row.post for row in rows if not row.tier and row.language != UNKNOWN_LANGUAGE}
     return Tiers(len(read), len(waiting))
 
 

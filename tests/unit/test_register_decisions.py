@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts.annotate.corrections import digest_of, in_order
 from alerts.register.decisions import Decisions
-from alerts.register.wording import masked, quotes
+from alerts.register.wording import marks, masked, perhaps_quoted, quotes
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import Answer, Correction, DecisionsRecord, Note, Status, answered
 from listener.model.records import AuthorClass, Decision, DecisionKind, Kind, Mention
@@ -201,3 +203,24 @@ def test_a_short_post_is_quoted_where_all_of_it_is_there() -> None:
     assert quotes("noen skrev: er vannet trygt nå? Svar gitt.", ["Er vannet trygt nå?"])
     assert not quotes("vannet er trygt nå", ["Er vannet trygt nå?"])
     assert not quotes("takk for det", ["takk", "takk for det"])
+
+
+@given(
+    st.lists(
+        st.sampled_from(["er", "vannet", "trygt", "nå", "på", "nordvik", "i", "kveld", "sier", "de"]), max_size=30
+    ),
+    st.data(),
+)
+def test_whatever_is_a_quotation_is_found_by_the_marks_of_its_post(post: list[str], data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(post)))
+    words = " ".join(["Noen", "skriver:", *post[start : data.draw(st.integers(start, len(post)))], "osv."])
+    text = " ".join(post).capitalize()
+    if quotes(words, [text]):
+        assert perhaps_quoted(words, [(0, 7, marks("noe helt annet enn det")), (2, 5, marks(text))]) == [(2, 5)]
+
+
+def test_of_posts_that_say_the_same_one_is_read_and_of_others_with_the_same_run_each() -> None:
+    others = [POST, POST.upper(), f"{POST} i natt", "Heisene på Nordvik sykehus går igjen"]
+    marked = [(0, number, marks(text)) for number, text in enumerate(others)]
+    assert perhaps_quoted(f"Noen skriver: {POST}", marked) == [(0, 0), (0, 2)]
+    assert marks("Er det så?") == b""
