@@ -159,9 +159,8 @@ def apart_lines(apart: SetApart) -> Iterator[str]:
 
 def tiers_line(tiers: Tiers) -> str:
     """Which tier's word stands of how many posts."""
-    return (
-        f"read by the better tier: {number(tiers.better, 'post')}; {tiers.waiting} wait, with the default tier's word"
-    )
+    waiting = f"; {tiers.waiting} wait, with the default tier's word" if tiers.waiting else ""
+    return f"read by the better tier: {number(tiers.better, 'post')}{waiting}"
 
 
 def _unread(unread: Mapping[str, Counted]) -> str:

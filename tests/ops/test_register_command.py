@@ -17,7 +17,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from command_support import Machine, live_bus
+from command_support import Machine, live_bus, wait_for
 
 from alerts.annotate.story import story
 from listener.bus.protocol import Message
@@ -187,6 +187,16 @@ def test_it_says_which_tier_spoke_where_the_better_one_is_set(machine: Machine) 
     assert "read by the better tier: 1 post; 1 wait" in machine.run("register").stdout
     assert [each["better"] for each in machine.json("register")] == [1, 0]
     assert "  read by the better tier: 1 of 1 posts\n" in better.run("register", "show", "p1").stdout
+
+
+def test_a_running_service_reads_by_the_better_tier_beside_its_other_work(machine: Machine) -> None:
+    better = Machine(machine.folder, {"LYTTEPOST_UNDERSTANDING__TIER": "better"})
+    publish(better, [themed(n, f"{WATER}, gruppe {n}", f"p_{n}", "supplies_help") for n in range(3)])
+    with better.start("run", "--role", "dispatch", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as service:
+        try:
+            wait_for(lambda: "read by the better tier: 3 posts\n" in better.run("register").stdout, 60)
+        finally:
+            service.terminate()
 
 
 def test_closed_incidents_are_left_out_unless_asked_for_and_open_ones_are_shown_by_name(machine: Machine) -> None:
