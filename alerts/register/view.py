@@ -52,12 +52,12 @@ EVERYTHING = Selection(officials=True, not_understood=True)
 
 STANDING = "f.key NOT IN (SELECT key FROM edited)"
 """The newest version of each post."""
+OF_STORY = "AND f.story IN (SELECT story FROM stories WHERE together = :story UNION SELECT :story)"
 SELECTED = f"""
-SELECT * FROM findings f WHERE {STANDING} AND (?1 = '' OR f.incident = ?1)
-AND (?2 = '' OR f.story IN (SELECT story FROM stories WHERE together = ?2 UNION SELECT ?2)) ORDER BY f.at, f.key
+SELECT * FROM findings f WHERE {STANDING} AND (:incident = '' OR f.incident = :incident) {{}} ORDER BY f.at, f.key
 """  # noqa: S608 -- words of our own
 FIRST_OFFICIAL = """
-SELECT f.story FROM findings f WHERE f.whose = ? AND NOT f.repost GROUP BY f.story
+SELECT f.story FROM findings f WHERE f.whose = :official AND NOT f.repost {} GROUP BY f.story
 HAVING min(f.at) <= (SELECT min(g.at) FROM findings g WHERE g.story = f.story AND NOT g.repost)
 """
 """Stories that a newsroom or a public body put first: whoever says the same passes their words on."""
@@ -277,9 +277,13 @@ class Register:
 
     def _amended(self, incident: str, story: str = "") -> Iterator[Registered]:
         """Rows as people have corrected them, under the story that they are one with."""
-        passed_on = {its for (its,) in self._db.execute(FIRST_OFFICIAL, (Whose.OFFICIAL,))}
+        among, asked = (
+            OF_STORY if story else "",
+            {"incident": incident, "story": story, "official": Whose.OFFICIAL.value},
+        )
+        passed_on = {its for (its,) in self._db.execute(FIRST_OFFICIAL.format(among), asked)}
         together = self._together()
-        for row in map(Registered._make, self._db.execute(SELECTED, (incident, story))):
+        for row in map(Registered._make, self._db.execute(SELECTED.format(among), asked)):
             its = row.story
             if its in passed_on:
                 row = row._replace(whose=Whose.OFFICIAL)
