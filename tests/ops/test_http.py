@@ -65,10 +65,10 @@ def test_what_others_log_of_http_stays_in_the_log(caplog: pytest.LogCaptureFixtu
     "head", [b"Content-Length: 100000\r\n\r\n", b"\r\n", b"Transfer-Encoding: chunked\r\n\r\n1\r\n"]
 )
 def test_an_answer_that_drips_is_left_after_the_time_for_a_send(head: bytes) -> None:
-    with dripping_server(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + head, every=0.1) as port:
+    with dripping_server(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + head, every=0.05) as port:
         began = time.monotonic()
         if head == b"\r\n":  # its end is the connection's: what came is all there is
-            answer = exchange(web_address(f"http://127.0.0.1:{port}/"), b"", {}, timeout=0.3, read=True)
+            answer = exchange(web_address(f"http://127.0.0.1:{port}/"), b"", {}, timeout=0.7, read=True)
             assert set(answer.body) == {ord("x")}
         else:
             error = failure(port)
