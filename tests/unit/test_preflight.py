@@ -72,6 +72,7 @@ HOSTILE = [
     ("language: klingon\n", "language"),
     ("language: [nb]\n", "language"),
     ("timezone: Norway/Bergen\n", "timezone"),
+    ("understanding: {tier: best}\n", "understanding.tier"),
     ("timezone: 1\n", "timezone"),
     ("timezone: ../../etc/passwd\n", "timezone"),
     *one(

@@ -85,6 +85,22 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "way_test": {**CHAINED, "by": "kari", "person": "ola", "ways": [WAY]},
     "way_confirmed": {**CHAINED, "by": "ola", "person": "ola", "way": WAY},
+    "page": {
+        **CHAINED,
+        "id": "p1",
+        "why": "step",
+        "person": "kari",
+        "policy": "crisis",
+        "groups": {"g": AT},
+        "round": 1,
+        "step": 2,
+        "alerts": {"a": "firing"},
+        "held": ["b"],
+        "until": AT,
+        "deferred": "brake",
+        "code": "4711",
+    },
+    "silence": {**CHAINED, "id": "s1", "by": "kari", "why": "kjent", "match": {"rule": "r"}, "start": AT, "end": AT},
     "delivery": {**CHAINED, "intent": "i", "alert": "a", "step": 0, "channel": "email", "target": "kari@example.org"},
     "receipt": {**CHAINED, "channel": "sms", "provider_id": "m1", "part": "0", "outcome": "delivered", "code": "1001"},
     "spending": {
@@ -248,7 +264,7 @@ def test_keys_are_those_of_the_topics() -> None:
 
 
 def test_no_record_that_is_archived_has_a_place_for_text() -> None:
-    for name in ("alert", "delivery", "receipt", "decision", "deadletter", "volume", "spending"):
+    for name in ("alert", "page", "delivery", "receipt", "decision", "deadletter", "volume", "spending"):
         assert "text" not in json.dumps(adapter(name).json_schema(by_alias=True)["properties"]).casefold(), name
 
 
