@@ -55,7 +55,7 @@ class Bank(NamedTuple):
 
 
 class Lookup:
-    """Finds hashes in a rising list of hashes, none of them 0. Immutable.
+    """Finds hashes in a rising list of hashes. Immutable.
 
     A hash's leading bits name a bucket, a row of a table that holds the few hashes that begin so. All hashes of a text
     are compared with their rows at once: that takes a fifth of the time of a binary search.
@@ -67,7 +67,9 @@ class Lookup:
         buckets = keys >> self._shift
         self._starts = np.searchsorted(buckets, np.arange(1 << bits)).astype(np.int32)
         within = np.arange(len(keys)) - self._starts[buckets]
-        self._table = np.zeros((1 << bits, int(within.max(initial=0)) + 1), np.uint32)
+        # Filled up with what can stand in no such row: its leading bits are all other ones.
+        elsewhere = ~(np.arange(1 << bits, dtype=np.uint32) << self._shift)
+        self._table = np.repeat(elsewhere[:, None], int(within.max(initial=0)) + 1, axis=1)
         self._table[buckets, within] = keys
         self._none = np.int32(len(keys))
 
