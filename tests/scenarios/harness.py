@@ -155,6 +155,13 @@ class Running:
         return self.log.read_text(encoding="utf-8")
 
 
+def own_configuration(folder: Path) -> None:
+    """A copy of ours in which each alert is told by itself: nobody waits for what may join it."""
+    shutil.copytree(ROOT / "config", folder)
+    with (folder / "people.yaml").open("a", encoding="utf-8") as people:
+        people.write("\ngrouping: {by: [alert]}\n")
+
+
 @dataclass
 class Deployment:
     """One data folder with what belongs to it. `settings` are environment variables without their prefix."""
@@ -177,6 +184,8 @@ class Deployment:
             self.key = self.home / "keys" / "pseudonym.key"
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        if "CONFIG" not in self.settings:
+            self.configure()
         ours = {"PRIVACY__KEY_FILE": str(self.key), **self.settings}
         if self.recording is not None:
             ours |= {"SOURCES__RECORDING__PATH": str(self.recording), "SOURCES__RECORDING__SPEED": self.speed}
@@ -215,7 +224,7 @@ class Deployment:
         """A configuration of its own: a copy of ours, with some files instead of those that are there."""
         folder = self.home / "config"
         if not folder.exists():
-            shutil.copytree(ROOT / "config", folder)
+            own_configuration(folder)
             self.settings["CONFIG"] = str(folder)
         for name, content in files.items():
             (folder / f"{name}.yaml").write_text(content, encoding="utf-8")

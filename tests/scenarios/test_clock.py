@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import Outcome, Recording, outcome_of, read_all
+from harness import Outcome, Recording, outcome_of, own_configuration, read_all
 
 from alerts.app import ListenerParts
 from alerts.pipeline import flow
@@ -56,7 +56,10 @@ def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tupl
     clock = Jumping()
     folder.mkdir()
     bus = open_bus("embedded:", folder, clock, durable=False)
-    settings, raw = Settings(), raw_settings()
+    own_configuration(folder / "config")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LYTTEPOST_CONFIG", str(folder / "config"))
+        settings, raw = Settings(), raw_settings()
     app = make_app(settings, folder, bus, clock, "all")
     source = RecordingSource(str(recording.path), None, clock)
     made = make_listener(app, raw, [source], b"k" * 32)

@@ -16,6 +16,7 @@ people:
     contacts: [{channel: email, target: kari@sykehus.example}]
 routes: {duty: [kari], crisis_team: [kari], ops: [kari], fallback: [kari]}
 repeat_every: {critical: 7d, warning: 7d, info: 7d}
+grouping: {by: [alert]}
 """
 
 
