@@ -47,7 +47,7 @@ def _open(path: str) -> Iterator[tuple[TextIO, str]]:
         yield sys.stdin, "standard input"
         return
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8-sig") as file:
             yield file, path
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
-from alerts.notify.held import fields_of
+from alerts.notify.held import Holding, fields_of
 from alerts.notify.recipients import People
 from alerts.notify.sends import NOTICE_FOR
 from alerts.notify.silences import SilenceState
@@ -48,29 +48,32 @@ class Notices:
                 words.setdefault((word.at, word.by), []).append(state)
         for (at, by), states in words.items():
             author = self._people.key_of(by)
-            people = {person for state in states for person in self._called(state) if person != author}
+            # Who is called later, because nobody said a word since, must not hear that somebody has it.
+            called = {state.id: self._called(state, until=at) for state in states}
+            people = {person for state in states for person in called[state.id] if person != author}
             for person in sorted(people):
-                its = [state for state in states if person in self._called(state)]
+                its = [state for state in states if person in called[state.id]]
                 if self._soft(person):
                     yield from self._page(Notice.ACKNOWLEDGED, person, its, now, at.isoformat(), by)
 
     def _resolved(self, now: datetime) -> tuple[list[Page], datetime | None]:
         """To those who were told that it fires, once, and no oftener than the interval. What is open and paged still is
-        told by its run."""
+        told by its run; what is held back has none."""
         due: dict[str, list[AlertState]] = {}
         left: list[tuple[datetime, str]] = []
         wake_at: datetime | None = None
+        holding = Holding(self._people.inhibit, self._book.silences, self._book.firing() if self._book.passed else ())
         for at, id_ in self._book.passed:
             state = self._book.get(id_)
             if state is None or now - at > NOTICE_FOR or state.alert.synthetic or state.handling is Handling.CLOSED:
                 continue
-            silenced = state.is_open and self._is_silenced(state, now)
-            if state.is_open and not silenced:
+            held = state.is_open and holding.held(state, now)
+            if state.is_open and not held:
                 left.append((at, id_))
                 continue
             waits = False
             for person in self._called(state):
-                if not (self._soft(person) or silenced) or self._knows(person, state):
+                if not (self._soft(person) or held) or self._knows(person, state):
                     continue
                 last = self._book.pages.last_notice(person)
                 free = at if last is None else max(at, last + self._people.grouping.interval)
@@ -117,9 +120,10 @@ class Notices:
                 exercise=bool(states) and all(state.alert.exercise for state in states),
             )  # fmt: skip
 
-    def _called(self, state: AlertState) -> list[str]:
+    def _called(self, state: AlertState, until: datetime | None = None) -> list[str]:
         pages = (each.page for each in self._book.pages.naming(state.id) if each.is_sent)
-        return list(dict.fromkeys(page.person for page in pages if page.why is not PageWhy.NOTICE))
+        its = (page for page in pages if page.why is not PageWhy.NOTICE and (until is None or page.at <= until))
+        return list(dict.fromkeys(page.person for page in its))
 
     def _knows(self, person: str, state: AlertState) -> bool:
         """Whether the last that this person was told of it is that it has passed."""
@@ -128,9 +132,6 @@ class Notices:
 
     def _soft(self, person: str) -> bool:
         return any(not self._wakes(contact.channel) for contact in self._people.contacts(person))
-
-    def _is_silenced(self, state: AlertState, now: datetime) -> bool:
-        return any(silence.at(now) and self._matches(silence, state) for silence in self._book.silences.all())
 
     def _matches(self, silence: SilenceState, state: AlertState) -> bool:
         return silence.holds(fields_of(state))

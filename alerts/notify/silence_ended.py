@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from alerts.notify.held import Holding
 from alerts.notify.recipients import People
-from alerts.notify.state import AlertBook, AlertState, Condition
+from alerts.notify.state import AlertBook, AlertState
 from listener.model.deliveries import PageWhy
 from listener.model.records import Alert, Event, Severity
 
@@ -34,6 +34,7 @@ def silence_ended(book: AlertBook, people: People, now: datetime) -> list[Alert]
             state
             for state in book.open()
             if _passed_within(state, silence.start, silence.end)
+            and holding.silenced(state, state.fired_at)
             and silence.holds(holding.fields(state))
             and not _was_paged(book, state)
             and book.covering(state.id) is None
@@ -45,8 +46,7 @@ def silence_ended(book: AlertBook, people: People, now: datetime) -> list[Alert]
 
 
 def _passed_within(state: AlertState, start: datetime, end: datetime) -> bool:
-    passed = state.condition is Condition.RESOLVED and state.resolved_at is not None and state.resolved_at <= end
-    return passed and start <= state.fired_at < end and state.alert.rule != RULE
+    return state.resolved_at is not None and start <= state.resolved_at <= end and state.alert.rule != RULE
 
 
 def _was_paged(book: AlertBook, state: AlertState) -> bool:

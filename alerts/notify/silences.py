@@ -33,7 +33,8 @@ class SilenceState:
 
     @property
     def start(self) -> datetime:
-        return self.silence.start
+        """Not before it was said: what happened until then stays as it was."""
+        return max(self.silence.start, self.silence.at)
 
     @property
     def notice_at(self) -> datetime:
@@ -61,7 +62,7 @@ class Silences:
         """A second record of a known id changes nothing."""
         if silence.id not in self._known:
             end = min(silence.end, self._ended.get(silence.id, silence.end))
-            self._known[silence.id] = SilenceState(silence, max(end, silence.start))
+            self._known[silence.id] = SilenceState(silence, max(end, silence.start, silence.at))
 
     def end(self, word: Decision) -> None:
         state = self._known.get(word.id)

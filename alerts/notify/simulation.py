@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from alerts.duty.people import WAKING
 from alerts.notify.channels.card import Card
@@ -55,15 +56,32 @@ _ERRORS = {
 _WORDS = {error.word: answer for answer, error in _ERRORS.items()}
 
 
+def _written(value: Any) -> Any:
+    """A number would be seconds since 1970, and half a century of rounds to work out."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("time", "write a time such as 2031-03-02T03:00:00Z")
+    return value
+
+
+def _of_our_time(value: datetime) -> datetime:
+    if not 2000 <= value.year < 2200:
+        raise PydanticCustomError("time", "must lie between the years 2000 and 2200")
+    return value
+
+
+At = Annotated[Instant, BeforeValidator(_written), AfterValidator(_of_our_time)]
+Id = Annotated[str, Field(min_length=1)]
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    at: Instant
+    at: At
 
 
 class Fire(_Event):
     do: Literal["fire"]
-    alert: str
+    alert: Id
     rule: str = "rule"
     severity: Severity = Severity.WARNING
     policy: str
@@ -88,7 +106,7 @@ class Word(_Event):
 
 class Silenced(_Event):
     do: Literal["silence"]
-    silence: str
+    silence: Id
     match: Mapping[str, str]
     start: Instant = Field(alias="from")
     end: Instant = Field(alias="to")
@@ -212,7 +230,9 @@ class _Simulation:
             case Word():
                 kinds = {"ack": DecisionKind.ACKNOWLEDGE, "note": DecisionKind.NOTE, "close": DecisionKind.CLOSE}
                 for id_ in event.alerts or filter(None, [event.alert]):
-                    self._decide(Decision(kind=kinds[event.do], id=id_, at=event.at, by=event.by, why=event.why))
+                    # Nobody can answer what there is not yet: the command refuses it too.
+                    if id_ in self._fired or self._book.get(id_) is not None:
+                        self._decide(Decision(kind=kinds[event.do], id=id_, at=event.at, by=event.by, why=event.why))
             case Silenced():
                 self._decide(
                     Silence(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from listener.errors import UsageError
 from tests.unit.escalation_support import at, event, fire, minute, pages, people, run
 
 
@@ -205,3 +206,42 @@ def test_ops_hear_of_a_policy_that_there_is_not_and_somebody_is_called(minutes: 
     lines = run(people(), [fire(minutes, policy="nobody_knows")], until=5)
     assert pages(lines)[0] == (minutes, "console", "console")
     assert [line["what"] for line in lines if line["do"] == "trouble"] == ["unknown_route"]
+
+
+def test_a_silence_over_when_it_was_said_changes_nothing() -> None:
+    over = event(6, "silence", silence="s", match={"rule": "r"}, by="A", **{"from": at(1), "to": at(5)})
+    assert pages(run(people(), [fire(0), over], until=20)) == pages(run(people(), [fire(0)], until=20))
+
+
+def test_what_came_under_one_silence_and_passed_under_the_next_is_told_as_one_alert() -> None:
+    first = event(0, "silence", silence="s1", match={"rule": "r"}, by="A", **{"from": at(0), "to": at(10)})
+    second = event(1, "silence", silence="s2", match={"rule": "r"}, by="A", **{"from": at(5), "to": at(20)})
+    lines = run(people(), [first, second, fire(2), event(12, "resolve", alert="a1")], until=21)
+    assert [(minute(line), "a1" in line["alerts"]) for line in lines if line["do"] == "page"] == [(20, False)]
+
+
+def test_who_was_called_hears_that_it_passed_though_another_alert_holds_it_back() -> None:
+    inhibit = [{"source": {"rule": "q"}, "target": {"rule": "r"}}]
+    lines = run(
+        people(inhibit=inhibit), [fire(0), fire(2, "cause", rule="q"), event(4, "resolve", alert="a1")], until=6
+    )
+    assert [(minute(line), line["what"], line["to"], line["alerts"]) for line in lines if line["do"] == "notice"] == [
+        (4, "resolved", "A", {"a1": "resolved"})
+    ]
+
+
+def test_nobody_hears_that_somebody_has_what_fell_open_again() -> None:
+    lines = run(people(ack_timeout="10m"), [fire(0), event(1, "ack", alert="a1", by="A")], until=20)
+    assert (16, "B", "email") in pages(lines)
+    assert not [line for line in lines if line["do"] == "notice"]
+
+
+def test_an_answer_to_what_there_is_not_yet_is_none() -> None:
+    lines = run(people(), [event(0, "ack", alert="a1", by="A"), fire(1)], until=2)
+    assert pages(lines) == [(1, "A", "sms")]
+
+
+@pytest.mark.parametrize("wrong", [{"at": 5}, {"at": "0001-01-01T00:00:00Z"}, {"alert": ""}])
+def test_an_event_at_no_time_of_ours_or_of_no_alert_is_refused_with_its_line(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"events:2: fire\.(at|alert): "):
+        run(people(), [fire(0), {**fire(0, "a2"), **wrong}], until=1)
