@@ -97,7 +97,8 @@ class Escalation:
             free = holding.free_since(state, now)
             if free is None:
                 continue
-            if free > state.open_since or state.open_since > state.fired_at:
+            # An alert that covers others stands for what a silence held back: it too comes at the silence's end.
+            if free > state.open_since or state.open_since > state.fired_at or state.alert.covers:
                 at_once.add(state.id)
             since[state.id] = max(free, state.open_since)
             name = self.policy_of(state)
@@ -162,6 +163,8 @@ class Escalation:
             if each.page.why in _STEPS:
                 begun.setdefault((each.page.round, each.page.step), []).append(each)
         round_ = max((now - run) // repeat, *(r for r, _ in begun), 0) if begun else (now - run) // repeat
+        for key in [key for key in begun if key[0] == round_]:
+            begun[key] = [_as_sent(each, pages) for each in begun[key]]
         start = run + round_ * repeat
         plan.wake(start + repeat)
         paged: set[str] = set()
@@ -261,17 +264,24 @@ class Escalation:
         return index, tiers[index - len(steps)]
 
     def _answered_before(self, group: Group, run: datetime) -> list[str]:
-        """Who acknowledged what the run before was about: they are awake, and think that they have it."""
+        """Who acknowledged what the run before was about, or what fell open again: they are awake, and think that they
+        have it."""
+        found = {person for state in group.members for person in self._had(state)}
         known = self._book.pages.run_of(group.id)
-        if known is None or known[0] == run:
-            return []
-        found: dict[str, None] = {}
-        for id_ in {id_ for each in known[1] for id_ in each.page.alerts}:
-            state = self._book.get(id_)
-            for word in state.words if state else ():
-                if word.kind is DecisionKind.ACKNOWLEDGE and known[0] <= word.at <= run:
-                    found |= {key: None for key in [self._people.key_of(word.by)] if key}
+        if known is not None and known[0] < run:
+            for id_ in {id_ for each in known[1] for id_ in each.page.alerts}:
+                state = self._book.get(id_)
+                for word in state.words if state else ():
+                    if word.kind is DecisionKind.ACKNOWLEDGE and known[0] <= word.at <= run:
+                        found |= {key for key in [self._people.key_of(word.by)] if key}
         return sorted(found)
+
+    def _had(self, state: AlertState) -> list[str]:
+        """Who acknowledged last an alert that fell open again."""
+        if state.open_since == state.fired_at:
+            return []
+        words = (word for word in reversed(state.words) if word.kind is DecisionKind.ACKNOWLEDGE)
+        return [key for word in [*words][:1] if (key := self._people.key_of(word.by))]
 
     def _news(
         self,
@@ -283,7 +293,7 @@ class Escalation:
         holding: Holding,
         now: datetime,
     ) -> None:
-        """Newcomers, and what has passed, to whom the run has paged already."""
+        """Newcomers, and what has passed, to whom the run has paged already; and to who had what fell open again."""
         told: dict[str, dict[str, tuple[str, datetime]]] = {}
         last: dict[str, PageState] = {}
         for each in pages:
@@ -291,6 +301,10 @@ class Escalation:
                 knows = {id_: (condition, each.page.at) for id_, condition in each.page.alerts.items()}
                 told.setdefault(each.page.person, {}).update(knows)
                 last[each.page.person] = each
+        for state in group.members if pages else ():
+            for person in self._had(state) if state.open_since >= run else ():
+                told.setdefault(person, {})
+                last.setdefault(person, pages[-1])
         for person, knows in told.items():
             # What was held back since it was told is told again.
             again = {id_ for id_, (_, at) in knows.items() if group.since.get(id_, at) > at}
@@ -435,6 +449,15 @@ class Escalation:
                         its = {state.id: state.condition.value}
                         page = Page(id="", at=now, why=PageWhy.CANARY, person=person, alerts=its)
                         plan.pages.append(_named(page, id_, PageWhy.CANARY))
+
+
+def _as_sent(each: PageState, pages: Sequence[PageState]) -> PageState:
+    """A page that was kept for later as it went at last, with others: then too it may be refused."""
+    page = each.page
+    if page.until is None:
+        return each
+    later = (p for p in reversed(pages) if p.is_sent and p.page.person == page.person and p.page.at >= page.at)
+    return next(later, each)
 
 
 def _was_taken(each: PageState) -> bool:

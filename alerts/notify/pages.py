@@ -71,6 +71,10 @@ class PageState:
         """Whether it is meant to be sent: neither kept for later nor an empty step."""
         return bool(self.page.person) and self.page.until is None
 
+    @property
+    def is_refused(self) -> bool:
+        return bool(self.ways) and all(way.rejected for way in self.ways.values())
+
 
 class PageLog:
     """Every page that counts still. Takes records of `deliveries` in their order, each once."""
@@ -79,7 +83,7 @@ class PageLog:
         self._pages: dict[str, PageState] = {}
         self._runs: dict[str, tuple[datetime, dict[str, None]]] = {}
         self._last: dict[str, datetime] = {}
-        self._times: dict[str, list[datetime]] = defaultdict(list)
+        self._times: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
         self._notices: dict[str, datetime] = {}
         self._of_alert: dict[str, dict[str, None]] = defaultdict(dict)
         self._kept: dict[str, dict[str, None]] = defaultdict(dict)
@@ -111,7 +115,7 @@ class PageLog:
         if page.why is PageWhy.NOTICE:
             self._notices[page.person] = max(page.at, self._notices.get(page.person, page.at))
         elif page.person and page.until is None and page.why is not PageWhy.CANARY:
-            self._times[page.person].append(page.at)
+            self._times[page.person].append((page.at, page.id))
 
     def take_delivery(self, delivery: Delivery) -> None:
         state = self._pages.get(delivery.page)
@@ -202,10 +206,15 @@ class PageLog:
     def braked_until(
         self, person: str, now: datetime, pages: int, within: timedelta, besides: int = 0
     ) -> datetime | None:
-        """When the person may be paged again; None when now. `besides`: pages that are about to be written."""
-        times = [*self._times[person][-pages:], *[now] * besides][-pages:]
-        recent = [at for at in times if now - at < within]
-        return recent[0] + within if len(recent) >= pages else None
+        """When the person may be paged again; None when now. `besides`: pages that are about to be written. What every
+        way refused has disturbed nobody, and does not count."""
+        recent = [now] * besides
+        for at, id_ in reversed(self._times[person]):
+            if len(recent) >= pages or now - at >= within:
+                break
+            if not self._pages[id_].is_refused:
+                recent.append(at)
+        return recent[-1] + within if len(recent) >= pages else None
 
     def by_code(self, code: str) -> PageState | None:
         """The newest page with this code."""

@@ -245,3 +245,37 @@ def test_an_answer_to_what_there_is_not_yet_is_none() -> None:
 def test_an_event_at_no_time_of_ours_or_of_no_alert_is_refused_with_its_line(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"events:2: fire\.(at|alert): "):
         run(people(), [fire(0), {**fire(0, "a2"), **wrong}], until=1)
+
+
+def test_who_had_what_fell_open_again_hears_of_it_though_others_have_answered_since() -> None:
+    first = [fire(0), event(1, "ack", alert="a1", by="C"), fire(6, "a2"), event(7, "ack", alert="a2", by="B")]
+    assert (11, "C", "sms") in pages(run(people(ack_timeout="10m"), first, until=12))
+    joins = [*first, event(8, "note", alert="a1", by="C"), fire(12, "a3"), event(13, "ack", alert="a3", by="B")]
+    lines = run(people(ack_timeout="10m"), [*joins, fire(17.5, "a4")], until=18.5)
+    assert {(line["to"], line["why"]) for line in lines if line["do"] == "page" and minute(line) == 18} >= {
+        ("A", "changed"), ("C", "changed"),
+    }  # fmt: skip
+
+
+def test_what_a_silence_held_back_is_told_at_its_end_without_waiting_for_others() -> None:
+    policy = people(grouping={"by": ["rule"], "wait": "30s", "interval": "5m"})
+    silence = event(0, "silence", silence="s", match={"rule": "r"}, by="A", **{"from": at(0), "to": at(60)})
+    lines = run(policy, [silence, fire(1), event(5, "resolve", alert="a1")], until=61)
+    assert pages(lines) == [(60, "A", "sms")]
+
+
+def test_the_next_step_comes_at_once_too_when_a_page_kept_until_morning_is_refused_then() -> None:
+    sleeps = {"warning": {"from": "22:00", "to": "03:02"}}
+    policy = people()
+    policy["people"]["A"]["quiet"] = sleeps
+    refused = event(0, "channel", channel="sms", target="A", answers="reject")
+    lines = run(policy, [refused, fire(0, severity="warning")], until=4)
+    assert pages(lines) == [(2, "B", "sms"), (2, "B", "email")]
+
+
+def test_pages_that_were_refused_do_not_count_for_the_brake() -> None:
+    refused = event(0, "channel", channel="sms", target="A", answers="reject", until=at(2))
+    happens = [refused, *(fire(n * 0.5, f"a{n}", rule=f"r{n}") for n in range(3)), fire(3, "a3", rule="r3")]
+    lines = run(people(brake={"pages": 2, "within": "10m"}), happens, until=3)
+    assert (3, "A", "sms") in pages(lines)
+    assert not [line for line in lines if line["do"] == "deferred" and line["to"] == "A"]
