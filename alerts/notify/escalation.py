@@ -173,6 +173,7 @@ class Escalation:
             people = list(dict.fromkeys(person for name in names for person in self._people.who(name, now)))
             if not people:
                 plan.troubles.append(Trouble(Fault.EMPTY_STEP, group.name, index, group.members[0].id))
+                people = [""]
             if index == 0 and round_ == 0:
                 people = list(dict.fromkeys([*people, *self._answered_before(group, run)]))
             paged.update(people)
@@ -213,12 +214,11 @@ class Escalation:
         return out
 
     def _is_refused(self, pages: Sequence[PageState]) -> bool:
-        """Whether no waking way of the step was taken, nor will be: there is nobody, or all were refused."""
-        return all(self._nobody_woken(each) for each in pages)
+        """Whether no waking way of the step was taken, nor will be: there is nobody, or all were refused. Who is told
+        with an empty step because he had the alert does not fill it."""
+        return any(not each.page.person for each in pages) or all(self._nobody_woken(each) for each in pages)
 
     def _nobody_woken(self, each: PageState) -> bool:
-        if not each.page.person:
-            return True
         if each.page.until is not None:
             return False
         ways = self._people.contacts(each.page.person)
@@ -340,7 +340,7 @@ class Escalation:
         holding: Holding,
         now: datetime,
     ) -> None:
-        for person in people or ("",):
+        for person in people:
             page = self._page(group, run, round_, step, person, holding, now)
             id_ = _digest("step", group.id, run.isoformat(), str(round_), str(step), person)
             self._put(plan, _named(page, id_, why), group.severity, now)

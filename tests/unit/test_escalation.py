@@ -279,3 +279,10 @@ def test_pages_that_were_refused_do_not_count_for_the_brake() -> None:
     lines = run(people(brake={"pages": 2, "within": "10m"}), happens, until=3)
     assert (3, "A", "sms") in pages(lines)
     assert not [line for line in lines if line["do"] == "deferred" and line["to"] == "A"]
+
+
+def test_an_empty_step_is_passed_at_once_though_who_had_the_alert_is_told_with_it() -> None:
+    policy = people(ack_timeout="10m", roster={"none": {"zone": "UTC", "layers": []}})
+    policy["policies"]["crisis"]["steps"][0]["to"] = ["none"]
+    lines = run(policy, [fire(0), event(1, "ack", alert="a1", by="C")], until=12)
+    assert {(m, who) for m, who, _ in pages(lines) if m > 1} == {(11, "C"), (11, "B")}
