@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "alerts.commands.demo:app",
     "replay": "alerts.commands.replay:app",
     "alerts": "alerts.commands.alerts:app",
+    "ledger": "alerts.commands.ledger:app",
     "duty": "alerts.commands.duty:app",
     "register": "alerts.commands.register:app",
     "rules": "alerts.commands.rules:app",

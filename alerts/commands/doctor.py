@@ -28,7 +28,7 @@ def doctor(
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=60, help="How long X may take for one answer.")
     ] = 15.0,
 ) -> None:
-    """Check settings, disk, bus, retention, key, who runs, whom an alert reaches, and X: plan, rules, clocks, cost.
+    """Check settings, disk, bus, retention, key, who runs, whom an alert would page, and X: plan, rules, clocks, cost.
 
     Reads all that is on the bus, connects to the channels' servers without a word, and asks X three free questions.
     Changes nothing. Exit code 1 when something failed; 0 when nothing did.
@@ -53,7 +53,7 @@ def doctor(
 
 def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     from alerts.duty.decided import Decided
-    from alerts.notify.diagnostics import examine_alerting, examine_silence
+    from alerts.notify.diagnostics import examine_alerting, examine_routes, examine_silence
     from listener.bus.scan import scan
     from listener.clock import SystemClock
     from listener.maintenance.diagnostics import examine_deployment, examine_settings
@@ -63,12 +63,13 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     from listener.settings.files import data_dir, load_yaml, raw_settings
     from listener.settings.schema import load_settings
     from listener.settings.standing_tracks import load_standing
+    from listener.settings.zone import find_zone
     from listener.sources.contract import Examination, source_types
 
     raw = raw_settings()
     clock, settings, folder = SystemClock(), load_settings(raw), Path(data_dir(data))
     standing = load_standing(load_yaml(raw.folder / "tracks.yaml"))
-    incidents, states, decided = [], {}, None
+    incidents, states, decided, words = [], {}, None, []
     yield from examine_settings(raw, settings, folder)
     try:
         with closing(open_live_topics(data)) as bus:
@@ -76,12 +77,14 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
             yield from examine_silence(bus, settings, clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
             states = dict(source_states(Presences(bus, clock).refresh()))
-            decided = Decided(scan(bus, DECISIONS))
+            words = list(scan(bus, DECISIONS))
+            decided = Decided(words)
     except UsageError:
         raise
     except LyttepostError as error:
         yield failed("bus.healthy", str(error), "fix the bus first: nothing works without it")
     yield from examine_alerting(raw, standing, seconds, decided)
+    yield from examine_routes(raw, folder, words, decided, clock.now(), find_zone(settings.timezone))
     for name, its in source_types().items():
         yield from its.examine(
             Examination(

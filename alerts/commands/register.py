@@ -15,10 +15,11 @@ import typer
 from alerts.annotate.themes import Themes, themes_file
 from alerts.commands import register_decisions, register_learn, register_show
 from alerts.commands.annotate import annotate
-from alerts.commands.register_export import as_csv, as_json, as_xlsx, table, write
+from alerts.commands.register_export import as_json, table
 from alerts.commands.register_gap import gap
 from alerts.commands.register_text import Names, lines
 from alerts.commands.register_view import open_view
+from alerts.commands.sheets import as_csv, as_xlsx, write
 from alerts.register.decisions import Decisions
 from alerts.register.overview import EVERY_KIND, Overview, read_stories, read_themes
 from alerts.register.ranking import Selection

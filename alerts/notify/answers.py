@@ -12,10 +12,9 @@ from datetime import datetime
 
 from alerts.notify.pages import PageState
 from alerts.notify.recipients import People
-from alerts.notify.state import AlertBook, AlertState, Handling
+from alerts.notify.state import AlertBook, AlertState, Condition, Handling, read_book
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
-from listener.bus.scan import scan_records
 from listener.errors import UsageError
 from listener.model.decisions import DECISIONS
 from listener.model.records import Decision, DecisionKind
@@ -27,8 +26,8 @@ YES = "1"
 
 @dataclass(frozen=True)
 class Answered:
-    """`mine`: the alerts that this answer acknowledged. `before`: those that somebody had answered already; their
-    states say who and when."""
+    """`mine`: the alerts that this word changed. `before`: those that somebody had answered already; their states say
+    who and when."""
 
     mine: tuple[AlertState, ...]
     before: tuple[AlertState, ...]
@@ -39,30 +38,51 @@ def acknowledge_all(bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why:
 
     Raises UsageError when nobody says who it is.
     """
+    return say_of_all(bus, book, ids, DecisionKind.ACKNOWLEDGE, by, why, now)
+
+
+def say_of_all(
+    bus: Bus, book: AlertBook, ids: Iterable[str], kind: DecisionKind, by: str, why: str, now: datetime
+) -> Answered:
+    """The same for every word that counts once: acknowledge, resolve, close. `book` is read anew, not changed."""
     if not by.strip():
-        raise UsageError("an acknowledgement needs a name; say who with --by")
+        raise UsageError("this needs a name; say who with --by")
     states = [state for id_ in ids if (state := book.get(id_)) is not None]
     digests: dict[str, str] = {}
     for state in states:
-        if state.handling is Handling.OPEN:
-            word = Decision(kind=DecisionKind.ACKNOWLEDGE, id=state.id, at=now, by=by.strip(), why=why)
+        if _may(state, kind):
+            word = Decision(kind=kind, id=state.id, at=now, by=by.strip(), why=why)
             digests[state.id] = hashchain.append(bus, DECISIONS.name, word).digest
     # Two people may answer at the same instant: the log's order decides who was first, not ours.
-    for record in scan_records(bus, [DECISIONS.name]):
-        book.apply(record)
-    now_are = [book.find(state.id) for state in states]
-    mine = [s for s in now_are if s.handled is not None and s.handled.digest == digests.get(s.id)]
+    read = read_book(bus)
+    now_are = [read.get(state.id) or state for state in states]
+    mine = [s for s in now_are if (word_ := word_of(s, kind)) is not None and word_.digest == digests.get(s.id, "none")]
     return Answered(tuple(mine), tuple(state for state in now_are if state not in mine))
 
 
-def page_meant(book: AlertBook, number: str, text: str) -> PageState | None:
+def word_of(state: AlertState, kind: DecisionKind) -> Decision | None:
+    """The person's word by which it is resolved, or is acknowledged or closed; None where no person said it."""
+    if kind is DecisionKind.RESOLVE:
+        return next((word for word in state.words if word.kind is kind), None)
+    return None if state.handling is Handling.OPEN else state.handled
+
+
+def _may(state: AlertState, kind: DecisionKind) -> bool:
+    """Whether the word would change anything."""
+    if kind is DecisionKind.RESOLVE:
+        return state.condition is Condition.FIRING
+    return state.handling is Handling.OPEN or (kind is DecisionKind.CLOSE and state.handling is not Handling.CLOSED)
+
+
+def page_meant(book: AlertBook, channel: str, number: str, text: str) -> PageState | None:
     """The page that a message or a pressed key answers: by its code, and only from a number that it went to.
 
-    A call is answered by `YES` alone, and means the newest page that was read out to that number.
+    A call is answered by `YES` alone, and means the newest page that was read out to that number. The same sign in a
+    message is no answer: nobody asked for it there.
     """
     said = text.strip()
     sent = [each for each in book.pages.all() if any(target == number for _, target in each.ways)]
-    if said == YES:
+    if channel == VOICE and said == YES:
         return next((each for each in reversed(sent) if (VOICE, number) in each.ways), None)
     return next((each for each in reversed(sent) if each.page.code and each.page.code == said), None)
 

@@ -6,8 +6,11 @@ No message is sent. A channel's server is connected to and let go of, without a 
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime, tzinfo
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,17 +19,20 @@ from prometheus_client import CollectorRegistry
 from alerts.duty.check import never_confirmed
 from alerts.duty.decided import Decided
 from alerts.duty.load import load_duty
+from alerts.duty.reload import DutyBook
 from alerts.notify.canary import RoundTrips
-from alerts.notify.channels.contract import channel_doubts, open_channels
+from alerts.notify.channels.contract import Channel, channel_doubts, open_channels, wakes_by
 from alerts.notify.channels.text import one_line
+from alerts.notify.drill import examine_firing
 from alerts.notify.incident_alerts import review_due
-from alerts.notify.recipients import LAST_RESORT, People, load_people
+from alerts.notify.recipients import FALLBACK, LAST_RESORT, People, load_people
 from alerts.notify.state import read_book
 from alerts.rules.load import load_rules
 from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.model.canary import CANARY
+from listener.model.decisions import DecisionsRecord
 from listener.model.tracks import too_common
 from listener.runtime.checks import Check, CheckLevel, failed, warning, well
 from listener.runtime.control import Control, Presences, followers, missing_roles
@@ -119,6 +125,31 @@ def examine_alerting(
     for name in sorted(used | set(raw.get("channels", {})) - {LAST_RESORT.channel}):
         yield _channel(raw, name, seconds, used=name in used)
         yield from _doubts(raw, name)
+
+
+def examine_routes(
+    raw: RawSettings, data: Path, words: Iterable[DecisionsRecord], decided: Decided | None, now: datetime, zone: tzinfo
+) -> Iterator[Check]:
+    """What would happen if an alert fired now, for each route. `words`: all that was decided, swaps among it. No
+    calendar's server is asked."""
+    with suppress(ConfigError):  # told of the file itself
+        people = load_people(raw.folder / "people.yaml").in_zone(zone)
+        book = DutyBook(raw.folder / "people.yaml", data)
+        for word in words:
+            book.take(word)
+        book.read_calendars(now, online=False)
+        routes = {*people.routes, *(rule.to for rule in load_rules(raw.folder / "rules"))} - {CANARY, FALLBACK}
+        wakes = partial(wakes_by, _open_what_opens(raw, people.channels()))
+        yield from examine_firing(people.with_rosters(book.rosters), routes, decided, wakes, now)
+
+
+def _open_what_opens(raw: RawSettings, names: Iterable[str]) -> dict[str, Channel]:
+    """Of one that is set up wrongly it is told elsewhere; it wakes nobody."""
+    found: dict[str, Channel] = {}
+    for name in names:
+        with suppress(ConfigError):
+            found |= open_channels({name}, raw)
+    return found
 
 
 def _tracks(raw: RawSettings, standing: Sequence[str]) -> Check:

@@ -22,10 +22,11 @@ _NAMING = ("rule", "alert")
 
 @dataclass(frozen=True)
 class SilenceState:
-    """A silence; `end` is earlier than the record's where a person ended it."""
+    """A silence; `end` is earlier than the record's where a person ended it, by the word `ended`."""
 
     silence: Silence
     end: datetime
+    ended: Decision | None = None
 
     @property
     def id(self) -> str:
@@ -56,20 +57,21 @@ class Silences:
 
     def __init__(self) -> None:
         self._known: dict[str, SilenceState] = {}
-        self._ended: dict[str, datetime] = {}
+        self._ended: dict[str, Decision] = {}
 
     def take(self, silence: Silence) -> None:
         """A second record of a known id changes nothing."""
         if silence.id not in self._known:
-            end = min(silence.end, self._ended.get(silence.id, silence.end))
-            self._known[silence.id] = SilenceState(silence, max(end, silence.start, silence.at))
+            self._known[silence.id] = SilenceState(silence, max(silence.end, silence.start, silence.at))
+            if silence.id in self._ended:
+                self.end(self._ended.pop(silence.id))
 
     def end(self, word: Decision) -> None:
         state = self._known.get(word.id)
         if state is None:
-            self._ended.setdefault(word.id, word.at)
+            self._ended.setdefault(word.id, word)
         elif word.at < state.end:
-            self._known[word.id] = replace(state, end=max(word.at, state.start))
+            self._known[word.id] = replace(state, end=max(word.at, state.start), ended=word)
 
     def get(self, id_: str) -> SilenceState | None:
         return self._known.get(id_)

@@ -18,7 +18,6 @@ from typing import Any
 
 from alerts.notify.pages import PageLog, Place
 from alerts.notify.silences import Silences
-from listener.bus import hashchain
 from listener.bus.protocol import Bus, Record
 from listener.bus.scan import scan_records
 from listener.errors import UsageError
@@ -50,7 +49,8 @@ class Handling(StrEnum):
 
 
 _HANDLING = {DecisionKind.ACKNOWLEDGE: Handling.ACKNOWLEDGED, DecisionKind.CLOSE: Handling.CLOSED}
-_ABOUT_ALERTS = {*_HANDLING, DecisionKind.REOPEN, DecisionKind.RESOLVE, DecisionKind.NOTE, DecisionKind.ASSIGN}
+ABOUT_ALERTS = {*_HANDLING, DecisionKind.REOPEN, DecisionKind.RESOLVE, DecisionKind.NOTE, DecisionKind.ASSIGN}
+"""The words whose `id` is an alert's."""
 
 
 @dataclass(frozen=True)
@@ -330,7 +330,7 @@ class AlertBook:
 
     def _add(self, id_: str, word: Alert | Decision | Delivery, at: datetime) -> None:
         state = self._states.get(id_)
-        if isinstance(word, Decision) and word.kind not in _ABOUT_ALERTS:
+        if isinstance(word, Decision) and word.kind not in ABOUT_ALERTS:
             return
         if state is None:
             self._early[id_].append((word, at))
@@ -369,31 +369,3 @@ def read_book(bus: Bus) -> AlertBook:
     for record in scan_records(bus, TOPICS):
         book.apply(record)
     return book
-
-
-@dataclass(frozen=True)
-class Acknowledged:
-    """`already`: somebody had answered before; `state` says who and when."""
-
-    state: AlertState
-    already: bool
-
-
-def acknowledge(bus: Bus, book: AlertBook, id_: str, by: str, why: str, now: datetime) -> Acknowledged:
-    """A person says "I have it": the alert is not sent again. Durable when this returns; a second time changes nothing.
-
-    Raises UsageError when no alert, or more than one, goes by that id, and when nobody says who it is.
-    """
-    if not by.strip():
-        raise UsageError("an acknowledgement needs a name; say who with --by")
-    state = book.find(id_)
-    if state.handling is not Handling.OPEN:
-        return Acknowledged(state, already=True)
-    mine = hashchain.append(
-        bus, "decisions", Decision(kind=DecisionKind.ACKNOWLEDGE, id=state.id, at=now, by=by.strip(), why=why)
-    )
-    # Two people may answer at the same instant: the log's order decides who was first, not ours.
-    for record in scan_records(bus, ["decisions"]):
-        book.apply(record)
-    state = book.find(state.id)
-    return Acknowledged(state, already=state.handled is None or state.handled.digest != mine.digest)

@@ -61,7 +61,7 @@ def test_the_list_shows_what_nobody_has_acknowledged(machine: Machine) -> None:
     listed = machine.run("alerts")
     assert listed.returncode == 0
     head, *rows = listed.stdout.splitlines()
-    assert head.split() == ["ID", "FIRED", "SEVERITY", "RULE", "COUNT", "CONDITION", "HANDLING", "INCIDENT"]
+    assert head.split() == ["ID", "FIRED", "SEVERITY", "RULE", "COUNT", "CONDITION", "HANDLING", "NEXT", "INCIDENT"]
     assert len(rows) == len(machine.json("alerts"))
     assert all("ØVELSE Brann, Nordvik" in row for row in rows)
     assert any("eyewitness" in row and "critical" in row for row in rows)
@@ -80,7 +80,12 @@ def test_one_alert_is_shown_with_its_posts_when_nothing_runs(machine: Machine) -
     assert shown.stdout.startswith("ØVELSE · OVER · [Brann, Nordvik] 3 øyenvitner skriver fra stedet\n")
     assert "«Jeg står utenfor Nordvik sykehus og ser flammer fra taket»" in shown.stdout
     assert "Varslet: Konsoll (skjerm)" in shown.stdout
-    assert machine.json("alerts", "show", alert["id"]) == alert
+    told = machine.json("alerts", "show", alert["id"])
+    assert told["pages"][0]["ways"][0]["outcome"] == "sent"
+    # Whoever comes next comes now, for nothing runs: the instant is no part of the alert.
+    changing = {"next": None}
+    assert {**told, **changing} == {**alert, **changing, "pages": told["pages"]}
+    assert [row.split()[:1] for row in shown.stdout.splitlines() if row.startswith("PAGED")] == [["PAGED"]]
 
 
 def test_options_may_stand_before_the_word_too(machine: Machine) -> None:

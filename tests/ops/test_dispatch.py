@@ -17,6 +17,7 @@ from typing import Any, NoReturn, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.notify.answers import acknowledge_all
 from alerts.notify.canary import Ledger
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.console import Console, ConsoleSettings
@@ -26,7 +27,7 @@ from alerts.notify.channels.webhook import Webhook, WebhookSettings
 from alerts.notify.dispatcher import LEASE_SECONDS, Dispatcher
 from alerts.notify.messages import load_messages
 from alerts.notify.recipients import People
-from alerts.notify.state import Handling, acknowledge, read_book
+from alerts.notify.state import Handling, read_book
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Consumer, Message, Record, open_bus
 from listener.clock import ManualClock, SystemClock
@@ -152,8 +153,10 @@ def test_steps_go_on_over_a_restart_until_a_person_acknowledges(deployment: Disp
     idle(restarted)
     assert len(deployment.told()) == 4
     assert deployment.smtp.seen[1].text.splitlines()[1].startswith("ADVARSEL · UBESVART")
-    done = acknowledge(deployment.bus, read_book(deployment.bus), "a", "Kari", "ser på det", deployment.clock.now())
-    assert (done.already, done.state.handling) == (False, Handling.ACKNOWLEDGED)
+    done = acknowledge_all(
+        deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "ser på det", deployment.clock.now()
+    )
+    assert [state.handling for state in done.mine] == [Handling.ACKNOWLEDGED]
     deployment.clock.advance_to(T0.replace(hour=9))
     idle(restarted)
     assert len(deployment.told()) == 4
@@ -168,16 +171,17 @@ def test_steps_go_on_over_a_restart_until_a_person_acknowledges(deployment: Disp
 def test_a_second_acknowledgement_changes_nothing_and_says_who_was_first(deployment: DispatchDeployment) -> None:
     deployment.fire()
     stale = read_book(deployment.bus)
-    first = acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "", T0)
-    again = acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Ola", "", T0)
-    at_the_same_time = acknowledge(deployment.bus, stale, "a1", "Per", "", T0)
-    assert [done.already for done in (first, again, at_the_same_time)] == [False, True, True]
+    first = acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "", T0)
+    again = acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Ola", "", T0)
+    at_the_same_time = acknowledge_all(deployment.bus, stale, ["a1"], "Per", "", T0)
+    assert [len(done.mine) for done in (first, again, at_the_same_time)] == [1, 0, 0]
     for done in (first, again, at_the_same_time):
-        assert done.state.handled is not None
-        assert done.state.handled.by == "Kari"
+        (state,) = (*done.mine, *done.before)
+        assert state.handled is not None
+        assert state.handled.by == "Kari"
     hashchain.verify(deployment.records("decisions"))
     with pytest.raises(UsageError, match="--by"):
-        acknowledge(deployment.bus, stale, "a1", " ", "", T0)
+        acknowledge_all(deployment.bus, stale, ["a1"], " ", "", T0)
 
 
 def test_a_mail_server_that_hangs_does_not_delay_the_webhook(deployment: DispatchDeployment) -> None:
@@ -506,7 +510,7 @@ def test_how_long_nobody_has_answered_is_shown_until_somebody_does(deployment: D
     idle(dispatcher)
     (state,) = read_book(deployment.bus).open()
     assert gauge(deployment, oldest, **labels) == state.fired_at.timestamp()
-    acknowledge(deployment.bus, read_book(deployment.bus), state.id, "Kari", "", T0)
+    acknowledge_all(deployment.bus, read_book(deployment.bus), [state.id], "Kari", "", T0)
     turn(dispatcher, lambda: isnan(gauge(deployment, oldest, **labels) or 0))
 
 
@@ -548,7 +552,7 @@ def test_failures_of_yesterday_are_no_failures_of_a_process_that_begins_today(de
     dispatcher = deployment.dispatcher(people({"duty": ["kari"]}, repeat="7d"))
     deployment.fire()
     turn(dispatcher, lambda: deployment.outcomes())
-    acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "", T0)
+    acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "", T0)
     dispatcher.close()
     deployment.metrics.channel_failures.labels("email").set(0)
     deployment.clock.advance_to(T0.replace(day=3))

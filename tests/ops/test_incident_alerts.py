@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from alerts.notify.answers import acknowledge_all
 from alerts.notify.dispatcher import LEASE_SECONDS, Dispatcher
-from alerts.notify.state import Handling, acknowledge, read_book
+from alerts.notify.state import Handling, read_book
 from listener.clock import ManualClock
 from listener.model.incidents import Action, Command
 from listener.runtime.control import Control
@@ -145,7 +146,7 @@ def test_an_acknowledged_review_that_nobody_did_is_asked_for_again(deployment: D
     to(deployment, hours=4)
     told(deployment, dispatcher)
     (asked,) = read_book(deployment.bus).open()
-    acknowledge(deployment.bus, read_book(deployment.bus), asked.id, "Ola", "", deployment.clock.now())
+    acknowledge_all(deployment.bus, read_book(deployment.bus), [asked.id], "Ola", "", deployment.clock.now())
     to(deployment, hours=7.9)
     assert len(told(deployment, dispatcher, DUE)) == 1
     to(deployment, hours=8)

@@ -63,7 +63,7 @@ class Listening:
         assert isinstance(channel, CallsBack)
         assert channel.callbacks is not None
         self.receiver = Receiver(
-            bus, {"sms": channel.callbacks}, lambda number, text, at: self.replies.append((number, text)),
+            bus, {"sms": channel.callbacks}, lambda _, number, text, at: self.replies.append((number, text)),
             host="127.0.0.1", port=0, clock=clock, metrics=self.metrics, part=self.health.part("receiver"),
         )  # fmt: skip
         self.root = f"http://127.0.0.1:{self.receiver.port}"
@@ -424,7 +424,7 @@ def test_a_reply_of_somebody_we_know_is_kept_and_a_strangers_is_not(bus: Bus, tm
         encoding="utf-8",
     )
     on_reply = answer_pages(bus, load_people(tmp_path / "people.yaml"))
-    on_reply(NUMBER, "ok 4711", NOTE.at)
-    on_reply("+4740612346", "hemmelig", NOTE.at)
+    on_reply("sms", NUMBER, "ok 4711", NOTE.at)
+    on_reply("sms", "+4740612346", "hemmelig", NOTE.at)
     said = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
     assert [(each.by, each.kind, each.why) for each in said] == [("Kari", "note", "ok 4711")]

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from alerts.notify.answers import acknowledge_all
 from alerts.notify.dispatcher import DOUBLES_WAIT, Dispatcher
-from alerts.notify.state import Handling, acknowledge, read_book
+from alerts.notify.state import Handling, read_book
 from listener.bus import hashchain
 from listener.model.decisions import DECISIONS
 from listener.model.incidents import Action, Command
@@ -83,7 +84,7 @@ def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_onc
     assert "Brann, Ras (krise)" in deployment.smtp.seen[0].text
     to(deployment, minutes=5)
     assert settle(deployment, dispatcher) == ["a1", "a1"]
-    acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "ser på det", deployment.clock.now())
+    acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "ser på det", deployment.clock.now())
     settle(deployment, dispatcher)
     double = read_book(deployment.bus).find("b1")
     assert double.handled is not None
@@ -172,7 +173,7 @@ def test_what_fires_after_the_answer_is_told_also_after_a_restart(deployment: Di
     dispatcher = deployment.dispatcher(people(WHO))
     fire(deployment, "a1", brann, "Brann", 1, 2)
     settle(deployment, dispatcher)
-    acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "", deployment.clock.now())
+    acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "", deployment.clock.now())
     to(deployment, seconds=30)
     dispatcher.close()
     fire(deployment, "b1", ras, "Ras", 1, 2)
@@ -233,7 +234,7 @@ def test_a_person_who_answered_first_keeps_the_answer_and_hears_no_notice(deploy
     dispatcher = deployment.dispatcher(people(WHO))
     fire(deployment, "a1", brann, "Brann", 1)
     settle(deployment, dispatcher)
-    acknowledge(deployment.bus, read_book(deployment.bus), "a1", "Kari", "", deployment.clock.now())
+    acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "", deployment.clock.now())
     say(deployment, Action.CLOSE)
     assert settle(deployment, dispatcher) == ["a1"]
     state = read_book(deployment.bus).find("a1")
@@ -314,7 +315,9 @@ def test_a_storm_over_two_incidents_is_few_mails_and_loses_nothing(deployment: D
     for state in book.open():
         assert state.id in told or f"{state.id[0]}-Brann" in told
     for number in range(5):
-        acknowledge(deployment.bus, read_book(deployment.bus), f"{number}-Brann", "Kari", "", deployment.clock.now())
+        acknowledge_all(
+            deployment.bus, read_book(deployment.bus), [f"{number}-Brann"], "Kari", "", deployment.clock.now()
+        )
     settle(deployment, dispatcher)
     assert [state.id for state in read_book(deployment.bus).open()] == ["own"]
     dispatcher.close()

@@ -22,8 +22,8 @@ from listener.model.receipts import Receipt
 from listener.model.records import BadRecord, decode
 from listener.runtime.metrics import Metrics
 
-OnReply = Callable[[str, str, datetime], None]
-"""Number (+4740612345), what was written or pressed, when."""
+OnReply = Callable[[str, str, str, datetime], None]
+"""Channel, number (+4740612345), what was written or pressed, when."""
 
 
 class CallOutcome(StrEnum):
@@ -70,7 +70,7 @@ class Intake:
     def take(self, job: Job) -> None:
         """Durable when this returns. Raises BusError when the bus cannot write, Corrupt for a broken chain."""
         if isinstance(job, Replied):
-            self._on_reply(job.number, job.text, self._clock.now())
+            self._on_reply(job.channel, job.number, job.text, self._clock.now())
             self._count(job.channel, CallOutcome.REPLY)
             return
         self.follow()

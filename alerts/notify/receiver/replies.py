@@ -23,13 +23,13 @@ ABOUT = "reply"
 def answer_pages(bus: Bus, people: People) -> OnReply:
     """What a stranger writes is not kept: `decisions` is for years, and no purge reaches it."""
 
-    def on_reply(number: str, text: str, at: datetime) -> None:
+    def on_reply(channel: str, number: str, text: str, at: datetime) -> None:
         person = who_has(people, number)
         if person is None:
             log.warning("receiver: a reply from a number that nobody in people.yaml has; it is not kept")
             return
         book = read_book(bus)
-        page = page_meant(book, number, text)
+        page = page_meant(book, channel, number, text)
         if page is None:
             note = Decision(kind=DecisionKind.NOTE, id=ABOUT, at=at, by=people.name(person), why=text)
             hashchain.append(bus, DECISIONS.name, note)

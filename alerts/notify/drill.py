@@ -1,0 +1,86 @@
+"""What would happen if an alert fired now: who would be paged, by which ways, when, and which of these ways nobody has
+ever confirmed. By the dispatcher's own plan, on an alert that is nowhere written down. Nothing is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
+
+from alerts.duty.decided import Decided
+from alerts.notify.channels.text import one_line
+from alerts.notify.escalation import MISSING_REPEAT
+from alerts.notify.foresee import foresee
+from alerts.notify.plan import Fault, Trouble
+from alerts.notify.recipients import LAST_RESORT, LEDGER, People
+from alerts.notify.state import AlertBook
+from listener.model.deliveries import Page
+from listener.model.records import Alert, Event, Severity
+from listener.runtime.checks import Check, warning, well
+from listener.units import format_duration
+
+TRIED = (Severity.CRITICAL, Severity.WARNING)
+
+_TROUBLES = {
+    Fault.EMPTY_STEP: "nobody stands at step {step}",
+    Fault.UNKNOWN_ROUTE: "people.yaml has no such route or policy",
+    Fault.ALL_FAILED: "nobody could be reached",
+}
+
+
+def examine_firing(
+    people: People, routes: Iterable[str], decided: Decided | None, wakes: Callable[[str], bool], now: datetime
+) -> Iterator[Check]:
+    """For each route and severity, in a crisis: the first round. `decided`: which ways were confirmed, where known."""
+    for route in sorted(routes):
+        for severity in TRIED:
+            yield _fired(people, route, severity, decided, wakes, now)
+
+
+def _fired(
+    people: People, route: str, severity: Severity, decided: Decided | None, wakes: Callable[[str], bool], now: datetime
+) -> Check:
+    alert = Alert(
+        id="drill", event=Event.FIRED, at=now, incident="drill", incident_name="", rule="drill", rule_type="drill",
+        severity=severity, to=route, count=1, reason="", first_seen=now,
+    )  # fmt: skip
+    book = AlertBook()
+    book.fire(alert, now)
+    policy = people.route(alert).policy
+    repeat = max(policy.repeat_every if policy else MISSING_REPEAT, people.grouping.interval)
+    end = now + people.grouping.wait_of(severity) + repeat - datetime.resolution
+    found = list(foresee(book, people, wakes, now, end))
+    pages = [each for each in found if isinstance(each, Page) and each.person]
+    parts = [_paged(people, page, now) for page in pages] or ["nobody"]
+    says = f"{'; '.join(parts)}; then again every {format_duration(repeat)} until somebody answers"
+    doubts = [_TROUBLES[each.what].format(step=each.step + 1) for each in found if isinstance(each, Trouble)]
+    ways = {(c.person, c.channel, c.target): None for page in pages for c in people.contacts(page.person)}
+    if severity is Severity.CRITICAL and not any(wakes(channel) for _, channel, _ in ways):
+        doubts.append("none of these ways wakes a sleeper")
+    doubts += _unconfirmed(people, ways, decided)
+    id_ = f"alert.{route}.{severity.value}"
+    if not doubts:
+        return well(id_, says)
+    fix = "`lyttepost duty test PERSON` tries a person's ways; who is called when stands in people.yaml"
+    return warning(id_, f"{says}. But {'; '.join(dict.fromkeys(doubts))}", fix)
+
+
+def _paged(people: People, page: Page, now: datetime) -> str:
+    ways = ", ".join(dict.fromkeys(contact.channel for contact in people.contacts(page.person)))
+    if page.until is not None and page.deferred is not None:
+        when = f"at {page.until.astimezone(people.zone):%H:%M %Z} ({page.deferred.value.replace('_', ' ')})"
+    else:
+        when = "at once" if page.at == now else f"after {format_duration(page.at - now)}"
+    return f"{one_line(people.name(page.person))} {when} by {ways or 'no way'}"
+
+
+def _unconfirmed(people: People, ways: Collection[tuple[str, str, str]], decided: Decided | None) -> list[str]:
+    if decided is None:
+        return []
+    silent = (LAST_RESORT.channel, LEDGER.channel)
+    found: dict[str, list[str]] = {}
+    for person, channel, target in ways:
+        if channel not in silent and not decided.is_confirmed(person, (channel, target)):
+            found.setdefault(person, []).append(channel)
+    named = (f"{one_line(people.name(person))} ({', '.join(channels)})" for person, channels in found.items())
+    return [f"never confirmed by a test message: {', '.join(named)}"] if found else []
