@@ -133,6 +133,36 @@ def test_a_configuration_of_ones_own_is_told_apart_and_its_server_is_reached(hom
     assert {name: found[name]["level"] for name in names} == dict.fromkeys(names, "ok")
 
 
+def test_it_says_who_would_be_paged_by_which_ways_and_which_were_never_confirmed(home: Machine) -> None:
+    ours = own_configuration(home, 9)
+    people = home.folder / "work" / "mine" / "people.yaml"
+    people.write_text(
+        "people:\n"
+        "  kari: {name: Kari, roles: [duty], ways: [{channel: email, target: kari@granvik-sykehus.no}]}\n"
+        "  ola: {name: Ola, ways: [{channel: email, target: ola@granvik-sykehus.no}]}\n"
+        "policies:\n"
+        "  quick: {steps: [{to: [duty]}, {after: 5m, to: [ola]}], repeat_every: 15m}\n"
+        "  slow: {steps: [{to: [ola]}], repeat_every: 4h}\n"
+        "routes: {duty: [{severity: [critical], policy: quick}, {policy: slow}]}\n"
+        "grouping: {wait: {warning: 30s}}\n",
+        encoding="utf-8",
+    )
+    found = asked(ours, code=1)
+    critical, warned = found["alert.duty.critical"], found["alert.duty.warning"]
+    assert critical["says"].startswith(
+        "Kari at once by email; Ola after 5m by email; then again every 15m until somebody answers. But "
+    )
+    assert "none of these ways wakes a sleeper" in critical["says"]
+    assert critical["says"].endswith("never confirmed by a test message: Kari (email), Ola (email)")
+    assert warned["says"] == (
+        "Ola after 30s by email; then again every 4h until somebody answers. "
+        "But never confirmed by a test message: Ola (email)"
+    )
+    assert "alert.canary.critical" not in found
+    # A rule names it, people.yaml does not.
+    assert "people.yaml has no such route or policy" in found["alert.crisis_team.critical"]["says"]
+
+
 def test_a_password_that_would_go_in_the_clear_is_doubted(home: Machine) -> None:
     ours = own_configuration(home, 25)
     email = "{host: mail.granvik.example, from: a@b.example, encryption: none, user: l, password: hemmelig}"

@@ -25,6 +25,7 @@ from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import SendNote, channel_type
 from alerts.notify.receiver import worker
+from alerts.notify.receiver.intake import OnReply
 from alerts.notify.receiver.replies import answer_pages
 from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import load_people
@@ -34,7 +35,7 @@ from listener.bus.scan import scan, scan_records
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError
 from listener.model.decisions import DECISIONS
-from listener.model.deliveries import DELIVERIES, Delivery, Outcome
+from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page, PageWhy
 from listener.model.receipts import Receipt, Received
 from listener.model.records import Decision, encode
 from listener.model.topics import topic_specs
@@ -45,6 +46,7 @@ from tests.fakes.gateway import MANNERS, FakeGateway, gateway
 from tests.ops.test_prometheus import free_port
 from tests.unit.telling_support import alert
 
+OTHER = "+4740612399"
 NOTE = SendNote("a" * 32, "alert1", 2, 1, False, datetime(2031, 3, 2, 2, 14, tzinfo=UTC))
 CARD = Card("KRITISK: røyk", ("KRITISK: røyk",), {}, True)
 
@@ -428,3 +430,70 @@ def test_a_reply_of_somebody_we_know_is_kept_and_a_strangers_is_not(bus: Bus, tm
     on_reply("sms", "+4740612346", "hemmelig", NOTE.at)
     said = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
     assert [(each.by, each.kind, each.why) for each in said] == [("Kari", "note", "ok 4711")]
+
+
+def paged(bus: Bus, folder: Path) -> OnReply:
+    """Kari (SMS and voice) had pages: a1 by SMS with the code 4711, then a2 by SMS and voice with 4712; Ola had a3 by
+    SMS with 4713. What they answer."""
+    (folder / "people.yaml").write_text(
+        "people:\n"
+        f"  kari: {{name: Kari, contacts: [{{channel: sms, target: '{NUMBER}'}}, "
+        f"{{channel: voice, target: '{NUMBER}'}}]}}\n"
+        f"  ola: {{name: Ola, contacts: [{{channel: sms, target: '{OTHER}'}}]}}\n"
+        "repeat_every: {critical: 5m, warning: 5m, info: 1h}\n",
+        encoding="utf-8",
+    )
+    for id_ in ("a1", "a2", "a3", "a4"):
+        bus.publish([Message("alerts", id_, encode(alert(id_, at=NOTE.at)))])
+    sends = (
+        ("a1", "kari", "4711", ("sms",)),
+        ("a2", "kari", "4712", ("sms", "voice")),
+        ("a3", "ola", "4713", ("sms",)),
+    )
+    for id_, person, code, channels in sends:
+        page = Page(id=f"p{id_}", at=NOTE.at, why=PageWhy.STEP, person=person, alerts={id_: "firing"}, code=code)
+        hashchain.append(bus, "deliveries", page)
+        for channel in channels:
+            delivery = Delivery(
+                intent=f"{id_}{channel}", page=page.id, alert=id_, alerts=(id_,), at=NOTE.at, step=0, channel=channel,
+                target=NUMBER if person == "kari" else OTHER, outcome=Outcome.SENT,
+            )  # fmt: skip
+            hashchain.append(bus, "deliveries", delivery)
+    return answer_pages(bus, load_people(folder / "people.yaml"))
+
+
+def answered(bus: Bus) -> list[tuple[str, str]]:
+    words = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
+    return [(each.id, each.by) for each in words if each.kind == "acknowledge"]
+
+
+def test_the_code_of_a_page_answers_it_and_the_key_of_a_call_the_newest_that_was_read_out(
+    bus: Bus, tmp_path: Path
+) -> None:
+    on_reply = paged(bus, tmp_path)
+    on_reply("sms", NUMBER, " 4711\n", NOTE.at)
+    on_reply("voice", NUMBER, "1", NOTE.at)
+    assert answered(bus) == [("a1", "Kari"), ("a2", "Kari")]
+    on_reply("sms", NUMBER, "4711", NOTE.at)
+    assert len(answered(bus)) == 2, "a second time changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("channel", "number", "text"),
+    [
+        ("sms", NUMBER, "4799"),
+        ("sms", NUMBER, "4713"),
+        ("sms", OTHER, "4711"),
+        ("sms", "+4740612346", "4711"),
+        ("sms", NUMBER, "ok 4711"),
+        ("sms", NUMBER, "ja"),
+        ("sms", NUMBER, ""),
+        ("sms", NUMBER, "1"),
+        ("voice", NUMBER, "2"),
+        ("voice", NUMBER, ""),
+        ("voice", OTHER, "1"),
+    ],
+)
+def test_nothing_else_is_ever_taken_as_yes(bus: Bus, tmp_path: Path, channel: str, number: str, text: str) -> None:
+    paged(bus, tmp_path)(channel, number, text, NOTE.at)
+    assert answered(bus) == []
