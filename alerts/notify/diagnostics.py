@@ -23,7 +23,7 @@ from alerts.duty.reload import DutyBook
 from alerts.notify.canary import RoundTrips
 from alerts.notify.channels.contract import Channel, channel_doubts, open_channels, wakes_by
 from alerts.notify.channels.text import one_line
-from alerts.notify.drill import examine_firing
+from alerts.notify.drill import Reached, examine_firing
 from alerts.notify.incident_alerts import review_due
 from alerts.notify.recipients import FALLBACK, LAST_RESORT, People, load_people
 from alerts.notify.state import read_book
@@ -140,7 +140,19 @@ def examine_routes(
         book.read_calendars(now, online=False)
         routes = {*people.routes, *(rule.to for rule in load_rules(raw.folder / "rules"))} - {CANARY, FALLBACK}
         wakes = partial(wakes_by, _open_what_opens(raw, people.channels()))
-        yield from examine_firing(people.with_rosters(book.rosters), routes, decided, wakes, now)
+        tested = None if decided is None else _confirmed(people, book, decided)
+        yield from examine_firing(people.with_rosters(book.rosters), routes, tested, wakes, now)
+
+
+def _confirmed(people: People, book: DutyBook, decided: Decided) -> frozenset[Reached]:
+    """The ways that were confirmed, as they are sent to: what was confirmed is remembered as the file spells it."""
+    return frozenset(
+        (key, way.channel, way.target)
+        for key, person in people.people.items()
+        if key in book.people
+        for way, written in zip(person.ways, book.people[key].ways, strict=False)
+        if decided.is_confirmed(key, written.place)
+    )
 
 
 def _open_what_opens(raw: RawSettings, names: Iterable[str]) -> dict[str, Channel]:

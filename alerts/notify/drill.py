@@ -4,10 +4,9 @@ ever confirmed. By the dispatcher's own plan, on an alert that is nowhere writte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import datetime
 
-from alerts.duty.decided import Decided
 from alerts.notify.channels.text import one_line
 from alerts.notify.escalation import MISSING_REPEAT
 from alerts.notify.foresee import foresee
@@ -19,6 +18,12 @@ from listener.model.records import Alert, Event, Severity
 from listener.runtime.checks import Check, warning, well
 from listener.units import format_duration
 
+Reached = tuple[str, str, str]
+"""A person (key), a channel and a target as it is sent to."""
+
+Wakes = Callable[[str], bool]
+"""Whether a channel wakes a sleeper, by its name."""
+
 TRIED = (Severity.CRITICAL, Severity.WARNING)
 
 _TROUBLES = {
@@ -29,16 +34,25 @@ _TROUBLES = {
 
 
 def examine_firing(
-    people: People, routes: Iterable[str], decided: Decided | None, wakes: Callable[[str], bool], now: datetime
+    people: People,
+    routes: Iterable[str],
+    tested: Container[Reached] | None,
+    wakes: Callable[[str], bool],
+    now: datetime,
 ) -> Iterator[Check]:
-    """For each route and severity, in a crisis: the first round. `decided`: which ways were confirmed, where known."""
+    """For each route and severity, in a crisis: the first round. `tested`: the ways that were confirmed, if known."""
     for route in sorted(routes):
         for severity in TRIED:
-            yield _fired(people, route, severity, decided, wakes, now)
+            yield _fired(people, route, severity, tested, wakes, now)
 
 
 def _fired(
-    people: People, route: str, severity: Severity, decided: Decided | None, wakes: Callable[[str], bool], now: datetime
+    people: People,
+    route: str,
+    severity: Severity,
+    tested: Container[Reached] | None,
+    wakes: Callable[[str], bool],
+    now: datetime,
 ) -> Check:
     alert = Alert(
         id="drill", event=Event.FIRED, at=now, incident="drill", incident_name="", rule="drill", rule_type="drill",
@@ -57,7 +71,7 @@ def _fired(
     ways = {(c.person, c.channel, c.target): None for page in pages for c in people.contacts(page.person)}
     if severity is Severity.CRITICAL and not any(wakes(channel) for _, channel, _ in ways):
         doubts.append("none of these ways wakes a sleeper")
-    doubts += _unconfirmed(people, ways, decided)
+    doubts += _unconfirmed(people, ways, tested)
     id_ = f"alert.{route}.{severity.value}"
     if not doubts:
         return well(id_, says)
@@ -74,13 +88,13 @@ def _paged(people: People, page: Page, now: datetime) -> str:
     return f"{one_line(people.name(page.person))} {when} by {ways or 'no way'}"
 
 
-def _unconfirmed(people: People, ways: Collection[tuple[str, str, str]], decided: Decided | None) -> list[str]:
-    if decided is None:
+def _unconfirmed(people: People, ways: Iterable[Reached], tested: Container[Reached] | None) -> list[str]:
+    if tested is None:
         return []
     silent = (LAST_RESORT.channel, LEDGER.channel)
     found: dict[str, list[str]] = {}
     for person, channel, target in ways:
-        if channel not in silent and not decided.is_confirmed(person, (channel, target)):
+        if channel not in silent and (person, channel, target) not in tested:
             found.setdefault(person, []).append(channel)
     named = (f"{one_line(people.name(person))} ({', '.join(channels)})" for person, channels in found.items())
     return [f"never confirmed by a test message: {', '.join(named)}"] if found else []

@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 from command_support import Machine, wait_for
 
+from alerts.duty.decided import place_digest
+from alerts.duty.people import Place
+from listener.bus import hashchain
 from listener.bus.protocol import Message, open_bus
 from listener.bus.scan import scan
 from listener.clock import ManualClock, SystemClock
-from listener.model.decisions import DECISIONS, WayTest
+from listener.model.decisions import DECISIONS, TriedWay, WayConfirmed, WayTest
 from listener.model.topics import topic_specs
 from listener.settings.schema import Settings
 from tests.fakes.x import FakeX
@@ -161,6 +164,22 @@ def test_it_says_who_would_be_paged_by_which_ways_and_which_were_never_confirmed
     assert "alert.canary.critical" not in found
     # A rule names it, people.yaml does not.
     assert "people.yaml has no such route or policy" in found["alert.crisis_team.critical"]["says"]
+
+
+def test_a_way_that_was_confirmed_is_known_however_its_number_is_spelled(home: Machine) -> None:
+    ours = own_configuration(home, 9)
+    (home.folder / "work" / "mine" / "people.yaml").write_text(
+        "people: {kari: {name: Kari, ways: [{channel: sms, target: 406 12 345}]}}\n"
+        "policies: {quick: {steps: [{to: [kari]}], repeat_every: 15m}}\n"
+        "routes: {duty: [{policy: quick}]}\n",
+        encoding="utf-8",
+    )
+    assert "never confirmed by a test message: Kari (sms)" in asked(ours, code=1)["alert.duty.warning"]["says"]
+    with closing(open_bus("embedded:", ours.data, SystemClock())) as bus:
+        way = TriedWay(code="1234", channel="sms", place=place_digest(Place("sms", "406 12 345")))
+        said = WayConfirmed(at=SystemClock().now(), by="kari", person="kari", way=way)
+        hashchain.append(bus, DECISIONS.name, said)
+    assert asked(ours, code=1)["alert.duty.warning"]["level"] == "ok"
 
 
 def test_a_password_that_would_go_in_the_clear_is_doubted(home: Machine) -> None:
