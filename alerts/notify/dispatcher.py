@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from math import inf, nan
 
 from alerts.notify import canary, card, incident_alerts
 from alerts.notify import duplicates as doubles
 from alerts.notify.cards import Cards
 from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote, wakes_by
+from alerts.notify.counts import Counts
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.duty import Duty
 from alerts.notify.escalation import Escalation
@@ -31,7 +31,7 @@ from alerts.notify.recipients import People
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send, Sends
 from alerts.notify.silence_ended import silence_ended
-from alerts.notify.state import TOPICS, AlertBook
+from alerts.notify.state import TOPICS, AlertBook, AlertState
 from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
 from listener.bus.messages import message
@@ -40,9 +40,10 @@ from listener.bus.scan import drain
 from listener.clock import Clock, SteadyClock
 from listener.crashpoints import point
 from listener.errors import BusError
-from listener.model.deliveries import DELIVERIES, Delivery, Outcome
+from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page
 from listener.model.incidents import State
-from listener.model.records import ALERTS, BadRecord, Decision, DecisionKind, Severity, decode
+from listener.model.receipts import Receipt
+from listener.model.records import ALERTS, BadRecord, Decision, DecisionKind, decode
 from listener.model.roles import DISPATCH
 from listener.runtime.control import Control
 from listener.runtime.health import Part
@@ -58,11 +59,11 @@ DRAIN_SECONDS = 3.0
 TURN_SECONDS = 0.05
 """How long a turn waits for news while sends are under way."""
 
-FAILURES_KEPT = timedelta(hours=1)
-"""Failures in a row of a channel are known to a new process so far back."""
-
 DOUBLES_WAIT = timedelta(seconds=1)
 """While several incidents are open, a new alert waits so long for the same word of the others, to name them all."""
+
+FOLLOW_SECONDS = 1.0
+"""What follows from the time alone, such as that a review is due, is looked at so often."""
 
 CHAINED = ("decisions", "deliveries")
 MAX_ROUNDS = 100
@@ -108,10 +109,13 @@ class Dispatcher:
         self._control = Control(bus) if reporter is None else None
         self._book = AlertBook()
         self._channels = dict(channels)
+        self._counts = Counts(metrics, clock.now())
         self._go_by(people)
         self._duty = duty
-        self._stale = True
         self._wake_at: datetime | None = None
+        self._unfollowed = True
+        self._follow_at = clock.monotonic()
+        self._mode_seen: State | None = None
         self._chain = hashchain.Chain()
         self._reader = bus.reader(TOPICS)
         self._lease = bus.lease(self.name, holder, LEASE_SECONDS)
@@ -125,8 +129,6 @@ class Dispatcher:
         self._incidents = incident_alerts.IncidentAlerts(bus, ops)
         self.trips = trips or canary.RoundTrips(None, clock=clock, metrics=metrics)
         """How canaries fare."""
-        self._failures: Counter[str] = Counter()
-        self._failures_since = clock.now() - FAILURES_KEPT
 
     def step(self, timeout: float) -> bool:
         """One turn, waiting at most `timeout` seconds for news. Raises Corrupt when a chain is broken."""
@@ -168,7 +170,8 @@ class Dispatcher:
         self._sends = Sends(self._book, people, wakes)
         self._notices = Notices(self._book, people, wakes)
         self._cards = Cards(self._book, people, *self._words)
-        self._stale = True
+        self._counts.forget()
+        self._stale = self._unfollowed = True
 
     def _look_at_duty(self) -> None:
         """What was edited in people.yaml comes into force, if it is good; swaps and calendars too."""
@@ -203,7 +206,7 @@ class Dispatcher:
         written = self._decide()
         started = self._start()
         if records or started:
-            self._count()
+            self._counts.open(self._book, self._people)
         return moved or written or started or bool(records)
 
     def _lead(self) -> bool:
@@ -220,7 +223,7 @@ class Dispatcher:
             log.info("dispatch: this process sends the alerts from now on")
         self._leads = leads
         if leads and not led:
-            self._count()
+            self._counts.open(self._book, self._people)
         elif led and not leads:
             self._metrics.alerts_undelivered.set(0)
             log.warning("dispatch: another process took over; this one stands by")
@@ -232,15 +235,28 @@ class Dispatcher:
         if self._duty is not None and record.topic == "decisions":
             self._duty.take(record)
         self._time.at_least(from_ms(record.time_ms))
+        told = _told(record)
+        known = isinstance(told, Page) and self._book.pages.get(told.id) is not None
         bad = self._book.apply(record)
-        self.trips.take(self._book.get(record.key))  # records of all three topics bear the alert's id
-        self._stale = True
-        if record.topic == "deliveries" and bad is None and record.value is not None:
-            told = decode(DELIVERIES, record.value)
-            if isinstance(told, Delivery):
-                self._count_failures(told)
+        about = self._book.get(record.key)  # records of all three topics bear the alert's id
+        self.trips.take(about)
+        if isinstance(told, Delivery):
+            self._counts.failed(told)
+        # That a send began or was taken changes nothing of who is to be told, and in a storm most records say that.
+        quiet = isinstance(told, Delivery) and not self._has_failed(told)
+        self._stale |= not (known or quiet)
+        self._unfollowed |= not (known or quiet) or about is None or self._ends_when_sent(about)
         if bad is not None:
             self._bad.append((record, bad))
+
+    def _has_failed(self, told: Delivery) -> bool:
+        page = self._book.pages.get(told.page)
+        way = page.ways.get((told.channel, told.target)) if page else None
+        return told.outcome not in (None, Outcome.SENT) or way is None or way.rejected
+
+    def _ends_when_sent(self, state: AlertState) -> bool:
+        incident = self._mode_seen.incidents.get(state.alert.incident) if self._mode_seen else None
+        return state.alert.synthetic or (incident is not None and incident.closed_at is not None)
 
     def _settle(self) -> None:
         """A send is in flight until its outcome was read back from the bus."""
@@ -255,14 +271,16 @@ class Dispatcher:
 
     def _follow_words(self) -> None:
         """Write down what follows from what people said elsewhere: of an incident, or of the first of doubles."""
-        state, now = self._mode(), self._time.now()
+        state, now, clock = self._mode(), self._time.now(), self._clock.monotonic()
+        if not self._unfollowed and state is self._mode_seen and clock < self._follow_at:
+            return
+        self._mode_seen = state
+        self._unfollowed = True  # until all of it was written down
         found = list(doubles.answers(self._book, self._people, state))
         closed = [answer for answer in found if answer.kind is DecisionKind.CLOSE]
         # The notices first: they go to those whose alerts are closed, however often we have to begin anew.
         self._incidents.publish(self._book, state, closed, now)
         found += [*incident_alerts.answers(self._book, state, now), *canary.answers(self._book, now)]
-        if not found:
-            return
         for answer in found:
             if not self._lead():
                 return
@@ -271,7 +289,10 @@ class Dispatcher:
             self._book.take_decision(hashchain.append(self._bus, "decisions", said))
             # Not by whom and why: words that a person typed may hold a line break.
             log.info("dispatch: alert %s: %s, see its decision", answer.state.id, answer.kind.value)
-        self._count()
+        self._unfollowed, self._follow_at = bool(found), clock + FOLLOW_SECONDS
+        if found:
+            self._stale = True
+            self._counts.open(self._book, self._people)
 
     def _mode(self) -> State:
         if self._reporter is not None:
@@ -428,34 +449,21 @@ class Dispatcher:
                 self._faults.report(self._book, "unreadable", record.where, None, self._time.now())
         self._bad.clear()
 
-    def _count(self) -> None:
-        counts = {(severity, exercise): 0 for severity in Severity for exercise in ("true", "false")}
-        oldest = dict.fromkeys(counts, nan)
-        undelivered = 0
-        for state in self._book.open():
-            if state.alert.synthetic:
-                continue
-            labels = state.alert.severity, str(state.alert.exercise).lower()
-            counts[labels] += 1
-            oldest[labels] = min(state.fired_at.timestamp(), oldest[labels] if counts[labels] > 1 else inf)
-            undelivered += not state.reached(self._people.own(state.alert.to, state.fired_at))
-        for labels, count in counts.items():
-            self._metrics.alerts_open.labels(*labels).set(count)
-            self._metrics.oldest_open.labels(*labels).set(oldest[labels])
-        self._metrics.alerts_undelivered.set(undelivered)
-
-    def _count_failures(self, delivery: Delivery) -> None:
-        """Of every process's attempts. What failed long before this one began may have been fixed since."""
-        if delivery.outcome is not None and delivery.at >= self._failures_since:
-            failed = 0 if delivery.outcome is Outcome.SENT else self._failures[delivery.channel] + 1
-            self._failures[delivery.channel] = failed
-            self._metrics.channel_failures.labels(delivery.channel).set(failed)
-
     def _complaint(self) -> str | None:
         stuck = sorted(
             {c for c in self._people.channels() if self._senders.room(c) in (Capacity.STUCK, Capacity.MISSING)}
         )
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
+
+
+def _told(record: Record) -> Page | Delivery | Receipt | None:
+    """What a record of `deliveries` says; None for other topics, and for what cannot be read."""
+    if record.topic != DELIVERIES.name or record.value is None:
+        return None
+    try:
+        return decode(DELIVERIES, record.value)
+    except BadRecord:
+        return None
 
 
 def _delivery(

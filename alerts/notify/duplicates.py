@@ -58,10 +58,11 @@ def may_be_doubled(state: State) -> frozenset[str]:
 
 def _says_all_of(first: AlertState, double: AlertState) -> bool:
     mine, its = first.alert, double.alert
+    if mine.incident == its.incident:
+        return False
     rests_on = {sample.digest for sample in its.samples}
     return (
-        mine.incident != its.incident
-        and (first.fired_at, first.id) < (double.fired_at, double.id)
+        (first.fired_at, first.id) < (double.fired_at, double.id)
         and bool(rests_on)
         and rests_on <= {sample.digest for sample in mine.samples}
         and its.count <= mine.count

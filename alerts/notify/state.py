@@ -267,8 +267,10 @@ class AlertBook:
         return [self._states[id_] for id_ in self._notices]
 
     def alike(self, state: AlertState) -> list[AlertState]:
-        """The alerts of all incidents with this one's rule, key, route and exercise mark."""
-        return [self._states[id_] for id_ in self._alike[_likeness(state.alert)]]
+        """The alerts of all incidents with this one's rule, key, route and exercise mark that rest on one of its posts.
+        Found by the posts: in a storm thousands are alike in all the rest."""
+        ids = (id_ for place in _likenesses(state.alert) for id_ in self._alike.get(place, ()))
+        return [self._states[id_] for id_ in dict.fromkeys(ids)]
 
     def closed_with(self, notice: AlertState) -> list[AlertState]:
         """The alerts that were closed with the notice's incidents."""
@@ -324,7 +326,8 @@ class AlertBook:
             return
         self._set(AlertState(alert, at))
         self._covered |= dict.fromkeys(alert.covers, alert.id)
-        self._alike[_likeness(alert)].append(alert.id)
+        for place in _likenesses(alert):
+            self._alike[place].append(alert.id)
         for word, time in self._early.pop(alert.id, ()):
             self._add(alert.id, word, time)
 
@@ -359,8 +362,10 @@ class AlertBook:
                 ids.pop(state.id, None)
 
 
-def _likeness(alert: Alert) -> tuple[object, ...]:
-    return alert.rule, alert.key, alert.key_fields, alert.to, alert.exercise, alert.synthetic
+def _likenesses(alert: Alert) -> list[tuple[object, ...]]:
+    """One for each post that it rests on."""
+    rest = alert.rule, alert.key, alert.key_fields, alert.to, alert.exercise, alert.synthetic
+    return [(sample.digest, *rest) for sample in alert.samples]
 
 
 def read_book(bus: Bus) -> AlertBook:
