@@ -82,10 +82,12 @@ class Cards:
     def _notice(self, send: Send, states: Sequence[AlertState], messages: Messages, at: datetime) -> Card:
         if send.page.what == Notice.ACKNOWLEDGED:
             said = next(w for w in reversed(states[0].words) if w.kind is DecisionKind.ACKNOWLEDGE)
-            return notices.has_it(states, said.by, said.at, messages, now=at)
+            return notices.has_it(states, said.by, said.at, messages, now=at, may_repeat=send.may_repeat)
         silence = self._book.silences.ending(send.page.person, self._people.key_of, at)
         what = ", ".join(f"{name}={value}" for name, value in silence.silence.match.items())
-        return notices.silence_ends(silence.id, what, silence.end, messages, now=at, open_=states)
+        return notices.silence_ends(
+            silence.id, what, silence.end, messages, now=at, open_=states, may_repeat=send.may_repeat
+        )
 
     def _in_the_language_of(self, person: str) -> Messages:
         its = self._people.people[person].language if person in self._people.people else None

@@ -36,7 +36,10 @@ class Passing(NamedTuple):
     passed: datetime
 
 
-def has_it(states: Sequence[AlertState], name: str, at: datetime, messages: Messages, *, now: datetime) -> Card:
+def has_it(
+    states: Sequence[AlertState], name: str, at: datetime, messages: Messages, *, now: datetime,
+    may_repeat: bool = False,
+) -> Card:  # fmt: skip
     """Somebody acknowledged these alerts: to all others who were called. `at`: when the person said so."""
     said = [Wording(state, messages, now, False) for state in states]
     leading = said[0]
@@ -46,21 +49,23 @@ def has_it(states: Sequence[AlertState], name: str, at: datetime, messages: Mess
     text = messages.notice("has_it_text", name=name, time=messages.time(at, now))
     return _notice(
         messages, "has_it", messages.notice("has_it", name=name, what=what), now,
-        incident=incident, exercise=all(each.alert.exercise for each in said), more=more,
+        incident=incident, exercise=all(each.alert.exercise for each in said), more=more, may_repeat=may_repeat,
         notes=[text], lines=texts(each.member(marked=False) for each in said[:LISTED]) if more else (),
         fields={"by": name, "alerts": [state.id for state in states]},
     )  # fmt: skip
 
 
 def incident_opened(
-    incident: str, name: str, at: datetime, messages: Messages, *, now: datetime, exercise: bool = False
-) -> Card:
+    incident: str, name: str, at: datetime, messages: Messages, *, now: datetime, exercise: bool = False,
+    may_repeat: bool = False,
+) -> Card:  # fmt: skip
     """A person opened an incident: to the crisis team."""
     said = messages.notice("opened", name=name, time=messages.time(at, now))
     notes = [messages.notice("opened_text")]
     return _notice(
-        messages, "incident_opened", said, now, incident=incident, exercise=exercise, notes=notes, fields={"by": name}
-    )
+        messages, "incident_opened", said, now,
+        incident=incident, exercise=exercise, may_repeat=may_repeat, notes=notes, fields={"by": name},
+    )  # fmt: skip
 
 
 def incident_closed(
@@ -80,7 +85,10 @@ def incident_closed(
 def of_incident(alert: Alert, messages: Messages, *, now: datetime, may_repeat: bool = False) -> Card:
     """Either, of the record that stands for such a notice on `alerts`."""
     if alert.reason == "incident_opened":
-        return incident_opened(alert.incident_name, alert.key, alert.at, messages, now=now, exercise=alert.exercise)
+        return incident_opened(
+            alert.incident_name, alert.key, alert.at, messages,
+            now=now, exercise=alert.exercise, may_repeat=may_repeat,
+        )  # fmt: skip
     ours = {"alert_id": alert.id, "incident": alert.incident, "synthetic": alert.synthetic}
     return incident_closed(
         alert.incident_name, alert.key, alert.at, messages,
@@ -105,15 +113,16 @@ def review_due(
 
 
 def silence_ends(
-    silence: str, what: str, end: datetime, messages: Messages, *, now: datetime, open_: Sequence[AlertState] = ()
-) -> Card:
+    silence: str, what: str, end: datetime, messages: Messages, *, now: datetime, open_: Sequence[AlertState] = (),
+    may_repeat: bool = False,
+) -> Card:  # fmt: skip
     """A silence is about to end: to its owner. `what`: its matcher in words; `open_`: what it holds back."""
     said = messages.notice("silence_ends", time=messages.time(end, now), what=what)
     notes = [messages.notice("silence_ends_text")]
     how = messages.notice("silence_ends_how", id=silence)
     members = texts(Wording(state, messages, now, False).member() for state in open_[:LISTED])
     return _notice(
-        messages, "silence_ends", said, now, notes=notes,
+        messages, "silence_ends", said, now, notes=notes, may_repeat=may_repeat,
         lines=[*members, labelled(messages.notices["silence_ends_how"], how)],
         fields={"silence": silence, "end": format_instant(end), "alerts": [state.id for state in open_]},
     )  # fmt: skip

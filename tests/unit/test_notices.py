@@ -181,3 +181,16 @@ def test_a_notice_of_an_exercise_says_so_first(language: str) -> None:
         assert card.subject.startswith(f"{words.exercise} · ")
         assert card.short.startswith(f"{words.exercise} - ")
         assert card.fields["exercise"] is True
+
+
+def test_a_notice_that_may_be_a_repeat_says_so_whatever_it_is_about() -> None:
+    """A process that died amid a send leaves nobody who knows whether it arrived."""
+    repeated = (
+        notices.has_it(some(), "Kari", T0, NB, now=T0, may_repeat=True),
+        notices.incident_opened("Brann", "Nina", T0, NB, now=T0, may_repeat=True),
+        notices.incident_closed("Brann", "Nina", T0, NB, now=T0, may_repeat=True),
+        notices.silence_ends("s1", "volume", T0, NB, now=T0, may_repeat=True),
+    )
+    for card in repeated:
+        assert card.subject.startswith(NB.may_repeat)
+        assert card.fields["may_repeat"] is True
