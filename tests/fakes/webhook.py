@@ -29,8 +29,8 @@ class Call:
 
 
 class FakeWebhook:
-    """`faults` are used up one a call: a status (`500`, `429`), `302 URL`, `hang`, `reset`, `slow` (0.3 s). `answer` is
-    the body of every answer."""
+    """`faults` are used up one a call: a status (`500`, `429`), `302 URL`, `hang`, `hang after` (it
+    was taken), `reset`, `slow` (0.3 s). `answer` is the body of every answer."""
 
     def __init__(self) -> None:
         self.faults: deque[str] = deque()
@@ -55,7 +55,9 @@ def webhook_server() -> Iterator[FakeWebhook]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             fake.tries += 1
             fault = fake.faults.popleft() if fake.faults else fake.always
-            if fault == "hang":
+            if fault == "hang after":
+                fake.seen.append(Call(self.path, dict(self.headers), body))
+            if fault in ("hang", "hang after"):
                 fake.stop.wait(60)
                 return
             if fault == "reset":

@@ -90,9 +90,8 @@ def shows(lines: Lines, wanted: Row) -> bool:
 def test_the_ten_situations_end_as_they_must(tmp_path: Path) -> None:
     rows = table("composed")
     assert len(rows) >= 10
-    assert {row["id"]: unmet(alerts_run(tmp_path, row), row["expect"]) for row in rows} == {
-        row["id"]: [] for row in rows
-    }
+    found = {row["id"]: unmet(alerts_run(tmp_path, row), row["expect"]) for row in rows}
+    assert {id_: wrong for id_, wrong in found.items() if wrong} == {}
 
 
 def test_the_command_as_a_process_of_its_own_says_the_same(tmp_path: Path) -> None:
@@ -104,9 +103,8 @@ def test_timelines_of_grouping_repeat_silence_and_inhibition_end_as_they_must(tm
     rows = {row["id"]: row["lyttepost"] for row in table("timelines")}
     rows = {id_: row for id_, row in rows.items() if row.get("kind") != "processes"}
     assert len(rows) >= 6
-    assert {id_: unmet(alerts_run(tmp_path, row), row["expect"]) for id_, row in rows.items()} == dict.fromkeys(
-        rows, []
-    )
+    found = {id_: unmet(alerts_run(tmp_path, row), row["expect"]) for id_, row in rows.items()}
+    assert {id_: wrong for id_, wrong in found.items() if wrong} == {}
 
 
 def test_a_table_that_is_not_met_is_seen(tmp_path: Path) -> None:
