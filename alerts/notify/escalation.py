@@ -47,6 +47,8 @@ class Escalation:
         self._book = book
         self._people = people
         self._wakes = wakes
+        self._whole: set[tuple[str, datetime, int, int]] = set()
+        """Steps (group, run, round, step) of which everybody's page was written down."""
 
     def plan(self, now: datetime, covered: Container[str] = ()) -> Plan:
         """What is to be written down now. `covered`: alerts that another one stands for."""
@@ -178,6 +180,7 @@ class Escalation:
                 people = list(dict.fromkeys([*people, *self._answered_before(group, run)]))
             paged.update(people)
             self._page_all(plan, group, run, round_, index, people, PageWhy.STEP, holding, now)
+        paged |= self._left_out(plan, group, run, round_, begun, holding, now)
         if not plan.pages or plan.pages[-1].groups.get(group.id) != run:
             resort = self._last_resort(plan, group, steps, begun, round_, now)
             if resort is not None:
@@ -185,6 +188,32 @@ class Escalation:
                 paged.update(persons)
                 self._page_all(plan, group, run, round_, index, persons, PageWhy.LAST_RESORT, holding, now)
         self._news(plan, group, run, pages, paged, holding, now)
+
+    def _left_out(
+        self,
+        plan: Plan,
+        group: Group,
+        run: datetime,
+        round_: int,
+        begun: Mapping[tuple[int, int], list[PageState]],
+        holding: Holding,
+        now: datetime,
+    ) -> set[str]:
+        """Pages whom a step means whose page was never written down: we stopped between the pages of the step."""
+        out: set[str] = set()
+        steps = group.policy.steps if group.policy else ()
+        for (r, index), its in begun.items():
+            place = (group.id, run, r, index)
+            if r != round_ or index >= len(steps) or place in self._whole:
+                continue
+            self._whole.add(place)
+            meant = [person for name in steps[index].to for person in self._people.who(name, its[0].page.at)]
+            left = dict.fromkeys(person for person in meant if person not in {each.page.person for each in its})
+            if left:
+                self._page_all(plan, group, run, round_, index, list(left), PageWhy.STEP, holding, now)
+                self._whole.discard(place)
+            out.update(left)
+        return out
 
     def _due(
         self,

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.notify.escalation import Escalation
+from alerts.notify.recipients import People
+from alerts.notify.state import AlertBook
 from listener.errors import UsageError
 from tests.unit.escalation_support import at, event, fire, minute, pages, people, run
+from tests.unit.telling_support import T0, alert
 
 
 def test_each_step_comes_at_its_time_and_a_round_follows_until_somebody_answers() -> None:
@@ -286,3 +290,22 @@ def test_an_empty_step_is_passed_at_once_though_who_had_the_alert_is_told_with_i
     policy["policies"]["crisis"]["steps"][0]["to"] = ["none"]
     lines = run(policy, [fire(0), event(1, "ack", alert="a1", by="C")], until=12)
     assert {(m, who) for m, who, _ in pages(lines) if m > 1} == {(11, "C"), (11, "B")}
+
+
+def test_whose_page_was_not_written_before_a_crash_is_paged_all_the_same() -> None:
+    """The pages of a step are written one by one, and a process may be killed between two of them."""
+    policy = people(policies={"crisis": {"steps": [{"to": ["A", "B", "C"]}], "repeat_every": "15m"}})
+    who, book = People.model_validate(policy, context={"scripted": True}), AlertBook()
+    book.fire(alert("a1", to="crisis", severity="critical"), T0)
+
+    def planned() -> list[str]:
+        return [page.person for page in Escalation(book, who, lambda _: True).plan(T0).pages]
+
+    assert planned() == ["A", "B", "C"]
+    first = Escalation(book, who, lambda _: True).plan(T0).pages[0]
+    book.pages.take_page(first)
+    assert planned() == ["B", "C"]
+    again = Escalation(book, who, lambda _: True)
+    for _ in range(2):
+        book.pages.take_page(again.plan(T0).pages[0])
+    assert again.plan(T0).pages == []
