@@ -66,6 +66,10 @@ FOLLOW_SECONDS = 1.0
 """What follows from the time alone, such as that a review is due, is looked at so often."""
 
 CHAINED = ("decisions", "deliveries")
+READ_AT_ONCE = 5000
+"""Records: to read is cheap, to plan is not, and in a storm one plan for many does."""
+PAGES_A_TURN = 50
+"""In a storm the first pages leave before the last are written down."""
 MAX_ROUNDS = 100
 """So many times in a turn what was written down may make more follow."""
 
@@ -194,7 +198,8 @@ class Dispatcher:
         moved = self._collect(0.0)
         self._write_outcomes()
         leads = self._lead()
-        records = self._reader.poll(0.0 if moved else min(timeout, TURN_SECONDS) if self._senders.busy else timeout)
+        wait = 0.0 if moved else min(timeout, TURN_SECONDS) if self._senders.busy else timeout
+        records = self._reader.poll(wait, READ_AT_ONCE)
         for record in records:
             self._absorb(record)
         self._look_at_duty()
@@ -322,10 +327,13 @@ class Dispatcher:
             for state, at in plan.reopened:
                 again = Decision(kind=DecisionKind.REOPEN, id=state.id, at=at, by=DISPATCH, why="no word on it since")
                 self._book.take_decision(hashchain.append(self._bus, "decisions", again))
-            for page in (*plan.pages, *notices):
+            pages = sorted((*plan.pages, *notices), key=self._sends.rank)
+            for page in pages[:PAGES_A_TURN]:
                 if not self._lead():
                     return written
                 self._book.pages.take_page(hashchain.append(self._bus, "deliveries", page))
+            if len(pages) > PAGES_A_TURN:
+                return written  # the rest after the sends of these; it is planned again
         return written
 
     def _waiting(self, now: datetime) -> dict[str, datetime]:

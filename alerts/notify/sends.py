@@ -76,7 +76,7 @@ class Sends:
         """All sends that are due and not in flight (a set of intents): the most severe first, then the oldest."""
         self.wake_at = None
         found = [send for each in self._book.pages.unfinished() for send in self._of_page(each, now, in_flight)]
-        return sorted(found, key=lambda send: self._rank(send.page))
+        return sorted(found, key=lambda send: self.rank(send.page))
 
     def contacts(self, page: Page) -> tuple[Contact, ...]:
         """The ways by which a page goes."""
@@ -84,7 +84,8 @@ class Sends:
         soft = tuple(way for way in ways if not self._wakes(way.channel))
         return soft or ways if page.gently else ways
 
-    def _rank(self, page: Page) -> int:
+    def rank(self, page: Page) -> int:
+        """The most severe first."""
         states = (self._book.get(id_) for id_ in page.alerts)
         return min((_RANK[state.alert.severity] for state in states if state), default=len(_RANK))
 
