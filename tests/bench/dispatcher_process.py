@@ -1,6 +1,6 @@
 """A dispatcher by itself, as a process that may be killed: a bus, people, channels, and the real clock.
 
-    python -m tests.bench.dispatcher_process BUS_FOLDER SETTINGS HOLDER
+Run as `tests.bench.dispatcher_process BUS_FOLDER SETTINGS HOLDER`.
 
 `SETTINGS` is a JSON file with `people` (as people.yaml) and `channels` (each one's settings). It turns until it is
 killed.
