@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from alerts.duty.policy import Step
 from alerts.notify.duplicates import first_of
 from alerts.notify.held import Holding
 from alerts.notify.pages import PageState
-from alerts.notify.plan import Fault, Group, Plan, Trouble
+from alerts.notify.plan import Fault, Group, Plan, Trouble, digest, named
 from alerts.notify.recipients import CONSOLE, People
+from alerts.notify.single_pages import assigned, canaries
 from alerts.notify.state import AlertBook, AlertState, Condition
 from listener.model.deliveries import Deferral, Page, PageWhy
 from listener.model.records import DecisionKind, Severity
@@ -69,8 +69,8 @@ class Escalation:
                 running[group.id] = run
                 self._steps(plan, group, run, holding, now)
         self._release(plan, groups, running, holding, now)
-        self._assigned(plan, now)
-        self._canaries(plan, now)
+        plan.pages += assigned(self._book, self._people, self.policy_of, now)
+        plan.pages += canaries(self._book, self._people, now)
         return plan
 
     # --- groups ------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class Escalation:
         """Hashed: a key may hold a word of a post."""
         alert, fields = state.alert, holding.fields(state)
         by = [fields.get(name, "") for name in self._people.grouping.by]
-        return _digest("group", policy, alert.severity.value, alert.incident, str(alert.exercise), *by)
+        return digest("group", policy, alert.severity.value, alert.incident, str(alert.exercise), *by)
 
     def _run(self, group: Group, now: datetime) -> datetime:
         """The start of the group's run; of the next one, which may lie ahead, where none goes on."""
@@ -352,8 +352,8 @@ class Escalation:
             page = self._page(group, run, last[person].page.round, last[person].page.step, person, holding, now)
             gently = all(condition == Condition.RESOLVED for condition in news.values())
             what = (f"{k}={v}" for k, v in sorted(news.items()))
-            id_ = _digest("changed", group.id, run.isoformat(), person, now.isoformat(), *what)
-            self._put(plan, _named(page, id_, PageWhy.CHANGED, gently=gently), group.severity, now)
+            id_ = digest("changed", group.id, run.isoformat(), person, now.isoformat(), *what)
+            self._put(plan, named(page, id_, PageWhy.CHANGED, gently=gently), group.severity, now)
 
     # --- pages -------------------------------------------------------------------------------------------------
 
@@ -371,8 +371,8 @@ class Escalation:
     ) -> None:
         for person in people:
             page = self._page(group, run, round_, step, person, holding, now)
-            id_ = _digest("step", group.id, run.isoformat(), str(round_), str(step), person)
-            self._put(plan, _named(page, id_, why), group.severity, now)
+            id_ = digest("step", group.id, run.isoformat(), str(round_), str(step), person)
+            self._put(plan, named(page, id_, why), group.severity, now)
 
     def _page(
         self, group: Group, run: datetime, round_: int, step: int, person: str, holding: Holding, now: datetime
@@ -401,7 +401,7 @@ class Escalation:
         if until is not None:
             plan.wake(until)
             page = page.model_copy(
-                update={"id": _digest(page.id, until.isoformat()), "until": until, "deferred": why, "code": ""}
+                update={"id": digest(page.id, until.isoformat()), "until": until, "deferred": why, "code": ""}
             )
         plan.pages.append(page)
 
@@ -435,13 +435,13 @@ class Escalation:
                     group = groups[group_id]
                     old = due[group_id]
                     page = self._page(group, running[group_id], old.round, old.step, person, holding, now)
-                    self._put(plan, _named(page, old.id, old.why), group.severity, now)
+                    self._put(plan, named(page, old.id, old.why), group.severity, now)
             ready = sorted((groups[g] for g, until in still.items() if until is None), key=lambda g: _RANK[g.severity])
             if ready:
                 first = due[ready[0].id]
                 members = [state for group in ready for state in group.members]
                 page = Page(
-                    id=_digest("later", person, now.isoformat(), *(g.id for g in ready)),
+                    id=digest("later", person, now.isoformat(), *(g.id for g in ready)),
                     at=now,
                     why=PageWhy.DIGEST if braked else PageWhy.QUIET_HOURS_OVER,
                     person=person,
@@ -453,31 +453,7 @@ class Escalation:
                     held=self._held_by(members, holding, now),
                     exercise=all(state.alert.exercise for state in members),
                 )
-                self._put(plan, _named(page, page.id, page.why), ready[0].severity, now)
-
-    def _assigned(self, plan: Plan, now: datetime) -> None:
-        """Whom a colleague asked to take an alert that is open still."""
-        for state in self._book.open():
-            for word in state.words:
-                person = self._people.key_of(word.to) if word.kind is DecisionKind.ASSIGN and word.to else None
-                id_ = _digest("assigned", state.id, person or "", word.at.isoformat())
-                if person is not None and self._book.pages.get(id_) is None and state.is_open:
-                    page = Page(
-                        id="", at=now, why=PageWhy.ASSIGNED, person=person, policy=self.policy_of(state),
-                        alerts={state.id: state.condition.value}, exercise=state.alert.exercise,
-                    )  # fmt: skip
-                    plan.pages.append(_named(page, id_, PageWhy.ASSIGNED))
-
-    def _canaries(self, plan: Plan, now: datetime) -> None:
-        """A synthetic alert goes once to its test receiver, never to a person on duty."""
-        for state in self._book.open():
-            if state.alert.synthetic:
-                for person in self._people.canary():
-                    id_ = _digest("canary", state.id, person)
-                    if self._book.pages.get(id_) is None:
-                        its = {state.id: state.condition.value}
-                        page = Page(id="", at=now, why=PageWhy.CANARY, person=person, alerts=its)
-                        plan.pages.append(_named(page, id_, PageWhy.CANARY))
+                self._put(plan, named(page, page.id, page.why), ready[0].severity, now)
 
 
 def _as_sent(each: PageState, pages: Sequence[PageState]) -> PageState:
@@ -491,13 +467,3 @@ def _as_sent(each: PageState, pages: Sequence[PageState]) -> PageState:
 
 def _was_taken(each: PageState) -> bool:
     return any(way.taken for way in each.ways.values())
-
-
-def _named(page: Page, id_: str, why: PageWhy, *, gently: bool = False) -> Page:
-    """With its id, and the code that answers it."""
-    code = str(1000 + int(id_, 16) % 9000) if page.person else ""
-    return page.model_copy(update={"id": id_, "why": why, "gently": gently, "code": code})
-
-
-def _digest(*parts: str) -> str:
-    return sha256("\x1f".join(parts).encode()).hexdigest()[:16]

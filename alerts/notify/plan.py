@@ -6,10 +6,11 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 
 from alerts.duty.policy import Policy
 from alerts.notify.state import AlertState
-from listener.model.deliveries import Page
+from listener.model.deliveries import Page, PageWhy
 from listener.model.records import Severity
 
 
@@ -70,3 +71,14 @@ class Group:
 
     def conditions(self) -> dict[str, str]:
         return {state.id: state.condition.value for state in self.members}
+
+
+def named(page: Page, id_: str, why: PageWhy, *, gently: bool = False) -> Page:
+    """With its id, and the code that answers it."""
+    code = str(1000 + int(id_, 16) % 9000) if page.person else ""
+    return page.model_copy(update={"id": id_, "why": why, "gently": gently, "code": code})
+
+
+def digest(*parts: str) -> str:
+    """A short id that is the same for the same parts."""
+    return sha256("\x1f".join(parts).encode()).hexdigest()[:16]

@@ -23,7 +23,7 @@ def assert_as_undisturbed(disturbed: Deployment, expected: Outcome, recording: R
 def assert_told_once(deployment: Deployment) -> None:
     """Every alert that fired was told; what was told twice for one step said so."""
     fired = {a["id"] for a in deployment.values("alerts") if a["event"] == "fired"}
-    deliveries = deployment.values("deliveries")
+    deliveries = deployment.values("deliveries", "delivery")
     assert deployment.sent() == fired
     intents = Counter(d["intent"] for d in deliveries if "outcome" not in d and not d["may_repeat"])
     assert set(intents.values()) <= {1}

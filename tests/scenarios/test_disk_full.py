@@ -19,6 +19,7 @@ people:
     contacts: [{channel: console}]
 routes: {duty: [vakt], ops: [vakt], fallback: [vakt]}
 repeat_every: {critical: 2s, warning: 2s, info: 4h}
+grouping: {by: [alert], interval: 1s}
 """
 
 

@@ -25,6 +25,7 @@ people:
   team: {name: Team, contacts: [{channel: webhook, target: team}]}
 routes: {duty: [team], crisis_team: [team], ops: [team], fallback: [team]}
 repeat_every: {critical: 1h, warning: 1h, info: 4h}
+grouping: {by: [alert]}
 """
 
 

@@ -38,14 +38,15 @@ def test_a_storm_over_two_incidents_mails_each_word_once_and_closing_them_ends_i
         words = {(alert.rule, alert.key, alert.at) for alert in fired}
         assert len(fired) == 2 * len(words) >= 6, "each word fired once for each incident"
         until(lambda: len(deployment.sent()) >= len(words), 20, "each word is mailed")
-        mails = [mail.text for mail in smtp.seen]
+        until(lambda: len(smtp.seen) >= len(words) + 2, 10, "both openings too")
+        mails = [mail.text for mail in smtp.seen if "er åpnet av" not in mail.text]
         print(f"{len(fired)} alerts of two incidents: {len(mails)} mails")
         assert len(mails) == len(words) == len(deployment.sent())
         both = ("Brann, Ras (krise)", "Ras, Brann (krise)")
         assert [text for text in mails if not any(names in text for names in both)] == []
 
         assert deployment.command("mode", "calm", "--why", "ferdig", "--by", "Nina", "--no-wait").returncode == 0
-        until(lambda: len(smtp.seen) == len(mails) + 1, 10, "who was called is told that it is over")
+        until(lambda: len(smtp.seen) == len(mails) + 2 + 1, 10, "who was called is told that it is over")
         assert str(smtp.seen[-1].message["Subject"]).startswith("ØVELSE · [Brann, Ras] Hendelsen er avsluttet")
         until(lambda: running.metric("lyttepost_alerts_open", severity="warning", exercise="true") == 0, 10, "closed")
         with deployment.bus() as bus:
