@@ -300,13 +300,14 @@ def receive(context: Context) -> Made:
     if parts is None or parts.channels is None or (place := app.settings.receiver) is None:
         return
     from alerts.notify.channels.callbacks import CallsBack
+    from alerts.notify.dispatcher import Dispatcher
     from alerts.notify.receiver.replies import answer_pages
     from alerts.notify.receiver.worker import Receiver
 
     calling = {name: each.callbacks for name, each in parts.channels.items() if isinstance(each, CallsBack)}
-    part = app.health.part(RECEIVER)
+    part, dispatcher = app.health.part(RECEIVER), context.find(Dispatcher)
     yield Receiver(
-        app.bus, {name: its for name, its in calling.items() if its}, answer_pages(app.bus, parts.people),
+        app.bus, {name: its for name, its in calling.items() if its}, answer_pages(app.bus, lambda: dispatcher.people),
         host=place.host, port=place.port, clock=app.clock, metrics=app.metrics, part=part,
     ), part  # fmt: skip
 

@@ -83,7 +83,7 @@ class Cards:
         if send.page.what == Notice.ACKNOWLEDGED:
             said = next(w for w in reversed(states[0].words) if w.kind is DecisionKind.ACKNOWLEDGE)
             return notices.has_it(states, said.by, said.at, messages, now=at, may_repeat=send.may_repeat)
-        silence = self._book.silences.ending(send.page.person, self._people.key_of, at)
+        silence = self._book.silences.ending(send.page.person, self._people.key_of, send.page.at)
         what = ", ".join(f"{name}={value}" for name, value in silence.silence.match.items())
         return notices.silence_ends(
             silence.id, what, silence.end, messages, now=at, open_=states, may_repeat=send.may_repeat

@@ -1,6 +1,5 @@
 """The dispatcher: reads what fired and who answered, plans (`alerts.notify.escalation`), writes each intent down before
-the send and its outcome after it. One process at a time does so, by a lease; a successor reads the same log and goes
-on.
+the send and its outcome after it. One process at a time does so, by a lease; a successor reads the same log.
 
 Everything that it needs to know lies on the bus. At start, and whenever it takes over, it reads `alerts`, `decisions`
 and `deliveries` to their ends before it sends anything; the chains of the last two are verified as they are read, and
@@ -23,7 +22,7 @@ from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deli
 from alerts.notify.counts import Counts
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.duty import Duty
-from alerts.notify.escalation import Escalation
+from alerts.notify.escalation import BegunStep, Escalation
 from alerts.notify.messages import Messages
 from alerts.notify.notices_due import Notices
 from alerts.notify.plan import Trouble
@@ -114,6 +113,7 @@ class Dispatcher:
         self._book = AlertBook()
         self._channels = dict(channels)
         self._counts = Counts(metrics, clock.now())
+        self._whole: set[BegunStep] = set()
         self._go_by(people)
         self._duty = duty
         self._wake_at: datetime | None = None
@@ -147,6 +147,11 @@ class Dispatcher:
         return moved
 
     @property
+    def people(self) -> People:
+        """people.yaml as it is in force, with swaps and calendars."""
+        return self._people
+
+    @property
     def leads(self) -> bool:
         """Whether this process sends the alerts."""
         return self._leads
@@ -170,7 +175,7 @@ class Dispatcher:
         """Everything that follows from people.yaml is worked out anew from the book."""
         wakes = functools.partial(wakes_by, self._channels)
         self._people = people
-        self._escalation = Escalation(self._book, people, wakes)
+        self._escalation = Escalation(self._book, people, wakes, self._whole)
         self._sends = Sends(self._book, people, wakes)
         self._notices = Notices(self._book, people, wakes)
         self._cards = Cards(self._book, people, *self._words)

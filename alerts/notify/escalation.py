@@ -40,15 +40,21 @@ _ENDS_RUN = (DecisionKind.ACKNOWLEDGE, DecisionKind.CLOSE)
 _STEPS = (PageWhy.STEP, PageWhy.LAST_RESORT)
 
 
-class Escalation:
-    """`wakes` says of a channel's name whether it wakes a sleeper."""
+BegunStep = tuple[str, datetime, int, int]
+"""Group, start of its run, round, step."""
 
-    def __init__(self, book: AlertBook, people: People, wakes: Callable[[str], bool]) -> None:
+
+class Escalation:
+    """`wakes` says of a channel's name whether it wakes a sleeper. `whole`: the steps of which everybody's page was
+    written down; handed on where people.yaml was edited, so that nobody is paged for a step that began without them."""
+
+    def __init__(
+        self, book: AlertBook, people: People, wakes: Callable[[str], bool], whole: set[BegunStep] | None = None
+    ) -> None:
         self._book = book
         self._people = people
         self._wakes = wakes
-        self._whole: set[tuple[str, datetime, int, int]] = set()
-        """Steps (group, run, round, step) of which everybody's page was written down."""
+        self._whole = set() if whole is None else whole
 
     def plan(self, now: datetime, covered: Container[str] = ()) -> Plan:
         """What is to be written down now. `covered`: alerts that another one stands for."""

@@ -9,6 +9,7 @@ import pytest
 
 from alerts.notify.recipients import CONSOLE, LEDGER, load_people
 from listener.errors import ConfigError
+from listener.model.records import Severity
 from listener.settings.files import packaged_config
 from tests.unit.telling_support import T0, alert, people
 
@@ -124,3 +125,14 @@ def test_a_canary_s_receiver_is_nobody_who_is_called_for_other_things(tmp_path: 
         load(tmp_path, text.replace("WHO", "test, kari"))
     assert load(tmp_path, text.replace("WHO", "test")).canary() == ("test",)
     assert load(tmp_path, text.replace("WHO", "console")).canary() == ("console",)
+
+
+def test_what_the_page_on_operation_shows_can_be_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "deploy" / "README.md").read_text(encoding="utf-8")
+    shown = text.partition("## Who is paged")[2].partition("```yaml\n")[2].partition("```")[0]
+    who = load(tmp_path, shown)
+    assert who.route(alert(severity="critical")).name == "crisis"
+    assert who.route(alert(severity="critical", incident="calm")).name == "quiet"
+    assert who.on_route("duty", T0) == ("kari", "ola")
+    assert who.quiet_until("kari", Severity.WARNING, T0.replace(hour=23)) == T0.replace(day=3, hour=7)
+    assert who.quiet_until("kari", Severity.CRITICAL, T0.replace(hour=23)) is None

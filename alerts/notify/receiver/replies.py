@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from alerts.notify.answers import acknowledge_all, page_meant, who_has
@@ -20,10 +21,12 @@ ABOUT = "reply"
 """The id of a note that is about no alert that anybody named."""
 
 
-def answer_pages(bus: Bus, people: People) -> OnReply:
-    """What a stranger writes is not kept: `decisions` is for years, and no purge reaches it."""
+def answer_pages(bus: Bus, people_now: Callable[[], People]) -> OnReply:
+    """`people_now`: people.yaml as it is in force. What a stranger writes is not kept: `decisions` is for years, and no
+    purge reaches it."""
 
     def on_reply(channel: str, number: str, text: str, at: datetime) -> None:
+        people = people_now()
         person = who_has(people, number)
         if person is None:
             log.warning("receiver: a reply from a number that nobody in people.yaml has; it is not kept")
