@@ -45,7 +45,7 @@ APPRISE = {"apprise": {"services": {"vakt": "json://localhost/hemmelig"}}}
 def test_a_service_that_is_set_up_passes_and_another_is_refused_with_its_line(check: Check) -> None:
     done = check(APPRISE, {"channel": "apprise", "target": "kari"})
     assert done.returncode == 4
-    assert re.search(r"people\.yaml:\d+: people\.console\.contacts\.0\.target: channels\.apprise in", done.stderr)
+    assert re.search(r"people\.yaml:\d+: people\.console\.ways\.0\.target: channels\.apprise in", done.stderr)
     assert "hemmelig" not in done.stderr
 
 
@@ -58,7 +58,7 @@ def test_a_landline_takes_no_sms(check: Check, tmp_path: Path) -> None:
     sms = settings_of("Twilio", tmp_path, "https://gateway.example/send")
     done = check({"sms": sms}, {"channel": "sms", "target": "+4721000000"})
     assert done.returncode == 4
-    assert re.search(r"people\.yaml:\d+: people\.console\.contacts\.0\.target: takes no SMS: a landline", done.stderr)
+    assert re.search(r"people\.yaml:\d+: people\.console\.ways\.0\.target: takes no SMS: a landline", done.stderr)
     assert "21000000" not in done.stderr
 
 

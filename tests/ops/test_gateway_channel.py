@@ -233,11 +233,9 @@ def test_a_message_longer_than_two_segments_is_cut_and_three_may_be_asked_for(tm
 
 
 def test_the_short_form_of_a_card_is_sent_where_it_has_one(tmp_path: Path) -> None:
-    class Short(Card):
-        short = "KRITISK: røyk\nhttps://lytt.example/a/1"
-
+    card = Card("langt", ("x",), {}, urgent=True, short="KRITISK: røyk\nhttps://lytt.example/a/1")
     with gateway(MANNERS["46elks"]) as fake:
-        opened("46elks", tmp_path, fake).prepare(Short("langt", ("x",), {}, True), NUMBER, note=NOTE)()
+        opened("46elks", tmp_path, fake).prepare(card, NUMBER, note=NOTE)()
         assert fake.sent[0].text == "KRITISK: røyk https://lytt.example/a/1"
 
 

@@ -35,7 +35,7 @@ class Sms:
 
     def prepare(self, card: Card, target: str, *, note: SendNote) -> Deliver:
         number = checked(mobile, target)
-        text = fit(getattr(card, "short", None) or card.subject, self._settings.segments)
+        text = fit(card.short or card.subject, self._settings.segments)
         return message(self._settings, number, text, note)
 
 
