@@ -209,6 +209,9 @@ class Register:
                     db.execute("DELETE FROM findings WHERE part=? AND offset<?", gone)
                     digest.forget_before(db, *gone)
                     dropped = True
+            # Which stories stand together may name a post that went: that is made anew before its bytes go.
+            while dropped and digest.waits(db):
+                digest.make_some(db, self._bus)
         if dropped:
             self.scrub()
 
