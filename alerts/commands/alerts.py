@@ -87,7 +87,7 @@ def _view(book: AlertBook, data: str | None) -> View:
     except ConfigError as error:
         say(f"What people.yaml holds back, and who is called next, is not known: {error}")
         people = None
-    holding = Holding(people.inhibit if people else (), book.silences, book.firing())
+    holding = Holding(people.inhibit if people else (), book.silences, book.all())
     coming: dict[str, Page] = {}
     if people is not None:
         waiting = {s.id for s in book.open() if not s.alert.synthetic and not holding.held(s, now)}

@@ -19,7 +19,6 @@ from listener.settings.zone import shown
 AHEAD = timedelta(days=366)
 NIGHT = timedelta(hours=9)
 """Before and after the clocks are set: from the evening's hand-over to the morning's."""
-FIX_NONE = "write a roster for the role of those on duty, or give people the role in `roles`"
 FIX_GAP = "write a layer or an override for that time, or give somebody the role in `roles`"
 FIX_WAY = "add one of the channels " + ", ".join(sorted(WAKING))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,17 +48,18 @@ def load_duty(path: Path) -> Duty:
         read = _File.model_validate({key: value for key, value in data.items() if key not in OTHERS})
     except ValidationError as error:
         raise file.explain(error) from None
-    problems = [str(file.error(loc, message)) for loc, message in _contradictions(read)]
+    problems = [str(file.error(loc, message)) for loc, message in contradictions(read.people, read.roster)]
     if problems:
         raise ConfigError("\n".join(problems))
     return Duty(named(read.people), dict(read.roster), file)
 
 
-def _contradictions(read: _File) -> Iterator[tuple[Loc, str]]:
-    for role, roster in read.roster.items():
+def contradictions(people: Container[str], rosters: Rosters) -> Iterator[tuple[Loc, str]]:
+    """What is wrong between people and rosters, and within a roster: the place in the file, and why."""
+    for role, roster in rosters.items():
         place: Loc = ("roster", role)
         for loc, name in roster.names:
-            if name not in read.people:
+            if name not in people:
                 yield (*place, *loc), f"names {name!r}, who is not among people"
         for loc, span in roster.spans:
             start, end = span.within(roster.tz)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta, tzinfo
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -112,7 +112,10 @@ People = Mapping[str, Person]
 """Key → person. The key is what rosters, policies and commands call a person by."""
 
 
-def named(people: People) -> People:
+P = TypeVar("P", bound=Person)
+
+
+def named(people: Mapping[str, P]) -> dict[str, P]:
     """Everybody with a name."""
     return {key: one if one.name else one.model_copy(update={"name": key}) for key, one in people.items()}
 

@@ -1,7 +1,7 @@
 """What a person answers to a page: an acknowledgement covers exactly the alerts that the page named when it was sent.
 
-A page is answered by its code in a message, by a key in a call, by a signed link or on the command line. Who answers a
-second time hears who was first.
+A page is answered by its code in a message, by a key in a call or on the command line. Who answers a second time hears
+who was first.
 """
 
 from __future__ import annotations

@@ -47,7 +47,6 @@ MARKS = ("exercise", "digest", "passed", "may_repeat")
 """What stands before everything else, in this order."""
 
 _MINUTE = timedelta(minutes=1)
-_GRAVEST = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 Texts = Callable[[Sequence[str]], Mapping[str, str]]
 """Keys of posts → the texts that are still kept of them. Called when a card is sent or shown inside."""
@@ -87,7 +86,7 @@ def build(
     Does not raise over what an alert lacks, nor when `texts` fails.
     """
     all_ = (states,) if isinstance(states, AlertState) else tuple(states)
-    ordered = sorted(all_, key=lambda s: (s.alert.exercise, _GRAVEST[s.alert.severity], -s.alert.at.timestamp()))
+    ordered = sorted(all_, key=lambda s: (s.alert.exercise, s.alert.severity.rank, -s.alert.at.timestamp()))
     if len(ordered) == 1 and ordered[0].alert.rule_type == NOTICE:
         return of_incident(ordered[0].alert, messages, now=now, may_repeat=may_repeat)
     chosen = frozenset(marks) | ({"may_repeat"} if may_repeat else frozenset())

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
-from hashlib import sha256
 
+from alerts.notify.plan import digest
 from alerts.notify.state import AlertBook
 from listener.bus.protocol import Bus, Message
 from listener.bus.scan import scan_records
@@ -34,7 +34,7 @@ class DeliveryFaults:
         still_open = {(state.alert.rule, state.alert.key) for state in book.open()}
         if (what, part) in self._unread(book) or (f"lyttepost.{what}", part) in still_open:
             return
-        id_ = sha256("\x1f".join(("ops", what, part, about.id if about else "")).encode()).hexdigest()[:16]
+        id_ = digest("ops", what, part, about.id if about else "")
         self._reported[what, part] = id_
         if book.get(id_) is None:
             self._waiting.append(self._ops.message(what, part, at, at, about=about, id_=id_))

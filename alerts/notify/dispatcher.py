@@ -30,7 +30,7 @@ from alerts.notify.recipients import People
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send, Sends
 from alerts.notify.silence_ended import silence_ended
-from alerts.notify.state import TOPICS, AlertBook, AlertState
+from alerts.notify.state import TOPICS, AlertBook, AlertState, read
 from listener.bus import hashchain
 from listener.bus.deadletters import dead_letter
 from listener.bus.messages import message
@@ -39,10 +39,10 @@ from listener.bus.scan import drain
 from listener.clock import Clock, SteadyClock
 from listener.crashpoints import point
 from listener.errors import BusError
-from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page
+from listener.model.decisions import AboutDuty
+from listener.model.deliveries import Delivery, Outcome, Page
 from listener.model.incidents import State
-from listener.model.receipts import Receipt
-from listener.model.records import ALERTS, BadRecord, Decision, DecisionKind, decode
+from listener.model.records import ALERTS, BadRecord, Decision, DecisionKind
 from listener.model.roles import DISPATCH
 from listener.runtime.control import Control
 from listener.runtime.health import Part
@@ -242,12 +242,17 @@ class Dispatcher:
     def _absorb(self, record: Record) -> None:
         if record.topic in CHAINED:
             self._chain.follow(record)
-        if self._duty is not None and record.topic == "decisions":
-            self._duty.take(record)
-        self._time.at_least(from_ms(record.time_ms))
-        told = _told(record)
+        at, told = from_ms(record.time_ms), None
+        self._time.at_least(at)
+        try:
+            told = read(record)
+        except BadRecord as error:
+            self._bad.append((record, error))
         known = isinstance(told, Page) and self._book.pages.get(told.id) is not None
-        bad = self._book.apply(record)
+        if told is not None:
+            self._book.take(told, at)
+        if self._duty is not None and isinstance(told, AboutDuty):
+            self._duty.take(told)
         about = self._book.get(record.key)  # records of all three topics bear the alert's id
         self.trips.take(about)
         if isinstance(told, Delivery):
@@ -256,8 +261,6 @@ class Dispatcher:
         quiet = isinstance(told, Delivery) and not self._has_failed(told)
         self._stale |= not (known or quiet)
         self._unfollowed |= not (known or quiet) or about is None or self._ends_when_sent(about)
-        if bad is not None:
-            self._bad.append((record, bad))
 
     def _has_failed(self, told: Delivery) -> bool:
         page = self._book.pages.get(told.page)
@@ -467,16 +470,6 @@ class Dispatcher:
             {c for c in self._people.channels() if self._senders.room(c) in (Capacity.STUCK, Capacity.MISSING)}
         )
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
-
-
-def _told(record: Record) -> Page | Delivery | Receipt | None:
-    """What a record of `deliveries` says; None for other topics, and for what cannot be read."""
-    if record.topic != DELIVERIES.name or record.value is None:
-        return None
-    try:
-        return decode(DELIVERIES, record.value)
-    except BadRecord:
-        return None
 
 
 def _delivery(

@@ -10,9 +10,7 @@ from pathlib import Path
 from alerts.duty.reload import DutyBook
 from alerts.notify.channels.contract import Channel
 from alerts.notify.recipients import People
-from listener.bus.protocol import Record
-from listener.model.decisions import DECISIONS
-from listener.model.records import BadRecord, decode
+from listener.model.decisions import DecisionsRecord
 
 Read = Callable[[], tuple[People, Mapping[str, Channel]]]
 """people.yaml and the channels that it names. Raises ConfigError."""
@@ -39,13 +37,9 @@ class Duty:
         self._book.read_calendars(at)
         self._seen: object = None
 
-    def take(self, record: Record) -> None:
+    def take(self, word: DecisionsRecord) -> None:
         """A record of `decisions`, each once and in order."""
-        if record.value is not None:
-            try:
-                self._book.take(decode(DECISIONS, record.value))
-            except BadRecord:
-                return  # the dispatcher reports it
+        self._book.take(word)
 
     def look(self, now: float, at: datetime) -> DutyNews:
         """`now`: monotonic seconds, `at`: the instant."""

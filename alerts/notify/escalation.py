@@ -18,7 +18,7 @@ is then to be sent is a matter of `alerts.notify.sends`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.duty.policy import Step
@@ -35,7 +35,6 @@ from listener.model.records import DecisionKind, Severity
 MISSING_REPEAT = timedelta(minutes=15)
 """Between the rounds of an alert whose route people.yaml does not have."""
 
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _ENDS_RUN = (DecisionKind.ACKNOWLEDGE, DecisionKind.CLOSE)
 _STEPS = (PageWhy.STEP, PageWhy.LAST_RESORT)
 
@@ -60,7 +59,7 @@ class Escalation:
         """What is to be written down now. `covered`: alerts that another one stands for."""
         plan = Plan()
         self._reopen(plan, now)
-        holding = Holding(self._people.inhibit, self._book.silences, self._book.firing())
+        holding = Holding(self._people.inhibit, self._book.silences, self._book.all())
         for silence in self._book.silences.all():
             for instant in (silence.start, silence.notice_at, silence.end):
                 if instant > now:
@@ -113,7 +112,7 @@ class Escalation:
             found.setdefault((name, self._key(state, name, holding)), []).append(state)
         for (name, key), states in found.items():
             # The most severe first, then the newest, which has most to say.
-            members = sorted(states, key=lambda s: (_RANK[s.alert.severity], -s.fired_at.timestamp(), s.id))
+            members = sorted(states, key=lambda s: (s.alert.severity.rank, -s.fired_at.timestamp(), s.id))
             policy = self._people.policy(name, members[0].alert.severity)
             yield Group(key, name, policy, tuple(members), since, at_once)
 
@@ -135,12 +134,13 @@ class Escalation:
         ended = None
         if run is not None:
             start, pages = run
-            named: dict[str, datetime] = {}
+            first_named: dict[str, datetime] = {}
             for each in pages:
                 for id_ in each.page.alerts:
-                    named.setdefault(id_, each.page.at)
-            ended = self._ended(named, start)
-            if ended is None and any(group.since[m.id] <= named[m.id] for m in group.members if m.id in named):
+                    first_named.setdefault(id_, each.page.at)
+            ended = self._ended(first_named, start)
+            known = (state for state in group.members if state.id in first_named)
+            if ended is None and any(group.since[state.id] <= first_named[state.id] for state in known):
                 return start
         last = log.last_page(group.id)
         starts = []
@@ -152,9 +152,9 @@ class Escalation:
             starts.append(start if ended is None else max(start, ended))
         return min(starts)
 
-    def _ended(self, named: Mapping[str, datetime], start: datetime) -> datetime | None:
+    def _ended(self, alerts: Iterable[str], start: datetime) -> datetime | None:
         """When a person's word on one of the alerts that it named ended the run."""
-        states = (self._book.get(id_) for id_ in named)
+        states = (self._book.get(id_) for id_ in alerts)
         words = (word for state in states if state for word in state.words)
         return max((word.at for word in words if word.kind in _ENDS_RUN and word.at >= start), default=None)
 
@@ -442,7 +442,7 @@ class Escalation:
                     old = due[group_id]
                     page = self._page(group, running[group_id], old.round, old.step, person, holding, now)
                     self._put(plan, named(page, old.id, old.why), group.severity, now)
-            ready = sorted((groups[g] for g, until in still.items() if until is None), key=lambda g: _RANK[g.severity])
+            ready = sorted((groups[g] for g, until in still.items() if until is None), key=lambda g: g.severity.rank)
             if ready:
                 first = due[ready[0].id]
                 members = [state for group in ready for state in group.members]

@@ -13,10 +13,7 @@ from alerts.duty.policy import Inhibition, fits
 from alerts.notify.silences import Silences
 from alerts.notify.state import AlertState, Handling
 from alerts.rules.keys import read_key
-from listener.model.records import DecisionKind, Severity
-
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
-"""The most severe first."""
+from listener.model.records import DecisionKind
 
 
 def fields_of(state: AlertState) -> dict[str, str]:
@@ -94,7 +91,7 @@ class Holding:
                 if (
                     source.id != state.id
                     and _fires(source, at)
-                    and _RANK[source.alert.severity] <= _RANK[state.alert.severity]
+                    and source.alert.severity.rank <= state.alert.severity.rank
                     and source.alert.exercise == state.alert.exercise
                     and all(its.get(name, "") == fields.get(name, "") for name in inhibition.equal)
                     and not (both and fits(inhibition.target, its))
@@ -125,7 +122,7 @@ class Holding:
 
 
 def _order(state: AlertState) -> tuple[int, datetime, str]:
-    return _RANK[state.alert.severity], state.fired_at, state.id
+    return state.alert.severity.rank, state.fired_at, state.id
 
 
 def _fires(source: AlertState, at: datetime) -> bool:

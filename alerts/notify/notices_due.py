@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 
 from alerts.notify.held import Holding, fields_of
+from alerts.notify.plan import digest
 from alerts.notify.recipients import People
 from alerts.notify.sends import NOTICE_FOR
 from alerts.notify.silences import SilenceState
@@ -20,7 +20,7 @@ from listener.model.records import DecisionKind
 
 class Notice(StrEnum):
     ACKNOWLEDGED = "acknowledged"
-    """Somebody has it; `by` says who."""
+    """Somebody has it."""
     RESOLVED = "resolved"
     SILENCE_ENDS_SOON = "silence_ends_soon"
     INCIDENT = "incident"
@@ -62,7 +62,7 @@ class Notices:
         due: dict[str, list[AlertState]] = {}
         left: list[tuple[datetime, str]] = []
         wake_at: datetime | None = None
-        holding = Holding(self._people.inhibit, self._book.silences, self._book.firing() if self._book.passed else ())
+        holding = Holding(self._people.inhibit, self._book.silences, self._book.all() if self._book.passed else ())
         for at, id_ in self._book.passed:
             state = self._book.get(id_)
             if state is None or now - at > NOTICE_FOR or state.alert.synthetic or state.handling is Handling.CLOSED:
@@ -112,7 +112,7 @@ class Notices:
     def _page(
         self, what: Notice, person: str, states: list[AlertState], now: datetime, *ref: str, id_: str = ""
     ) -> Iterable[Page]:
-        page = sha256("\x1f".join(("notice", what, person, *ref)).encode()).hexdigest()[:16]
+        page = digest("notice", what, person, *ref)
         if self._book.pages.get(page) is None:
             named = {state.id: state.condition.value for state in states} or {id_: Condition.FIRING.value}
             yield Page(

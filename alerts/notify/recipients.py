@@ -16,6 +16,7 @@ from pydantic import AliasChoices, Field, PrivateAttr, ValidationError, Validati
 from pydantic_core import PydanticCustomError
 
 from alerts.duty import people
+from alerts.duty.load import contradictions
 from alerts.duty.people import Strict
 from alerts.duty.policy import Brake, Choice, Grouping, Inhibition, Policy, Positive, Step
 from alerts.duty.roster import Roster, Rosters, roles_of, who
@@ -110,7 +111,7 @@ class People(Strict):
     @field_validator("people")
     @classmethod
     def _named(cls, value: Mapping[str, Person]) -> Mapping[str, Person]:
-        return {key: one if one.name else one.model_copy(update={"name": key}) for key, one in value.items()}
+        return people.named(value)
 
     @field_validator("board_url")
     @classmethod
@@ -120,10 +121,8 @@ class People(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> People:
         names = self.people.keys() | self.roles
-        for role, roster in self.roster.items():
-            for where, person in roster.names:
-                if person not in self.people:
-                    raise _at(("roster", role, *where), f"names {person!r}, who is not among people")
+        for loc, message in contradictions(self.people, self.roster):
+            raise _at(loc, message)
         for policy, its in self.policies.items():
             for step in its.steps:
                 for name in step.to:
@@ -231,9 +230,10 @@ class People(Strict):
         return next((roster.tz for roster in self.roster.values()), self._zone)
 
     def in_zone(self, zone: tzinfo) -> People:
-        """The same, with the settings' time zone."""
-        self._zone = zone
-        return self
+        """The same people, with the settings' time zone."""
+        other = self.model_copy()
+        other._zone, other._rosters = zone, self._rosters
+        return other
 
     def key_of(self, name: str) -> str | None:
         """The person who is called so, by key or by name."""

@@ -26,8 +26,6 @@ BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
 NOTICE_FOR = timedelta(hours=1)
 """After that a notice is not sent any more."""
 
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
-
 
 class SendCause(StrEnum):
     """Why a send is due."""
@@ -87,7 +85,7 @@ class Sends:
     def rank(self, page: Page) -> int:
         """The most severe first."""
         states = (self._book.get(id_) for id_ in page.alerts)
-        return min((_RANK[state.alert.severity] for state in states if state), default=len(_RANK))
+        return min((state.alert.severity.rank for state in states if state), default=len(Severity))
 
     def _of_page(self, each: PageState, now: datetime, in_flight: Container[str]) -> list[Send]:
         page, log = each.page, self._book.pages

@@ -12,24 +12,24 @@ from alerts.notify.held import Holding
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertBook, AlertState
 from listener.model.deliveries import PageWhy
-from listener.model.records import Alert, Event, Severity
+from listener.model.records import Alert, Event
 
 RULE = "lyttepost.silence_ended"
 TOLD_FOR = timedelta(days=1)
 """After that the end of a silence is no news."""
 
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
-
 
 def silence_ended(book: AlertBook, people: People, now: datetime) -> list[Alert]:
     """One alert for each silence that ended of late and under which something came and passed unheard."""
     ended = [silence for silence in book.silences.all() if silence.end <= now < silence.end + TOLD_FOR]
+    if not ended:
+        return []
     out: list[Alert] = []
+    holding = Holding(people.inhibit, book.silences, book.all())
     for silence in ended:
         id_ = sha256(f"silence_ended|{silence.id}".encode()).hexdigest()[:16]
         if book.get(id_) is not None:
             continue
-        holding = Holding(people.inhibit, book.silences, book.firing())
         unheard = [
             state
             for state in book.open()
@@ -54,7 +54,7 @@ def _was_paged(book: AlertBook, state: AlertState) -> bool:
 
 
 def _alert(id_: str, unheard: list[AlertState], at: datetime) -> Alert:
-    worst = min(unheard, key=lambda state: (_RANK[state.alert.severity], state.fired_at, state.id)).alert
+    worst = min(unheard, key=lambda state: (state.alert.severity.rank, state.fired_at, state.id)).alert
     return Alert(
         id=id_,
         event=Event.FIRED,

@@ -21,10 +21,11 @@ from alerts.notify.silences import Silences
 from listener.bus.protocol import Bus, Record
 from listener.bus.scan import scan_records
 from listener.errors import UsageError
-from listener.model.decisions import DECISIONS, Silence
+from listener.model.decisions import DECISIONS, DecisionsRecord, Silence
 from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page
 from listener.model.receipts import Receipt
 from listener.model.records import ALERTS, Alert, BadRecord, Decision, DecisionKind, Event, decode
+from listener.model.topics import Topic
 from listener.units import format_instant, from_ms
 
 TOPICS = ("alerts", "decisions", "deliveries")
@@ -208,6 +209,20 @@ def _status_json(place: Place, status: DeliveryState) -> dict[str, Any]:
     }
 
 
+Told = Alert | DecisionsRecord | Page | Delivery | Receipt
+"""What lies on `TOPICS`."""
+
+_TOPICS: Mapping[str, Topic[Any]] = {topic.name: topic for topic in (ALERTS, DECISIONS, DELIVERIES)}
+
+
+def read(record: Record) -> Told | None:
+    """What a record of `TOPICS` says; None for one without a value. Raises BadRecord."""
+    if record.value is None or record.topic not in _TOPICS:
+        return None
+    told: Told = decode(_TOPICS[record.topic], record.value)
+    return told
+
+
 class AlertBook:
     """Every alert that the log still holds. Not for several threads; the states that it gives out never change."""
 
@@ -228,13 +243,33 @@ class AlertBook:
 
     def apply(self, record: Record) -> BadRecord | None:
         """Take in one record of `TOPICS`, each once and in its topic's order. What cannot be read is handed back."""
-        if record.value is None:
-            return None
         try:
-            self._take(record, record.value)
+            told = read(record)
         except BadRecord as error:
             return error
+        if told is not None:
+            self.take(told, from_ms(record.time_ms))
         return None
+
+    def take(self, told: Told, at: datetime) -> None:
+        """What a record says, as `read` gives it. `at`: the bus's time."""
+        if isinstance(told, Alert):
+            if told.event is Event.FIRED:
+                self.fire(told, at)
+            elif told.event is Event.RESOLVED:
+                self._add(told.id, told, at)
+        elif isinstance(told, Decision):
+            self.take_decision(told)
+        elif isinstance(told, Silence):
+            self.silences.take(told)
+        elif isinstance(told, Page):
+            self.pages.take_page(told)
+        elif isinstance(told, Receipt):
+            self.pages.take_receipt(told)
+        elif isinstance(told, Delivery):
+            self.pages.take_delivery(told)
+            for id_ in told.alerts or (told.alert,):
+                self._add(id_, told, told.at)
 
     def take_decision(self, decision: Decision) -> None:
         """A decision that may be known already: twice is once."""
@@ -253,10 +288,6 @@ class AlertBook:
     def acknowledged(self) -> list[AlertState]:
         """Those that somebody has, oldest first."""
         return [self._states[id_] for id_ in self._acknowledged]
-
-    def firing(self) -> list[AlertState]:
-        """All that may hold another back: what fires or did of late, and was not closed long ago."""
-        return [state for state in self._states.values() if state.alert.rule_type != NOTICE]
 
     def covering(self, id_: str) -> AlertState | None:
         """The alert that stands for this one, if there is one."""
@@ -295,30 +326,6 @@ class AlertBook:
         if len(fits) > 1:
             raise UsageError(f"{prefix!r} fits {len(fits)} alerts ({', '.join(fits[:4])}); write more of the id")
         return self._states[fits[0]]
-
-    def _take(self, record: Record, value: bytes) -> None:
-        if record.topic == "alerts":
-            alert = decode(ALERTS, value)
-            if alert.event is Event.FIRED:
-                self.fire(alert, from_ms(record.time_ms))
-            elif alert.event is Event.RESOLVED:
-                self._add(alert.id, alert, from_ms(record.time_ms))
-        elif record.topic == "decisions":
-            decided = decode(DECISIONS, value)
-            if isinstance(decided, Decision):
-                self.take_decision(decided)
-            elif isinstance(decided, Silence):
-                self.silences.take(decided)
-        elif record.topic == "deliveries":
-            told = decode(DELIVERIES, value)
-            if isinstance(told, Page):
-                self.pages.take_page(told)
-            elif isinstance(told, Receipt):
-                self.pages.take_receipt(told)
-            else:
-                self.pages.take_delivery(told)
-                for id_ in told.alerts or (told.alert,):
-                    self._add(id_, told, told.at)
 
     def fire(self, alert: Alert, at: datetime) -> None:
         """An alert that may be known already: twice is once. `at`: the bus's time."""

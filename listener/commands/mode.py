@@ -186,11 +186,17 @@ def calm(
     data: Data = None,
 ) -> None:
     """Close all open incidents, or one. Calm is when none is open."""
-    named = storable(incident, "--incident")
-    if incident and not named:
-        raise typer.BadParameter("which one? Without --incident all are closed", param_hint="--incident")
+    named = _which(incident, "closed")
     command = Command(action=Action.CLOSE, at=SystemClock().now(), by=user(by), why=reason(why), incident=named)
     _switch(context, command, no_wait, json, data)
+
+
+def _which(incident: str, otherwise: str) -> str:
+    """The incident that --incident names; empty where it was left out. `otherwise`: what then becomes of all."""
+    named = storable(incident, "--incident")
+    if incident and not named:
+        raise typer.BadParameter(f"which one? Without --incident all are {otherwise}", param_hint="--incident")
+    return named
 
 
 def review(
@@ -207,9 +213,7 @@ def review(
     data: Data = None,
 ) -> None:
     """Say that it still is a crisis: the crisis team is asked again later. Of all open incidents, or of one."""
-    named = storable(incident, "--incident")
-    if incident and not named:
-        raise typer.BadParameter("which one? Without --incident all are reviewed", param_hint="--incident")
+    named = _which(incident, "reviewed")
     command = Command(
         action=Action.REVIEW,
         at=SystemClock().now(),

@@ -91,6 +91,11 @@ class Severity(StrEnum):
     WARNING = "warning"
     INFO = "info"
 
+    @property
+    def rank(self) -> int:
+        """0 for the most severe."""
+        return tuple(Severity).index(self)
+
 
 class Event(StrEnum):
     """What a rule says."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,24 +16,11 @@ from listener.model.incidents import Action, Command
 from listener.runtime.control import Control
 from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.files import packaged_config
-from tests.fakes.smtp import smtp_server
-from tests.fakes.webhook import webhook_server
-from tests.ops.test_dispatch import DispatchDeployment, idle
+from tests.ops.dispatch_support import DispatchDeployment, idle, to
 from tests.unit.telling_support import T0, people
 
 WHO = {"duty": ["kari"], "crisis_team": ["ola"], "fallback": ["reserve"]}
 HOURS = 3600.0
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[DispatchDeployment]:
-    with smtp_server() as smtp, webhook_server() as hook:
-        made = DispatchDeployment(tmp_path, smtp, hook)
-        yield made
-        hook.stop.set()
-        for dispatcher in made.opened:
-            dispatcher.close()
-        made.bus.close()
 
 
 def say(deployment: DispatchDeployment, action: Action, name: str = "", incident: str = "", **more: object) -> str:
@@ -55,10 +41,6 @@ def told(deployment: DispatchDeployment, dispatcher: Dispatcher, rule: str = "")
     idle(dispatcher, 6)
     seen = [call.json for call in deployment.hook.seen]
     return [(str(each["to"]), str(each["headline"])) for each in seen if not rule or each["rule"] == rule]
-
-
-def to(deployment: DispatchDeployment, **span: float) -> None:
-    deployment.clock.advance_to(T0 + timedelta(**span))
 
 
 ASKED = "Er det fortsatt krise? Ja: lyttepost mode review --why GRUNN. Nei: lyttepost mode calm --why GRUNN"

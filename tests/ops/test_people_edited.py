@@ -14,10 +14,8 @@ from alerts.notify.recipients import load_people
 from listener.bus import hashchain
 from listener.model.decisions import DECISIONS, Stand, Swap
 from listener.settings.files import packaged_config
-from tests.ops.test_dispatch import DispatchDeployment, deployment, idle, turn
+from tests.ops.dispatch_support import DispatchDeployment, idle, turn
 from tests.unit.telling_support import T0
-
-__all__ = ["deployment"]
 
 PEOPLE = """
 people:

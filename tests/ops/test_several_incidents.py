@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,23 +19,10 @@ from listener.model.decisions import DECISIONS
 from listener.model.incidents import Action, Command
 from listener.model.records import Sample, decode
 from listener.runtime.control import Control
-from tests.fakes.smtp import smtp_server
-from tests.fakes.webhook import webhook_server
-from tests.ops.test_dispatch import DispatchDeployment, idle, turn
+from tests.ops.dispatch_support import DispatchDeployment, idle, to, turn
 from tests.unit.telling_support import T0, people
 
 WHO = {"duty": ["kari"], "fallback": ["reserve"], "ops": ["ola"]}
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[DispatchDeployment]:
-    with smtp_server() as smtp, webhook_server() as hook:
-        made = DispatchDeployment(tmp_path, smtp, hook)
-        yield made
-        hook.stop.set()
-        for dispatcher in made.opened:
-            dispatcher.close()
-        made.bus.close()
 
 
 def say(deployment: DispatchDeployment, action: Action, name: str = "", incident: str = "", **more: bool) -> str:
@@ -67,10 +53,6 @@ def settle(deployment: DispatchDeployment, dispatcher: Dispatcher) -> list[str]:
         idle(dispatcher, 1)
     idle(dispatcher, 8)
     return [mail.text.rpartition("varsel ")[2].split("\n")[0].strip() for mail in deployment.smtp.seen]
-
-
-def to(deployment: DispatchDeployment, **span: float) -> None:
-    deployment.clock.advance_to(T0 + timedelta(**span))
 
 
 def test_one_word_of_two_incidents_is_mailed_once_names_both_and_is_answered_once(
