@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,13 +111,9 @@ def _people(data: str | None) -> People:
 
 def _wakes(people: People) -> Callable[[str], bool]:
     """Which channels wake a sleeper; of one that is set up wrongly nothing is known."""
-    from alerts.notify.channels.contract import Channel, open_channels, wakes_by
+    from alerts.notify.channels.contract import open_usable, wakes_by
 
-    channels: dict[str, Channel] = {}
-    for name in people.channels():
-        with suppress(ConfigError):
-            channels |= open_channels({name}, raw_settings())
-    return functools.partial(wakes_by, channels)
+    return functools.partial(wakes_by, open_usable(people.channels(), raw_settings()))
 
 
 @app.callback(invoke_without_command=True)

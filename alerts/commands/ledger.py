@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts.notify.state import ABOUT_ALERTS
+from alerts.notify.state import ABOUT_ALERTS, Told, read
 from listener.bus import hashchain
 from listener.bus.scan import scan_records
 from listener.clock import SystemClock
 from listener.commands.shared import Data, duration, open_live_topics, out, say
 from listener.errors import UsageError
-from listener.model.decisions import DECISIONS, Silence, Word
+from listener.model.decisions import DECISIONS, Silence
 from listener.model.deliveries import DELIVERIES, Delivery, Page
 from listener.model.receipts import Receipt
-from listener.model.records import BadRecord, Decision, decode
+from listener.model.records import Alert, BadRecord, Decision
 from listener.units import format_instant, from_ms
 
 if TYPE_CHECKING:
@@ -85,16 +85,16 @@ def verify_chains(data: str | None) -> None:
 
 def lines(bus: Bus, since: datetime | None) -> Iterator[Line]:
     """Both chains as lines, in the order in which they were written. What cannot be read has a line that says so."""
-    read = [(record, _read(record)) for record in scan_records(bus, CHAINED)]
-    pages = {value.id: value for _, value in read if isinstance(value, Page)}
+    found = [(record, _read(record)) for record in scan_records(bus, CHAINED)]
+    pages = {value.id: value for _, value in found if isinstance(value, Page)}
     sent = {
-        (value.channel, id_): value for _, value in read if isinstance(value, Delivery) for id_ in value.provider_ids
+        (value.channel, id_): value for _, value in found if isinstance(value, Delivery) for id_ in value.provider_ids
     }
-    for record, value in sorted(read, key=lambda each: each[0].time_ms):
+    for record, value in sorted(found, key=lambda each: each[0].time_ms):
         if since is not None and from_ms(record.time_ms) < since:
             continue
         where: Line = {"chain": record.topic, "offset": record.offset}
-        if value is None:
+        if value is None or isinstance(value, Alert):
             yield where | {"at": format_instant(from_ms(record.time_ms)), "what": "unreadable"}
             continue
         where |= {"at": format_instant(value.at), "digest": value.digest}
@@ -122,13 +122,9 @@ def lines(bus: Bus, since: datetime | None) -> Iterator[Line]:
             yield where | _of_decision(value)
 
 
-def _read(record: Record) -> Page | Delivery | Receipt | Decision | Silence | Word | None:
+def _read(record: Record) -> Told | None:
     try:
-        if record.value is None:
-            return None
-        if record.topic == DELIVERIES.name:
-            return decode(DELIVERIES, record.value)
-        return decode(DECISIONS, record.value)
+        return read(record)
     except BadRecord:
         return None
 

@@ -21,7 +21,7 @@ from alerts.duty.decided import Decided
 from alerts.duty.load import load_duty
 from alerts.duty.reload import DutyBook
 from alerts.notify.canary import RoundTrips
-from alerts.notify.channels.contract import Channel, channel_doubts, open_channels, wakes_by
+from alerts.notify.channels.contract import channel_doubts, open_channels, open_usable, wakes_by
 from alerts.notify.channels.text import one_line
 from alerts.notify.drill import Reached, examine_firing
 from alerts.notify.incident_alerts import review_due
@@ -139,7 +139,7 @@ def examine_routes(
             book.take(word)
         book.read_calendars(now, online=False)
         routes = {*people.routes, *(rule.to for rule in load_rules(raw.folder / "rules"))} - {CANARY, FALLBACK}
-        wakes = partial(wakes_by, _open_what_opens(raw, people.channels()))
+        wakes = partial(wakes_by, open_usable(people.channels(), raw))
         tested = None if decided is None else _confirmed(people, book, decided)
         yield from examine_firing(people.with_rosters(book.rosters), routes, tested, wakes, now)
 
@@ -153,15 +153,6 @@ def _confirmed(people: People, book: DutyBook, decided: Decided) -> frozenset[Re
         for way, written in zip(person.ways, book.people[key].ways, strict=False)
         if decided.is_confirmed(key, written.place)
     )
-
-
-def _open_what_opens(raw: RawSettings, names: Iterable[str]) -> dict[str, Channel]:
-    """Of one that is set up wrongly it is told elsewhere; it wakes nobody."""
-    found: dict[str, Channel] = {}
-    for name in names:
-        with suppress(ConfigError):
-            found |= open_channels({name}, raw)
-    return found
 
 
 def _tracks(raw: RawSettings, standing: Sequence[str]) -> Check:

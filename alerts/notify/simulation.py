@@ -27,23 +27,23 @@ from alerts.notify.notices_due import Notice
 from alerts.notify.recipients import People
 from alerts.notify.sender import Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send
-from alerts.notify.state import AlertBook, Condition
+from alerts.notify.state import AlertBook, Condition, read
 from alerts.rules.keys import write_key
 from listener.bus import hashchain
 from listener.bus.messages import message
-from listener.bus.protocol import Bus, open_bus
+from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import ManualClock
 from listener.errors import UsageError
 from listener.model.base import Instant
 from listener.model.decisions import DECISIONS, Silence
 from listener.model.deliveries import DELIVERIES, Deferral, Delivery, Outcome, Page, PageWhy
 from listener.model.receipts import Receipt, Received
-from listener.model.records import ALERTS, Alert, Decision, DecisionKind, Event, Severity, decode
+from listener.model.records import ALERTS, Alert, Decision, DecisionKind, Event, Severity
 from listener.model.topics import topic_specs
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
-from listener.units import format_instant
+from listener.units import format_instant, from_ms
 
 INCIDENT = "simulation"
 Answers = Literal["accept", "reject", "temporary", "no_answer", "accept_and_drop", "undelivered"]
@@ -253,17 +253,15 @@ class _Simulation:
 
     # --- what it does --------------------------------------------------------------------------------------------
 
-    def _lines(self, record: Any) -> Iterator[dict[str, Any]]:
-        if record.topic == "decisions":
-            word = decode(DECISIONS, record.value)
-            before = self._book.get(word.id) if isinstance(word, Decision) else None
-            if isinstance(word, Decision) and word.kind is DecisionKind.REOPEN:
-                was = before.handled.by if before and before.handled else None
-                yield self._line("unacknowledged", self._clock.now(), alert=word.id, was=was)
-        self._book.apply(record)
-        if record.topic != "deliveries":
+    def _lines(self, record: Record) -> Iterator[dict[str, Any]]:
+        told = read(record)
+        if told is None:
             return
-        told = decode(DELIVERIES, record.value)
+        if isinstance(told, Decision) and told.kind is DecisionKind.REOPEN:
+            before = self._book.get(told.id)
+            was = before.handled.by if before and before.handled else None
+            yield self._line("unacknowledged", self._clock.now(), alert=told.id, was=was)
+        self._book.take(told, from_ms(record.time_ms))
         if isinstance(told, Delivery):
             state = self._book.pages.get(told.page)
             if told.outcome is not None and state is not None and state.page.why is not PageWhy.NOTICE:

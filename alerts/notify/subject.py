@@ -7,10 +7,12 @@ words, in letters that GSM-7 has: a single other one would more than halve what 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
+from alerts.notify.channels import sms_text
+from alerts.notify.channels.sms_text import Encoding, count
 from alerts.notify.channels.text import one_line
+from alerts.notify.messages import ARROWS
 
 LONGEST = 70
 LONGEST_FOR_SMS = 120
@@ -23,19 +25,7 @@ BETWEEN = " · "
 SMS_LONGEST = 300
 """GSM-7 units: a little less than two parts of 153. A letter beyond GSM-7 makes them two parts of 67."""
 SMS_LONGEST_UNICODE = 130
-EXTENDED = frozenset("^{}\\[~]|€")
-"""Letters that GSM-7 writes in two units."""
-GSM = (
-    frozenset(
-        "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
-        "abcdefghijklmnopqrstuvwxyzäöñüà"
-    )
-    | EXTENDED
-)
-PLAIN = str.maketrans(
-    {"·": "-", "–": "-", "—": "-", "−": "-", "•": "-", "«": '"', "»": '"', "“": '"', "”": '"', "„": '"', "…": "..."}
-    | {"’": "'", "‘": "'", "\u00a0": " ", "\u202f": " ", "đ": "d", "Đ": "D", "ŋ": "n", "Ŋ": "N", "ŧ": "t", "Ŧ": "T"}
-)
+NO_ARROWS = dict.fromkeys(map(ord, ARROWS.values()))
 
 
 def first_line(
@@ -88,26 +78,14 @@ def cut(headline: str, room: int) -> str:
 
 
 def plain(text: str) -> str:
-    """The same in letters of GSM-7 as far as it has them, accents dropped where it has not. Arrows, pictures and loose
-    accents are left out; letters of other scripts stay."""
-    kept = "".join(map(_plain, unicodedata.normalize("NFC", text.translate(PLAIN))))
-    return " ".join(kept.split())
-
-
-def _plain(letter: str) -> str:
-    if letter in GSM:
-        return letter
-    base = unicodedata.normalize("NFD", letter)[0]
-    if base in GSM:
-        return base
-    return "" if unicodedata.category(letter)[0] in "SMC" else letter
+    """In letters of GSM-7 as far as it has them. Arrows are left out: an SMS says in a word how it develops."""
+    return sms_text.plain(text.translate(NO_ARROWS))
 
 
 def fits(text: str) -> bool:
-    """Whether it is two messages at most."""
-    if GSM.issuperset(text):
-        return len(text) + sum(c in EXTENDED for c in text) <= SMS_LONGEST
-    return len(text.encode("utf-16-le", "replace")) // 2 <= SMS_LONGEST_UNICODE
+    """Whether it is two messages at most, with a little to spare."""
+    encoding, units, _ = count(text)
+    return units <= (SMS_LONGEST if encoding is Encoding.GSM_7 else SMS_LONGEST_UNICODE)
 
 
 def short_text(head: str, parts: Sequence[str], tail: str) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 
+from listener.errors import ConfigError
 from listener.plugins import load
 
 if TYPE_CHECKING:
@@ -179,6 +180,15 @@ def open_channels(names: Iterable[str], settings: RawSettings) -> dict[str, Chan
         except ValidationError as error:
             raise explain(settings, error, ("channels", name)) from None
     return out
+
+
+def open_usable(names: Iterable[str], settings: RawSettings) -> dict[str, Channel]:
+    """Those of the named channels that can be opened. Of one that is set up wrongly it is told elsewhere."""
+    found: dict[str, Channel] = {}
+    for name in names:
+        with suppress(ConfigError):
+            found |= open_channels({name}, settings)
+    return found
 
 
 def channel_doubts(names: Iterable[str], settings: RawSettings) -> Iterator[str]:
