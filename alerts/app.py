@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import Channel
-    from alerts.notify.duty import Duty
+    from alerts.notify.duty import DutyFollower
     from alerts.notify.messages import Messages
     from alerts.notify.recipients import People
     from alerts.rules.spec import RuleSpec
@@ -98,7 +98,7 @@ class AlertsParts:
     ops: OpsAlerts = field(default_factory=OpsAlerts.load)
     languages: Mapping[str, Messages] = field(default_factory=dict)
     """The messages in every language that a person may read."""
-    duty: Callable[[datetime], Duty] | None = None
+    duty: Callable[[datetime], DutyFollower] | None = None
     """Makes what follows edits of people.yaml, where somebody is sent alerts."""
     better: Callable[[], Model] | None = None
     """Makes the better tier, where the register is to have it."""

@@ -114,7 +114,7 @@ def make_alerts(
     """
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import open_channels
-    from alerts.notify.duty import Duty
+    from alerts.notify.duty import DutyFollower
     from alerts.notify.messages import load_all_messages, load_messages
     from alerts.notify.recipients import load_people
 
@@ -143,7 +143,7 @@ def make_alerts(
         messages=load_messages(raw.folder, settings.language, settings.timezone),
         channels=channels if tell else None,
         languages=load_all_messages(raw.folder, settings.timezone) if tell else {},
-        duty=(lambda at: Duty(file, learned, read_people, at)) if tell else None,
+        duty=(lambda at: DutyFollower(file, learned, read_people, at)) if tell else None,
         # Edits count where somebody is sent alerts; a replay is of one piece.
         rulebook=rulebook if tell else None,
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts.notify.state import ABOUT_ALERTS, Told, read
+from alerts.notify.state import ABOUT_ALERTS, AlertRecord, read
 from listener.bus import hashchain
 from listener.bus.scan import scan_records
 from listener.clock import SystemClock
@@ -122,7 +122,7 @@ def lines(bus: Bus, since: datetime | None) -> Iterator[Line]:
             yield where | _of_decision(value)
 
 
-def _read(record: Record) -> Told | None:
+def _read(record: Record) -> AlertRecord | None:
     try:
         return read(record)
     except BadRecord:

@@ -29,7 +29,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0
 Positive = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(seconds=1), le=WEEK)]
 
 
-class Step(Strict):
+class PolicyStep(Strict):
     """`after` the run's start (or its round's) all of `to` are paged: people by their keys, or roles."""
 
     after: Duration = timedelta(0)
@@ -39,7 +39,7 @@ class Step(Strict):
 class Policy(Strict):
     """Steps in order of time; after the last one a new round begins at the round's start plus `repeat_every`."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[PolicyStep, ...]
     repeat_every: Positive
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ YES = "1"
 
 
 @dataclass(frozen=True)
-class Answered:
+class WordOutcome:
     """`mine`: the alerts that this word changed. `before`: those that somebody had answered already; their states say
     who and when."""
 
@@ -33,7 +33,7 @@ class Answered:
     before: tuple[AlertState, ...]
 
 
-def acknowledge_all(bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why: str, now: datetime) -> Answered:
+def acknowledge_all(bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why: str, now: datetime) -> WordOutcome:
     """A person says "I have it" of all these. Durable when this returns; a second time changes nothing.
 
     Raises UsageError when nobody says who it is.
@@ -43,7 +43,7 @@ def acknowledge_all(bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why:
 
 def say_of_all(
     bus: Bus, book: AlertBook, ids: Iterable[str], kind: DecisionKind, by: str, why: str, now: datetime
-) -> Answered:
+) -> WordOutcome:
     """The same for every word that counts once: acknowledge, resolve, close. `book` is read anew, not changed."""
     if not by.strip():
         raise UsageError("this needs a name; say who with --by")
@@ -57,7 +57,7 @@ def say_of_all(
     read = read_book(bus)
     now_are = [read.get(state.id) or state for state in states]
     mine = [s for s in now_are if (word_ := word_of(s, kind)) is not None and word_.digest == digests.get(s.id, "none")]
-    return Answered(tuple(mine), tuple(state for state in now_are if state not in mine))
+    return WordOutcome(tuple(mine), tuple(state for state in now_are if state not in mine))
 
 
 def word_of(state: AlertState, kind: DecisionKind) -> Decision | None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.text import one_line
 from alerts.notify.html import as_html
-from alerts.notify.layout import Answer, Layout, Line, Section, graph_line, line, texts
+from alerts.notify.layout import HowToAnswer, Layout, Line, Section, graph_line, line, texts
 from alerts.notify.messages import Messages
 from alerts.notify.notices import of_incident
 from alerts.notify.recipients import LAST_RESORT, People
@@ -90,7 +90,7 @@ def build(
     if len(ordered) == 1 and ordered[0].alert.rule_type == NOTICE:
         return of_incident(ordered[0].alert, messages, now=now, may_repeat=may_repeat)
     chosen = frozenset(marks) | ({"may_repeat"} if may_repeat else frozenset())
-    answer = Answer(code, link, messages.say("answer_command", id=ordered[0].id))
+    answer = HowToAnswer(code, link, messages.say("answer_command", id=ordered[0].id))
     return _Writer(
         tuple(ordered), people, messages, now, in_house, step, chosen, answer, texts, tuple(also), tuple(called), why
     ).card()
@@ -118,7 +118,7 @@ class _Writer:
     in_house: bool
     step: int
     chosen: frozenset[str]
-    answer: Answer
+    answer: HowToAnswer
     texts: Texts | None
     also: tuple[Alert, ...]
     called: tuple[Called, ...]
@@ -150,7 +150,7 @@ class _Writer:
             place=" · ".join(filter(None, [self.place(), self.said.handled()])),
             notes=tuple(self.notes()),
             headline="" if headline in subject else headline,
-            answer=self.answer if self.open else Answer(),
+            answer=self.answer if self.open else HowToAnswer(),
             sections=tuple(section for section in self.sections() if section.lines),
             footer=tuple(self.footer()),
             graph=self.said.graph(),

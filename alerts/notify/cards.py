@@ -10,7 +10,7 @@ from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import Channel
 from alerts.notify.messages import Messages
-from alerts.notify.notices_due import Notice
+from alerts.notify.notices_due import NoticeKind
 from alerts.notify.recipients import People
 from alerts.notify.sends import Send
 from alerts.notify.state import AlertBook, AlertState
@@ -59,7 +59,7 @@ class Cards:
         self, send: Send, states: Sequence[AlertState], also: Sequence[Alert], channel: Channel, at: datetime
     ) -> Card:
         page, messages = send.page, self._in_the_language_of(send.page.person)
-        if page.why is PageWhy.NOTICE and page.what in (Notice.ACKNOWLEDGED, Notice.SILENCE_ENDS_SOON):
+        if page.why is PageWhy.NOTICE and page.what in (NoticeKind.ACKNOWLEDGED, NoticeKind.SILENCE_ENDS_SOON):
             return self._notice(send, states, messages, at)
         because = _BECAUSE.get(page.why, "")
         if page.why is PageWhy.STEP and page.round == 0 and page.step == 0 and any(map(_reopened, states)):
@@ -80,7 +80,7 @@ class Cards:
         )
 
     def _notice(self, send: Send, states: Sequence[AlertState], messages: Messages, at: datetime) -> Card:
-        if send.page.what == Notice.ACKNOWLEDGED:
+        if send.page.what == NoticeKind.ACKNOWLEDGED:
             said = next(w for w in reversed(states[0].words) if w.kind is DecisionKind.ACKNOWLEDGE)
             return notices.has_it(states, said.by, said.at, messages, now=at, may_repeat=send.may_repeat)
         silence = self._book.silences.ending(send.page.person, self._people.key_of, send.page.at)

@@ -16,7 +16,7 @@ FAILURES_KEPT = timedelta(hours=1)
 """Failures in a row of a channel are known to a new process so far back."""
 
 
-class Counts:
+class DispatchMetrics:
     """`now`: when the process began."""
 
     def __init__(self, metrics: Metrics, now: datetime) -> None:

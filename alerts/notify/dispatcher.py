@@ -19,12 +19,12 @@ from alerts.notify import canary, card, incident_alerts
 from alerts.notify import duplicates as doubles
 from alerts.notify.cards import Cards
 from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote, wakes_by
-from alerts.notify.counts import Counts
+from alerts.notify.counts import DispatchMetrics
 from alerts.notify.delivery_faults import DeliveryFaults
-from alerts.notify.duty import Duty
+from alerts.notify.duty import DutyFollower
 from alerts.notify.escalation import BegunStep, Escalation
 from alerts.notify.messages import Messages
-from alerts.notify.notices_due import Notices
+from alerts.notify.notices_due import NoticePlan
 from alerts.notify.plan import Trouble
 from alerts.notify.recipients import People
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
@@ -99,7 +99,7 @@ class Dispatcher:
         faults: DeliveryFaults | None = None,
         trips: canary.RoundTrips | None = None,
         languages: Mapping[str, Messages] | None = None,
-        duty: Duty | None = None,
+        duty: DutyFollower | None = None,
     ) -> None:
         self._bus = bus
         self._words = messages, languages or {}, texts
@@ -112,7 +112,7 @@ class Dispatcher:
         self._control = Control(bus) if reporter is None else None
         self._book = AlertBook()
         self._channels = dict(channels)
-        self._counts = Counts(metrics, clock.now())
+        self._counts = DispatchMetrics(metrics, clock.now())
         self._whole: set[BegunStep] = set()
         self._go_by(people)
         self._duty = duty
@@ -177,7 +177,7 @@ class Dispatcher:
         self._people = people
         self._escalation = Escalation(self._book, people, wakes, self._whole)
         self._sends = Sends(self._book, people, wakes)
-        self._notices = Notices(self._book, people, wakes)
+        self._notices = NoticePlan(self._book, people, wakes)
         self._cards = Cards(self._book, people, *self._words)
         self._counts.forget()
         self._stale = self._unfollowed = True

@@ -26,7 +26,7 @@ class DutyNews:
     troubles: tuple[tuple[str, str], ...] = ()
 
 
-class Duty:
+class DutyFollower:
     """Used by one thread, the dispatcher's. Raises ConfigError when made with a file that is wrong."""
 
     def __init__(self, path: Path, data: Path | None, read: Read, at: datetime) -> None:

@@ -21,11 +21,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from alerts.duty.policy import Step
+from alerts.duty.policy import PolicyStep
 from alerts.notify.duplicates import first_of
 from alerts.notify.held import Holding
 from alerts.notify.pages import PageState
-from alerts.notify.plan import Fault, Group, Plan, Trouble, digest, named
+from alerts.notify.plan import AlertGroup, Fault, Plan, Trouble, digest, named
 from alerts.notify.recipients import CONSOLE, People
 from alerts.notify.single_pages import assigned, canaries
 from alerts.notify.state import AlertBook, AlertState, Condition
@@ -92,7 +92,7 @@ class Escalation:
                 else:
                     plan.wake(due)
 
-    def _groups(self, holding: Holding, now: datetime, covered: Container[str]) -> Iterator[Group]:
+    def _groups(self, holding: Holding, now: datetime, covered: Container[str]) -> Iterator[AlertGroup]:
         found: dict[tuple[str, str], list[AlertState]] = {}
         since: dict[str, datetime] = {}
         at_once: set[str] = set()
@@ -114,7 +114,7 @@ class Escalation:
             # The most severe first, then the newest, which has most to say.
             members = sorted(states, key=lambda s: (s.alert.severity.rank, -s.fired_at.timestamp(), s.id))
             policy = self._people.policy(name, members[0].alert.severity)
-            yield Group(key, name, policy, tuple(members), since, at_once)
+            yield AlertGroup(key, name, policy, tuple(members), since, at_once)
 
     def policy_of(self, state: AlertState) -> str:
         """The policy's name as it was chosen when the alert was first paged, else as people.yaml chooses now."""
@@ -127,7 +127,7 @@ class Escalation:
         by = [fields.get(name, "") for name in self._people.grouping.by]
         return digest("group", policy, alert.severity.value, alert.incident, str(alert.exercise), *by)
 
-    def _run(self, group: Group, now: datetime) -> datetime:
+    def _run(self, group: AlertGroup, now: datetime) -> datetime:
         """The start of the group's run; of the next one, which may lie ahead, where none goes on."""
         log, interval = self._book.pages, self._people.grouping.interval
         run = log.run_of(group.id)
@@ -160,7 +160,7 @@ class Escalation:
 
     # --- steps -------------------------------------------------------------------------------------------------
 
-    def _steps(self, plan: Plan, group: Group, run: datetime, holding: Holding, now: datetime) -> None:
+    def _steps(self, plan: Plan, group: AlertGroup, run: datetime, holding: Holding, now: datetime) -> None:
         known = self._book.pages.run_of(group.id)
         pages = known[1] if known and known[0] == run else []
         steps = group.policy.steps if group.policy else ()
@@ -198,7 +198,7 @@ class Escalation:
     def _left_out(
         self,
         plan: Plan,
-        group: Group,
+        group: AlertGroup,
         run: datetime,
         round_: int,
         begun: Mapping[tuple[int, int], list[PageState]],
@@ -224,7 +224,7 @@ class Escalation:
     def _due(
         self,
         plan: Plan,
-        steps: Sequence[Step],
+        steps: Sequence[PolicyStep],
         start: datetime,
         round_: int,
         begun: Mapping[tuple[int, int], list[PageState]],
@@ -274,8 +274,8 @@ class Escalation:
     def _last_resort(
         self,
         plan: Plan,
-        group: Group,
-        steps: Sequence[Step],
+        group: AlertGroup,
+        steps: Sequence[PolicyStep],
         begun: Mapping[tuple[int, int], list[PageState]],
         round_: int,
         now: datetime,
@@ -298,7 +298,7 @@ class Escalation:
             plan.troubles.append(Trouble(what, group.name, index, group.members[0].id))
         return index, tiers[index - len(steps)]
 
-    def _answered_before(self, group: Group, run: datetime) -> list[str]:
+    def _answered_before(self, group: AlertGroup, run: datetime) -> list[str]:
         """Who acknowledged what the run before was about, or what fell open again: they are awake, and think that they
         have it."""
         found = {person for state in group.members for person in self._had(state)}
@@ -321,7 +321,7 @@ class Escalation:
     def _news(
         self,
         plan: Plan,
-        group: Group,
+        group: AlertGroup,
         run: datetime,
         pages: Sequence[PageState],
         paged: Container[str],
@@ -366,7 +366,7 @@ class Escalation:
     def _page_all(
         self,
         plan: Plan,
-        group: Group,
+        group: AlertGroup,
         run: datetime,
         round_: int,
         step: int,
@@ -381,7 +381,7 @@ class Escalation:
             self._put(plan, named(page, id_, why), group.severity, now)
 
     def _page(
-        self, group: Group, run: datetime, round_: int, step: int, person: str, holding: Holding, now: datetime
+        self, group: AlertGroup, run: datetime, round_: int, step: int, person: str, holding: Holding, now: datetime
     ) -> Page:
         return Page(
             id="", at=now, why=PageWhy.STEP, person=person, policy=group.name, groups={group.id: run}, round=round_,
@@ -414,7 +414,7 @@ class Escalation:
     def _release(
         self,
         plan: Plan,
-        groups: Mapping[str, Group],
+        groups: Mapping[str, AlertGroup],
         running: Mapping[str, datetime],
         holding: Holding,
         now: datetime,

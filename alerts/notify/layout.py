@@ -34,7 +34,7 @@ class Graph(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HowToAnswer:
     """How a person answers: by a reply with a code, by a link, by a command; each where there is one."""
 
     code: str | None = None
@@ -64,7 +64,7 @@ class Layout:
     amount: str
     place: str
     notes: tuple[str, ...]
-    answer: Answer
+    answer: HowToAnswer
     sections: tuple[Section, ...]
     footer: tuple[Line, ...] = ()
     graph: Graph | None = None

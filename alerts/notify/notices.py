@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.text import one_line
 from alerts.notify.html import as_html
-from alerts.notify.layout import Answer, Layout, Line, Section, labelled, texts
+from alerts.notify.layout import HowToAnswer, Layout, Line, Section, labelled, texts
 from alerts.notify.messages import Messages
 from alerts.notify.state import AlertState
 from alerts.notify.subject import LONGEST_FOR_SMS, first_line
@@ -148,7 +148,7 @@ def silence_ended(
     exercise = bool(passed or open_) and all(s.alert.exercise for s in (*(each.state for each in passed), *open_))
     return _notice(
         messages, "silence_ended", said, now, exercise=exercise, level=Severity.WARNING, notes=notes,
-        lines=texts(lines), answer=Answer(code, link), fields=ids,
+        lines=texts(lines), answer=HowToAnswer(code, link), fields=ids,
     )  # fmt: skip
 
 
@@ -158,7 +158,9 @@ def reach_test(
     """A marked test of one way to reach a person, who answers it as an alert would be answered."""
     said = messages.notice("test_code", code=code) if code else messages.notice("test")
     notes = [messages.notice("test_text", name=name, channel=messages.channel(channel)), messages.notice("test_how")]
-    return _notice(messages, "test", said, now, notes=notes, answer=Answer(code, link), fields={"channel": channel})
+    return _notice(
+        messages, "test", said, now, notes=notes, answer=HowToAnswer(code, link), fields={"channel": channel}
+    )
 
 
 def _passed(each: Passing, messages: Messages, now: datetime) -> str:
@@ -176,7 +178,7 @@ def _notice(
     messages: Messages, what: str, said: str, now: datetime, *,
     incident: str = "Lyttepost", exercise: bool = False, may_repeat: bool = False, level: Severity = Severity.INFO,
     more: str = "", notes: Sequence[str] = (), title: str = "", lines: Sequence[Line] = (),
-    answer: Answer | None = None, fields: dict[str, Any] | None = None,
+    answer: HowToAnswer | None = None, fields: dict[str, Any] | None = None,
 ) -> Card:  # fmt: skip
     marks = [messages.exercise] * exercise + [messages.may_repeat] * may_repeat
     incident = one_line(incident)
@@ -192,7 +194,7 @@ def _notice(
         amount="",
         place=incident,
         notes=tuple(notes),
-        answer=answer or Answer(),
+        answer=answer or HowToAnswer(),
         sections=(Section(title, tuple(lines)),) if lines else (),
         footer=(Line(messages.say("times", zone=messages.zone_shown(now))),),
         short_head=first_line(marks, incident, said, more=more, longest=LONGEST_FOR_SMS),

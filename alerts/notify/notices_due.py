@@ -18,7 +18,7 @@ from listener.model.deliveries import Page, PageWhy
 from listener.model.records import DecisionKind
 
 
-class Notice(StrEnum):
+class NoticeKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     """Somebody has it."""
     RESOLVED = "resolved"
@@ -27,7 +27,7 @@ class Notice(StrEnum):
     """What an alert of the type `notice` says."""
 
 
-class Notices:
+class NoticePlan:
     def __init__(self, book: AlertBook, people: People, wakes: Callable[[str], bool]) -> None:
         self._book = book
         self._people = people
@@ -54,7 +54,7 @@ class Notices:
             for person in sorted(people):
                 its = [state for state in states if person in called[state.id]]
                 if self._soft(person):
-                    yield from self._page(Notice.ACKNOWLEDGED, person, its, now, at.isoformat(), by)
+                    yield from self._page(NoticeKind.ACKNOWLEDGED, person, its, now, at.isoformat(), by)
 
     def _resolved(self, now: datetime) -> tuple[list[Page], datetime | None]:
         """To those who were told that it fires, once, and no oftener than the interval. What is open and paged still is
@@ -88,7 +88,7 @@ class Notices:
         pages = [
             page
             for person, states in sorted(due.items())
-            for page in self._page(Notice.RESOLVED, person, states, now, *sorted(state.id for state in states))
+            for page in self._page(NoticeKind.RESOLVED, person, states, now, *sorted(state.id for state in states))
         ]
         return pages, wake_at
 
@@ -98,7 +98,13 @@ class Notices:
                 owner = self._people.key_of(silence.silence.by) or silence.silence.by
                 states = [state for state in self._book.open() if self._matches(silence, state)]
                 yield from self._page(
-                    Notice.SILENCE_ENDS_SOON, owner, states, now, silence.id, silence.end.isoformat(), id_=silence.id
+                    NoticeKind.SILENCE_ENDS_SOON,
+                    owner,
+                    states,
+                    now,
+                    silence.id,
+                    silence.end.isoformat(),
+                    id_=silence.id,
                 )
 
     def _incidents(self, now: datetime) -> Iterable[Page]:
@@ -107,10 +113,10 @@ class Notices:
                 called = {p: None for closed in self._book.closed_with(state) for p in self._called(closed)}
                 route = dict.fromkeys(self._people.on_route(state.alert.to, now)) if state.alert.to else {}
                 for person in called | route:
-                    yield from self._page(Notice.INCIDENT, person, [state], now, state.id)
+                    yield from self._page(NoticeKind.INCIDENT, person, [state], now, state.id)
 
     def _page(
-        self, what: Notice, person: str, states: list[AlertState], now: datetime, *ref: str, id_: str = ""
+        self, what: NoticeKind, person: str, states: list[AlertState], now: datetime, *ref: str, id_: str = ""
     ) -> Iterable[Page]:
         page = digest("notice", what, person, *ref)
         if self._book.pages.get(page) is None:

@@ -54,7 +54,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Group:
+class AlertGroup:
     """The members, the most severe and newest first, each with the instant since when it may be paged, and whether at
     once."""
 

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from alerts.duty import people
 from alerts.duty.load import contradictions
 from alerts.duty.people import Strict
-from alerts.duty.policy import Brake, Choice, Grouping, Inhibition, Policy, Positive, Step
+from alerts.duty.policy import Brake, Choice, Grouping, Inhibition, Policy, PolicyStep, Positive
 from alerts.duty.roster import Roster, Rosters, roles_of, who
 from alerts.notify.channels.addresses import web_address
 from alerts.notify.channels.contract import CHANNELS, channel_type
@@ -176,7 +176,7 @@ class People(Strict):
         if means is None or isinstance(means, str) or any(isinstance(each, Choice) for each in means):
             return None
         names = tuple(each for each in means if isinstance(each, str))
-        return Policy(steps=(Step(to=names),), repeat_every=self.repeat_every[severity])
+        return Policy(steps=(PolicyStep(to=names),), repeat_every=self.repeat_every[severity])
 
     def who(self, name: str, at: datetime) -> tuple[str, ...]:
         """The people (keys) whom a name means at an instant: a person, or all who have the role then."""

@@ -23,7 +23,7 @@ from alerts.notify.channels.contract import Channel, ChannelError, Deliver, Fail
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.dispatcher import Dispatcher
 from alerts.notify.messages import Messages
-from alerts.notify.notices_due import Notice
+from alerts.notify.notices_due import NoticeKind
 from alerts.notify.recipients import People
 from alerts.notify.sender import Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send
@@ -269,7 +269,7 @@ class _Simulation:
         elif not isinstance(told, Page):
             return
         elif told.why is PageWhy.NOTICE:
-            about = {} if told.what == Notice.SILENCE_ENDS_SOON else dict(told.alerts)
+            about = {} if told.what == NoticeKind.SILENCE_ENDS_SOON else dict(told.alerts)
             yield self._line("notice", told.at, what=told.what, to=told.person, alerts=about)
         elif told.person and told.until is not None:
             why = (told.deferred or Deferral.BRAKE).value

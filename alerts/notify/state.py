@@ -209,17 +209,17 @@ def _status_json(place: Place, status: DeliveryState) -> dict[str, Any]:
     }
 
 
-Told = Alert | DecisionsRecord | Page | Delivery | Receipt
+AlertRecord = Alert | DecisionsRecord | Page | Delivery | Receipt
 """What lies on `TOPICS`."""
 
 _TOPICS: Mapping[str, Topic[Any]] = {topic.name: topic for topic in (ALERTS, DECISIONS, DELIVERIES)}
 
 
-def read(record: Record) -> Told | None:
+def read(record: Record) -> AlertRecord | None:
     """What a record of `TOPICS` says; None for one without a value. Raises BadRecord."""
     if record.value is None or record.topic not in _TOPICS:
         return None
-    told: Told = decode(_TOPICS[record.topic], record.value)
+    told: AlertRecord = decode(_TOPICS[record.topic], record.value)
     return told
 
 
@@ -251,7 +251,7 @@ class AlertBook:
             self.take(told, from_ms(record.time_ms))
         return None
 
-    def take(self, told: Told, at: datetime) -> None:
+    def take(self, told: AlertRecord, at: datetime) -> None:
         """What a record says, as `read` gives it. `at`: the bus's time."""
         if isinstance(told, Alert):
             if told.event is Event.FIRED:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts.notify.dispatcher import Dispatcher
-from alerts.notify.duty import Duty
+from alerts.notify.duty import DutyFollower
 from alerts.notify.messages import load_all_messages
 from alerts.notify.recipients import load_people
 from listener.bus import hashchain
@@ -35,7 +35,7 @@ class Running:
     def __init__(self, its: DispatchDeployment, folder: Path) -> None:
         self.its, self.file = its, folder / "people.yaml"
         self.file.write_text(PEOPLE, encoding="utf-8")
-        duty = Duty(self.file, None, lambda: (load_people(self.file), its.channels()), T0)
+        duty = DutyFollower(self.file, None, lambda: (load_people(self.file), its.channels()), T0)
         languages = load_all_messages(packaged_config())
         self.dispatcher: Dispatcher = its.dispatcher(load_people(self.file), duty=duty, languages=languages)
 

@@ -48,7 +48,7 @@ _sending = threading.local()
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What the far end said. `body` is empty where it was not asked for."""
 
     status: int
@@ -97,7 +97,7 @@ def exchange(
     timeout: float,
     method: str = "POST",
     read: bool = False,
-) -> Answer:
+) -> Response:
     """Send one request to `url`, as `web_address` gives it, and take the answer whatever its status.
 
     `timeout` is seconds for each read or write; the whole send ends within four of them, and within LONGEST_SEND. Names
@@ -131,16 +131,16 @@ def exchange(
             raise ChannelError(FailureReason.NO_ANSWER, permanent=False) from None
         with closing(answer):
             if not read:
-                return Answer(answer.status)
+                return Response(answer.status)
             try:
                 content = _content(answer)
             except (OSError, HTTPException, HTTPError):
                 content = None
     if content is not None and len(content) <= LARGEST_ANSWER:
-        return Answer(answer.status, content)
+        return Response(answer.status, content)
     if answer.status // 100 == 2:
         raise ChannelError(FailureReason.NO_ANSWER, permanent=False, code=answer.status)
-    return Answer(answer.status)
+    return Response(answer.status)
 
 
 def judge(status: int) -> None:
