@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 5.0
 DRAIN_SECONDS = 3.0
 TURN_SECONDS = 0.05
-"""How long a turn waits for news while sends are under way."""
+"""How long a turn waits for what becomes of sends that are under way."""
 
 DOUBLES_WAIT = timedelta(seconds=1)
 """While several incidents are open, a new alert waits so long for the same word of the others, to name them all."""
@@ -67,7 +67,7 @@ FOLLOW_SECONDS = 1.0
 CHAINED = ("decisions", "deliveries")
 READ_AT_ONCE = 5000
 """Records: to read is cheap, to plan is not, and in a storm one plan for many does."""
-PAGES_A_TURN = 50
+PAGES_A_TURN = 500
 """In a storm the first pages leave before the last are written down."""
 MAX_ROUNDS = 100
 """So many times in a turn what was written down may make more follow."""
@@ -126,7 +126,7 @@ class Dispatcher:
         self._leads = False
         self._renew_at = clock.monotonic()
         self._flying: dict[str, Send] = {}
-        self._unwritten: deque[Delivery] = deque()
+        self._unwritten: list[Delivery] = []
         self._bad: list[tuple[Record, BadRecord]] = []
         ops = ops or OpsAlerts.load()
         self._faults = faults or DeliveryFaults(bus, ops)
@@ -203,8 +203,10 @@ class Dispatcher:
         moved = self._collect(0.0)
         self._write_outcomes()
         leads = self._lead()
-        wait = 0.0 if moved else min(timeout, TURN_SECONDS) if self._senders.busy else timeout
-        records = self._reader.poll(wait, READ_AT_ONCE)
+        records = self._reader.poll(0.0 if moved or self._senders.busy else timeout, READ_AT_ONCE)
+        if not records and not moved and self._senders.busy:
+            moved = self._collect(min(timeout, TURN_SECONDS))
+            self._write_outcomes()
         for record in records:
             self._absorb(record)
         self._look_at_duty()
@@ -336,10 +338,10 @@ class Dispatcher:
                 again = Decision(kind=DecisionKind.REOPEN, id=state.id, at=at, by=DISPATCH, why="no word on it since")
                 self._book.take_decision(hashchain.append(self._bus, "decisions", again))
             pages = sorted((*plan.pages, *notices), key=self._sends.rank)
-            for page in pages[:PAGES_A_TURN]:
-                if not self._lead():
-                    return written
-                self._book.pages.take_page(hashchain.append(self._bus, "deliveries", page))
+            if not self._lead():
+                return written
+            for page in hashchain.append_all(self._bus, "deliveries", pages[:PAGES_A_TURN]):
+                self._book.pages.take_page(page)
             if len(pages) > PAGES_A_TURN:
                 return written  # the rest after the sends of these; it is planned again
         return written
@@ -365,31 +367,34 @@ class Dispatcher:
         return min((at for at in (self._wake_at, self._sends.wake_at) if at), default=None)
 
     def _start(self) -> bool:
-        started = False
-        for one in self._sends.due(self._time.now(), self._flying):
-            if not self._lead():
-                break
-            room = self._senders.room(one.contact.channel)
-            if room is Capacity.FULL:
-                continue
-            self._begin(one, room)
-            started = True
-        return started
-
-    def _begin(self, one: Send, room: Capacity) -> None:
+        """Begin the sends for which there is room: their intents first, all in one write."""
+        rooms: dict[str, Capacity] = {}
+        begun: list[Send] = []
+        places: Counter[str] = Counter()
+        full: set[str] = set()
         at = self._time.now()
-        self._flying[one.intent] = one
-        try:
-            hashchain.append(self._bus, "deliveries", _delivery(one, at, reason=one.cause.value))
-        except BaseException:
-            del self._flying[one.intent]
-            raise
+        for one in self._sends.due(at, self._flying, full):
+            channel = one.contact.channel
+            room = self._senders.room(channel, places[channel])
+            if room is Capacity.FULL:
+                full.add(channel)
+                continue
+            places[channel] += 1
+            rooms[one.intent] = room
+            begun.append(one)
+        if not begun or not self._lead():
+            return False
+        hashchain.append_all(self._bus, "deliveries", [_delivery(one, at, reason=one.cause.value) for one in begun])
+        self._flying |= {one.intent: one for one in begun}
         point("dispatch.after_intent")
-        if room is Capacity.FREE:
-            self._senders.put(one, self._prepare(one, at))
-        else:
-            reason = FailureReason.STUCK if room is Capacity.STUCK else FailureReason.NO_CHANNEL
-            self._note(Result(one, ChannelError(reason, permanent=room is Capacity.MISSING)))
+        for one in begun:
+            if rooms[one.intent] is Capacity.FREE:
+                self._senders.put(one, self._prepare(one, at))
+                continue
+            missing = rooms[one.intent] is Capacity.MISSING
+            reason = FailureReason.NO_CHANNEL if missing else FailureReason.STUCK
+            self._note(Result(one, ChannelError(reason, permanent=missing)))
+        return True
 
     def _prepare(self, one: Send, at: datetime) -> Prepare:
         note = SendNote(one.intent, one.lead, one.nth, one.attempt, one.may_repeat, at)
@@ -438,10 +443,10 @@ class Dispatcher:
 
     def _write_outcomes(self) -> None:
         self._faults.publish()
-        while self._unwritten:
-            delivery = self._unwritten[0]
-            hashchain.append(self._bus, "deliveries", delivery)
-            self._unwritten.popleft()
+        deliveries = list(self._unwritten)
+        hashchain.append_all(self._bus, "deliveries", deliveries)
+        self._unwritten.clear()
+        for delivery in deliveries:
             outcome = delivery.outcome or Outcome.TEMPORARY
             self._metrics.deliveries.labels(delivery.channel, outcome.value).inc()
             state = self._book.get(delivery.alert)

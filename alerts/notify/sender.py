@@ -80,13 +80,15 @@ class SenderPool:
             self._threads.setdefault(name, 0)
             self._running.setdefault(name, [])
 
-    def room(self, channel: str) -> Capacity:
+    def room(self, channel: str, besides: int = 0) -> Capacity:
+        """`besides`: sends that are about to be put there."""
         if channel not in self._channels:
             return Capacity.MISSING
         running = self._running[channel]
-        if len(running) < self._workers:
+        if len(running) + besides < self._workers:
             return Capacity.FREE
-        return Capacity.STUCK if all(one.hung for one in running) else Capacity.FULL
+        stuck = len(running) >= self._workers and all(one.hung for one in running)
+        return Capacity.STUCK if stuck else Capacity.FULL
 
     @property
     def busy(self) -> bool:

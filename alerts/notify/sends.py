@@ -7,7 +7,7 @@ left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -67,14 +67,32 @@ class Sends:
         self._book = book
         self._people = people
         self._wakes = wakes
+        self._ranks: dict[str, int] = {}
+        self._channels: dict[str, frozenset[str]] = {}
         self.wake_at: datetime | None = None
         """When the next of the sends that failed for now is tried again."""
 
-    def due(self, now: datetime, in_flight: Container[str]) -> list[Send]:
-        """All sends that are due and not in flight (a set of intents): the most severe first, then the oldest."""
+    def due(self, now: datetime, in_flight: Container[str], full: Set[str] = frozenset()) -> Iterator[Send]:
+        """The sends that are due and not in flight (a set of intents): the most severe first, then the oldest.
+
+        `full`: channels that can take nothing now, to which whoever takes the sends may add. A page that has no other
+        way is passed over unseen: in a storm thousands wait.
+        """
         self.wake_at = None
-        found = [send for each in self._book.pages.unfinished() for send in self._of_page(each, now, in_flight)]
-        return sorted(found, key=lambda send: self.rank(send.page))
+        pages = self._book.pages.unfinished()
+        self._ranks = {each.page.id: self._ranks.get(each.page.id, -1) for each in pages}
+        for each in pages:
+            if self._ranks[each.page.id] < 0:
+                self._ranks[each.page.id] = self.rank(each.page)
+        for each in sorted(pages, key=lambda each: self._ranks[each.page.id]):
+            if not (full and self._by(each.page) <= full):
+                yield from self._of_page(each, now, in_flight)
+
+    def _by(self, page: Page) -> frozenset[str]:
+        """The channels by which a page goes."""
+        if page.person not in self._channels:
+            self._channels[page.person] = frozenset(contact.channel for contact in self._people.contacts(page.person))
+        return self._channels[page.person]
 
     def contacts(self, page: Page) -> tuple[Contact, ...]:
         """The ways by which a page goes."""

@@ -390,7 +390,7 @@ class _Inline(SenderPool):
     def busy(self) -> bool:
         return False
 
-    def room(self, channel: str) -> Capacity:
+    def room(self, channel: str, besides: int = 0) -> Capacity:
         return Capacity.FREE if channel in self._channels else Capacity.MISSING
 
     def put(self, due: Send, prepare: Prepare) -> None:

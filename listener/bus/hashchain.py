@@ -14,11 +14,11 @@ copies the newest digest elsewhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from listener.bus.protocol import Bus, Record, TopicPartition
+from listener.bus.protocol import Bus, Link, Record, TopicPartition
 from listener.errors import Corrupt
 from listener.model.base import Chained
 from listener.model.records import encode
@@ -36,14 +36,24 @@ def append(bus: Bus, topic: str, record: R) -> R:
 
     Raises Corrupt when the last record is none of ours, BusError when the bus cannot write.
     """
+    return append_all(bus, topic, [record])[0]
+
+
+def append_all(bus: Bus, topic: str, records: Sequence[R]) -> list[R]:
+    """The same for several, one after the other: all or nothing, in one write."""
     sealed: list[R] = []
 
-    def make(last: Record | None) -> bytes:
-        sealed.append(_seal(record, "" if last is None else _digest_in(last)))
-        return encode(sealed[-1])
+    def make(last: Record | None) -> list[Link]:
+        sealed.clear()
+        prev = "" if last is None else _digest_in(last)
+        for record in records:
+            sealed.append(_seal(record, prev))
+            prev = sealed[-1].digest
+        return [Link(record.key, encode(record)) for record in sealed]
 
-    bus.append_after(topic, record.key, make)
-    return sealed[-1]
+    if records:
+        bus.append_after(topic, make)
+    return sealed
 
 
 def verify(records: Iterable[Record]) -> None:

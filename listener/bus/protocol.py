@@ -76,6 +76,13 @@ class Message:
     partition: int | None = None
 
 
+class Link(NamedTuple):
+    """A record to be of a hash chain."""
+
+    key: str
+    value: bytes
+
+
 class Record(NamedTuple):
     topic: str
     partition: int
@@ -188,10 +195,11 @@ class Bus(Protocol):
         that commits offsets or holds a lease raises Fenced: to begin again from what the bus says is right either way.
         """
 
-    def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
-        """Append one record made from the topic's last one, none in between: for hash chains. One partition.
+    def append_after(self, topic: str, make: Callable[[Record | None], Sequence[Link]]) -> list[Record]:
+        """Append one or more records made from the topic's last one, none in between, all or nothing: for hash chains.
 
-        `make` may be called more than once, when another appended first. Nothing else may write to such a topic.
+        The topic has one partition, and nothing else may write to it. `make` may be called more than once, when another
+        appended first.
         """
 
     def placing(self) -> AbstractContextManager[Placer]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from listener.bus.protocol import Bus, Commit, Message, Record, open_bus
+from listener.bus.protocol import Bus, Commit, Link, Message, Record, open_bus
 from listener.clock import SystemClock
 from listener.crashpoints import point
 from listener.errors import Fenced
@@ -85,12 +85,12 @@ def watch(bus: Bus, seconds: str) -> None:
 def chain(bus: Bus, who: str, count: str) -> None:
     """Append records that each begin with the digest of the one before."""
 
-    def link(last: Record | None) -> bytes:
+    def link(last: Record | None) -> list[Link]:
         before = hashlib.sha256(last.value or b"").hexdigest() if last else ""
-        return f"{before} {who}".encode()
+        return [Link(who, f"{before} {who}".encode())]
 
     for _ in range(int(count)):
-        bus.append_after("decisions", who, link)
+        bus.append_after("decisions", link)
 
 
 def hold_lease(bus: Bus, holder: str, ttl: str) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from listener.bus.protocol import Message
+from listener.bus.protocol import Link, Message
 from listener.bus.sqlite.bus import EmbeddedBus
 from listener.clock import SystemClock
 from listener.errors import BusError, BusFull
@@ -53,7 +53,7 @@ def a_running_service(folder: Path) -> None:
     for round_ in range(20):
         for topic in WHAT_WAKES_PEOPLE:
             bus.publish([Message(topic, "k", b"%d" % round_)])
-    bus.append_after("decisions", "k", lambda last: b"acknowledged")
+    bus.append_after("decisions", lambda last: [Link("k", b"acknowledged")])
     assert not (folder / "data" / "reserve.bin").exists()
     assert lease.renew()
     assert len(consumer.poll(1)) == 20

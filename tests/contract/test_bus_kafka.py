@@ -28,7 +28,7 @@ from topics import drop_topics
 
 from listener.bus.kafka.bus import KafkaBus
 from listener.bus.kafka.topics import alter, configs_of, plain, stored
-from listener.bus.protocol import Bus, Commit, Message, TopicPartition, open_bus
+from listener.bus.protocol import Bus, Commit, Link, Message, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError, Fenced, Refused
 from listener.model.topics import TOPICS, Retention, topic_specs
@@ -329,7 +329,7 @@ def test_a_cluster_that_goes_away_is_reported_soon_and_what_comes_back_goes_on(
     reader = bus.reader(["control"])
     lease = bus.lease("listener:x", "one", 30)
     assert lease.renew()
-    bus.append_after("decisions", "a", lambda last: b"first")
+    bus.append_after("decisions", lambda last: [Link("a", b"first")])
 
     def copy() -> None:
         with bus.transaction("stage-a") as transaction:
@@ -356,7 +356,7 @@ def test_a_cluster_that_goes_away_is_reported_soon_and_what_comes_back_goes_on(
         lambda: [within(SOON, lambda: consumer.poll(3)), within(SOON, copy)],
         lambda: [within(SOON, lambda: bus.publish([Message("control", "i", b"lost")]))],
         lambda: [within(SOON, lambda: bus.publish(mentions(2, 100)))],
-        lambda: [within(SOON, lambda: bus.append_after("decisions", "a", lambda last: b"lost"))],
+        lambda: [within(SOON, lambda: bus.append_after("decisions", lambda last: [Link("a", b"lost")]))],
         lambda: [within(SOON, lease.renew), within(SOON, lambda: bus.lag("stage"))],
     )
     with ThreadPoolExecutor(len(asked)) as pool:
@@ -370,7 +370,7 @@ def test_a_cluster_that_goes_away_is_reported_soon_and_what_comes_back_goes_on(
     assert eventually(copied)
     assert len(everything(bus, "findings")) == 40
     assert eventually(lambda: within(SOON, lease.renew) is True)
-    bus.append_after("decisions", "a", lambda last: b"second after " + (last.value if last else b""))
+    bus.append_after("decisions", lambda last: [Link("a", b"second after " + (last.value if last else b""))])
     chain = [record.value for record in everything(bus, "decisions")]
     assert chain in ([b"first", b"second after first"], [b"first", b"lost", b"second after lost"])
     bus.close()

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from bus_support import PARTITIONS, SetClock, Site, drain, eventually, everything, finish, mentions, said
 
-from listener.bus.protocol import Bus, Message, TopicPartition, partition_of
+from listener.bus.protocol import Bus, Link, Message, TopicPartition, partition_of
 from listener.errors import BusError
 
 CONTROL = TopicPartition("control", 0)
@@ -107,7 +107,7 @@ def test_times_never_run_back_in_a_partition_though_the_clock_does(site: Site):
     bus.publish([Message("control", "i", b"1")])
     clock.time -= timedelta(hours=1)
     bus.publish([Message("control", "i", b"2")])
-    bus.append_after("control", "i", lambda last: b"3")
+    bus.append_after("control", lambda last: [Link("i", b"3")])
     clock.time += timedelta(hours=2)
     bus.publish([Message("control", "i", b"4")])
     times = [r.time_ms for r in everything(bus, "control")]
@@ -141,7 +141,7 @@ def test_a_topic_that_is_not_there_is_named_with_those_that_are(bus):
         lambda: bus.publish([Message("nowhere", "k", b"v")]),
         lambda: bus.reader(["nowhere"]),
         lambda: bus.consumer(["nowhere"], group="g", member="m"),
-        lambda: bus.append_after("nowhere", "k", lambda last: b""),
+        lambda: bus.append_after("nowhere", lambda last: [Link("k", b"")]),
         lambda: bus.partitions("nowhere"),
     ):
         with pytest.raises(BusError, match="nowhere"):
@@ -187,17 +187,24 @@ def test_a_chain_of_hashes_holds_though_four_processes_append_to_it(bus, process
 
 
 def test_what_is_appended_after_the_last_record_is_reported(bus):
-    first = bus.append_after("decisions", "a", lambda last: b"first" if last is None else b"")
-    second = bus.append_after("decisions", "b", lambda last: b"after " + (last.value if last else b""))
+    (first,) = bus.append_after("decisions", lambda last: [Link("a", b"first" if last is None else b"")])
+    (second,) = bus.append_after("decisions", lambda last: [Link("b", b"after " + (last.value if last else b""))])
     assert [first, second] == everything(bus, "decisions")
     assert second.value == b"after first"
 
 
+def test_several_are_appended_at_once_and_reported_as_they_lie(bus):
+    bus.append_after("decisions", lambda last: [Link("a", b"first")])
+    more = bus.append_after("decisions", lambda last: [Link(key, (last.value or b"") + b"!") for key in "bcb"])
+    assert [(r.key, r.value) for r in more] == [("b", b"first!"), ("c", b"first!"), ("b", b"first!")]
+    assert everything(bus, "decisions")[1:] == more
+
+
 def test_a_link_that_cannot_be_made_appends_nothing(bus):
     with pytest.raises(ZeroDivisionError):
-        bus.append_after("decisions", "a", lambda last: bytes(1 // 0))
+        bus.append_after("decisions", lambda last: [Link("a", b""), Link("a", bytes(1 // 0))])
     assert everything(bus, "decisions") == []
-    bus.append_after("decisions", "a", lambda last: b"")
+    bus.append_after("decisions", lambda last: [Link("a", b"")])
 
 
 def test_a_hundred_thousand_records_go_through(bus):

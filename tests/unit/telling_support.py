@@ -72,7 +72,7 @@ def due(book: AlertBook, who: People, at: datetime, in_flight: Container[str] = 
     while not (plan := escalation.plan(at)).is_empty:
         for page in plan.pages:
             book.pages.take_page(page)
-    return Sends(book, who, wakes).due(at, in_flight)
+    return list(Sends(book, who, wakes).due(at, in_flight))
 
 
 class Log:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from listener.bus.hashchain import seal, verify
-from listener.bus.protocol import Record
+from listener.bus.hashchain import append, append_all, seal, verify
+from listener.bus.protocol import Record, open_bus
+from listener.bus.scan import scan_records
+from listener.clock import SystemClock
 from listener.errors import Corrupt
 from listener.model.records import Decision, DecisionKind, encode
+from listener.model.topics import topic_specs
+from listener.settings.schema import Settings
 
 AT = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
 
@@ -26,6 +32,18 @@ def chain(*whys: str) -> list[Record]:
         prev = seal(decision(why), prev)
         out.append(Record("decisions", 0, offset, "a1", encode(prev), 0))
     return out
+
+
+def test_several_that_are_written_at_once_follow_one_another(tmp_path: Path) -> None:
+    with closing(open_bus("embedded:", tmp_path, SystemClock())) as bus:
+        bus.ensure(topic_specs(1, Settings().retention.keep()))
+        first = append(bus, "decisions", decision("én"))
+        more = append_all(bus, "decisions", [decision("to"), decision("tre")])
+        assert append_all(bus, "decisions", []) == []
+        assert [each.prev for each in more] == [first.digest, more[0].digest]
+        records = list(scan_records(bus, ["decisions"]))
+    assert len(records) == 3
+    verify(records)
 
 
 def test_an_untouched_chain_is_whole() -> None:

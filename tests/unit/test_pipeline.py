@@ -22,7 +22,18 @@ from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step
 from alerts.wiring import make_alerts, make_app, make_listener
 from listener.bus import hashchain
-from listener.bus.protocol import Bus, Commit, Consumer, Lease, Message, Record, TopicPartition, Transaction, open_bus
+from listener.bus.protocol import (
+    Bus,
+    Commit,
+    Consumer,
+    Lease,
+    Link,
+    Message,
+    Record,
+    TopicPartition,
+    Transaction,
+    open_bus,
+)
 from listener.clock import ManualClock
 from listener.model.answers import Standing
 from listener.model.decisions import Status
@@ -91,9 +102,9 @@ class WatchedBus:
         with self._inner.transaction(writer) as inner:
             yield WatchedTransaction(inner, self._use)
 
-    def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
+    def append_after(self, topic: str, make: Callable[[Record | None], Sequence[Link]]) -> list[Record]:
         self._use.writes.add(topic)
-        return self._inner.append_after(topic, key, make)
+        return self._inner.append_after(topic, make)
 
     def purge(self, records: Iterable[tuple[TopicPartition, str]]) -> int:
         gone = list(records)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from listener.bus.kafka.cluster import Cluster, Stamps
 from listener.bus.kafka.writer import TRANSACTION_SECONDS, Put, Taken, Unsure, Writer
-from listener.bus.protocol import Record, TopicPartition
+from listener.bus.protocol import Link, Record, TopicPartition
 from listener.errors import BusError
 
 APPEND_SECONDS = 30.0
@@ -36,14 +36,13 @@ class ChainAppender:
 
     def append(
         self,
-        key: str,
-        make: Callable[[Record | None], bytes],
+        make: Callable[[Record | None], Sequence[Link]],
         find_last: Callable[[TopicPartition], Record | None],
-    ) -> Record:
+    ) -> list[Record]:
         """Raises BusError when it is away, or others append without end; and whatever `make` raises."""
         deadline = time.monotonic() + APPEND_SECONDS
         backoff = BACKOFF_SECONDS
-        tried: Record | None = None
+        tried: list[Record] = []
         with self._lock:
             while True:
                 fresh = not self._writer.began
@@ -51,11 +50,12 @@ class ChainAppender:
                     self._writer.begin()
                     self._await_settled()
                     self._last = find_last(self._tp)
-                    if tried and self._last and (tried.key, tried.value) == (self._last.key, self._last.value):
-                        return self._last
-                tried = self._made(key, make(self._last))
+                    if tried and self._last and tried[-1][3:5] == self._last[3:5]:
+                        first = self._last.offset - len(tried) + 1
+                        return self._at(tried, range(first, self._last.offset + 1))
+                tried = self._made(make(self._last))
                 try:
-                    (offset,) = self._writer.write([Put(self._tp, key, tried.value, tried.time_ms)])
+                    offsets = self._writer.write([Put(self._tp, each.key, each.value, each.time_ms) for each in tried])
                 except BusError as error:
                     self._writer.drop()
                     # Fenced, or what the producer knew went out of date: in both cases to be begun anew.
@@ -65,11 +65,20 @@ class ChainAppender:
                     self._cluster.closed.wait(backoff * random.uniform(0.5, 1.5))  # noqa: S311
                     backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
                 else:
-                    self._last = Record(*self._tp, offset, key, tried.value, tried.time_ms)
-                    return self._last
+                    written = self._at(tried, offsets)
+                    self._last = written[-1]
+                    return written
 
-    def _made(self, key: str, value: bytes) -> Record:
-        return Record(*self._tp, -1, key, value, self._stamps.take({self._tp})[self._tp])
+    def _made(self, links: Sequence[Link]) -> list[Record]:
+        stamp = self._stamps.take({self._tp})[self._tp]
+        return [Record(*self._tp, -1, *link, stamp) for link in links]
+
+    @staticmethod
+    def _at(made: Sequence[Record], offsets: Iterable[int]) -> list[Record]:
+        return [
+            Record(*each.tp, offset, each.key, each.value, each.time_ms)
+            for each, offset in zip(made, offsets, strict=True)
+        ]
 
     def _await_settled(self) -> None:
         """Nobody's open transaction may hide the last record."""

@@ -41,6 +41,7 @@ from listener.bus.kafka.topics import stored
 from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
 from listener.bus.protocol import (
     Commit,
+    Link,
     Message,
     Record,
     TopicInfo,
@@ -212,14 +213,14 @@ class KafkaBus:
             for tp, m in zip(places, messages, strict=True)
         ]
 
-    def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
+    def append_after(self, topic: str, make: Callable[[Record | None], Sequence[Link]]) -> list[Record]:
         tp = TopicPartition(topic, 0)
         self._check(tp)
         with self._lock:
             chain = self._chains.get(topic) or self._chains.setdefault(
                 topic, ChainAppender(self.cluster, self._stamps, tp)
             )
-        return chain.append(key, make, self.last)
+        return chain.append(make, self.last)
 
     def placing(self) -> Placer:
         return Placer(self.cluster)

@@ -23,6 +23,7 @@ from pathlib import Path
 from listener.bus.history import History
 from listener.bus.protocol import (
     Commit,
+    Link,
     Message,
     Record,
     TopicInfo,
@@ -202,13 +203,13 @@ class EmbeddedBus:
     def _any_durable(self, topics: Iterable[str]) -> bool:
         return any(self._topics[topic].durable for topic in topics)
 
-    def append_after(self, topic: str, key: str, make: Callable[[Record | None], bytes]) -> Record:
+    def append_after(self, topic: str, make: Callable[[Record | None], Sequence[Link]]) -> list[Record]:
         log = self.log(TopicPartition(topic, 0))
 
-        def work(db: sqlite3.Connection) -> Record:
-            value = make(log.last(db))
-            offset, stamp = log.append(db, [Message(topic, key, value, 0)], to_ms(self.clock.now()))
-            return Record(topic, 0, offset, key, value, stamp)
+        def work(db: sqlite3.Connection) -> list[Record]:
+            links = make(log.last(db))
+            first, stamp = log.append(db, [Message(topic, *link, 0) for link in links], to_ms(self.clock.now()))
+            return [Record(topic, 0, first + n, *link, stamp) for n, link in enumerate(links)]
 
         return self.store.write(work, full=self._any_durable([topic]))
 
