@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import Channel
     from alerts.notify.duty import DutyFollower
+    from alerts.notify.links import Links
     from alerts.notify.messages import Messages
     from alerts.notify.recipients import People
     from alerts.rules.spec import RuleSpec
@@ -267,6 +268,7 @@ def dispatch(context: Context) -> Made:
         metrics=app.metrics, ops=parts.ops,
         trips=RoundTrips(app.settings.canary.every, clock=app.clock, metrics=app.metrics),
         languages=parts.languages, duty=parts.duty(app.clock.now()) if parts.duty else None,
+        links=links_of(app.settings),
     ), part  # fmt: skip
 
 
@@ -294,6 +296,14 @@ def deadman(context: Context) -> Made:
     ), part  # fmt: skip
 
 
+def links_of(settings: Settings) -> Links | None:
+    """By which messages are answered; None where none are set up. Raises ConfigError for a key that cannot be read."""
+    from alerts.notify.links import Links
+
+    its = settings.receiver and settings.receiver.links
+    return Links.of(its) if its else None
+
+
 def receive(context: Context) -> Made:
     """Where the settings say so: a gateway that calls us needs an address."""
     app, parts = context.app, context.alerts
@@ -301,14 +311,24 @@ def receive(context: Context) -> Made:
         return
     from alerts.notify.channels.callbacks import CallsBack
     from alerts.notify.dispatcher import Dispatcher
+    from alerts.notify.receiver.answer_page import AnswerPages
+    from alerts.notify.receiver.followed import FollowedBook
     from alerts.notify.receiver.replies import answer_pages
     from alerts.notify.receiver.worker import Receiver
 
     calling = {name: each.callbacks for name, each in parts.channels.items() if isinstance(each, CallsBack)}
     part, dispatcher = app.health.part(RECEIVER), context.find(Dispatcher)
+    book, links = FollowedBook(app.bus), links_of(app.settings)
+    pages = None
+    if links is not None and place.links is not None:
+        pages = AnswerPages(
+            app.bus, app.clock, links, lambda: dispatcher.people, parts.messages, parts.languages, book,
+            place.links.call,
+        )  # fmt: skip
     yield Receiver(
-        app.bus, {name: its for name, its in calling.items() if its}, answer_pages(app.bus, lambda: dispatcher.people),
-        host=place.host, port=place.port, clock=app.clock, metrics=app.metrics, part=part,
+        app.bus, {name: its for name, its in calling.items() if its},
+        answer_pages(app.bus, lambda: dispatcher.people, book.read), host=place.host, port=place.port,
+        clock=app.clock, metrics=app.metrics, part=part, pages=pages,
     ), part  # fmt: skip
 
 

@@ -82,6 +82,8 @@ def check(data: Data = None) -> None:
             say(f"lyttepost: {doubt}")
         if (unnamed := nobody_named(raw, typed)) is not None:
             say(f"lyttepost: {unnamed}")
+        if typed.receiver is not None and typed.receiver.links is not None:
+            tried(typed.receiver.links.key)
         if not problems:
             address(typed.deadman)
 

@@ -6,7 +6,7 @@ who was first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,18 +33,23 @@ class WordOutcome:
     before: tuple[AlertState, ...]
 
 
-def acknowledge_all(bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why: str, now: datetime) -> WordOutcome:
+def acknowledge_all(
+    bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why: str, now: datetime,
+    again: Callable[[], AlertBook] | None = None,
+) -> WordOutcome:  # fmt: skip
     """A person says "I have it" of all these. Durable when this returns; a second time changes nothing.
 
-    Raises UsageError when nobody says who it is.
+    `again`: gives the book with all that lies on the bus by now; without it the whole log is read. Raises UsageError
+    when nobody says who it is.
     """
-    return say_of_all(bus, book, ids, DecisionKind.ACKNOWLEDGE, by, why, now)
+    return say_of_all(bus, book, ids, DecisionKind.ACKNOWLEDGE, by, why, now, again)
 
 
 def say_of_all(
-    bus: Bus, book: AlertBook, ids: Iterable[str], kind: DecisionKind, by: str, why: str, now: datetime
-) -> WordOutcome:
-    """The same for every word that counts once: acknowledge, resolve, close. `book` is read anew, not changed."""
+    bus: Bus, book: AlertBook, ids: Iterable[str], kind: DecisionKind, by: str, why: str, now: datetime,
+    again: Callable[[], AlertBook] | None = None,
+) -> WordOutcome:  # fmt: skip
+    """The same for every word that counts once: acknowledge, resolve, close."""
     if not by.strip():
         raise UsageError("this needs a name; say who with --by")
     states = [state for id_ in ids if (state := book.get(id_)) is not None]
@@ -54,8 +59,8 @@ def say_of_all(
             word = Decision(kind=kind, id=state.id, at=now, by=by.strip(), why=why)
             digests[state.id] = hashchain.append(bus, DECISIONS.name, word).digest
     # Two people may answer at the same instant: the log's order decides who was first, not ours.
-    read = read_book(bus)
-    now_are = [read.get(state.id) or state for state in states]
+    after = again() if again else read_book(bus)
+    now_are = [after.get(state.id) or state for state in states]
     mine = [s for s in now_are if (word_ := word_of(s, kind)) is not None and word_.digest == digests.get(s.id, "none")]
     return WordOutcome(tuple(mine), tuple(state for state in now_are if state not in mine))
 

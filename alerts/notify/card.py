@@ -85,15 +85,27 @@ def build(
 
     Does not raise over what an alert lacks, nor when `texts` fails.
     """
-    all_ = (states,) if isinstance(states, AlertState) else tuple(states)
-    ordered = sorted(all_, key=lambda s: (s.alert.exercise, s.alert.severity.rank, -s.alert.at.timestamp()))
+    ordered = _ordered((states,) if isinstance(states, AlertState) else states)
     if len(ordered) == 1 and ordered[0].alert.rule_type == NOTICE:
         return of_incident(ordered[0].alert, messages, now=now, may_repeat=may_repeat)
     chosen = frozenset(marks) | ({"may_repeat"} if may_repeat else frozenset())
     answer = HowToAnswer(code, link, messages.say("answer_command", id=ordered[0].id))
     return _Writer(
-        tuple(ordered), people, messages, now, in_house, step, chosen, answer, texts, tuple(also), tuple(called), why
+        ordered, people, messages, now, in_house, step, chosen, answer, texts, tuple(also), tuple(called), why
     ).card()
+
+
+def layout(
+    states: Sequence[AlertState], people: People, messages: Messages, *, now: datetime, called: Sequence[Called] = ()
+) -> Layout:
+    """The same in its parts and without a way to answer, for the page that a link opens; made to leave the site."""
+    nothing = frozenset[str](), HowToAnswer(), None, ()
+    return _Writer(_ordered(states), people, messages, now, False, 0, *nothing, tuple(called), "").layout()
+
+
+def _ordered(states: Iterable[AlertState]) -> tuple[AlertState, ...]:
+    """The gravest and newest first, exercises last."""
+    return tuple(sorted(states, key=lambda s: (s.alert.exercise, s.alert.severity.rank, -s.alert.at.timestamp())))
 
 
 def bare(state: AlertState, *, step: int, may_repeat: bool) -> Card:

@@ -9,13 +9,14 @@ from alerts.notify import card, notices
 from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import Channel
+from alerts.notify.links import Links
 from alerts.notify.messages import Messages
 from alerts.notify.notices_due import NoticeKind
 from alerts.notify.recipients import People
 from alerts.notify.sends import Send
 from alerts.notify.state import AlertBook, AlertState
 from listener.errors import LyttepostError
-from listener.model.deliveries import PageWhy
+from listener.model.deliveries import Page, PageWhy
 from listener.model.records import Alert, Decision, DecisionKind
 
 _BECAUSE = {
@@ -27,7 +28,8 @@ _BECAUSE = {
 
 
 class Cards:
-    """`languages`: the messages of people who read another language than `messages` is in."""
+    """`languages`: the messages of people who read another language than `messages` is in. `links`: where they are set
+    up."""
 
     def __init__(
         self,
@@ -36,12 +38,14 @@ class Cards:
         messages: Messages,
         languages: Mapping[str, Messages],
         texts: card.Texts | None,
+        links: Links | None,
     ) -> None:
         self._book = book
         self._people = people
         self._messages = messages
         self._languages = languages
         self._texts = texts
+        self._links = links
 
     def make(
         self, send: Send, states: Sequence[AlertState], also: Sequence[Alert], channel: Channel, at: datetime
@@ -76,6 +80,7 @@ class Cards:
             also=also,
             marks=("digest",) if page.why is PageWhy.DIGEST else (),
             code=page.code if _hears_replies(channel) else None,
+            link=self._link(page, channel),
             why=because,
         )
 
@@ -88,6 +93,10 @@ class Cards:
         return notices.silence_ends(
             silence.id, what, silence.end, messages, now=at, open_=states, may_repeat=send.may_repeat
         )
+
+    def _link(self, page: Page, channel: Channel) -> str | None:
+        """None on what stays inside: a terminal has the command, and what a console prints may end in a log."""
+        return None if self._links is None or channel.in_house else self._links.to(page)
 
     def _in_the_language_of(self, person: str) -> Messages:
         its = self._people.people[person].language if person in self._people.people else None

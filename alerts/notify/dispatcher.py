@@ -23,6 +23,7 @@ from alerts.notify.counts import DispatchMetrics
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.duty import DutyFollower
 from alerts.notify.escalation import BegunStep, Escalation
+from alerts.notify.links import Links
 from alerts.notify.messages import Messages
 from alerts.notify.notices_due import NoticePlan
 from alerts.notify.plan import Trouble
@@ -100,9 +101,10 @@ class Dispatcher:
         trips: canary.RoundTrips | None = None,
         languages: Mapping[str, Messages] | None = None,
         duty: DutyFollower | None = None,
+        links: Links | None = None,
     ) -> None:
         self._bus = bus
-        self._words = messages, languages or {}, texts
+        self._words = messages, languages or {}, texts, links
         self._clock = clock
         self._time = SteadyClock(clock)
         self._metrics = metrics

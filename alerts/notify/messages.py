@@ -125,10 +125,27 @@ WHY_BRACES: Mapping[str, frozenset[str]] = {
 }
 """The same of each text under `why`: why somebody is sent a card that is not the first of its alert."""
 
+PAGE_BRACES: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(
+        (
+            "who", "other", "name", "button", "done", "shown_only", "choose", "also_open", "history", "over",
+            "withdrawn",            "withdrawn_text", "unknown", "unknown_text", "away", "away_text", "call_nobody",
+        ),
+        frozenset[str](),
+    ),
+    **dict.fromkeys(("over_text", "reopened"), frozenset({"time"})),
+    "call": frozenset({"call"}),
+}  # fmt: skip
+"""The same of each text under `page`: the page that a link opens."""
+
 UNITS = ("hit", "post", "repost", "sender", "alert")
 """What is counted on a card."""
 
-PARTS: Mapping[str, Mapping[str, frozenset[str]]] = {"notices": NOTICE_BRACES, "why": WHY_BRACES}
+PARTS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "notices": NOTICE_BRACES,
+    "page": PAGE_BRACES,
+    "why": WHY_BRACES,
+}
 
 
 class Direction(StrEnum):
@@ -231,6 +248,7 @@ class Messages(BaseModel):
     channels: Mapping[str, str]
     why: Mapping[str, str]
     notices: Mapping[str, str]
+    page: Mapping[str, str]
     reasons: Mapping[Reason, str]
 
     @model_validator(mode="after")
@@ -238,6 +256,7 @@ class Messages(BaseModel):
         words: tuple[tuple[str, Iterable[str]], ...] = (
             ("severity", Severity), ("verdict", Verdict), ("kind", Kind), ("reasons", Reason),
             ("direction", Direction), ("counted", UNITS), ("why", WHY_BRACES), ("notices", NOTICE_BRACES),
+            ("page", PAGE_BRACES),
         )  # fmt: skip
         missing = [f"{name}.{word}" for name, members in words for word in members if word not in getattr(self, name)]
         if missing:
@@ -258,6 +277,10 @@ class Messages(BaseModel):
     def notice(self, name: str, /, **values: object) -> str:
         """One of the texts under `notices`."""
         return _filled(self.notices[name], values)
+
+    def on_page(self, name: str, /, **values: object) -> str:
+        """One of the texts under `page`."""
+        return _filled(self.page[name], values)
 
     def because(self, name: str, /, **values: object) -> str:
         """One of the texts under `why`."""

@@ -37,9 +37,10 @@ def unreachable(people: People, channels: Mapping[str, Channel], path: Path) -> 
 def callback_doubts(channels: Mapping[str, Channel], raw: RawSettings) -> Iterator[str]:
     """What gateways would tell and nobody would hear, and who would listen to nobody."""
     calling = sorted(name for name, each in channels.items() if isinstance(each, CallsBack) and each.callbacks)
-    listens = raw.get("receiver") is not None
+    receiver = raw.get("receiver")
+    listens, links = receiver is not None, isinstance(receiver, dict) and receiver.get("links")
     for name in calling if not listens else ():
         why = "has receipt or reply, and nobody listens for it: set receiver, or leave both out"
         yield str(raw.error(("channels", name), why))
-    if listens and not calling:
+    if listens and not calling and not links:
         yield str(raw.error(("receiver",), "is set, and no channel has receipt or reply: no gateway would call"))

@@ -29,6 +29,7 @@ from listener.settings.files import Loc, RawSettings, advice, expanded, raw_sett
 from listener.settings.hosts import host_problem
 from listener.settings.kafka import KafkaSettings
 from listener.settings.prices import Budget, Prices, Tariff
+from listener.settings.receiver import ReceiverSettings, known_host
 from listener.settings.types import AnyPath, Duration, FilePath, Tree, within
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
@@ -243,27 +244,14 @@ class PublishedSettings(Tree):
     feeds: tuple[Annotated[str, AfterValidator(_feed)], ...] = ()
 
 
-def _host(text: str) -> str:
-    if why := host_problem(text):
-        raise ValueError(f"{why}; 127.0.0.1 is this machine alone, 0.0.0.0 every address it has")
-    return text
-
-
 def _known_zone(text: str) -> str:
     find_zone(text)
     return text
 
 
 class WebSettings(Tree):
-    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(known_host)] = "127.0.0.1"
     port: int = Field(default=9469, ge=0, le=65535)
-
-
-class ReceiverSettings(Tree):
-    """Where gateways of SMS and voice call us; behind a reverse proxy, which has the certificate."""
-
-    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
-    port: int = Field(default=9470, ge=0, le=65535)
 
 
 class Settings(Tree):

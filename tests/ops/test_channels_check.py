@@ -91,6 +91,21 @@ def test_a_receiver_that_nobody_would_call_is_doubted(check: Check) -> None:
     assert "receiver: is set, and no channel has receipt or reply" in done.stderr
 
 
+def test_a_key_of_links_that_cannot_sign_is_refused_with_its_file_and_links_alone_are_a_reason_to_listen(
+    check: Check, tmp_path: Path
+) -> None:
+    key = tmp_path / "links.key"
+    receiver = f"{{links: {{url: 'https://lyttepost.sykehus.example', key_file: {key}}}}}"
+    key.write_text("kort\n", encoding="utf-8")
+    refused = check({}, receiver=receiver)
+    assert refused.returncode == 4
+    assert f"receiver.links.key_file: {key} holds 4 bytes, 16 are needed" in refused.stderr
+    key.write_text("0123456789abcdef\n", encoding="utf-8")
+    fine = check({}, receiver=receiver)
+    assert fine.returncode == 0
+    assert "receiver" not in fine.stderr
+
+
 @pytest.mark.parametrize("receiver", [{"port": 99999}, {"host": "a b"}, {"prot": 1}, "yes", {"port": True}])
 def test_a_receiver_that_could_not_listen_is_refused(receiver: object) -> None:
     with pytest.raises(ValidationError, match="receiver"):

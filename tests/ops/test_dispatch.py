@@ -19,12 +19,13 @@ from alerts.notify.answers import acknowledge_all
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import Deliver, SendNote
 from alerts.notify.dispatcher import LEASE_SECONDS
+from alerts.notify.links import Links
 from alerts.notify.state import Handling, read_book
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Consumer, Message, Record, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError, Corrupt, UsageError
-from listener.model.deliveries import DELIVERIES, Outcome
+from listener.model.deliveries import DELIVERIES, Outcome, Page
 from listener.model.records import Event, Sample, decode, encode
 from tests.ops.dispatch_support import TEXT, DispatchDeployment, idle, turn
 from tests.unit.telling_support import T0, alert, people
@@ -43,6 +44,29 @@ def test_everybody_on_the_route_is_told_once_with_the_intent_written_first(deplo
         "lyttepost_deliveries_total", {"channel": "email", "outcome": "sent"}
     )
     assert deployment.metrics.registry.get_sample_value("lyttepost_alerts_undelivered") == 0
+
+
+def test_a_message_that_leaves_bears_the_link_of_its_page_and_what_a_console_prints_does_not(
+    deployment: DispatchDeployment,
+) -> None:
+    links = Links("https://lyttepost.sykehus.example", b"k" * 32, timedelta(days=1))
+    dispatcher = deployment.dispatcher(people({"duty": ["kari", "ola", "console"]}), links=links)
+    deployment.fire()
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 3)
+    told = {each.person: each for each in pages(deployment)}
+    assert links.to(told["kari"]) in deployment.smtp.seen[0].text
+    assert deployment.hook.seen[0].json["reply_link"] == links.to(told["ola"])
+    assert "https://lyttepost" not in deployment.console.getvalue()
+    assert not any(b"/a/" in (record.value or b"") for record in deployment.records("deliveries"))
+    acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "", deployment.clock.now())
+    turn(dispatcher, lambda: len(deployment.smtp.seen) + len(deployment.hook.seen) == 3)
+    notice = deployment.smtp.seen[1].text if len(deployment.smtp.seen) > 1 else deployment.hook.seen[1].json["text"]
+    assert "https://lyttepost" not in notice
+
+
+def pages(deployment: DispatchDeployment) -> list[Page]:
+    found = (decode(DELIVERIES, record.value or b"") for record in deployment.records("deliveries"))
+    return [each for each in found if isinstance(each, Page)]
 
 
 def test_steps_go_on_over_a_restart_until_a_person_acknowledges(deployment: DispatchDeployment) -> None:

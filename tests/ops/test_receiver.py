@@ -29,6 +29,7 @@ from alerts.notify.receiver.intake import OnReply
 from alerts.notify.receiver.replies import answer_pages
 from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import load_people
+from alerts.notify.state import read_book
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan, scan_records
@@ -426,7 +427,7 @@ def test_a_reply_of_somebody_we_know_is_kept_and_a_strangers_is_not(bus: Bus, tm
         "repeat_every: {critical: 5m, warning: 5m, info: 1h}\n",
         encoding="utf-8",
     )
-    on_reply = answer_pages(bus, lambda: load_people(tmp_path / "people.yaml"))
+    on_reply = answer_pages(bus, lambda: load_people(tmp_path / "people.yaml"), lambda: read_book(bus))
     on_reply("sms", NUMBER, "ok 4711", NOTE.at)
     on_reply("sms", "+4740612346", "hemmelig", NOTE.at)
     said = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
@@ -460,7 +461,7 @@ def paged(bus: Bus, folder: Path) -> OnReply:
                 target=NUMBER if person == "kari" else OTHER, outcome=Outcome.SENT,
             )  # fmt: skip
             hashchain.append(bus, "deliveries", delivery)
-    return answer_pages(bus, lambda: load_people(folder / "people.yaml"))
+    return answer_pages(bus, lambda: load_people(folder / "people.yaml"), lambda: read_book(bus))
 
 
 def answered(bus: Bus) -> list[tuple[str, str]]:

@@ -34,6 +34,10 @@ class CallOutcome(StrEnum):
     """Recorded too; no send with that id is known yet."""
     REPEATED = "repeated"
     REPLY = "reply"
+    SHOWN = "shown"
+    """The page of a link; looking changes nothing."""
+    ANSWERED = "answered"
+    """A person pressed its button, and said who they are."""
     MALFORMED = "malformed"
     REFUSED = "refused"
     """A wrong address or token, or too much."""
@@ -54,7 +58,8 @@ class Replied(NamedTuple):
     text: str
 
 
-Job = tuple[ReceiptOf, ...] | Replied
+Call = tuple[ReceiptOf, ...] | Replied
+"""What a gateway told."""
 
 
 class Intake:
@@ -67,7 +72,7 @@ class Intake:
         self._receipts: set[tuple[str, str, str | None, str, str | None]] = set()
         self._ids: set[tuple[str, str]] = set()
 
-    def take(self, job: Job) -> None:
+    def take(self, job: Call) -> None:
         """Durable when this returns. Raises BusError when the bus cannot write, Corrupt for a broken chain."""
         if isinstance(job, Replied):
             self._on_reply(job.channel, job.number, job.text, self._clock.now())

@@ -9,7 +9,7 @@ from datetime import datetime
 from alerts.notify.answers import acknowledge_all, page_meant, who_has
 from alerts.notify.receiver.intake import OnReply
 from alerts.notify.recipients import People
-from alerts.notify.state import read_book
+from alerts.notify.state import AlertBook
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
 from listener.model.decisions import DECISIONS
@@ -21,9 +21,9 @@ ABOUT = "reply"
 """The id of a note that is about no alert that anybody named."""
 
 
-def answer_pages(bus: Bus, people_now: Callable[[], People]) -> OnReply:
-    """`people_now`: people.yaml as it is in force. What a stranger writes is not kept: `decisions` is for years, and no
-    purge reaches it."""
+def answer_pages(bus: Bus, people_now: Callable[[], People], read: Callable[[], AlertBook]) -> OnReply:
+    """`people_now`: people.yaml as it is in force. `read`: gives the alerts as they stand when it is called. What a
+    stranger writes is not kept: `decisions` is for years, and no purge reaches it."""
 
     def on_reply(channel: str, number: str, text: str, at: datetime) -> None:
         people = people_now()
@@ -31,13 +31,13 @@ def answer_pages(bus: Bus, people_now: Callable[[], People]) -> OnReply:
         if person is None:
             log.warning("receiver: a reply from a number that nobody in people.yaml has; it is not kept")
             return
-        book = read_book(bus)
+        book = read()
         page = page_meant(book, channel, number, text)
         if page is None:
             note = Decision(kind=DecisionKind.NOTE, id=ABOUT, at=at, by=people.name(person), why=text)
             hashchain.append(bus, DECISIONS.name, note)
             return
-        answered = acknowledge_all(bus, book, page.page.alerts, people.name(person), "", at)
+        answered = acknowledge_all(bus, book, page.page.alerts, people.name(person), "", at, read)
         log.info("receiver: %d alerts acknowledged by a reply, %d before", len(answered.mine), len(answered.before))
 
     return on_reply

@@ -1,4 +1,5 @@
-"""The addresses that gateways call, `/CHANNEL/TOKEN/receipt` and `/CHANNEL/TOKEN/reply`, by GET or POST.
+"""The addresses that gateways call, `/CHANNEL/TOKEN/receipt` and `/CHANNEL/TOKEN/reply`, by GET or POST; and the page
+by which a person answers, `/a/TOKEN`, where GET only shows.
 
 A call that we can read is answered with 200 once what it says is on the bus, whatever it is about: an unknown id or a
 repeat is no fault of the gateway's. Only where the bus cannot write it is 503, so that the gateway calls again. Who
@@ -11,15 +12,20 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Protocol, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from alerts.notify.channels.callbacks import Callbacks, ReceiptSettings, ReplySettings, replied, told
-from alerts.notify.channels.template import Tree, parse
-from alerts.notify.receiver.intake import CallOutcome, Job, ReceiptOf, Replied
+from alerts.notify.channels.callbacks import Callbacks, replied, told
+from alerts.notify.channels.template import Encoding, Kind, Tree, find, parse
+from alerts.notify.links import PATH
+from alerts.notify.receiver.answer_page import AnswerPages, Shown, Trouble
+from alerts.notify.receiver.html import STYLE, as_page
+from alerts.notify.receiver.intake import Call, CallOutcome, ReceiptOf, Replied
 from listener.errors import BusError
 from listener.runtime.logs import reason_of
 from listener.runtime.metrics import Metrics
@@ -31,8 +37,29 @@ LARGEST = 64 * 1024
 BODY_SECONDS = 5.0
 """For all of a call's body, however it drips."""
 
-Take = Callable[[Job], Awaitable[None]]
-"""Durable when it returns. Raises BusError or TimeoutError."""
+T = TypeVar("T")
+
+
+class HandOver(Protocol):
+    """To the thread that owns the bus. What is to be written is durable when it is done."""
+
+    async def __call__(self, job: Callable[[], T]) -> T:
+        """Raises what `job` raises, and TimeoutError."""
+
+
+LINK = "link"
+"""Stands for a channel where the page of a link is counted."""
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+"""Of a page that only a link leads to: nothing is fetched from elsewhere, and its address is told to nobody."""
 
 
 class _Refused(Exception):
@@ -40,23 +67,31 @@ class _Refused(Exception):
         self.status = status
 
 
-def application(callbacks: Mapping[str, Callbacks], take: Take, metrics: Metrics) -> Starlette:
-    """`callbacks`: channel → what its gateway calls with."""
+def application(
+    callbacks: Mapping[str, Callbacks],
+    take: Callable[[Call], None],
+    hand_over: HandOver,
+    metrics: Metrics,
+    pages: AnswerPages | None = None,
+) -> Starlette:
+    """`callbacks`: channel → what its gateway calls with. `take`: writes down what it tells. `pages`: where links are
+    set up. Both are called by `hand_over`."""
 
     async def receipt(request: Request) -> Response:
         channel, its = _whose(request, callbacks)
         if its.receipt is None:
             raise _Refused(404)
-        call = await _read(request, its.receipt)
-        await take(tuple(ReceiptOf(channel, each) for each in told(its.receipt, call)))
+        call = await _read(request, its.receipt.format, its.receipt.encoding)
+        receipts = tuple(ReceiptOf(channel, each) for each in told(its.receipt, call))
+        await hand_over(lambda: take(receipts))
         return PlainTextResponse("ok")
 
     async def reply(request: Request) -> Response:
         channel, its = _whose(request, callbacks)
         if its.reply is None:
             raise _Refused(404)
-        number, text = replied(its.reply, await _read(request, its.reply))
-        await take(Replied(channel, number, text))
+        number, text = replied(its.reply, await _read(request, its.reply.format, its.reply.encoding))
+        await hand_over(lambda: take(Replied(channel, number, text)))
         return Response(its.reply.answer, media_type=_kind(its.reply.answer))
 
     def guarded(endpoint: Callable[[Request], Awaitable[Response]], what: str) -> Route:
@@ -85,7 +120,57 @@ def application(callbacks: Mapping[str, Callbacks], take: Take, metrics: Metrics
 
         return Route(f"/{{channel}}/{{token}}/{what}", answer, methods=["GET", "POST"])
 
-    return Starlette(routes=[guarded(receipt, "receipt"), guarded(reply, "reply")])
+    routes = [guarded(receipt, "receipt"), guarded(reply, "reply")]
+    return Starlette(routes=[*(_page_routes(pages, hand_over, metrics) if pages else ()), *routes])
+
+
+def _page_routes(pages: AnswerPages, hand_over: HandOver, metrics: Metrics) -> list[Route]:
+    """What cannot be read or written is told on a page too: whoever holds the telephone must know that nobody heard."""
+
+    async def page(request: Request) -> Response:
+        token = str(request.path_params["token"])
+        found: Shown | Trouble | None
+        try:
+            if pages.links.page_named(token) is None:
+                raise _Refused(404)  # a guess: the bus is not asked
+            if request.method == "POST":
+                form = await _read(request, "form", "utf-8")
+                who, name = (" ".join(find(form, field)) for field in ("who", "name"))
+                found = await hand_over(lambda: pages.press(token, who, name))
+            else:
+                found = await hand_over(lambda: pages.look(token))
+        except _Refused as refused:
+            metrics.callbacks.labels(LINK, CallOutcome.REFUSED).inc()
+            return _answer(pages.trouble("unknown", HTTPStatus(refused.status)))
+        except ValueError:
+            metrics.callbacks.labels(LINK, CallOutcome.MALFORMED).inc()
+            return _answer(pages.trouble("unknown", HTTPStatus.BAD_REQUEST))
+        except ClientDisconnect:
+            return PlainTextResponse("", 400)
+        except Exception as error:
+            metrics.callbacks.labels(LINK, CallOutcome.FAILED).inc()
+            if not isinstance(error, BusError | TimeoutError):
+                log.error("receiver: %s; report it", reason_of(error))
+            return _answer(pages.trouble("away", HTTPStatus.SERVICE_UNAVAILABLE))
+        metrics.callbacks.labels(LINK, CallOutcome.ANSWERED if found is None else CallOutcome.SHOWN).inc()
+        if found is None:
+            # To look is asked for anew, so that to load the page again presses nothing.
+            return RedirectResponse(token, HTTPStatus.SEE_OTHER, headers=HEADERS)
+        return _answer(found)
+
+    async def style(_: Request) -> Response:
+        return Response(STYLE, media_type="text/css", headers=HEADERS | {"Cache-Control": "max-age=86400"})
+
+    return [
+        Route(f"/{PATH}/style.css", style, methods=["GET"]),
+        Route(f"/{PATH}/{{token}}", page, methods=["GET", "POST"]),
+    ]
+
+
+def _answer(found: Shown | Trouble) -> Response:
+    if isinstance(found, Trouble):
+        return HTMLResponse(as_page(found), found.status, headers=HEADERS)
+    return HTMLResponse(as_page(found), HTTPStatus.UNPROCESSABLE_ENTITY if found.unchosen else 200, headers=HEADERS)
 
 
 def _whose(request: Request, callbacks: Mapping[str, Callbacks]) -> tuple[str, Callbacks]:
@@ -100,11 +185,11 @@ def _whose(request: Request, callbacks: Mapping[str, Callbacks]) -> tuple[str, C
     return channel, its
 
 
-async def _read(request: Request, settings: ReceiptSettings | ReplySettings) -> Tree:
+async def _read(request: Request, kind: Kind, encoding: Encoding) -> Tree:
     """The fields of a call. Raises ValueError where they cannot be read."""
     query: bytes = request.scope["query_string"]
     if request.method == "GET":
-        return parse(query, "form", settings.encoding)
+        return parse(query, "form", encoding)
     body = b""
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -115,8 +200,8 @@ async def _read(request: Request, settings: ReceiptSettings | ReplySettings) -> 
     except TimeoutError:
         raise _Refused(408) from None
     if not body and query:
-        return parse(query, "form", settings.encoding)
-    return parse(body, settings.format, settings.encoding)
+        return parse(query, "form", encoding)
+    return parse(body, kind, encoding)
 
 
 def _kind(answer: str) -> str:

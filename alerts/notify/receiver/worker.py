@@ -1,8 +1,9 @@
-"""The worker `receiver`: listens for gateways on a port of its own, and writes down what they tell.
+"""The worker `receiver`: listens on a port of its own for gateways, and for people who open the link of a message, and
+writes down what they tell.
 
 The server turns in a thread of its own and hands each call to the worker's, the only one that touches the bus. A
 connection has a deadline, and there is room for so many, so that a client that dawdles costs the others nothing. It
-speaks plain HTTP: a reverse proxy in front of it has the certificate, and shows gateways nothing but this.
+speaks plain HTTP: a reverse proxy in front of it has the certificate, and shows the world nothing but this.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from queue import Empty, Full, Queue
+from typing import Any, TypeVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alerts.notify.channels.callbacks import Callbacks
-from alerts.notify.receiver.intake import Intake, Job, OnReply
+from alerts.notify.receiver.answer_page import AnswerPages
+from alerts.notify.receiver.intake import Intake, OnReply
 from alerts.notify.receiver.web import application
 from listener.bus.protocol import Bus
 from listener.clock import Clock
@@ -38,6 +41,9 @@ TAKE_SECONDS = 5.0
 HEAD = 16 * 1024
 """Bytes of a call's head, its address included."""
 STOP_SECONDS = 2.0
+
+
+T = TypeVar("T")
 
 
 class _Connection(H11Protocol):
@@ -76,14 +82,16 @@ class Receiver:
         clock: Clock,
         metrics: Metrics,
         part: Part,
+        pages: AnswerPages | None = None,
     ) -> None:
+        """`pages`: where links are set up."""
         self._part = part
         self._intake = Intake(bus, clock, metrics, on_reply)
-        self._jobs: Queue[tuple[Job, Future[None]]] = Queue(MAX_WAITING)
+        self._jobs: Queue[tuple[Callable[[], Any], Future[Any]]] = Queue(MAX_WAITING)
         listening = _listen(host, port)
         self.port: int = listening.getsockname()[1]
         config = uvicorn.Config(
-            application(callbacks, self._hand_over, metrics),
+            application(callbacks, self._intake.take, self._hand_over, metrics, pages),
             http=_Connection,
             ws="none",
             lifespan="off",
@@ -102,7 +110,7 @@ class Receiver:
         self._thread.start()
 
     def step(self, timeout: float) -> bool:
-        """Write down what one call says, waiting at most `timeout` seconds for one."""
+        """Do what one call asks, waiting at most `timeout` seconds for one."""
         self._part.beat()
         if not self._thread.is_alive():
             self._part.problem("it no longer listens; restart the process")
@@ -111,14 +119,14 @@ class Receiver:
         except Empty:
             return False
         try:
-            self._intake.take(job)
+            answer = job()
         except Exception as error:
             done.set_exception(error)
             if isinstance(error, BusError):
                 self._part.problem(str(error))
                 return True
             raise
-        done.set_result(None)
+        done.set_result(answer)
         if self._thread.is_alive():
             self._part.problem(None)
         return True
@@ -129,8 +137,8 @@ class Receiver:
         self._thread.join(STOP_SECONDS)
         self._intake.close()
 
-    async def _hand_over(self, job: Job) -> None:
-        done: Future[None] = Future()
+    async def _hand_over(self, job: Callable[[], T]) -> T:
+        done: Future[T] = Future()
         try:
             self._jobs.put_nowait((job, done))
         except Full:
@@ -138,7 +146,7 @@ class Receiver:
         waiting = asyncio.wrap_future(done)
         waiting.add_done_callback(_noticed)
         # Shielded: what is under way is written down although nobody waits any more.
-        await asyncio.wait_for(asyncio.shield(waiting), TAKE_SECONDS)
+        return await asyncio.wait_for(asyncio.shield(waiting), TAKE_SECONDS)
 
     def _serve(self, listening: socket.socket) -> None:
         try:
@@ -147,7 +155,7 @@ class Receiver:
             listening.close()
 
 
-def _noticed(done: asyncio.Future[None]) -> None:
+def _noticed(done: asyncio.Future[Any]) -> None:
     """Its error is the worker's to tell, also when the gateway waits no more."""
     if not done.cancelled():
         done.exception()

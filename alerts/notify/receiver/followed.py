@@ -1,0 +1,24 @@
+"""The alerts as they stand, kept up with the log: for who looks often, and must not read all of it each time."""
+
+from __future__ import annotations
+
+from alerts.notify.state import TOPICS, AlertBook
+from listener.bus.protocol import Bus
+from listener.bus.scan import drain
+
+
+class FollowedBook:
+    """Used by one thread, as long as its bus is open. What cannot be read is passed over: the dispatcher reports it."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._book = AlertBook()
+        self._reader = bus.reader(TOPICS)
+
+    def read(self) -> AlertBook:
+        """With all that lies on the bus now. Raises BusError. The next call changes what this one gave."""
+        for record in drain(self._reader):
+            self._book.apply(record)
+        # Nobody here does anything with what is new.
+        self._book.said.clear()
+        self._book.passed.clear()
+        return self._book

@@ -1,0 +1,294 @@
+"""The page behind the link of a message: opening it changes nothing, and pressing its button says who has it."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.notify.links import Links
+from alerts.notify.messages import load_all_messages, load_messages
+from alerts.notify.plan import digest
+from alerts.notify.receiver.answer_page import AnswerPages
+from alerts.notify.receiver.followed import FollowedBook
+from alerts.notify.receiver.worker import Receiver
+from alerts.notify.recipients import People
+from listener.bus import hashchain
+from listener.bus.protocol import Bus, Message, open_bus
+from listener.bus.scan import scan
+from listener.clock import ManualClock
+from listener.errors import BusError
+from listener.model.decisions import DECISIONS
+from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
+from listener.model.records import Decision, DecisionKind, encode
+from listener.model.topics import topic_specs
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.settings.files import packaged_config
+from tests.unit.telling_support import alert
+
+NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
+HOSTILE = '<script>alert("Kari")</script>'
+PEOPLE: dict[str, Any] = {
+    "kari": {"name": "Kari Vakt", "language": "nb", "ways": [{"channel": "sms", "target": "+4740612345"}]},
+    "ola": {"name": HOSTILE, "language": "en", "ways": [{"channel": "sms", "target": "+4740612346"}]},
+    "per": {"name": "Per Uvedkommende", "ways": [{"channel": "sms", "target": "+4740612347"}]},
+}
+
+
+class Seen(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+
+class AwayBus:
+    """A bus that cannot write while `away`."""
+
+    def __init__(self, inner: Bus) -> None:
+        self._inner = inner
+        self.away = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def append_after(self, *args: Any) -> Any:
+        if self.away:
+            raise BusError("no room")
+        return self._inner.append_after(*args)
+
+
+class Phone:
+    """A receiver with the page of one step about a1 and a2, which went to Kari and to Ola, and who opens its link."""
+
+    def __init__(self, folder: Path, incident: str = "Brann Ullevål") -> None:
+        self.clock = ManualClock(NOW)
+        inner: Any = open_bus("embedded:", folder, self.clock, durable=False)
+        inner.ensure(topic_specs(1, {}))
+        self.bus: Any = AwayBus(inner)
+        self.people = dict(PEOPLE)
+        config = packaged_config()
+        for id_ in ("a1", "a2", "a3"):
+            made = alert(id_, at=NOW, incident_name=incident, headline={"nb": f"Varsel {id_}", "en": f"Alert {id_}"})
+            self.bus.publish([Message("alerts", id_, encode(made))])
+        self.tokens = {}
+        self.links = Links("https://lyttepost.sykehus.example", b"k" * 32, timedelta(days=1))
+        for person in ("kari", "ola"):
+            named = {"a1": "firing", "a2": "firing"}
+            page = Page(id=digest(person), at=NOW, why=PageWhy.STEP, person=person, alerts=named, code="4711")
+            hashchain.append(self.bus, "deliveries", page)
+            sent = Delivery(
+                intent=person, page=page.id, alert="a1", alerts=("a1", "a2"), at=NOW, step=0, channel="sms",
+                target=PEOPLE[person]["ways"][0]["target"], outcome=Outcome.SENT,
+            )  # fmt: skip
+            hashchain.append(self.bus, "deliveries", sent)
+            self.tokens[person] = (self.links.to(page) or "").rpartition("/")[2]
+        self.metrics = Metrics(CollectorRegistry(), "0")
+        pages = AnswerPages(
+            self.bus, self.clock, self.links, lambda: People.model_validate({"people": self.people}),
+            load_messages(config, "nb"), load_all_messages(config), FollowedBook(self.bus),
+            "sentralbordet, 55 00 00 00",
+        )  # fmt: skip
+        self.receiver = Receiver(
+            self.bus, {}, lambda *_: None, host="127.0.0.1", port=0, clock=self.clock, metrics=self.metrics,
+            part=Health(self.clock).part("receiver"), pages=pages,
+        )  # fmt: skip
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._turn, daemon=True)
+        self._thread.start()
+
+    def _turn(self) -> None:
+        while not self._stop.is_set():
+            self.receiver.step(0.05)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.receiver.close()
+        self.bus.close()
+
+    def get(self, token: str | None = None, method: str = "GET") -> Seen:
+        return self._ask(method, token)
+
+    def press(self, token: str | None = None, **fields: str) -> Seen:
+        return self._ask("POST", token, urlencode(fields).encode())
+
+    def _ask(self, method: str, token: str | None, body: bytes = b"") -> Seen:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.receiver.port, timeout=10)) as connection:
+            kind = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+            connection.request(method, f"/a/{self.tokens['kari'] if token is None else token}", body or None, kind)
+            reply = connection.getresponse()
+            return Seen(reply.status, reply.headers, reply.read().decode())
+
+    def said(self) -> list[tuple[str, str, str]]:
+        words = [each for each in scan(self.bus, DECISIONS) if isinstance(each, Decision)]
+        return [(each.kind.value, each.id, each.by) for each in words]
+
+    def counted(self, outcome: str) -> float:
+        labels = {"channel": "link", "outcome": outcome}
+        return self.metrics.registry.get_sample_value("lyttepost_callbacks_total", labels) or 0.0
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Iterator[Phone]:
+    made = Phone(tmp_path)
+    yield made
+    made.close()
+
+
+def test_the_page_says_what_who_was_called_and_how_to_answer(phone: Phone) -> None:
+    seen = phone.get()
+    assert seen.status == 200
+    for said in ("Varsel a1", "Brann Ullevål", "Hvem er du?", "Kari Vakt", "Jeg har det", "55 00 00 00", "(SMS)"):
+        assert said in seen.text
+    assert "Varsel a3" in seen.text.partition("ikke en del av denne lenken")[2]
+    assert '<html lang="nb">' in seen.text
+    assert "Who are you?" in phone.get(phone.tokens["ola"]).text
+    assert len(seen.text) < 50_000
+
+
+def test_opening_it_changes_nothing_and_chooses_nobody(phone: Phone) -> None:
+    for method in ("GET", "HEAD", "GET"):
+        assert phone.get(method=method).status == 200
+    assert "checked" not in phone.get().text
+    assert phone.said() == []
+    assert phone.counted("shown") == 4
+    assert phone.get(method="PUT").status == 405
+
+
+def test_who_presses_has_exactly_what_the_page_named(phone: Phone) -> None:
+    pressed = phone.press(who="kari", name="")
+    assert pressed.status == 303
+    assert pressed.headers["Location"] == phone.tokens["kari"]
+    assert phone.said() == [("acknowledge", "a1", "Kari Vakt"), ("acknowledge", "a2", "Kari Vakt")]
+    after = phone.get()
+    assert "kvittert av Kari Vakt" in after.text
+    assert "Registrert" in after.text
+    assert "<form" not in after.text
+    assert "Varsel a3" in after.text
+    assert phone.counted("answered") == 1
+
+
+def test_a_second_press_says_who_had_it_first(phone: Phone) -> None:
+    phone.press(who="kari")
+    assert phone.press(phone.tokens["ola"], who="ola").status == 303
+    assert [by for _, _, by in phone.said()] == ["Kari Vakt", "Kari Vakt"]
+    assert "acknowledged by Kari Vakt" in phone.get(phone.tokens["ola"]).text
+
+
+def test_a_link_that_was_passed_on_is_pressed_under_a_name_of_ones_own(phone: Phone) -> None:
+    assert phone.press(who="", name="  Turid\nReserve ").status == 303
+    assert {by for _, _, by in phone.said()} == {"Turid Reserve"}
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"name": ""}, {"who": ""}, {"who": "", "name": " "}, {"who": "per"}, {"who": "x", "name": "Turid"}]
+)
+def test_nobody_chosen_is_nobody(phone: Phone, fields: dict[str, str]) -> None:
+    pressed = phone.press(more="1", **fields)
+    assert pressed.status == 422
+    assert "velg hvem du er" in pressed.text
+    assert phone.said() == []
+
+
+def test_a_link_that_is_made_up_or_changed_shows_nothing(phone: Phone) -> None:
+    token = phone.tokens["kari"]
+    for other in ("x", token[:-1], token + "A", token[:-1] + ("A" if token[-1] != "A" else "B"), "%2e%2e", "A" * 24):
+        for seen in (phone.get(other), phone.press(other, who="kari")):
+            assert seen.status == 404
+            assert "Varsel" not in seen.text
+            assert "55 00 00 00" in seen.text
+    assert phone.said() == []
+    assert phone.counted("refused") == 12
+
+
+def test_an_old_link_and_one_whose_person_is_gone_say_so_and_whom_to_call(phone: Phone) -> None:
+    del phone.people["kari"]
+    gone = phone.press(who="ola")
+    assert gone.status == 410
+    assert "trukket tilbake" in gone.text
+    phone.people["kari"] = PEOPLE["kari"]
+    phone.clock.advance(timedelta(days=1, seconds=1))
+    old = phone.press(who="kari")
+    assert old.status == 410
+    assert "utløpt" in old.text
+    assert "55 00 00 00" in old.text
+    assert phone.said() == []
+
+
+def test_what_could_not_be_written_is_told_to_who_pressed(phone: Phone) -> None:
+    phone.bus.away = True
+    pressed = phone.press(who="kari")
+    assert pressed.status == 503
+    assert "ikke registrert" in pressed.text
+    phone.bus.away = False
+    assert phone.press(who="kari").status == 303
+
+
+def test_an_alert_that_was_opened_again_can_be_answered_again(phone: Phone) -> None:
+    phone.press(who="kari")
+    for id_ in ("a1", "a2"):
+        again = Decision(kind=DecisionKind.REOPEN, id=id_, at=NOW + timedelta(hours=1), by="dispatch", why="")
+        hashchain.append(phone.bus, DECISIONS.name, again)
+    seen = phone.get()
+    assert "åpnet igjen" in seen.text
+    assert "<form" in seen.text
+    phone.press(who="ola")
+    assert phone.said()[-1] == ("acknowledge", "a2", HOSTILE)
+
+
+def test_it_fetches_nothing_and_is_framed_and_remembered_by_nobody(phone: Phone) -> None:
+    seen = phone.get()
+    policy = seen.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert seen.headers["Referrer-Policy"] == "no-referrer"
+    assert seen.headers["Cache-Control"] == "no-store"
+    assert seen.headers["Set-Cookie"] is None
+    assert re.findall(r'(?:src|href|action)="([^"]*)"', seen.text) == ["style.css"]
+    assert not re.search(r"<script|<style|style=| on\w+=", seen.text)
+    style = phone.get("style.css")
+    assert style.status == 200
+    assert "url(" not in style.text
+    assert len(seen.text) + len(style.text) < 50_000
+
+
+def test_hostile_words_are_shown_as_text(tmp_path: Path) -> None:
+    (tmp_path / "bus").mkdir()
+    phone = Phone(tmp_path / "bus", incident='"><img src=x onerror=alert(1)>')
+    with closing(phone):
+        phone.press(who="", name="</li><b>")
+        for token in phone.tokens.values():
+            seen = phone.get(token)
+            assert "<img" not in seen.text
+            assert "<script" not in seen.text
+            assert "</li><b>" not in seen.text
+            assert "&lt;/li&gt;&lt;b&gt;" in seen.text
+
+
+def test_no_log_holds_a_token_or_a_name(phone: Phone, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    phone.get()
+    phone.press(who="kari")
+    phone.get("A" * 24)
+    phone.bus.away = True
+    phone.press(phone.tokens["ola"], who="", name="Turid")
+    assert "2 alerts acknowledged by a link" in caplog.text
+    assert not any(word in caplog.text for word in (*phone.tokens.values(), "Kari", "Turid"))
+
+
+def test_a_form_that_is_too_large_or_is_none_is_refused(phone: Phone) -> None:
+    assert phone.press(name="x" * 70_000).status == 413
+    assert phone.press(**{f"f{n}": "1" for n in range(300)}).status == 400
+    assert phone.said() == []
