@@ -65,6 +65,8 @@ class Cards:
         page, messages = send.page, self._in_the_language_of(send.page.person)
         if page.why is PageWhy.NOTICE and page.what in (NoticeKind.ACKNOWLEDGED, NoticeKind.SILENCE_ENDS_SOON):
             return self._notice(send, states, messages, at)
+        if page.why is PageWhy.NOTICE and page.what == NoticeKind.HELP:
+            return self._help(send, messages, channel, at)
         because = _BECAUSE.get(page.why, "")
         if page.why is PageWhy.STEP and page.round == 0 and page.step == 0 and any(map(_reopened, states)):
             because = "unacknowledged"
@@ -93,6 +95,15 @@ class Cards:
         return notices.silence_ends(
             silence.id, what, silence.end, messages, now=at, open_=states, may_repeat=send.may_repeat
         )
+
+    def _help(self, send: Send, messages: Messages, channel: Channel, at: datetime) -> Card:
+        meant = self._book.pages.get(send.page.about)
+        if meant is None:
+            return notices.reply_help((), messages, now=at, may_repeat=send.may_repeat)
+        states = [state for id_ in meant.page.alerts if (state := self._book.get(id_)) is not None and state.is_open]
+        code = meant.page.code if _hears_replies(channel) else None
+        link = self._link(meant.page, channel)
+        return notices.reply_help(states, messages, now=at, code=code, link=link, may_repeat=send.may_repeat)
 
     def _link(self, page: Page, channel: Channel) -> str | None:
         """None on what stays inside: a terminal has the command, and what a console prints may end in a log."""

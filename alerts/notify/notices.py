@@ -152,6 +152,21 @@ def silence_ended(
     )  # fmt: skip
 
 
+def reply_help(
+    states: Sequence[AlertState], messages: Messages, *, now: datetime, code: str | None = None,
+    link: str | None = None, may_repeat: bool = False,
+) -> Card:  # fmt: skip
+    """To somebody whose reply we do not understand: how to answer what waits for them; `states` is empty when nothing
+    does."""
+    notes = [messages.notice("reply_help_text" if states else "reply_help_none")]
+    members = texts(Wording(state, messages, now, False).member() for state in states[:LISTED])
+    return _notice(
+        messages, "reply_help", messages.notice("reply_help"), now, notes=notes, lines=members, may_repeat=may_repeat,
+        exercise=bool(states) and all(state.alert.exercise for state in states),
+        answer=HowToAnswer(code, link) if states else None, fields={"alerts": [state.id for state in states]},
+    )  # fmt: skip
+
+
 def reach_test(
     name: str, channel: str, messages: Messages, *, now: datetime, code: str | None = None, link: str | None = None
 ) -> Card:

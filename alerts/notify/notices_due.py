@@ -23,6 +23,8 @@ class NoticeKind(StrEnum):
     """Somebody has it."""
     RESOLVED = "resolved"
     SILENCE_ENDS_SOON = "silence_ends_soon"
+    HELP = "help"
+    """To who wrote what we do not understand; the receiver writes it down."""
     INCIDENT = "incident"
     """What an alert of the type `notice` says."""
 

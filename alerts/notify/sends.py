@@ -97,6 +97,8 @@ class Sends:
     def contacts(self, page: Page) -> tuple[Contact, ...]:
         """The ways by which a page goes."""
         ways = self._people.contacts(page.person)
+        if page.way is not None:
+            return tuple(way for way in ways if (way.channel, way.target) == page.way)
         soft = tuple(way for way in ways if not self._wakes(way.channel))
         return soft or ways if page.gently else ways
 

@@ -72,6 +72,10 @@ class Page(Chained):
     what: str = ""
     gently: bool = False
     """By ways that wake nobody, where the person has any."""
+    about: str = ""
+    """The page that it helps to answer."""
+    way: tuple[str, str] | None = None
+    """Channel and target, where it goes by that way alone."""
     code: str = ""
     exercise: bool = False
 

@@ -25,7 +25,7 @@ from listener.bus import hashchain
 from listener.bus.protocol import Bus, Consumer, Message, Record, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError, Corrupt, UsageError
-from listener.model.deliveries import DELIVERIES, Outcome, Page
+from listener.model.deliveries import DELIVERIES, Outcome, Page, PageWhy
 from listener.model.records import Event, Sample, decode, encode
 from tests.ops.dispatch_support import TEXT, DispatchDeployment, idle, turn
 from tests.unit.telling_support import T0, alert, people
@@ -67,6 +67,27 @@ def test_a_message_that_leaves_bears_the_link_of_its_page_and_what_a_console_pri
 def pages(deployment: DispatchDeployment) -> list[Page]:
     found = (decode(DELIVERIES, record.value or b"") for record in deployment.records("deliveries"))
     return [each for each in found if isinstance(each, Page)]
+
+
+def test_help_goes_by_the_way_of_the_reply_alone_and_says_what_waits(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher(people({"duty": ["kari", "ola"]}))
+    deployment.fire()
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    (waits,) = [each for each in pages(deployment) if each.person == "ola"]
+    for number, about in enumerate((waits.id, "")):
+        page = Page(
+            id=f"{number:016x}", at=T0, why=PageWhy.NOTICE, what="help", person="ola", way=("webhook", "ola"),
+            about=about, alerts={"reply": ""},
+        )  # fmt: skip
+        hashchain.append(deployment.bus, "deliveries", page)
+    turn(dispatcher, lambda: len(deployment.hook.seen) == 3)
+    idle(dispatcher)
+    assert len(deployment.smtp.seen) == 1
+    with_alert, without = sorted((call.json["text"] for call in deployment.hook.seen[1:]), key=len, reverse=True)
+    assert "Svaret ble ikke forstått" in with_alert
+    assert "ADVARSEL" in with_alert
+    assert "Ingen varsler venter på svar" in without
+    assert len(deployment.outcomes()) == 4
 
 
 def test_steps_go_on_over_a_restart_until_a_person_acknowledges(deployment: DispatchDeployment) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -399,8 +399,9 @@ def test_a_running_service_sends_and_hears_of_it_and_a_reply_is_kept(tmp_path: P
                     lambda: [each for each in scan(bus, DELIVERIES) if getattr(each, "provider_ids", ())]
                 )
                 wait_for(lambda: len(fake.answers) >= 6)
-                fake.call(MANNERS["46elks"].reply(NUMBER, "ok 4711"), "reply")
                 receipts = [each for each in scan(bus, DELIVERIES) if isinstance(each, Receipt)]
+                fake.call(MANNERS["46elks"].reply(NUMBER, "ok 4711"), "reply")
+                wait_for(lambda: len(fake.answers) >= 13)
                 notes = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
                 hashchain.verify(scan_records(bus, ["deliveries"]))
         finally:
@@ -409,6 +410,7 @@ def test_a_running_service_sends_and_hears_of_it_and_a_reply_is_kept(tmp_path: P
     assert written[0].provider_ids == fake.sent[0].ids
     assert [(each.provider_id, each.outcome) for each in receipts] == [(fake.sent[0].ids[0], "delivered")]
     assert set(fake.answers) == {200}
+    assert "Svaret ble ikke forstått" in fake.sent[1].text
     assert [(note.by, note.why) for note in notes if note.kind == "note"] == [("Konsoll", "ok 4711")]
     assert not any(word in said for word in (TOKEN, "40612345", "hemmelig", "4711"))
 
@@ -499,3 +501,33 @@ def test_the_code_of_a_page_answers_it_and_the_key_of_a_call_the_newest_that_was
 def test_nothing_else_is_ever_taken_as_yes(bus: Bus, tmp_path: Path, channel: str, number: str, text: str) -> None:
     paged(bus, tmp_path)(channel, number, text, NOTE.at)
     assert answered(bus) == []
+
+
+def helped(bus: Bus) -> list[Page]:
+    return [each for each in scan(bus, DELIVERIES) if isinstance(each, Page) and each.what == "help"]
+
+
+def test_a_reply_that_we_do_not_understand_is_answered_with_how_to_by_the_way_it_came(bus: Bus, tmp_path: Path) -> None:
+    on_reply = paged(bus, tmp_path)
+    on_reply("sms", NUMBER, "er på vei", NOTE.at)
+    (page,) = helped(bus)
+    assert (page.person, page.way, page.about) == ("kari", ("sms", NUMBER), "pa2")
+    assert answered(bus) == []
+    on_reply("voice", NUMBER, "2", NOTE.at + timedelta(hours=1))
+    on_reply("sms", "+4740612346", "hva er dette", NOTE.at + timedelta(hours=1))
+    assert len(helped(bus)) == 1, "neither a call nor a stranger"
+
+
+def test_help_ends_with_what_waits_and_an_absence_note_is_not_answered_for_ever(bus: Bus, tmp_path: Path) -> None:
+    on_reply = paged(bus, tmp_path)
+    on_reply("sms", NUMBER, "4712", NOTE.at)
+    for minute in range(0, 24 * 60, 5):
+        on_reply("sms", NUMBER, "Jeg har fri til mandag", NOTE.at + timedelta(minutes=minute))
+    pages = helped(bus)
+    assert len(pages) == 5
+    assert pages[0].about == "pa1", "a2 was answered"
+    assert pages[1].at - pages[0].at == timedelta(minutes=10)
+    on_reply("sms", NUMBER, "4711", NOTE.at + timedelta(days=1, minutes=40))
+    on_reply("sms", NUMBER, "takk", NOTE.at + timedelta(days=1, minutes=50))
+    assert helped(bus)[-1].about == ""
+    assert len([each for each in scan(bus, DECISIONS) if isinstance(each, Decision) and each.kind == "note"]) == 289

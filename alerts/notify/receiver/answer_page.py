@@ -21,6 +21,7 @@ from alerts.notify.channels.text import one_line
 from alerts.notify.layout import Layout
 from alerts.notify.links import Links
 from alerts.notify.messages import Messages
+from alerts.notify.pages import PageState
 from alerts.notify.receiver.followed import FollowedBook
 from alerts.notify.recipients import CONSOLE, People
 from alerts.notify.state import AlertBook, AlertState
@@ -149,15 +150,15 @@ class AnswerPages:
 
     def _may_answer(self, page: Page, book: AlertBook, states: Iterable[AlertState]) -> list[str]:
         """The keys of people: whom the page went to, then all others who were called about its alerts."""
-        called = [each.page.person for state in states for each in book.pages.naming(state.id) if each.is_sent]
+        called = [each.page.person for state in states for each in book.pages.naming(state.id) if _calls(each)]
         known = self.people().people
         return [key for key in dict.fromkeys([page.person, *called]) if key in known]
 
     def _called(self, book: AlertBook, people: People, states: Iterable[AlertState]) -> Iterable[Called]:
         """Who was paged about any of these, by which ways that took it, and when."""
-        pages = {each.page.id: each for state in states for each in book.pages.naming(state.id) if each.is_sent}
+        pages = {each.page.id: each for state in states for each in book.pages.naming(state.id) if _calls(each)}
         for each in sorted(pages.values(), key=lambda each: each.page.at):
-            if each.page.why is not PageWhy.NOTICE and each.page.person != CONSOLE:
+            if each.page.person != CONSOLE:
                 for (channel, _), way in each.ways.items():
                     if way.taken:
                         yield Called(people.name(each.page.person), channel, way.at)
@@ -179,3 +180,8 @@ class AnswerPages:
         known = self.people().people
         its = known[person].language if person in known else None
         return self.languages.get(its or "", self.messages)
+
+
+def _calls(page: PageState) -> bool:
+    """Whether somebody was called by it, and did not only hear of something."""
+    return page.is_sent and page.page.why is not PageWhy.NOTICE

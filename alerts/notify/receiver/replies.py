@@ -1,24 +1,33 @@
-"""What becomes of a reply: a page's code answers the page; anything else is kept as a note and answers nothing."""
+"""What becomes of a reply: a page's code answers the page; anything else is kept as a note, answers nothing, and is
+answered with help."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from alerts.notify.answers import acknowledge_all, page_meant, who_has
+from alerts.notify.answers import VOICE, acknowledge_all, page_meant, who_has
+from alerts.notify.notices_due import NoticeKind
+from alerts.notify.plan import digest
 from alerts.notify.receiver.intake import OnReply
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertBook
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
 from listener.model.decisions import DECISIONS
+from listener.model.deliveries import DELIVERIES, Page, PageWhy
 from listener.model.records import Decision, DecisionKind
 
 log = logging.getLogger(__name__)
 
 ABOUT = "reply"
 """The id of a note that is about no alert that anybody named."""
+
+HELP = NoticeKind.HELP.value
+HELP_EVERY = timedelta(minutes=10)
+HELP_MOST, HELP_WITHIN = 5, timedelta(days=1)
+"""To one person."""
 
 
 def answer_pages(bus: Bus, people_now: Callable[[], People], read: Callable[[], AlertBook]) -> OnReply:
@@ -36,8 +45,36 @@ def answer_pages(bus: Bus, people_now: Callable[[], People], read: Callable[[], 
         if page is None:
             note = Decision(kind=DecisionKind.NOTE, id=ABOUT, at=at, by=people.name(person), why=text)
             hashchain.append(bus, DECISIONS.name, note)
+            if channel != VOICE and may_be_helped(book, person, at):
+                hashchain.append(bus, DELIVERIES.name, help_page(book, person, (channel, number), at))
             return
         answered = acknowledge_all(bus, book, page.page.alerts, people.name(person), "", at, read)
         log.info("receiver: %d alerts acknowledged by a reply, %d before", len(answered.mine), len(answered.before))
 
     return on_reply
+
+
+def may_be_helped(book: AlertBook, person: str, at: datetime) -> bool:
+    """Not too often: an absence note that answers our help would be answered for ever."""
+    helped = [page.at for each in book.pages.all() if (page := each.page).person == person and page.what == HELP]
+    recent = [before for before in helped if at - before < HELP_WITHIN]
+    return len(recent) < HELP_MOST and all(at - before >= HELP_EVERY for before in recent)
+
+
+def help_page(book: AlertBook, person: str, way: tuple[str, str], at: datetime) -> Page:
+    """How to answer the newest page to this person that waits, by the way the reply came; or that none does."""
+    waiting = (
+        each.page
+        for each in reversed([*book.pages.all()])
+        if each.is_sent and each.page.person == person and each.page.code and _waits(book, each.page)
+    )
+    page = next(waiting, None)
+    return Page(
+        id=digest("notice", HELP, person, at.isoformat()), at=at, why=PageWhy.NOTICE, what=HELP, person=person, way=way,
+        about=page.id if page else "", alerts={ABOUT: ""},
+    )  # fmt: skip
+
+
+def _waits(book: AlertBook, page: Page) -> bool:
+    states = (book.get(id_) for id_ in page.alerts)
+    return page.why is not PageWhy.NOTICE and any(state is not None and state.is_open for state in states)
