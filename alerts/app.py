@@ -318,7 +318,7 @@ def receive(context: Context) -> Made:
 
     calling = {name: each.callbacks for name, each in parts.channels.items() if isinstance(each, CallsBack)}
     part, dispatcher = app.health.part(RECEIVER), context.find(Dispatcher)
-    book, links = FollowedBook(app.bus), links_of(app.settings)
+    book, links = FollowedBook(app.bus, app.clock), links_of(app.settings)
     pages = None
     if links is not None and place.links is not None:
         pages = AnswerPages(

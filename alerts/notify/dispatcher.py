@@ -211,6 +211,7 @@ class Dispatcher:
             self._write_outcomes()
         for record in records:
             self._absorb(record)
+        self._book.forget(self._time.now())
         self._look_at_duty()
         if not leads:
             return moved or bool(records)
@@ -370,8 +371,7 @@ class Dispatcher:
 
     def _start(self) -> bool:
         """Begin the sends for which there is room: their intents first, all in one write."""
-        rooms: dict[str, Capacity] = {}
-        begun: list[Send] = []
+        begun: list[tuple[Send, Capacity]] = []
         places: Counter[str] = Counter()
         full: set[str] = set()
         at = self._time.now()
@@ -382,18 +382,17 @@ class Dispatcher:
                 full.add(channel)
                 continue
             places[channel] += 1
-            rooms[one.intent] = room
-            begun.append(one)
+            begun.append((one, room))
         if not begun or not self._lead():
             return False
-        hashchain.append_all(self._bus, "deliveries", [_delivery(one, at, reason=one.cause.value) for one in begun])
-        self._flying |= {one.intent: one for one in begun}
+        hashchain.append_all(self._bus, "deliveries", [_delivery(one, at, reason=one.cause.value) for one, _ in begun])
+        self._flying |= {one.intent: one for one, _ in begun}
         point("dispatch.after_intent")
-        for one in begun:
-            if rooms[one.intent] is Capacity.FREE:
+        for one, room in begun:
+            if room is Capacity.FREE:
                 self._senders.put(one, self._prepare(one, at))
                 continue
-            missing = rooms[one.intent] is Capacity.MISSING
+            missing = room is Capacity.MISSING
             reason = FailureReason.NO_CHANNEL if missing else FailureReason.STUCK
             self._note(Result(one, ChannelError(reason, permanent=missing)))
         return True

@@ -7,7 +7,7 @@ pages of its newest *run* count: a run begins with a first page and ends with a 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -198,6 +198,31 @@ class PageLog:
 
     def last_notice(self, person: str) -> datetime | None:
         return self._notices.get(person)
+
+    def not_needed(self, alerts: Set[str]) -> set[str]:
+        """Those of these alerts without which every group stands as before: who is paged next follows from all that the
+        pages of its newest run name."""
+        runs = [{id_ for page in pages for id_ in self._pages[page].page.alerts} for _, pages in self._runs.values()]
+        left = set(alerts)
+        while needed := {id_ for named in runs if not named <= left for id_ in named & left}:
+            left -= needed
+        return left
+
+    def forget(self, alerts: Set[str], before: datetime) -> None:
+        """Drop the pages that name none but these alerts, which are `not_needed`, and what is counted of pages from
+        before that instant."""
+        named = {id_ for alert in alerts for id_ in self._of_alert.pop(alert, ())}
+        gone = {id_ for id_ in named if self._pages[id_].page.alerts.keys() <= alerts}
+        for id_ in gone:
+            page = self._pages.pop(id_).page
+            self._unfinished.pop(id_, None)
+            self._kept[page.person].pop(id_, None)
+        for group in [group for group, (_, pages) in self._runs.items() if pages and pages.keys() <= gone]:
+            del self._runs[group]
+            self._last.pop(group, None)
+        self._sent_as = {key: place for key, place in self._sent_as.items() if place[0] not in gone}
+        for person, times in self._times.items():
+            self._times[person] = [(at, id_) for at, id_ in times if at >= before and id_ in self._pages]
 
     def naming(self, alert: str) -> list[PageState]:
         """The pages that name this alert, oldest first; kept ones and notices among them."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -26,12 +26,19 @@ from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page
 from listener.model.receipts import Receipt
 from listener.model.records import ALERTS, Alert, BadRecord, Decision, DecisionKind, Event, decode
 from listener.model.topics import Topic
+from listener.runtime.ops_alerts import OPS
 from listener.units import format_instant, from_ms
 
 TOPICS = ("alerts", "decisions", "deliveries")
 
 NOTICE = "notice"
 """The type of what is sent once and waits for nobody's answer: that an incident was closed, with its alerts."""
+
+
+KEPT, CANARIES_KEPT = timedelta(days=31), timedelta(days=1)
+"""So long after it was finished an alert is at hand: longer than its link may be valid, and than notices are sent."""
+
+FORGET_EVERY = timedelta(hours=1)
 
 
 class Condition(StrEnum):
@@ -238,6 +245,8 @@ class AlertBook:
         """What people said of late, each with the alert it was about. Who has done with one takes it away."""
         self.passed: list[tuple[datetime, str]] = []
         """The alerts that resolved of late, and when. Who has done with one takes it away."""
+        self._forgotten: set[str] = set()
+        self._forget_at: datetime | None = None
         self.pages = PageLog()
         self.silences = Silences()
 
@@ -329,7 +338,7 @@ class AlertBook:
 
     def fire(self, alert: Alert, at: datetime) -> None:
         """An alert that may be known already: twice is once. `at`: the bus's time."""
-        if alert.id in self._states:
+        if alert.id in self._states or alert.id in self._forgotten:
             return
         self._set(AlertState(alert, at))
         self._covered |= dict.fromkeys(alert.covers, alert.id)
@@ -338,7 +347,31 @@ class AlertBook:
         for word, time in self._early.pop(alert.id, ()):
             self._add(alert.id, word, time)
 
+    def forget(self, now: datetime) -> None:
+        """Each hour at most, drop what has long been finished, with its pages: a process that runs for months needs
+        room for what is open. That an id was there is remembered. The log keeps everything, and `alerts show` reads it.
+
+        What is said of ourselves and of incidents stays: by it one sees that it was said.
+        """
+        if self._forget_at is not None and now < self._forget_at:
+            return
+        self._forget_at = now + FORGET_EVERY
+        gone = self.pages.not_needed({id_ for id_, state in self._states.items() if _is_past(state, now)})
+        for id_ in gone:
+            alert = self._states.pop(id_).alert
+            self._acknowledged.pop(id_, None)
+            for covered in alert.covers:
+                self._covered.pop(covered, None)
+            for place in _likenesses(alert):
+                alike = [other for other in self._alike.pop(place, ()) if other != id_]
+                if alike:
+                    self._alike[place] = alike
+        self._forgotten |= gone
+        self.pages.forget(gone, now - CANARIES_KEPT)
+
     def _add(self, id_: str, word: Alert | Decision | Delivery, at: datetime) -> None:
+        if id_ in self._forgotten:
+            return
         state = self._states.get(id_)
         if isinstance(word, Decision) and word.kind not in ABOUT_ALERTS:
             return
@@ -367,6 +400,17 @@ class AlertBook:
                 ids.setdefault(state.id)
             else:
                 ids.pop(state.id, None)
+
+
+def _is_past(state: AlertState, now: datetime) -> bool:
+    """Whether it was finished so long ago that nothing follows from it any more."""
+    alert = state.alert
+    if alert.rule_type in (NOTICE, OPS) or state.is_open:
+        return False
+    if state.handling is Handling.ACKNOWLEDGED and state.resolved_at is None:
+        return False
+    last = max(filter(None, (state.fired_at, state.resolved_at, state.last_word)))
+    return now - last > (CANARIES_KEPT if alert.synthetic else KEPT)
 
 
 def _likenesses(alert: Alert) -> list[tuple[object, ...]]:

@@ -96,7 +96,7 @@ class Phone:
         self.metrics = Metrics(CollectorRegistry(), "0")
         pages = AnswerPages(
             self.bus, self.clock, self.links, lambda: People.model_validate({"people": self.people}),
-            load_messages(config, "nb"), load_all_messages(config), FollowedBook(self.bus),
+            load_messages(config, "nb"), load_all_messages(config), FollowedBook(self.bus, self.clock),
             "sentralbordet, 55 00 00 00",
         )  # fmt: skip
         self.receiver = Receiver(

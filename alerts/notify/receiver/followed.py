@@ -5,13 +5,15 @@ from __future__ import annotations
 from alerts.notify.state import TOPICS, AlertBook
 from listener.bus.protocol import Bus
 from listener.bus.scan import drain
+from listener.clock import Clock
 
 
 class FollowedBook:
     """Used by one thread, as long as its bus is open. What cannot be read is passed over: the dispatcher reports it."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, clock: Clock) -> None:
         self._book = AlertBook()
+        self._clock = clock
         self._reader = bus.reader(TOPICS)
 
     def read(self) -> AlertBook:
@@ -21,4 +23,5 @@ class FollowedBook:
         # Nobody here does anything with what is new.
         self._book.said.clear()
         self._book.passed.clear()
+        self._book.forget(self._clock.now())
         return self._book
