@@ -327,7 +327,7 @@ def receive(context: Context) -> Made:
         )  # fmt: skip
     yield Receiver(
         app.bus, {name: its for name, its in calling.items() if its},
-        answer_pages(app.bus, lambda: dispatcher.people, book.read), host=place.host, port=place.port,
+        answer_pages(app.bus, lambda: dispatcher.people, book.read, book.decided), host=place.host, port=place.port,
         clock=app.clock, metrics=app.metrics, part=part, pages=pages,
     ), part  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -21,26 +21,11 @@ from listener.model.deliveries import DELIVERIES, Delivery, Outcome
 
 if TYPE_CHECKING:
     from alerts.duty.people import Person, Way
-    from alerts.notify.channels.card import Card
     from alerts.notify.channels.contract import Channel, ChannelError, SendNote
+    from alerts.notify.messages import Messages
     from listener.bus.protocol import Bus
 
 DIGITS = 4
-TEXTS: Mapping[str, tuple[str, ...]] = {
-    "nb": (
-        "PRØVE fra Lyttepost: kode {code}",
-        "PRØVE. Ingenting har skjedd: dette er bare en prøve på at varsler når deg på denne måten ({channel}).",
-        "Din kode er {code}. Si den til den som ba om prøven, eller skriv:",
-        "lyttepost duty confirm {code} --by {person}",
-    ),
-    "en": (
-        "TEST from Lyttepost: code {code}",
-        "TEST. Nothing has happened: this only tries whether alerts reach you this way ({channel}).",
-        "Your code is {code}. Tell it to whoever asked for the test, or type:",
-        "lyttepost duty confirm {code} --by {person}",
-    ),
-}
-"""Language → the subject, and the lines of a message."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +35,7 @@ class _Send:
     code: str
     way: Way
     person: str
+    name: str
 
     @property
     def id(self) -> str:
@@ -66,17 +52,20 @@ def send_test(
 
     Each send is written down before and after, as an alert's is. Exit code 1 when a message could not be sent.
     """
+    from alerts.notify.messages import load_messages
     from listener.settings.files import raw_settings
     from listener.settings.schema import load_settings
 
-    settings, now = load_settings(raw_settings()), SystemClock().now()
+    raw, now = raw_settings(), SystemClock().now()
+    settings = load_settings(raw)
     with open_both(data) as (book, bus):
         key = known_person(book, person, "PERSON")
         its = book.people[key]
         sends = _sends(key, its, book.decided.codes)
         tried = tuple(TriedWay(code=s.code, channel=s.way.channel, place=place_digest(s.way.place)) for s in sends)
         hashchain.append(bus, DECISIONS.name, WayTest(at=now, by=user(by), person=key, ways=tried))
-        failed = [send for send in sends if not _sent(bus, send, its.language or settings.language)]
+        messages = load_messages(raw.folder, its.language or settings.language, settings.timezone)
+        failed = [send for send in sends if not _sent(bus, send, messages)]
     if failed:
         raise LyttepostError(f"{len(failed)} of {len(sends)} messages to {key} could not be sent")
 
@@ -108,11 +97,11 @@ def _sends(key: str, person: Person, taken: Collection[str]) -> list[_Send]:
         while (code := f"{secrets.randbelow(10**digits):0{digits}}") in codes:
             digits += len(codes) > 10**digits // 2
         codes.add(code)
-        found.append(_Send(code, way, key))
+        found.append(_Send(code, way, key, person.name))
     return found
 
 
-def _sent(bus: Bus, send: _Send, language: str) -> bool:
+def _sent(bus: Bus, send: _Send, messages: Messages) -> bool:
     """Whether it was taken. Its intent and its outcome are written down."""
     from alerts.notify.channels.contract import SendNote
     from alerts.notify.sends import intent_id
@@ -122,7 +111,7 @@ def _sent(bus: Bus, send: _Send, language: str) -> bool:
     intent = intent_id(send.id, channel, target)
     at = clock.now()
     _write(bus, send, intent, at)
-    error = _try(send, language, SendNote(intent, send.id, step=0, attempt=1, may_repeat=False, at=at))
+    error = _try(send, messages, SendNote(intent, send.id, step=0, attempt=1, may_repeat=False, at=at))
     outcome = Outcome.SENT if error is None else Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
     _write(bus, send, intent, clock.now(), outcome, error.word if error else None)
     if error is None:
@@ -132,12 +121,16 @@ def _sent(bus: Bus, send: _Send, language: str) -> bool:
     return error is None
 
 
-def _try(send: _Send, language: str, note: SendNote) -> ChannelError | None:
+def _try(send: _Send, messages: Messages, note: SendNote) -> ChannelError | None:
     from alerts.notify.channels.contract import ChannelError, FailureReason
+    from alerts.notify.notices import reach_test
 
     try:
         channel = _channel(send.way.channel)
-        channel.prepare(_card(send, language), send.way.target, note=note)()
+        card = reach_test(
+            send.name, send.person, send.way.channel, send.code, messages, now=note.at, replies=_hears_replies(channel)
+        )
+        channel.prepare(card, send.way.target, note=note)()
     except ChannelError as error:
         return error
     except ConfigError as error:
@@ -159,14 +152,11 @@ def _channel(name: str) -> Channel:
     return open_channels([name], raw_settings())[name]
 
 
-def _card(send: _Send, language: str) -> Card:
-    from alerts.notify.channels.card import Card
+def _hears_replies(channel: Channel) -> bool:
+    from alerts.notify.channels.callbacks import CallsBack
 
-    words = {"code": send.code, "channel": send.way.channel, "person": send.person}
-    subject, *lines = (text.format(**words) for text in TEXTS[language])
-    fields = {"type": "test", "code": send.code, "person": send.person, "subject": subject, "text": "\n".join(lines)}
-    # It rings as an alert does: that is what is tried.
-    return Card(subject, (subject, *lines), fields, urgent=True)
+    its = channel.callbacks if isinstance(channel, CallsBack) else None
+    return its is not None and its.reply is not None
 
 
 def _write(

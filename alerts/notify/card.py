@@ -71,6 +71,7 @@ def build(
     may_repeat: bool = False,
     texts: Texts | None = None,
     also: Sequence[Alert] = (),
+    covered: Sequence[AlertState] = (),
     marks: Collection[str] = (),
     code: str | None = None,
     link: str | None = None,
@@ -79,9 +80,10 @@ def build(
 ) -> Card:
     """One card for one send, of one alert or of all that its answer covers: the gravest and newest leads.
 
-    `also`: alerts of other incidents that it covers too. `marks`: some of MARKS, beside those that follow from the
-    alerts. `code`, `link`: by which the person may answer. `called`: who was called before; else it is taken from the
-    first alert's deliveries. `why`: a text of `why` in the messages that says why this person gets it now.
+    `also`: alerts of other incidents that it covers too. `covered`: alerts that were held back, for which these stand.
+    `marks`: some of MARKS, beside those that follow from the alerts. `code`, `link`: by which the person may answer.
+    `called`: who was called before; else it is taken from the first alert's deliveries. `why`: a text of `why` in the
+    messages that says why this person gets it now.
 
     Does not raise over what an alert lacks, nor when `texts` fails.
     """
@@ -91,8 +93,9 @@ def build(
     chosen = frozenset(marks) | ({"may_repeat"} if may_repeat else frozenset())
     answer = HowToAnswer(code, link, messages.say("answer_command", id=ordered[0].id))
     return _Writer(
-        ordered, people, messages, now, in_house, step, chosen, answer, texts, tuple(also), tuple(called), why
-    ).card()
+        ordered, people, messages, now, in_house, step, chosen, answer, texts, tuple(also), tuple(called), why,
+        tuple(covered),
+    ).card()  # fmt: skip
 
 
 def layout(
@@ -135,6 +138,7 @@ class _Writer:
     also: tuple[Alert, ...]
     called: tuple[Called, ...]
     why: str
+    covered: tuple[AlertState, ...] = ()
 
     def card(self) -> Card:
         page = self.layout()
@@ -261,9 +265,10 @@ class _Writer:
 
     def members(self) -> Iterable[str]:
         mixed = len({state.alert.exercise for state in self.states}) > 1
-        yield from (said.member(marked=mixed) for said in self.others[:MEMBERS])
-        if len(self.others) > MEMBERS:
-            yield self.say("more_below", count=len(self.others) - MEMBERS)
+        listed = [*self.others, *map(self.wording, self.covered)]
+        yield from (said.member(marked=mixed) for said in listed[:MEMBERS])
+        if len(listed) > MEMBERS:
+            yield self.say("more_below", count=len(listed) - MEMBERS)
 
     def line(self, message: str, /, url: str = "", **values: object) -> Line:
         return line(self.messages, message, url, **values)

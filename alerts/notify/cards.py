@@ -80,6 +80,9 @@ class Cards:
             may_repeat=send.may_repeat,
             texts=self._texts,
             also=also,
+            covered=[
+                held for state in states for id_ in state.alert.covers if (held := self._book.get(id_)) is not None
+            ],
             marks=("digest",) if page.why is PageWhy.DIGEST else (),
             code=page.code if _hears_replies(channel) else None,
             link=self._link(page, channel),

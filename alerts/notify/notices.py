@@ -1,4 +1,4 @@
-"""Messages that are no alerts: who has it, an incident that began or ended, a review that is due, a silence, a test.
+"""Messages that are no alerts: who has it, an incident that began or ended, a silence that ends, a test, help.
 
 Each function makes one card, in the words under `notices` of the messages; it wakes nobody and asks for an answer only
 where it says so. Nothing of a post is in any of them, so that they may leave the site; what a person wrote as a reason
@@ -8,8 +8,8 @@ is left out too, for the same words lie on the log, where those who may read it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
 
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.text import one_line
@@ -19,21 +19,11 @@ from alerts.notify.messages import Messages
 from alerts.notify.state import AlertState
 from alerts.notify.subject import LONGEST_FOR_SMS, first_line
 from alerts.notify.wording import Wording
-from alerts.rules.texts import spell
 from listener.model.records import Alert, Severity
 from listener.units import format_instant
 
 LISTED = 10
 """Alerts that one notice lists; of the others it says how many there are."""
-HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
-
-
-class Passing(NamedTuple):
-    """An alert that came and passed while it was held back."""
-
-    state: AlertState
-    passed: datetime
 
 
 def has_it(
@@ -96,22 +86,6 @@ def of_incident(alert: Alert, messages: Messages, *, now: datetime, may_repeat: 
     )  # fmt: skip
 
 
-def review_due(
-    incident: str, name: str, opened: datetime, messages: Messages, *, now: datetime, exercise: bool = False
-) -> Card:
-    """An incident has been open so long that somebody should say whether it still is one: to the crisis team, and again
-    until somebody does. `name` is who opened it."""
-    unit = HOUR if now - opened >= HOUR else MINUTE
-    length = spell((now - opened) // unit * unit, messages.language)
-    notes = [messages.notice("review_text", name=name, time=messages.time(opened, now))]
-    how = [labelled(messages.notices[each], messages.notice(each)) for each in ("review_go_on", "review_over")]
-    return _notice(
-        messages, "review", messages.notice("review", length=length), now,
-        incident=incident, exercise=exercise, level=Severity.WARNING, notes=notes,
-        title=messages.what_to_do, lines=how, fields={"by": name, "opened": format_instant(opened)},
-    )  # fmt: skip
-
-
 def silence_ends(
     silence: str, what: str, end: datetime, messages: Messages, *, now: datetime, open_: Sequence[AlertState] = (),
     may_repeat: bool = False,
@@ -125,30 +99,6 @@ def silence_ends(
         messages, "silence_ends", said, now, notes=notes, may_repeat=may_repeat,
         lines=[*members, labelled(messages.notices["silence_ends_how"], how)],
         fields={"silence": silence, "end": format_instant(end), "alerts": [state.id for state in open_]},
-    )  # fmt: skip
-
-
-def silence_ended(
-    what: str, start: datetime, end: datetime, messages: Messages, *, now: datetime,
-    passed: Sequence[Passing] = (), open_: Sequence[AlertState] = (),
-    code: str | None = None, link: str | None = None,
-) -> Card:  # fmt: skip
-    """A silence has ended: what came and passed meanwhile, and what is still open. An answer covers the first."""
-    said = messages.notice("silence_ended", what=what)
-    notes = []
-    if passed:
-        notes.append(messages.notice("silence_ended_text", count=len(passed), span=messages.span(start, end, now)))
-    if open_:
-        notes.append(messages.notice("silence_ended_open", count=len(open_)))
-    lines = [_passed(each, messages, now) for each in passed[:LISTED]]
-    lines += [Wording(state, messages, now, False).member() for state in open_[:LISTED]]
-    if (more := max(0, len(passed) - LISTED) + max(0, len(open_) - LISTED)) > 0:
-        lines.append(messages.say("more_below", count=more))
-    ids = {"passed": [each.state.id for each in passed], "open": [state.id for state in open_]}
-    exercise = bool(passed or open_) and all(s.alert.exercise for s in (*(each.state for each in passed), *open_))
-    return _notice(
-        messages, "silence_ended", said, now, exercise=exercise, level=Severity.WARNING, notes=notes,
-        lines=texts(lines), answer=HowToAnswer(code, link), fields=ids,
     )  # fmt: skip
 
 
@@ -168,20 +118,18 @@ def reply_help(
 
 
 def reach_test(
-    name: str, channel: str, messages: Messages, *, now: datetime, code: str | None = None, link: str | None = None
+    name: str, person: str, channel: str, code: str, messages: Messages, *, now: datetime, replies: bool
 ) -> Card:
-    """A marked test of one way to reach a person, who answers it as an alert would be answered."""
-    said = messages.notice("test_code", code=code) if code else messages.notice("test")
-    notes = [messages.notice("test_text", name=name, channel=messages.channel(channel)), messages.notice("test_how")]
+    """A marked test of one way to reach a person, which rings as an alert does: that is what is tried. `person`: the
+    key in people.yaml. `replies`: whether an answer by the same way reaches us."""
+    notes = [messages.notice("test_text", name=name, channel=messages.channel(channel))]
+    notes.append(messages.notice("test_reply" if replies else "test_how", code=code))
+    command = messages.notice("test_command", code=code, person=person)
     return _notice(
-        messages, "test", said, now, notes=notes, answer=HowToAnswer(code, link), fields={"channel": channel}
-    )
-
-
-def _passed(each: Passing, messages: Messages, now: datetime) -> str:
-    said = Wording(each.state, messages, now, False)
-    times = {"start": said.time(each.state.alert.at), "end": said.time(each.passed)}
-    return messages.notice("passed_one", headline=said.headline[0], **times)
+        messages, "test", messages.notice("test", code=code), now, incident="", notes=notes, urgent=True,
+        lines=[] if replies else texts([command]),
+        fields={"type": "test", "channel": channel, "code": code, "person": person},
+    )  # fmt: skip
 
 
 def _incident(names: Iterable[str]) -> str:
@@ -193,7 +141,7 @@ def _notice(
     messages: Messages, what: str, said: str, now: datetime, *,
     incident: str = "Lyttepost", exercise: bool = False, may_repeat: bool = False, level: Severity = Severity.INFO,
     more: str = "", notes: Sequence[str] = (), title: str = "", lines: Sequence[Line] = (),
-    answer: HowToAnswer | None = None, fields: dict[str, Any] | None = None,
+    answer: HowToAnswer | None = None, urgent: bool = False, fields: dict[str, Any] | None = None,
 ) -> Card:  # fmt: skip
     marks = [messages.exercise] * exercise + [messages.may_repeat] * may_repeat
     incident = one_line(incident)
@@ -231,7 +179,7 @@ def _notice(
         page.subject,
         text,
         {**common, **(fields or {}), **told, **asked},
-        urgent=False,
+        urgent=urgent,
         short=page.as_short(),
         html=as_html(page),
     )

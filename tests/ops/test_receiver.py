@@ -21,10 +21,13 @@ from command_support import Machine, wait_for
 from gateway_support import NUMBER, TOKEN, opened, settings_of
 from prometheus_client import CollectorRegistry
 
+from alerts.duty.decided import place_digest
+from alerts.duty.people import Place
 from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import SendNote, channel_type
 from alerts.notify.receiver import worker
+from alerts.notify.receiver.followed import FollowedBook
 from alerts.notify.receiver.intake import OnReply
 from alerts.notify.receiver.replies import answer_pages
 from alerts.notify.receiver.worker import Receiver
@@ -35,7 +38,7 @@ from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan, scan_records
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError
-from listener.model.decisions import DECISIONS
+from listener.model.decisions import DECISIONS, TriedWay, WayConfirmed, WayTest
 from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page, PageWhy
 from listener.model.receipts import Receipt, Received
 from listener.model.records import Decision, encode
@@ -531,3 +534,19 @@ def test_help_ends_with_what_waits_and_an_absence_note_is_not_answered_for_ever(
     on_reply("sms", NUMBER, "takk", NOTE.at + timedelta(days=1, minutes=50))
     assert helped(bus)[-1].about == ""
     assert len([each for each in scan(bus, DECISIONS) if isinstance(each, Decision) and each.kind == "note"]) == 289
+
+
+def test_the_code_of_a_test_message_says_that_it_came_from_the_number_that_it_went_to(bus: Bus, tmp_path: Path) -> None:
+    paged(bus, tmp_path)
+    book = FollowedBook(bus, SystemClock())
+    on_reply = answer_pages(bus, lambda: load_people(tmp_path / "people.yaml"), book.read, book.decided)
+    ways = tuple(TriedWay(code=code, channel="sms", place=place_digest(Place("sms", NUMBER))) for code in ("21", "22"))
+    hashchain.append(bus, DECISIONS.name, WayTest(at=NOTE.at, by="ola", person="kari", ways=ways))
+    on_reply("sms", OTHER, "21", NOTE.at)
+    on_reply("voice", NUMBER, "21", NOTE.at)
+    confirmed = [each for each in scan(bus, DECISIONS) if isinstance(each, WayConfirmed)]
+    assert confirmed == [], "neither from another's number nor by another way"
+    on_reply("sms", NUMBER, " 22 ", NOTE.at)
+    (came,) = [each for each in scan(bus, DECISIONS) if isinstance(each, WayConfirmed)]
+    assert (came.person, came.by, came.way) == ("kari", "Kari", ways[1])
+    assert answered(bus) == []

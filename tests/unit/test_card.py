@@ -342,8 +342,8 @@ def test_one_clear_place_holds_the_words_of_each_notice_and_a_misspelt_one_is_fo
     good = (packaged_config() / "messages" / "nb.yaml").read_text(encoding="utf-8")
     for old, new, told in (
         ("  has_it:", "  has_itt:", "no text for notices.has_it"),
-        ("  review_go_on:", "  extra: x\n  review_go_on:", "notices.extra: there is no such text"),
-        ("åpen i {length}", "åpen i {hours}", r"notices.review must name \{length\}"),
+        ("  silence_ends_how:", "  extra: x\n  silence_ends_how:", "notices.extra: there is no such text"),
+        ("unsilence {id}", "unsilence {ids}", r"notices.silence_ends_how must name \{id\}"),
         ("disse {count}", "disse {n}", r"why.digest must name \{count\}"),
     ):
         assert old in good

@@ -94,6 +94,17 @@ def test_a_page_has_passed_only_when_all_of_it_has() -> None:
     assert card(log.book.all()).subject == "OVER · [Brann] a1, og 1 til"
 
 
+def test_what_came_and_passed_under_a_silence_is_listed_on_the_alert_at_its_end() -> None:
+    log = Log()
+    log.fired("a1", incident_name="Brann", headline={"nb": "Mange spør"})
+    log.resolved("a1", after(minutes=1))
+    log.fired("s1", incident_name="Brann", headline={"nb": "Kom og gikk over: {count}"}, count=1, covers=("a1",))
+    passed, told = log.book.all()
+    made = build([told], people(), MESSAGES["nb"], now=after(minutes=2), in_house=False, covered=[passed])
+    assert made.subject.startswith("[Brann] Kom og gikk over: 1")
+    assert "OVER · ADVARSEL: Mange spør · kl. 03.00" in made.lines
+
+
 def test_one_alert_may_be_given_by_itself() -> None:
     (one,) = states({})
     assert build(one, people(), MESSAGES["nb"], now=T0, in_house=False) == card([one], now=T0)

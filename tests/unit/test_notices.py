@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
 import pytest
 
@@ -35,15 +34,12 @@ ALL: Mapping[str, Make] = {
     "has_it": lambda words: notices.has_it(some(), "Kari Eksempel", after(minutes=7), words, now=after(minutes=8)),
     "incident_opened": lambda words: notices.incident_opened("Brann Ullevål", "Nina", T0, words, now=T0),
     "incident_closed": lambda words: notices.incident_closed("Brann Ullevål", "Nina", T0, words, now=T0, closed=3),
-    "review": lambda words: notices.review_due("Brann Ullevål", "Nina", T0, words, now=after(hours=6, minutes=3)),
     "silence_ends": lambda words: notices.silence_ends(
         "s1", "volume", after(minutes=62), words, now=after(minutes=47), open_=some(1)
     ),
-    "silence_ended": lambda words: notices.silence_ended(
-        "volume", after(minutes=2), after(minutes=62), words, now=after(minutes=62),
-        passed=[notices.Passing(some(1)[0], after(minutes=30))], open_=some(2), code="4711", link=LINK,
+    "test": lambda words: notices.reach_test(
+        "Kari Eksempel", "kari", "sms", "4711", words, now=T0, replies=True
     ),
-    "test": lambda words: notices.reach_test("Kari Eksempel", "sms", words, now=T0, code="4711", link=LINK),
 }  # fmt: skip
 
 FIRST = {
@@ -59,16 +55,11 @@ FIRST = {
         "[Brann Ullevål] Hendelsen er avsluttet av Nina kl. 03.00",
         "[Brann Ullevål] Incident closed by Nina at 03:00",
     ),
-    "review": (
-        "[Brann Ullevål] På tide å vurdere: åpen i 6 timer",
-        "[Brann Ullevål] Time to review: open for 6 hours",
-    ),
     "silence_ends": (
         "[Lyttepost] Dempingen slutter kl. 04.02: volume",
         "[Lyttepost] The silence ends at 04:02: volume",
     ),
-    "silence_ended": ("[Lyttepost] Dempingen er slutt: volume", "[Lyttepost] The silence has ended: volume"),
-    "test": ("[Lyttepost] Prøve: svar 4711", "[Lyttepost] Test: reply 4711"),
+    "test": ("PRØVE fra Lyttepost: kode 4711", "TEST from Lyttepost: code 4711"),
 }
 
 
@@ -80,7 +71,7 @@ def test_the_first_line_says_it_all_in_both_languages(what: str) -> None:
         assert card.lines[0] == card.subject
         assert len(card.subject) <= 70
         assert fits(card.short)
-        assert not card.urgent
+        assert card.urgent == (what == "test"), "a test rings as an alert does"
         assert card.fields["notice"] == what
         assert "{" not in card.text + card.short
         assert json.dumps(card.fields)
@@ -115,58 +106,15 @@ def test_of_one_alert_it_is_not_said_twice_what_it_is() -> None:
     )
 
 
-def test_a_review_that_is_due_names_both_commands() -> None:
-    assert ALL["review"](NB).lines[2:6] == (
-        "Hendelsen ble åpnet av Nina kl. 03.00. Skal den fortsatt være åpen?",
-        "",
-        "Ja: lyttepost mode review --why GRUNN",
-        "Nei: lyttepost mode calm --why GRUNN",
-    )
-
-
-@pytest.mark.parametrize(
-    ("open_for", "length"),
-    [(timedelta(hours=12, minutes=59), "12 timer"), (timedelta(minutes=45, seconds=30), "45 minutter")],
-)
-def test_how_long_it_has_been_open_is_told_in_whole_hours(open_for: timedelta, length: str) -> None:
-    card = notices.review_due("Brann", "Nina", T0, NB, now=T0 + open_for)
-    assert card.subject == f"[Brann] På tide å vurdere: åpen i {length}"
-
-
-def test_after_a_silence_what_came_and_passed_is_told_beside_what_is_open() -> None:
-    card = ALL["silence_ended"](NB)
-    assert card.text == (
-        "[Lyttepost] Dempingen er slutt: volume\n"
-        "Lyttepost · Kvitter: svar 4711\n"
-        f"  eller {LINK}\n"
-        "Kom og var over igjen kl. 03.02–04.02: 1\n"
-        "Fortsatt åpne: 2\n"
-        "\n"
-        "14 spør etter pårørendetelefon · kl. 03.00, over kl. 03.30\n"
-        "ADVARSEL: 14 spør etter pårørendetelefon · kl. 03.00\n"
-        "ADVARSEL: 15 spør etter pårørendetelefon · kl. 03.01\n"
-        "\n"
-        "Klokkeslett: Europe/Oslo (CET)"
-    )
-    assert card.fields["passed"] == ["a0"]
-    assert card.fields["open"] == ["a0", "a1"]
-
-
-def test_a_long_silence_lists_ten_of_each_and_says_how_many_more() -> None:
-    passed = [notices.Passing(state, after(hours=1)) for state in some(13)]
-    card = notices.silence_ended("volume", T0, after(hours=2), NB, now=after(hours=2), passed=passed, open_=some(12))
-    assert "og 5 til" in card.lines
-    assert len([line for line in card.lines if "spør etter" in line]) == 20
-
-
 def test_a_test_says_that_nothing_has_happened_and_how_to_answer() -> None:
     card = ALL["test"](NB)
     assert card.short == (
-        "[Lyttepost] Prøve: svar 4711. Hei, Kari Eksempel. Lyttepost prøver om du kan nås med SMS. "
-        f"Ingenting har hendt. Svar, så vet vi at det virker. Kvitter: svar 4711 eller {LINK}"
+        "PRØVE fra Lyttepost: kode 4711. Hei, Kari Eksempel. Ingenting har hendt: dette er en prøve på at varsler når "
+        "deg med SMS. Svar 4711, så vet vi at det virker."
     )
-    assert f'href="{LINK}"' in card.html
-    assert notices.reach_test("Kari", "console", NB, now=T0).subject == "[Lyttepost] Prøve: dette er ingen hendelse"
+    unheard = notices.reach_test("Kari", "kari", "console", "4711", NB, now=T0, replies=False)
+    assert "Si koden 4711 til den som ba om prøven" in unheard.text
+    assert "Eller skriv: lyttepost duty confirm 4711 --by kari" in unheard.lines
 
 
 @pytest.mark.parametrize("language", ["nb", "en"])
@@ -176,7 +124,6 @@ def test_a_notice_of_an_exercise_says_so_first(language: str) -> None:
         notices.has_it(some(exercise=True), "Kari", T0, words, now=T0),
         notices.incident_opened("Brann", "Nina", T0, words, now=T0, exercise=True),
         notices.incident_closed("Brann", "Nina", T0, words, now=T0, exercise=True),
-        notices.review_due("Brann", "Nina", T0, words, now=after(hours=1), exercise=True),
     ):
         assert card.subject.startswith(f"{words.exercise} · ")
         assert card.short.startswith(f"{words.exercise} - ")

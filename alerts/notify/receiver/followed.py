@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from alerts.notify.state import TOPICS, AlertBook
+from alerts.duty.decided import Decided
+from alerts.notify.state import TOPICS, AlertBook, read
 from listener.bus.protocol import Bus
 from listener.bus.scan import drain
 from listener.clock import Clock
+from listener.model.decisions import AboutDuty
+from listener.model.records import BadRecord
+from listener.units import from_ms
 
 
 class FollowedBook:
@@ -15,11 +19,20 @@ class FollowedBook:
         self._book = AlertBook()
         self._clock = clock
         self._reader = bus.reader(TOPICS)
+        self.decided = Decided()
+        """What people decided about duty; as new as the last `read`."""
 
     def read(self) -> AlertBook:
         """With all that lies on the bus now. Raises BusError. The next call changes what this one gave."""
         for record in drain(self._reader):
-            self._book.apply(record)
+            try:
+                said = read(record)
+            except BadRecord:
+                continue
+            if said is not None:
+                self._book.take(said, from_ms(record.time_ms))
+            if isinstance(said, AboutDuty):
+                self.decided.take(said)
         # Nobody here does anything with what is new.
         self._book.said.clear()
         self._book.passed.clear()

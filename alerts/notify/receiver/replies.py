@@ -1,5 +1,5 @@
-"""What becomes of a reply: a page's code answers the page; anything else is kept as a note, answers nothing, and is
-answered with help."""
+"""What becomes of a reply: a page's code answers the page, a test message's code says that it came; anything else is
+kept as a note, answers nothing, and is answered with help."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from alerts.duty.decided import Decided, place_digest
+from alerts.duty.people import Place
 from alerts.notify.answers import VOICE, acknowledge_all, page_meant, who_has
 from alerts.notify.notices_due import NoticeKind
 from alerts.notify.plan import digest
@@ -15,7 +17,7 @@ from alerts.notify.recipients import People
 from alerts.notify.state import AlertBook
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
-from listener.model.decisions import DECISIONS
+from listener.model.decisions import DECISIONS, TriedWay, WayConfirmed
 from listener.model.deliveries import DELIVERIES, Page, PageWhy
 from listener.model.records import Decision, DecisionKind
 
@@ -30,9 +32,12 @@ HELP_MOST, HELP_WITHIN = 5, timedelta(days=1)
 """To one person."""
 
 
-def answer_pages(bus: Bus, people_now: Callable[[], People], read: Callable[[], AlertBook]) -> OnReply:
-    """`people_now`: people.yaml as it is in force. `read`: gives the alerts as they stand when it is called. What a
-    stranger writes is not kept: `decisions` is for years, and no purge reaches it."""
+def answer_pages(
+    bus: Bus, people_now: Callable[[], People], read: Callable[[], AlertBook], decided: Decided | None = None
+) -> OnReply:
+    """`people_now`: people.yaml as it is in force. `read`: gives the alerts as they stand when it is called, and brings
+    `decided`, by which the answer to a test message is known, up to date. What a stranger writes is not kept:
+    `decisions` is for years, and no purge reaches it."""
 
     def on_reply(channel: str, number: str, text: str, at: datetime) -> None:
         people = people_now()
@@ -42,6 +47,10 @@ def answer_pages(bus: Bus, people_now: Callable[[], People], read: Callable[[], 
             return
         book = read()
         page = page_meant(book, channel, number, text)
+        if page is None and (way := _tried(decided, person, channel, number, text)) is not None:
+            came = WayConfirmed(at=at, by=people.name(person), person=person, way=way)
+            hashchain.append(bus, DECISIONS.name, came)
+            return
         if page is None:
             note = Decision(kind=DecisionKind.NOTE, id=ABOUT, at=at, by=people.name(person), why=text)
             hashchain.append(bus, DECISIONS.name, note)
@@ -52,6 +61,16 @@ def answer_pages(bus: Bus, people_now: Callable[[], People], read: Callable[[], 
         log.info("receiver: %d alerts acknowledged by a reply, %d before", len(answered.mine), len(answered.before))
 
     return on_reply
+
+
+def _tried(decided: Decided | None, person: str, channel: str, number: str, text: str) -> TriedWay | None:
+    """The way that a test message took to this number, if this is its code."""
+    found = decided.test(text.strip()) if decided else None
+    if found is None:
+        return None
+    asked, way = found
+    right = (asked.person, way.channel, way.place) == (person, channel, place_digest(Place(channel, number)))
+    return way if right else None
 
 
 def may_be_helped(book: AlertBook, person: str, at: datetime) -> bool:
