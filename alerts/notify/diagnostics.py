@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, tzinfo
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,10 +22,14 @@ from alerts.duty.decided import Decided
 from alerts.duty.load import load_duty
 from alerts.duty.reload import DutyBook
 from alerts.notify.canary import RoundTrips
-from alerts.notify.channels.contract import channel_doubts, open_channels, open_usable, wakes_by
+from alerts.notify.channels.addresses import web_address
+from alerts.notify.channels.callbacks import CallsBack
+from alerts.notify.channels.contract import ChannelError, channel_doubts, open_channels, open_usable, wakes_by
+from alerts.notify.channels.http import exchange
 from alerts.notify.channels.text import one_line
 from alerts.notify.drill import Reached, examine_firing
 from alerts.notify.incident_alerts import review_due
+from alerts.notify.links import PATH
 from alerts.notify.recipients import FALLBACK, LAST_RESORT, People, load_people
 from alerts.notify.state import read_book
 from alerts.rules.load import load_rules
@@ -38,7 +43,8 @@ from listener.runtime.checks import Check, CheckLevel, failed, warning, well
 from listener.runtime.control import Control, Presences, followers, missing_roles
 from listener.runtime.metrics import Metrics
 from listener.settings.files import RawSettings, load_yaml, packaged_config
-from listener.settings.schema import Settings
+from listener.settings.receiver import ReceiverSettings
+from listener.settings.schema import Settings, load_settings
 from listener.settings.standing_tracks import load_standing
 from listener.settings.zone import find_zone
 from listener.units import format_duration
@@ -125,6 +131,8 @@ def examine_alerting(
     for name in sorted(used | set(raw.get("channels", {})) - {LAST_RESORT.channel}):
         yield _channel(raw, name, seconds, used=name in used)
         yield from _doubts(raw, name)
+    with suppress(ConfigError):  # told of the settings themselves
+        yield _answers(raw, people, load_settings(raw).receiver, seconds)
 
 
 def examine_routes(
@@ -260,6 +268,33 @@ def _channel(raw: RawSettings, name: str, seconds: float, *, used: bool) -> Chec
         fix = f"check whether this machine reaches {host} port {port}: name, firewall, server"
         return failed(id_, f"{host} port {port} cannot be reached: {why}", fix)
     return well(id_, f"is set up, and {host} port {port} can be reached; whether it takes a message was not tried")
+
+
+def _answers(raw: RawSettings, people: People, receiver: ReceiverSettings | None, seconds: float) -> Check:
+    """Whether who is paged can say "I have it" without a terminal."""
+    opened = open_usable(people.channels(), raw).values()
+    links = receiver.links if receiver else None
+    if links is None:
+        if receiver and any(isinstance(each, CallsBack) and each.callbacks and each.callbacks.reply for each in opened):
+            return well("answers", "alerts can be acknowledged by a reply")
+        return warning(
+            "answers",
+            "alerts can be acknowledged at a terminal alone, and not on the phone that they wake somebody with",
+            "set receiver.links in settings.yaml, or `reply` of the SMS gateway",
+        )
+    try:
+        status = exchange(web_address(f"{links.url}/{PATH}/style.css"), None, {}, timeout=seconds, method="GET").status
+    except ChannelError as error:
+        why = error.reason.value
+    else:
+        if status == HTTPStatus.OK:
+            return well("answers", f"the link of a message leads to our receiver, by {links.url}")
+        why = f"status {status}"
+    return warning(
+        "answers",
+        f"{links.url} does not lead to the page behind the link of a message: {why}",
+        f"let the proxy pass /{PATH}/ on to receiver.host and receiver.port, and see that `lyttepost run` is up",
+    )
 
 
 def _doubts(raw: RawSettings, name: str) -> Iterator[Check]:

@@ -27,6 +27,7 @@ from listener.model.decisions import DECISIONS, TriedWay, WayConfirmed, WayTest
 from listener.model.topics import topic_specs
 from listener.settings.schema import Settings
 from tests.fakes.x import FakeX
+from tests.ops.test_prometheus import free_port
 
 TOKEN = "a-token-of-no-account"
 
@@ -364,3 +365,23 @@ def test_it_names_who_never_confirmed_a_test_message(home: Machine) -> None:
         (tried,) = (one for one in scan(bus, DECISIONS) if isinstance(one, WayTest))
     assert mine.run("duty", "confirm", tried.ways[0].code, "--by", "kari").returncode == 0
     assert asked(mine, code=1)["people.tested"]["level"] == "ok"
+
+
+def test_it_says_whether_an_alert_can_be_acknowledged_on_a_phone(home: Machine) -> None:
+    alone = asked(home)["answers"]
+    assert (alone["level"], "at a terminal alone" in alone["says"]) == ("warning", True)
+    key, port = home.folder / "links.key", free_port()
+    key.write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
+    links = {"URL": f"http://127.0.0.1:{port}", "KEY_FILE": str(key)}
+    more = {f"LYTTEPOST_RECEIVER__LINKS__{name}": value for name, value in links.items()}
+    ours = replace(home, more={**home.more, **more, "LYTTEPOST_RECEIVER__PORT": str(port)})
+    away = asked(ours)["answers"]
+    assert (away["level"], "does not lead to the page" in away["says"]) == ("warning", True)
+    process = ours.start("run", "--role", "alerts", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        assert "runs on" in process.stdout.readline()
+        assert asked(ours)["answers"]["level"] == "ok"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
