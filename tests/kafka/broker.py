@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jars import fetch
+from jars import archive, fetch
 from processes import free_ports, watchdog
 
 PATIENCE = 180.0
@@ -31,6 +31,7 @@ PATIENCE = 180.0
 STARTED = b"Kafka Server started"
 JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Small and soon there. A bench wants `jvm=("-Xmx1g",)`."""
+PLAIN: Mapping[str, str] = {"CLIENTS": "PLAINTEXT"}
 
 FAST: Mapping[str, object] = {
     "auto.create.topics.enable": "false",
@@ -211,7 +212,26 @@ def brokers(
     `listeners` are what clients may use (name → PLAINTEXT, SSL, SASL_SSL, SASL_PLAINTEXT); `users` are SCRAM users with
     their passwords. Raises jars.Missing where there is no Java or Maven, RuntimeError when a node does not start.
     """
-    clients = dict(listeners or {"CLIENTS": "PLAINTEXT"})
+    if classes := archive(_make_archive):
+        jvm = (*jvm, f"-XX:SharedArchiveFile={classes}")
+    with _brokers(count, settings or {}, listeners or PLAIN, users or {}, jvm) as cluster:
+        yield cluster
+
+
+def _make_archive(path: Path) -> None:
+    """By a server that starts with nothing, and writes down at its end which classes it had."""
+    with _brokers(1, {}, PLAIN, {}, (*JVM, f"-XX:ArchiveClassesAtExit={path}")) as cluster:
+        cluster.stop(1)
+
+
+@contextmanager
+def _brokers(
+    count: int,
+    settings: Mapping[str, object],
+    clients: Mapping[str, str],
+    users: Mapping[str, str],
+    jvm: Sequence[str],
+) -> Iterator[Cluster]:
     classpath = f"{fetch()}/*"
     with ExitStack() as stack:
         home = Path(tempfile.mkdtemp(prefix="lyttepost-kafka-"))
@@ -223,12 +243,12 @@ def brokers(
         for node in nodes:
             node.home.mkdir()
             node.properties.write_text(
-                "".join(f"{key}={value}\n" for key, value in _properties(node, nodes, clients, settings or {}).items()),
+                "".join(f"{key}={value}\n" for key, value in _properties(node, nodes, clients, settings).items()),
                 encoding="utf-8",
             )
         cluster = Cluster(nodes, clients, group, jvm, classpath)
         stack.callback(_end_all, cluster)
-        cluster.format("bHl0dGVwb3N0LXRlc3QtMQ", users or {})
+        cluster.format("bHl0dGVwb3N0LXRlc3QtMQ", users)
         cluster.start(*range(1, count + 1))
         yield cluster
 

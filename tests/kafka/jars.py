@@ -1,7 +1,8 @@
 """Apache Kafka's own server, as `pom.xml` names it: fetched once through Maven and kept in the user's cache.
 
 The cache follows XDG_CACHE_HOME. Several processes may ask at the same time: one fetches, the others wait for it. What
-is there is used without asking Maven, so a second run needs no network.
+is there is used without asking Maven, so a second run needs no network. Beside the jars lies an archive of the classes
+that a server loads: Java reads it instead of unpacking, checking and linking ten thousand of them at each start.
 
     python tests/kafka/jars.py          fetch, and print the folder
 """
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,12 +45,17 @@ def lacking() -> str | None:
 
 def _java() -> bool:
     """Whether there is one that the server runs on."""
-    try:
-        said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
-    except OSError:
-        return False
-    version = re.search(r' version "(\d+)', said)
+    version = re.search(r' version "(\d+)', _java_says())
     return version is not None and int(version[1]) >= 17
+
+
+@lru_cache(maxsize=1)
+def _java_says() -> str:
+    """Its version and build; nothing where there is none."""
+    try:
+        return subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+    except OSError:
+        return ""
 
 
 def folder() -> Path:
@@ -70,6 +77,23 @@ def fetch() -> Path:
         if not target.is_dir():
             _copy(target)
     return target
+
+
+def archive(make: Callable[[Path], None]) -> Path | None:
+    """The archive of this very Java. The first who asks has it made, by `make` at the path it is given; others wait.
+
+    None where it could not be made, which is not tried again: without it a server starts too, more slowly.
+    """
+    digest = hashlib.sha256(_java_says().encode()).hexdigest()[:16]
+    target = fetch().with_name(f"{folder().name}-{digest}.jsa")
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            made = target.with_suffix(".new")
+            make(made)
+            made.touch()
+            made.replace(target)
+    return target if target.stat().st_size else None
 
 
 def _copy(target: Path) -> None:
