@@ -59,6 +59,7 @@ def note(
     """Write down something about an alert. Whoever has it keeps it: `ack_timeout` counts from the last word."""
     with opened(context, data) as (bus, book):
         state, words = book.find(id), plain(text, "--text")
+        _refuse_quotes(bus, words, folder_of(context, data))
         if not words:
             raise UsageError("--text: says nothing")
         _write(bus, Decision(kind=DecisionKind.NOTE, id=state.id, at=_now(), by=user(by), why=words))
@@ -122,11 +123,24 @@ def plain(text: str, option: str) -> str:
     return clean
 
 
+def _refuse_quotes(bus: Bus, words: str, data: str | None) -> None:
+    """Of a note alone: an acknowledgement waits for nothing."""
+    from alerts.commands.register_subject import refuse_quotes
+    from alerts.commands.register_view import open_view
+    from listener.settings.files import data_dir
+
+    with open_view(bus, data_dir(data) / "register.sqlite") as view:
+        refuse_quotes(view, words, "--text")
+
+
+def folder_of(context: typer.Context, data: str | None) -> str | None:
+    return data or (context.parent.params.get("data") if context.parent else None)
+
+
 @contextmanager
 def opened(context: typer.Context, data: str | None) -> Iterator[tuple[Bus, AlertBook]]:
     """The bus and all alerts. `alerts --data DIR ack ID` means what `alerts ack ID --data DIR` means."""
-    folder = data or (context.parent.params.get("data") if context.parent else None)
-    with closing(open_live_topics(folder)) as bus:
+    with closing(open_live_topics(folder_of(context, data))) as bus:
         yield bus, read_book(bus)
 
 

@@ -121,11 +121,7 @@ class OpenRegister:
         """A team's words as they may be kept for good. Raises BadParameter or UsageError."""
         plain = storable(text, option, longest)
         clean = masked(plain, self.settings.privacy.named_accounts.classes(), SystemClock().now())
-        if quotes(clean, self.view.perhaps_quoted(clean)):
-            raise UsageError(
-                f"{option}: quotes a post ({QUOTED} words of it in a row, or all of a short one). What people decide "
-                "is kept for good, and a post must be removable: say it in words of your own"
-            )
+        refuse_quotes(self.view, clean, option)
         if clean != plain:
             say(f"{option}: numbers, addresses and account names were masked, as in posts: {clean}")
         return clean
@@ -161,6 +157,15 @@ def open_register(data: str | None) -> Iterator[OpenRegister]:
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
         decisions = Decisions(scan(bus, DECISIONS), view.together())
         yield OpenRegister(bus, view, decisions, Control(bus).refresh(), settings, themes)
+
+
+def refuse_quotes(view: Register, words: str, option: str) -> None:
+    """Raises UsageError where words that are kept for good quote a post."""
+    if quotes(words, view.perhaps_quoted(words)):
+        raise UsageError(
+            f"{option}: quotes a post ({QUOTED} words of it in a row, or all of a short one). What people decide "
+            "is kept for good, and a post must be removable: say it in words of your own"
+        )
 
 
 def asks_about(row: Registered, theme: str) -> bool:

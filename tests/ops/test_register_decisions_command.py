@@ -19,7 +19,8 @@ from listener.bus.protocol import Message
 from listener.bus.scan import scan, scan_records
 from listener.model.decisions import DECISIONS, Answer, Correction, Note, Status, answered
 from listener.model.incidents import Action, Command, encode_command
-from listener.model.records import FINDINGS, MENTIONS, AuthorClass, Captured, Cue, Finding, Kind, Mention
+from listener.model.records import ALERTS, FINDINGS, MENTIONS, AuthorClass, Captured, Cue, Finding, Kind, Mention
+from tests.unit.telling_support import alert
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 DRILL = "ovelse-1"
@@ -223,6 +224,17 @@ def test_what_a_person_writes_is_masked_and_may_quote_no_post(machine: Machine) 
     ):
         assert "quotes a post" in refused(machine, *words, *BY)
     assert len(decided(machine)) == 1
+
+
+def test_a_note_of_an_alert_may_quote_no_post_either_and_an_acknowledgement_looks_for_none(machine: Machine) -> None:
+    fill(machine)
+    with live_bus(machine) as bus:
+        bus.publish([message(ALERTS, alert("a1"))])
+    quoting = machine.run("alerts", "note", "a1", "--text", f"De skriver: {RUMOUR}", *BY)
+    assert (quoting.returncode, "--text: quotes a post" in quoting.stderr) == (2, True)
+    assert machine.run("alerts", "note", "a1", "--text", "Vi spør politiet", *BY).returncode == 0
+    assert [note["text"] for note in machine.json("alerts", "show", "a1")["notes"]] == ["Vi spør politiet"]
+    assert machine.run("alerts", "ack", "a1", "--why", RUMOUR, *BY).returncode == 0
 
 
 @pytest.mark.parametrize(
