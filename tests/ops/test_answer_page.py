@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import json
 import logging
 import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
+from command_support import Machine, live_bus, wait_for
 from prometheus_client import CollectorRegistry
 
 from alerts.notify.links import Links
@@ -26,7 +31,7 @@ from alerts.notify.recipients import People
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan
-from listener.clock import ManualClock
+from listener.clock import ManualClock, SystemClock
 from listener.errors import BusError
 from listener.model.decisions import DECISIONS
 from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
@@ -35,6 +40,8 @@ from listener.model.topics import topic_specs
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.settings.files import packaged_config
+from tests.fakes.webhook import webhook_server
+from tests.ops.test_prometheus import free_port
 from tests.unit.telling_support import alert
 
 NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
@@ -292,3 +299,37 @@ def test_a_form_that_is_too_large_or_is_none_is_refused(phone: Phone) -> None:
     assert phone.press(name="x" * 70_000).status == 413
     assert phone.press(**{f"f{n}": "1" for n in range(300)}).status == 400
     assert phone.said() == []
+
+
+def test_a_running_service_sends_the_link_and_whoever_presses_has_it(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {"LYTTEPOST_CONFIG": str(tmp_path / "config")})
+    config, port = machine.folder / "config", free_port()
+    shutil.copytree(packaged_config(), config)
+    (tmp_path / "key").write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
+    with webhook_server() as hook:
+        links = {"url": f"http://127.0.0.1:{port}", "key_file": str(tmp_path / "key")}
+        settings = (config / "settings.yaml").read_text("utf-8")
+        settings = settings.replace("channels: {}", f"channels: {json.dumps({'webhook': {'url': hook.url}})}")
+        settings = settings.replace("receiver: null", f"receiver: {json.dumps({'port': port, 'links': links})}")
+        (config / "settings.yaml").write_text(settings, "utf-8")
+        people = (config / "people.yaml").read_text("utf-8")
+        (config / "people.yaml").write_text(
+            people.replace("- {channel: console}", "- {channel: webhook, target: duty}"), "utf-8"
+        )
+        process = machine.start("run", "--role", "alerts", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            assert process.stdout is not None
+            assert "runs on" in process.stdout.readline()
+            with live_bus(machine) as bus:
+                bus.publish([Message("alerts", "a1", encode(alert("a1", at=SystemClock().now())))])
+            link = wait_for(lambda: [call.json["reply_link"] for call in hook.seen])[0]
+            with urlopen(link) as shown:  # noqa: S310
+                assert "Jeg har det" in shown.read().decode()
+            with urlopen(link, data=urlencode({"who": "", "name": "Turid Vakt"}).encode()) as pressed:  # noqa: S310
+                assert "kvittert av Turid Vakt" in pressed.read().decode()
+            (found,) = [each for each in machine.json("alerts", "--all") if each["id"] == "a1"]
+            assert (found["handling"], found["handled_by"]) == ("acknowledged", "Turid Vakt")
+        finally:
+            process.terminate()
+            said, _ = process.communicate(timeout=20)
+    assert link.rpartition("/")[2] not in said
