@@ -54,9 +54,11 @@ class CommandTable(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name != "mode":
-            gc.enable()
         group = load(COMMANDS[cmd_name])
+        if cmd_name != "mode":
+            # What a command imports stays: it is neither looked through while it comes in nor ever after.
+            gc.freeze()
+            gc.enable()
         # As the top level itself: plain help, and no options for shells. Typer has no public way to say the latter.
         group.rich_markup_mode, group._add_completion = None, False
         command: Any = typer.main.get_command(group)
