@@ -136,13 +136,15 @@ def make_alerts(
     file = raw.folder / "people.yaml"
     people, channels = read_people()
     rulebook = Rulebook(rules or raw.folder / "rules")
+    languages = load_all_messages(raw.folder, settings.timezone) if tell else {}
+    ours = languages.get(settings.language) or load_messages(raw.folder, settings.language, settings.timezone)
     return AlertsParts(
         rules=rulebook.rules,
         model=model,
         people=people,
-        messages=load_messages(raw.folder, settings.language, settings.timezone),
+        messages=ours,
         channels=channels if tell else None,
-        languages=load_all_messages(raw.folder, settings.timezone) if tell else {},
+        languages=languages,
         duty=(lambda at: DutyFollower(file, learned, read_people, at)) if tell else None,
         # Edits count where somebody is sent alerts; a replay is of one piece.
         rulebook=rulebook if tell else None,

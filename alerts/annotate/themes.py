@@ -35,6 +35,25 @@ class _File(BaseModel):
     themes: Mapping[str, Theme] = Field(min_length=1)
 
 
+def load_themes(path: Path) -> Mapping[str, Theme]:
+    """Read the file. Raises ConfigError with file and line."""
+    file = load_yaml(path)
+    try:
+        themes = _File.model_validate(file.data).themes
+    except ValidationError as error:
+        raise file.explain(error) from None
+    for name, theme in themes.items():
+        for index, phrase in enumerate(theme.phrases):
+            if not is_phrase(phrase):
+                raise file.error(("themes", name, "phrases", index), NO_PHRASE)
+    return themes
+
+
+def theme_names(themes: Mapping[str, Theme], language: str) -> Mapping[str, str]:
+    """Theme → what people call it in `nb` or `en`; one that has no such name, by its id."""
+    return {theme: about.name.get(language, theme) for theme, about in themes.items()}
+
+
 class Themes:
     """All themes, compiled. Immutable: share it between threads."""
 
@@ -45,20 +64,7 @@ class Themes:
     @classmethod
     def load(cls, path: Path) -> Themes:
         """Read the file. Raises ConfigError with file and line."""
-        file = load_yaml(path)
-        try:
-            themes = _File.model_validate(file.data).themes
-        except ValidationError as error:
-            raise file.explain(error) from None
-        for name, theme in themes.items():
-            for index, phrase in enumerate(theme.phrases):
-                if not is_phrase(phrase):
-                    raise file.error(("themes", name, "phrases", index), NO_PHRASE)
-        return cls(themes)
-
-    def names(self, language: str) -> Mapping[str, str]:
-        """Theme → what people call it in `nb` or `en`; one that has no such name, by its id."""
-        return {theme: about.name.get(language, theme) for theme, about in self.themes.items()}
+        return cls(load_themes(path))
 
     def hints(self, text: str) -> dict[str, int]:
         """Theme → how many different phrases of it stand in the text, in the order in which they first do."""

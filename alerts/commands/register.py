@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts.annotate.themes import Themes, themes_file
+from alerts.annotate.themes import load_themes, theme_names, themes_file
 from alerts.commands import register_decisions, register_learn, register_show
 from alerts.commands.annotate import annotate
 from alerts.commands.register_export import as_json, table
@@ -112,7 +112,7 @@ def register(
     raw = raw_settings()
     settings = load_settings(raw)
     span = duration(since, "--since") if since else None
-    themes = Themes.load(themes_file(raw.folder)).names(settings.language)
+    themes = theme_names(load_themes(themes_file(raw.folder)), settings.language)
     by = by or (By.STORY if theme or kind or json or csv or xlsx else By.THEME)
     asked = Selection(
         incident=incident,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts.annotate.themes import Themes, themes_file
+from alerts.annotate.themes import load_themes, theme_names, themes_file
 from alerts.commands.register_text import Names, number, people_of, ranked_by, trend
 from alerts.commands.register_view import open_view
 from alerts.notify.channels.text import one_line
@@ -84,7 +84,7 @@ def gap(
     clock = SystemClock()
     asked, decisions, state, as_of = _asked(incident, span, clock.now(), data)
     names = Names(
-        Themes.load(themes_file(raw_settings().folder)).names(settings.language),
+        theme_names(load_themes(themes_file(raw_settings().folder)), settings.language),
         {each.id: each.name for each in state.incidents.values()},
     )
     if not asked and not json:

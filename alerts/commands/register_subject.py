@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from alerts.annotate.themes import Themes, themes_file
+from alerts.annotate.themes import load_themes, theme_names, themes_file
 from alerts.commands.register_view import open_view
 from alerts.register.decisions import Decisions, Said, Stands
 from alerts.register.ranking import Registered, words
@@ -153,7 +153,7 @@ def open_register(data: str | None) -> Iterator[OpenRegister]:
     """Raises ConfigError for a file that is wrong, BusError when the bus is away."""
     raw = raw_settings()
     settings = load_settings(raw)
-    themes = Themes.load(themes_file(raw.folder)).names(settings.language)
+    themes = theme_names(load_themes(themes_file(raw.folder)), settings.language)
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
         decisions = Decisions(scan(bus, DECISIONS), view.together())
         yield OpenRegister(bus, view, decisions, Control(bus).refresh(), settings, themes)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from alerts.annotate.themes import Themes, themes_file
+from alerts.annotate.themes import load_themes, themes_file
 from alerts.commands import rules_trying
 from alerts.judge.examples import judge_examples
 from alerts.notify.recipients import load_people
@@ -76,7 +76,7 @@ def references(specs: Sequence[RuleSpec], folder: Path) -> Iterator[str]:
     """What rules refer to and this folder of configuration does not have, in words. Raises ConfigError."""
     people = folder / "people.yaml"
     routes = load_people(people).routes
-    themes = Themes.load(themes_file(folder)).themes
+    themes = load_themes(themes_file(folder))
     for spec in specs:
         for option in ("filter", "exclude", "match_bucket_filter"):
             values = getattr(spec, option, {})

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from alerts.annotate.themes import Themes, themes_file
+from alerts.annotate.themes import Theme, load_themes, theme_names, themes_file
 from alerts.notify.channels.text import one_line
 from alerts.rules.verdict import Reason
 from listener.errors import ConfigError
@@ -365,19 +365,24 @@ def load_messages(folder: Path, language: str, zone: str = DEFAULT_ZONE) -> Mess
 
     The texts of alerts about ourselves are only checked: who makes such an alert reads them, with `OpsAlerts.load`.
     """
-    path = folder / "messages" / f"{language}.yaml"
-    themes = Themes.load(themes_file(folder)).names(language)
-    file = load_yaml(path)
-    if not isinstance(file.data, dict):
-        raise ConfigError(f"{path}:1: must be a mapping of texts")
-    ops_texts(file)
-    try:
-        texts = {name: text for name, text in file.data.items() if name != OPS}
-        return Messages.model_validate({**texts, "language": language, "zone": zone, "themes": themes})
-    except ValidationError as error:
-        raise file.explain(error) from None
+    return _load(folder, language, zone, load_themes(themes_file(folder)))
 
 
 def load_all_messages(folder: Path, zone: str = DEFAULT_ZONE) -> dict[str, Messages]:
     """Language → its messages, for every language that people.yaml may give a person. Raises ConfigError."""
-    return {language: load_messages(folder, language, zone) for language in LANGUAGES}
+    themes = load_themes(themes_file(folder))
+    return {language: _load(folder, language, zone, themes) for language in LANGUAGES}
+
+
+def _load(folder: Path, language: str, zone: str, themes: Mapping[str, Theme]) -> Messages:
+    path = folder / "messages" / f"{language}.yaml"
+    file = load_yaml(path)
+    if not isinstance(file.data, dict):
+        raise ConfigError(f"{path}:1: must be a mapping of texts")
+    ops_texts(file)
+    named = theme_names(themes, language)
+    try:
+        texts = {name: text for name, text in file.data.items() if name != OPS}
+        return Messages.model_validate({**texts, "language": language, "zone": zone, "themes": named})
+    except ValidationError as error:
+        raise file.explain(error) from None

@@ -85,12 +85,12 @@ class OpsAlerts:
         Raises ConfigError that names file and line.
         """
         found: dict[str, dict[str, str]] = {what: {} for what in OPS_ALERTS}
-        for each in (packaged_config(), folder):
-            for language in LANGUAGES:
+        for language in LANGUAGES:
+            for each in (folder, packaged_config()):
                 path = each / "messages" / f"{language}.yaml" if each is not None else None
-                if path is not None and path.exists():
+                if path is not None and path.exists() and not all(language in texts for texts in found.values()):
                     for what, text in ops_texts(load_yaml(path)).items():
-                        found[what][language] = text
+                        found[what].setdefault(language, text)
         return cls(found)
 
     def message(
