@@ -318,7 +318,7 @@ def receive(context: Context) -> Made:
 
     calling = {name: each.callbacks for name, each in parts.channels.items() if isinstance(each, CallsBack)}
     part, dispatcher = app.health.part(RECEIVER), context.find(Dispatcher)
-    book, links = FollowedBook(app.bus, app.clock), links_of(app.settings)
+    book, links = FollowedBook(app.bus, app.clock, part.beat), links_of(app.settings)
     pages = None
     if links is not None and place.links is not None:
         pages = AnswerPages(
@@ -328,7 +328,7 @@ def receive(context: Context) -> Made:
     yield Receiver(
         app.bus, {name: its for name, its in calling.items() if its},
         answer_pages(app.bus, lambda: dispatcher.people, book.read, book.decided), host=place.host, port=place.port,
-        clock=app.clock, metrics=app.metrics, part=part, pages=pages,
+        clock=app.clock, metrics=app.metrics, part=part, book=book, pages=pages,
     ), part  # fmt: skip
 
 

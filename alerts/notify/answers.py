@@ -35,29 +35,28 @@ class WordOutcome:
 
 def acknowledge_all(
     bus: Bus, book: AlertBook, ids: Iterable[str], by: str, why: str, now: datetime,
-    again: Callable[[], AlertBook] | None = None,
+    again: Callable[[], AlertBook] | None = None, page: str | None = None,
 ) -> WordOutcome:  # fmt: skip
     """A person says "I have it" of all these. Durable when this returns; a second time changes nothing.
 
-    `again`: gives the book with all that lies on the bus by now; without it the whole log is read. Raises UsageError
-    when nobody says who it is.
+    `again`: gives the book with all that lies on the bus by now; without it the whole log is read. `page`: the id of
+    the page that it answers. Raises UsageError when nobody says who it is.
     """
-    return say_of_all(bus, book, ids, DecisionKind.ACKNOWLEDGE, by, why, now, again)
+    return say_of_all(bus, book, ids, DecisionKind.ACKNOWLEDGE, by, why, now, again, page)
 
 
 def say_of_all(
     bus: Bus, book: AlertBook, ids: Iterable[str], kind: DecisionKind, by: str, why: str, now: datetime,
-    again: Callable[[], AlertBook] | None = None,
+    again: Callable[[], AlertBook] | None = None, page: str | None = None,
 ) -> WordOutcome:  # fmt: skip
     """The same for every word that counts once: acknowledge, resolve, close."""
     if not by.strip():
         raise UsageError("this needs a name; say who with --by")
     states = [state for id_ in ids if (state := book.get(id_)) is not None]
-    digests: dict[str, str] = {}
-    for state in states:
-        if _may(state, kind):
-            word = Decision(kind=kind, id=state.id, at=now, by=by.strip(), why=why)
-            digests[state.id] = hashchain.append(bus, DECISIONS.name, word).digest
+    ids = [state.id for state in states if _may(state, kind)]
+    words = [Decision(kind=kind, id=id_, at=now, by=by.strip(), why=why, page=page) for id_ in ids]
+    # In one write: between two of them the dispatcher would page somebody about what is left.
+    digests = {word.id: word.digest for word in hashchain.append_all(bus, DECISIONS.name, words)}
     # Two people may answer at the same instant: the log's order decides who was first, not ours.
     after = again() if again else read_book(bus)
     now_are = [after.get(state.id) or state for state in states]

@@ -105,7 +105,8 @@ class Cards:
             return notices.reply_help((), messages, now=at, may_repeat=send.may_repeat)
         states = [state for id_ in meant.page.alerts if (state := self._book.get(id_)) is not None and state.is_open]
         code = meant.page.code if _hears_replies(channel) else None
-        link = self._link(meant.page, channel)
+        over = self._links is not None and self._links.is_over(meant.page, at)
+        link = None if over else self._link(meant.page, channel)
         return notices.reply_help(states, messages, now=at, code=code, link=link, may_repeat=send.may_repeat)
 
     def _link(self, page: Page, channel: Channel) -> str | None:

@@ -386,9 +386,10 @@ class Dispatcher:
         if not begun or not self._lead():
             return False
         hashchain.append_all(self._bus, "deliveries", [_delivery(one, at, reason=one.cause.value) for one, _ in begun])
-        self._flying |= {one.intent: one for one, _ in begun}
         point("dispatch.after_intent")
         for one, room in begun:
+            # One by one: what an exception keeps from being put comes again, marked.
+            self._flying[one.intent] = one
             if room is Capacity.FREE:
                 self._senders.put(one, self._prepare(one, at))
                 continue

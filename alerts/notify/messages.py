@@ -125,7 +125,8 @@ PAGE_BRACES: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
         (
             "who", "other", "name", "button", "done", "shown_only", "choose", "also_open", "history", "over",
-            "withdrawn",            "withdrawn_text", "unknown", "unknown_text", "away", "away_text", "call_nobody",
+            "withdrawn",            "withdrawn_text", "unknown", "unknown_text", "away", "away_text",
+            "unsure", "unsure_text", "call_nobody",
         ),
         frozenset[str](),
     ),

@@ -43,13 +43,16 @@ class NoticePlan:
 
     def _acknowledged(self, now: datetime) -> Iterable[Page]:
         self._book.said[:] = [(word, id_) for word, id_ in self._book.said if now - word.at < NOTICE_FOR]
-        words: dict[tuple[datetime, str], list[AlertState]] = {}
+        words: dict[tuple[datetime, str, str | None], list[AlertState]] = {}
         for word, id_ in self._book.said:
             state = self._book.get(id_)
             if word.kind is DecisionKind.ACKNOWLEDGE and state is not None and not state.alert.synthetic:
-                words.setdefault((word.at, word.by), []).append(state)
-        for (at, by), states in words.items():
+                words.setdefault((word.at, word.by, word.page), []).append(state)
+        for (at, by, page), states in words.items():
             author = self._people.key_of(by)
+            answered = self._book.pages.get(page) if page else None
+            if answered is not None and answered.page.person != author:
+                author = None  # by another's link: who is named must hear of it
             # Who is called later, because nobody said a word since, must not hear that somebody has it.
             called = {state.id: self._called(state, until=at) for state in states}
             people = {person for state in states for person in called[state.id] if person != author}

@@ -20,6 +20,9 @@ GIVE_UP_AFTER = 3
 UNDELIVERED = "undelivered"
 """Why a way that was taken counts as refused: its provider said so later."""
 
+ABOUT_NO_ALERT = "reply"
+"""Stands for the alert where a reply named none."""
+
 Place = tuple[str, str]
 """Channel and target: where something is sent."""
 
@@ -212,11 +215,14 @@ class PageLog:
         """Drop the pages that name none but these alerts, which are `not_needed`, and what is counted of pages from
         before that instant."""
         named = {id_ for alert in alerts for id_ in self._of_alert.pop(alert, ())}
-        gone = {id_ for id_ in named if self._pages[id_].page.alerts.keys() <= alerts}
+        gone = {id_ for id_ in named if not any(alert in self._of_alert for alert in self._pages[id_].page.alerts)}
+        gone |= {id_ for id_ in self._of_alert.get(ABOUT_NO_ALERT, ()) if self._pages[id_].page.at < before}
         for id_ in gone:
             page = self._pages.pop(id_).page
             self._unfinished.pop(id_, None)
             self._kept[page.person].pop(id_, None)
+            for alert in page.alerts:
+                self._of_alert.get(alert, {}).pop(id_, None)
         for group in [group for group, (_, pages) in self._runs.items() if pages and pages.keys() <= gone]:
             del self._runs[group]
             self._last.pop(group, None)

@@ -99,12 +99,12 @@ class SenderPool:
         """Start a send; the channel must have room."""
         name = due.contact.channel
         running = _Running(due, self._clock.monotonic())
-        self._running[name].append(running)
         lane = self._lanes.setdefault(name, SimpleQueue())
-        if self._threads[name] < len(self._running[name]):
-            self._threads[name] += 1
-            label = f"send-{name}-{self._threads[name]}"
+        if self._threads[name] <= len(self._running[name]):
+            label = f"send-{name}-{self._threads[name] + 1}"
             threading.Thread(target=self._work, args=(name, lane), name=label, daemon=True).start()
+            self._threads[name] += 1
+        self._running[name].append(running)
         lane.put((running, prepare))
 
     def results(self, timeout: float = 0.0) -> list[Result]:

@@ -103,7 +103,9 @@ class Sends:
         return soft or ways if page.gently else ways
 
     def rank(self, page: Page) -> int:
-        """The most severe first."""
+        """The most severe first, what waits for no answer last."""
+        if page.why is PageWhy.NOTICE:
+            return len(Severity) + 1
         states = (self._book.get(id_) for id_ in page.alerts)
         return min((state.alert.severity.rank for state in states if state), default=len(Severity))
 

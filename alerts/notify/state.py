@@ -367,6 +367,11 @@ class AlertBook:
                 if alike:
                     self._alike[place] = alike
         self._forgotten |= gone
+        before = now - CANARIES_KEPT
+        for id_, words in list(self._early.items()):
+            self._early[id_] = [(word, at) for word, at in words if at >= before]
+            if not self._early[id_]:
+                del self._early[id_]
         self.pages.forget(gone, now - CANARIES_KEPT)
 
     def _add(self, id_: str, word: Alert | Decision | Delivery, at: datetime) -> None:

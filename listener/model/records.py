@@ -377,6 +377,8 @@ class Decision(Chained):
     why: str = ""
     usd: float | None = None
     to: str | None = None
+    page: str | None = None
+    """The page that was answered, by its link or its code."""
 
     @property
     def key(self) -> str:

@@ -69,6 +69,16 @@ def pages(deployment: DispatchDeployment) -> list[Page]:
     return [each for each in found if isinstance(each, Page)]
 
 
+def test_who_is_named_by_anothers_link_hears_of_it(deployment: DispatchDeployment) -> None:
+    dispatcher = deployment.dispatcher(people({"duty": ["kari", "ola"]}))
+    deployment.fire()
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    (his,) = [each for each in pages(deployment) if each.person == "ola"]
+    acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "", deployment.clock.now(), page=his.id)
+    turn(dispatcher, lambda: len(deployment.outcomes()) == 4)
+    assert "Kari har det" in deployment.smtp.seen[1].text
+
+
 def test_help_goes_by_the_way_of_the_reply_alone_and_says_what_waits(deployment: DispatchDeployment) -> None:
     dispatcher = deployment.dispatcher(people({"duty": ["kari", "ola"]}))
     deployment.fire()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from alerts.notify.escalation import Escalation
+from alerts.notify.pages import PageLog
 from alerts.notify.state import CANARIES_KEPT, KEPT, AlertBook
 from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
 from listener.model.receipts import Receipt, Received
@@ -157,3 +158,14 @@ def test_a_year_of_canaries_takes_no_more_room_than_a_day() -> None:
         book.forget(at)
     assert len(book.all()) <= 26
     assert len(list(book.pages.all())) <= 26
+
+
+def test_a_page_goes_with_the_last_of_its_alerts() -> None:
+    log = PageLog()
+    for number, why in enumerate((PageWhy.STEP, PageWhy.NOTICE)):
+        log.take_page(Page(id=f"{number:016x}", at=T0, why=why, person="kari", alerts={"a": "firing", "b": "firing"}))
+    log.take_page(Page(id="h" * 16, at=T0, why=PageWhy.NOTICE, what="help", person="kari", alerts={"reply": ""}))
+    log.forget({"a"}, T0)
+    assert len(list(log.all())) == 3
+    log.forget({"b"}, after(hours=1))
+    assert list(log.all()) == []

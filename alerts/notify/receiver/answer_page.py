@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from itertools import islice
 from typing import NamedTuple
 
 from alerts.notify import card
@@ -105,8 +106,9 @@ class AnswerPages:
         if not by:
             return self._shown(page, states, unchosen=True)
         ids = [state.id for state in states]
-        done = acknowledge_all(self.bus, self.book.read(), ids, by, "", self.clock.now(), self.book.read)
-        log.info("receiver: %d alerts acknowledged by a link, %d before", len(done.mine), len(done.before))
+        done = acknowledge_all(self.bus, self.book.read(), ids, by, "", self.clock.now(), self.book.read, page.id)
+        what = "receiver: %d alerts acknowledged by a link, of the page %s; %d before"
+        log.info(what, len(done.mine), page.id, len(done.before))
         return None
 
     def _found(self, token: str) -> tuple[Page, list[AlertState]] | Trouble:
@@ -136,15 +138,12 @@ class AnswerPages:
         said = [each for each in words if each.handled()]
         answered = [each.member() if len(words) > 1 else each.handled() for each in said]
         choices = [Choice(key, people.name(key)) for key in self._may_answer(page, book, states)] if open_ else []
-        ours = {state.id for state in states}
-        besides = [
-            Wording(state, messages, now, in_house=False).member()
-            for state in book.open()
-            if state.id not in ours and any(state.alert.incident == each.alert.incident for each in states)
-        ]
+        ours, incidents = {state.id for state in states}, {state.alert.incident for state in states}
+        others = (s for s in book.open() if s.id not in ours and s.alert.incident in incidents)
+        besides = [Wording(state, messages, now, in_house=False).member() for state in islice(others, LISTED)]
         return Shown(
             messages, card.layout(states, people, messages, now=now, called=called),
-            tuple(answered), tuple(choices), tuple(besides[:LISTED]), tuple(self._history(states, messages, now)),
+            tuple(answered), tuple(choices), tuple(besides), tuple(self._history(states, messages, now)),
             self._whom_to_call(messages), unchosen,
         )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from alerts.duty.decided import Decided
 from alerts.notify.state import TOPICS, AlertBook, read
 from listener.bus.protocol import Bus
@@ -15,16 +17,18 @@ from listener.units import from_ms
 class FollowedBook:
     """Used by one thread, as long as its bus is open. What cannot be read is passed over: the dispatcher reports it."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
+    def __init__(self, bus: Bus, clock: Clock, beat: Callable[[], None] = lambda: None) -> None:
+        """`beat`: called now and then while much is read."""
         self._book = AlertBook()
         self._clock = clock
+        self._beat = beat
         self._reader = bus.reader(TOPICS)
         self.decided = Decided()
         """What people decided about duty; as new as the last `read`."""
 
     def read(self) -> AlertBook:
         """With all that lies on the bus now. Raises BusError. The next call changes what this one gave."""
-        for record in drain(self._reader):
+        for record in drain(self._reader, self._beat):
             try:
                 said = read(record)
             except BadRecord:

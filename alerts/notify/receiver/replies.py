@@ -11,6 +11,7 @@ from alerts.duty.decided import Decided, place_digest
 from alerts.duty.people import Place
 from alerts.notify.answers import VOICE, acknowledge_all, page_meant, who_has
 from alerts.notify.notices_due import NoticeKind
+from alerts.notify.pages import ABOUT_NO_ALERT
 from alerts.notify.plan import digest
 from alerts.notify.receiver.intake import OnReply
 from alerts.notify.recipients import People
@@ -22,9 +23,6 @@ from listener.model.deliveries import DELIVERIES, Page, PageWhy
 from listener.model.records import Decision, DecisionKind
 
 log = logging.getLogger(__name__)
-
-ABOUT = "reply"
-"""The id of a note that is about no alert that anybody named."""
 
 HELP = NoticeKind.HELP.value
 HELP_EVERY = timedelta(minutes=10)
@@ -52,12 +50,12 @@ def answer_pages(
             hashchain.append(bus, DECISIONS.name, came)
             return
         if page is None:
-            note = Decision(kind=DecisionKind.NOTE, id=ABOUT, at=at, by=people.name(person), why=text)
+            note = Decision(kind=DecisionKind.NOTE, id=ABOUT_NO_ALERT, at=at, by=people.name(person), why=text)
             hashchain.append(bus, DECISIONS.name, note)
             if channel != VOICE and may_be_helped(book, person, at):
                 hashchain.append(bus, DELIVERIES.name, help_page(book, person, (channel, number), at))
             return
-        answered = acknowledge_all(bus, book, page.page.alerts, people.name(person), "", at, read)
+        answered = acknowledge_all(bus, book, page.page.alerts, people.name(person), "", at, read, page.page.id)
         log.info("receiver: %d alerts acknowledged by a reply, %d before", len(answered.mine), len(answered.before))
 
     return on_reply
@@ -90,7 +88,7 @@ def help_page(book: AlertBook, person: str, way: tuple[str, str], at: datetime) 
     page = next(waiting, None)
     return Page(
         id=digest("notice", HELP, person, at.isoformat()), at=at, why=PageWhy.NOTICE, what=HELP, person=person, way=way,
-        about=page.id if page else "", alerts={ABOUT: ""},
+        about=page.id if page else "", alerts={ABOUT_NO_ALERT: ""},
     )  # fmt: skip
 
 

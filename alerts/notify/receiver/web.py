@@ -40,11 +40,15 @@ BODY_SECONDS = 5.0
 T = TypeVar("T")
 
 
+class NotBegun(TimeoutError):
+    """There was no room for it: it was not done, and will not be."""
+
+
 class HandOver(Protocol):
     """To the thread that owns the bus. What is to be written is durable when it is done."""
 
     async def __call__(self, job: Callable[[], T]) -> T:
-        """Raises what `job` raises, and TimeoutError."""
+        """Raises what `job` raises; NotBegun; and TimeoutError for one that goes on though nobody waits any more."""
 
 
 LINK = "link"
@@ -121,7 +125,10 @@ def application(
         return Route(f"/{{channel}}/{{token}}/{what}", answer, methods=["GET", "POST"])
 
     routes = [guarded(receipt, "receipt"), guarded(reply, "reply")]
-    return Starlette(routes=[*(_page_routes(pages, hand_over, metrics) if pages else ()), *routes])
+    app = Starlette(routes=[*(_page_routes(pages, hand_over, metrics) if pages else ()), *routes])
+    # It would send a token on to http, by a host of the caller's choice.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _page_routes(pages: AnswerPages, hand_over: HandOver, metrics: Metrics) -> list[Route]:
@@ -139,9 +146,11 @@ def _page_routes(pages: AnswerPages, hand_over: HandOver, metrics: Metrics) -> l
                 found = await hand_over(lambda: pages.press(token, who, name))
             else:
                 found = await hand_over(lambda: pages.look(token))
+            shown = None if found is None else _answer(found)
         except _Refused as refused:
             metrics.callbacks.labels(LINK, CallOutcome.REFUSED).inc()
-            return _answer(pages.trouble("unknown", HTTPStatus(refused.status)))
+            slow = refused.status == HTTPStatus.REQUEST_TIMEOUT
+            return _answer(pages.trouble("away" if slow else "unknown", HTTPStatus(refused.status)))
         except ValueError:
             metrics.callbacks.labels(LINK, CallOutcome.MALFORMED).inc()
             return _answer(pages.trouble("unknown", HTTPStatus.BAD_REQUEST))
@@ -151,12 +160,14 @@ def _page_routes(pages: AnswerPages, hand_over: HandOver, metrics: Metrics) -> l
             metrics.callbacks.labels(LINK, CallOutcome.FAILED).inc()
             if not isinstance(error, BusError | TimeoutError):
                 log.error("receiver: %s; report it", reason_of(error))
-            return _answer(pages.trouble("away", HTTPStatus.SERVICE_UNAVAILABLE))
-        metrics.callbacks.labels(LINK, CallOutcome.ANSWERED if found is None else CallOutcome.SHOWN).inc()
-        if found is None:
+            # What was begun may have been written down all the same.
+            unsure = request.method == "POST" and not isinstance(error, NotBegun)
+            return _answer(pages.trouble("unsure" if unsure else "away", HTTPStatus.SERVICE_UNAVAILABLE))
+        metrics.callbacks.labels(LINK, CallOutcome.ANSWERED if shown is None else CallOutcome.SHOWN).inc()
+        if shown is None:
             # To look is asked for anew, so that to load the page again presses nothing.
             return RedirectResponse(token, HTTPStatus.SEE_OTHER, headers=HEADERS)
-        return _answer(found)
+        return shown
 
     async def style(_: Request) -> Response:
         return Response(STYLE, media_type="text/css", headers=HEADERS | {"Cache-Control": "max-age=86400"})

@@ -22,11 +22,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alerts.notify.channels.callbacks import Callbacks
 from alerts.notify.receiver.answer_page import AnswerPages
+from alerts.notify.receiver.followed import FollowedBook
 from alerts.notify.receiver.intake import Intake, OnReply
-from alerts.notify.receiver.web import application
+from alerts.notify.receiver.web import NotBegun, application
 from listener.bus.protocol import Bus
 from listener.clock import Clock
-from listener.errors import BusError, ConfigError
+from listener.errors import BusError, ConfigError, Corrupt
 from listener.model.roles import RECEIVER
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
@@ -41,6 +42,7 @@ TAKE_SECONDS = 5.0
 HEAD = 16 * 1024
 """Bytes of a call's head, its address included."""
 STOP_SECONDS = 2.0
+FOLLOW_SECONDS = 1.0
 
 
 T = TypeVar("T")
@@ -82,10 +84,15 @@ class Receiver:
         clock: Clock,
         metrics: Metrics,
         part: Part,
+        book: FollowedBook | None = None,
         pages: AnswerPages | None = None,
     ) -> None:
-        """`pages`: where links are set up."""
+        """`book`: what `on_reply` and `pages` look at, kept up with while nobody calls. `pages`: where links are set
+        up."""
         self._part = part
+        self._book = book
+        self._clock = clock
+        self._follow_at = clock.monotonic()
         self._intake = Intake(bus, clock, metrics, on_reply)
         self._jobs: Queue[tuple[Callable[[], Any], Future[Any]]] = Queue(MAX_WAITING)
         listening = _listen(host, port)
@@ -117,19 +124,39 @@ class Receiver:
         try:
             job, done = self._jobs.get(timeout=timeout) if timeout > 0 else self._jobs.get_nowait()
         except Empty:
+            self._keep_up()
             return False
+        if not done.set_running_or_notify_cancel():
+            return True  # nobody waits for it any more, and was told so
         try:
             answer = job()
         except Exception as error:
             done.set_exception(error)
             if isinstance(error, BusError):
                 self._part.problem(str(error))
-                return True
-            raise
+            elif isinstance(error, Corrupt):
+                raise
+            return True  # any other is for the page or the call to tell
         done.set_result(answer)
         if self._thread.is_alive():
             self._part.problem(None)
         return True
+
+    def _keep_up(self) -> None:
+        """While nobody calls: what others wrote meanwhile, so that who calls at night does not wait for all of it."""
+        now = self._clock.monotonic()
+        if now < self._follow_at:
+            return
+        self._follow_at = now + FOLLOW_SECONDS
+        try:
+            self._intake.follow()
+            if self._book is not None:
+                self._book.read()
+        except BusError as error:
+            self._part.problem(str(error))
+        else:
+            if self._thread.is_alive():
+                self._part.problem(None)
 
     def close(self) -> None:
         """No call that was not answered is lost: its gateway calls again."""
@@ -142,11 +169,16 @@ class Receiver:
         try:
             self._jobs.put_nowait((job, done))
         except Full:
-            raise TimeoutError from None
+            raise NotBegun from None
         waiting = asyncio.wrap_future(done)
         waiting.add_done_callback(_noticed)
-        # Shielded: what is under way is written down although nobody waits any more.
-        return await asyncio.wait_for(asyncio.shield(waiting), TAKE_SECONDS)
+        try:
+            # Shielded: what is under way is written down although nobody waits any more.
+            return await asyncio.wait_for(asyncio.shield(waiting), TAKE_SECONDS)
+        except TimeoutError:
+            if done.cancel():
+                raise NotBegun from None
+            raise
 
     def _serve(self, listening: socket.socket) -> None:
         try:
