@@ -82,7 +82,7 @@ def keep(data: Path, banks: Mapping[str, Bank], posts: Iterable[str]) -> None:
     names = {name for post in posts for name in names_of_post(post)}
     about = {**kinds.about, _ABOUT: {"of": _digest(WEIGHTS), "posts": sorted(map(_hash, names))}}
     new = data / f"{LEARNED}.new"
-    write(new, {**banks, _BANK: kinds._replace(about=about)})
+    write(new, {**banks, _BANK: kinds._replace(about=about)}, small=False)
     new.chmod(0o600)
     if (data / LEARNED).exists():
         os.replace(data / LEARNED, data / BEFORE)

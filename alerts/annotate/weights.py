@@ -135,8 +135,11 @@ def share(block: str, count: int) -> float:
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-def write(path: Path, banks: Mapping[str, Bank]) -> int:
-    """Write the file; the same banks give the same bytes. Returns its size in bytes."""
+def write(path: Path, banks: Mapping[str, Bank], *, small: bool = True) -> int:
+    """Write the file; the same banks give the same bytes. Returns its size in bytes.
+
+    `small`: to be shipped. To make it so takes five times as long and saves a fiftieth.
+    """
     arrays: list[bytes] = []
     meta: dict[str, Any] = {}
     for name, bank in banks.items():
@@ -148,7 +151,7 @@ def write(path: Path, banks: Mapping[str, Bank]) -> int:
         meta[name] = {"heads": bank.heads, "bias": bank.bias.tolist(), "blocks": blocks, "about": bank.about}
     payload = b"".join(arrays)
     header = json.dumps({"features": VERSION, "bytes": len(payload), "banks": meta}, ensure_ascii=False).encode()
-    body = MAGIC + len(header).to_bytes(4, "little") + header + zlib.compress(payload, 9)
+    body = MAGIC + len(header).to_bytes(4, "little") + header + zlib.compress(payload, 9 if small else 1)
     path.write_bytes(body + blake2b(body, digest_size=_DIGEST).digest())
     return len(body) + _DIGEST
 
