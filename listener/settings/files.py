@@ -68,6 +68,7 @@ counts once more for each thousand characters."""
 _ENDLESS = f"nested too deeply, or an alias stands in what it names; at most {DEEPEST} levels may lie in each other"
 _TOO_MUCH = f"the aliases up to *{{name}} stand for more than {MAX_ALIASED:,} values; write out what is needed"
 
+_TEXT = "tag:yaml.org,2002:str"
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -92,7 +93,13 @@ class _Composer(yaml.composer.Composer):
         if self._depth == DEEPEST:
             raise _refusal(_ENDLESS, event)
         before = self._nodes
-        self._nodes += 1 + (len(event.value) // 1_000 if isinstance(event, yaml.ScalarEvent) else 0)
+        if isinstance(event, yaml.ScalarEvent):
+            self._nodes += 1 + len(event.value) // 1_000
+            if event.anchor is None:
+                # Most nodes are such: as the base does it, without the questions that only others need.
+                return self.compose_scalar_node(event.anchor)  # type: ignore[arg-type]  # types-PyYAML wants a mapping
+        else:
+            self._nodes += 1
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -121,6 +128,11 @@ class _Loader(_Composer, _BASE):  # type: ignore[misc]
     def __init__(self, text: str) -> None:
         _BASE.__init__(self, text)
         self.begin()
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
+            return node.value  # as the base does it in ten steps
+        return super().construct_object(node, deep=deep)
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
     yaml_constructors: dict[Any, Any] = {  # noqa: RUF012
@@ -270,10 +282,14 @@ def _note_lines(node: yaml.Node, loc: Loc, lines: dict[Loc, int]) -> None:
                 raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
             inner = (*loc, key.value)
             lines[inner] = key.start_mark.line + 1
-            _note_lines(value, inner, lines)
+            if not isinstance(value, yaml.ScalarNode):
+                _note_lines(value, inner, lines)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _note_lines(value, (*loc, index), lines)
+            if isinstance(value, yaml.ScalarNode):
+                lines[(*loc, index)] = value.start_mark.line + 1
+            else:
+                _note_lines(value, (*loc, index), lines)
 
 
 LONGEST_PATH, LONGEST_NAME = 4_000, 255
