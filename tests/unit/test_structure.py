@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from itertools import chain
@@ -352,6 +353,12 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 def test_modules_are_short() -> None:
     lengths = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines()) for p in paths()}
     assert {name: n for name, n in lengths.items() if n > LONGEST} == {}
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """The folders of the tests are no packages: of two files with one name pytest collects only the first."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 HEAVY = (
