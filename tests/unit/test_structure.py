@@ -57,6 +57,7 @@ ORDER = (
     ("alerts.rules",),
     ("alerts.judge",),
     ("alerts.duty",),
+    ("alerts.web",),
     ("alerts.notify",),
     ("alerts.volumes",),
     ("alerts.register",),
