@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -16,13 +17,15 @@ STATIC = _FOLDER / "static"
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["hash"] = lambda text: f"{crc32(str(text).encode()):08x}"
+    return made
 
 
 def render(template: str, words: Words, **values: Any) -> str:

@@ -39,6 +39,10 @@ class Words:
         """`1 person`, `14 personer`: the text `name` for one, `name_many` for others."""
         return self.say(name if number == 1 else f"{name}_many", n=number)
 
+    def cause(self, cause: str) -> str:
+        """Why a source could not be heard; one that a newer version wrote as it stands."""
+        return self.texts.get(f"cause.{cause}", cause)
+
 
 def load_words(folder: Path, messages: Messages) -> Words:
     """Raises ConfigError that names the file and what is wrong with it."""

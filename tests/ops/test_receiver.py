@@ -26,7 +26,7 @@ from alerts.duty.people import Place
 from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import SendNote, channel_type
-from alerts.notify.receiver.followed import FollowedBook
+from alerts.notify.followed import FollowedBook
 from alerts.notify.receiver.intake import OnReply
 from alerts.notify.receiver.replies import answer_pages
 from alerts.notify.receiver.worker import Receiver

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alerts.notify.channels.callbacks import Callbacks
+from alerts.notify.followed import FollowedBook
 from alerts.notify.receiver.answer_page import AnswerPages
-from alerts.notify.receiver.followed import FollowedBook
 from alerts.notify.receiver.intake import Intake, OnReply
 from alerts.notify.receiver.web import application
 from alerts.web.jobs import Jobs
