@@ -114,7 +114,7 @@ def plain(text: str, option: str) -> str:
     words = storable(text, option, LONGEST_WHY)
     if not words:
         return words
-    from alerts.register.wording import masked
+    from listener.privacy.team_words import masked
     from listener.settings.schema import load_settings
 
     clean = masked(words, load_settings().privacy.named_accounts.classes(), _now())

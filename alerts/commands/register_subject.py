@@ -11,7 +11,7 @@ from alerts.annotate.themes import load_themes, theme_names, themes_file
 from alerts.commands.register_view import open_view
 from alerts.register.decisions import Decisions, Said, Stands
 from alerts.register.ranking import Registered, words
-from alerts.register.wording import QUOTED, masked, quotes
+from alerts.register.wording import QUOTED, quotes
 from listener.bus import hashchain
 from listener.bus.scan import scan
 from listener.clock import SystemClock
@@ -20,6 +20,7 @@ from listener.errors import UsageError
 from listener.model.codec import LONGEST_WHY
 from listener.model.decisions import DECISIONS, Correction
 from listener.model.records import Kind
+from listener.privacy.team_words import masked
 from listener.runtime.control import Control
 from listener.settings.files import data_dir, raw_settings
 from listener.settings.schema import load_settings
