@@ -13,7 +13,18 @@ from alerts.notify.answers import say_of_all, word_of
 from alerts.notify.state import AlertBook, AlertState, Condition, Handling, read_book
 from listener.bus import hashchain
 from listener.clock import SystemClock
-from listener.commands.shared import By, Data, local, one_line, open_live_topics, say, storable, user
+from listener.commands.shared import (
+    By,
+    Data,
+    as_options,
+    local,
+    one_line,
+    open_live_topics,
+    say,
+    say_masked,
+    storable,
+    user,
+)
 from listener.errors import Refused, UsageError
 from listener.model.codec import LONGEST_WHY
 from listener.model.decisions import DECISIONS
@@ -111,16 +122,16 @@ def meant(book: AlertBook, words: Sequence[str]) -> list[str]:
 
 def plain(text: str, option: str) -> str:
     """A team's words as they may be kept for good: what masks posts masks numbers, addresses and account names."""
-    words = storable(text, option, LONGEST_WHY)
-    if not words:
-        return words
-    from listener.privacy.team_words import masked
+    if not text.strip():
+        return storable(text, option, LONGEST_WHY)
+    from listener.privacy.team_words import team_words
     from listener.settings.schema import load_settings
 
-    clean = masked(words, load_settings().privacy.named_accounts.classes(), _now())
-    if clean != words:
-        say(f"{option}: numbers, addresses and account names were masked, as in posts: {clean}")
-    return clean
+    with as_options():
+        said = team_words(text, option, load_settings().privacy.named_accounts.classes(), _now())
+    if said.masked:
+        say_masked(option, said.text)
+    return said.text
 
 
 def _refuse_quotes(bus: Bus, words: str, data: str | None) -> None:

@@ -10,18 +10,21 @@ import typer
 from alerts.annotate.corrections import digest_of, in_order
 from alerts.commands.register_subject import THEME, OpenRegister, Subject, asks_about, open_register
 from alerts.notify.channels.addresses import web_address
+from alerts.register.decisions import Said
+from listener.bus import hashchain
 from listener.clock import SystemClock
-from listener.commands.shared import By, Data, say, say_who_runs, storable, user
+from listener.commands.shared import By, Data, as_options, say, say_masked, say_who_runs, storable, user
 from listener.errors import UsageError
 from listener.model.answers import Standing, Verdict
 from listener.model.codec import LONGEST_WHY
-from listener.model.decisions import Answer, Correction, Note, Status
+from listener.model.decisions import DECISIONS, Answer, Correction, Note, Status
 from listener.model.records import Kind
 
 LONGEST_LINK = 2_000
 """Characters."""
 MOST_ALIKE = 200
 """Stories that one word is told the rules of."""
+OPTIONS = {"incident": "--incident"}
 STATUSES = {standing.value.replace("_", "-"): standing for standing in Standing}
 
 About = Annotated[
@@ -41,8 +44,8 @@ def note(
 ) -> None:
     """Write down something worth knowing about a story."""
     with open_register(data) as register:
-        subject, said = register.subject(about, incident), register.own_words(_said(text, "WORDS"), "WORDS")
-        register.write(Note(at=_now(), by=user(by), words=said, **_where(register, subject)))
+        subject, said = register.subject(about, incident, OPTIONS), _own_words(register, _said(text, "WORDS"), "WORDS")
+        _write(register, Note(at=_now(), by=user(by), words=said, **_where(register, subject)))
         say(f"{_name(subject)}: noted.")
 
 
@@ -58,10 +61,11 @@ def status(
     if new not in STATUSES:
         raise UsageError(f"STATUS: {new!r} is none; it is one of {', '.join(STATUSES)}")
     with open_register(data) as register:
-        subject, reason = register.subject(about, incident), register.own_words(why, "--why")
+        subject, reason = register.subject(about, incident, OPTIONS), _own_words(register, why, "--why")
         counted = {"people": subject.people, "posts": subject.posts}
-        register.write(
-            Status(at=_now(), by=user(by), status=STATUSES[new], why=reason, **counted, **_where(register, subject))
+        _write(
+            register,
+            Status(at=_now(), by=user(by), status=STATUSES[new], why=reason, **counted, **_where(register, subject)),
         )
         say(f"{_name(subject)} is {new} in {register.named(subject.incidents)}.")
         if STATUSES[new].is_settled:
@@ -88,14 +92,15 @@ def answer(
     if about.startswith(THEME):
         about, theme = "", about.removeprefix(THEME)
     with open_register(data) as register:
-        subject = register.subject(about, incident) if about else register.of_theme(theme, incident)
+        subject = register.subject(about, incident, OPTIONS) if about else register.of_theme(theme, incident, OPTIONS)
         if about and theme:
             register.check_themes([theme])
             heard = (row for row in register.view.registered() if row.incident in subject.incidents)
             asked = [row for row in heard if asks_about(row, theme)]
             subject = subject._replace(theme=theme, rows=[*subject.rows, *asked])
-        said = register.own_words(_said(text, "--words"), "--words")
-        register.write(
+        said = _own_words(register, _said(text, "--words"), "--words")
+        _write(
+            register,
             Answer(
                 at=_now(), by=user(by), verdict=verdict, words=said, link=_link(link),
                 people=subject.people, posts=subject.posts, **_where(register, subject),
@@ -128,11 +133,12 @@ def correct(
     with open_register(data) as register:
         its_themes = None if themes is None else tuple(dict.fromkeys(_listed(themes)))
         register.check_themes(its_themes or ())
-        row, reason = register.post(about), register.own_words(why, "--why")
+        row, reason = register.post(about), _own_words(register, why, "--why")
         found = register.view.finding(row)
         if found is None:
             raise UsageError(f"post {row.post} was removed")
-        register.write(
+        _write(
+            register,
             Correction(
                 at=_now(), by=user(by), post=row.post, story=found.story, text=digest_of(found.text),
                 kinds=its_kinds, themes=its_themes, why=reason,
@@ -140,6 +146,18 @@ def correct(
         )  # fmt: skip
         about_what = "" if its_themes is None else f", about {', '.join(its_themes) or 'nothing of what there is'}"
         say(f"{row.post} voices {', '.join(its_kinds)}{about_what}; its copies too, and what says the same later.")
+
+
+def _own_words(register: OpenRegister, text: str, option: str) -> str:
+    with as_options():
+        said = register.own_words(text, option, _now())
+    if said.masked:
+        say_masked(option, said.text)
+    return said.text
+
+
+def _write(register: OpenRegister, word: Said | Correction) -> None:
+    hashchain.append(register.bus, DECISIONS.name, word)
 
 
 def _where(register: OpenRegister, subject: Subject) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """All about one story: who says it, since when, why it is what it is, what may deny it, what was decided."""
     with open_register(data) as register:
-        subject = register.subject(about, incident)
+        subject = register.subject(about, incident, {"incident": "--incident"})
         page = _Page(register, subject)
         if json:
             out_json(page.as_json())

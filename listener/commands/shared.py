@@ -109,6 +109,11 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def say_masked(option: str, words: str) -> None:
+    """Of a team's words that stand otherwise than they were written."""
+    say(f"{option}: numbers, addresses and account names were masked, as in posts: {words}")
+
+
 def one_line(text: str) -> str:
     """What somebody wrote, so that it neither breaks the line nor steers the terminal."""
     if text.isprintable():
