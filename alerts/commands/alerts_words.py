@@ -136,8 +136,8 @@ def plain(text: str, option: str) -> str:
 
 def _refuse_quotes(bus: Bus, words: str, data: str | None) -> None:
     """Of a note alone: an acknowledgement waits for nothing."""
-    from alerts.commands.register_subject import refuse_quotes
     from alerts.commands.register_view import open_view
+    from alerts.register.subjects import refuse_quotes
     from listener.settings.files import data_dir
 
     with open_view(bus, data_dir(data) / "register.sqlite") as view:

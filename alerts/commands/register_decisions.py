@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from alerts.annotate.corrections import digest_of, in_order
-from alerts.commands.register_subject import THEME, OpenRegister, Subject, asks_about, open_register
+from alerts.commands.register_view import open_register
 from alerts.notify.channels.addresses import web_address
 from alerts.register.decisions import Said
+from alerts.register.subjects import THEME, OpenRegister, Subject, asks_about
 from listener.bus import hashchain
 from listener.clock import SystemClock
 from listener.commands.shared import By, Data, as_options, say, say_masked, say_who_runs, storable, user

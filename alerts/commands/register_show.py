@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.commands.register_subject import OpenRegister, Subject, open_register
+from alerts.commands.register_view import open_register
 from alerts.notify.channels.text import one_line
 from alerts.notify.messages import sparkline
 from alerts.register.decisions import Said, Stands
 from alerts.register.denials import Denial, DenialWords, denials
 from alerts.register.ranking import Registered, RegisterRow, Whose, newest_of, rank_stories
+from alerts.register.subjects import OpenRegister, Subject
 from listener.commands.shared import Data, Json, local, out, out_json
 from listener.model.decisions import Correction, Note, Status
 from listener.settings.files import raw_settings

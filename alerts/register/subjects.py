@@ -1,28 +1,19 @@
-"""What the commands about stories, themes and posts work with: the register, what was decided, the incidents."""
+"""What is said about stories, themes and posts rests on: the register, what was decided, the incidents."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from alerts.annotate.themes import load_themes, theme_names, themes_file
-from alerts.commands.register_view import open_view
 from alerts.register.decisions import Decisions, Stands
 from alerts.register.ranking import Registered, words
 from alerts.register.wording import QUOTED, quotes
-from listener.bus.scan import scan
-from listener.commands.shared import open_live_topics
 from listener.errors import UsageError
-from listener.model.decisions import DECISIONS
 from listener.model.entered import AS_THEY_ARE, Fields, field_of
 from listener.model.records import Kind
 from listener.privacy.team_words import TeamWords, team_words
-from listener.runtime.control import Control
-from listener.settings.files import data_dir, raw_settings
-from listener.settings.schema import load_settings
 
 if TYPE_CHECKING:
     from alerts.register.view import Register
@@ -140,17 +131,6 @@ class OpenRegister:
         if len({each in known and known[each].exercise for each in chosen}) > 1:
             raise UsageError(f"an exercise and a real incident heard it; name one with {field}: {', '.join(chosen)}")
         return tuple(chosen)
-
-
-@contextmanager
-def open_register(data: str | None) -> Iterator[OpenRegister]:
-    """Raises ConfigError for a file that is wrong, BusError when the bus is away."""
-    raw = raw_settings()
-    settings = load_settings(raw)
-    themes = theme_names(load_themes(themes_file(raw.folder)), settings.language)
-    with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
-        decisions = Decisions(scan(bus, DECISIONS), view.together())
-        yield OpenRegister(bus, view, decisions, Control(bus).refresh(), settings, themes)
 
 
 def refuse_quotes(view: Register, words: str, field: str) -> None:
