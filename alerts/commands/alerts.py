@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alerts.commands import alerts_run, alerts_silences, alerts_words
-from alerts.commands.alerts_pages import page_rows, pages_of
+from alerts.commands.alerts_pages import page_rows
 from alerts.commands.ledger import verify_chains
 from alerts.notify import card
 from alerts.notify.duplicates import first_of
 from alerts.notify.foresee import foresee
 from alerts.notify.held import Holding
+from alerts.notify.paged import pages_of
 from alerts.notify.recipients import People, load_people
 from alerts.notify.state import AlertBook, AlertState, Handling, read_book
 from listener.clock import SystemClock

@@ -89,9 +89,10 @@ def assign(
 
     Exit codes: 2 no such alert or person, 3 it is answered already: nothing is written.
     """
-    from alerts.commands.duty_book import known_person, open_book
+    from alerts.commands.duty_book import open_book
+    from alerts.duty.people import known_person
 
-    key = known_person(open_book(None, data, online=False, decisions=False), to, "--to")
+    key = known_person(open_book(None, data, online=False, decisions=False).people, to, "--to")
     with opened(context, data) as (bus, book):
         state, reason = book.find(id), plain(why, "--why")
         if state.handling is not Handling.OPEN:

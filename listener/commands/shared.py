@@ -142,10 +142,10 @@ def out_table(rows: Iterable[Iterable[str]]) -> None:
 
 def local(instant: datetime) -> str:
     """An instant as a person reads it: in the zone of the settings, which is named."""
-    return shown(instant, _zone())
+    return shown(instant, settings_zone())
 
 
-def _zone() -> tzinfo:
+def settings_zone() -> tzinfo:
     """A setting that is wrong must not keep a time from being shown: `config check` tells of it."""
     from listener.settings.files import raw_settings
 
