@@ -38,7 +38,7 @@ class Silenced:
     """A silence that was written down, and what somebody might think otherwise of it.
 
     `held`: the open alerts that it holds back now. `critical_is_paged`: what is critical is paged all the same, for the
-    matcher does not name it; `loud` are the open alerts of which that is so. `unknown`: fields that no alert has so far.
+    matcher does not name it; `loud` are the open alerts of which that is so. `unknown`: fields that no alert has yet.
     """
 
     state: SilenceState
