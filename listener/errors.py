@@ -2,6 +2,7 @@
 
     LyttepostError          1  failed
     ├── UsageError          2  the words of the command are off
+    │   └── BadValue           the value of a field, which would be off in any state
     ├── Refused             3  a state forbids it
     ├── ConfigError         4  a setting, rule or credential is wrong or missing
     ├── NotFollowed         5  done, but not followed everywhere
@@ -24,7 +25,18 @@ class LyttepostError(Exception):
 
 
 class UsageError(LyttepostError):
+    """`field`: the option or field whose value it is, where it is one's. It stands before the message."""
+
     exit_code = 2
+
+    def __init__(self, problem: str, field: str = "") -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.problem = problem
+        self.field = field
+
+
+class BadValue(UsageError):
+    """The command line says it as its parser says what that refuses."""
 
 
 class Refused(LyttepostError):

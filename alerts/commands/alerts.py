@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alerts.commands import alerts_run, alerts_silences, alerts_words
-from alerts.commands.alerts_pages import page_rows, pages_of
+from alerts.commands.alerts_pages import page_rows
 from alerts.commands.ledger import verify_chains
 from alerts.notify import card
-from alerts.notify.duplicates import first_of
-from alerts.notify.foresee import foresee
-from alerts.notify.held import Holding
+from alerts.notify.listing import Listing, list_alerts
+from alerts.notify.paged import pages_of
 from alerts.notify.recipients import People, load_people
-from alerts.notify.state import AlertBook, AlertState, Handling, read_book
+from alerts.notify.state import AlertBook, AlertState, read_book
 from listener.clock import SystemClock
 from listener.commands.shared import (
     Data,
@@ -34,9 +31,7 @@ from listener.commands.shared import (
     say_who_runs,
 )
 from listener.errors import ConfigError
-from listener.model.deliveries import Page
 from listener.settings.files import data_dir, raw_settings
-from listener.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from listener.bus.protocol import Bus
@@ -45,58 +40,15 @@ app = typer.Typer(help="What is open, what one alert says, 'I have it', and what
 
 app.command("run")(alerts_run.run)
 
-AHEAD = timedelta(days=1)
-"""So far it is foreseen who is paged next."""
 
-
-@dataclass(frozen=True)
-class View:
-    """All alerts, and what follows from people.yaml for them now. Without it (`people` is None, which was told) neither
-    inhibitions nor who is called next are known."""
-
-    book: AlertBook
-    people: People | None
-    holding: Holding
-    now: datetime
-    next: Mapping[str, Page]
-    """Open alert → the page that it leads to next, if nobody says a word."""
-
-    def held(self, state: AlertState) -> dict[str, Any]:
-        silences = [s for s in self.book.silences.about(self.holding.fields(state)) if s.at(self.now)]
-        if state.alert.synthetic or not state.is_open:
-            silences = []
-        inhibitors = self.holding.inhibitors(state, self.now) if state.is_open else []
-        return {
-            "silenced_until": format_instant(max(s.end for s in silences)) if silences else None,
-            "silences": [silence.id for silence in silences],
-            "inhibited_by": [source.id for source in inhibitors],
-        }
-
-    def coming(self, state: AlertState) -> Page | None:
-        held = not state.is_open or self.holding.held(state, self.now)
-        return None if held else self.next.get(state.id)
-
-    def name(self, person: str) -> str:
-        return one_line(self.people.name(person) if self.people else person)
-
-
-def _view(book: AlertBook, data: str | None) -> View:
+def _listing(book: AlertBook, data: str | None) -> Listing:
     now = SystemClock().now()
     try:
         people: People | None = _people(data)
     except ConfigError as error:
         say(f"What people.yaml holds back, and who is called next, is not known: {error}")
         people = None
-    holding = Holding(people.inhibit if people else (), book.silences, book.all())
-    coming: dict[str, Page] = {}
-    if people is not None:
-        waiting = {s.id for s in book.open() if not s.alert.synthetic and not holding.held(s, now)}
-        for page in foresee(book, people, _wakes(people), now, now + AHEAD):
-            if isinstance(page, Page) and page.person:
-                coming = dict.fromkeys(page.alerts, page) | coming
-            if coming.keys() >= waiting:
-                break
-    return View(book, people, holding, now, coming)
+    return list_alerts(book, people, _wakes(people), now)
 
 
 def _people(data: str | None) -> People:
@@ -109,11 +61,11 @@ def _people(data: str | None) -> People:
     return people.with_rosters(open_book(None, data, online=False).rosters)
 
 
-def _wakes(people: People) -> Callable[[str], bool]:
+def _wakes(people: People | None) -> Callable[[str], bool]:
     """Which channels wake a sleeper; of one that is set up wrongly nothing is known."""
     from alerts.notify.channels.contract import open_usable, wakes_by
 
-    return functools.partial(wakes_by, open_usable(people.channels(), raw_settings()))
+    return functools.partial(wakes_by, open_usable(people.channels() if people else (), raw_settings()))
 
 
 @app.callback(invoke_without_command=True)
@@ -130,15 +82,15 @@ def alerts(
         say_who_runs(bus)
         # A canary is nobody's to answer.
         states = [s for s in (book.all() if everything else book.open()) if not s.alert.synthetic]
-        view = _view(book, data)
+        listing = _listing(book, data)
     if json:
-        out_json([_json(view, state) for state in states])
+        out_json([listing.as_json(state) for state in states])
         return
     if not states:
         say("No alert is open." if not everything else "There are no alerts.")
         return
     rows = [("ID", "FIRED", "SEVERITY", "RULE", "COUNT", "CONDITION", "HANDLING", "NEXT", "INCIDENT")]
-    out_table(rows + [_row(view, state) for state in states])
+    out_table(rows + [_row(listing, state) for state in states])
 
 
 @app.command()
@@ -155,15 +107,15 @@ def show(
     folder = _folder(context, data)
     with _open(folder) as (bus, book):
         state = book.find(id)
-        pages, view = pages_of(bus, state.id), _view(book, folder)
+        pages, listing = pages_of(bus, state.id), _listing(book, folder)
         if json or _of_group(context, "json"):
-            out_json(_json(view, state) | {"pages": pages})
+            out_json(listing.as_json(state) | {"pages": pages})
             return
         out(_card(bus, state, folder))
         if pages:
             out("")
-            out_table(page_rows(pages, view.people))
-        for line in _stands(view, state):
+            out_table(page_rows(pages, listing.people))
+        for line in _stands(listing, state):
             out(line)
 
 
@@ -210,50 +162,38 @@ def _card(bus: Bus, state: AlertState, data: str | None) -> str:
         return card.build(state, people, messages, now=now, in_house=True).text
 
 
-def _sent_with(book: AlertBook, state: AlertState) -> str | None:
-    """The alert of another incident whose messages cover this one too."""
-    first = first_of(book, state) if state.handling is Handling.OPEN else None
-    return None if first is None else first.id
-
-
-def _json(view: View, state: AlertState) -> dict[str, Any]:
-    page = view.coming(state)
-    coming = None if page is None else {"person": page.person, "at": format_instant(page.until or page.at)}
-    return state.as_json() | {"told_as": _sent_with(view.book, state), "held": view.held(state), "next": coming}
-
-
-def _row(view: View, state: AlertState) -> tuple[str, ...]:
-    alert, sent_with = state.alert, _sent_with(view.book, state)
+def _row(listing: Listing, state: AlertState) -> tuple[str, ...]:
+    alert, sent_with = state.alert, listing.sent_with(state)
     handling = state.handling.value + (f", sent as {sent_with}" if sent_with else "")
     if state.handled is not None and not state.is_open:
         handling += f" by {one_line(state.handled.by)}"
-    handling += "".join(f", {why}" for why in _held_back(view, state))
+    handling += "".join(f", {why}" for why in _held_back(listing, state))
     incident = ("ØVELSE " if alert.exercise else "") + alert.incident_name
     fired = local(state.fired_at)
     return (
-        state.id, fired, alert.severity, alert.rule, str(alert.count), state.condition, handling, _next(view, state),
+        state.id, fired, alert.severity, alert.rule, str(alert.count), state.condition, handling, _next(listing, state),
         incident,
     )  # fmt: skip
 
 
-def _held_back(view: View, state: AlertState) -> list[str]:
-    held = view.held(state)
-    until = held["silenced_until"]
-    silenced = [f"silenced until {local(parse_instant(until))}"] if until else []
-    by = [f"held back by {id_}" for id_ in held["inhibited_by"][:1]]
+def _held_back(listing: Listing, state: AlertState) -> list[str]:
+    held = listing.held(state)
+    silenced = [f"silenced until {local(held.silenced_until)}"] if held.silenced_until else []
+    by = [f"held back by {source.id}" for source in held.inhibitors[:1]]
     return silenced + by
 
 
-def _next(view: View, state: AlertState) -> str:
-    page = view.coming(state)
+def _next(listing: Listing, state: AlertState) -> str:
+    page = listing.coming(state)
     if page is None:
         return ""
-    at = max(page.until or page.at, view.now)
-    return f"{view.name(page.person)} {'now' if at == view.now else local(at)}"
+    at = max(page.until or page.at, listing.now)
+    person = one_line(listing.people.name(page.person) if listing.people else page.person)
+    return f"{person} {'now' if at == listing.now else local(at)}"
 
 
-def _stands(view: View, state: AlertState) -> Iterator[str]:
-    for why in _held_back(view, state):
+def _stands(listing: Listing, state: AlertState) -> Iterator[str]:
+    for why in _held_back(listing, state):
         yield f"It is {why}."
-    if coming := _next(view, state):
+    if coming := _next(listing, state):
         yield f"If nobody answers, the next to be paged is {coming}."

@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts.notify.answers import say_of_all, word_of
-from alerts.notify.state import AlertBook, AlertState, Condition, Handling, read_book
-from listener.bus import hashchain
+from alerts.notify import words
+from alerts.notify.answers import word_of
+from alerts.notify.state import AlertBook, AlertState, Condition, read_book
 from listener.clock import SystemClock
-from listener.commands.shared import By, Data, local, one_line, open_live_topics, say, storable, user
-from listener.errors import Refused, UsageError
-from listener.model.codec import LONGEST_WHY
-from listener.model.decisions import DECISIONS
+from listener.commands.shared import (
+    By,
+    Data,
+    as_options,
+    local,
+    one_line,
+    open_live_topics,
+    say,
+    say_masked,
+    user,
+)
+from listener.errors import Refused
 from listener.model.records import Decision, DecisionKind
 
 if TYPE_CHECKING:
+    from alerts.notify.words import Named
     from listener.bus.protocol import Bus
 
 Ids = Annotated[
@@ -27,6 +36,7 @@ Ids = Annotated[
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help="An alert; the beginning of its id is enough.")]
 Word = Annotated[str, typer.Option("--why", metavar="TEXT", help="A word for the record.")]
+WHY = {"why": "--why"}
 DONE = {
     DecisionKind.ACKNOWLEDGE: "is acknowledged",
     DecisionKind.RESOLVE: "is resolved",
@@ -57,13 +67,15 @@ def note(
     data: Data = None,
 ) -> None:
     """Write down something about an alert. Whoever has it keeps it: `ack_timeout` counts from the last word."""
-    with opened(context, data) as (bus, book):
-        state, words = book.find(id), plain(text, "--text")
-        _refuse_quotes(bus, words, folder_of(context, data))
-        if not words:
-            raise UsageError("--text: says nothing")
-        _write(bus, Decision(kind=DecisionKind.NOTE, id=state.id, at=_now(), by=user(by), why=words))
-    say(f"{state.id}: noted.")
+    with opened(context, data) as (bus, book), as_options():
+        written = words.note(
+            bus, book, id, text, by=user(by), now=_now(), named=named_in(text),
+            refuse_quotes=lambda said, field: _refuse_quotes(bus, said, field, folder_of(context, data)),
+            fields={"text": "--text"},
+        )  # fmt: skip
+    if written.masked:
+        say_masked("--text", written.word.why)
+    say(f"{written.word.id}: noted.")
 
 
 def assign(
@@ -78,59 +90,38 @@ def assign(
 
     Exit codes: 2 no such alert or person, 3 it is answered already: nothing is written.
     """
-    from alerts.commands.duty_book import known_person, open_book
+    from alerts.commands.duty_book import open_book
+    from alerts.duty.people import known_person
 
-    key = known_person(open_book(None, data, online=False, decisions=False), to, "--to")
-    with opened(context, data) as (bus, book):
-        state, reason = book.find(id), plain(why, "--why")
-        if state.handling is not Handling.OPEN:
+    key = known_person(open_book(None, data, online=False, decisions=False).people, to, "--to")
+    with opened(context, data) as (bus, book), as_options():
+        state, written = words.assign(
+            bus, book, id, key, by=user(by), now=_now(), named=named_in(why), why=why, fields=WHY
+        )
+        if written is None:
             raise Refused(f"{state.id} {_was(state, DecisionKind.ACKNOWLEDGE)}; {key} would not be paged")
-        _write(bus, Decision(kind=DecisionKind.ASSIGN, id=state.id, at=_now(), by=user(by), why=reason, to=key))
+    if written.masked:
+        say_masked("--why", written.word.why)
     say(f"{state.id} is assigned to {key}, who is paged now; it stays open until somebody acknowledges it.")
 
 
-def meant(book: AlertBook, words: Sequence[str]) -> list[str]:
-    """The ids that are named: by themselves, by their beginnings, or by the code of the page that named them.
-
-    Raises UsageError for what is nothing, and for what might be several things.
-    """
-    found: dict[str, None] = {}
-    for word in words:
-        page = book.pages.by_code(word)
-        if page is None or book.get(word) is not None:
-            found[book.find(word).id] = None
-            continue
-        if begun := [state.id for state in book.all() if state.id.startswith(word)]:
-            named = ", ".join(page.page.alerts)
-            raise UsageError(
-                f"{word!r} is the code of a page about {named}, and the beginning of {begun[0]}; write the alerts' ids"
-            )
-        found |= dict.fromkeys(id_ for id_ in page.page.alerts if book.get(id_) is not None)
-    return list(found)
-
-
-def plain(text: str, option: str) -> str:
-    """A team's words as they may be kept for good: what masks posts masks numbers, addresses and account names."""
-    words = storable(text, option, LONGEST_WHY)
-    if not words:
-        return words
-    from alerts.register.wording import masked
+def named_in(text: str) -> Named:
+    """The accounts that keep their name in it. The settings are read for words alone: they take their time."""
+    if not text.strip():
+        return {}
     from listener.settings.schema import load_settings
 
-    clean = masked(words, load_settings().privacy.named_accounts.classes(), _now())
-    if clean != words:
-        say(f"{option}: numbers, addresses and account names were masked, as in posts: {clean}")
-    return clean
+    return load_settings().privacy.named_accounts.classes()
 
 
-def _refuse_quotes(bus: Bus, words: str, data: str | None) -> None:
+def _refuse_quotes(bus: Bus, text: str, field: str, data: str | None) -> None:
     """Of a note alone: an acknowledgement waits for nothing."""
-    from alerts.commands.register_subject import refuse_quotes
     from alerts.commands.register_view import open_view
+    from alerts.register.subjects import refuse_quotes
     from listener.settings.files import data_dir
 
     with open_view(bus, data_dir(data) / "register.sqlite") as view:
-        refuse_quotes(view, words, "--text")
+        refuse_quotes(view, text, field)
 
 
 def folder_of(context: typer.Context, data: str | None) -> str | None:
@@ -147,9 +138,10 @@ def opened(context: typer.Context, data: str | None) -> Iterator[tuple[Bus, Aler
 def _say(
     context: typer.Context, ids: Sequence[str], kind: DecisionKind, by: str | None, why: str, data: str | None
 ) -> None:
-    with opened(context, data) as (bus, book):
-        named, reason = meant(book, ids), plain(why, "--why")
-        done = say_of_all(bus, book, named, kind, user(by), reason, _now())
+    with opened(context, data) as (bus, book), as_options():
+        done = words.handle(bus, book, ids, kind, by=user(by), now=_now(), named=named_in(why), why=why, fields=WHY)
+    if done.why.masked:
+        say_masked("--why", done.why.text)
     for state in done.mine:
         word = word_of(state, kind)
         say(f"{state.id} {DONE[kind]}{_who(word)}")
@@ -169,10 +161,6 @@ def _was(state: AlertState, kind: DecisionKind) -> str:
 
 def _who(word: Decision | None) -> str:
     return f": {one_line(word.by)}, {local(word.at)}" if word is not None else ""
-
-
-def _write(bus: Bus, word: Decision) -> None:
-    hashchain.append(bus, DECISIONS.name, word)
 
 
 def _now() -> datetime:

@@ -11,16 +11,14 @@ from typing import Annotated
 import typer
 
 from alerts.duty.reload import DutyBook
-from alerts.duty.wall import first
+from alerts.duty.wall import entered
 from listener.bus.protocol import Bus
 from listener.bus.scan import scan
 from listener.clock import SystemClock
-from listener.commands.shared import open_live_topics, say
-from listener.errors import LyttepostError, UsageError
+from listener.commands.shared import open_live_topics, say, settings_zone
+from listener.errors import LyttepostError
 from listener.model.decisions import DECISIONS
-from listener.settings.files import config_dir, data_dir, raw_settings
-from listener.settings.zone import DEFAULT_ZONE, zone_or_default
-from listener.units import FIRST, LAST, parse_time
+from listener.settings.files import config_dir, data_dir
 
 PeopleFile = Annotated[
     Path | None,
@@ -34,14 +32,7 @@ PeopleFile = Annotated[
 
 def instant(text: str, name: str) -> datetime:
     """A time with an offset, or one on the wall, in the settings' time zone. Raises UsageError."""
-    try:
-        found = parse_time(text)
-        at = found if found.tzinfo else first(found, zone_or_default(raw_settings().get("timezone", DEFAULT_ZONE)))
-        if FIRST < at < LAST:
-            return at
-    except (ValueError, OverflowError):
-        pass
-    raise UsageError(f"{name}: {text!r} is no time; write one like 2026-12-24T08:00 or 2026-12-24T07:00:00Z")
+    return entered(text, name, settings_zone)
 
 
 def open_book(people: Path | None, data: str | None, *, online: bool = True, decisions: bool = True) -> DutyBook:
@@ -80,14 +71,3 @@ def tell_troubles(book: DutyBook) -> None:
     """On standard error, where the answer rests on calendars."""
     for trouble in book.troubles(SystemClock().now()):
         say(f"lyttepost: {trouble}")
-
-
-def known_person(book: DutyBook, name: str, option: str) -> str:
-    """The key of a person, by key or by name. Raises UsageError that names those there are."""
-    if name in book.people:
-        return name
-    found = [key for key, person in book.people.items() if person.name.casefold() == name.strip().casefold()]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(sorted(book.people)) or "nobody"
-    raise UsageError(f"{option}: nobody in people.yaml is called {name!r}; known: {known}")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alerts.commands.duty_book import known_person, open_both
+from alerts.commands.duty_book import open_both
 from alerts.duty.decided import place_digest
+from alerts.duty.people import known_person
 from listener.bus import hashchain
 from listener.clock import SystemClock
 from listener.commands.shared import By, Data, local, say, storable, user
@@ -59,7 +60,7 @@ def send_test(
     raw, now = raw_settings(), SystemClock().now()
     settings = load_settings(raw)
     with open_both(data) as (book, bus):
-        key = known_person(book, person, "PERSON")
+        key = known_person(book.people, person, "PERSON")
         its = book.people[key]
         sends = _sends(key, its, book.decided.codes)
         tried = tuple(TriedWay(code=s.code, channel=s.way.channel, place=place_digest(s.way.place)) for s in sends)

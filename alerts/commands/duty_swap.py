@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from alerts.commands.duty_book import instant, known_person, open_both
+from alerts.commands.duty_book import instant, open_both
+from alerts.duty.people import known_person
 from alerts.duty.roster import Roster, turns
 from listener.bus import hashchain
 from listener.clock import SystemClock
@@ -39,7 +40,7 @@ def swap(
     if ends <= now:
         raise Refused(f"that time is over since {local(ends)}; nothing was written")
     with open_both(data) as (book, bus):
-        a, b = known_person(book, one, "A"), known_person(book, other, "B")
+        a, b = known_person(book.people, one, "A"), known_person(book.people, other, "B")
         if a == b:
             raise UsageError("B: is the same person as A")
         if not _is_about(book.rosters, {a, b}, begins, ends):

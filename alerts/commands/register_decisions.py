@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from alerts.annotate.corrections import digest_of, in_order
-from alerts.commands.register_subject import THEME, OpenRegister, Subject, asks_about, open_register
-from alerts.notify.channels.addresses import web_address
+from alerts.commands.register_view import open_register
+from alerts.register import deciding
+from alerts.register.deciding import STATUSES
 from listener.clock import SystemClock
-from listener.commands.shared import By, Data, say, say_who_runs, storable, user
-from listener.errors import UsageError
-from listener.model.answers import Standing, Verdict
+from listener.commands.shared import By, Data, as_options, say, say_masked, say_who_runs, user
+from listener.model.answers import Verdict
 from listener.model.codec import LONGEST_WHY
-from listener.model.decisions import Answer, Correction, Note, Status
+from listener.model.decisions import Answer, Note, Status
 from listener.model.records import Kind
 
-LONGEST_LINK = 2_000
-"""Characters."""
-MOST_ALIKE = 200
-"""Stories that one word is told the rules of."""
-STATUSES = {standing.value.replace("_", "-"): standing for standing in Standing}
+OPTIONS = {name: f"--{name}" for name in ("why", "words", "link", "theme", "incident")}
 
 About = Annotated[
     str,
@@ -40,10 +35,12 @@ def note(
     data: Data = None,
 ) -> None:
     """Write down something worth knowing about a story."""
-    with open_register(data) as register:
-        subject, said = register.subject(about, incident), register.own_words(_said(text, "WORDS"), "WORDS")
-        register.write(Note(at=_now(), by=user(by), words=said, **_where(register, subject)))
-        say(f"{_name(subject)}: noted.")
+    fields = OPTIONS | {"words": "WORDS"}
+    with open_register(data) as register, as_options():
+        written = deciding.note(register, about, text, by=user(by), now=_now(), incident=incident, fields=fields)
+        if written.masked:
+            say_masked("WORDS", written.word.words)
+        say(f"{_name(written.word)}: noted.")
 
 
 def status(
@@ -55,16 +52,15 @@ def status(
     data: Data = None,
 ) -> None:
     """Say what was done with a story. One that is answered or dismissed alerts nobody again; one that is new does."""
-    if new not in STATUSES:
-        raise UsageError(f"STATUS: {new!r} is none; it is one of {', '.join(STATUSES)}")
-    with open_register(data) as register:
-        subject, reason = register.subject(about, incident), register.own_words(why, "--why")
-        counted = {"people": subject.people, "posts": subject.posts}
-        register.write(
-            Status(at=_now(), by=user(by), status=STATUSES[new], why=reason, **counted, **_where(register, subject))
+    standing = deciding.status_of(new, "STATUS")
+    with open_register(data) as register, as_options():
+        written = deciding.set_status(
+            register, about, standing, by=user(by), now=_now(), why=why, incident=incident, fields=OPTIONS
         )
-        say(f"{_name(subject)} is {new} in {register.named(subject.incidents)}.")
-        if STATUSES[new].is_settled:
+        if written.masked:
+            say_masked("--why", written.word.why)
+        say(f"{_name(written.word)} is {new} in {register.named(written.word.incidents)}.")
+        if standing.is_settled:
             say_who_runs(register.bus)
 
 
@@ -81,28 +77,18 @@ def answer(
     data: Data = None,
 ) -> None:
     """Answer a rumour or question, once for all who say it. Nobody is alerted to it again unless it grows fivefold."""
-    if verdict is None:
-        raise UsageError(f"--verdict: is missing; it is one of {', '.join(Verdict)}")
-    if not (about or theme):
-        raise UsageError("what is answered? Name a story, or a theme with --theme")
-    if about.startswith(THEME):
-        about, theme = "", about.removeprefix(THEME)
-    with open_register(data) as register:
-        subject = register.subject(about, incident) if about else register.of_theme(theme, incident)
-        if about and theme:
-            register.check_themes([theme])
-            heard = (row for row in register.view.registered() if row.incident in subject.incidents)
-            asked = [row for row in heard if asks_about(row, theme)]
-            subject = subject._replace(theme=theme, rows=[*subject.rows, *asked])
-        said = register.own_words(_said(text, "--words"), "--words")
-        register.write(
-            Answer(
-                at=_now(), by=user(by), verdict=verdict, words=said, link=_link(link),
-                people=subject.people, posts=subject.posts, **_where(register, subject),
-            )
+    its_verdict = deciding.verdict_of(verdict, "--verdict")
+    about, theme = deciding.asked(about, theme, OPTIONS)
+    with open_register(data) as register, as_options():
+        written = deciding.answer(
+            register, about, its_verdict, text, by=user(by), now=_now(), link=link, theme=theme, incident=incident,
+            fields=OPTIONS,
         )  # fmt: skip
+        word = written.word
+        if written.masked:
+            say_masked("--words", word.words)
         say(
-            f"{_name(subject)} is answered in {register.named(subject.incidents)}: {verdict}. {subject.people} people "
+            f"{_name(word)} is answered in {register.named(word.incidents)}: {word.verdict}. {word.people} people "
             "had said it; alerts stay silent until five times as many do."
         )
         say_who_runs(register.bus)
@@ -120,53 +106,22 @@ def correct(
     data: Data = None,
 ) -> None:
     """Say what a post voices. A person's word is final, for word-for-word copies and for what comes later too."""
-    try:
-        its_kinds = in_order([Kind(each) for each in _listed(kinds)])
-    except ValueError as error:
-        unknown = [each for each in _listed(kinds) if each not in set(Kind)]
-        raise UsageError(f"--kinds: {f'there is no kind {unknown[0]!r}' if unknown else error}") from None
-    with open_register(data) as register:
-        its_themes = None if themes is None else tuple(dict.fromkeys(_listed(themes)))
-        register.check_themes(its_themes or ())
-        row, reason = register.post(about), register.own_words(why, "--why")
-        found = register.view.finding(row)
-        if found is None:
-            raise UsageError(f"post {row.post} was removed")
-        register.write(
-            Correction(
-                at=_now(), by=user(by), post=row.post, story=found.story, text=digest_of(found.text),
-                kinds=its_kinds, themes=its_themes, why=reason,
-            )
+    its_kinds = deciding.kinds_of(_listed(kinds), "--kinds")
+    with open_register(data) as register, as_options():
+        written = deciding.correct(
+            register, about, its_kinds, by=user(by), now=_now(), themes=None if themes is None else _listed(themes),
+            why=why, fields=OPTIONS,
         )  # fmt: skip
-        about_what = "" if its_themes is None else f", about {', '.join(its_themes) or 'nothing of what there is'}"
-        say(f"{row.post} voices {', '.join(its_kinds)}{about_what}; its copies too, and what says the same later.")
+        word = written.word
+        if written.masked:
+            say_masked("--why", word.why)
+        about_what = "" if word.themes is None else f", about {', '.join(word.themes) or 'nothing of what there is'}"
+        say(f"{word.post} voices {', '.join(word.kinds)}{about_what}; its copies too, and what says the same later.")
 
 
-def _where(register: OpenRegister, subject: Subject) -> dict[str, Any]:
-    where: dict[str, Any] = {"story": subject.story, "theme": subject.theme, "incidents": subject.incidents}
-    alike = register.view.stories_of(subject.story)[1 : MOST_ALIKE + 1] if subject.story else []
-    return where | ({"alike": tuple(alike)} if alike else {})
-
-
-def _name(subject: Subject) -> str:
-    parts = [f"Story {subject.story[:8]}" if subject.story else "", f"theme {subject.theme}" if subject.theme else ""]
+def _name(word: Note | Status | Answer) -> str:
+    parts = [f"Story {word.story[:8]}" if word.story else "", f"theme {word.theme}" if word.theme else ""]
     return " and ".join(filter(None, parts))
-
-
-def _said(text: str, option: str) -> str:
-    if not text.strip():
-        raise UsageError(f"{option}: says nothing")
-    return text
-
-
-def _link(link: str) -> str | None:
-    if not link.strip():
-        return None
-    try:
-        web_address(link)
-    except ValueError as error:
-        raise UsageError(f"--link: {error}") from None
-    return storable(link, "--link", LONGEST_LINK)
 
 
 def _listed(text: str) -> list[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alerts.annotate.corrections import in_order
-from alerts.commands.register_subject import OpenRegister, open_register
+from alerts.commands.register_view import open_register
 from alerts.register.ranking import Selection
+from alerts.register.subjects import OpenRegister
 from listener.bus import hashchain
 from listener.clock import SystemClock
 from listener.commands.shared import By, Data, Json, out, out_json, say, user

@@ -8,12 +8,18 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alerts.annotate.themes import load_themes, theme_names, themes_file
 from alerts.register.corrected import Corrected
 from alerts.register.decisions import Decisions
+from alerts.register.subjects import OpenRegister
 from alerts.register.view import Register
 from listener.bus.scan import scan
+from listener.commands.shared import open_live_topics
 from listener.errors import ConfigError
 from listener.model.decisions import DECISIONS
+from listener.runtime.control import Control
+from listener.settings.files import data_dir, raw_settings
+from listener.settings.schema import load_settings
 
 if TYPE_CHECKING:
     from listener.bus.protocol import Bus
@@ -31,3 +37,14 @@ def open_view(bus: Bus, path: Path) -> Iterator[Register]:
         if isinstance(error, sqlite3.OperationalError):
             raise ConfigError(f"{path}: cannot be used now: {error}") from None
         raise ConfigError(f"{path}: is damaged; remove it, it is rebuilt from the bus") from None
+
+
+@contextmanager
+def open_register(data: str | None) -> Iterator[OpenRegister]:
+    """Raises ConfigError for a file that is wrong, BusError when the bus is away."""
+    raw = raw_settings()
+    settings = load_settings(raw)
+    themes = theme_names(load_themes(themes_file(raw.folder)), settings.language)
+    with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
+        decisions = Decisions(scan(bus, DECISIONS), view.together())
+        yield OpenRegister(bus, view, decisions, Control(bus).refresh(), settings, themes)

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from alerts.duty.wall import first, wall_of
+from listener.errors import UsageError
 from listener.model.codec import LONGEST_NAME
 from listener.model.records import Severity
 
@@ -118,6 +119,17 @@ P = TypeVar("P", bound=Person)
 def named(people: Mapping[str, P]) -> dict[str, P]:
     """Everybody with a name."""
     return {key: one if one.name else one.model_copy(update={"name": key}) for key, one in people.items()}
+
+
+def known_person(people: Mapping[str, P], name: str, field: str) -> str:
+    """The key of a person, by key or by name. Raises UsageError that names those there are."""
+    if name in people:
+        return name
+    found = [key for key, person in people.items() if person.name.casefold() == name.strip().casefold()]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(sorted(people)) or "nobody"
+    raise UsageError(f"nobody in people.yaml is called {name!r}; known: {known}", field)
 
 
 def with_role(people: People, role: str) -> tuple[str, ...]:

@@ -6,8 +6,12 @@ is the first of the two, or the first instant that exists. What ends at a wall t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+
+from listener.errors import UsageError
+from listener.units import FIRST, LAST, parse_time
 
 _SECOND = timedelta(seconds=1)
 
@@ -15,6 +19,21 @@ _SECOND = timedelta(seconds=1)
 def wall_of(at: datetime, zone: tzinfo) -> datetime:
     """What the wall shows at an instant: without a zone."""
     return at.astimezone(zone).replace(tzinfo=None)
+
+
+def entered(text: str, field: str, zone: Callable[[], tzinfo]) -> datetime:
+    """The instant that a person means: with an offset, or one on the wall in that zone, which is asked for only then.
+
+    Raises UsageError.
+    """
+    try:
+        found = parse_time(text)
+        at = found if found.tzinfo else first(found, zone())
+        if FIRST < at < LAST:
+            return at
+    except (ValueError, OverflowError):
+        pass
+    raise UsageError(f"{text!r} is no time; write one like 2026-12-24T08:00 or 2026-12-24T07:00:00Z", field)
 
 
 @lru_cache(maxsize=65_536)

@@ -18,6 +18,7 @@ from listener.bus.protocol import Bus
 from listener.errors import UsageError
 from listener.model.decisions import DECISIONS
 from listener.model.records import Decision, DecisionKind
+from listener.privacy.team_words import TeamWords
 
 VOICE = "voice"
 YES = "1"
@@ -27,10 +28,11 @@ YES = "1"
 @dataclass(frozen=True)
 class WordOutcome:
     """`mine`: the alerts that this word changed. `before`: those that somebody had answered already; their states say
-    who and when."""
+    who and when. `why`: the reason as it was written."""
 
     mine: tuple[AlertState, ...]
     before: tuple[AlertState, ...]
+    why: TeamWords
 
 
 def acknowledge_all(
@@ -61,7 +63,8 @@ def say_of_all(
     after = again() if again else read_book(bus)
     now_are = [after.get(state.id) or state for state in states]
     mine = [s for s in now_are if (word_ := word_of(s, kind)) is not None and word_.digest == digests.get(s.id, "none")]
-    return WordOutcome(tuple(mine), tuple(state for state in now_are if state not in mine))
+    before = tuple(state for state in now_are if state not in mine)
+    return WordOutcome(tuple(mine), before, TeamWords(why, masked=False))
 
 
 def word_of(state: AlertState, kind: DecisionKind) -> Decision | None:

@@ -94,6 +94,19 @@ class PageLog:
         self._sent_as: dict[tuple[str, str], tuple[str, Place]] = {}
         self._undelivered: set[tuple[str, str]] = set()
 
+    def copy(self) -> PageLog:
+        """One that pages can be put into apart from this one. The states that both give out never change."""
+        other = PageLog()
+        other._pages = dict(self._pages)
+        other._runs = {group: (run, dict(pages)) for group, (run, pages) in self._runs.items()}
+        other._last, other._notices = dict(self._last), dict(self._notices)
+        other._times.update({person: list(times) for person, times in self._times.items()})
+        other._of_alert.update({alert: dict(pages) for alert, pages in self._of_alert.items()})
+        other._kept.update({person: dict(pages) for person, pages in self._kept.items()})
+        other._unfinished = dict(self._unfinished)
+        other._sent_as, other._undelivered = dict(self._sent_as), set(self._undelivered)
+        return other
+
     def take_page(self, page: Page) -> None:
         if page.id in self._pages:
             return

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -249,6 +250,13 @@ class AlertBook:
         self._forget_at: datetime | None = None
         self.pages = PageLog()
         self.silences = Silences()
+
+    def with_own_pages(self) -> AlertBook:
+        """The same alerts with pages of its own, into which those to come may be put: for `foresee`, while this one is
+        kept up with the log. It is no book to go on with."""
+        other = copy(self)
+        other.pages = self.pages.copy()
+        return other
 
     def apply(self, record: Record) -> BadRecord | None:
         """Take in one record of `TOPICS`, each once and in its topic's order. What cannot be read is handed back."""

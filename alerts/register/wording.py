@@ -1,20 +1,15 @@
-"""A team's own words before they are written down for good: masked as posts are, and quoting none.
+"""A team's own words, which are kept for good, quote no post.
 
 `decisions` is a hash chain, from which no purge can take anything. So what stands there must hold no post's words: then
-a post can always be removed, down to the bytes.
+a post can always be removed, down to the bytes. That they are masked, too, is `listener.privacy.team_words`' matter.
 """
 
 from __future__ import annotations
 
 import re
-import secrets
 from array import array
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable
 from zlib import crc32
-
-from listener.model.records import AuthorClass, Origin, Post
-from listener.privacy.screen import Screen
 
 QUOTED = 8
 """So many words in a row that a post has are a quotation."""
@@ -22,16 +17,6 @@ WHOLE = 4
 """A shorter post is quoted where all of it is there, if it is so many words or more."""
 
 _WORD = re.compile(r"\w+")
-
-
-def masked(words: str, named: Mapping[str, AuthorClass], now: datetime) -> str:
-    """Numbers, addresses and account names are masked as in a post, by a key that is thrown away.
-
-    `named`: the accounts that keep their name.
-    """
-    screen = Screen(secrets.token_bytes(32), named)
-    post = Post(source="decisions", id="0", at=now, text=words)
-    return screen.mention(post, incidents={}, origin=Origin.LIVE, captured_at=now, exercise=False).text
 
 
 def quotes(words: str, texts: Iterable[str]) -> bool:

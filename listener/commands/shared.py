@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
+from listener.errors import BadValue, UsageError
+from listener.model import entered
 from listener.model.codec import LONGEST_NAME, LONGEST_WHY
 from listener.settings.zone import DEFAULT_ZONE, shown, zone_or_default
-from listener.units import format_instant, parse_duration
+from listener.units import format_instant
 
 if TYPE_CHECKING:
-    from datetime import datetime, tzinfo
+    from datetime import datetime, timedelta, tzinfo
 
     from listener.bus.protocol import Bus
     from listener.model.incidents import State
-
-CENTURY = timedelta(days=36500)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Data = Annotated[
@@ -32,24 +32,25 @@ Data = Annotated[
 ]
 
 
+@contextmanager
+def as_options() -> Iterator[None]:
+    """The value of an option that is refused within is refused as the parser does it."""
+    try:
+        yield
+    except BadValue as error:
+        raise typer.BadParameter(error.problem, param_hint=error.field) from None
+
+
 def storable(text: str, name: str, longest: int = LONGEST_NAME) -> str:
     """What a person wrote, without blanks around it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("is no UTF-8 text", param_hint=name) from None
-    plain = text.strip()
-    if len(plain) > longest:
-        problem = f"is {len(plain):,} characters long; write at most {longest:,}"
-        raise typer.BadParameter(problem, param_hint=name)
-    return plain
+    with as_options():
+        return entered.storable(text, name, longest)
 
 
 def reason(why: str) -> str:
     """A reason that says something."""
-    if not why.strip():
-        raise typer.BadParameter("say why; it is kept in the history", param_hint="--why")
-    return storable(why, "--why", LONGEST_WHY)
+    with as_options():
+        return entered.reason(why, "--why")
 
 
 def _who(by: str | None) -> str | None:
@@ -108,6 +109,11 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def say_masked(option: str, words: str) -> None:
+    """Of a team's words that stand otherwise than they were written."""
+    say(f"{option}: numbers, addresses and account names were masked, as in posts: {words}")
+
+
 def one_line(text: str) -> str:
     """What somebody wrote, so that it neither breaks the line nor steers the terminal."""
     if text.isprintable():
@@ -136,10 +142,10 @@ def out_table(rows: Iterable[Iterable[str]]) -> None:
 
 def local(instant: datetime) -> str:
     """An instant as a person reads it: in the zone of the settings, which is named."""
-    return shown(instant, _zone())
+    return shown(instant, settings_zone())
 
 
-def _zone() -> tzinfo:
+def settings_zone() -> tzinfo:
     """A setting that is wrong must not keep a time from being shown: `config check` tells of it."""
     from listener.settings.files import raw_settings
 
@@ -159,21 +165,12 @@ def user(by: str | None) -> str:
 
 
 def duration(text: str, name: str) -> timedelta:
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=name) from None
-    except OverflowError:
-        raise typer.BadParameter(f"{text!r} is longer than any time", param_hint=name) from None
-    if found > CENTURY:
-        raise typer.BadParameter(f"{text!r} is longer than a century", param_hint=name)
-    return found
+    with as_options():
+        return entered.duration(text, name)
 
 
 def require_known(incident: str, state: State, name: str) -> None:
     """Raises UsageError that names the incidents there are, the newest last."""
-    from listener.errors import UsageError
-
     if incident not in state.incidents:
         known = ", ".join(i.id + ("" if i.open else " (closed)") for i in state.incidents.values()) or "none"
         raise UsageError(f"{name}: no incident has the id {incident!r}; known: {known}")

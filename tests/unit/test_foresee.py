@@ -9,6 +9,7 @@ from escalation_support import START, fire, pages, people, run
 from telling_support import alert
 
 from alerts.notify.foresee import foresee
+from alerts.notify.listing import list_alerts
 from alerts.notify.plan import Fault, Trouble
 from alerts.notify.recipients import People
 from alerts.notify.silences import Silences
@@ -52,6 +53,19 @@ def test_a_route_that_there_is_not_leads_to_the_last_resort_and_says_so() -> Non
     found = foreseen(nobody, 1, severity="critical")
     assert [each.what for each in found if isinstance(each, Trouble)] == [Fault.UNKNOWN_ROUTE]
     assert told(found) == [(0, "console")]
+
+
+def test_a_book_that_is_kept_is_listed_again_and_again_as_the_log_has_it() -> None:
+    book = AlertBook()
+    book.fire(alert("a1", at=START, to="crisis", severity="critical"), START)
+    for minute in (0, 1, 2):
+        now = START + timedelta(minutes=minute)
+        (state,) = book.open()
+        coming = list_alerts(book, who(), lambda channel: channel == "sms", now).coming(state)
+        assert coming is not None
+        assert (coming.person, coming.at) == ("A", now)
+        assert list(book.pages.all()) == []
+        assert book.pages.naming("a1") == []
 
 
 @pytest.mark.parametrize("first", ["silence", "word"])

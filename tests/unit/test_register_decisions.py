@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from alerts.annotate.corrections import digest_of, in_order
 from alerts.register.decisions import Decisions
-from alerts.register.wording import marks, masked, perhaps_quoted, quotes
+from alerts.register.wording import marks, perhaps_quoted, quotes
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import Answer, Correction, DecisionsRecord, Note, Status, answered
 from listener.model.records import AuthorClass, Decision, DecisionKind, Kind, Mention
+from listener.privacy.team_words import masked
 
 T0 = datetime(2031, 2, 3, 21, 0, tzinfo=UTC)
 TEXT = "Er det bakterier i vannet"

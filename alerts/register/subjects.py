@@ -1,28 +1,19 @@
-"""What the commands about stories, themes and posts work with: the register, what was decided, the incidents."""
+"""What is said about stories, themes and posts rests on: the register, what was decided, the incidents."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from alerts.annotate.themes import load_themes, theme_names, themes_file
-from alerts.commands.register_view import open_view
-from alerts.register.decisions import Decisions, Said, Stands
+from alerts.register.decisions import Decisions, Stands
 from alerts.register.ranking import Registered, words
-from alerts.register.wording import QUOTED, masked, quotes
-from listener.bus import hashchain
-from listener.bus.scan import scan
-from listener.clock import SystemClock
-from listener.commands.shared import open_live_topics, say, storable
+from alerts.register.wording import QUOTED, quotes
 from listener.errors import UsageError
-from listener.model.codec import LONGEST_WHY
-from listener.model.decisions import DECISIONS, Correction
+from listener.model.entered import AS_THEY_ARE, Fields, field_of
 from listener.model.records import Kind
-from listener.runtime.control import Control
-from listener.settings.files import data_dir, raw_settings
-from listener.settings.schema import load_settings
+from listener.privacy.team_words import TeamWords, team_words
 
 if TYPE_CHECKING:
     from alerts.register.view import Register
@@ -53,7 +44,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True)
 class OpenRegister:
-    """All of it, for one command."""
+    """All of it as it stands now: for one command, or one request of a process that keeps `view` and `decisions`."""
 
     bus: Bus
     view: Register
@@ -63,20 +54,21 @@ class OpenRegister:
     themes: Mapping[str, str]
     """Theme → its name in the settings' language."""
 
-    def subject(self, about: str, incident: str = "") -> Subject:
+    def subject(self, about: str, incident: str = "", fields: Fields = AS_THEY_ARE) -> Subject:
         """Raises UsageError when it is nothing, more than one thing, or both of an exercise and not."""
         if about.startswith(THEME):
-            return self.of_theme(about.removeprefix(THEME), incident)
+            return self.of_theme(about.removeprefix(THEME), incident, fields)
         story = self.story(about)
         rows = self.view.story(story)
-        incidents = self._incidents({row.incident for row in rows}, incident)
+        incidents = self._incidents({row.incident for row in rows}, incident, field_of(fields, "incident"))
         return Subject(story, "", incidents, [row for row in rows if row.incident in incidents])
 
-    def of_theme(self, theme: str, incident: str = "") -> Subject:
+    def of_theme(self, theme: str, incident: str = "", fields: Fields = AS_THEY_ARE) -> Subject:
         """A theme's questions."""
         self.check_themes([theme])
         rows = [row for row in self.view.registered() if asks_about(row, theme)]
-        incidents = self._incidents({row.incident for row in rows} or set(self.state.incidents), incident)
+        heard = {row.incident for row in rows} or set(self.state.incidents)
+        incidents = self._incidents(heard, incident, field_of(fields, "incident"))
         return Subject("", theme, incidents, [row for row in rows if row.incident in incidents])
 
     def story(self, about: str) -> str:
@@ -117,54 +109,37 @@ class OpenRegister:
         asked = frozenset[str]().union(*(words(row.themes) for row in questions))
         return self.decisions.of_story(subject.story, subject.incidents, asked)
 
-    def own_words(self, text: str, option: str, longest: int = LONGEST_WHY) -> str:
-        """A team's words as they may be kept for good. Raises BadParameter or UsageError."""
-        plain = storable(text, option, longest)
-        clean = masked(plain, self.settings.privacy.named_accounts.classes(), SystemClock().now())
-        refuse_quotes(self.view, clean, option)
-        if clean != plain:
-            say(f"{option}: numbers, addresses and account names were masked, as in posts: {clean}")
-        return clean
-
-    def write(self, word: Said | Correction) -> None:
-        """Durable when this returns."""
-        hashchain.append(self.bus, DECISIONS.name, word)
+    def own_words(self, text: str, field: str, now: datetime) -> TeamWords:
+        """A team's words as they may be kept for good. Raises BadValue, and UsageError where they quote a post."""
+        said = team_words(text, field, self.settings.privacy.named_accounts.classes(), now)
+        refuse_quotes(self.view, said.text, field)
+        return said
 
     def named(self, incidents: Collection[str]) -> str:
         known = self.state.incidents
         return ", ".join(f"{known[each].name} ({each})" if each in known else each for each in incidents)
 
-    def _incidents(self, heard: Collection[str], incident: str) -> tuple[str, ...]:
+    def _incidents(self, heard: Collection[str], incident: str, field: str) -> tuple[str, ...]:
         known = self.state.incidents
         if incident:
             if incident not in heard:
-                raise UsageError(f"--incident: {incident!r} is none of those that heard it: {', '.join(sorted(heard))}")
+                raise UsageError(f"{incident!r} is none of those that heard it: {', '.join(sorted(heard))}", field)
             return (incident,)
         chosen = sorted(each for each in heard if each in known and known[each].open) or sorted(heard)
         if not chosen:
             raise UsageError("there is no incident; open one with `lyttepost mode crisis`")
         if len({each in known and known[each].exercise for each in chosen}) > 1:
-            raise UsageError(f"an exercise and a real incident heard it; name one with --incident: {', '.join(chosen)}")
+            raise UsageError(f"an exercise and a real incident heard it; name one with {field}: {', '.join(chosen)}")
         return tuple(chosen)
 
 
-@contextmanager
-def open_register(data: str | None) -> Iterator[OpenRegister]:
-    """Raises ConfigError for a file that is wrong, BusError when the bus is away."""
-    raw = raw_settings()
-    settings = load_settings(raw)
-    themes = theme_names(load_themes(themes_file(raw.folder)), settings.language)
-    with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
-        decisions = Decisions(scan(bus, DECISIONS), view.together())
-        yield OpenRegister(bus, view, decisions, Control(bus).refresh(), settings, themes)
-
-
-def refuse_quotes(view: Register, words: str, option: str) -> None:
+def refuse_quotes(view: Register, words: str, field: str) -> None:
     """Raises UsageError where words that are kept for good quote a post."""
     if quotes(words, view.perhaps_quoted(words)):
         raise UsageError(
-            f"{option}: quotes a post ({QUOTED} words of it in a row, or all of a short one). What people decide "
-            "is kept for good, and a post must be removable: say it in words of your own"
+            f"quotes a post ({QUOTED} words of it in a row, or all of a short one). What people decide is kept for "
+            "good, and a post must be removable: say it in words of your own",
+            field,
         )
 
 

@@ -1,0 +1,57 @@
+"""What a person entered, on a command line or elsewhere: text as it may be stored, a reason, a duration.
+
+What is refused raises BadValue with the name of the field, as whoever asks calls it. Nothing here imports pydantic: a
+mode switch is checked by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from listener.errors import BadValue
+from listener.model.codec import LONGEST_NAME, LONGEST_WHY
+from listener.units import parse_duration
+
+CENTURY = timedelta(days=36500)
+
+Fields = Mapping[str, str]
+"""Parameter of a function → what whoever calls it calls that field: an option, or a form's. One that is left out is
+called as the parameter is."""
+AS_THEY_ARE: Fields = MappingProxyType({})
+
+
+def field_of(fields: Fields, parameter: str) -> str:
+    return fields.get(parameter, parameter)
+
+
+def storable(text: str, field: str, longest: int = LONGEST_NAME) -> str:
+    """What a person wrote, without blanks around it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadValue("is no UTF-8 text", field) from None
+    plain = text.strip()
+    if len(plain) > longest:
+        raise BadValue(f"is {len(plain):,} characters long; write at most {longest:,}", field)
+    return plain
+
+
+def reason(why: str, field: str) -> str:
+    """A reason that says something."""
+    if not why.strip():
+        raise BadValue("say why; it is kept in the history", field)
+    return storable(why, field, LONGEST_WHY)
+
+
+def duration(text: str, field: str) -> timedelta:
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise BadValue(str(error), field) from None
+    except OverflowError:
+        raise BadValue(f"{text!r} is longer than any time", field) from None
+    if found > CENTURY:
+        raise BadValue(f"{text!r} is longer than a century", field)
+    return found
