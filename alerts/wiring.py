@@ -167,6 +167,6 @@ def make_board_parts(raw: RawSettings, settings: Settings, folder: Path) -> Boar
     languages = load_all_messages(raw.folder, settings.timezone)
     return BoardParts(
         words={language: load_words(raw.folder, messages) for language, messages in languages.items()},
-        config=raw.folder,
+        raw=raw,
         duty=lambda at: DutyFollower(file, folder, lambda: (load_people(file).in_zone(zone), {}), at),
     )

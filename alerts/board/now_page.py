@@ -143,7 +143,7 @@ def news(situation: Situation, words: Words) -> str:
 
 def age(since: datetime, now: datetime, words: Words) -> str:
     """`2 t 10 min`; days from two on."""
-    length = max(now - since, timedelta())
+    length = max(now - since, timedelta(minutes=1))
     if length >= timedelta(days=2):
         return words.say("now.days", n=length.days)
     return words.messages.duration(timedelta(minutes=length // timedelta(minutes=1)))
@@ -166,20 +166,29 @@ def _incident(its: Incident, words: Words, now: datetime) -> IncidentLine:
 def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLine:
     now, messages, alert = situation.at, words.messages, state.alert
     said = Wording(state, messages, now, in_house=True)
+    several = len(situation.incidents) != 1 or situation.incidents[0].id != alert.incident
     trends, who, held = said.trends(), said.handled(), ""
     if state.is_open:
-        coming = situation.coming.get(state.id)
+        its, coming = situation.listing.held(state), situation.listing.coming(state)
+        held = "silence" if its.silences else "inhibition" if its.inhibitors else ""
         if coming is not None:
-            at = messages.time(max(coming.at, now), now)
-            who = words.say("now.next", name=coming.person, time=at)
-        else:
+            person = situation.people.name(coming.person) if situation.people else coming.person
+            who = words.say("now.next", name=person, time=messages.time(max(coming.until or coming.at, now), now))
+        elif not held:
             who = words.say("now.nobody_next")
-        held = situation.held.get(state.id, "")
     return AlertLine(
-        state.id, alert.severity.value, messages.severity[alert.severity], alert.exercise, said.passed,
-        said.headline[0], trends[0] if trends else "", alert.incident_name, messages.time(state.fired_at, now), who,
-        words.say(f"now.held_{held}") if held else "",
-    )  # fmt: skip
+        id=state.id,
+        level=alert.severity.value,
+        severity=messages.severity[alert.severity],
+        exercise=alert.exercise,
+        passed=said.passed,
+        headline=said.headline[0],
+        trend=trends[0] if trends else "",
+        incident=alert.incident_name if several else "",
+        since=messages.time(state.fired_at, now),
+        who=who,
+        held=words.say(f"now.held_{held}") if held else "",
+    )
 
 
 def _column(kind: Any, themes: Sequence[ThemeNow], situation: Situation, words: Words) -> Column:

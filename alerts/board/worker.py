@@ -43,7 +43,10 @@ class Inside:
 
     followed: Followed
     duty: DutyFollower
+    wakes_for: Callable[[People], Callable[[str], bool]]
+    """Which channels of these people wake a sleeper."""
     people: People | None = None
+    wakes: Callable[[str], bool] = bool
 
     @property
     def now(self) -> datetime:
@@ -113,7 +116,7 @@ class Board:
         self._pending |= inside.followed.read()
         news = inside.duty.look(now, inside.now)
         if news.people is not None:
-            inside.people, self._pending = news.people, True
+            inside.people, inside.wakes, self._pending = news.people, inside.wakes_for(news.people), True
         if now >= self._stale_at or (self._pending and (now >= self._after or after_a_job)):
             self._publish(inside, now)
         return True
@@ -124,10 +127,10 @@ class Board:
         news = followed.findings != self._heard
         anew = self._voices is None or ((news or stale) and began >= self._voices_after)
         heard = followed.findings
-        found = describe(followed, inside.people, inside.now, None if anew else self._voices)
+        found = describe(followed, inside.people, inside.wakes, inside.now, None if anew else self._voices)
         self.live.publish(found)
         over = self._clock.monotonic()
-        self._after, self._stale_at = over + MOST_OFTEN, over + FRESH_SECONDS
+        self._after, self._stale_at = over + max(MOST_OFTEN, over - began), over + FRESH_SECONDS
         if anew:
             self._voices, self._heard = found.voices, heard
             self._voices_after = over + SHARE * (over - began)

@@ -22,6 +22,7 @@ KEPT = timedelta(hours=26)
 """So far back single steps are at hand."""
 REMEMBERED = timedelta(days=21)
 """So far back `volumes` is read at start: three weeks, by which a week's rhythm is known."""
+OF_TODAY = timedelta(hours=24)
 _MINUTE = timedelta(minutes=1)
 _MINUTES = STEP // _MINUTE
 
@@ -96,6 +97,12 @@ class Loudness:
         self._zone = zone
         self._is_crisis = is_crisis
         self._series: dict[tuple[str, str], _Series] = {}
+        self._newest: datetime | None = None
+
+    def end(self, now: datetime) -> datetime:
+        """Up to when a graph goes: now, or the newest minute of what is heard of another day, as of a recording."""
+        newest = self._newest
+        return now if newest is None or now - OF_TODAY < newest <= now + STEP else newest
 
     def take(self, record: Volume | Heard) -> None:
         if isinstance(record, Volume):
@@ -103,7 +110,10 @@ class Loudness:
             step = step_of(record.minute)
             series.counts[step] = series.counts.get(step, 0) + record.count
             series.hear(record.minute)
+            self._newest = max(record.minute, self._newest or record.minute)
             return
+        last = record.end - _MINUTE
+        self._newest = max(last, self._newest or last)
         for track in {track for its in record.incidents.values() for track in its}:
             series = self._of(record.source, track)
             minute = max(record.start, record.end - KEPT)

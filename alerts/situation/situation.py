@@ -6,11 +6,12 @@ Made of what `Followed` has read, at an instant. No post's text is in it, but fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
+from alerts.notify.listing import Listing, list_alerts
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertState, Handling
 from alerts.register.decisions import Stands
@@ -94,13 +95,6 @@ class Voices:
     apart: SetApart
 
 
-class Coming(NamedTuple):
-    """A page to come: to whom (by name), and when."""
-
-    person: str
-    at: datetime
-
-
 @dataclass(frozen=True)
 class CostNow:
     source: str
@@ -130,10 +124,9 @@ class Situation:
     """Alerts that nobody has acknowledged: the gravest and oldest first."""
     had: tuple[AlertState, ...]
     """Alerts that somebody has, and that are not over or were answered of late."""
-    coming: Mapping[str, Coming]
-    """Open alert → who is called next about it, if nobody says a word; of held ones nothing."""
-    held: Mapping[str, str]
-    """Open alert → what holds it back: `silence` or `inhibition`."""
+    listing: Listing
+    """What holds each alert back, and who is paged next about it."""
+    people: People | None
     on_duty: Mapping[str, tuple[str, ...]]
     """Role → who has it now."""
     costs: tuple[CostNow, ...]
@@ -149,9 +142,15 @@ class Situation:
         return tuple(gap for gap in self.gaps if gap.end is None)
 
 
-def describe(followed: Followed, people: People | None, now: datetime, voices: Voices | None = None) -> Situation:
-    """`people`: as they are in force; None where people.yaml cannot be read. `voices`: of before, where nothing of the
-    register is new."""
+def describe(
+    followed: Followed,
+    people: People | None,
+    wakes: Callable[[str], bool],
+    now: datetime,
+    voices: Voices | None = None,
+) -> Situation:
+    """`people`: as they are in force; None where people.yaml cannot be read. `wakes`: whether a channel wakes people.
+    `voices`: of before, where nothing of the register is new."""
     state, book = followed.control, followed.book
     found = followers(followed.presences, state.epoch)
     sources = source_states(followed.presences)
@@ -166,12 +165,12 @@ def describe(followed: Followed, people: People | None, now: datetime, voices: V
         behind=tuple(laggards(found)),
         sources=sources,
         gaps=tuple(sorted(gaps, key=lambda gap: (gap.end is not None, is_whole(gap), -gap.start.timestamp()))),
-        tracks=tuple(followed.loudness.tracks(now, SHOWN)[:TRACKS]),
+        tracks=tuple(followed.loudness.tracks(followed.loudness.end(now), SHOWN)[:TRACKS]),
         voices=voices or hear(followed, now),
         open=tuple(sorted((s for s in book.open() if not s.alert.synthetic), key=_by_weight)),
         had=tuple(s for s in reversed(book.all()) if not s.alert.synthetic and _is_had(s, now)),
-        coming={},
-        held={},
+        listing=list_alerts(book, people, wakes, now),
+        people=people,
         on_duty={} if people is None else {role: people.who(role, now) for role in sorted(people.roles)},
         costs=tuple(_cost(followed, spent, sources, now) for _, spent in sorted(followed.spending.items())),
     )
@@ -213,7 +212,7 @@ def hear(followed: Followed, now: datetime) -> Voices:
         as_of=as_of,
         people=len({row.person for row in public} - {None}),
         posts=len({row.post for row in public}),
-        per_step=tuple(_per_step(rows, now)),
+        per_step=tuple(_per_step(rows, followed.loudness.end(now))),
         themes={kind: _themes(followed, its, kind, as_of) for kind, its in by_kind.items()},
         rumours=[_story(followed, row) for row in rumours],
         kinds=_people_by_kind(public),
