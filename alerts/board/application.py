@@ -29,6 +29,7 @@ from alerts.board.forms import FORM, Form, TooLarge, read_form
 from alerts.board.html import STATIC, render
 from alerts.board.live import Live
 from alerts.board.words import Words
+from alerts.situation.situation import Situation
 from alerts.web.jobs import HandOver, NotBegun
 from alerts.web.server import WebServer
 from listener.clock import Clock
@@ -151,6 +152,16 @@ class Site:
         self._said[key] = Told(who, tuple(lines), wrong)
         return RedirectResponse(f"{path}{'&' if '?' in path else '?'}{SAID}={key}", HTTPStatus.SEE_OTHER)
 
+    def now(self) -> Situation:
+        """Raises Stop while all of it is read for the first time."""
+        if self.live.situation is None:
+            raise Stop("away", HTTPStatus.SERVICE_UNAVAILABLE)
+        return self.live.situation
+
+    def refused(self, words: Words, error: LyttepostError) -> list[str]:
+        """What is told of a form that could not be."""
+        return [words.say("frame.refused"), str(error)]
+
     async def form(self, request: Request, may: May) -> tuple[Who, Form]:
         """What somebody sent who may do so, from a page of ours."""
         who = self.visitor(request, may)
@@ -171,6 +182,10 @@ class Site:
         return answer
 
 
+class NotFound(Exception):
+    """There is no such thing, or no longer."""
+
+
 class Challenge(Exception):
     """Whoever asks must log in first."""
 
@@ -183,9 +198,7 @@ def application(site: Site, server: WebServer, pages: Sequence[tuple[str, str, E
 
     async def now(request: Request) -> Response:
         who = site.visitor(request)
-        if site.live.situation is None:
-            raise Stop("away", HTTPStatus.SERVICE_UNAVAILABLE)
-        situation = site.live.situation
+        situation = site.now()
         return site.shared_page(request, who, "now.html", "now", lambda words: now_page.values(situation, words))
 
     async def events(request: Request) -> Response:
@@ -240,7 +253,7 @@ def _guarded(site: Site, endpoint: Endpoint) -> Endpoint:
             return site.access.challenge(request)
         except Stop as stop:
             return _trouble(site, request, stop.what, stop.status)
-        except HTTPException:
+        except (HTTPException, NotFound):
             return _trouble(site, request, "not_found", HTTPStatus.NOT_FOUND)
         except (ClientDisconnect, TooLarge):
             return PlainTextResponse("", HTTPStatus.BAD_REQUEST)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from alerts.board import alert_pages, said_pages, switch_pages
 from alerts.board.access.contract import Access
 from alerts.board.access.demo import DemoAccess
 from alerts.board.application import Site, application
@@ -17,6 +18,7 @@ from alerts.board.words import Words
 from alerts.board.worker import Board, Inside
 from alerts.notify.channels.contract import open_usable, wakes_by
 from alerts.notify.duty import DutyFollower
+from alerts.register.denials import DenialWords
 from alerts.register.view import Register
 from alerts.situation.followed import Followed
 from alerts.web.jobs import Jobs
@@ -48,11 +50,20 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
     def inside() -> Inside:
         register, duty = Register(bus, folder / "register.sqlite"), parts.duty(clock.now())
         followed = Followed(bus, clock, register, find_zone(settings.timezone), duty.take, part.beat)
-        return Inside(followed, duty, lambda people: functools.partial(wakes_by, open_usable(people.channels(), raw)))
+        return Inside(
+            followed,
+            duty,
+            lambda people: functools.partial(wakes_by, open_usable(people.channels(), raw)),
+            settings,
+            raw,
+            parts.words[settings.language].messages.themes,
+            DenialWords.load(raw.folder),
+        )
 
     def make(jobs: Jobs, live: Live, its: Callable[[], Inside], server: WebServer) -> Any:
         site = Site(access, live, jobs.hand_over, parts.words, settings.language, clock)
-        return application(site, server, ())
+        pages = [*alert_pages.pages(site, its), *said_pages.pages(site, its), *switch_pages.pages(site, its)]
+        return application(site, server, pages)
 
     certificate = settings.board.certificate
     return Board(

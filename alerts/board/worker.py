@@ -7,7 +7,7 @@ out once for all browsers, at most so often that it takes a share of the time.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +16,18 @@ from typing import Any
 from alerts.board.live import Live
 from alerts.notify.duty import DutyFollower
 from alerts.notify.recipients import People
+from alerts.register.denials import DenialWords
+from alerts.register.subjects import OpenRegister
 from alerts.situation.followed import Followed
-from alerts.situation.situation import Voices, describe
+from alerts.situation.situation import Situation, Voices, describe
 from alerts.web.jobs import Jobs
 from alerts.web.server import WebServer, listen
 from listener.clock import Clock
 from listener.errors import BusError, ConfigError, LyttepostError
 from listener.model.roles import BOARD
 from listener.runtime.health import Part
+from listener.settings.files import RawSettings
+from listener.settings.schema import Settings
 
 LOOK_SECONDS = 0.2
 """How often the bus is asked for what is new."""
@@ -45,12 +49,25 @@ class Inside:
     duty: DutyFollower
     wakes_for: Callable[[People], Callable[[str], bool]]
     """Which channels of these people wake a sleeper."""
+    settings: Settings
+    raw: RawSettings
+    themes: Mapping[str, str]
+    """Theme → its name in the language of the settings."""
+    deny: DenialWords
     people: People | None = None
     wakes: Callable[[str], bool] = bool
+    situation: Situation | None = None
+    """The newest that was published."""
 
     @property
     def now(self) -> datetime:
         return self.followed.clock.now()
+
+    @property
+    def register(self) -> OpenRegister:
+        """As it stands now, for one request."""
+        its = self.followed
+        return OpenRegister(its.bus, its.register, its.decisions, its.control, self.settings, self.themes)
 
 
 class Board:
@@ -128,6 +145,7 @@ class Board:
         anew = self._voices is None or ((news or stale) and began >= self._voices_after)
         heard = followed.findings
         found = describe(followed, inside.people, inside.wakes, inside.now, None if anew else self._voices)
+        inside.situation = found
         self.live.publish(found)
         over = self._clock.monotonic()
         self._after, self._stale_at = over + max(MOST_OFTEN, over - began), over + FRESH_SECONDS

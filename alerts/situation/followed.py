@@ -127,6 +127,11 @@ class Followed:
         self._before = now[:2]
         return changed
 
+    def alerts(self) -> AlertBook:
+        """With all that lies on the bus now. Raises BusError."""
+        self._read_alerts()
+        return self.book
+
     def _read_alerts(self) -> None:
         before = self._book.taken
         self.book = self._book.read()

@@ -64,6 +64,8 @@ class _Series:
         self.counts: dict[datetime, int] = {}
         self.heard: dict[datetime, int] = {}
         """Step → bits, one for each of its minutes."""
+        self.crisis: set[datetime] = set()
+        """Steps in which it was listened to for an incident."""
         self.burst = Burst(STEP, zone=zone)
         self.learned: datetime | None = None
 
@@ -79,14 +81,15 @@ class _Series:
         for step in sorted(each for each in self.heard if each <= until):
             if self.learned is not None and step <= self.learned:
                 continue
-            known = self.whole(step)
-            self.burst.step(step, self.counts.get(step, 0) if known else None, learn=known and not is_crisis(step))
+            known, crisis = self.whole(step), step in self.crisis or is_crisis(step)
+            self.burst.step(step, self.counts.get(step, 0) if known else None, learn=known and not crisis)
             self.learned = step
 
     def forget(self, before: datetime) -> None:
         for each in [each for each in self.heard if each < before]:
             del self.heard[each]
             self.counts.pop(each, None)
+            self.crisis.discard(each)
 
 
 class Loudness:
@@ -114,11 +117,14 @@ class Loudness:
             return
         last = record.end - _MINUTE
         self._newest = max(last, self._newest or last)
+        crisis = any(record.incidents)
         for track in {track for its in record.incidents.values() for track in its}:
             series = self._of(record.source, track)
             minute = max(record.start, record.end - KEPT)
             while minute < record.end:
                 series.hear(minute)
+                if crisis:
+                    series.crisis.add(step_of(minute))
                 minute += _MINUTE
 
     def tracks(self, now: datetime, span: timedelta) -> list[TrackLoudness]:
