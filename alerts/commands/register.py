@@ -32,12 +32,12 @@ from listener.commands.shared import (
     open_live_topics,
     out,
     out_json,
-    require_known,
     say,
     say_who_runs,
 )
 from listener.errors import UsageError
 from listener.model.decisions import DECISIONS
+from listener.model.entered import require_known
 from listener.model.records import Kind
 from listener.runtime.control import Control
 from listener.settings.files import data_dir, raw_settings

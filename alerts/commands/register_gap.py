@@ -29,13 +29,13 @@ from listener.commands.shared import (
     open_live_topics,
     out,
     out_json,
-    require_known,
     say,
     say_who_runs,
 )
 from listener.errors import ConfigError, LyttepostError, UsageError
 from listener.model.decisions import DECISIONS, Status
 from listener.model.decisions import Answer as Decided
+from listener.model.entered import require_known
 from listener.runtime.control import Control
 from listener.settings.feeds import feed_problem
 from listener.settings.files import config_dir, data_dir, raw_settings

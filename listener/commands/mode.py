@@ -19,21 +19,16 @@ from listener.commands.shared import (
     Json,
     LazyGroup,
     Why,
-    duration,
+    as_options,
     open_live_bus,
     out,
     out_json,
-    reason,
-    require_known,
     say,
-    storable,
     user,
 )
-from listener.errors import NotFollowed, Refused
-from listener.model.codec import LONGEST, LONGEST_NAME, MAX_LOOKBACK, MAX_REVIEW, MAX_TRACKS, MIN_REVIEW
-from listener.model.incidents import Action, Command, Incident, Result, State, apply, encode_command
-from listener.model.tracks import LONGEST as LONGEST_TRACK
-from listener.model.tracks import account_track, canonical, place_track, too_common
+from listener.errors import NotFollowed
+from listener.model.codec import LONGEST_NAME, MAX_TRACKS
+from listener.model.tracks import too_common
 from listener.runtime.control import (
     FOLLOW_SECONDS,
     Control,
@@ -42,20 +37,40 @@ from listener.runtime.control import (
     followers,
     laggards,
     missing_roles,
-    source_states,
     wait_for_followers,
+)
+from listener.runtime.switching import (
+    Doubt,
+    change_command,
+    close_command,
+    doubts,
+    give,
+    open_command,
+    review_command,
 )
 from listener.settings.files import raw_settings
 from listener.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from listener.bus.protocol import Bus
-    from listener.clock import Clock
+    from listener.model.incidents import Command
+    from listener.runtime.switching import Warned
 
-BOUNDS = {"lookback": (timedelta(), MAX_LOOKBACK), "review_after": (MIN_REVIEW, MAX_REVIEW)}
-"""What the settings may say; a flag may say more."""
+OPTIONS = {
+    "name": "--name",
+    "why": "--why",
+    "tracks": "--track",
+    "accounts": "--account",
+    "places": "--place",
+    "lookback": "--lookback",
+    "review_after": "--review-after",
+    "anyway": "--anyway",
+    "incident": "--incident",
+    "add": "--add-track",
+    "drop": "--drop-track",
+    "after": "--for",
+}
 NAMED = f"What it is called, such as 'Brann, Ullevål'; at most {LONGEST_NAME} characters."
 Tracks = Annotated[
     list[str] | None,
@@ -121,26 +136,11 @@ def crisis(
     For example:
       lyttepost mode crisis --name "Brann, Ullevål" --track "ullevål brann" --why "meldt av 110"
     """
-    called = " ".join(storable(name, "--name").split())
-    if not any(letter.isprintable() and not letter.isspace() for letter in called):
-        raise typer.BadParameter("give the incident a name", param_hint="--name")
-    command = Command(
-        action=Action.OPEN,
-        at=SystemClock().now(),
-        by=user(by),
-        why=reason(why),
-        name=called,
-        add=(
-            *_tracks(canonical, track, "--track"),
-            *_tracks(account_track, account, "--account"),
-            *_tracks(place_track, place, "--place"),
-        ),
-        lookback=_seconds("lookback", lookback, "6h"),
-        review_after=_seconds("review_after", review_after, "4h"),
-        lookback_asked=lookback is not None,
-        review_asked=review_after is not None,
-        exercise=exercise,
-    )
+    with as_options():
+        command = open_command(
+            name, why=why, by=user(by), now=SystemClock().now(), tracks=track or (), accounts=account or (),
+            places=place or (), lookback=lookback, review_after=review_after, exercise=exercise, fields=OPTIONS,
+        )  # fmt: skip
     _switch(context, command, no_wait, json, data, anyway=anyway)
 
 
@@ -162,17 +162,11 @@ def change(
     data: Data = None,
 ) -> None:
     """Add tracks to an open incident, or drop some."""
-    command = Command(
-        action=Action.CHANGE,
-        at=SystemClock().now(),
-        by=user(by),
-        why=reason(why),
-        incident=storable(incident, "--incident"),
-        add=_tracks(canonical, add_track, "--add-track"),
-        drop=_tracks(canonical, drop_track, "--drop-track"),
-    )
-    if not command.add and not command.drop:
-        raise typer.BadParameter("name at least one track", param_hint="--add-track or --drop-track")
+    with as_options():
+        command = change_command(
+            incident, why=why, by=user(by), now=SystemClock().now(), add=add_track or (), drop=drop_track or (),
+            fields=OPTIONS,
+        )  # fmt: skip
     _switch(context, command, no_wait, json, data, anyway=anyway)
 
 
@@ -186,17 +180,9 @@ def calm(
     data: Data = None,
 ) -> None:
     """Close all open incidents, or one. Calm is when none is open."""
-    named = _which(incident, "closed")
-    command = Command(action=Action.CLOSE, at=SystemClock().now(), by=user(by), why=reason(why), incident=named)
+    with as_options():
+        command = close_command(incident, why=why, by=user(by), now=SystemClock().now(), fields=OPTIONS)
     _switch(context, command, no_wait, json, data)
-
-
-def _which(incident: str, otherwise: str) -> str:
-    """The incident that --incident names; empty where it was left out. `otherwise`: what then becomes of all."""
-    named = storable(incident, "--incident")
-    if incident and not named:
-        raise typer.BadParameter(f"which one? Without --incident all are {otherwise}", param_hint="--incident")
-    return named
 
 
 def review(
@@ -213,16 +199,8 @@ def review(
     data: Data = None,
 ) -> None:
     """Say that it still is a crisis: the crisis team is asked again later. Of all open incidents, or of one."""
-    named = _which(incident, "reviewed")
-    command = Command(
-        action=Action.REVIEW,
-        at=SystemClock().now(),
-        by=user(by),
-        why=reason(why),
-        incident=named,
-        review_after=_seconds("review_after", after, "4h", "--for"),
-        review_asked=after is not None,
-    )
+    with as_options():
+        command = review_command(incident, why=why, by=user(by), now=SystemClock().now(), after=after, fields=OPTIONS)
     _switch(context, command, no_wait, json, data)
 
 
@@ -236,68 +214,46 @@ def history(json: Json = False, data: Data = None) -> None:
         out(history_line(t, state))
 
 
-def _tracks(read: Callable[[str], str], written: Iterable[str] | None, flag: str) -> tuple[str, ...]:
-    try:
-        return tuple(read(storable(one, flag, LONGEST_TRACK)) for one in written or ())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=flag) from None
-
-
-def _seconds(setting: str, given: str | None, default: str, flag: str = "") -> float:
-    """A duration by its flag, else by the setting. Raises ConfigError when the setting is the one that is wrong."""
-    flag = flag or "--" + setting.replace("_", "-")
-    raw = raw_settings()
-    try:
-        found = duration(given or str(raw.get(f"mode.{setting}", default)), flag)
-        seconds = found.total_seconds()
-        if seconds > LONGEST:
-            raise typer.BadParameter("is longer than ten years", param_hint=flag)
-        least, most = BOUNDS[setting]
-        if not given and not least <= found <= most:
-            problem = f"must be between {format_duration(least)} and {format_duration(most)}"
-            raise typer.BadParameter(problem, param_hint=flag)
-    except typer.BadParameter as error:
-        if given:
-            raise
-        raise raw.error(("mode", setting), f"{error.message}; correct it, or give {flag}") from None
-    return seconds
-
-
 def _switch(
     context: typer.Context, command: Command, no_wait: bool, json: bool, data: str | None, *, anyway: bool = False
 ) -> None:
-    _require_few(command.add)
     bus, clock = open_live_bus(data), SystemClock()
     context.find_root().obj = bus  # open to the end: closing it takes longer than the switch (see `lyttepost.main`)
     control = Control(bus)
-    if command.incident or command.action is Action.CHANGE:
-        _require_open(control.refresh(), command.incident)
-        _mind_dropped(control.state, command)
-    if command.add:
-        state = control.refresh()
-        after = apply(state, state.epoch + 1, encode_command(command))
-        for incident in after.listening:
-            _require_few(incident.tracks, state.incidents.get(incident.id))
-    _mind_sources(bus, clock, command, anyway)
-    transition = control.append(command)
-    if transition.result is Result.REFUSED:
-        raise Refused(f"{command.incident} is not open any more; `lyttepost mode` lists what is")
+    with as_options():
+        # Each is said as it is found: what comes after it may be a refusal.
+        found = doubts(
+            control, command, there=lambda: Presences(bus, clock).refresh(), bills=_bills, anyway=anyway, fields=OPTIONS
+        )
+        for warned in found:
+            say(_warning(warned))
+    transition = give(control, command)
     # Said before the wait: whoever interrupts that must know that the switch stands.
     say(outcome_line(transition, control.state))
     if no_wait:
         there = Presences(bus, clock).refresh() if json else []
         report(control.state, followers(there, transition.offset), json, now=clock.now(), waited=False)
         return
-    found = wait_for_followers(bus, transition.offset, clock, _say_late)
-    report(control.state, found, json, now=clock.now())
-    _require_followed(found)
+    following = wait_for_followers(bus, transition.offset, clock, _say_late)
+    report(control.state, following, json, now=clock.now())
+    _require_followed(following)
 
 
-def _require_few(tracks: Sequence[str], before: Incident | None = None) -> None:
-    """Raises BadParameter for an incident that would grow beyond what it may have."""
-    if len(tracks) > max(MAX_TRACKS, len(before.tracks) if before else 0):
-        many = f"{len(tracks):,} tracks; an incident has at most {MAX_TRACKS:,}. Choose those that people would write"
-        raise typer.BadParameter(many, param_hint="--track")
+def _bills() -> list[str]:
+    from listener.sources.contract import source_types
+
+    return [name for name, its in source_types().items() if its.bills(raw_settings())]
+
+
+def _warning(warned: Warned) -> str:
+    about = warned.about
+    if warned.doubt is Doubt.REACH:
+        reach = format_duration(timedelta(seconds=warned.seconds))
+        return f"{about} can search {reach} back at most; no further is looked"
+    if warned.doubt is Doubt.NOT_DROPPED:
+        its = ", ".join(warned.tracks) or "none"
+        return f"{about!r} is none of its tracks: {its} (standing ones are in tracks.yaml)"
+    return f"{about!r} {too_common(about)}: expect posts about anything"
 
 
 def _say_late(processes: list[str]) -> None:
@@ -313,49 +269,6 @@ def _require_followed(found: list[Follower]) -> None:
     said = [f"{who} FOLLOWED WITHIN {FOLLOW_SECONDS:.0f} SECONDS."] if missing else []
     said += [f"THERE BUT NOT FOLLOWING: {', '.join(behind)}."] if behind else []
     raise NotFollowed(" ".join([*said, "THE SWITCH STANDS. IS `lyttepost run` RUNNING, AND WELL?"]))
-
-
-def _mind_sources(bus: Bus, clock: Clock, command: Command, anyway: bool) -> None:
-    """Whether the sources can do what is asked, and at what cost. The running listener is asked, and the settings here
-    only where none runs. Raises Refused before anything is written."""
-    common = {track: why for track in command.add if (why := too_common(track))}
-    if not common and not command.lookback_asked:
-        return
-    sources = source_states(Presences(bus, clock).refresh())
-    if command.lookback_asked:
-        for name, source in sources.items():
-            reach = source.get("reach")
-            if isinstance(reach, int | float) and command.lookback > reach:
-                say(f"{name} can search {format_duration(timedelta(seconds=reach))} back at most; no further is looked")
-    paid = [name for name, source in sources.items() if source.get("caps")]
-    if common and not paid:
-        from listener.sources.contract import source_types
-
-        paid = [name for name, its in source_types().items() if its.bills(raw_settings())]
-    for track, why in common.items():
-        if paid and not anyway:
-            raise Refused(
-                f"{track!r} {why}, and {', '.join(paid)} bills every post that has it; name what it is about, or add "
-                "--anyway"
-            )
-        say(f"{track!r} {why}: expect posts about anything")
-
-
-def _mind_dropped(state: State, command: Command) -> None:
-    """Of a track that is not there, dropping changes nothing: whoever asks for it means another."""
-    its = state.incidents[command.incident].tracks
-    there = {track.casefold() for track in its}
-    for track in command.drop:
-        if track.casefold() not in there:
-            say(f"{track!r} is none of its tracks: {', '.join(its) or 'none'} (standing ones are in tracks.yaml)")
-
-
-def _require_open(state: State, incident: str) -> None:
-    named = state.incidents.get(incident)
-    if named is None:
-        require_known(incident, state, "--incident")
-    elif not named.open:
-        raise Refused(f"{incident} is closed; open: {', '.join(i.id for i in state.open) or 'none'}")
 
 
 class Switches(LazyGroup):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
-from listener.errors import BadValue, UsageError
+from listener.errors import BadValue
 from listener.model import entered
 from listener.model.codec import LONGEST_NAME, LONGEST_WHY
 from listener.settings.zone import DEFAULT_ZONE, shown, zone_or_default
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta, tzinfo
 
     from listener.bus.protocol import Bus
-    from listener.model.incidents import State
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Data = Annotated[
@@ -167,13 +166,6 @@ def user(by: str | None) -> str:
 def duration(text: str, name: str) -> timedelta:
     with as_options():
         return entered.duration(text, name)
-
-
-def require_known(incident: str, state: State, name: str) -> None:
-    """Raises UsageError that names the incidents there are, the newest last."""
-    if incident not in state.incidents:
-        known = ", ".join(i.id + ("" if i.open else " (closed)") for i in state.incidents.values()) or "none"
-        raise UsageError(f"{name}: no incident has the id {incident!r}; known: {known}")
 
 
 def say_who_runs(bus: Bus) -> None:

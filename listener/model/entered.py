@@ -1,4 +1,4 @@
-"""What a person entered, on a command line or elsewhere: text as it may be stored, a reason, a duration.
+"""What a person entered, on a command line or elsewhere: text as it may be stored, a reason, a duration, an incident.
 
 What is refused raises BadValue with the name of the field, as whoever asks calls it. Nothing here imports pydantic: a
 mode switch is checked by it.
@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from listener.errors import BadValue
+from listener.errors import BadValue, UsageError
 from listener.model.codec import LONGEST_NAME, LONGEST_WHY
 from listener.units import parse_duration
+
+if TYPE_CHECKING:
+    from listener.model.incidents import State
 
 CENTURY = timedelta(days=36500)
 
@@ -55,3 +59,10 @@ def duration(text: str, field: str) -> timedelta:
     if found > CENTURY:
         raise BadValue(f"{text!r} is longer than a century", field)
     return found
+
+
+def require_known(incident: str, state: State, field: str) -> None:
+    """Raises UsageError that names the incidents there are, the newest last."""
+    if incident not in state.incidents:
+        known = ", ".join(i.id + ("" if i.open else " (closed)") for i in state.incidents.values()) or "none"
+        raise UsageError(f"no incident has the id {incident!r}; known: {known}", field)

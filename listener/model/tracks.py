@@ -104,7 +104,16 @@ def phrase_track(text: str) -> str:
 
 
 def too_common(track: str) -> str | None:
-    """None, or why a canonical track would match a large share of everything that is said, in words to follow it.
+    """None, or why a canonical track would match a large share of everything that is said, in words to follow it."""
+    found = common_word(track)
+    if found is None:
+        return None
+    return f"finds {found!r} too, which is in every other sentence" if found else "is in every other sentence"
+
+
+def common_word(track: str) -> str | None:
+    """Of a canonical track that would match a large share of everything that is said: the function word that it finds
+    beside what it is for, or "" where it is nothing else itself. None of any other.
 
     A phrase or place is too common when each of its words is a function word (`listener.model.function_words`) or is
     too short to be a name; a word's beginning, when a function word begins so.
@@ -118,9 +127,8 @@ def too_common(track: str) -> str | None:
     if not all(_says_nothing(word, FUNCTION_WORDS) for word in words):
         return None
     if not found.prefix:
-        return "is in every other sentence" if _says_nothing(last, FUNCTION_WORDS) else None
-    like = next((word for word in sorted(FUNCTION_WORDS) if word.startswith(last)), None)
-    return None if like is None else f"finds {like!r} too, which is in every other sentence"
+        return "" if _says_nothing(last, FUNCTION_WORDS) else None
+    return next((word for word in sorted(FUNCTION_WORDS) if word.startswith(last)), None)
 
 
 def _says_nothing(word: str, common: Collection[str]) -> bool:

@@ -85,7 +85,7 @@ class BusSettings(Tree):
 
 
 class ModeSettings(Tree):
-    """`lookback` is at most what X's search reaches back to. `listener.commands.mode` reads both by hand."""
+    """`lookback` is at most what X's search reaches back to. `listener.runtime.switching` reads both by hand."""
 
     lookback: Annotated[Duration, within(timedelta(), MAX_LOOKBACK)] = timedelta(hours=6)
     review_after: Annotated[Duration, within(MIN_REVIEW, MAX_REVIEW)] = timedelta(hours=4)
