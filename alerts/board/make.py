@@ -49,7 +49,8 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
 
     def inside() -> Inside:
         register, duty = Register(bus, folder / "register.sqlite"), parts.duty(clock.now())
-        followed = Followed(bus, clock, register, find_zone(settings.timezone), duty.take, part.beat)
+        deny = DenialWords.load(raw.folder)
+        followed = Followed(bus, clock, register, find_zone(settings.timezone), deny, duty.take, part.beat)
         return Inside(
             followed,
             duty,
@@ -57,7 +58,6 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
             settings,
             raw,
             parts.words[settings.language].messages.themes,
-            DenialWords.load(raw.folder),
         )
 
     def make(jobs: Jobs, live: Live, its: Callable[[], Inside], server: WebServer) -> Any:
