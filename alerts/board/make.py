@@ -26,6 +26,7 @@ from alerts.web.server import WebServer
 from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.runtime.health import Part
+from listener.settings.board import BoardSettings
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
 from listener.settings.zone import find_zone
@@ -65,8 +66,9 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
         pages = [*alert_pages.pages(site, its), *said_pages.pages(site, its), *switch_pages.pages(site, its)]
         return application(site, server, pages)
 
-    certificate = settings.board.certificate
+    place = settings.board or BoardSettings()
+    certificate = place.certificate
     return Board(
-        inside, make, host=settings.board.host, port=settings.board.port,
+        inside, make, host=place.host, port=place.port,
         certificate=(certificate.file, certificate.key_file) if certificate else None, clock=clock, part=part,
     )  # fmt: skip

@@ -39,7 +39,7 @@ def test_every_text_that_a_page_says_is_there(texts: dict[str, dict[str, str]]) 
     assert sorted(said - texts["nb"].keys()) == []
 
 
-@pytest.mark.parametrize("part, names", [("cause", Cause), ("source", SourceState)])
+@pytest.mark.parametrize(("part", "names"), [("cause", Cause), ("source", SourceState)])
 def test_every_word_of_a_record_has_a_text(texts: dict[str, dict[str, str]], part: str, names: type) -> None:
     assert [each for each in names if f"{part}.{each}" not in texts["nb"]] == []
 
