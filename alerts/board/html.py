@@ -9,6 +9,7 @@ from zlib import crc32
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from alerts.board.access.roles import Who
 from alerts.board.words import Words
 
 _FOLDER = Path(__file__).parent
@@ -28,10 +29,10 @@ def _environment() -> Environment:
     return made
 
 
-def render(template: str, words: Words, **values: Any) -> str:
-    """A whole document. `words` gives the templates `say`, `count` and `lang`."""
+def render(template: str, words: Words, *, who: Who | None = None, **values: Any) -> str:
+    """A whole document. `words` gives the templates `say`, `count` and `lang`; `who` is somebody who is logged in."""
     return (
         _environment()
         .get_template(template)
-        .render(say=words.say, count=words.count, lang=words.language, words=words.messages, **values)
+        .render(say=words.say, count=words.count, lang=words.language, words=words.messages, who=who, **values)
     )

@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from starlette.requests import Request
+
 from alerts.board import alert_pages, said_pages, switch_pages
 from alerts.board.access.contract import Access
-from alerts.board.access.demo import DemoAccess
-from alerts.board.application import Site, application
+from alerts.board.access.make import make_access
+from alerts.board.application import Site, application, words_for
 from alerts.board.live import Live
 from alerts.board.words import Words
 from alerts.board.worker import Board, Inside
@@ -45,8 +47,12 @@ class BoardParts:
 
 def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *, clock: Clock, part: Part) -> Board:
     """Raises ConfigError when its port cannot be had."""
-    access: Access = parts.access or DemoAccess("demo")
-    raw = parts.raw
+    raw, words = parts.raw, parts.words
+
+    def words_of(request: Request) -> Words:
+        return words_for(request, words, settings.language)
+
+    access = parts.access or make_access(settings, folder, clock, words, words_of)
 
     def inside() -> Inside:
         register, duty = Register(bus, folder / "register.sqlite"), parts.duty(clock.now())

@@ -1,4 +1,4 @@
-"""`lyttepost board`: who may look at the crisis team's web pages."""
+"""`lyttepost board`: who may look at the crisis team's web pages, and the demo's crisis on them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from alerts.commands import board_demo
 from listener.commands.shared import Data, Json, local, one_line, out_json, out_table, say
 from listener.errors import ConfigError, UsageError
 from listener.settings.files import data_dir
@@ -15,7 +16,7 @@ from listener.settings.files import data_dir
 if TYPE_CHECKING:
     from alerts.board.access.accounts import Account, Accounts
 
-app = typer.Typer(help="The crisis team's web pages: who may look at them.", no_args_is_help=True)
+app = typer.Typer(help="The crisis team's web pages: who may look at them, and a demo.", no_args_is_help=True)
 user = typer.Typer(
     help="""Accounts of the board's own: a name, a role and a password each.
 
@@ -25,6 +26,7 @@ user = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(user, name="user")
+app.command()(board_demo.demo)
 
 LONGEST_LINE = 10_000
 

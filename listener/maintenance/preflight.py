@@ -33,9 +33,9 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
         (("bus", "kafka"), lambda: _kafka(settings)),
         (("deadman", "url"), settings.deadman.address),
         (("privacy", "key_file"), lambda: _key(settings, data)),
-        (("board", "host"), lambda: check_exposed(settings.board)),
+        *([(("board", "host"), partial(check_exposed, settings.board))] if settings.board else []),
         (("board", "certificate"), lambda: _certificate(settings)),
-        (("board", "oidc"), lambda: settings.board.oidc and settings.board.oidc.secret()),
+        (("board", "oidc"), lambda: settings.board and settings.board.oidc and settings.board.oidc.secret()),
         *((("published", "feeds", n), partial(_feed, feed)) for n, feed in enumerate(settings.published.feeds)),
         *((its.setting, partial(its.check, settings)) for its in source_types().values()),
     ]
@@ -121,8 +121,7 @@ def _kafka(settings: Settings) -> None:
 
 
 def _certificate(settings: Settings) -> None:
-    its = settings.board.certificate
-    if its is None:
+    if settings.board is None or (its := settings.board.certificate) is None:
         return
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,48 +1,12 @@
-"""The forms of a log-in: read with limits, sent by our own pages only, leading nowhere but to these."""
+"""The forms of a log-in: sent by our own pages only, leading nowhere but to these."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Mapping
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-LARGEST = 16 * 1024
-"""Bytes of a body."""
-SECONDS = 5.0
-"""For all of a body, however it drips."""
-MOST_FIELDS = 20
 LONGEST_PATH = 1_000
-
-
-class FormRefused(Exception):
-    """Not read: `status` says why."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
-async def read_form(request: Request) -> Mapping[str, str]:
-    """Name → text, of a form as browsers send it. Raises FormRefused, ClientDisconnect."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise FormRefused(415)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(SECONDS):
-            async for more in request.stream():
-                body += more
-                if len(body) > LARGEST:
-                    raise FormRefused(413)
-    except TimeoutError:
-        raise FormRefused(408) from None
-    try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
-    except ValueError:
-        raise FormRefused(400) from None
-    return {name: texts[-1] for name, texts in fields.items()}
 
 
 def comes_from_us(request: Request, host: str, secure: bool) -> bool:

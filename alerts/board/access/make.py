@@ -16,7 +16,7 @@ from alerts.board.access.sessions import Sessions
 from alerts.board.access.visitors import OIDC, PASSWORD, Visitors
 from alerts.board.words import Words
 from listener.clock import Clock
-from listener.settings.board import check_exposed
+from listener.settings.board import BoardSettings, check_exposed
 from listener.settings.schema import Settings
 
 
@@ -31,7 +31,7 @@ def make_access(
 
     Raises ConfigError where nobody may be let in so: in the clear, without a secret, with accounts that are damaged.
     """
-    board = settings.board
+    board = settings.board or BoardSettings()
     check_exposed(board)
     accounts = Accounts(folder)
     accounts.all()

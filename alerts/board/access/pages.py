@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from alerts.board.access.accounts import Account
 from alerts.board.access.apart import Apart, Busy
-from alerts.board.access.forms import FormRefused, comes_from_us, local_path, read_form
+from alerts.board.access.forms import comes_from_us, local_path
 from alerts.board.access.names import folded
 from alerts.board.access.oidc import BACK, Oidc, OidcError, OidcProblem
 from alerts.board.access.passwords import LONGEST, NOBODYS, hashed, is_old, is_right
@@ -29,6 +29,7 @@ from alerts.board.access.proxy import Nobody
 from alerts.board.access.roles import Who
 from alerts.board.access.throttle import Throttle
 from alerts.board.access.visitors import OIDC, PASSWORD, Visitors
+from alerts.board.forms import FormRefused, read_form
 from alerts.board.html import render
 from alerts.board.words import Words
 from listener.clock import Clock
@@ -136,8 +137,8 @@ class BoardAccess:
 
     async def _log_in(self, request: Request) -> Response:
         form = await read_form(request)
-        wanted, name, password = local_path(form.get("next", "")), form.get("name", ""), form.get("password", "")
-        if not self._from_us(request) or not self._visitors.is_visits(request, form.get("token", "")):
+        wanted, name, password = local_path(form.raw("next")), form.raw("name"), form.raw("password")
+        if not self._from_us(request) or not self._visitors.is_visits(request, form.raw("token")):
             return self._page(request, 400, wanted=wanted, name=name, problem="login.old")
         if not name.strip() or not password:
             return self._page(request, 422, wanted=wanted, name=name, problem="login.missing")
@@ -164,7 +165,7 @@ class BoardAccess:
 
     async def _log_out(self, request: Request) -> Response:
         form = await read_form(request)
-        if not self.is_ours(request, form.get("token", "")):
+        if not self.is_ours(request, form.raw("token")):
             return self._page(request, 400, problem="login.old")
         who = self.who(request, active=False)
         response = RedirectResponse("/login?out=1", 303, HEADERS)
