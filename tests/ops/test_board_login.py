@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from argon2 import PasswordHasher
+from certificates import authority, signed
 from command_support import Machine
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -71,6 +73,7 @@ class Answer:
 class Browser:
     port: int
     headers: dict[str, str] = field(default_factory=dict)
+    trusts: ssl.SSLContext | None = None
     cookies: dict[str, str] = field(default_factory=dict)
 
     def ask(self, path: str, form: Mapping[str, str] | None = None, **headers: str) -> Answer:
@@ -79,7 +82,12 @@ class Browser:
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         sent |= self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        if self.trusts:
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=20, context=self.trusts
+            )
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("GET" if form is None else "POST", path, body, sent)
             response = connection.getresponse()
@@ -114,7 +122,12 @@ class Board:
 def boards(tmp_path: Path) -> Iterator[Callable[..., Board]]:
     servers: list[WebServer] = []
 
-    def make(accounts: bool = True, clock: ManualClock | None = None, **board: Any) -> Board:
+    def make(
+        accounts: bool = True,
+        clock: ManualClock | None = None,
+        certificate: tuple[Path, Path] | None = None,
+        **board: Any,
+    ) -> Board:
         clock = clock or ManualClock(NOW)
         settings = Settings.model_validate({"board": board})
         access = make_access(settings, tmp_path, clock, WORDS)
@@ -136,7 +149,7 @@ def boards(tmp_path: Path) -> Iterator[Callable[..., Board]]:
             routes = [Route("/act", act, methods=["POST"]), Route("/{path:path}", page, methods=["GET", "POST"])]
             return Starlette(routes=[*access.routes(), *routes])
 
-        server = WebServer(app, listen("127.0.0.1", 0, "board"), "board-test")
+        server = WebServer(app, listen("127.0.0.1", 0, "board"), "board-test", certificate=certificate)
         servers.append(server)
         return Board(tmp_path, clock, listed, lambda **headers: Browser(server.port, dict(headers)), access)
 
@@ -426,6 +439,18 @@ def test_behind_a_proxy_that_says_https_the_cookie_is_for_https_alone(boards: Ca
     # A cookie that a page in the clear could have set is none.
     browser.cookies["lyttepost"] = browser.cookies.pop("__Host-lyttepost")
     assert browser.ask("/").status == 303
+
+
+def test_under_our_own_certificate_the_cookie_is_for_https_alone(boards: Callable[..., Board], tmp_path: Path) -> None:
+    ca = authority(tmp_path)
+    certificate, key = signed(ca, "board")
+    browser = boards(certificate=(certificate, key)).open()
+    browser.trusts = ssl.create_default_context(cafile=str(ca))
+    done = browser.log_in(Origin=f"https://127.0.0.1:{browser.port}")
+    assert done.status == 303, done.problem
+    assert "__Host-lyttepost" in browser.cookies
+    assert all("secure" in each.lower() for each in done.cookies)
+    assert browser.ask("/").text.startswith("Åse Øye|")
 
 
 def test_from_another_machine_in_the_clear_nobody_is_asked_for_a_password(
