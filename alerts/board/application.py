@@ -154,7 +154,7 @@ class Site:
     def now(self) -> Situation:
         """Raises Stop while all of it is read for the first time."""
         if self.live.situation is None:
-            raise Stop("away", HTTPStatus.SERVICE_UNAVAILABLE)
+            raise Stop("starting", HTTPStatus.SERVICE_UNAVAILABLE)
         return self.live.situation
 
     def refused(self, words: Words, error: LyttepostError) -> list[str]:
@@ -216,7 +216,7 @@ def application(site: Site, server: WebServer, pages: Sequence[tuple[str, str, E
         server.keep_open(request.scope.get("client"))
 
         async def changes() -> Any:
-            async for version in site.live.changes(-1):
+            async for version in site.live.changes(0):
                 if server.stopping or site.access.who(request, active=False) is None:
                     return
                 yield {"event": "changed", "data": str(version)}
@@ -280,7 +280,8 @@ def _trouble(site: Site, request: Request, what: str, status: HTTPStatus) -> Res
     who, words = site.access.who(request), site.words_for(request)
     role = words.say(f"roles.{who.role}") if who else ""
     text = words.say(f"frame.{what}_text", name=who.name if who else "", role=role)
-    return HTMLResponse(render("trouble.html", words, who=None, heading=words.say(f"frame.{what}"), text=text), status)
+    heading, reload = words.say(f"frame.{what}"), what == "starting"
+    return HTMLResponse(render("trouble.html", words, heading=heading, text=text, reload=reload), status)
 
 
 def _with_headers(app: ASGIApp) -> ASGIApp:
