@@ -1,4 +1,4 @@
-"""What the crisis team does at the board, by clicking: each is on the bus afterwards as the command would have put it."""
+"""What the crisis team does at the board, by clicking, and what it is told of it."""
 
 from __future__ import annotations
 
