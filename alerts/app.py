@@ -19,6 +19,7 @@ from listener.model.canary import CANARY
 from listener.model.roles import (
     ANNOTATE,
     ANSWERS,
+    BOARD,
     CALM,
     DEADMAN,
     DISPATCH,
@@ -42,6 +43,7 @@ from listener.sources.contract import Batch, Follows, Source
 
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
+    from alerts.board.make import BoardParts
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import Channel
     from alerts.notify.duty import DutyFollower
@@ -113,6 +115,7 @@ class Context:
     roles: Sequence[str]
     listener: ListenerParts | None
     alerts: AlertsParts | None
+    board: BoardParts | None = None
     made: list[WorkerPart] = field(default_factory=list)
 
     def find(self, kind: type[T]) -> T:
@@ -311,8 +314,8 @@ def receive(context: Context) -> Made:
         return
     from alerts.notify.channels.callbacks import CallsBack
     from alerts.notify.dispatcher import Dispatcher
+    from alerts.notify.followed import FollowedBook
     from alerts.notify.receiver.answer_page import AnswerPages
-    from alerts.notify.receiver.followed import FollowedBook
     from alerts.notify.receiver.replies import answer_pages
     from alerts.notify.receiver.worker import Receiver
 
@@ -330,6 +333,17 @@ def receive(context: Context) -> Made:
         answer_pages(app.bus, lambda: dispatcher.people, book.read, book.decided), host=place.host, port=place.port,
         clock=app.clock, metrics=app.metrics, part=part, book=book, pages=pages,
     ), part  # fmt: skip
+
+
+def board(context: Context) -> Made:
+    """What crisis teams look at; its parts are made in its own thread, when it is first needed."""
+    app, parts = context.app, context.board
+    if parts is None:
+        return
+    from alerts.board.make import make_board
+
+    part = app.health.part(BOARD)
+    yield make_board(app.bus, app.settings, app.folder, parts, clock=app.clock, part=part), part
 
 
 def spool_of(app: App, source: str) -> Spool:

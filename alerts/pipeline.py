@@ -5,10 +5,10 @@
 
 Workers share nothing but the bus. `run` gives each a thread, `replay` and `demo` turn them one after another with a
 clock of the recording's own; the workers are the same. The role `alerts` is three: `annotate`, `judge` (rules, calm
-and what people answered) and `dispatch` (with the register, whose texts it sends, what reads these once more, the purge
-of what was deleted at its platform, the receiver of what gateways tell later, and the ping to a dead-man service); each
-may have processes of its own, as many as it needs. Beside them `run` has one worker that looks after the bus as a
-whole, `listener.runtime.housekeeping`.
+and what people answered) and `dispatch` (with the register, whose texts it sends, what reads these once more, the
+purge of what was deleted at its platform, the receiver of what gateways tell later, and the ping to a dead-man
+service); each may have processes of its own, as many as it needs. The crisis team's web pages are a role of their
+own, `board`. Beside them `run` has one worker that looks after the bus as a whole, `listener.runtime.housekeeping`.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.
@@ -17,7 +17,7 @@ the entry point.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from alerts.app import (
     AlertsParts,
@@ -28,6 +28,7 @@ from alerts.app import (
     WorkerPart,
     annotate,
     answers,
+    board,
     canary,
     deadman,
     dispatch,
@@ -44,6 +45,7 @@ from listener.model.canary import CANARY
 from listener.model.roles import (
     ANNOTATE,
     ANSWERS,
+    BOARD,
     CALM,
     DEADMAN,
     DISPATCH,
@@ -58,6 +60,9 @@ from listener.model.roles import (
     listen_to,
     with_parts,
 )
+
+if TYPE_CHECKING:
+    from alerts.board.make import BoardParts
 
 Topics = tuple[str, ...]
 
@@ -116,6 +121,9 @@ PIPELINE = (
          reads=("alerts", "deliveries", "decisions"),
          writes=("deliveries", "decisions")),
     Step(DEADMAN, DISPATCH, deadman),
+    Step(BOARD, BOARD, board,
+         reads=("control", "presence", "findings", "volumes", "gaps", "spending", "alerts", "deliveries", "decisions"),
+         writes=("control", "decisions")),
 )
 # fmt: on
 
@@ -124,10 +132,14 @@ GROUPS = tuple(step.worker for step in PIPELINE if step.consumes)
 
 
 def flow(
-    app: App, roles: Collection[str], listener: ListenerParts | None, alerts: AlertsParts | None
+    app: App,
+    roles: Collection[str],
+    listener: ListenerParts | None,
+    alerts: AlertsParts | None,
+    board: BoardParts | None = None,
 ) -> list[WorkerPart]:
     """The workers of these roles, in the order of the flow."""
-    context, its_roles = Context(app, sorted(roles), listener, alerts), {EVERY, *with_parts(roles)}
+    context, its_roles = Context(app, sorted(roles), listener, alerts, board), {EVERY, *with_parts(roles)}
     for step in PIPELINE:
         if step.role in its_roles:
             context.made.extend(list(step.made_by(context)))

@@ -30,6 +30,7 @@ from listener.sources.contract import Source, source_types
 
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
+    from alerts.board.make import BoardParts
     from alerts.notify.channels.contract import Channel
     from alerts.notify.recipients import People
 
@@ -151,4 +152,21 @@ def make_alerts(
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
         ops=OpsAlerts.load(raw.folder),
         better=better if settings.understanding.tier is Tier.BETTER else None,
+    )
+
+
+def make_board_parts(raw: RawSettings, settings: Settings, folder: Path) -> BoardParts:
+    """What the role `board` needs. Raises ConfigError for any file that is wrong."""
+    from alerts.board.make import BoardParts
+    from alerts.board.words import load_words
+    from alerts.notify.duty import DutyFollower
+    from alerts.notify.messages import load_all_messages
+    from alerts.notify.recipients import load_people
+
+    file, zone = raw.folder / "people.yaml", find_zone(settings.timezone)
+    languages = load_all_messages(raw.folder, settings.timezone)
+    return BoardParts(
+        words={language: load_words(raw.folder, messages) for language, messages in languages.items()},
+        raw=raw,
+        duty=lambda at: DutyFollower(file, folder, lambda: (load_people(file).in_zone(zone), {}), at),
     )

@@ -6,15 +6,17 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from alerts.app import WorkerPart
 from alerts.pipeline import GROUPS, flow
 from alerts.register.view import Register
-from alerts.wiring import live_key, live_sources, make_alerts, make_app, make_listener
+from alerts.wiring import live_key, live_sources, make_alerts, make_app, make_board_parts, make_listener
 from listener.bus.protocol import open_bus
 from listener.bus.spool import purge_before
 from listener.bus.sqlite.view import KEEP_ASIDE, wipe_aside
@@ -41,6 +43,7 @@ class Role(StrEnum):
     ANNOTATE = of.ANNOTATE
     JUDGE = of.JUDGE
     DISPATCH = of.DISPATCH
+    BOARD = of.BOARD
     ALL = "all"
 
 
@@ -60,6 +63,14 @@ def _log(zone: tzinfo) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_InZone(zone))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _say_where(workers: Iterable[WorkerPart]) -> None:
+    from alerts.board.worker import Board
+
+    for worker, _ in workers:
+        if isinstance(worker, Board):
+            say(f"The board is at {worker.address}")
 
 
 NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
@@ -94,7 +105,11 @@ def run(
     set_up(sys.stderr, clock, verbose=verbose)
     settings = load_settings(raw)
     _log(find_zone(settings.timezone))
-    roles = of.ROLES if role is Role.ALL else (role.value,)
+    roles: Sequence[str] = (role.value,)
+    if role is Role.ALL:
+        roles = of.RUN if settings.board is not None else of.ROLES
+    elif role is Role.BOARD and settings.board is None:
+        raise raw.error(("board",), "is null, and the role board has nothing else to do; leave it out, or set its port")
     for problem in exposed(folder):
         log.warning("%s", problem)
     locks = [RoleLock(folder, f"{each}-{name}" if name else each) for each in roles]
@@ -103,8 +118,10 @@ def run(
     listener = None
     if Role.LISTENER in roles:
         listener = make_listener(process, raw, live_sources(settings, clock), live_key(settings, folder, process))
-    alerts = make_alerts(raw, settings, None, tell=True, learned=folder) if role is not Role.LISTENER else None
-    turning = flow(process, roles, listener, alerts)
+    tells = role not in (Role.LISTENER, Role.BOARD)
+    alerts = make_alerts(raw, settings, None, tell=True, learned=folder) if tells else None
+    board = make_board_parts(raw, settings, folder) if Role.BOARD in roles else None
+    turning = flow(process, roles, listener, alerts, board)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
 
     def after_retention() -> None:
@@ -130,6 +147,8 @@ def run(
     web = Web(process.metrics, process.health, settings.web.host, settings.web.port if port is None else port)
     where = f"http://{settings.web.host}:{web.port}"
     say(f"lyttepost {role} runs on {folder}; metrics and health at {where} (pid {os.getpid()})")
+    if board is not None:
+        _say_where(turning)
     if listener is not None and not listener.sources:
         say("No source is set up: set sources.recording.path to play a recording under an exercise.")
     try:

@@ -99,11 +99,19 @@ def build(
 
 
 def layout(
-    states: Sequence[AlertState], people: People, messages: Messages, *, now: datetime, called: Sequence[Called] = ()
+    states: Sequence[AlertState],
+    people: People,
+    messages: Messages,
+    *,
+    now: datetime,
+    called: Sequence[Called] = (),
+    in_house: bool = False,
+    texts: Texts | None = None,
 ) -> Layout:
-    """The same in its parts and without a way to answer, for the page that a link opens; made to leave the site."""
-    nothing = frozenset[str](), HowToAnswer(), None, ()
-    return _Writer(_ordered(states), people, messages, now, False, 0, *nothing, tuple(called), "").layout()
+    """The same in its parts and without a way to answer: for the page that a link opens, and with `in_house` for the
+    board's."""
+    how = frozenset[str](), HowToAnswer(), texts, ()
+    return _Writer(_ordered(states), people, messages, now, in_house, 0, *how, tuple(called), "").layout()
 
 
 def _ordered(states: Iterable[AlertState]) -> tuple[AlertState, ...]:

@@ -296,6 +296,11 @@ class Messages(BaseModel):
             return fill(self.clock_span, {"start": first.strftime(self.hour), "end": last.strftime(self.hour)})
         return f"{self.time(start, now)} – {self.time(end, now)}"
 
+    def hour_of(self, at: datetime) -> str | None:
+        """The hour that begins at this instant on the hospital's wall clock; None where none does."""
+        local = self._local(at)
+        return None if local.minute or local.second else local.strftime(self.hour)
+
     def zone_shown(self, at: datetime) -> str:
         """`Europe/Oslo (CET)`: for who may read it elsewhere."""
         name = self._local(at).tzname()

@@ -7,7 +7,7 @@ own status. What was said before is kept. What was corrected is `alerts.annotate
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -56,7 +56,8 @@ class Decisions:
     """
 
     def __init__(self, records: Iterable[DecisionsRecord] = (), together: Mapping[str, str] | None = None) -> None:
-        self._together = together or {}
+        self._together: Mapping[str, str] = together or {}
+        self._under: dict[str, list[str]] = {}
         self._stories: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
         self._themes: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
         self.corrections = Corrections()
@@ -69,17 +70,34 @@ class Decisions:
         self.corrections.take(record)
         if not isinstance(record, Said):
             return
-        for story in {self._first(each) for each in (record.story, *record.alike) if each}:
+        for story in {each for each in (record.story, *record.alike) if each}:
             self._stories[story].append((self._taken, record))
+        self._under = {}
         if record.theme:
             self._themes[record.theme].append((self._taken, record))
 
     def of_story(self, story: str, incidents: Collection[str], asks_about: Iterable[str] = _NOTHING) -> Stands:
         """How a story stands in any of these incidents. `asks_about`: the themes of its questions."""
-        words = dict(self._stories.get(self._first(story), ()))
+        words = {place: word for its in self._decided(story) for place, word in self._stories[its]}
         for theme in asks_about:
             words |= {place: word for place, word in self._themes.get(theme, ()) if not isinstance(word, Note)}
         return _fold(words.items(), incidents)
+
+    def stand_together(self, together: Mapping[str, str]) -> None:
+        """From now on these stories stand under others: see the class."""
+        self._together, self._under = together, {}
+
+    def decided(self) -> Collection[str]:
+        """The stories about which anybody said anything, by the names that they stand under."""
+        self._decided("")
+        return self._under.keys()
+
+    def _decided(self, story: str) -> Sequence[str]:
+        """The stories that stand where this one does, and about which anybody said anything."""
+        if not self._under:
+            for its in self._stories:
+                self._under.setdefault(self._first(its), []).append(its)
+        return self._under.get(self._first(story), ())
 
     def _first(self, story: str) -> str:
         return self._together.get(story, story)

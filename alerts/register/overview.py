@@ -112,7 +112,7 @@ def read_themes(
         tiers(rows),
         themes=[_told(view, row) for row in themes if row.theme != NONE_OF_THESE][:limit],
         none=[_told(view, row) for row in themes if row.theme == NONE_OF_THESE],
-        suggested=_suggested(view, public, as_of, no_news),
+        suggested=suggested(view, public, as_of, no_news),
         unsorted=_unsorted(view, public, as_of),
     )
 
@@ -143,10 +143,11 @@ def _unsorted(view: Register, rows: Iterable[Registered], as_of: datetime) -> li
     return [view.told(row) for row in other if row.people >= MANY]
 
 
-def _suggested(
-    view: Register, rows: Sequence[Registered], as_of: datetime, no_news: Collection[str]
-) -> list[Suggested]:
-    """Scandinavian apart from English: the words of the rarer one would stand out by their language alone."""
+def suggested(view: Register, rows: Sequence[Registered], as_of: datetime, no_news: Collection[str]) -> list[Suggested]:
+    """What of these rows may be a theme of its own.
+
+    Scandinavian apart from English: the words of the rarer one would stand out by their language alone.
+    """
     found = []
     for english in (False, True):
         sides: dict[bool, list[Registered]] = {True: [], False: []}

@@ -19,9 +19,11 @@ EVERY = "every"
 """Of a worker: it runs in each process, whatever its role."""
 
 FOLLOW, CALM, ANSWERS, REGISTER, REREAD, PURGE = "follow", "calm", "answers", "register", "reread", "purge"
-DEADMAN, RECEIVER = "deadman", "receiver"
+DEADMAN, RECEIVER, BOARD = "deadman", "receiver", "board"
 HOUSEKEEPING = "keeping"
-"""The other workers, beside `annotate`, `judge` and `dispatch`."""
+"""The other workers, beside `annotate`, `judge` and `dispatch`. The board is a role too."""
+RUN = (*ROLES, BOARD)
+"""The roles of a process that is told none."""
 
 
 def listen_to(source: str) -> str:

@@ -22,6 +22,7 @@ from listener.model.codec import MAX_LOOKBACK, MAX_REVIEW, MIN_REVIEW
 from listener.model.records import AuthorClass
 from listener.model.topics import Retention
 from listener.model.tracks import account_track
+from listener.settings.board import BoardSettings
 from listener.settings.bus_address import check_url
 from listener.settings.deadman import DeadManSettings
 from listener.settings.feeds import EXAMPLE, feed_problem, is_web
@@ -273,6 +274,7 @@ class Settings(Tree):
     published: PublishedSettings = PublishedSettings()
     web: WebSettings = WebSettings()
     receiver: ReceiverSettings | None = None
+    board: BoardSettings | None = BoardSettings()
     channels: Channels = Field(default_factory=dict)
 
 

@@ -22,14 +22,14 @@ import pytest
 from command_support import Machine, live_bus, wait_for
 from prometheus_client import CollectorRegistry
 
+from alerts.notify.followed import FollowedBook
 from alerts.notify.links import Links
 from alerts.notify.messages import load_all_messages, load_messages
 from alerts.notify.plan import digest
-from alerts.notify.receiver import worker
 from alerts.notify.receiver.answer_page import AnswerPages
-from alerts.notify.receiver.followed import FollowedBook
 from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import People
+from alerts.web import jobs
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan
@@ -260,7 +260,7 @@ def test_what_could_not_be_written_is_told_to_who_pressed(phone: Phone) -> None:
 def test_who_was_told_that_nothing_was_recorded_is_not_recorded_later_and_who_may_be_is_told_so(
     phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "TAKE_SECONDS", 0.5)
+    monkeypatch.setattr(jobs, "SECONDS", 0.5)
     phone.bus.goes.clear()
     seen: dict[str, Seen] = {}
     names = ("Turid", "Per")

@@ -26,13 +26,13 @@ from alerts.duty.people import Place
 from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import SendNote, channel_type
-from alerts.notify.receiver import worker
-from alerts.notify.receiver.followed import FollowedBook
+from alerts.notify.followed import FollowedBook
 from alerts.notify.receiver.intake import OnReply
 from alerts.notify.receiver.replies import answer_pages
 from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import load_people
 from alerts.notify.state import read_book
+from alerts.web import server
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan, scan_records
@@ -307,7 +307,7 @@ def raw(here: Listening, first: bytes, drop: bytes = b"", seconds: float = 10) -
 
 
 def test_who_dawdles_is_hung_up_on_and_delays_nobody(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "DEADLINE_SECONDS", 1.0)
+    monkeypatch.setattr(server, "DEADLINE_SECONDS", 1.0)
     with gateway(MANNERS["46elks"]) as fake:
         here = listening(bus, "46elks", tmp_path, fake)
         head = f"POST /sms/{TOKEN}/receipt HTTP/1.1\r\nHost: x\r\n".encode()
@@ -330,7 +330,7 @@ def test_who_dawdles_is_hung_up_on_and_delays_nobody(bus: Bus, tmp_path: Path, m
 
 def test_many_who_say_nothing_keep_nobody_out(elks: Listening) -> None:
     with ExitStack() as idle:
-        for _ in range(worker.MAX_CONNECTIONS + 10):
+        for _ in range(server.MAX_CONNECTIONS + 10):
             idle.enter_context(socket.create_connection(("127.0.0.1", elks.receiver.port), timeout=5))
         assert elks.request("GET", f"/sms/{TOKEN}/receipt?id=s1&status=delivered") == 200
 

@@ -19,11 +19,11 @@ from alerts.notify import card
 from alerts.notify.answers import acknowledge_all
 from alerts.notify.card import Called
 from alerts.notify.channels.text import one_line
+from alerts.notify.followed import FollowedBook
 from alerts.notify.layout import Layout
 from alerts.notify.links import Links
 from alerts.notify.messages import Messages
 from alerts.notify.pages import PageState
-from alerts.notify.receiver.followed import FollowedBook
 from alerts.notify.recipients import CONSOLE, People
 from alerts.notify.state import AlertBook, AlertState
 from alerts.notify.wording import Wording

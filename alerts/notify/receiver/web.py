@@ -13,7 +13,6 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Protocol, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +25,7 @@ from alerts.notify.links import PATH
 from alerts.notify.receiver.answer_page import AnswerPages, Shown, Trouble
 from alerts.notify.receiver.html import STYLE, as_page
 from alerts.notify.receiver.intake import Call, CallOutcome, ReceiptOf, Replied
+from alerts.web.jobs import HandOver, NotBegun
 from listener.errors import BusError
 from listener.runtime.logs import reason_of
 from listener.runtime.metrics import Metrics
@@ -36,20 +36,6 @@ LARGEST = 64 * 1024
 """Bytes of a call's body or address."""
 BODY_SECONDS = 5.0
 """For all of a call's body, however it drips."""
-
-T = TypeVar("T")
-
-
-class NotBegun(TimeoutError):
-    """There was no room for it: it was not done, and will not be."""
-
-
-class HandOver(Protocol):
-    """To the thread that owns the bus. What is to be written is durable when it is done."""
-
-    async def __call__(self, job: Callable[[], T]) -> T:
-        """Raises what `job` raises; NotBegun; and TimeoutError for one that goes on though nobody waits any more."""
-
 
 LINK = "link"
 """Stands for a channel where the page of a link is counted."""

@@ -42,6 +42,8 @@ _MEAN_HALF_LIFE = timedelta(hours=6)
 _CHANCE = 3.0
 """What chance alone would do must be e^3 times rarer than what is asked of the tail: nothing clusters by chance."""
 _LEAST_SPREAD = 0.3
+_BAND = 2.0
+"""Spreads on each side of what is expected, within which a count is nothing out of the ordinary."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,15 @@ class Burst:
             self._learn_tail(loudness)
             self._learn(wall, hour, z, count)
         return reading
+
+    def usual(self, at: datetime) -> tuple[float, float] | None:
+        """The least and the most posts that would be nothing out of the ordinary in the interval that starts at `at`:
+        what is expected there, `_BAND` spreads less and more. None while too little was heard to say."""
+        if not self.warm:
+            return None
+        wall = at.astimezone(self._zone) if self._zone else at
+        expected, width = self._expect(wall, wall.hour), _BAND * self._spread
+        return self._count(expected - width), self._count(expected + width)
 
     def last_hour(self) -> tuple[float, ...]:
         """The counts of the long window, oldest first; what is not known counts as none."""

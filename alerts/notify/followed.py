@@ -23,12 +23,15 @@ class FollowedBook:
         self._clock = clock
         self._beat = beat
         self._reader = bus.reader(TOPICS)
+        self.taken = 0
+        """Records so far."""
         self.decided = Decided()
         """What people decided about duty; as new as the last `read`."""
 
     def read(self) -> AlertBook:
         """With all that lies on the bus now. Raises BusError. The next call changes what this one gave."""
         for record in drain(self._reader, self._beat):
+            self.taken += 1
             try:
                 said = read(record)
             except BadRecord:

@@ -1,0 +1,311 @@
+"""The first page: what is going on, as a crisis team reads it from three metres away. Values for its template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from alerts.board.graph import Graph, added, draw, draw_track
+from alerts.board.words import Words
+from alerts.notify.messages import ARROWS, Direction
+from alerts.notify.state import AlertState
+from alerts.notify.wording import Wording
+from alerts.register.decisions import Stands
+from alerts.register.ranking import NONE_OF_THESE, RegisterRow, Trend
+from alerts.situation.situation import VOICED, CostNow, Situation, StoryNow, ThemeNow
+from listener.model.answers import Standing
+from listener.model.decisions import Answer
+from listener.model.gaps import is_whole
+from listener.model.incidents import Incident, Mode
+from listener.model.records import Gap
+from listener.model.tracks import is_total
+
+SAMPLE = 160
+"""Characters of a post that is shown as a sample."""
+TRACKS = 3
+MAX_LANGUAGES = 5
+
+
+class IncidentLine(NamedTuple):
+    id: str
+    name: str
+    exercise: bool
+    opened: str
+    why: str
+    tracks: str
+    review: str
+    overdue: bool
+
+
+class AlertLine(NamedTuple):
+    id: str
+    level: str
+    severity: str
+    exercise: bool
+    passed: bool
+    headline: str
+    trend: str
+    incident: str
+    since: str
+    who: str
+    """Who has it, or who is called next."""
+    held: str
+
+
+class ThemeLine(NamedTuple):
+    theme: str
+    """Its id, by which it is found."""
+    name: str
+    people: int
+    arrow: str
+    trend: str
+    stands: str
+    standing: str
+
+
+class RumourLine(NamedTuple):
+    story: str
+    text: str
+    withheld: bool
+    exercise: bool
+    people: int
+    arrow: str
+    trend: str
+    spread: str
+    stands: str
+    standing: str
+
+
+class GapLine(NamedTuple):
+    text: str
+    lasts: bool
+    filled: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """What people voice in one kind."""
+
+    kind: str
+    title: str
+    people: int
+    themes: Sequence[ThemeLine]
+
+
+def values(situation: Situation, words: Words) -> Mapping[str, Any]:
+    now, voices = situation.at, situation.voices
+    return {
+        "crisis": situation.mode is Mode.CRISIS,
+        "exercise": situation.exercise,
+        "as_of": words.messages.time(now, now),
+        "since": words.messages.time(situation.since, now) if situation.since else "",
+        "incidents": [_incident(each, words, now) for each in situation.incidents],
+        "alerts": [alert_line(each, situation, words) for each in situation.open],
+        "had": [alert_line(each, situation, words) for each in situation.had],
+        "graphs": graphs(situation, words),
+        "columns": [_column(kind, voices.themes.get(kind, ()), situation, words) for kind in VOICED],
+        "rumours": [_rumour(each, words, now) for each in voices.rumours],
+        "suggested": [(", ".join(each.words), each.people, each.sample.story) for each in voices.suggested],
+        "gaps": [gap_line(each, words, now) for each in situation.gaps],
+        "sources": [_source(name, its, words) for name, its in situation.sources.items()],
+        "duty": [(role, ", ".join(its)) for role, its in _duty(situation)],
+        "costs": [_cost(each, words) for each in situation.costs],
+        "unread": _unread(situation, words),
+        "officials": voices.apart.officials.posts + voices.apart.official_words.posts,
+        "missing": ", ".join(situation.missing),
+        "behind": ", ".join(situation.behind),
+        "news": news(situation, words),
+    }
+
+
+def graphs(situation: Situation, words: Words) -> list[Graph]:
+    """All posts in a crisis, then the loudest tracks."""
+    now, tracks = situation.at, situation.tracks
+    found = []
+    if situation.mode is Mode.CRISIS:
+        steps = added(tracks, situation.voices.per_step)
+        found.append(draw(words.say("graph.all"), steps, situation.gaps, words, now))
+    for track in tracks[:TRACKS]:
+        found.append(draw_track(track, situation.gaps, words, now, _track_name(track.track, words)))
+    return found
+
+
+def news(situation: Situation, words: Words) -> str:
+    """What a screen reader says when it changes: short, and without numbers that change all the time."""
+    parts = [words.say("frame.crisis" if situation.mode is Mode.CRISIS else "frame.calm")]
+    parts.append(words.count("now.open_alerts", len(situation.open)))
+    if situation.deaf:
+        parts.append(words.say("now.deaf"))
+    return ". ".join(parts) + "."
+
+
+def age(since: datetime, now: datetime, words: Words) -> str:
+    """`2 t 10 min`; days from two on."""
+    length = max(now - since, timedelta(minutes=1))
+    if length >= timedelta(days=2):
+        return words.say("now.days", n=length.days)
+    return words.messages.duration(timedelta(minutes=length // timedelta(minutes=1)))
+
+
+def _incident(its: Incident, words: Words, now: datetime) -> IncidentLine:
+    messages, overdue = words.messages, bool(its.review_after) and now >= its.review_at
+    opened = words.say(
+        "now.opened", time=messages.time(its.opened_at, now), name=its.opened_by, age=age(its.opened_at, now, words)
+    )
+    review = ""
+    if its.review_after:
+        review = words.say("now.overdue" if overdue else "now.review", time=messages.time(its.review_at, now))
+    return IncidentLine(
+        its.id, its.name, its.exercise, opened, its.why, ", ".join(its.tracks) or words.say("now.standing_only"),
+        review, overdue,
+    )  # fmt: skip
+
+
+def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLine:
+    now, messages, alert = situation.at, words.messages, state.alert
+    said = Wording(state, messages, now, in_house=True)
+    several = len(situation.incidents) != 1 or situation.incidents[0].id != alert.incident
+    trends, who, held = said.trends(), said.handled(), ""
+    if state.is_open:
+        its, coming = situation.listing.held(state), situation.listing.coming(state)
+        held = "silence" if its.silences else "inhibition" if its.inhibitors else ""
+        if coming is not None:
+            person = situation.people.name(coming.person) if situation.people else coming.person
+            who = words.say("now.next", name=person, time=messages.time(max(coming.until or coming.at, now), now))
+        elif not held:
+            who = words.say("now.nobody_next")
+    return AlertLine(
+        id=state.id,
+        level=alert.severity.value,
+        severity=messages.severity[alert.severity],
+        exercise=alert.exercise,
+        passed=said.passed,
+        headline=said.headline[0],
+        trend=trends[0] if trends else "",
+        incident=alert.incident_name if several else "",
+        since=messages.time(state.fired_at, now),
+        who=who,
+        held=words.say(f"now.held_{held}") if held else "",
+    )
+
+
+def _column(kind: Any, themes: Sequence[ThemeNow], situation: Situation, words: Words) -> Column:
+    return Column(
+        kind.value, words.say(f"now.{kind.value}"), situation.voices.kinds.get(kind, 0),
+        [theme_line(each, words) for each in themes],
+    )  # fmt: skip
+
+
+def theme_line(found: ThemeNow, words: Words) -> ThemeLine:
+    row = found.row
+    name = words.messages.themes.get(row.theme, row.theme) if found.has_theme else words.say("now.no_theme")
+    arrow, trend = trend_words(row.trend, words)
+    stands, standing = "", Standing.NEW.value
+    if found.stands is not None and found.stands.status is not Standing.NEW:
+        stands, standing = standing_words(found.stands, words), found.stands.status.value
+    elif found.handled:
+        stands = "; ".join(
+            words.say(f"standing.{each.value}_of", n=count, of=found.stories) for each, count in found.handled.items()
+        )
+    return ThemeLine(row.theme, name, row.people, arrow, trend, stands, standing)
+
+
+def trend_words(trend: Trend, words: Words) -> tuple[str, str]:
+    """An arrow and what it means: `9 siste time, 4 timen før`."""
+    direction = (
+        Direction.RISING if trend.last_hour > trend.hour_before
+        else Direction.FALLING if trend.last_hour < trend.hour_before
+        else Direction.STEADY
+    )  # fmt: skip
+    return ARROWS[direction], words.say("now.trend", last=trend.last_hour, before=trend.hour_before)
+
+
+def standing_words(stands: Stands, words: Words) -> str:
+    """`besvart av Kari: stemmer ikke`; empty while it is new."""
+    last = stands.last
+    if last is None or stands.status is Standing.NEW:
+        return ""
+    text = words.say(f"standing.{stands.status.value}", name=last.by)
+    return f"{text}: {words.messages.verdict[last.verdict]}" if isinstance(last, Answer) else text
+
+
+def _rumour(found: StoryNow, words: Words, now: datetime) -> RumourLine:
+    row = found.row
+    arrow, trend = trend_words(row.trend, words)
+    spread = words.say("now.spread", posts=row.posts, reposts=row.reposts, time=words.messages.time(row.first_at, now))
+    text, withheld = sample_of(row, words)
+    stands, denied = standing_words(found.stands, words), found.denied_at
+    if denied is not None:
+        stands = "; ".join(filter(None, [stands, words.say("now.denied", time=words.messages.time(denied, now))]))
+    return RumourLine(
+        row.story, text, withheld, row.exercise, row.people, arrow, trend, spread, stands, found.stands.status.value
+    )
+
+
+def sample_of(row: RegisterRow, words: Words) -> tuple[str, bool]:
+    """The words of a story, and whether they are withheld: they may show who a patient is, or were removed."""
+    if row.exposed:
+        return words.say("story.withheld"), True
+    if row.text is None:
+        return words.say("story.removed"), True
+    text = " ".join(row.text.split())
+    return (text if len(text) <= SAMPLE else text[: SAMPLE - 1].rstrip() + "…"), False
+
+
+def gap_line(gap: Gap, words: Words, now: datetime) -> GapLine:
+    messages, source = words.messages, source_name(gap.source)
+    cause = words.cause(gap.cause)
+    if gap.end is None:
+        text = words.say("gap.lasts", source=source, time=messages.time(gap.start, now), cause=cause)
+        return GapLine(text, True, words.say("gap.age", age=age(gap.start, now, words)))
+    text = words.say("gap.was", source=source, span=messages.span(gap.start, gap.end, now), cause=cause)
+    if is_whole(gap):
+        filled = words.count("gap.filled", gap.refilled)
+    elif gap.refilled_until is not None:
+        filled = words.say("gap.partly", time=messages.time(gap.refilled_until, now), n=gap.refilled)
+    else:
+        filled = words.say("gap.unfilled")
+    return GapLine(text, False, filled)
+
+
+def _source(name: str, its: Mapping[str, Any], words: Words) -> tuple[str, str, str]:
+    """Name, state in words, and what is wrong with it."""
+    state = str(its.get("state", "unknown"))
+    known = f"source.{state}"
+    problem = its.get("problem")
+    return source_name(name), words.texts.get(known, state), str(problem) if problem else ""
+
+
+def _duty(situation: Situation) -> Iterable[tuple[str, tuple[str, ...]]]:
+    return situation.on_duty.items()
+
+
+def _cost(found: CostNow, words: Words) -> tuple[str, str, bool]:
+    """Source, what it has cost, and whether the hard cap is reached."""
+    month, cap = found.spending.month, found.budget
+    text = words.say("cost.month", usd=words.messages.number(round(month.usd, 1)), posts=month.posts)
+    if cap is None:
+        return source_name(found.source), text, False
+    most = words.messages.number(float(cap.hard))
+    return source_name(found.source), f"{text} {words.say('cost.cap', usd=most)}", month.usd >= cap.hard
+
+
+def _unread(situation: Situation, words: Words) -> str:
+    """`polsk 4, arabisk 2`: the languages that are not understood, by the platform's name for them."""
+    unread = list(situation.voices.apart.unread.items())[:MAX_LANGUAGES]
+    return ", ".join(f"{lang or words.say('now.unnamed')} {counted.posts}" for lang, counted in unread)
+
+
+def source_name(name: str) -> str:
+    """`X`, `Recording`: a source as people write it."""
+    return name[:1].upper() + name[1:]
+
+
+def _track_name(track: str, words: Words) -> str:
+    return words.say("graph.total") if is_total(track) else words.say("graph.track", track=track)
+
+
+def theme_name(theme: str, words: Words) -> str:
+    return words.say("now.no_theme") if theme == NONE_OF_THESE else words.messages.themes.get(theme, theme)

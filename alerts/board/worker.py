@@ -1,0 +1,165 @@
+"""The worker `board`: keeps up with the bus, does what people at the board ask, and serves its pages.
+
+The server turns in a thread of its own and hands whatever touches the bus to the worker's. What is going on is worked
+out once for all browsers, at most so often that it takes a share of the time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alerts.board.live import Live
+from alerts.notify.duty import DutyFollower
+from alerts.notify.recipients import People
+from alerts.register.subjects import OpenRegister
+from alerts.situation.followed import Followed
+from alerts.situation.situation import Situation, Voices, describe
+from alerts.web.jobs import Jobs
+from alerts.web.server import WebServer, listen
+from listener.clock import Clock
+from listener.errors import BusError, ConfigError, LyttepostError
+from listener.model.roles import BOARD
+from listener.runtime.health import Part
+from listener.settings.files import RawSettings
+from listener.settings.schema import Settings
+
+LOOK_SECONDS = 0.2
+"""How often the bus is asked for what is new."""
+FRESH_SECONDS = 15.0
+"""So old may a page be though nothing is new: times pass, and with them reviews and steps of an escalation."""
+MOST_OFTEN = 0.3
+"""Seconds between two states that browsers are told of, unless somebody at the board did something."""
+SHARE = 4.0
+"""What people say is worked out anew after so many times as long as it took."""
+MAX_CONNECTIONS = 400
+
+
+@dataclass
+class Inside:
+    """What belongs to the worker's thread: the bus as it was read, and people as they are in force. Jobs that the
+    server hands over use it, and nobody else."""
+
+    followed: Followed
+    duty: DutyFollower
+    wakes_for: Callable[[People], Callable[[str], bool]]
+    """Which channels of these people wake a sleeper."""
+    settings: Settings
+    raw: RawSettings
+    themes: Mapping[str, str]
+    """Theme → its name in the language of the settings."""
+    people: People | None = None
+    wakes: Callable[[str], bool] = bool
+    situation: Situation | None = None
+    """The newest that was published."""
+
+    @property
+    def now(self) -> datetime:
+        return self.followed.clock.now()
+
+    @property
+    def register(self) -> OpenRegister:
+        """As it stands now, for one request."""
+        its = self.followed
+        return OpenRegister(its.bus, its.register, its.decisions, its.control, self.settings, self.themes)
+
+
+class Board:
+    """Listens from the moment it is made until `close`. Raises ConfigError when the port cannot be had."""
+
+    name = BOARD
+
+    def __init__(
+        self,
+        make_inside: Callable[[], Inside],
+        make_application: Callable[[Jobs, Live, Callable[[], Inside], WebServer], Any],
+        *,
+        host: str,
+        port: int,
+        certificate: tuple[Path, Path] | None,
+        clock: Clock,
+        part: Part,
+    ) -> None:
+        self._make_inside = make_inside
+        self._inside: Inside | None = None
+        self._clock = clock
+        self._part = part
+        self._jobs = Jobs()
+        self.live = Live()
+        self._voices: Voices | None = None
+        self._heard = -1
+        self._pending = False
+        self._look_at = self._after = self._voices_after = self._stale_at = clock.monotonic()
+        self._server = WebServer(
+            lambda server: make_application(self._jobs, self.live, self._its, server),
+            listen(host, port, "board"), "board-web", most=MAX_CONNECTIONS, certificate=certificate,
+        )  # fmt: skip
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"{'https' if certificate else 'http'}://{shown}:{self._server.port}"
+        """Where it is found, on this machine or where `host` says."""
+
+    def step(self, timeout: float) -> bool:
+        """Do what one browser asks, or look what is new."""
+        self._part.beat()
+        if not self._server.alive:
+            self._part.problem("it no longer serves pages; restart the process")
+        done = self._jobs.do_one(min(timeout, LOOK_SECONDS))
+        problem: str | None = None
+        if done is not None and isinstance(done.error, BusError):
+            problem = str(done.error)
+        try:
+            looked = self._look(after_a_job=done is not None)
+        except (BusError, ConfigError, sqlite3.Error) as error:
+            problem, looked = str(error) if isinstance(error, LyttepostError) else type(error).__name__, True
+        if problem is not None:
+            self._part.problem(problem)
+        elif looked and self._server.alive:
+            self._part.problem(None)
+        return done is not None
+
+    def _look(self, *, after_a_job: bool) -> bool:
+        """Read what is new and publish it. What somebody just did is shown at once."""
+        now = self._clock.monotonic()
+        if now < self._look_at and not after_a_job:
+            return False
+        self._look_at = now + LOOK_SECONDS
+        inside = self._its()
+        self._pending |= inside.followed.read()
+        news = inside.duty.look(now, inside.now)
+        if news.people is not None:
+            inside.people, inside.wakes, self._pending = news.people, inside.wakes_for(news.people), True
+        if now >= self._stale_at or (self._pending and (now >= self._after or after_a_job)):
+            self._publish(inside, now)
+        return True
+
+    def _publish(self, inside: Inside, began: float) -> None:
+        """What people say is worked out anew less often than the rest: it is most of the work."""
+        followed, stale = inside.followed, began >= self._stale_at
+        news = followed.findings != self._heard
+        anew = self._voices is None or ((news or stale) and began >= self._voices_after)
+        heard = followed.findings
+        found = describe(followed, inside.people, inside.wakes, inside.now, None if anew else self._voices)
+        inside.situation = found
+        self.live.publish(found)
+        over = self._clock.monotonic()
+        self._after, self._stale_at = over + max(MOST_OFTEN, over - began), over + FRESH_SECONDS
+        if anew:
+            self._voices, self._heard = found.voices, heard
+            self._voices_after = over + SHARE * (over - began)
+        self._pending = news and not anew
+
+    def _its(self) -> Inside:
+        """For the worker's thread. Opened when it is first needed: all of it is read once, which may take seconds."""
+        if self._inside is None:
+            self._inside = self._make_inside()
+        return self._inside
+
+    def close(self) -> None:
+        """Who waits for an answer gets none: nothing of it was begun, or it is written down."""
+        self._server.close()
+        if self._inside is not None:
+            self._inside.followed.close()
