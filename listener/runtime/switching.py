@@ -31,7 +31,7 @@ from listener.model.incidents import (
 from listener.model.tracks import LONGEST as LONGEST_TRACK
 from listener.model.tracks import account_track, canonical, common_word, place_track, too_common
 from listener.runtime.control import Control, source_states
-from listener.settings.files import raw_settings
+from listener.settings.files import RawSettings, raw_settings
 from listener.units import format_duration
 
 BOUNDS = {"lookback": (timedelta(), MAX_LOOKBACK), "review_after": (MIN_REVIEW, MAX_REVIEW)}
@@ -39,6 +39,8 @@ BOUNDS = {"lookback": (timedelta(), MAX_LOOKBACK), "review_after": (MIN_REVIEW, 
 DEFAULTS = {"lookback": "6h", "review_after": "4h"}
 """Where the settings say nothing."""
 
+ReadSettings = Callable[[], RawSettings]
+"""The settings, for the durations that a person did not name."""
 There = Callable[[], Iterable[Presence]]
 """The processes that are there now."""
 
@@ -88,7 +90,7 @@ class TooCommon(Refused):
 def open_command(
     name: str, *, why: str, by: str, now: datetime, tracks: Iterable[str] = (), accounts: Iterable[str] = (),
     places: Iterable[str] = (), lookback: str | None = None, review_after: str | None = None, exercise: bool = False,
-    fields: Fields = AS_THEY_ARE,
+    settings: ReadSettings = raw_settings, fields: Fields = AS_THEY_ARE,
 ) -> Command:  # fmt: skip
     """Open an incident; the same name again adds tracks to it. A duration that is None is the settings'."""
     named = field_of(fields, "name")
@@ -106,8 +108,8 @@ def open_command(
             *_tracks(account_track, accounts, field_of(fields, "accounts")),
             *_tracks(place_track, places, field_of(fields, "places")),
         ),
-        lookback=_seconds("lookback", lookback, field_of(fields, "lookback")),
-        review_after=_seconds("review_after", review_after, field_of(fields, "review_after")),
+        lookback=_seconds("lookback", lookback, field_of(fields, "lookback"), settings),
+        review_after=_seconds("review_after", review_after, field_of(fields, "review_after"), settings),
         lookback_asked=lookback is not None,
         review_asked=review_after is not None,
         exercise=exercise,
@@ -145,7 +147,7 @@ def close_command(incident: str = "", *, why: str, by: str, now: datetime, field
 
 def review_command(
     incident: str = "", *, why: str, by: str, now: datetime, after: str | None = None,
-    fields: Fields = AS_THEY_ARE,
+    settings: ReadSettings = raw_settings, fields: Fields = AS_THEY_ARE,
 ) -> Command:  # fmt: skip
     """Say that it still is a crisis, of one incident or of all that are open. `after`: when to ask again; None: after
     as long as before."""
@@ -156,7 +158,7 @@ def review_command(
         by=by,
         why=reason(why, field_of(fields, "why")),
         incident=named,
-        review_after=_seconds("review_after", after, field_of(fields, "after")),
+        review_after=_seconds("review_after", after, field_of(fields, "after"), settings),
         review_asked=after is not None,
     )
 
@@ -215,9 +217,9 @@ def _which(incident: str, otherwise: str, field: str) -> str:
     return named
 
 
-def _seconds(setting: str, given: str | None, field: str) -> float:
+def _seconds(setting: str, given: str | None, field: str, settings: ReadSettings) -> float:
     """A duration as it was entered, else by the setting. Raises ConfigError when the setting is what is wrong."""
-    raw = raw_settings()
+    raw = settings()
     try:
         found = duration(given or str(raw.get(f"mode.{setting}", DEFAULTS[setting])), field)
         seconds = found.total_seconds()

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.annotate.corrections import digest_of, in_order
+from alerts.register.deciding import verdict_of
 from alerts.register.decisions import Decisions
 from alerts.register.wording import marks, perhaps_quoted, quotes
+from listener.errors import UsageError
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import Answer, Correction, DecisionsRecord, Note, Status, answered
 from listener.model.records import AuthorClass, Decision, DecisionKind, Kind, Mention
@@ -225,3 +227,11 @@ def test_of_posts_that_say_the_same_one_is_read_and_of_others_with_the_same_run_
     marked = [(0, number, marks(text)) for number, text in enumerate(others)]
     assert perhaps_quoted(f"Noen skriver: {POST}", marked) == [(0, 0), (0, 2)]
     assert marks("Er det så?") == b""
+
+
+@pytest.mark.parametrize(("entered", "problem"), [("", "is missing"), (None, "is missing"), ("perhaps", "is none")])
+def test_a_verdict_that_is_none_names_its_field_and_those_there_are(entered: str | None, problem: str) -> None:
+    with pytest.raises(UsageError, match=rf"^svar: .*{problem}; it is one of true, false, unknown$") as bad:
+        verdict_of(entered, "svar")
+    assert bad.value.field == "svar"
+    assert verdict_of("false", "svar") is Verdict.FALSE
