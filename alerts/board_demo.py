@@ -31,8 +31,8 @@ from listener.runtime.control import Control
 from listener.runtime.service import Service, settle_memory
 from listener.settings.board import BoardSettings
 from listener.settings.files import RawSettings, packaged_config
-from listener.settings.schema import Settings
-from listener.sources.recording.source import RecordingSource
+from listener.settings.schema import RecordingSettings, Settings, SourcesSettings
+from listener.sources.contract import source_types
 
 BEFORE = timedelta(minutes=1)
 """The incident is opened so long before the first post."""
@@ -43,16 +43,19 @@ COUNTED = 3
 
 
 class FastClock:
-    """Runs `speed` times as fast as the wall's, from `start` on. What is measured in seconds stays the wall's."""
+    """Runs `speed` times as fast as the wall's, from `start` to `end`, and then as fast as that. What is measured in
+    seconds is always the wall's."""
 
-    def __init__(self, start: datetime, speed: float, wall: Clock) -> None:
+    def __init__(self, start: datetime, end: datetime, speed: float, wall: Clock) -> None:
         self._start = start
         self._speed = speed
+        self._fast = (end - start).total_seconds() / speed
         self._wall = wall
         self._began = wall.monotonic()
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=(self._wall.monotonic() - self._began) * self._speed)
+        passed = self._wall.monotonic() - self._began
+        return self._start + timedelta(seconds=min(passed, self._fast) * self._speed + max(passed - self._fast, 0.0))
 
     def monotonic(self) -> float:
         return self._wall.monotonic()
@@ -87,25 +90,33 @@ def board_demo(
     tracks: Sequence[str],
     named: Mapping[str, AuthorClass],
     first: datetime,
+    last: datetime,
     speed: float,
     port: int,
     wall: Clock,
 ) -> Iterator[BoardDemo]:
-    """`first`: when the recording's first post was written. Raises ConfigError where the port cannot be had."""
+    """`first`, `last`: when the recording's first and last post were written. Raises ConfigError where the port cannot be
+    had."""
     with tempfile.TemporaryDirectory(prefix="lyttepost-board-", ignore_cleanup_errors=True) as folder:
         config, data = Path(folder) / "config", Path(folder) / "data"
         shutil.copytree(packaged_config(), config)
         shutil.copy(config / "demo" / "people.yaml", config / "people.yaml")
         data.mkdir()
-        clock = FastClock(first - BEFORE, speed, wall)
+        clock = FastClock(first - BEFORE, last, speed, wall)
         ours = replace(raw, folder=config)
-        settings = settings.model_copy(update={"board": BoardSettings(port=port), "receiver": None})
+        recording = RecordingSettings(path=config / "demo" / "crisis.jsonl", speed=f"{speed:g}")
+        of_the_demo = {
+            "sources": SourcesSettings(recording=recording),
+            "board": BoardSettings(port=port),
+            "receiver": None,
+        }
+        settings = settings.model_copy(update=of_the_demo)
         with closing(open_bus("embedded:", data, clock, durable=False)) as bus:
             app = make_app(settings, data, bus, clock, "demo")
             bus.publish(list(_weeks_before(first, tracks)))
             Control(bus).append(_opening(name, tracks, clock))
-            source = RecordingSource(str(config / "demo" / "crisis.jsonl"), speed, wall)
-            listener = make_listener(app, ours, [source], passing_key(), named)
+            source = source_types()["recording"].make(settings, wall)
+            listener = make_listener(app, ours, [source] if source else [], passing_key(), named)
             alerts = make_alerts(ours, settings, None, tell=True, learned=data)
             board = replace(make_board_parts(ours, settings, data), access=DemoAccess(ME))
             workers = flow(app, RUN, listener, alerts, board)

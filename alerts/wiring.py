@@ -157,8 +157,8 @@ def make_alerts(
 
 def make_board_parts(raw: RawSettings, settings: Settings, folder: Path) -> BoardParts:
     """What the role `board` needs. Raises ConfigError for any file that is wrong."""
+    from alerts.board.frame.words import load_words
     from alerts.board.make import BoardParts
-    from alerts.board.words import load_words
     from alerts.notify.duty import DutyFollower
     from alerts.notify.messages import load_all_messages
     from alerts.notify.recipients import load_people

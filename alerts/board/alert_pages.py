@@ -13,9 +13,9 @@ from starlette.responses import Response
 from alerts.board import audit
 from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, NotFound, Site
-from alerts.board.forms import Form
+from alerts.board.frame.forms import Form
+from alerts.board.frame.words import Words
 from alerts.board.now_page import alert_line
-from alerts.board.words import Words
 from alerts.board.worker import Inside
 from alerts.duty.people import known_person
 from alerts.notify import card, silencing, words

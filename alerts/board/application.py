@@ -25,10 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from alerts.board import now_page
 from alerts.board.access.contract import Access
 from alerts.board.access.roles import May, Who
-from alerts.board.forms import FORM, Form, FormRefused, read_form
-from alerts.board.html import STATIC, render
+from alerts.board.frame.forms import FORM, Form, FormRefused, read_form
+from alerts.board.frame.html import STATIC, render
+from alerts.board.frame.words import Words
 from alerts.board.live import Live
-from alerts.board.words import Words
 from alerts.situation.situation import Situation
 from alerts.web.jobs import HandOver, NotBegun
 from alerts.web.server import WebServer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from alerts.board.words import Words
+from alerts.board.frame.words import Words
 from alerts.situation.loudness import STEP, Step, TrackLoudness
 from listener.model.gaps import is_whole
 from listener.model.records import Gap

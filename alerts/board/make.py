@@ -15,8 +15,8 @@ from alerts.board import alert_pages, said_pages, switch_pages
 from alerts.board.access.contract import Access
 from alerts.board.access.make import make_access
 from alerts.board.application import Site, application, words_for
+from alerts.board.frame.words import Words
 from alerts.board.live import Live
-from alerts.board.words import Words
 from alerts.board.worker import Board, Inside
 from alerts.notify.channels.contract import open_usable, wakes_by
 from alerts.notify.duty import DutyFollower

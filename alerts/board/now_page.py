@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from alerts.board.frame.words import Words
 from alerts.board.graph import Graph, added, draw, draw_track
-from alerts.board.words import Words
 from alerts.notify.messages import ARROWS, Direction
 from alerts.notify.state import AlertState
 from alerts.notify.wording import Wording

@@ -18,9 +18,9 @@ from starlette.responses import Response
 from alerts.board import audit
 from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, NotFound, Site
-from alerts.board.forms import Form
+from alerts.board.frame.forms import Form
+from alerts.board.frame.words import Words
 from alerts.board.now_page import sample_of, standing_words, theme_name, trend_words
-from alerts.board.words import Words
 from alerts.board.worker import Inside
 from alerts.register import deciding
 from alerts.register.decisions import Said

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, Site
-from alerts.board.forms import Form
+from alerts.board.frame.forms import Form
+from alerts.board.frame.words import Words
 from alerts.board.now_page import source_name
-from alerts.board.words import Words
 from alerts.board.worker import Inside
 from listener.errors import Refused, UsageError
 from listener.model.incidents import Command, Result, Transition

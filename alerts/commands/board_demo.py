@@ -43,10 +43,11 @@ def demo(
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     logging.getLogger().setLevel(logging.ERROR)
     with (packaged_config() / "demo" / "crisis.jsonl").open(encoding="utf-8") as lines:
-        first = parse_time(json.loads(next(lines))["data"]["created_at"])
+        times = [parse_time(json.loads(line)["data"]["created_at"]) for line in lines]
     with board_demo(
-        raw, load_settings(raw), name=NAME, tracks=TRACKS, named=NAMED, first=first, speed=speed, port=port, wall=wall
-    ) as playing:
+        raw, load_settings(raw), name=NAME, tracks=TRACKS, named=NAMED, first=times[0], last=times[-1], speed=speed,
+        port=port, wall=wall,
+    ) as playing:  # fmt: skip
         out(BEGIN.format(address=playing.address, speed=speed))
         sys.stdout.flush()
         if browser:

@@ -29,7 +29,7 @@ from alerts.board.access.proxy import Nobody, Proxy, role_of
 from alerts.board.access.roles import BoardRole, Who
 from alerts.board.access.sessions import Sessions
 from alerts.board.access.throttle import LONGEST_NAME_WAIT, MOST, TRUSTED, Throttle
-from alerts.board.forms import FormRefused, read_form
+from alerts.board.frame.forms import FormRefused, read_form
 from alerts.commands import board as board_command
 from listener.clock import ManualClock
 from listener.errors import ConfigError, Refused, UsageError

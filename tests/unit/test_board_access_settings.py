@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from alerts.board.words import load_words
+from alerts.board.frame.words import load_words
 from alerts.notify.messages import load_messages
 from listener.errors import ConfigError
 from listener.maintenance.preflight import mistakes

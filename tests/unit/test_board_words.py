@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.board.words import load_words
+from alerts.board.frame.words import load_words
 from alerts.notify.messages import load_messages
 from listener.errors import ConfigError
 from listener.model.gaps import Cause

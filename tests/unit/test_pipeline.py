@@ -21,7 +21,7 @@ from burst_series import town
 
 from alerts.app import Context, WorkerPart
 from alerts.board.access.demo import DemoAccess
-from alerts.board.forms import FORM
+from alerts.board.frame.forms import FORM
 from alerts.board.worker import Board
 from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step

@@ -67,7 +67,7 @@ ORDER = (
     ("alerts.board",),
     ("alerts.app",),
     ("alerts.pipeline", "alerts.wiring"),
-    ("alerts.replay",),
+    ("alerts.replay", "alerts.board_demo"),
     ("alerts.commands",),
 )
 """The folders, lowest first: each imports from its own and from those above it in this list, never from those below."""

@@ -9,10 +9,9 @@ from zlib import crc32
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from alerts.board.access.roles import Who
-from alerts.board.words import Words
+from alerts.board.frame.words import Words
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parents[1]
 STATIC = _FOLDER / "static"
 
 
@@ -29,7 +28,7 @@ def _environment() -> Environment:
     return made
 
 
-def render(template: str, words: Words, *, who: Who | None = None, **values: Any) -> str:
+def render(template: str, words: Words, *, who: object = None, **values: Any) -> str:
     """A whole document. `words` gives the templates `say`, `count` and `lang`; `who` is somebody who is logged in."""
     return (
         _environment()
