@@ -95,8 +95,10 @@ def board_demo(
     port: int,
     wall: Clock,
 ) -> Iterator[BoardDemo]:
-    """`first`, `last`: when the recording's first and last post were written. Raises ConfigError where the port cannot be
-    had."""
+    """`first`, `last`: when the first and the last post of the recording were written.
+
+    Raises ConfigError where the port cannot be had.
+    """
     with tempfile.TemporaryDirectory(prefix="lyttepost-board-", ignore_cleanup_errors=True) as folder:
         config, data = Path(folder) / "config", Path(folder) / "data"
         shutil.copytree(packaged_config(), config)
