@@ -158,7 +158,7 @@ def make_alerts(
 def make_board_parts(raw: RawSettings, settings: Settings, folder: Path) -> BoardParts:
     """What the role `board` needs. Raises ConfigError for any file that is wrong."""
     from alerts.board.make import BoardParts
-    from alerts.board.words import load_words
+    from alerts.situation.words import load_words
     from alerts.notify.duty import DutyFollower
     from alerts.notify.messages import load_all_messages
     from alerts.notify.recipients import load_people

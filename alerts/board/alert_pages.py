@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +15,6 @@ from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, NotFound, Site
 from alerts.board.forms import Form
 from alerts.board.now_page import alert_line
-from alerts.board.words import Words
 from alerts.board.worker import Inside
 from alerts.duty.people import known_person
 from alerts.notify import card, silencing, words
@@ -26,6 +25,7 @@ from alerts.notify.silences import SilenceState
 from alerts.notify.state import AlertBook, AlertState, Handling
 from alerts.notify.wording import Wording
 from alerts.register.subjects import refuse_quotes
+from alerts.situation.words import Words
 from listener.errors import UsageError
 from listener.model.deliveries import PageWhy
 from listener.model.records import DecisionKind

@@ -28,8 +28,8 @@ from alerts.board.access.roles import May, Who
 from alerts.board.forms import FORM, Form, TooLarge, read_form
 from alerts.board.html import STATIC, render
 from alerts.board.live import Live
-from alerts.board.words import Words
 from alerts.situation.situation import Situation
+from alerts.situation.words import Words
 from alerts.web.jobs import HandOver, NotBegun
 from alerts.web.server import WebServer
 from listener.clock import Clock

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from alerts.board.words import Words
+from alerts.situation.words import Words
 
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"

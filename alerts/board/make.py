@@ -14,13 +14,13 @@ from alerts.board.access.contract import Access
 from alerts.board.access.demo import DemoAccess
 from alerts.board.application import Site, application
 from alerts.board.live import Live
-from alerts.board.words import Words
 from alerts.board.worker import Board, Inside
 from alerts.notify.channels.contract import open_usable, wakes_by
 from alerts.notify.duty import DutyFollower
 from alerts.register.denials import DenialWords
 from alerts.register.view import Register
 from alerts.situation.followed import Followed
+from alerts.situation.words import Words
 from alerts.web.jobs import Jobs
 from alerts.web.server import WebServer
 from listener.bus.protocol import Bus

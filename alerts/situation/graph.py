@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from alerts.board.words import Words
 from alerts.situation.loudness import STEP, Step, TrackLoudness
+from alerts.situation.words import Words
 from listener.model.gaps import is_whole
 from listener.model.records import Gap
 
