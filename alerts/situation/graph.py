@@ -58,6 +58,8 @@ class Graph:
     ticks: Sequence[Tick]
     top: int
     hours: Sequence[Hour]
+    counts: Sequence[int | None] = ()
+    """Posts in each step; None where not all was heard."""
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -70,9 +72,12 @@ def draw(title: str, steps: Sequence[Step], gaps: Iterable[Gap], words: Words, n
     top = max([LEAST_TOP, *known, *(round(most) for most in usual)])
     each = WIDTH / max(len(steps), 1)
     bars, shades = [], []
+    counts: list[int | None] = []
     for number, step in enumerate(steps):
         x = number * each
-        if step.posts is None or _is_in(step, unfilled):
+        deaf = step.posts is None or _is_in(step, unfilled)
+        counts.append(None if deaf else step.posts)
+        if deaf:
             shades.append(Shade(round(x, 1), round(each, 1)))
         if step.posts:
             height = HEIGHT * step.posts / top
@@ -81,6 +86,7 @@ def draw(title: str, steps: Sequence[Step], gaps: Iterable[Gap], words: Words, n
     return Graph(
         title, _summary(steps, shades, words), bars, _band(steps, top, each), _joined(shades),
         _ticks(steps, each, words, now), top, _hours(steps, unfilled, words, now),
+        counts,
     )  # fmt: skip
 
 

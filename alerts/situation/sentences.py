@@ -6,14 +6,17 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from alerts.notify.messages import ARROWS, Direction
+from alerts.notify.state import AlertState
 from alerts.register.decisions import Stands
-from alerts.register.ranking import NONE_OF_THESE, Trend
-from alerts.situation.situation import CostNow
+from alerts.register.ranking import NONE_OF_THESE, SetApart, Trend
+from alerts.situation.situation import CostNow, Situation
 from alerts.situation.words import Words
 from listener.model.answers import Standing
 from listener.model.decisions import Answer
 from listener.model.gaps import is_whole
 from listener.model.records import Gap
+
+MAX_LANGUAGES = 5
 
 
 class GapLine(NamedTuple):
@@ -63,6 +66,30 @@ def gap_line(gap: Gap, words: Words, now: datetime) -> GapLine:
     else:
         filled = words.say("gap.unfilled")
     return GapLine(text, False, filled)
+
+
+def called_next(state: AlertState, situation: Situation, words: Words) -> tuple[str, str]:
+    """Of an open alert who is told of it next, and what holds it back; in words, either may be empty."""
+    its, coming = situation.listing.held(state), situation.listing.coming(state)
+    held = "silence" if its.silences else "inhibition" if its.inhibitors else ""
+    who = ""
+    if coming is not None:
+        person = situation.people.name(coming.person) if situation.people else coming.person
+        time = words.messages.time(max(coming.until or coming.at, situation.at), situation.at)
+        who = words.say("now.next", name=person, time=time)
+    elif not held:
+        who = words.say("now.nobody_next")
+    return who, words.say(f"now.held_{held}") if held else ""
+
+
+def unread_words(apart: SetApart, words: Words) -> str:
+    """`polsk 4, arabisk 2`: posts in languages that are not understood, by the platform's name for these."""
+    unread = list(apart.unread.items())[:MAX_LANGUAGES]
+    return ", ".join(f"{_language(lang, words)} {counted.posts}" for lang, counted in unread)
+
+
+def _language(lang: str, words: Words) -> str:
+    return words.texts.get(f"language.{lang}", lang) if lang else words.say("now.unnamed")
 
 
 def cost_words(found: CostNow, words: Words) -> tuple[str, str, bool]:
