@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from alerts.board import alert_pages, said_pages, switch_pages
+from alerts.board import alert_pages, report_pages, said_pages, switch_pages
 from alerts.board.access.contract import Access
 from alerts.board.access.demo import DemoAccess
 from alerts.board.application import Site, application
@@ -62,7 +62,12 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
 
     def make(jobs: Jobs, live: Live, its: Callable[[], Inside], server: WebServer) -> Any:
         site = Site(access, live, jobs.hand_over, parts.words, settings.language, clock)
-        pages = [*alert_pages.pages(site, its), *said_pages.pages(site, its), *switch_pages.pages(site, its)]
+        pages = [
+            *alert_pages.pages(site, its),
+            *said_pages.pages(site, its),
+            *switch_pages.pages(site, its),
+            *report_pages.pages(site, its),
+        ]
         return application(site, server, pages)
 
     certificate = settings.board.certificate

@@ -11,7 +11,16 @@ from alerts.notify.state import AlertState
 from alerts.notify.wording import Wording
 from alerts.register.ranking import RegisterRow
 from alerts.situation.graph import Graph, added, draw, draw_track
-from alerts.situation.sentences import age, cost_words, gap_line, source_name, standing_words, trend_words
+from alerts.situation.sentences import (
+    age,
+    called_next,
+    cost_words,
+    gap_line,
+    source_name,
+    standing_words,
+    trend_words,
+    unread_words,
+)
 from alerts.situation.situation import VOICED, Situation, StoryNow, ThemeNow
 from alerts.situation.words import Words
 from listener.model.answers import Standing
@@ -21,7 +30,6 @@ from listener.model.tracks import is_total
 SAMPLE = 160
 """Characters of a post that is shown as a sample."""
 TRACKS = 3
-MAX_LANGUAGES = 5
 
 
 class IncidentLine(NamedTuple):
@@ -102,7 +110,7 @@ def values(situation: Situation, words: Words) -> Mapping[str, Any]:
         "sources": [_source(name, its, words) for name, its in situation.sources.items()],
         "duty": [(role, ", ".join(its)) for role, its in _duty(situation)],
         "costs": [cost_words(each, words) for each in situation.costs],
-        "unread": _unread(situation, words),
+        "unread": unread_words(voices.apart, words),
         "officials": voices.apart.officials.posts + voices.apart.official_words.posts,
         "missing": ", ".join(situation.missing),
         "behind": ", ".join(situation.behind),
@@ -151,13 +159,7 @@ def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLi
     several = len(situation.incidents) != 1 or situation.incidents[0].id != alert.incident
     trends, who, held = said.trends(), said.handled(), ""
     if state.is_open:
-        its, coming = situation.listing.held(state), situation.listing.coming(state)
-        held = "silence" if its.silences else "inhibition" if its.inhibitors else ""
-        if coming is not None:
-            person = situation.people.name(coming.person) if situation.people else coming.person
-            who = words.say("now.next", name=person, time=messages.time(max(coming.until or coming.at, now), now))
-        elif not held:
-            who = words.say("now.nobody_next")
+        who, held = called_next(state, situation, words)
     return AlertLine(
         id=state.id,
         level=alert.severity.value,
@@ -169,7 +171,7 @@ def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLi
         incident=alert.incident_name if several else "",
         since=messages.time(state.fired_at, now),
         who=who,
-        held=words.say(f"now.held_{held}") if held else "",
+        held=held,
     )
 
 
@@ -225,12 +227,6 @@ def _source(name: str, its: Mapping[str, Any], words: Words) -> tuple[str, str, 
 
 def _duty(situation: Situation) -> Iterable[tuple[str, tuple[str, ...]]]:
     return situation.on_duty.items()
-
-
-def _unread(situation: Situation, words: Words) -> str:
-    """`polsk 4, arabisk 2`: the languages that are not understood, by the platform's name for them."""
-    unread = list(situation.voices.apart.unread.items())[:MAX_LANGUAGES]
-    return ", ".join(f"{lang or words.say('now.unnamed')} {counted.posts}" for lang, counted in unread)
 
 
 def _track_name(track: str, words: Words) -> str:
