@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from alerts.board.now_page import AlertLine, ThemeLine, alert_line, theme_line
+from alerts.notify.channels.text import one_line
 from alerts.notify.recipients import People
 from alerts.notify.wording import Wording
 from alerts.situation.followed import Followed
@@ -35,6 +36,8 @@ LATELY = timedelta(hours=12)
 MOST = 60
 """Of what was decided."""
 QUESTIONS = 6
+LONGEST_WHY = 160
+"""Characters of a reason."""
 CONTROL = (Result.OPENED, Result.JOINED, Result.CHANGED, Result.CLOSED, Result.REVIEWED)
 
 
@@ -212,4 +215,5 @@ def _why(word: DecisionsRecord) -> str:
     """In the words of who decided it."""
     if isinstance(word, Note | Answer):
         return word.words
-    return word.why if isinstance(word, Decision | Silence | Status | Correction | Swap) else ""
+    why = word.why if isinstance(word, Decision | Silence | Status | Correction | Swap) else ""
+    return one_line(why, LONGEST_WHY)

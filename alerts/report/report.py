@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from alerts.notify.state import AlertState
 from alerts.notify.wording import SHORTEST_GAP, Wording
+from alerts.register.overview import MANY
 from alerts.report.period import MOVED, Moved, Period, RumourTheme, Said
 from alerts.situation.graph import Graph, added, draw
 from alerts.situation.sentences import (
@@ -35,6 +36,7 @@ from listener.model.records import Kind, Severity
 from listener.units import format_instant
 
 THEMES = 4
+LOUD = 3
 RUMOURS = 5
 CHANGES = 3
 ALERTS = 5
@@ -168,7 +170,11 @@ class _Writer:
                 top = next((each for each in situation.voices.themes.get(kind, ()) if each.has_theme), None)
                 if top is not None:
                     yield Item(
-                        say(f"report.most_{kind.value}", theme=theme_name(top.theme, self.words), n=top.row.people)
+                        say(
+                            f"report.most_{kind.value}",
+                            theme=theme_name(top.theme, self.words),
+                            people=self._people(top.row.people),
+                        )
                     )
             if (rumour := next(iter(period.rumours), None)) is not None:
                 name = "rumour_open" if None in rumour.verdicts else "rumour_settled"
@@ -237,9 +243,11 @@ class _Writer:
             voices = self.situation.voices
             lead.append(say("report.in_all", people=self._people(voices.people), posts=voices.posts))
             lead.append(say("report.graph_counts"))
-        tracks = [each for each in self.situation.tracks if not each.track.startswith("@")][:THEMES]
+        tracks = [each for each in self.situation.tracks if not each.track.startswith("@")]
+        if self.situation.incidents:
+            tracks = [each for each in tracks if each.usual_most is not None and each.last_hour > each.usual_most]
         items = []
-        for track in tracks:
+        for track in tracks[:LOUD]:
             usual = track.usual_most
             known = say("graph.usual_unknown") if usual is None else say("graph.usual", most=f"{usual:.0f}")
             name = say("graph.total") if track.track.startswith("*") else say("graph.track", track=track.track)
@@ -247,7 +255,9 @@ class _Writer:
             items.append(
                 Item(name, more=_ended(self.words.count("graph.last_hour", track.last_hour), known), calls=calls)
             )
-        return Section("loud", say("now.loud"), (Group("", tuple(items), say("now.no_counts")),), tuple(lead))
+        return Section(
+            "loud", say("now.loud"), (Group("", tuple(items), "" if lead else say("now.no_counts")),), tuple(lead)
+        )
 
     # --- what people say ----------------------------------------------------------------------------------------
 
@@ -263,10 +273,9 @@ class _Writer:
 
     def _theme(self, found: ThemeNow) -> Item:
         arrow, trend = trend_words(found.row.trend, self.words)
-        more, settled = [f"{arrow} {trend}"], False
+        more = [f"{arrow} {trend}"]
         if found.stands is not None and found.stands.status is not Standing.NEW:
             more.append(standing_words(found.stands, self.words))
-            settled = True
         elif found.handled:
             more += [
                 self.words.say(f"standing.{each.value}_of", n=count, of=found.stories)
@@ -275,8 +284,7 @@ class _Writer:
         elif found.kind is Kind.QUESTION:
             more.append(self.words.say("now.unanswered"))
         name = theme_name(found.theme, self.words)
-        calls = found.kind is Kind.QUESTION and not settled and not found.handled
-        return Item(name, found.row.people, self.mark(found.row.exercise), tuple(more), calls=calls)
+        return Item(name, found.row.people, self.mark(found.row.exercise), tuple(more))
 
     def rumours(self) -> Section:
         items = [self._rumour(each) for each in self.period.rumours[:RUMOURS]]
@@ -291,7 +299,7 @@ class _Writer:
         verdicts = ", ".join(self._verdict(verdict, count) for verdict, count in its.verdicts.items())
         text = say("report.rumour", theme=theme_name(its.theme, self.words), n=self._rumours(its.stories))
         more = (f"{arrow} {trend}", spread, verdicts)
-        return Item(text, its.people, self.mark(its.exercise), more, calls=None in its.verdicts)
+        return Item(text, its.people, self.mark(its.exercise), more, calls=None in its.verdicts and its.people >= MANY)
 
     def _verdict(self, verdict: Verdict | Standing | None, count: int) -> str:
         name = "new" if verdict is None else verdict.value
@@ -343,7 +351,7 @@ class _Writer:
             items.append(Item(say("report.more_items", n=len(given) - ANSWERS)))
         if others:
             items.append(Item(say("report.set_aside", n=others)))
-        lead = (say("report.stands", n=period.answers),) if period.answers else ()
+        lead = (self.words.count("report.stands", period.answers),) if period.answers else ()
         none = say("report.no_answers", time=self.time(period.since))
         return Section("answers", say("report.answers"), (Group("", tuple(items), none),), lead)
 
