@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ SPANS = {
     "7d": timedelta(days=7),
 }
 USUAL = "1h"
-FRESH = timedelta(seconds=5)
+FRESH = timedelta(seconds=10)
 """So old may a report be: who asks again and again must not keep the thread of the bus from its work."""
 MAX_KEPT = 16
 INCIDENTS = 12
@@ -101,14 +101,11 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
 
 
 def _facts(inside: Inside, asked: Asked) -> Facts:
-    """For the worker's thread. What is going on in the open incidents is known already."""
+    """For the worker's thread. All of it is of one moment: what the first page shows may be some seconds older."""
     followed, now = inside.followed, inside.now
     if asked.incident and asked.incident not in followed.control.incidents:
         raise NotFound
-    if asked.incident or inside.situation is None:
-        situation = describe(followed, inside.people, inside.wakes, now, incident=asked.incident)
-    else:
-        situation = replace(inside.situation, at=now)
+    situation = describe(followed, inside.people, inside.wakes, now, incident=asked.incident)
     return Facts(situation, look_back(followed, now - SPANS[asked.since], now, asked.incident))
 
 

@@ -6,6 +6,7 @@ numbers of people, and the team's own words. So what was purged cannot be in it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -138,7 +139,7 @@ def make_report(situation: Situation, period: Period, words: Words) -> Report:
         mark=words.messages.exercise if situation.exercise else "",
         where=", ".join(each.name for each in situation.incidents) or words.say("frame.calm"),
         at=words.say("report.at", time=_long(situation, words)),
-        stretch=words.say("report.stretch", time=writer.time(period.since), length=_length(period.span, words)),
+        stretch=words.say("report.stretch", time=writer.since, length=_length(period.span, words)),
         summary=tuple(writer.summary(graph)),
         graph=graph,
         sections=tuple(each for each in sections if each is not None),
@@ -156,6 +157,11 @@ class _Writer:
     def time(self, at: Any) -> str:
         return self.words.messages.time(at, self.situation.at)
 
+    @property
+    def since(self) -> str:
+        """To follow a "since", which takes no preposition of a time after it."""
+        return re.sub(r"^(?:at|on|kl\.) ", "", self.time(self.period.since))
+
     def mark(self, exercise: bool) -> str:
         """Of a part that is an exercise where not everything is."""
         return self.words.messages.exercise if exercise and not self.situation.exercise else ""
@@ -169,13 +175,8 @@ class _Writer:
             for kind in (Kind.QUESTION, Kind.WISH):
                 top = next((each for each in situation.voices.themes.get(kind, ()) if each.has_theme), None)
                 if top is not None:
-                    yield Item(
-                        say(
-                            f"report.most_{kind.value}",
-                            theme=theme_name(top.theme, self.words),
-                            people=self._people(top.row.people),
-                        )
-                    )
+                    theme, people = theme_name(top.theme, self.words), self._people(top.row.people)
+                    yield Item(say(f"report.most_{kind.value}", theme=theme, people=people))
             if (rumour := next(iter(period.rumours), None)) is not None:
                 name = "rumour_open" if None in rumour.verdicts else "rumour_settled"
                 people = self._people(rumour.people)
@@ -195,9 +196,7 @@ class _Writer:
 
     def _how_many(self) -> str:
         now, before, say = self.period.now, self.period.before, self.words.say
-        text = say(
-            "report.how_many", people=self._people(now.people), posts=now.posts, time=self.time(self.period.since)
-        )
+        text = say("report.how_many", people=self._people(now.people), posts=now.posts, time=self.since)
         if self.period.whole or not (now.posts or before.posts):
             return text
         name = "more" if now.posts > 1.2 * before.posts else "fewer" if 1.2 * now.posts < before.posts else "same"
@@ -327,7 +326,7 @@ class _Writer:
         words = [self._control(its.result.value, its.command, its.incidents) for its in period.control if its.command]
         lines = [*(Item(each) for each in words[-CHANGES:]), *(Item(each) for each in counted)]
         groups.append(Group(say("report.done"), tuple(lines)))
-        title = say("report.changes", time=self.time(period.since))
+        title = say("report.changes", time=self.since)
         return Section("changes", title, tuple(groups), note="" if period.whole else say("report.compared"))
 
     def _moved(self, its: Moved) -> Item:
@@ -352,7 +351,7 @@ class _Writer:
         if others:
             items.append(Item(say("report.set_aside", n=others)))
         lead = (self.words.count("report.stands", period.answers),) if period.answers else ()
-        none = say("report.no_answers", time=self.time(period.since))
+        none = say("report.no_answers", time=self.since)
         return Section("answers", say("report.answers"), (Group("", tuple(items), none),), lead)
 
     def _answer(self, its: Said, word: Answer) -> Item:
@@ -401,7 +400,7 @@ class _Writer:
             gaps.append(Item(line.text, more=_ended(line.filled), calls=line.lasts))
         if len(told) > GAPS:
             gaps.append(Item(say("report.more_items", n=len(told) - GAPS)))
-        groups = [Group(say("now.gaps"), tuple(gaps), say("report.no_gaps", time=self.time(period.since)))]
+        groups = [Group(say("now.gaps"), tuple(gaps), say("report.no_gaps", time=self.since))]
         if not self.situation.incidents:
             return Section("unknown", say("report.unknown"), tuple(groups))
         lines = []
