@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from alerts.notify.channels.text import one_line
 from alerts.notify.state import AlertState
 from alerts.notify.wording import SHORTEST_GAP, Wording
 from alerts.register.overview import MANY
@@ -137,7 +138,7 @@ def make_report(situation: Situation, period: Period, words: Words) -> Report:
         language=words.language,
         title=words.say("report.title"),
         mark=words.messages.exercise if situation.exercise else "",
-        where=", ".join(each.name for each in situation.incidents) or words.say("frame.calm"),
+        where=", ".join(one_line(each.name) for each in situation.incidents) or words.say("frame.calm"),
         at=words.say("report.at", time=_long(situation, words)),
         stretch=words.say("report.stretch", time=writer.since, length=_length(period.span, words)),
         summary=tuple(writer.summary(graph)),
@@ -231,7 +232,10 @@ class _Writer:
         elif its.review_after:
             more.append(say("now.overdue" if overdue else "now.review", time=self.time(its.review_at)))
         return Item(
-            its.name, mark=self.words.messages.exercise if its.exercise else "", more=tuple(more), calls=overdue
+            one_line(its.name),
+            mark=self.words.messages.exercise if its.exercise else "",
+            more=tuple(more),
+            calls=overdue,
         )
 
     def loud(self) -> Section:
@@ -382,7 +386,7 @@ class _Writer:
         messages, alert = self.words.messages, state.alert
         said = Wording(state, messages, self.situation.at, in_house=False)
         several = len(self.situation.incidents) != 1 or self.situation.incidents[0].id != alert.incident
-        more = [alert.incident_name if several else "", self.time(state.fired_at)]
+        more = [one_line(alert.incident_name) if several else "", self.time(state.fired_at)]
         more += called_next(state, self.situation, self.words) if state.is_open else [said.handled()]
         passed = self.words.say("now.passed") if said.passed else ""
         marks = [self.mark(alert.exercise), passed, messages.severity[alert.severity]]
