@@ -34,6 +34,7 @@ from listener.settings.schema import Settings
 
 TEXT = "Kan noen komme med vann til skolen i Nordvik"
 NAME = "Brann <b>Nordvik</b>"
+INCIDENT = "brann-b-nordvik-b-0"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             at = now - timedelta(minutes=5 + number)
             finding = Finding(
                 source="x", id=f"p{number}", at=at, captured_at=at, text=TEXT, author=f"a{number}",
-                incident="brann-b-nordvik-b-0", story=story(TEXT, None), cues=(Cue(kind=Kind.QUESTION),),
+                incident=INCIDENT, story=story(TEXT, None), cues=(Cue(kind=Kind.QUESTION),),
                 themes=("supplies_help",), language="nb", theme_sure=True,
             )  # fmt: skip
             bus.publish([Message("findings", finding.key, encode(finding))])
-        its = {"at": now, "incidents": ("brann-b-nordvik-b-0",)}
+        its = {"at": now, "incidents": (INCIDENT,)}
         hashchain.append(bus, DECISIONS.name, Note(by="Ola", theme="food", words="<i>kiosken</i> stenger", **its))
         said = Answer(by="Kari", theme="food", verdict=Verdict.TRUE, words="Den er åpen.", **its)
         hashchain.append(bus, DECISIONS.name, said)
@@ -84,7 +85,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def get(address: str, path: str) -> tuple[int, str, dict[str, str]]:
     try:
-        with urllib.request.urlopen(address + path, timeout=20) as answer:
+        with urllib.request.urlopen(address + path, timeout=20) as answer:  # noqa: S310 -- our own server
             return answer.status, answer.read().decode(), {k.lower(): v for k, v in answer.headers.items()}
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(), {}
@@ -98,9 +99,7 @@ def is_there(address: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["nb", "en"])
-@pytest.mark.parametrize(
-    "path", ["/report?since=1h", "/report?since=24h&incident=brann-b-nordvik-b-0", "/handover?x=1"]
-)
+@pytest.mark.parametrize("path", ["/report?since=1h", f"/report?since=24h&incident={INCIDENT}", "/handover?x=1"])
 def test_a_page_is_whole_shows_no_post_and_names_only_as_text(address: str, path: str, language: str) -> None:
     status, html, headers = get(address, f"{path}&lang={language}")
     assert status == 200
