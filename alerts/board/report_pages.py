@@ -101,11 +101,13 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
 
 
 def _facts(inside: Inside, asked: Asked) -> Facts:
-    """For the worker's thread. All of it is of one moment: what the first page shows may be some seconds older."""
+    """For the worker's thread. What people say in the open incidents is known already, as the first page has it: to
+    work it out is most of the work."""
     followed, now = inside.followed, inside.now
     if asked.incident and asked.incident not in followed.control.incidents:
         raise NotFound
-    situation = describe(followed, inside.people, inside.wakes, now, incident=asked.incident)
+    known = inside.situation.voices if inside.situation is not None and not asked.incident else None
+    situation = describe(followed, inside.people, inside.wakes, now, known, asked.incident)
     return Facts(situation, look_back(followed, now - SPANS[asked.since], now, asked.incident))
 
 
