@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "x": "listener.commands.x:app",
     "doctor": "alerts.commands.doctor:app",
     "bus": "listener.commands.bus:app",
+    "board": "alerts.commands.board:app",
     "config": "alerts.commands.config:app",
 }
 """Command → the module and attribute that hold it."""

@@ -26,7 +26,7 @@ from alerts.notify.state import AlertBook, AlertState, Handling
 from alerts.notify.wording import Wording
 from alerts.register.subjects import refuse_quotes
 from alerts.situation.words import Words
-from listener.errors import UsageError
+from listener.errors import Refused, UsageError
 from listener.model.deliveries import PageWhy
 from listener.model.records import DecisionKind
 
@@ -99,7 +99,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         back = "/" if form.one("back") == "/" else f"/alerts/{id_}"
         try:
             lines, wrong = await site.hand_over(lambda: _say(inside(), id_, what, who, form, ours))
-        except UsageError as error:
+        except (UsageError, Refused) as error:
             lines, wrong = site.refused(ours, error), True
         return site.done(request, who, back, lines, wrong=wrong)
 
@@ -109,7 +109,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         try:
             lines = await site.hand_over(lambda: _unsilence(inside(), id_, form.one("why"), who, ours))
             return site.done(request, who, "/alerts", lines)
-        except UsageError as error:
+        except (UsageError, Refused) as error:
             return site.done(request, who, "/alerts", site.refused(ours, error), wrong=True)
 
     return [
@@ -134,7 +134,8 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     said = Wording(state, messages, now, in_house=True)
     situation = inside.situation
     coming = situation.listing.coming(state) if situation else None
-    sent_with = situation.listing.sent_with(state) if situation and book.get(state.id) else None
+    sent_with = situation.listing.sent_with(state) if situation else None
+    silences = situation.listing.held(state).silences if situation else ()
 
     def texts(posts: Sequence[str]) -> Mapping[str, str]:
         found = followed.register.texts(posts)
@@ -149,7 +150,7 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
         state=state,
         paged=list(_paged(book, state, people, ours, now)),
         said=[SaidLine(messages.time(w.at, now), w.by, _word(w.kind, w.to, w.why, people, ours)) for w in state.words],
-        silences=[_silence(inside, each, ours) for each in (situation.listing.held(state).silences if situation else ())],
+        silences=[_silence(inside, each, ours) for each in silences],
         next="" if coming is None else ours.say(
             "now.next", name=people.name(coming.person), time=messages.time(max(coming.until or coming.at, now), now)
         ),
@@ -175,13 +176,14 @@ def _paged(book: AlertBook, state: AlertState, people: People, ours: Words, now:
     for each in sorted(book.pages.naming(state.id), key=lambda each: each.page.at):
         page = each.page
         who = ours.say("alert.console") if page.person == CONSOLE else people.name(page.person)
-        why = ours.say("alert.notice" if page.why is PageWhy.NOTICE else "alert.step", n=page.step + 1, round=page.round + 1)
+        name = "alert.notice" if page.why is PageWhy.NOTICE else "alert.step"
+        why = ours.say(name, n=page.step + 1, round=page.round + 1)
         ways = []
         for (channel, _), way in each.ways.items():
             outcome = "taken" if way.taken else "not_taken"
             ways.append(ours.say(f"alert.{outcome}", way=messages.channel(channel), time=messages.time(way.at, now)))
         if page.until is not None:
-            ways.append(ours.say("alert.kept", time=messages.time(page.until, now)))
+            ways.append(ours.say("alert.kept_until", time=messages.time(page.until, now)))
         if page.person:
             yield PagedLine(messages.time(page.at, now), who, why, ways or [ours.say("alert.not_sent")])
         else:
@@ -218,8 +220,9 @@ def _say(inside: Inside, id_: str, what: str, who: Who, form: Form, ours: Words)
             return [_before(assigned.state, DecisionKind.ACKNOWLEDGE, ours, now)], True
         return [ours.say("alert.assigned", name=people.name(key)), *_masked(assigned.written.masked, ours)], False
     if what == "silence":
-        match = {"rule": state.alert.rule, "incident": state.alert.incident} if form.one("which") == "rule" else {"alert": state.id}
-        if form.one("which") == "rule" and form.on("critical"):
+        by_rule = form.one("which") == "rule"
+        match = {"rule": state.alert.rule, "incident": state.alert.incident} if by_rule else {"alert": state.id}
+        if by_rule and form.on("critical"):
             match["severity"] = state.alert.severity.value
         end = silencing.end_of(form.one("length"), "", now, lambda: followed.zone, fields)
         silenced = silencing.silence(
@@ -235,8 +238,9 @@ def _unsilence(inside: Inside, id_: str, why: str, who: Who, ours: Words) -> lis
     followed, now = inside.followed, inside.now
     named = inside.settings.privacy.named_accounts.classes()
     done = silencing.unsilence(
-        followed.bus, followed.alerts(), id_, why, by=who.name, now=now, named=named, fields={"why": ours.say("alert.why")}
-    )
+        followed.bus, followed.alerts(), id_, why, by=who.name, now=now, named=named,
+        fields={"why": ours.say("alert.why")},
+    )  # fmt: skip
     if done.written is None:
         return [ours.say("alert.silence_over", time=ours.messages.time(done.state.end, now))]
     return [ours.say("alert.unsilenced", n=len(done.held)), *_masked(done.written.masked, ours)]
@@ -264,7 +268,8 @@ def _before(state: AlertState, kind: DecisionKind, ours: Words, now: datetime) -
     word = word_of(state, kind)
     if word is None:
         passed = state.resolved_at
-        return ours.say("alert.had_passed", time=ours.messages.time(passed, now)) if passed else ours.say("alert.unchanged")
+        time = ours.messages.time(passed or now, now)
+        return ours.say("alert.had_passed" if passed else "alert.unchanged", time=time)
     what = "closed" if state.handling is Handling.CLOSED and kind is not DecisionKind.RESOLVE else kind.value
     return ours.say(f"alert.before_{what}", name=word.by, time=ours.messages.time(word.at, now))
 

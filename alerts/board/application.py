@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from alerts.board import now_page
 from alerts.board.access.contract import Access
 from alerts.board.access.roles import May, Who
-from alerts.board.forms import FORM, Form, TooLarge, read_form
+from alerts.board.forms import FORM, Form, FormRefused, read_form
 from alerts.board.html import STATIC, render
 from alerts.board.live import Live
 from alerts.situation.situation import Situation
@@ -57,6 +57,8 @@ HEADERS = {
 """Of every answer: nothing comes from elsewhere, nothing runs but our files, and our addresses are told to nobody."""
 LANGUAGE = "lyttepost_language"
 """The cookie of the language that a visitor chose."""
+LIVE = "x-live"
+"""The header of a page that asks for itself anew, because the server said that something changed."""
 SAID = "said"
 """The part of an address by which what was just done is told, once."""
 MAX_SAID = 500
@@ -101,15 +103,12 @@ class Site:
     _pages_of: int = -1
 
     def words_for(self, request: Request) -> Words:
-        """In the language that is asked for, or was chosen before; else in that of the settings."""
-        for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE)):
-            if asked and asked in self.words:
-                return self.words[asked]
-        return self.words[self.language]
+        return words_for(request, self.words, self.language)
 
     def visitor(self, request: Request, may: May = May.LOOK) -> Who:
         """Who asks. Raises Challenge for somebody who must log in, Stop for somebody who may not."""
-        who = self.access.who(request)
+        # A page that a script of ours asks for keeps nobody logged in.
+        who = self.access.who(request, active=LIVE not in request.headers)
         if who is None:
             raise Challenge
         if not who.may(may):
@@ -155,7 +154,7 @@ class Site:
     def now(self) -> Situation:
         """Raises Stop while all of it is read for the first time."""
         if self.live.situation is None:
-            raise Stop("away", HTTPStatus.SERVICE_UNAVAILABLE)
+            raise Stop("starting", HTTPStatus.SERVICE_UNAVAILABLE)
         return self.live.situation
 
     def refused(self, words: Words, error: LyttepostError) -> list[str]:
@@ -182,6 +181,14 @@ class Site:
         return answer
 
 
+def words_for(request: Request, words: Mapping[str, Words], usual: str) -> Words:
+    """In the language that is asked for, or was chosen before; else in the usual one."""
+    for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE)):
+        if asked and asked in words:
+            return words[asked]
+    return words[usual]
+
+
 class NotFound(Exception):
     """There is no such thing, or no longer."""
 
@@ -202,14 +209,15 @@ def application(site: Site, server: WebServer, pages: Sequence[tuple[str, str, E
         return site.shared_page(request, who, "now.html", "now", lambda words: now_page.values(situation, words))
 
     async def events(request: Request) -> Response:
-        site.visitor(request)
+        if site.access.who(request, active=False) is None:
+            raise Challenge
         if not site.live.has_room:
             return PlainTextResponse("", HTTPStatus.SERVICE_UNAVAILABLE)
         server.keep_open(request.scope.get("client"))
 
         async def changes() -> Any:
-            async for version in site.live.changes(-1):
-                if server.stopping or site.access.who(request) is None:
+            async for version in site.live.changes(0):
+                if server.stopping or site.access.who(request, active=False) is None:
                     return
                 yield {"event": "changed", "data": str(version)}
 
@@ -255,7 +263,9 @@ def _guarded(site: Site, endpoint: Endpoint) -> Endpoint:
             return _trouble(site, request, stop.what, stop.status)
         except (HTTPException, NotFound):
             return _trouble(site, request, "not_found", HTTPStatus.NOT_FOUND)
-        except (ClientDisconnect, TooLarge):
+        except FormRefused as refused:
+            return PlainTextResponse("", refused.status)
+        except ClientDisconnect:
             return PlainTextResponse("", HTTPStatus.BAD_REQUEST)
         except Exception as error:
             if not isinstance(error, BusError | TimeoutError | LyttepostError):
@@ -270,7 +280,8 @@ def _trouble(site: Site, request: Request, what: str, status: HTTPStatus) -> Res
     who, words = site.access.who(request), site.words_for(request)
     role = words.say(f"roles.{who.role}") if who else ""
     text = words.say(f"frame.{what}_text", name=who.name if who else "", role=role)
-    return HTMLResponse(render("trouble.html", words, who=None, heading=words.say(f"frame.{what}"), text=text), status)
+    heading, reload = words.say(f"frame.{what}"), what == "starting"
+    return HTMLResponse(render("trouble.html", words, heading=heading, text=text, reload=reload), status)
 
 
 def _with_headers(app: ASGIApp) -> ASGIApp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from alerts.board.access.roles import Who
 from alerts.report.html import environment
 from alerts.situation.words import Words
 
@@ -13,10 +14,10 @@ STATIC = _FOLDER / "static"
 TEMPLATES = _FOLDER / "templates"
 
 
-def render(template: str, words: Words, **values: Any) -> str:
-    """A whole document. `words` gives the templates `say`, `count` and `lang`."""
+def render(template: str, words: Words, *, who: Who | None = None, **values: Any) -> str:
+    """A whole document. `words` gives the templates `say`, `count` and `lang`; `who` is somebody who is logged in."""
     return (
         environment(TEMPLATES)
         .get_template(template)
-        .render(say=words.say, count=words.count, lang=words.language, words=words.messages, **values)
+        .render(say=words.say, count=words.count, lang=words.language, words=words.messages, who=who, **values)
     )

@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from starlette.requests import Request
+
 from alerts.board import alert_pages, report_pages, said_pages, switch_pages
 from alerts.board.access.contract import Access
-from alerts.board.access.demo import DemoAccess
-from alerts.board.application import Site, application
+from alerts.board.access.make import make_access
+from alerts.board.application import Site, application, words_for
 from alerts.board.live import Live
 from alerts.board.worker import Board, Inside
 from alerts.notify.channels.contract import open_usable, wakes_by
@@ -26,6 +28,7 @@ from alerts.web.server import WebServer
 from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.runtime.health import Part
+from listener.settings.board import BoardSettings
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
 from listener.settings.zone import find_zone
@@ -44,12 +47,17 @@ class BoardParts:
 
 def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *, clock: Clock, part: Part) -> Board:
     """Raises ConfigError when its port cannot be had."""
-    access: Access = parts.access or DemoAccess("demo")
-    raw = parts.raw
+    raw, words = parts.raw, parts.words
+
+    def words_of(request: Request) -> Words:
+        return words_for(request, words, settings.language)
+
+    access = parts.access or make_access(settings, folder, clock, words, words_of)
 
     def inside() -> Inside:
         register, duty = Register(bus, folder / "register.sqlite"), parts.duty(clock.now())
-        followed = Followed(bus, clock, register, find_zone(settings.timezone), duty.take, part.beat)
+        deny = DenialWords.load(raw.folder)
+        followed = Followed(bus, clock, register, find_zone(settings.timezone), deny, duty.take, part.beat)
         return Inside(
             followed,
             duty,
@@ -57,7 +65,6 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
             settings,
             raw,
             parts.words[settings.language].messages.themes,
-            DenialWords.load(raw.folder),
         )
 
     def make(jobs: Jobs, live: Live, its: Callable[[], Inside], server: WebServer) -> Any:
@@ -70,8 +77,9 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
         ]
         return application(site, server, pages)
 
-    certificate = settings.board.certificate
+    place = settings.board or BoardSettings()
+    certificate = place.certificate
     return Board(
-        inside, make, host=settings.board.host, port=settings.board.port,
+        inside, make, host=place.host, port=place.port,
         certificate=(certificate.file, certificate.key_file) if certificate else None, clock=clock, part=part,
     )  # fmt: skip

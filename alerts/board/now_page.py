@@ -201,10 +201,12 @@ def _rumour(found: StoryNow, words: Words, now: datetime) -> RumourLine:
     arrow, trend = trend_words(row.trend, words)
     spread = words.say("now.spread", posts=row.posts, reposts=row.reposts, time=words.messages.time(row.first_at, now))
     text, withheld = sample_of(row, words)
+    stands, denied = standing_words(found.stands, words), found.denied_at
+    if denied is not None:
+        stands = "; ".join(filter(None, [stands, words.say("now.denied", time=words.messages.time(denied, now))]))
     return RumourLine(
-        row.story, text, withheld, row.exercise, row.people, arrow, trend, spread, standing_words(found.stands, words),
-        found.stands.status.value,
-    )  # fmt: skip
+        row.story, text, withheld, row.exercise, row.people, arrow, trend, spread, stands, found.stands.status.value
+    )
 
 
 def sample_of(row: RegisterRow, words: Words) -> tuple[str, bool]:

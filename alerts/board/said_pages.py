@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from alerts.board.now_page import sample_of
 from alerts.board.worker import Inside
 from alerts.register import deciding
 from alerts.register.decisions import Said
+from alerts.register.denials import Denial
 from alerts.register.details import Details, details_of
 from alerts.register.overview import read_stories, read_themes
 from alerts.register.ranking import NONE_OF_THESE, Registered, RegisterRow, Selection, ThemeRow, Whose
@@ -30,7 +32,7 @@ from alerts.register.subjects import THEME, Subject
 from alerts.situation.sentences import standing_words, theme_name, trend_words
 from alerts.situation.situation import VOICED, tracks_of
 from alerts.situation.words import Words
-from listener.errors import BadValue, Refused, UsageError
+from listener.errors import Refused, UsageError
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import Note, Status
 from listener.model.records import Kind
@@ -73,7 +75,6 @@ class PostLine(NamedTuple):
     withheld: bool
     time: str
     author: str
-    repost: bool
     official: bool
     kinds: Sequence[str]
     themes: Sequence[str]
@@ -139,8 +140,8 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         found = await site.hand_over(lambda: _theme(inside(), id_, asked, ours))
         audit.looked(who, f"theme {id_}")
         return site.page(
-            request, who, "theme.html", theme=id_, name=theme_name(id_, ours), asked=asked, spans=list(SPANS),
-            kinds=_kinds(ours), verdicts=list(Verdict), **found,
+            request, who, "theme.html", theme=id_, theme_heading=theme_name(id_, ours), asked=asked, spans=list(SPANS),
+            kinds=_kinds(ours), verdicts=list(Verdict), it=found,
         )  # fmt: skip
 
     async def story(request: Request) -> Response:
@@ -162,7 +163,8 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
     async def decide(request: Request) -> Response:
         who, form = await site.form(request, May.DECIDE)
         ours, about, what = site.words_for(request), form.one("about"), str(request.path_params["what"])
-        back = f"/said/{about.removeprefix(THEME)}" if about.startswith(THEME) else f"/story/{form.one('story') or about}"
+        of_theme = about.startswith(THEME)
+        back = f"/said/{about.removeprefix(THEME)}" if of_theme else f"/story/{form.one('story') or about}"
         try:
             lines = await site.hand_over(lambda: _decide(inside(), what, about, who, form, ours))
         except (UsageError, Refused) as error:
@@ -253,12 +255,14 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
         if not rows:
             raise NotFound from None
         subject = Subject(id_, "", tuple(sorted({row.incident for row in rows})), rows)
-    found = details_of(register, subject, inside.deny)
+    found = details_of(register, subject, followed.deny)
     row = found.row
     if row is None:
         raise NotFound
     text, withheld = sample_of(row if veiled else replace(row, exposed=False), ours)
-    rows = sorted({each.post: each for each in found.subject.rows}.values(), key=lambda each: (each.repost, each.at))
+    rows = sorted({row_.post: row_ for row_ in found.subject.rows if not row_.repost}.values(), key=attrgetter("at"))
+    # Copies of what may show a patient say the same, however the machine scored each.
+    veil = veiled and any(each.exposed for each in rows)
     return StoryView(
         story=row.story,
         row=row,
@@ -271,7 +275,7 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
         themes=[(theme, theme_name(theme, ours), count) for theme, count in row.themes.items()],
         stands=standing_words(found.stands, ours),
         incidents=register.named(found.subject.incidents),
-        posts=_posts(inside, rows[:POSTS], ours, veiled=veiled),
+        posts=_posts(inside, rows[:POSTS], ours, veil=veil),
         more=max(0, len(rows) - POSTS),
         said=[_said(inside, word, ours) for word in found.stands.said],
         denials=[_denial(inside, each, ours) for each in found.denials],
@@ -282,20 +286,21 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
 
 def _kinds_of(found: Details, ours: Words) -> list[tuple[str, int, str]]:
     its = found.row.kinds if found.row is not None else {}
+    names = {kind: ours.messages.kind[Kind(kind)][count != 1] for kind, count in its.items()}
     return [
-        (ours.messages.kind[Kind(kind)][1 if count != 1 else 0], count, ", ".join(f"«{w}»" for w in found.words.get(kind, ())))
+        (names[kind], count, ", ".join(f"«{word}»" for word in found.words.get(kind, ())))
         for kind, count in its.items()
     ]
 
 
-def _posts(inside: Inside, rows: Sequence[Registered], ours: Words, *, veiled: bool) -> list[PostLine]:
+def _posts(inside: Inside, rows: Sequence[Registered], ours: Words, *, veil: bool) -> list[PostLine]:
     texts = inside.followed.register.texts_of(rows)
-    return [_post(inside, row, text, ours, veiled=veiled) for row, text in zip(rows, texts, strict=True)]
+    return [_post(inside, row, text, ours, veil=veil) for row, text in zip(rows, texts, strict=True)]
 
 
-def _post(inside: Inside, row: Registered, text: str | None, ours: Words, *, veiled: bool) -> PostLine:
-    withheld = text is None or bool(veiled and row.exposed)
-    shown = ours.say("story.removed") if text is None else ours.say("story.withheld") if withheld else text[:LONGEST]
+def _post(inside: Inside, row: Registered, text: str | None, ours: Words, *, veil: bool) -> PostLine:
+    withheld = veil or text is None
+    shown = ours.say("story.removed") if text is None else ours.say("story.withheld") if veil else text[:LONGEST]
     finding = inside.followed.register.finding(row)
     url = getattr(finding, "url", None) if finding is not None else None
     return PostLine(
@@ -304,7 +309,6 @@ def _post(inside: Inside, row: Registered, text: str | None, ours: Words, *, vei
         withheld=withheld,
         time=ours.messages.time(from_ms(row.at), inside.now),
         author=(row.author or "")[-6:],
-        repost=bool(row.repost),
         official=row.whose != Whose.PUBLIC,
         kinds=sorted(apart(row.kinds)),
         themes=row.themes.split(),
@@ -312,8 +316,8 @@ def _post(inside: Inside, row: Registered, text: str | None, ours: Words, *, vei
     )
 
 
-def _denial(inside: Inside, found: object, ours: Words) -> tuple[str, str, bool]:
-    row, text, people = found.row, found.text, found.people  # type: ignore[attr-defined]
+def _denial(inside: Inside, found: Denial, ours: Words) -> tuple[str, str, bool]:
+    row, text, people = found
     shown = ours.say("story.withheld") if row.exposed else " ".join(text.split())[:280]
     when = ours.messages.time(from_ms(row.at), inside.now)
     return shown, ours.say("story.denied_by", people=people, time=when), row.whose == Whose.OFFICIAL
@@ -328,7 +332,8 @@ def _said(inside: Inside, word: Said, ours: Words) -> SaidLine:
         return SaidLine(time, word.by, f"{text}: {word.why}" if word.why else text)
     about = ours.say("story.about_theme", theme=theme_name(word.theme, ours)) if word.theme else ""
     verdict = ours.messages.verdict[word.verdict]
-    return SaidLine(time, word.by, " ".join(filter(None, [ours.say("story.answered", verdict=verdict, words=word.words), about])))
+    text = ours.say("story.answered", verdict=verdict, words=word.words)
+    return SaidLine(time, word.by, f"{text} {about}".rstrip())
 
 
 def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: Words) -> list[str]:
@@ -366,6 +371,3 @@ def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: W
     else:
         raise NotFound
     return [*lines, *([ours.say("alert.masked")] if masked else [])]
-
-
-__all__ = ["BadValue", "pages"]

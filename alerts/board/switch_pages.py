@@ -18,14 +18,17 @@ from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.incidents import Command, Result, Transition
 from listener.runtime import switching
-from listener.runtime.control import FOLLOW_SECONDS, Control, followers, laggards, missing_roles
+from listener.runtime.control import FOLLOW_SECONDS, Control, Follower, followers, laggards, missing_roles
 from listener.runtime.switching import Doubt, TooCommon, Warned
 from listener.sources.contract import source_types
 
 REVIEW_AFTER = ("1h", "2h", "4h", "8h", "24h")
 LOOKBACK = ("0h", "1h", "6h", "24h")
 LOOK_SECONDS = 0.1
-FIELDS = ("name", "why", "tracks", "accounts", "places", "lookback", "review_after", "incident", "add", "drop", "after", "anyway")
+FIELDS = (
+    *("name", "why", "tracks", "accounts", "places", "lookback", "review_after", "incident", "add", "drop"),
+    *("after", "anyway"),
+)
 
 
 def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endpoint]]:
@@ -62,13 +65,12 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
 
 def _switch(inside: Inside, what: str, who: Who, form: Form, ours: Words) -> tuple[Transition, list[str]]:
     """Durable when this returns."""
-    followed = inside.followed
-    control, now = Control(followed.bus), inside.now
+    control = Control(inside.followed.bus)
     fields = {each: ours.say(f"switch.{each}") for each in FIELDS}
     command = _command(inside, what, who, form, fields)
     types = source_types()
     done = switching.switch(
-        followed.bus, control, followed.clock, command, fields=fields, anyway=form.on("anyway"),
+        control, command, there=lambda: inside.followed.presences, fields=fields, anyway=form.on("anyway"),
         bills=lambda: [name for name, its in types.items() if its.bills(inside.raw)],
     )  # fmt: skip
     names = ", ".join(control.state.incidents[each].name for each in done.transition.incidents)
@@ -77,25 +79,25 @@ def _switch(inside: Inside, what: str, who: Who, form: Form, ours: Words) -> tup
 
 
 def _command(inside: Inside, what: str, who: Who, form: Form, fields: dict[str, str]) -> Command:
-    now, why = inside.now, form.one("why")
-    given = {"by": who.name, "now": now, "fields": fields}
+    now, why, by = inside.now, form.one("why"), who.name
     if what == "open":
         return switching.open_command(
             form.one("name"), why=why, tracks=form.lines("tracks"), accounts=form.lines("accounts"),
             places=form.lines("places"), lookback=form.one("lookback") or None,
             review_after=form.one("review_after") or None, exercise=form.on("exercise"),
-            settings=lambda: inside.raw, **given,
+            by=by, now=now, fields=fields,
         )  # fmt: skip
     if what == "change":
         return switching.change_command(
-            form.one("incident"), why=why, add=form.lines("add"), drop=form.all("drop"), **given
+            form.one("incident"), why=why, add=form.lines("add"), drop=form.all("drop"), by=by, now=now, fields=fields
         )
     if what == "review":
         return switching.review_command(
-            form.one("incident"), why=why, after=form.one("after") or None, settings=lambda: inside.raw, **given
-        )
+            form.one("incident"), why=why, after=form.one("after") or None,  by=by, now=now,
+            fields=fields,
+        )  # fmt: skip
     if what == "close":
-        return switching.close_command(form.one("incident"), why=why, **given)
+        return switching.close_command(form.one("incident"), why=why, by=by, now=now, fields=fields)
     raise UsageError("there is no such switch")
 
 
@@ -130,6 +132,6 @@ async def _wait(
     return lines, bool(missing or behind)
 
 
-def _followers(inside: Inside, epoch: int) -> list[object]:
+def _followers(inside: Inside, epoch: int) -> list[Follower]:
     inside.followed.read()
-    return list(followers(inside.followed.presences, epoch))
+    return followers(inside.followed.presences, epoch)

@@ -16,7 +16,6 @@ from typing import Any
 from alerts.board.live import Live
 from alerts.notify.duty import DutyFollower
 from alerts.notify.recipients import People
-from alerts.register.denials import DenialWords
 from alerts.register.subjects import OpenRegister
 from alerts.situation.followed import Followed
 from alerts.situation.situation import Situation, Voices, describe
@@ -53,7 +52,6 @@ class Inside:
     raw: RawSettings
     themes: Mapping[str, str]
     """Theme → its name in the language of the settings."""
-    deny: DenialWords
     people: People | None = None
     wakes: Callable[[str], bool] = bool
     situation: Situation | None = None

@@ -14,6 +14,7 @@ from alerts.commands.duty_people import people_in_force, waking
 from alerts.commands.register_view import open_view
 from alerts.commands.sheets import write
 from alerts.notify.messages import load_all_messages
+from alerts.register.denials import DenialWords
 from alerts.report.html import as_html
 from alerts.report.markdown import as_markdown
 from alerts.report.period import look_back
@@ -88,10 +89,10 @@ def report(
 
 def _made(data: str | None, span: timedelta, incident: str, words: Words) -> Report:
     clock, people = SystemClock(), people_in_force(data)
-    zone = find_zone(words.messages.zone)
+    zone, deny = find_zone(words.messages.zone), DenialWords.load(raw_settings().folder)
     with closing(open_live_topics(data)) as bus, open_view(bus, data_dir(data) / "register.sqlite") as view:
         say_who_runs(bus)
-        with closing(Followed(bus, clock, view, zone, lambda word: None)) as followed:
+        with closing(Followed(bus, clock, view, zone, deny, lambda word: None)) as followed:
             followed.read()
             if incident:
                 with as_options():

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Annotated
@@ -105,7 +105,11 @@ def run(
     set_up(sys.stderr, clock, verbose=verbose)
     settings = load_settings(raw)
     _log(find_zone(settings.timezone))
-    roles = of.RUN if role is Role.ALL else (role.value,)
+    roles: Sequence[str] = (role.value,)
+    if role is Role.ALL:
+        roles = of.RUN if settings.board is not None else of.ROLES
+    elif role is Role.BOARD and settings.board is None:
+        raise raw.error(("board",), "is null, and the role board has nothing else to do; leave it out, or set its port")
     for problem in exposed(folder):
         log.warning("%s", problem)
     locks = [RoleLock(folder, f"{each}-{name}" if name else each) for each in roles]

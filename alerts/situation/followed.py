@@ -14,6 +14,7 @@ from alerts.notify.followed import FollowedBook
 from alerts.notify.state import AlertBook
 from alerts.register.corrected import Corrected
 from alerts.register.decisions import Decisions
+from alerts.register.denials import DenialWords
 from alerts.register.view import Register
 from alerts.situation.loudness import REMEMBERED, Crises, Loudness
 from listener.bus.protocol import Bus
@@ -74,6 +75,7 @@ class Followed:
     clock: Clock
     register: Register
     zone: tzinfo
+    deny: DenialWords
     also: Callable[[DecisionsRecord], None]
     """Told every decision, each once and in order."""
     beat: Callable[[], None] = _nothing

@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 720, 150
 """Of the drawing, in units of its own."""
 LEAST_TOP = 4
 """Posts that a bar of full height stands for, at least: one post is no tower."""
+NEWEST = 2
+"""Steps at the end that may not have been counted yet: they are no silence, and nothing that was missed."""
 _HOUR = timedelta(hours=1)
 
 
@@ -75,8 +77,9 @@ def draw(title: str, steps: Sequence[Step], gaps: Iterable[Gap], words: Words, n
     counts: list[int | None] = []
     for number, step in enumerate(steps):
         x = number * each
-        deaf = step.posts is None or _is_in(step, unfilled)
-        counts.append(None if deaf else step.posts)
+        not_yet = step.posts is None and number >= len(steps) - NEWEST
+        deaf = (step.posts is None and not not_yet) or _is_in(step, unfilled)
+        counts.append(None if deaf else step.posts or 0)
         if deaf:
             shades.append(Shade(round(x, 1), round(each, 1)))
         if step.posts:

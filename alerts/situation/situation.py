@@ -15,6 +15,7 @@ from alerts.notify.listing import Listing, list_alerts
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertState, Handling
 from alerts.register.decisions import Stands
+from alerts.register.denials import denials
 from alerts.register.overview import Suggested, end_of_hour, suggested
 from alerts.register.ranking import (
     NONE_OF_THESE,
@@ -23,6 +24,7 @@ from alerts.register.ranking import (
     Selection,
     SetApart,
     ThemeRow,
+    Whose,
     newest_of,
     rank_stories,
     rank_themes,
@@ -49,6 +51,8 @@ VOICED = (Kind.WISH, Kind.QUESTION, Kind.RUMOUR, Kind.VIEWPOINT)
 """What people wish, ask, believe and think."""
 THEMES = 6
 RUMOURS = 8
+SPREAD = 2
+"""People who say it, from whom on a rumour is shown: what one person says has not spread."""
 TRACKS = 6
 
 
@@ -74,8 +78,11 @@ class ThemeNow:
 
 @dataclass(frozen=True)
 class StoryNow:
+    """`denied_at`: when a newsroom or public body first said what may deny it; None where none was found."""
+
     row: RegisterRow
     stands: Stands
+    denied_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -211,7 +218,8 @@ def hear(followed: Followed, now: datetime, incident: str = "") -> Voices:
     as_of = end_of_hour(now, newest_of(rows))
     public = [row for row in rows if asked.holds(row)]
     by_kind = {kind: [row for row in public if kind in words(row.kinds)] for kind in VOICED}
-    rumours = rank_stories(by_kind[Kind.RUMOUR], as_of, RUMOURS)
+    rumours = [row for row in rank_stories(by_kind[Kind.RUMOUR], as_of, RUMOURS) if row.people >= SPREAD]
+    officials = [row for row in rows if row.whose == Whose.OFFICIAL]
     apart = [row for row in rows if row.whose or row.language == UNKNOWN_LANGUAGE]
     return Voices(
         as_of=as_of,
@@ -219,7 +227,7 @@ def hear(followed: Followed, now: datetime, incident: str = "") -> Voices:
         posts=len({row.post for row in public}),
         per_step=tuple(_per_step(rows, as_of if _is_closed(followed, incident) else followed.loudness.end(now))),
         themes={kind: _themes(followed, its, kind, as_of) for kind, its in by_kind.items()},
-        rumours=[_story(followed, row) for row in rumours],
+        rumours=[_rumour(followed, row, by_kind[Kind.RUMOUR], officials) for row in rumours],
         kinds=_people_by_kind(public),
         suggested=suggested(followed.register, public, as_of, tracks_of(followed)),
         apart=set_apart(apart),
@@ -265,8 +273,14 @@ def _theme(followed: Followed, row: ThemeRow, kind: Kind, rows: Sequence[Registe
     return ThemeNow(told, kind, len(stories), stands, standing)
 
 
-def _story(followed: Followed, row: RegisterRow) -> StoryNow:
-    return StoryNow(followed.register.told(row), followed.decisions.of_row(row))
+def _rumour(
+    followed: Followed, row: RegisterRow, rumours: Sequence[Registered], officials: Sequence[Registered]
+) -> StoryNow:
+    its = [each for each in rumours if (each.story, each.exercise) == (row.story, int(row.exercise))]
+    found = denials(its, officials, followed.register.finding, followed.deny) if its else []
+    denied = min((each.row.at for each in found), default=None)
+    told, stands = followed.register.told(row), followed.decisions.of_row(row)
+    return StoryNow(told, stands, None if denied is None else from_ms(denied))
 
 
 def _people_by_kind(rows: Sequence[Registered]) -> dict[Kind, int]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from listener.errors import ConfigError
 from listener.model.tracks import too_common
 from listener.privacy.pseudonyms import check_key_outside, load_key
+from listener.settings.board import check_exposed
 from listener.settings.bus_address import embedded_file
 from listener.settings.feeds import is_web
 from listener.settings.files import Loc, RawSettings, expanded
@@ -32,6 +33,9 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
         (("bus", "kafka"), lambda: _kafka(settings)),
         (("deadman", "url"), settings.deadman.address),
         (("privacy", "key_file"), lambda: _key(settings, data)),
+        *([(("board", "host"), partial(check_exposed, settings.board))] if settings.board else []),
+        (("board", "certificate"), lambda: _certificate(settings)),
+        (("board", "oidc"), lambda: settings.board and settings.board.oidc and settings.board.oidc.secret()),
         *((("published", "feeds", n), partial(_feed, feed)) for n, feed in enumerate(settings.published.feeds)),
         *((its.setting, partial(its.check, settings)) for its in source_types().values()),
     ]
@@ -114,6 +118,19 @@ def _kafka(settings: Settings) -> None:
                 f"bus.kafka.tls.cert_file: {tls.cert_file} and {tls.key_file} are not a certificate and its own key, "
                 "both in PEM, the key without a password"
             ) from None
+
+
+def _certificate(settings: Settings) -> None:
+    if settings.board is None or (its := settings.board.certificate) is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(its.file.expanduser(), its.key_file.expanduser(), password=_no_password)
+    except (ssl.SSLError, OSError, ValueError):
+        raise ConfigError(
+            f"board.certificate: {its.file} and {its.key_file} are not a certificate and its own key, both in PEM, the "
+            "key without a password"
+        ) from None
 
 
 def _no_password() -> str:

@@ -23,7 +23,7 @@ EVERY_SECONDS = 60.0
 SETTLED_SECONDS = 10.0
 """A bus that nobody complained of for so long works again: a client may be silent for some seconds and then fail."""
 MAX_KEPT = 1000
-CLIENTS = ("kafka", "tweepy", "urllib3", "requests", "apprise", "oauthlib")
+CLIENTS = ("kafka", "tweepy", "urllib3", "requests", "apprise", "oauthlib", "authlib")
 
 log = logging.getLogger(__name__)
 

@@ -51,6 +51,7 @@ SECTIONS = frozenset(
         "published",
         "web",
         "receiver",
+        "board",
         "channels",
     }
 )

@@ -25,7 +25,7 @@ def known_host(text: str) -> str:
     return text
 
 
-def _address(text: str) -> str:
+def web_address(text: str) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -60,7 +60,7 @@ def _one_line(text: str) -> str:
 class LinkSettings(Tree):
     """`call`: whom a page tells people to call whose link does not work, such as the switchboard and its number."""
 
-    url: Annotated[str, Field(max_length=100), AfterValidator(_address)]
+    url: Annotated[str, Field(max_length=100), AfterValidator(web_address)]
     key_file: FilePath
     valid: Annotated[Duration, within(timedelta(hours=1), timedelta(days=30))] = timedelta(days=1)
     call: Annotated[str, Field(max_length=100), AfterValidator(_one_line)] = ""

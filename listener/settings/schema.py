@@ -274,7 +274,7 @@ class Settings(Tree):
     published: PublishedSettings = PublishedSettings()
     web: WebSettings = WebSettings()
     receiver: ReceiverSettings | None = None
-    board: BoardSettings = BoardSettings()
+    board: BoardSettings | None = BoardSettings()
     channels: Channels = Field(default_factory=dict)
 
 

@@ -25,6 +25,8 @@ START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 LARGE = 250_000
 
 Line = Mapping[str, Any] | str
+NO_BOARD = {"LYTTEPOST_BOARD": "null"}
+"""Whoever tries something else needs none, and it has a port."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Machine:
     def environ(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LYTTEPOST_", "XDG_"))}
         own = {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "PYTHONPATH": str(ROOT)}
-        return {**kept, **own, "LYTTEPOST_DATA": str(self.data), "LYTTEPOST_WEB__PORT": "0", **self.more}
+        return {**kept, **own, "LYTTEPOST_DATA": str(self.data), "LYTTEPOST_WEB__PORT": "0", **NO_BOARD, **self.more}
 
     @property
     def data(self) -> Path:

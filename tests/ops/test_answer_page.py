@@ -22,11 +22,11 @@ import pytest
 from command_support import Machine, live_bus, wait_for
 from prometheus_client import CollectorRegistry
 
+from alerts.notify.followed import FollowedBook
 from alerts.notify.links import Links
 from alerts.notify.messages import load_all_messages, load_messages
 from alerts.notify.plan import digest
 from alerts.notify.receiver.answer_page import AnswerPages
-from alerts.notify.followed import FollowedBook
 from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import People
 from alerts.web import jobs

@@ -106,6 +106,7 @@ def deployment(tmp_path: Path) -> CommandDeployment:
             **ours,
             "PYTHONPATH": str(ROOT),
             "LYTTEPOST_DATA": str(folder),
+            "LYTTEPOST_BOARD": "null",
             "LYTTEPOST_PRIVACY__KEY_FILE": str(tmp_path / "keys" / "pseudonym.key"),
         },
     )

@@ -190,7 +190,7 @@ class Deployment:
         if self.recording is not None:
             ours |= {"SOURCES__RECORDING__PATH": str(self.recording), "SOURCES__RECORDING__SPEED": self.speed}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
-        named = {f"LYTTEPOST_{name}": value for name, value in ours.items()}
+        named = {"LYTTEPOST_BOARD": "null"} | {f"LYTTEPOST_{name}": value for name, value in ours.items()}
         return {**clean, "PYTHONPATH": str(ROOT), **named, **(more or {})}
 
     def command(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

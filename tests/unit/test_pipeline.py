@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,15 +13,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any, cast
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
 from burst_series import town
 
 from alerts.app import Context, WorkerPart
+from alerts.board.access.demo import DemoAccess
+from alerts.board.forms import FORM
+from alerts.board.worker import Board
 from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step
-from alerts.wiring import make_alerts, make_app, make_listener
+from alerts.wiring import make_alerts, make_app, make_board_parts, make_listener
 from listener.bus import hashchain
 from listener.bus.protocol import (
     Bus,
@@ -39,8 +44,9 @@ from listener.model.answers import Standing
 from listener.model.decisions import Status
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import Gap, Post, Volume, encode
-from listener.model.roles import ALERTS, CALM, LISTENER
+from listener.model.roles import ALERTS, BOARD, CALM, LISTENER
 from listener.runtime.control import Control
+from listener.settings.board import BoardSettings
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.prices import Tariff
 from listener.settings.schema import CanarySettings, ReceiverSettings, Settings, Tier, UnderstandingSettings
@@ -201,12 +207,14 @@ class Running:
         settings = Settings(
             canary=CanarySettings(every=timedelta(seconds=30)),
             receiver=ReceiverSettings(port=0),
+            board=BoardSettings(port=0),
             understanding=UnderstandingSettings(tier=Tier.BETTER),
         )
         raw = raw_settings()
         app = make_app(settings, folder / "data", self.bus, self.clock, "all")
         listener = make_listener(app, raw, [self.source], b"k" * 32)
-        context = Context(app, (LISTENER, ALERTS), listener, make_alerts(raw, settings, None, tell=True))
+        board = replace(make_board_parts(raw, settings, folder / "data"), access=DemoAccess("kari"))
+        context = Context(app, (LISTENER, ALERTS, BOARD), listener, make_alerts(raw, settings, None, tell=True), board)
         self.workers: list[WorkerPart] = context.made
         for step in PIPELINE:
             watched = cast(Bus, WatchedBus(self.bus, self.use[step.worker]))
@@ -261,6 +269,22 @@ class Running:
         while calling.is_alive():
             receiver.step(0.01)
 
+    def ask_the_board(self, path: str, **form: str) -> str:
+        """A page; with fields the page that a form leads to."""
+        board = next(worker for worker, _part in self.workers if isinstance(worker, Board))
+        answers: list[str] = []
+
+        def ask() -> None:
+            data = urlencode(form).encode() if form else None
+            with urlopen(f"{board.address}{path}", data, timeout=10) as answer:  # noqa: S310 -- our own server
+                answers.append(answer.read().decode())
+
+        asking = Thread(target=ask, daemon=True)
+        asking.start()
+        while asking.is_alive():
+            board.step(0.01)
+        return answers[0]
+
     def close(self) -> None:
         for worker, _part in self.workers:
             worker.close()
@@ -300,6 +324,10 @@ def drive(running: Running) -> None:
     running.turn()
     running.hear_of_gateway("receipt?id=m1&status=yes")
     running.hear_of_gateway("reply?from=4740612345&text=ok")
+    found = re.search(f'name="{FORM}" value="([^"]+)"', running.ask_the_board("/switch"))
+    assert found
+    running.ask_the_board("/switch/review", **{FORM: found[1]}, why="brenner ennå")
+    running.ask_the_board("/decide/note", **{FORM: found[1]}, about="theme:waiting", words="vi ser på det")
     running.switch(Action.CLOSE)
     running.turn()
 

@@ -230,6 +230,21 @@ HOSTILE = [
     *one("receiver", "host", "''", "'*'", "http://localhost", "256.1.1.1", "a b", "null"),
     *one("receiver", "port", "-1", "65536", "true", "http"),
     ("receiver: 9470\n", "receiver"),
+    *one("board", "host", "''", "'*'", "http://localhost", "256.1.1.1", "a b", "null", "0.0.0.0", "'::'"),  # noqa: S104
+    *one("board", "port", "-1", "65536", "true", "http"),
+    *one("board", "url", "tavle.no", "http://tavle.no", "https://tavle.no/board", "https://bruker:hemmelig@tavle.no"),
+    ("board: {certificate: {file: HERE/file, key_file: HERE/secret}}\n", "board.certificate"),
+    ("board: {certificate: {file: board.crt, key_file: HERE/secret}}\n", "board.certificate.file"),
+    *one("board.sessions", "idle", "0s", "59s", "25h", "60"),
+    *one("board.sessions", "longest", "4m", "8d", "soon"),
+    ("board: {sessions: {idle: 2h, longest: 1h}}\n", "board.sessions"),
+    ("board: {proxy: {}}\n", "board.proxy.addresses"),
+    ("board: {proxy: {addresses: [10.0.0.1/8]}}\n", "board.proxy.addresses.0"),
+    ("board: {proxy: {addresses: [0.0.0.0/0]}}\n", "board.proxy.addresses.0"),
+    ("board: {proxy: {addresses: [10.0.0.1], user_header: Cookie}}\n", "board.proxy.user_header"),
+    ("board: {proxy: {addresses: [10.0.0.1], user_header: X-User}}\n", "board.proxy"),
+    ("board: {proxy: {addresses: [10.0.0.1], roles: {a: ops}}}\n", "board.proxy"),
+    ("board: {oidc: {issuer: 'http://a.no', client_id: a, client_secret_file: /a, roles: {}}}\n", "board.oidc.issuer"),
     ("webb: {port: 1}\n", "webb"),
 ]
 

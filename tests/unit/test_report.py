@@ -17,6 +17,7 @@ import pytest
 
 from alerts.annotate.story import story
 from alerts.notify.messages import load_all_messages
+from alerts.register.denials import DenialWords
 from alerts.register.view import Register
 from alerts.report.html import as_html
 from alerts.report.markdown import as_markdown, plain
@@ -45,6 +46,7 @@ WORDS = {
     language: load_words(packaged_config(), messages)
     for language, messages in load_all_messages(packaged_config()).items()
 }
+DENY = DenialWords.load(packaged_config())
 WATER = "Kan noen komme med vann til skolen i Nordvik"
 WAITING = "Hvor lenge må vi vente på legevakta i kveld"
 DEAD = "Naboen sier at tre pasienter er døde på Nordvik"
@@ -82,7 +84,7 @@ class World:
     def look(self, since: timedelta = HOUR, incident: str = "") -> tuple[Situation, Period]:
         clock = ManualClock(NOW)
         register = Register(self.bus, self.folder / "register.sqlite")
-        with closing(Followed(self.bus, clock, register, UTC, lambda word: None)) as followed:
+        with closing(Followed(self.bus, clock, register, UTC, DENY, lambda word: None)) as followed:
             followed.read()
             situation = describe(followed, None, lambda channel: False, NOW, incident=incident)
             return situation, look_back(followed, NOW - since, NOW, incident)

@@ -15,8 +15,9 @@ from alerts.board.access.roles import Who
 class Access(Protocol):
     """Called in the web server's thread, and quick."""
 
-    def who(self, request: Request) -> Who | None:
-        """Who asks; None for somebody who must log in."""
+    def who(self, request: Request, *, active: bool = True) -> Who | None:
+        """Who asks; None for somebody who must log in. `active`: a person did something; not so where a page asks by
+        itself, as one does that updates itself: that keeps nobody logged in."""
 
     def form_token(self, request: Request) -> str:
         """What each form of this visitor holds, so that no other site can send it."""

@@ -20,7 +20,7 @@ class DemoAccess:
         self._who = Who(name, BoardRole.CRISIS_TEAM)
         self._token = secrets.token_urlsafe(16)
 
-    def who(self, request: Request) -> Who | None:
+    def who(self, request: Request, *, active: bool = True) -> Who | None:
         return self._who
 
     def form_token(self, request: Request) -> str:

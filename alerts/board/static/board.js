@@ -32,6 +32,7 @@
   };
 
   const refresh = async () => {
+    if ("reload" in document.body.dataset) { location.reload(); return; }
     if (fetching) { again = true; return; }
     fetching = true;
     try {

@@ -39,8 +39,10 @@ def connect(path: Path) -> sqlite3.Connection:
 class ViewFile:
     """Where a view lies, and which file it was when it was opened."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, then: str = "built anew from the bus") -> None:
+        """`then`: what becomes of a damaged one, for the log."""
         self.path = path
+        self._then = then
         self._inode: tuple[int, int] | None = None
 
     def open(self) -> sqlite3.Connection:
@@ -72,7 +74,7 @@ class ViewFile:
         with suppress(FileNotFoundError):
             self.path.replace(aside)
             os.utime(aside)
-        log.error("%s: is damaged (%s); moved aside as %s, and built anew from the bus", self.path, why, aside.name)
+        log.error("%s: is damaged (%s); moved aside as %s, and %s", self.path, why, aside.name, self._then)
 
     def _found(self) -> tuple[int, int] | None:
         try:

@@ -1,0 +1,137 @@
+"""The demo's crisis on the board: the whole service on a folder that is thrown away, at a speed that one can follow.
+
+Everything runs as it does at night, with two differences: the clock runs so many times as fast as the wall's, and
+begins where the recording does; and nobody logs in, on this machine alone.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from alerts.board.access.demo import DemoAccess
+from alerts.board.worker import Board
+from alerts.pipeline import flow
+from alerts.wiring import make_alerts, make_app, make_board_parts, make_listener, passing_key
+from listener.bus.messages import message
+from listener.bus.protocol import Message, open_bus
+from listener.clock import Clock
+from listener.model.incidents import Action, Command
+from listener.model.records import VOLUMES, AuthorClass, Volume
+from listener.model.roles import RUN
+from listener.model.tracks import canonical
+from listener.runtime.control import Control
+from listener.runtime.service import Service, settle_memory
+from listener.settings.board import BoardSettings
+from listener.settings.files import RawSettings, packaged_config
+from listener.settings.schema import Settings
+from listener.sources.recording.source import RecordingSource
+
+BEFORE = timedelta(minutes=1)
+"""The incident is opened so long before the first post."""
+ME = "demo"
+DAYS = 3
+COUNTED = 3
+"""Tracks."""
+
+
+class FastClock:
+    """Runs `speed` times as fast as the wall's, from `start` on. What is measured in seconds stays the wall's."""
+
+    def __init__(self, start: datetime, speed: float, wall: Clock) -> None:
+        self._start = start
+        self._speed = speed
+        self._wall = wall
+        self._began = wall.monotonic()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=(self._wall.monotonic() - self._began) * self._speed)
+
+    def monotonic(self) -> float:
+        return self._wall.monotonic()
+
+    def thread_time(self) -> float:
+        return self._wall.thread_time()
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        return self._wall.wait(seconds, until)
+
+
+@dataclass(frozen=True)
+class BoardDemo:
+    """A demo that is set up: `address` is the board's; `run` plays until it is stopped."""
+
+    address: str
+    service: Service
+
+    def run(self) -> None:
+        """Until SIGTERM, SIGINT, or `service.stop`."""
+        self.service.obey_signals()
+        settle_memory()
+        self.service.run()
+
+
+@contextmanager
+def board_demo(
+    raw: RawSettings,
+    settings: Settings,
+    *,
+    name: str,
+    tracks: Sequence[str],
+    named: Mapping[str, AuthorClass],
+    first: datetime,
+    speed: float,
+    port: int,
+    wall: Clock,
+) -> Iterator[BoardDemo]:
+    """`first`: when the recording's first post was written. Raises ConfigError where the port cannot be had."""
+    with tempfile.TemporaryDirectory(prefix="lyttepost-board-", ignore_cleanup_errors=True) as folder:
+        config, data = Path(folder) / "config", Path(folder) / "data"
+        shutil.copytree(packaged_config(), config)
+        shutil.copy(config / "demo" / "people.yaml", config / "people.yaml")
+        data.mkdir()
+        clock = FastClock(first - BEFORE, speed, wall)
+        ours = replace(raw, folder=config)
+        settings = settings.model_copy(update={"board": BoardSettings(port=port), "receiver": None})
+        with closing(open_bus("embedded:", data, clock, durable=False)) as bus:
+            app = make_app(settings, data, bus, clock, "demo")
+            bus.publish(list(_weeks_before(first, tracks)))
+            Control(bus).append(_opening(name, tracks, clock))
+            source = RecordingSource(str(config / "demo" / "crisis.jsonl"), speed, wall)
+            listener = make_listener(app, ours, [source], passing_key(), named)
+            alerts = make_alerts(ours, settings, None, tell=True, learned=data)
+            board = replace(make_board_parts(ours, settings, data), access=DemoAccess(ME))
+            workers = flow(app, RUN, listener, alerts, board)
+            served = next(worker for worker, _ in workers if isinstance(worker, Board))
+            yield BoardDemo(served.address, Service(workers, wall))
+
+
+def _weeks_before(first: datetime, tracks: Sequence[str]) -> Iterator[Message]:
+    """Made-up counts of quiet days, so that the graphs know what is usual: more by day than by night."""
+    chance = random.Random(BEFORE.total_seconds())  # noqa: S311 -- a demo
+    for track in tracks[:COUNTED]:
+        name = canonical(track)
+        for number in range(DAYS * 24 * 60):
+            minute = (first - BEFORE).replace(second=0, microsecond=0) - timedelta(minutes=DAYS * 24 * 60 - number)
+            usual = 0.12 if 7 <= minute.hour <= 21 else 0.03
+            yield message(VOLUMES, Volume(source="recording", track=name, minute=minute, count=chance.random() < usual))
+
+
+def _opening(name: str, tracks: Sequence[str], clock: Clock) -> Command:
+    return Command(
+        action=Action.OPEN,
+        at=clock.now(),
+        by=ME,
+        why="røyk over nordbygget, meldt av vakten",
+        name=name,
+        add=tuple(tracks),
+        review_after=timedelta(hours=1).total_seconds(),
+        exercise=True,
+    )

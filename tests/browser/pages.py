@@ -1,0 +1,128 @@
+"""A person at a browser: opens pages, reads, presses, types."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+WAIT_SECONDS = 20.0
+
+
+class Browser:
+    """`script`: whether pages may run any. `dark`: whether the person likes it dark. `zoom`: 2 is 200 per cent."""
+
+    def __init__(
+        self, program: str, address: str, *, width: int = 1400, height: int = 1000, script: bool = True,
+        dark: bool = False, zoom: float = 1.0,
+    ) -> None:  # fmt: skip
+        options = webdriver.ChromeOptions()
+        options.binary_location = program
+        for word in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-extensions"):
+            options.add_argument(f"--{word}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        if not script:
+            options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+        self.driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or ""))
+        self.address = address
+        # A window is never narrower than 500; what is shown may be.
+        size = {
+            "width": round(width / zoom),
+            "height": round(height / zoom),
+            "deviceScaleFactor": zoom,
+            "mobile": False,
+        }
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        if dark:
+            media = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.driver.quit()
+
+    def open(self, path: str) -> None:
+        self.driver.get(self.address + path)
+
+    def text(self) -> str:
+        return str(self.driver.find_element(By.TAG_NAME, "body").text)
+
+    def count(self, css: str) -> int:
+        return len(self.driver.find_elements(By.CSS_SELECTOR, css))
+
+    def one(self, css: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, css)
+
+    def all(self, css: str) -> list[WebElement]:
+        return list(self.driver.find_elements(By.CSS_SELECTOR, css))
+
+    def link(self, words: str) -> WebElement:
+        return self.driver.find_element(By.PARTIAL_LINK_TEXT, words)
+
+    def press(self, words: str, within: str = "body") -> None:
+        """The first button, link or heading of something to open, that bears these words."""
+        for element in self.all(f"{within} button, {within} summary, {within} a"):
+            if words in element.text and element.is_displayed():
+                self.bring(element)
+                element.click()
+                return
+        raise AssertionError(f"nothing to press says {words!r} in:\n{self.text()[:3000]}")
+
+    def type(self, css: str, text: str) -> None:
+        field = self.one(css)
+        self.bring(field)
+        field.clear()
+        field.send_keys(text)
+
+    def tick(self, css: str) -> None:
+        element = self.one(css)
+        self.bring(element)
+        element.click()
+
+    def keys(self, *keys: str) -> None:
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def bring(self, element: WebElement) -> None:
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def offline(self, off: bool) -> None:
+        """Cut the net, or mend it."""
+        network = {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", network)
+
+    def wait(self, until: Callable[[], object], seconds: float = WAIT_SECONDS) -> float:
+        """How long it took. What is being replaced just now is looked at again."""
+        began = time.monotonic()
+        while True:
+            try:
+                if until():
+                    return time.monotonic() - began
+            except (StaleElementReferenceException, WebDriverException):
+                pass
+            if time.monotonic() - began > seconds:
+                raise AssertionError(f"not within {seconds} s; the page says:\n{self.text()[:3000]}")
+            time.sleep(0.05)
+
+    def complaints(self) -> list[str]:
+        """What the browser complained of: an error of a script, something that a policy forbade."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+ENTER, TAB = Keys.ENTER, Keys.TAB

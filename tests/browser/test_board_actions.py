@@ -1,0 +1,200 @@
+"""What the crisis team does at the board, by clicking: each is on the bus afterwards as the command would have put it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from pages import Browser
+from relay import Relay
+
+Browsers = Callable[..., Browser]
+
+
+def first(browser: Browser, path: str, pattern: str) -> str:
+    browser.open(path)
+    found = re.search(pattern, browser.driver.page_source)
+    assert found, browser.text()
+    return found[0]
+
+
+def an_alert(browser: Browser) -> str:
+    """One that is open."""
+    browser.open("/alerts")
+    found = re.search(r"/alerts/[0-9a-f]+(?=/ack)", browser.driver.page_source)
+    assert found, browser.text()
+    return found[0]
+
+
+def test_an_alert_is_taken_noted_assigned_and_silenced(browsers: Browsers) -> None:
+    browser = browsers()
+    alert = an_alert(browser)
+    browser.open(alert)
+    browser.press("Skriv en merknad")
+    browser.type("#text", "vi ringer brannvesenet")
+    browser.press("Lagre merknaden")
+    assert "Merknaden er lagret" in browser.text()
+    browser.press("Be en kollega ta det")
+    browser.tick('#to option[value="ola"]')
+    browser.press("Be en kollega ta det", "form[action$='/assign']")
+    assert "Ola Vik varsles nå" in browser.text()
+    browser.press("Demp")
+    browser.type("#silence-why", "vet om det")
+    browser.press("Demp", "form[action$='/silence']")
+    assert "Dempet til" in browser.text()
+    browser.open("/alerts")
+    assert "vet om det" in browser.text()
+    browser.type("input[id^=end-]", "likevel ikke")
+    browser.press("Avslutt dempingen")
+    assert "Dempingen er avsluttet" in browser.text()
+    browser.open(alert)
+    browser.press("Jeg har det", "form[action$='/ack']")
+    assert "Du har det nå" in browser.text()
+    assert "demo: merknad: vi ringer brannvesenet" in browser.text()
+    assert "demo: tok det" in browser.text()
+
+
+def test_an_alert_is_closed_with_a_reason(browsers: Browsers) -> None:
+    browser = browsers()
+    browser.open(an_alert(browser))
+    browser.press("Avslutt varselet")
+    browser.type("#close-why", "falsk alarm")
+    browser.press("Lukk varselet", "form[action$='/close']")
+    assert "Lukket:" in browser.text()
+    assert "lukket det: falsk alarm" in browser.text()
+
+
+def test_the_questions_of_a_theme_are_answered_once(browsers: Browsers) -> None:
+    browser = browsers()
+    browser.open("/said/relatives_contact?kind=question")
+    browser.press("Svar")
+    browser.tick('input[name=verdict][value="true"]')
+    browser.type("#answer-words", "Pårørendetelefonen er åpnet")
+    browser.type("#answer-link", "https://sykehus.example/parorende")
+    browser.press("Svar", "form[action='/decide/answer']")
+    assert "Svaret er lagret" in browser.text()
+    assert "Ingen varsles om det igjen" in browser.text()
+    browser.open("/")
+    browser.wait(lambda: "besvart av demo" in browser.text())
+
+
+def test_a_story_is_passed_on_noted_and_corrected(browsers: Browsers) -> None:
+    browser = browsers()
+    story = first(browser, "/said/staff_praise", r"/story/[0-9a-f]+")
+    browser.open(story)
+    browser.press("Hvordan det står")
+    browser.tick('input[name=status][value="passed-on"]')
+    browser.press("Lagre", "form[action='/decide/status']")
+    assert "Det står nå som sendt videre" in browser.text()
+    browser.press("Skriv en merknad")
+    browser.type("#note-words", "takket på vegne av avdelingen")
+    browser.press("Lagre", "form[action='/decide/note']")
+    assert "Merknaden er lagret" in browser.text()
+    browser.press("Rett det maskinen har tolket")
+    for box in browser.all("#post-1 input[name=kind]:checked"):
+        box.click()
+    browser.tick("#post-1 input[name=kind][value=wish]")
+    browser.press("Lagre", "#post-1 form")
+    assert "Rettelsen er lagret" in browser.text()
+    assert "1 ønske" in browser.text()
+
+
+def test_a_veil_is_lifted_once_and_only_with_a_reason(browsers: Browsers) -> None:
+    browser = browsers()
+    browser.open("/")
+    browser.link("Teksten kan vise hvem en pasient er").click()
+    assert browser.one("h1").text.endswith("Teksten kan vise hvem en pasient er, og er skjult.")
+    browser.type("#unveil-why", "må vite om ryktet gjelder oss")
+    browser.press("Vis teksten")
+    assert "og det er loggført" in browser.text()
+    assert "er skjult" not in browser.one("h1").text
+    browser.open(browser.driver.current_url.removeprefix(browser.address).removesuffix("/unveil"))
+    assert "er skjult" in browser.one("h1").text
+
+
+@pytest.mark.parametrize("words", ["tar imot", ""])
+def test_what_cannot_be_is_said_and_nothing_is_written(browsers: Browsers, words: str) -> None:
+    """A reason that quotes nobody is taken; an empty answer is not even sent."""
+    browser = browsers()
+    browser.open("/said/access_visiting")
+    browser.press("Svar")
+    browser.type("#answer-words", words)
+    browser.press("Svar", "form[action='/decide/answer']")
+    assert "/decide/" not in browser.driver.current_url
+    assert "Svaret er lagret" not in browser.text()
+
+
+def test_tracks_are_changed_a_review_is_said_and_a_crisis_is_opened_and_closed(browsers: Browsers) -> None:
+    browser = browsers()
+    browser.open("/switch")
+    browser.press("Endre sporene")
+    browser.type("textarea[name=add]", "ytterlid*")
+    browser.type("input[id^=change-why]", "de flyttes dit")
+    browser.press("Endre sporene", "form[action='/switch/change']")
+    assert "Endret: Brann, Fjordby universitetssykehus" in browser.text()
+    assert "Følger: " in browser.text()
+    browser.press("Det er fortsatt krise")
+    browser.type("input[id^=review-why]", "brenner ennå")
+    browser.press("Det er fortsatt krise", "form[action='/switch/review']")
+    assert "Vurdert: " in browser.text()
+    browser.type("#name", "Prøve av tavlen")
+    browser.type("#why", "vi prøver")
+    browser.type("#tracks", "granvik sykehus")
+    browser.tick("input[name=exercise]")
+    browser.press("Åpne en krise", "form[action='/switch/open']")
+    assert "Åpnet: Prøve av tavlen" in browser.text()
+    browser.open("/")
+    browser.wait(lambda: "Prøve av tavlen" in browser.text())
+    browser.open("/switch")
+    sections = [each for each in browser.all("section.card") if "Prøve av tavlen" in each.text]
+    browser.bring(sections[0])
+    next(each for each in sections[0].find_elements("tag name", "button") if each.text == "Avslutt krisen").click()
+    assert "Avslutte?" in browser.text()
+    assert "Brann, Fjordby" not in browser.one("main").text
+    browser.type("#why", "prøven er over")
+    browser.press("Avslutt krisen")
+    assert "Avsluttet: Prøve av tavlen" in browser.text()
+
+
+def test_two_at_once_see_one_state_and_are_told_what_the_other_did(browsers: Browsers) -> None:
+    one, other = browsers(), browsers()
+    alert = an_alert(one)
+    one.open(alert)
+    other.open(alert)
+    one.press("Jeg har det", "form[action$='/ack']")
+    assert "Du har det nå" in one.text()
+    took = other.wait(lambda: "demo: tok det" in other.text())
+    assert took < 5, "a second on a machine of one's own"
+    other.press("Jeg har det", "form[action$='/ack']")
+    assert "demo tok det allerede kl." in other.text()
+
+
+def test_a_cut_cable_is_told_and_the_page_comes_up_to_date_by_itself(browsers: Browsers, played: str) -> None:
+    with Relay(played) as cable:
+        browser, other = browsers(address=cable.address), browsers()
+        browser.open("/alerts")
+        browser.wait(lambda: not browser.one("#stale").is_displayed())
+        cable.cut()
+        browser.wait(lambda: "Ingen forbindelse siden" in browser.one("#stale").text)
+        alert = an_alert(other)
+        other.open(alert)
+        other.press("Jeg har det", "form[action$='/ack']")
+        assert browser.count(f"form[action='{alert}/ack']")
+        cable.mend()
+        browser.wait(lambda: not browser.count(f"form[action='{alert}/ack']"), 40)
+        assert not browser.one("#stale").is_displayed()
+
+
+def test_what_somebody_is_writing_is_not_taken_from_their_hands(browsers: Browsers) -> None:
+    browser, other = browsers(), browsers()
+    browser.open("/switch")
+    browser.press("Endre sporene")
+    browser.type("textarea[name=add]", "noe langt som")
+    other.open(an_alert(other))
+    other.press("Jeg har det", "form[action$='/ack']")
+    browser.wait(lambda: True)
+    other.open("/")
+    other.wait(lambda: True, 2)
+    browser.run("return new Promise((done) => setTimeout(done, 1500))")
+    assert browser.one("textarea[name=add]").get_attribute("value") == "noe langt som"
