@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "ledger": "alerts.commands.ledger:app",
     "duty": "alerts.commands.duty:app",
     "register": "alerts.commands.register:app",
+    "report": "alerts.commands.report:app",
     "rules": "alerts.commands.rules:app",
     "volumes": "alerts.commands.volumes:app",
     "privacy": "alerts.commands.privacy:app",

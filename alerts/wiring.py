@@ -157,11 +157,11 @@ def make_alerts(
 
 def make_board_parts(raw: RawSettings, settings: Settings, folder: Path) -> BoardParts:
     """What the role `board` needs. Raises ConfigError for any file that is wrong."""
-    from alerts.board.frame.words import load_words
     from alerts.board.make import BoardParts
     from alerts.notify.duty import DutyFollower
     from alerts.notify.messages import load_all_messages
     from alerts.notify.recipients import load_people
+    from alerts.situation.words import load_words
 
     file, zone = raw.folder / "people.yaml", find_zone(settings.timezone)
     languages = load_all_messages(raw.folder, settings.timezone)

@@ -14,7 +14,6 @@ from alerts.board import audit
 from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
-from alerts.board.frame.words import Words
 from alerts.board.now_page import alert_line
 from alerts.board.worker import Inside
 from alerts.duty.people import known_person
@@ -26,6 +25,7 @@ from alerts.notify.silences import SilenceState
 from alerts.notify.state import AlertBook, AlertState, Handling
 from alerts.notify.wording import Wording
 from alerts.register.subjects import refuse_quotes
+from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.deliveries import PageWhy
 from listener.model.records import DecisionKind

@@ -27,9 +27,9 @@ from alerts.board.access.contract import Access
 from alerts.board.access.roles import May, Who
 from alerts.board.frame.forms import FORM, Form, FormRefused, read_form
 from alerts.board.frame.html import STATIC, render
-from alerts.board.frame.words import Words
 from alerts.board.live import Live
 from alerts.situation.situation import Situation
+from alerts.situation.words import Words
 from alerts.web.jobs import HandOver, NotBegun
 from alerts.web.server import WebServer
 from listener.clock import Clock

@@ -11,11 +11,10 @@ from typing import Any
 
 from starlette.requests import Request
 
-from alerts.board import alert_pages, said_pages, switch_pages
+from alerts.board import alert_pages, report_pages, said_pages, switch_pages
 from alerts.board.access.contract import Access
 from alerts.board.access.make import make_access
 from alerts.board.application import Site, application, words_for
-from alerts.board.frame.words import Words
 from alerts.board.live import Live
 from alerts.board.worker import Board, Inside
 from alerts.notify.channels.contract import open_usable, wakes_by
@@ -23,6 +22,7 @@ from alerts.notify.duty import DutyFollower
 from alerts.register.denials import DenialWords
 from alerts.register.view import Register
 from alerts.situation.followed import Followed
+from alerts.situation.words import Words
 from alerts.web.jobs import Jobs
 from alerts.web.server import WebServer
 from listener.bus.protocol import Bus
@@ -69,7 +69,12 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
 
     def make(jobs: Jobs, live: Live, its: Callable[[], Inside], server: WebServer) -> Any:
         site = Site(access, live, jobs.hand_over, parts.words, settings.language, clock)
-        pages = [*alert_pages.pages(site, its), *said_pages.pages(site, its), *switch_pages.pages(site, its)]
+        pages = [
+            *alert_pages.pages(site, its),
+            *said_pages.pages(site, its),
+            *switch_pages.pages(site, its),
+            *report_pages.pages(site, its),
+        ]
         return application(site, server, pages)
 
     place = settings.board or BoardSettings()

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from alerts.board.frame.words import Words
-from alerts.board.graph import Graph, added, draw, draw_track
-from alerts.notify.messages import ARROWS, Direction
 from alerts.notify.state import AlertState
 from alerts.notify.wording import Wording
-from alerts.register.decisions import Stands
-from alerts.register.ranking import NONE_OF_THESE, RegisterRow, Trend
-from alerts.situation.situation import VOICED, CostNow, Situation, StoryNow, ThemeNow
+from alerts.register.ranking import RegisterRow
+from alerts.situation.graph import Graph, added, draw, draw_track
+from alerts.situation.sentences import (
+    age,
+    called_next,
+    cost_words,
+    gap_line,
+    source_name,
+    standing_words,
+    trend_words,
+    unread_words,
+)
+from alerts.situation.situation import VOICED, Situation, StoryNow, ThemeNow
+from alerts.situation.words import Words
 from listener.model.answers import Standing
-from listener.model.decisions import Answer
-from listener.model.gaps import is_whole
 from listener.model.incidents import Incident, Mode
-from listener.model.records import Gap
 from listener.model.tracks import is_total
 
 SAMPLE = 160
 """Characters of a post that is shown as a sample."""
 TRACKS = 3
-MAX_LANGUAGES = 5
 
 
 class IncidentLine(NamedTuple):
@@ -78,12 +82,6 @@ class RumourLine(NamedTuple):
     standing: str
 
 
-class GapLine(NamedTuple):
-    text: str
-    lasts: bool
-    filled: str
-
-
 @dataclass(frozen=True)
 class Column:
     """What people voice in one kind."""
@@ -111,8 +109,8 @@ def values(situation: Situation, words: Words) -> Mapping[str, Any]:
         "gaps": [gap_line(each, words, now) for each in situation.gaps],
         "sources": [_source(name, its, words) for name, its in situation.sources.items()],
         "duty": [(role, ", ".join(its)) for role, its in _duty(situation)],
-        "costs": [_cost(each, words) for each in situation.costs],
-        "unread": _unread(situation, words),
+        "costs": [cost_words(each, words) for each in situation.costs],
+        "unread": unread_words(voices.apart, words),
         "officials": voices.apart.officials.posts + voices.apart.official_words.posts,
         "missing": ", ".join(situation.missing),
         "behind": ", ".join(situation.behind),
@@ -141,14 +139,6 @@ def news(situation: Situation, words: Words) -> str:
     return ". ".join(parts) + "."
 
 
-def age(since: datetime, now: datetime, words: Words) -> str:
-    """`2 t 10 min`; days from two on."""
-    length = max(now - since, timedelta(minutes=1))
-    if length >= timedelta(days=2):
-        return words.say("now.days", n=length.days)
-    return words.messages.duration(timedelta(minutes=length // timedelta(minutes=1)))
-
-
 def _incident(its: Incident, words: Words, now: datetime) -> IncidentLine:
     messages, overdue = words.messages, bool(its.review_after) and now >= its.review_at
     opened = words.say(
@@ -169,13 +159,7 @@ def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLi
     several = len(situation.incidents) != 1 or situation.incidents[0].id != alert.incident
     trends, who, held = said.trends(), said.handled(), ""
     if state.is_open:
-        its, coming = situation.listing.held(state), situation.listing.coming(state)
-        held = "silence" if its.silences else "inhibition" if its.inhibitors else ""
-        if coming is not None:
-            person = situation.people.name(coming.person) if situation.people else coming.person
-            who = words.say("now.next", name=person, time=messages.time(max(coming.until or coming.at, now), now))
-        elif not held:
-            who = words.say("now.nobody_next")
+        who, held = called_next(state, situation, words)
     return AlertLine(
         id=state.id,
         level=alert.severity.value,
@@ -187,7 +171,7 @@ def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLi
         incident=alert.incident_name if several else "",
         since=messages.time(state.fired_at, now),
         who=who,
-        held=words.say(f"now.held_{held}") if held else "",
+        held=held,
     )
 
 
@@ -210,25 +194,6 @@ def theme_line(found: ThemeNow, words: Words) -> ThemeLine:
             words.say(f"standing.{each.value}_of", n=count, of=found.stories) for each, count in found.handled.items()
         )
     return ThemeLine(row.theme, name, row.people, arrow, trend, stands, standing)
-
-
-def trend_words(trend: Trend, words: Words) -> tuple[str, str]:
-    """An arrow and what it means: `9 siste time, 4 timen før`."""
-    direction = (
-        Direction.RISING if trend.last_hour > trend.hour_before
-        else Direction.FALLING if trend.last_hour < trend.hour_before
-        else Direction.STEADY
-    )  # fmt: skip
-    return ARROWS[direction], words.say("now.trend", last=trend.last_hour, before=trend.hour_before)
-
-
-def standing_words(stands: Stands, words: Words) -> str:
-    """`besvart av Kari: stemmer ikke`; empty while it is new."""
-    last = stands.last
-    if last is None or stands.status is Standing.NEW:
-        return ""
-    text = words.say(f"standing.{stands.status.value}", name=last.by)
-    return f"{text}: {words.messages.verdict[last.verdict]}" if isinstance(last, Answer) else text
 
 
 def _rumour(found: StoryNow, words: Words, now: datetime) -> RumourLine:
@@ -254,22 +219,6 @@ def sample_of(row: RegisterRow, words: Words) -> tuple[str, bool]:
     return (text if len(text) <= SAMPLE else text[: SAMPLE - 1].rstrip() + "…"), False
 
 
-def gap_line(gap: Gap, words: Words, now: datetime) -> GapLine:
-    messages, source = words.messages, source_name(gap.source)
-    cause = words.cause(gap.cause)
-    if gap.end is None:
-        text = words.say("gap.lasts", source=source, time=messages.time(gap.start, now), cause=cause)
-        return GapLine(text, True, words.say("gap.age", age=age(gap.start, now, words)))
-    text = words.say("gap.was", source=source, span=messages.span(gap.start, gap.end, now), cause=cause)
-    if is_whole(gap):
-        filled = words.count("gap.filled", gap.refilled)
-    elif gap.refilled_until is not None:
-        filled = words.say("gap.partly", time=messages.time(gap.refilled_until, now), n=gap.refilled)
-    else:
-        filled = words.say("gap.unfilled")
-    return GapLine(text, False, filled)
-
-
 def _source(name: str, its: Mapping[str, Any], words: Words) -> tuple[str, str, str]:
     """Name, state in words, and what is wrong with it."""
     state = str(its.get("state", "unknown"))
@@ -282,30 +231,5 @@ def _duty(situation: Situation) -> Iterable[tuple[str, tuple[str, ...]]]:
     return situation.on_duty.items()
 
 
-def _cost(found: CostNow, words: Words) -> tuple[str, str, bool]:
-    """Source, what it has cost, and whether the hard cap is reached."""
-    month, cap = found.spending.month, found.budget
-    text = words.say("cost.month", usd=words.messages.number(round(month.usd, 1)), posts=month.posts)
-    if cap is None:
-        return source_name(found.source), text, False
-    most = words.messages.number(float(cap.hard))
-    return source_name(found.source), f"{text} {words.say('cost.cap', usd=most)}", month.usd >= cap.hard
-
-
-def _unread(situation: Situation, words: Words) -> str:
-    """`polsk 4, arabisk 2`: the languages that are not understood, by the platform's name for them."""
-    unread = list(situation.voices.apart.unread.items())[:MAX_LANGUAGES]
-    return ", ".join(f"{lang or words.say('now.unnamed')} {counted.posts}" for lang, counted in unread)
-
-
-def source_name(name: str) -> str:
-    """`X`, `Recording`: a source as people write it."""
-    return name[:1].upper() + name[1:]
-
-
 def _track_name(track: str, words: Words) -> str:
     return words.say("graph.total") if is_total(track) else words.say("graph.track", track=track)
-
-
-def theme_name(theme: str, words: Words) -> str:
-    return words.say("now.no_theme") if theme == NONE_OF_THESE else words.messages.themes.get(theme, theme)

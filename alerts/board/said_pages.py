@@ -19,8 +19,7 @@ from alerts.board import audit
 from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
-from alerts.board.frame.words import Words
-from alerts.board.now_page import sample_of, standing_words, theme_name, trend_words
+from alerts.board.now_page import sample_of
 from alerts.board.worker import Inside
 from alerts.register import deciding
 from alerts.register.decisions import Said
@@ -30,7 +29,9 @@ from alerts.register.overview import read_stories, read_themes
 from alerts.register.ranking import NONE_OF_THESE, Registered, RegisterRow, Selection, ThemeRow, Whose
 from alerts.register.ranking import words as apart
 from alerts.register.subjects import THEME, Subject
+from alerts.situation.sentences import standing_words, theme_name, trend_words
 from alerts.situation.situation import VOICED, tracks_of
+from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import Note, Status

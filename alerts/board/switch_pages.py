@@ -12,9 +12,9 @@ from starlette.responses import Response
 from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, Site
 from alerts.board.frame.forms import Form
-from alerts.board.frame.words import Words
-from alerts.board.now_page import source_name
 from alerts.board.worker import Inside
+from alerts.situation.sentences import source_name
+from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.incidents import Command, Result, Transition
 from listener.runtime import switching

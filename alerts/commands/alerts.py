@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +10,12 @@ import typer
 
 from alerts.commands import alerts_run, alerts_silences, alerts_words
 from alerts.commands.alerts_pages import page_rows
+from alerts.commands.duty_people import people_in_force, waking
 from alerts.commands.ledger import verify_chains
 from alerts.notify import card
 from alerts.notify.listing import Listing, list_alerts
 from alerts.notify.paged import pages_of
-from alerts.notify.recipients import People, load_people
+from alerts.notify.recipients import load_people
 from alerts.notify.state import AlertBook, AlertState, read_book
 from listener.clock import SystemClock
 from listener.commands.shared import (
@@ -43,29 +43,8 @@ app.command("run")(alerts_run.run)
 
 def _listing(book: AlertBook, data: str | None) -> Listing:
     now = SystemClock().now()
-    try:
-        people: People | None = _people(data)
-    except ConfigError as error:
-        say(f"What people.yaml holds back, and who is called next, is not known: {error}")
-        people = None
-    return list_alerts(book, people, _wakes(people), now)
-
-
-def _people(data: str | None) -> People:
-    """With swaps and the copies of calendars. Raises ConfigError."""
-    from alerts.commands.duty_book import open_book
-    from listener.settings.zone import DEFAULT_ZONE, zone_or_default
-
-    raw = raw_settings()
-    people = load_people(raw.folder / "people.yaml").in_zone(zone_or_default(raw.get("timezone", DEFAULT_ZONE)))
-    return people.with_rosters(open_book(None, data, online=False).rosters)
-
-
-def _wakes(people: People | None) -> Callable[[str], bool]:
-    """Which channels wake a sleeper; of one that is set up wrongly nothing is known."""
-    from alerts.notify.channels.contract import open_usable, wakes_by
-
-    return functools.partial(wakes_by, open_usable(people.channels() if people else (), raw_settings()))
+    people = people_in_force(data)
+    return list_alerts(book, people, waking(people), now)
 
 
 @app.callback(invoke_without_command=True)

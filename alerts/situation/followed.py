@@ -3,10 +3,11 @@ all of it each time."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Generic, TypeVar
 
 from alerts.notify.followed import FollowedBook
@@ -36,6 +37,9 @@ from listener.model.topics import Topic
 from listener.runtime.control import Control, Presences
 
 T = TypeVar("T")
+
+WORDS_KEPT = timedelta(days=8)
+"""So far back what people decided is at hand, word by word."""
 
 
 def _nothing() -> None:
@@ -84,6 +88,8 @@ class Followed:
     spending: dict[str, Spending] = field(default_factory=dict)
     raised: dict[str, Decision] = field(default_factory=dict)
     """Source → the newest decision to let it cost more."""
+    words: deque[DecisionsRecord] = field(default_factory=deque)
+    """What people decided of late, in the order of the log."""
     changes: int = 0
     """Grows with whatever is new, but for who is there and how loud it is."""
     findings: int = 0
@@ -144,9 +150,12 @@ class Followed:
         for word in self._decisions.new():
             self.decisions.take(word)
             self.also(word)
+            self.words.append(word)
             if isinstance(word, Decision) and word.kind is DecisionKind.BUDGET:
                 self.raised[word.id] = word
             decided = True
+        while self.words and self.words[0].at < self.clock.now() - WORDS_KEPT:
+            self.words.popleft()
         moved = False
         while self.register.step(0.0):
             self.beat()

@@ -155,27 +155,33 @@ def describe(
     wakes: Callable[[str], bool],
     now: datetime,
     voices: Voices | None = None,
+    incident: str = "",
 ) -> Situation:
     """`people`: as they are in force; None where people.yaml cannot be read. `wakes`: whether a channel wakes people.
-    `voices`: of before, where nothing of the register is new."""
+    `voices`: of before, where nothing of the register is new. `incident`: only this one, also when it is closed."""
     state, book = followed.control, followed.book
     found = followers(followed.presences, state.epoch)
     sources = source_states(followed.presences)
     gaps = [gap for gap in followed.gaps.values() if gap.end is None or gap.end > now - RECENT]
+    asked = [state.incidents[incident]] if incident else [each for each in state.open if not each.synthetic]
+
+    def is_meant(its: AlertState) -> bool:
+        return not its.alert.synthetic and (not incident or its.alert.incident == incident)
+
     return Situation(
         at=now,
         mode=state.mode,
         since=state.since,
-        incidents=tuple(each for each in state.open if not each.synthetic),
+        incidents=tuple(asked),
         followers=tuple(found),
         missing=tuple(missing_roles(found)),
         behind=tuple(laggards(found)),
         sources=sources,
         gaps=tuple(sorted(gaps, key=lambda gap: (gap.end is not None, is_whole(gap), -gap.start.timestamp()))),
         tracks=tuple(followed.loudness.tracks(followed.loudness.end(now), SHOWN)[:TRACKS]),
-        voices=voices or hear(followed, now),
-        open=tuple(sorted((s for s in book.open() if not s.alert.synthetic), key=_by_weight)),
-        had=tuple(s for s in reversed(book.all()) if not s.alert.synthetic and _is_had(s, now)),
+        voices=voices or hear(followed, now, incident),
+        open=tuple(sorted(filter(is_meant, book.open()), key=_by_weight)),
+        had=tuple(s for s in reversed(book.all()) if is_meant(s) and _is_had(s, now)),
         listing=list_alerts(book, people, wakes, now),
         people=people,
         on_duty={} if people is None else {role: people.who(role, now) for role in sorted(people.roles)},
@@ -204,12 +210,11 @@ def _cost(followed: Followed, spent: Spending, sources: Mapping[str, Mapping[str
     return CostNow(spent.source, spent, caps)
 
 
-def hear(followed: Followed, now: datetime) -> Voices:
-    """What the register holds of the open incidents; of calm nothing. Reads texts for the samples from the bus."""
-    closed = frozenset(each.id for each in followed.control.incidents.values() if not each.open)
-    wide = Selection(closed=closed, officials=True, not_understood=True)
-    rows = followed.register.registered(wide) if followed.control.open else []
-    asked = Selection(closed=closed)
+def hear(followed: Followed, now: datetime, incident: str = "") -> Voices:
+    """What the register holds of the open incidents, or of one; of calm nothing. Reads texts for the samples from the
+    bus."""
+    asked = asked_of(followed, incident)
+    rows = heard_in(followed, asked)
     as_of = end_of_hour(now, newest_of(rows))
     public = [row for row in rows if asked.holds(row)]
     by_kind = {kind: [row for row in public if kind in words(row.kinds)] for kind in VOICED}
@@ -220,13 +225,30 @@ def hear(followed: Followed, now: datetime) -> Voices:
         as_of=as_of,
         people=len({row.person for row in public} - {None}),
         posts=len({row.post for row in public}),
-        per_step=tuple(_per_step(rows, followed.loudness.end(now))),
+        per_step=tuple(_per_step(rows, as_of if _is_closed(followed, incident) else followed.loudness.end(now))),
         themes={kind: _themes(followed, its, kind, as_of) for kind, its in by_kind.items()},
         rumours=[_rumour(followed, row, by_kind[Kind.RUMOUR], officials) for row in rumours],
         kinds=_people_by_kind(public),
         suggested=suggested(followed.register, public, as_of, tracks_of(followed)),
         apart=set_apart(apart),
     )
+
+
+def asked_of(followed: Followed, incident: str = "") -> Selection:
+    """What the public says in the open incidents, or in one, which may be closed."""
+    closed = frozenset(each.id for each in followed.control.incidents.values() if not each.open)
+    return Selection(incident=incident, closed=frozenset() if incident else closed)
+
+
+def heard_in(followed: Followed, asked: Selection) -> list[Registered]:
+    """All that was heard in the incidents asked for, whoever says it; nothing while none is open."""
+    if not (followed.control.open or asked.incident):
+        return []
+    return followed.register.registered(replace(asked, officials=True, not_understood=True))
+
+
+def _is_closed(followed: Followed, incident: str) -> bool:
+    return bool(incident) and not followed.control.incidents[incident].open
 
 
 def tracks_of(followed: Followed) -> Collection[str]:

@@ -31,8 +31,8 @@ from alerts.board.access.contract import Access
 from alerts.board.access.make import make_access
 from alerts.board.access.passwords import hashed, is_old
 from alerts.board.access.roles import BoardRole
-from alerts.board.frame.words import load_words
 from alerts.notify.messages import load_messages
+from alerts.situation.words import load_words
 from alerts.web.server import WebServer, listen
 from listener.clock import ManualClock
 from listener.errors import ConfigError

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from alerts.board.frame.words import load_words
 from alerts.notify.messages import load_messages
+from alerts.situation.words import load_words
 from listener.errors import ConfigError
 from listener.maintenance.preflight import mistakes
 from listener.settings.board import BoardSettings, check_exposed

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.board.frame.words import load_words
 from alerts.notify.messages import load_messages
+from alerts.situation.words import load_words
 from listener.errors import ConfigError
 from listener.model.gaps import Cause
 from listener.runtime.metrics import SourceState

@@ -14,7 +14,7 @@ from alerts.board.access.pages import BoardAccess, words_chosen
 from alerts.board.access.proxy import Proxy
 from alerts.board.access.sessions import Sessions
 from alerts.board.access.visitors import OIDC, PASSWORD, Visitors
-from alerts.board.frame.words import Words
+from alerts.situation.words import Words
 from listener.clock import Clock
 from listener.settings.board import BoardSettings, check_exposed
 from listener.settings.schema import Settings

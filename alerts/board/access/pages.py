@@ -31,7 +31,7 @@ from alerts.board.access.throttle import Throttle
 from alerts.board.access.visitors import OIDC, PASSWORD, Visitors
 from alerts.board.frame.forms import FormRefused, read_form
 from alerts.board.frame.html import render
-from alerts.board.frame.words import Words
+from alerts.situation.words import Words
 from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.model.codec import LONGEST_NAME

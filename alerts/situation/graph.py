@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from alerts.board.frame.words import Words
 from alerts.situation.loudness import STEP, Step, TrackLoudness
+from alerts.situation.words import Words
 from listener.model.gaps import is_whole
 from listener.model.records import Gap
 
@@ -60,6 +60,8 @@ class Graph:
     ticks: Sequence[Tick]
     top: int
     hours: Sequence[Hour]
+    counts: Sequence[int | None] = ()
+    """Posts in each step; None where not all was heard."""
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -72,10 +74,13 @@ def draw(title: str, steps: Sequence[Step], gaps: Iterable[Gap], words: Words, n
     top = max([LEAST_TOP, *known, *(round(most) for most in usual)])
     each = WIDTH / max(len(steps), 1)
     bars, shades = [], []
+    counts: list[int | None] = []
     for number, step in enumerate(steps):
         x = number * each
         not_yet = step.posts is None and number >= len(steps) - NEWEST
-        if (step.posts is None and not not_yet) or _is_in(step, unfilled):
+        deaf = (step.posts is None and not not_yet) or _is_in(step, unfilled)
+        counts.append(None if deaf else step.posts or 0)
+        if deaf:
             shades.append(Shade(round(x, 1), round(each, 1)))
         if step.posts:
             height = HEIGHT * step.posts / top
@@ -84,6 +89,7 @@ def draw(title: str, steps: Sequence[Step], gaps: Iterable[Gap], words: Words, n
     return Graph(
         title, _summary(steps, shades, words), bars, _band(steps, top, each), _joined(shades),
         _ticks(steps, each, words, now), top, _hours(steps, unfilled, words, now),
+        counts,
     )  # fmt: skip
 
 
