@@ -125,6 +125,12 @@ def _none(choice: Choice) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
+def folder_of_run(pytestconfig: pytest.Config) -> Path:
+    """Shared by all workers, and gone after the run."""
+    return pytestconfig.stash[SHARED]
+
+
+@pytest.fixture(scope="session")
 def kafka_url(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> str:
     """A broker that all share: keep apart by `?prefix=…`."""
     choice = _choice(None)

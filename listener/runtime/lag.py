@@ -25,10 +25,12 @@ def lags(bus: Bus, groups: Iterable[str], now: datetime) -> list[Lag]:
     """Of every topic that these groups read. Raises BusError."""
     out = []
     for group in groups:
-        commits = bus.commits(group)
         behind: dict[str, int] = {}
         oldest: dict[str, float] = {}
-        for tp, records in bus.lag(group).items():
+        found = bus.lag(group)
+        # Asked where they are needed: in each process each second, and most of the time nothing waits.
+        commits = bus.commits(group) if any(found.values()) else {}
+        for tp, records in found.items():
             behind[tp.topic] = behind.get(tp.topic, 0) + records
             age = _age(bus, tp, commits[tp].offset if tp in commits else 0, now) if records else 0.0
             oldest[tp.topic] = max(oldest.get(tp.topic, 0.0), age)

@@ -227,6 +227,35 @@ def test_lag_is_of_records_and_not_of_markers(bus: KafkaBus):
     assert sum(bus.lag("stage").values()) == 0
 
 
+def test_that_nothing_waits_is_asked_in_two_questions(bus: KafkaBus, monkeypatch: pytest.MonkeyPatch):
+    """Each process asks it of five groups each second."""
+    bus.publish(mentions(6))
+    consumer = bus.consumer(["mentions"], group="counted", member="m")
+    records = drain(consumer, 6)
+    with bus.transaction("counted") as transaction:
+        for message in mentions(6):
+            transaction.publish(message)
+        transaction.commit(consumer, {r.tp: Commit(r.offset + 1) for r in sorted(records, key=lambda r: r.offset)})
+    records = drain(consumer, 6)
+    with bus.transaction("counted") as transaction:
+        transaction.commit(consumer, {r.tp: Commit(r.offset + 1) for r in sorted(records, key=lambda r: r.offset)})
+    assert not any(bus.lag("counted").values())
+    asked: list[str] = []
+    ask = bus.cluster.ask
+
+    def heard(what, *rest):
+        asked.append(what)
+        return ask(what, *rest)
+
+    monkeypatch.setattr(bus.cluster, "ask", heard)
+    assert not any(bus.lag("counted").values())
+    assert asked == ["ask for commits", "ask for offsets"]
+    # What comes then is counted all the same.
+    bus.publish(mentions(2))
+    assert sum(bus.lag("counted").values()) == 2
+    consumer.close()
+
+
 def test_tidying_never_takes_what_is_written_at_that_moment(site: Site):
     # The first record of a partition is in danger: nothing there is young enough to be kept, until suddenly it is.
     many = 48

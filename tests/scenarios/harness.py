@@ -22,17 +22,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import forked
 
 from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import SystemClock
 
-ROOT = Path(os.environ.get("SCENARIO_ROOT") or Path(__file__).parents[2])
+ROOT = forked.ROOT
 START = datetime(2031, 2, 3, 18, 0, tzinfo=UTC)
 TRACK = "granvik"
 START_SECONDS = SETTLED_SECONDS = 120.0
 """How long a process may take to start, and a recording to be played and judged: that is the machine's business. What
 has to be prompt says so in its test."""
+COMMAND_SECONDS = 60.0
 UNMATCHED = 17
 """Every so many posts one speaks of something else."""
 
@@ -81,7 +84,7 @@ def post(number: int, at: datetime, text: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def write_recording(path: Path, posts: int = 4000, *, seed: int = 1, seconds: float = 10_800) -> Recording:
+def write_recording(path: Path, posts: int = 1600, *, seed: int = 1, seconds: float = 10_800) -> Recording:
     """So many posts over `seconds`, unevenly; with reposts, ids seen twice, and lines that are no posts."""
     rng = random.Random(seed)
     times = sorted(rng.betavariate(1.2, 1.8) * seconds for _ in range(posts))
@@ -117,7 +120,7 @@ def write_recording(path: Path, posts: int = 4000, *, seed: int = 1, seconds: fl
 class Running:
     """`lyttepost run`, started and ready to be asked."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forked.Forked
     log: Path
     port: int
 
@@ -173,13 +176,15 @@ class Deployment:
     data: Path = Path()
     key: Path = Path()
     entry: tuple[str, ...] = ()
+    """What is run instead of a fork of the program (`forked`). `LYTTEPOST` is its own start, as a person's."""
     running: list[Running] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         if self.data == Path():
             self.data = self.home / "data"
-        self.entry = self.entry or LYTTEPOST
+        if not (self.entry or forked.CAN_FORK):
+            self.entry = LYTTEPOST
         if self.key == Path():
             self.key = self.home / "keys" / "pseudonym.key"
 
@@ -195,20 +200,21 @@ class Deployment:
 
     def command(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """A command of the command line on this folder, to its end."""
+        args = (*args, "--data", str(self.data))
+        if not self.entry:
+            return forked.command(args, self.environment(env), self.home, COMMAND_SECONDS)
         return subprocess.run(
-            [*self.entry, *args, "--data", str(self.data)],
-            env=self.environment(env), capture_output=True, text=True, timeout=60, check=False, cwd=self.home,
+            [*self.entry, *args],
+            env=self.environment(env), capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
+            cwd=self.home,
         )  # fmt: skip
 
     def start(self, *args: str, env: Mapping[str, str] | None = None, wait: bool = True) -> Running:
         """`lyttepost run`; with `wait`, until its web port answers."""
         log = self.home / f"log-{len(self.running) + 1}.txt"
         with log.open("wb") as out:
-            process = subprocess.Popen(
-                [*self.entry, "run", "--port", "0", "--data", str(self.data), *args],
-                env=self.environment(env), stdout=out, stderr=subprocess.STDOUT, cwd=self.home,
-            )  # fmt: skip
-        running = Running(process, log, 0)
+            running = Running(self._begin(("run", "--port", "0", "--data", str(self.data), *args), env, out), log, 0)
+        process = running.process
         self.running.append(running)
         if wait:
             until(
@@ -219,6 +225,15 @@ class Deployment:
             assert process.poll() is None, running.said
             running.port = int(running.said.partition("metrics and health at http://127.0.0.1:")[2].partition(" ")[0])
         return running
+
+    def _begin(
+        self, args: Sequence[str], env: Mapping[str, str] | None, out: IO[bytes]
+    ) -> subprocess.Popen[bytes] | forked.Forked:
+        if not self.entry:
+            return forked.Forked(args, self.environment(env), self.home, out, out)
+        return subprocess.Popen(
+            [*self.entry, *args], env=self.environment(env), stdout=out, stderr=subprocess.STDOUT, cwd=self.home
+        )
 
     def configure(self, **files: str) -> Path:
         """A configuration of its own: a copy of ours, with some files instead of those that are there."""
@@ -321,6 +336,15 @@ class Outcome:
     """Rule → what it said, in order. Between rules the order is that of hearing."""
     deadletters: Counter[str]
     volumes: dict[str, int]
+
+    def to_json(self) -> str:
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Outcome:
+        said = json.loads(text)
+        counters = {name: Counter(said[name]) for name in ("mentions", "deadletters")}
+        return cls(**{**said, **counters})
 
 
 def outcome(deployment: Deployment) -> Outcome:

@@ -99,7 +99,7 @@ def test_a_recording_that_is_none_is_reported_and_played_once_it_is_fixed(
     assert str(path) in parts.pop("listen-recording")
     assert not any(parts.values())
     assert running.get("/healthz")[0] == 200
-    until(lambda: deployment.source().get("state") == "stopped", 5, "it says that it is stopped")
+    until(lambda: deployment.source().get("state") == "stopped", 5, "it says that it is stopped", every=0.3)
     assert "Traceback" not in running.said
     if what == "folder":
         path.rmdir()

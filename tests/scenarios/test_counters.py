@@ -123,8 +123,8 @@ def test_exercises_that_come_and_go_leave_no_handle_open(deploy: Callable[..., D
     counts = []
     for number in range(5):
         deployment.exercise(f"Øvelse {number}")
-        until(lambda: deployment.source().get("state") == "finished", 10, "it is played")
+        until(lambda: deployment.source().get("state") == "finished", 10, "it is played", every=0.3)
         assert deployment.command("mode", "calm", "--why", "ferdig", "--no-wait").returncode == 0
-        until(lambda: deployment.source().get("state") == "idle", 5, "it is calm")
+        until(lambda: deployment.source().get("state") == "idle", 5, "it is calm", every=0.3)
         counts.append(handles(running))
     assert counts[-1] <= counts[1]

@@ -53,21 +53,17 @@ def fill(disk: Path) -> Path:
     return other
 
 
-def undisturbed(deploy: Callable[..., Deployment], recording: Recording, key: Path) -> Outcome:
-    calm = deploy("undisturbed", recording=recording.path, speed="max", key=key)
-    running = calm.start()
-    calm.exercise()
-    calm.wait_until_settled()
-    running.kill()
-    return outcome(calm)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True], ids=["it goes on", "it is killed meanwhile"])
 def test_a_full_disk_is_a_gap_and_people_are_told_all_the_same(
-    deploy: Callable[..., Deployment], recording: Recording, small_disk: Path, killed: bool
+    deploy: Callable[..., Deployment],
+    recording: Recording,
+    small_disk: Path,
+    killed: bool,
+    undisturbed: tuple[Outcome, Path],
 ) -> None:
-    deployment = deploy("full", recording=recording.path, speed="900", data=small_disk / "data")
+    expected, key = undisturbed
+    deployment = deploy("full", recording=recording.path, speed="900", data=small_disk / "data", key=key)
     deployment.configure(people=PEOPLE)
     running = deployment.start()
     deployment.exercise()
@@ -87,8 +83,9 @@ def test_a_full_disk_is_a_gap_and_people_are_told_all_the_same(
         lambda: {"listener", "alerts"} <= {r for f in deployment.mode()["followers"] for r in f["roles"]},
         5,
         "it is there",
+        every=0.3,
     )
-    until(lambda: deployment.source().get("gap") == "disk_full", 5, "the listener says so")
+    until(lambda: deployment.source().get("gap") == "disk_full", 5, "the listener says so", every=0.3)
 
     heard = running.metric("lyttepost_mentions_published_total")
     if killed:
@@ -124,7 +121,7 @@ def test_a_full_disk_is_a_gap_and_people_are_told_all_the_same(
     assert [g["id"] for g in deployment.values("findings", "gap")] == [gap["id"]]
     assert [a["event"] for a in deployment.values("alerts") if a["id"] == first] == ["fired", "resolved"]
 
-    found, expected = outcome(deployment), undisturbed(deploy, recording, deployment.key)
+    found = outcome(deployment)
     assert found.mentions == expected.mentions
     assert found.findings == expected.findings
     assert found.volumes == expected.volumes

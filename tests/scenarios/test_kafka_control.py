@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import Deployment
+from harness import LYTTEPOST, Deployment
 from spread import Spread, ready
 from topics import drop_topics
 
@@ -20,7 +20,9 @@ ROLES = (("listener", ""), ("annotate", "1"), ("annotate", "2"), ("judge", "1"),
 
 @pytest.fixture
 def spread(kafka_url: str, tmp_path: Path, deploy: Callable[..., Deployment]) -> Iterator[Spread]:
-    made = Spread(tmp_path, f"{kafka_url}?prefix=control-{uuid.uuid4().hex[:6]}", deploy, shipped=True)
+    """Its processes start as a person starts them, one slowly after the other."""
+    url = f"{kafka_url}?prefix=control-{uuid.uuid4().hex[:6]}"
+    made = Spread(tmp_path, url, lambda **more: deploy(entry=LYTTEPOST, **more), shipped=True)
     yield made
     made.close()
     drop_topics(made.url)

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import pytest
 from broker import Cluster
-from harness import SAYINGS, Deployment, Running, read_all, until
+from harness import SAYINGS, START_SECONDS, Deployment, Running, read_all, until
 from spread import PARTITIONS, Spread, alone, ended, has_begun, names_over, ready, said, twice
 from topics import drop_topics
 
@@ -38,8 +38,8 @@ from tests.fakes.x import FakeX
 
 SEEDS = int(os.environ.get("LYTTEPOST_SEEDS", "1"))
 RATE = int(os.environ.get("LYTTEPOST_RATE", "150"))
-LOAD_SECONDS = 18.0
-KILLS_WITHIN = 11.0
+LOAD_SECONDS = 13.0
+KILLS_WITHIN = 8.0
 STILL = 60.0
 """Seconds without a new post after which none will come: search is asked 36 seconds after a gap's end."""
 LATENESS = "15m"
@@ -195,8 +195,8 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
         )  # fmt: skip
         cast = Cast(spread, cluster)
         spread.open(dict(zip(names_over(PARTITIONS), PLACES, strict=True)))
-        until(lambda: fake.streams.open, 20, "the stream is up")
-        until(lambda: any(r.key == "x:tick" for r in read_all(spread.bus, "mentions")), 20, "X is heard")
+        until(lambda: fake.streams.open, START_SECONDS, "the stream is up")
+        until(lambda: any(r.key == "x:tick" for r in read_all(spread.bus, "mentions")), START_SECONDS, "X is heard")
         struck: list[threading.Thread] = []
         plan = blows(seed)
         with posting(fake, World(seed)):

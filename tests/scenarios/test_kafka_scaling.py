@@ -15,6 +15,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def message(record: Record) -> Message:
 def played(
     kafka_url: str, tmp_path: Path, deploy: Callable[..., Deployment], captured: list[Record]
 ) -> Iterator[Callable[[str], Played]]:
+    """Make a deployment that hears what was captured; its topics go with the test."""
     made: list[Played] = []
 
     def make(name: str) -> Played:
@@ -115,6 +117,33 @@ def played(
     for each in made:
         each.close()
         drop_topics(each.url)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one annotator and one rules worker make of it, and nobody disturbs them."""
+
+    alerts: Counter[str]
+    findings: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def by_one(kafka_url: str, tmp_path_factory: pytest.TempPathFactory, captured: list[Record]) -> Expected:
+    home, made = tmp_path_factory.mktemp("by-one"), list[Deployment]()
+
+    def deploy(name: str, **more: Any) -> Deployment:
+        made.append(Deployment(home / f"{name}-processes", **more))
+        return made[-1]
+
+    one = Played(kafka_url, "one", home, deploy, captured)
+    try:
+        whole(one, 1)
+        return Expected(said(one.alerts()), one.findings())
+    finally:
+        for running in made[0].running:
+            running.kill()
+        one.close()
+        drop_topics(one.url)
 
 
 def annotators(spread: Played, count: int) -> list[Running]:
@@ -133,9 +162,10 @@ def whole(spread: Played, count: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(played: Callable[[str], Played]) -> None:
-    one, four, killed = played("one"), played("four"), played("killed")
-    whole(one, 1)
+def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(
+    by_one: Expected, played: Callable[[str], Played]
+) -> None:
+    four, killed = played("four"), played("killed")
     whole(four, 4)
 
     workers = [killed.start("annotate", "1")]
@@ -157,19 +187,17 @@ def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(pla
     ready([killed.start("annotate", "1"), killed.start("judge")])
     killed.wait_until_judged()
     killed.check_once()
-    expected = said(one.alerts())
-    assert expected.total() > 20
-    assert said(four.alerts()) == expected
-    assert said(killed.alerts()) == expected
-    assert one.findings() == four.findings() == killed.findings()
+    assert by_one.alerts.total() > 20
+    assert said(four.alerts()) == by_one.alerts
+    assert said(killed.alerts()) == by_one.alerts
+    assert by_one.findings == four.findings() == killed.findings()
 
 
 @pytest.mark.slow
 def test_who_is_frozen_at_work_and_thawed_after_its_place_is_taken_writes_nothing_twice(
-    played: Callable[[str], Played],
+    by_one: Expected, played: Callable[[str], Played]
 ) -> None:
-    one, frozen = played("thawed-one"), played("thawed")
-    whole(one, 1)
+    frozen = played("thawed")
     workers = [*annotators(frozen, 2), frozen.start("judge", "1"), frozen.start("judge", "2")]
     ready(workers)
     # Each judge: which of them has the incident is not ours to know.
@@ -183,8 +211,8 @@ def test_who_is_frozen_at_work_and_thawed_after_its_place_is_taken_writes_nothin
     frozen.wait_until_judged()
     frozen.check_once()
     assert all(worker.process.poll() is None for worker in workers)
-    assert said(frozen.alerts()) == said(one.alerts())
-    assert frozen.findings() == one.findings()
+    assert said(frozen.alerts()) == by_one.alerts
+    assert frozen.findings() == by_one.findings
 
 
 def freeze(worker: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from harness import Deployment, Outcome, Recording, Running, until
@@ -15,11 +16,11 @@ KILLS = 20
 
 @pytest.mark.slow
 def test_twenty_kills_at_any_moment_leave_what_an_undisturbed_run_leaves(
-    deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Deployment]
+    deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Path]
 ) -> None:
     rng = random.Random(20)
-    expected, calm = undisturbed
-    played = deploy("killed", recording=recording.path, speed="600", key=calm.key)
+    expected, key = undisturbed
+    played = deploy("killed", recording=recording.path, speed="600", key=key)
     running = played.start()
     played.exercise()
     for _ in range(KILLS):

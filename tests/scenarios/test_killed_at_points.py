@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from harness import Deployment, Outcome, Recording, until
@@ -17,6 +18,9 @@ ONCE = {"bus.made", "bus.remembered"}
 ELSEWHERE = ("spool.", "deletions.")
 """Of the spool: test_kafka_away; of deletions, which no recording tells: tests/ops/test_deletions.py."""
 
+TIMES = {"bus": (20, 45, 70), "capture": (1, 2, 2)}
+"""At which time past it each process dies. To those of the bus all come; the recording is captured in two pieces."""
+
 
 def nothing_left(deployment: Deployment, point: str) -> bool:
     """Whether it comes to the point no more. To those of the bus each process comes every second, whatever there is."""
@@ -26,15 +30,15 @@ def nothing_left(deployment: Deployment, point: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("point", sorted(p for p in POINTS if not p.startswith(ELSEWHERE) and p not in ONCE))
 def test_a_kill_at_a_named_point_leaves_what_an_undisturbed_run_leaves(
-    deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Deployment], point: str
+    deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Path], point: str
 ) -> None:
-    expected, calm = undisturbed
-    played = deploy("killed", recording=recording.path, speed="max", key=calm.key)
+    expected, key = undisturbed
+    played = deploy("killed", recording=recording.path, speed="max", key=key)
     running = played.start(env={"LYTTEPOST_CRASH": ""})
     played.exercise()
     running.kill()
     died = 0
-    for time_ in (1, 2, 5) if not point.startswith("bus") else (20, 45, 70):
+    for time_ in TIMES.get(point.partition(".")[0], (1, 2, 5)):
         crashing = played.start(env={"LYTTEPOST_CRASH": f"{point}:{time_}"}, wait=False)
         # A busy machine takes its time to come to the point.
         end = time.monotonic() + (8 if died else 60)

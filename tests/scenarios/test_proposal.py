@@ -82,7 +82,9 @@ def test_a_burst_in_calm_asks_once_and_its_command_opens_the_crisis(
     running.kill()
 
     running = deployment.start()
-    until(lambda: deployment.mode()["sources"].get("x", {}).get("state") == "counting", 30, "it counts again")
+    until(
+        lambda: deployment.mode()["sources"].get("x", {}).get("state") == "counting", 30, "it counts again", every=0.3
+    )
     words = shlex.split(asked["command"])
     assert words[0] == "lyttepost"
     done = deployment.command(*[{"NAVN": "Granvik", "GRUNN": "mange skriver"}.get(word, word) for word in words[1:]])
@@ -90,7 +92,12 @@ def test_a_burst_in_calm_asks_once_and_its_command_opens_the_crisis(
     running.kill()
 
     running = deployment.start()
-    until(lambda: deployment.mode()["sources"].get("x", {}).get("state") == "listening", 30, "the stream is heard")
+    until(
+        lambda: deployment.mode()["sources"].get("x", {}).get("state") == "listening",
+        30,
+        "the stream is heard",
+        every=0.3,
+    )
     time.sleep(2)
     assert deployment.mode()["mode"] == "crisis"
     assert [a["id"] for a in fired(deployment)] == [alert["id"]]

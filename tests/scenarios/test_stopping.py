@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from harness import Deployment, Recording, outcome, until
+from harness import LYTTEPOST, Deployment, Outcome, Recording, outcome, until
 
 from tests.fakes.smtp import smtp_server
 
@@ -23,7 +24,7 @@ grouping: {by: [alert]}
 
 
 def test_an_idle_process_stops_at_once(deploy: Callable[..., Deployment]) -> None:
-    code, seconds = deploy().start().terminate()
+    code, seconds = deploy(entry=LYTTEPOST).start().terminate()
     assert code == 0
     assert seconds < STOP_SECONDS
 
@@ -95,7 +96,7 @@ def test_a_mail_server_that_hangs_holds_nothing_up(deploy: Callable[..., Deploym
 
 
 def test_a_second_process_is_refused_with_the_reason(deploy: Callable[..., Deployment]) -> None:
-    deployment = deploy()
+    deployment = deploy(entry=LYTTEPOST)
     first = deployment.start()
     second = deployment.start(wait=False)
     assert second.process.wait(20) == 3
@@ -105,15 +106,14 @@ def test_a_second_process_is_refused_with_the_reason(deploy: Callable[..., Deplo
     assert first.get("/readyz")[0] == 200
 
 
-def test_roles_apart_give_what_one_process_gives(deploy: Callable[..., Deployment], recording: Recording) -> None:
-    one = deploy("one", recording=recording.path, speed="max")
-    one.start()
-    one.exercise()
-    one.wait_until_settled()
-    two = deploy("two", recording=recording.path, speed="max", key=one.key)
+def test_roles_apart_give_what_one_process_gives(
+    deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Path]
+) -> None:
+    of_one, key = undisturbed
+    two = deploy("two", recording=recording.path, speed="max", key=key)
     two.start("--role", "listener")
     two.start("--role", "alerts")
     two.exercise()
     two.wait_until_settled()
-    assert outcome(two) == outcome(one)
+    assert outcome(two) == of_one
     assert {f["roles"][0] for f in two.mode()["followers"] if f["follows"]} == {"listener", "alerts"}

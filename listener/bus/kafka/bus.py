@@ -89,6 +89,7 @@ class KafkaBus:
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._looker: Reader | None = None
+        self._lag = groups.Lag(self.cluster)
         self._writers: dict[str, Writer] = {}
         self._chains: dict[str, ChainAppender] = {}
         self._partitions: dict[str, int] = {}
@@ -308,9 +309,10 @@ class KafkaBus:
         groups.put(self.cluster, group, commits)
 
     def lag(self, group: str) -> Mapping[TopicPartition, int]:
-        topics = {tp.topic for tp in self.commits(group)} | self._groups.get(group, set())
+        places = self.commits(group)
+        topics = {tp.topic for tp in places} | self._groups.get(group, set())
         with self._looking:
-            return groups.lag(self.cluster, group, self._tps(sorted(topics)), self._look())
+            return self._lag.of(places, self._tps(sorted(topics)), self._look)
 
     # --- deleting ----------------------------------------------------------------------------------------------
 

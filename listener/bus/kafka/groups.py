@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import methodcaller
 from typing import Any
 
@@ -54,12 +54,30 @@ def put(cluster: Cluster, group: str, wanted: Mapping[TopicPartition, Commit]) -
         cluster.closed.wait(RETRY_SECONDS)
 
 
-def lag(cluster: Cluster, group: str, tps: Iterable[TopicPartition], look: Reader) -> dict[TopicPartition, int]:
-    """Records that the group has not committed; `tps` beside those that it has committed in."""
-    places = commits(cluster, group)
-    tps = list(tps)
-    begins, ends = cluster.begins(tps), cluster.ends(tps)
-    starts = {tp: max(begins[tp], places[tp].offset if tp in places else 0) for tp in tps}
-    behind = {tp: max(0, ends[tp] - starts[tp]) for tp in tps}
-    few = {tp: (starts[tp], ends[tp]) for tp, count in behind.items() if 0 < count <= COUNTED}
-    return behind | look.count(few)
+class Lag:
+    """How far groups are behind. Each process asks it of every group each second, so what costs is asked once.
+
+    One thread at a time.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._empty: dict[TopicPartition, tuple[int, int]] = {}
+        """Offsets between which nothing but markers of transactions stands, which stays so."""
+
+    def of(
+        self, places: Mapping[TopicPartition, Commit], tps: Iterable[TopicPartition], look: Callable[[], Reader]
+    ) -> dict[TopicPartition, int]:
+        """Records in each of these partitions that a group has not committed, which has committed these `places`."""
+        ends = self._cluster.ends(tps)
+        reached = {tp: places[tp].offset if tp in places else 0 for tp in ends}
+        behind = dict.fromkeys(ends, 0)
+        wanted = [tp for tp in ends if reached[tp] < ends[tp] and self._empty.get(tp) != (reached[tp], ends[tp])]
+        begins = self._cluster.begins(wanted)
+        behind |= {tp: max(0, ends[tp] - max(begins[tp], reached[tp])) for tp in wanted}
+        few = {tp: (ends[tp] - count, ends[tp]) for tp, count in behind.items() if 0 < count <= COUNTED}
+        if few:
+            counted = look().count(few)
+            self._empty |= {tp: (reached[tp], ends[tp]) for tp, count in counted.items() if not count}
+            behind |= counted
+        return behind
