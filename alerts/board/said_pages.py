@@ -30,7 +30,7 @@ from alerts.register.ranking import NONE_OF_THESE, Registered, RegisterRow, Sele
 from alerts.register.ranking import words as apart
 from alerts.register.subjects import THEME, Subject
 from alerts.situation.sentences import standing_words, theme_name, trend_words
-from alerts.situation.situation import VOICED, tracks_of
+from alerts.situation.situation import VOICED
 from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.answers import Standing, Verdict
@@ -201,7 +201,7 @@ def _themes(inside: Inside, asked: Filter, ours: Words) -> Mapping[str, object]:
     followed = inside.followed
     found = read_themes(
         followed.register, asked.selection(_closed(inside)), inside.now, limit=THEMES, samples=0,
-        span=SPANS[asked.since], no_news=tracks_of(followed),
+        span=SPANS[asked.since], suggest=False,
     )  # fmt: skip
     unsorted = [_story_line(inside, row, ours) for row in found.unsorted]
     return {

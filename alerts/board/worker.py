@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from alerts.board.live import Live
 from alerts.notify.duty import DutyFollower
+from alerts.notify.listing import Listing, list_alerts
 from alerts.notify.recipients import People
 from alerts.register.subjects import OpenRegister
 from alerts.situation.followed import Followed
-from alerts.situation.situation import Situation, Voices, describe
+from alerts.situation.situation import AHEAD, MOST_WORK, Situation, Voices, describe, hear
 from alerts.web.jobs import Jobs
 from alerts.web.server import WebServer, listen
 from listener.clock import Clock
@@ -28,6 +29,8 @@ from listener.runtime.health import Part
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
 
+T = TypeVar("T")
+
 LOOK_SECONDS = 0.2
 """How often the bus is asked for what is new."""
 FRESH_SECONDS = 15.0
@@ -35,7 +38,7 @@ FRESH_SECONDS = 15.0
 MOST_OFTEN = 0.3
 """Seconds between two states that browsers are told of, unless somebody at the board did something."""
 SHARE = 4.0
-"""What people say is worked out anew after so many times as long as it took."""
+"""What people say, and who is called next, are worked out anew after so many times as long as it took."""
 MAX_CONNECTIONS = 400
 
 
@@ -68,6 +71,28 @@ class Inside:
         return OpenRegister(its.bus, its.register, its.decisions, its.control, self.settings, self.themes)
 
 
+class _Kept(Generic[T]):
+    """A part of what is going on that is dear to work out: kept until something is new, and then for `SHARE` times as
+    long as it took. `waits`: something is new that is not in it yet."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._of: object = None
+        self._after = float("-inf")
+        self.value: T | None = None
+        self.waits = False
+
+    def get(self, of: object, stale: bool, make: Callable[[], T]) -> T:
+        """`of`: what it is made of, and is anew when that is another. `stale`: it is anew in any case."""
+        began = self._clock.monotonic()
+        self.waits = self.value is None or of != self._of
+        if self.value is None or ((self.waits or stale) and began >= self._after):
+            self.value, self._of, self.waits = make(), of, False
+            over = self._clock.monotonic()
+            self._after = over + SHARE * (over - began)
+        return self.value
+
+
 class Board:
     """Listens from the moment it is made until `close`. Raises ConfigError when the port cannot be had."""
 
@@ -90,10 +115,10 @@ class Board:
         self._part = part
         self._jobs = Jobs()
         self.live = Live()
-        self._voices: Voices | None = None
-        self._heard = -1
-        self._pending = False
-        self._look_at = self._after = self._voices_after = self._stale_at = clock.monotonic()
+        self._voices: _Kept[Voices] = _Kept(clock)
+        self._listing: _Kept[Listing] = _Kept(clock)
+        self._seen: object = None
+        self._look_at = self._after = self._stale_at = clock.monotonic()
         self._server = WebServer(
             lambda server: make_application(self._jobs, self.live, self._its, server),
             listen(host, port, "board"), "board-web", most=MAX_CONNECTIONS, certificate=certificate,
@@ -128,29 +153,34 @@ class Board:
             return False
         self._look_at = now + LOOK_SECONDS
         inside = self._its()
-        self._pending |= inside.followed.read()
+        inside.followed.read()
         news = inside.duty.look(now, inside.now)
         if news.people is not None:
-            inside.people, inside.wakes, self._pending = news.people, inside.wakes_for(news.people), True
-        if now >= self._stale_at or (self._pending and (now >= self._after or after_a_job)):
-            self._publish(inside, now)
+            inside.people, inside.wakes = news.people, inside.wakes_for(news.people)
+            self._seen = None
+        is_new = self._seen != inside.followed.version or self._voices.waits or self._listing.waits
+        if now >= self._stale_at or (is_new and (now >= self._after or after_a_job)):
+            self._publish(inside, stale=now >= self._stale_at)
         return True
 
-    def _publish(self, inside: Inside, began: float) -> None:
-        """What people say is worked out anew less often than the rest: it is most of the work."""
-        followed, stale = inside.followed, began >= self._stale_at
-        news = followed.findings != self._heard
-        anew = self._voices is None or ((news or stale) and began >= self._voices_after)
-        heard = followed.findings
-        found = describe(followed, inside.people, inside.wakes, inside.now, None if anew else self._voices)
+    def _publish(self, inside: Inside, *, stale: bool) -> None:
+        """What people say, and who is called next, are worked out anew less often than the rest: that is most of the
+        work."""
+        followed, at, began = inside.followed, inside.now, self._clock.monotonic()
+        coming = (
+            min((page.at for page in self._listing.value.next.values()), default=None) if self._listing.value else None
+        )
+        voices = self._voices.get(followed.findings, stale, lambda: hear(followed, at))
+        listing = self._listing.get(
+            (followed.alerted, id(inside.people)), stale or (coming is not None and at >= coming),
+            lambda: list_alerts(followed.book, inside.people, inside.wakes, at, AHEAD, MOST_WORK),
+        )  # fmt: skip
+        self._seen = followed.version
+        found = describe(followed, inside.people, inside.wakes, at, voices, listing=listing)
         inside.situation = found
         self.live.publish(found)
         over = self._clock.monotonic()
         self._after, self._stale_at = over + max(MOST_OFTEN, over - began), over + FRESH_SECONDS
-        if anew:
-            self._voices, self._heard = found.voices, heard
-            self._voices_after = over + SHARE * (over - began)
-        self._pending = news and not anew
 
     def _its(self) -> Inside:
         """For the worker's thread. Opened when it is first needed: all of it is read once, which may take seconds."""

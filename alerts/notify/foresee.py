@@ -19,11 +19,19 @@ MOST_INSTANTS = 500
 
 
 def foresee(
-    book: AlertBook, people: People, wakes: Callable[[str], bool], now: datetime, until: datetime
+    book: AlertBook,
+    people: People,
+    wakes: Callable[[str], bool],
+    now: datetime,
+    until: datetime,
+    instants: int = MOST_INSTANTS,
 ) -> Iterator[Page | Trouble]:
-    """Every page up to `until` in order, kept ones (with their own `until`) among them, and what is in the way."""
+    """Every page up to `until` in order, kept ones (with their own `until`) among them, and what is in the way.
+
+    `instants`: it looks at no more of them; each costs the more, the more alerts are open.
+    """
     escalation, at = Escalation(book, people, wakes), now
-    for _ in range(MOST_INSTANTS):
+    for _ in range(instants):
         plan = escalation.plan(at)
         yield from plan.troubles
         for page in plan.pages:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from alerts.notify.duplicates import first_of
-from alerts.notify.foresee import foresee
+from alerts.notify.foresee import MOST_INSTANTS, foresee
 from alerts.notify.held import Holding
 from alerts.notify.recipients import People
 from alerts.notify.silences import SilenceState
@@ -18,6 +18,7 @@ from listener.units import format_instant
 
 AHEAD = timedelta(days=1)
 """So far it is foreseen who is paged next."""
+LEAST_INSTANTS = 3
 
 
 class Held(NamedTuple):
@@ -78,13 +79,22 @@ class Listing:
         }
 
 
-def list_alerts(book: AlertBook, people: People | None, wakes: Callable[[str], bool], now: datetime) -> Listing:
-    """`people`: with the rosters in force. `wakes`: whether a channel, by its name, wakes a sleeper."""
+def list_alerts(
+    book: AlertBook,
+    people: People | None,
+    wakes: Callable[[str], bool],
+    now: datetime,
+    ahead: timedelta = AHEAD,
+    most: int | None = None,
+) -> Listing:
+    """`people`: with the rosters in force. `wakes`: whether a channel, by its name, wakes a sleeper. `ahead`: so far it
+    is foreseen who is paged next. `most`: so much work at most, in instants times open alerts, for who asks often."""
     holding = Holding(people.inhibit if people else (), book.silences, book.all())
     coming: dict[str, Page] = {}
     if people is not None:
         waiting = {s.id for s in book.open() if not s.alert.synthetic and not holding.held(s, now)}
-        for page in foresee(book.with_own_pages(), people, wakes, now, now + AHEAD):
+        instants = MOST_INSTANTS if most is None else max(LEAST_INSTANTS, most // max(1, len(waiting)))
+        for page in foresee(book.with_own_pages(), people, wakes, now, now + ahead, instants):
             if isinstance(page, Page) and page.person:
                 coming = dict.fromkeys(page.alerts, page) | coming
             if coming.keys() >= waiting:

@@ -101,8 +101,10 @@ def read_themes(
     samples: int = 3,
     span: timedelta | None = None,
     no_news: Collection[str] = (),
+    suggest: bool = True,
 ) -> Overview:
-    """The themes that most people voice something about. `no_news`: words that make no theme, such as tracks."""
+    """The themes that most people voice something about. `no_news`: words that make no theme, such as tracks.
+    `suggest`: whether what fits none is looked through for themes of its own, which reads many texts."""
     rows, asked, as_of = _rows(view, asked, now, span)
     public = [row for row in rows if asked.holds(row)]
     themes = rank_themes(public, as_of, samples=samples)
@@ -112,7 +114,7 @@ def read_themes(
         tiers(rows),
         themes=[_told(view, row) for row in themes if row.theme != NONE_OF_THESE][:limit],
         none=[_told(view, row) for row in themes if row.theme == NONE_OF_THESE],
-        suggested=suggested(view, public, as_of, no_news),
+        suggested=suggested(view, public, as_of, no_news) if suggest else (),
         unsorted=_unsorted(view, public, as_of),
     )
 

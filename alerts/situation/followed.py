@@ -92,8 +92,12 @@ class Followed:
     """What people decided of late, in the order of the log."""
     changes: int = 0
     """Grows with whatever is new, but for who is there and how loud it is."""
+    alerted: int = 0
+    """Grows with what is new of alerts, pages, deliveries and what people said."""
     findings: int = 0
     """Grows with what is new in the register."""
+    counted: int = 0
+    """Grows with what is new of how loud it is."""
 
     def __post_init__(self) -> None:
         self._control = Control(self.bus)
@@ -106,11 +110,15 @@ class Followed:
         self._crises = Crises()
         self.loudness = Loudness(self.zone, self._crises)
         self._together: Mapping[str, str] = {}
-        self._before: tuple[int, ...] = ()
+        self._read_once = False
 
-    def read(self) -> bool:
-        """Whether anything is new, but for who is there. Raises BusError, and ConfigError for a view that cannot be
-        written."""
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """Another one when anything is new, but for who is there."""
+        return self.changes, self.findings, self.counted
+
+    def read(self) -> None:
+        """Bring it up to date. Raises BusError, and ConfigError for a view that cannot be written."""
         before = self.control.epoch
         self.control = self._control.refresh()
         if self.control.epoch != before:
@@ -125,15 +133,10 @@ class Followed:
         for spent in self._spending.new():
             self.spending[spent.source] = spent
             self.changes += 1
-        heard = 0
         for volume in self._volumes.new():
             self.loudness.take(volume)
-            heard += 1
+            self.counted += 1
         self._read_register()
-        now = (self.changes, self.findings, heard)
-        changed = now[:2] != self._before or heard > 0
-        self._before = now[:2]
-        return changed
 
     def alerts(self) -> AlertBook:
         """With all that lies on the bus now. Raises BusError."""
@@ -143,6 +146,7 @@ class Followed:
     def _read_alerts(self) -> None:
         before = self._book.taken
         self.book = self._book.read()
+        self.alerted += self._book.taken - before
         self.changes += self._book.taken != before
 
     def _read_register(self) -> None:
@@ -160,14 +164,15 @@ class Followed:
         while self.register.step(0.0):
             self.beat()
             moved = True
-        together = self.register.together() if moved or not self._before else self._together
+        together = self._together if not moved and self._read_once else self.register.together()
         if together != self._together:
             self._together = together
             self.decisions.stand_together(together)
-        if decided or not self._before:
+        if decided or not self._read_once:
             self.register.amend_with(Corrected(self.decisions.corrections, self.register.finding))
         self.findings += moved or decided
         self.changes += decided
+        self._read_once = True
 
     def close(self) -> None:
         with closing(self.register):

@@ -47,6 +47,10 @@ SHOWN = timedelta(hours=6)
 """So far back the graphs go."""
 RECENT = timedelta(hours=12)
 """So long what was answered, and what was not heard, is shown after it was over."""
+AHEAD = timedelta(hours=1)
+"""So far it is foreseen who is called next."""
+MOST_WORK = 3_000
+"""Instants times open alerts, in which it is foreseen: of a storm only the next moments."""
 VOICED = (Kind.WISH, Kind.QUESTION, Kind.RUMOUR, Kind.VIEWPOINT)
 """What people wish, ask, believe and think."""
 THEMES = 6
@@ -156,9 +160,11 @@ def describe(
     now: datetime,
     voices: Voices | None = None,
     incident: str = "",
+    listing: Listing | None = None,
 ) -> Situation:
     """`people`: as they are in force; None where people.yaml cannot be read. `wakes`: whether a channel wakes people.
-    `voices`: of before, where nothing of the register is new. `incident`: only this one, also when it is closed."""
+    `voices`, `listing`: of before, where nothing of the register or of the alerts is new. `incident`: only this one,
+    also when it is closed."""
     state, book = followed.control, followed.book
     found = followers(followed.presences, state.epoch)
     sources = source_states(followed.presences)
@@ -182,7 +188,7 @@ def describe(
         voices=voices or hear(followed, now, incident),
         open=tuple(sorted(filter(is_meant, book.open()), key=_by_weight)),
         had=tuple(s for s in reversed(book.all()) if is_meant(s) and _is_had(s, now)),
-        listing=list_alerts(book, people, wakes, now),
+        listing=replace(listing, now=now) if listing else list_alerts(book, people, wakes, now, AHEAD, MOST_WORK),
         people=people,
         on_duty={} if people is None else {role: people.who(role, now) for role in sorted(people.roles)},
         costs=tuple(_cost(followed, spent, sources, now) for _, spent in sorted(followed.spending.items())),
