@@ -73,24 +73,40 @@ class Browser:
         return self.driver.find_element(By.PARTIAL_LINK_TEXT, words)
 
     def press(self, words: str, within: str = "body") -> None:
-        """The first button, link or heading of something to open, that bears these words."""
-        for element in self.all(f"{within} button, {within} summary, {within} a"):
-            if words in element.text and element.is_displayed():
-                self.bring(element)
-                element.click()
-                return
-        raise AssertionError(f"nothing to press says {words!r} in:\n{self.text()[:3000]}")
+        """The first button, link or heading of something to open, that bears these words; waits until there is one."""
+
+        def pressed() -> bool:
+            for element in self.all(f"{within} button, {within} summary, {within} a"):
+                if words in element.text and element.is_displayed():
+                    self.bring(element)
+                    element.click()
+                    return True
+            return False
+
+        self.wait(pressed)
+
+    def says(self, words: str, within: str = "body") -> None:
+        """Waits until it does: a page that is being loaded says nothing yet."""
+        self.wait(lambda: words in self.one(within).text)
 
     def type(self, css: str, text: str) -> None:
-        field = self.one(css)
-        self.bring(field)
-        field.clear()
-        field.send_keys(text)
+        def typed() -> bool:
+            field = self.one(css)
+            self.bring(field)
+            field.clear()
+            field.send_keys(text)
+            return True
+
+        self.wait(typed)
 
     def tick(self, css: str) -> None:
-        element = self.one(css)
-        self.bring(element)
-        element.click()
+        def ticked() -> bool:
+            element = self.one(css)
+            self.bring(element)
+            element.click()
+            return True
+
+        self.wait(ticked)
 
     def keys(self, *keys: str) -> None:
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()

@@ -41,8 +41,7 @@ def test_a_checker_of_accessibility_finds_nothing(browsers: Browsers, checker: s
     browser = browsers(dark=dark)
     for path in found(browser):
         browser.open(f"{path}?lang={language}")
-        for summary in browser.all("summary"):
-            browser.run("arguments[0].parentElement.open = true", summary)
+        browser.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         assert violations(browser, checker) == [], path
         assert browser.one("html").get_attribute("lang") == language
     complaints = [each for each in browser.complaints() if "404" not in each]
@@ -63,9 +62,9 @@ def test_without_scripts_everything_can_be_done(browsers: Browsers) -> None:
     browser.open("/")
     before = browser.count("#open-alerts ~ .rows .alert")
     browser.press("Jeg har det")
-    assert "Du har det nå" in browser.text()
+    browser.says("Du har det nå")
     browser.open("/alerts")
-    assert "av demo" in browser.text()
+    browser.says("av demo")
     assert before
 
 
