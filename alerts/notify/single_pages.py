@@ -29,7 +29,7 @@ def assigned(book: AlertBook, people: People, policy_of: Callable[[AlertState], 
 def canaries(book: AlertBook, people: People, now: datetime) -> Iterator[Page]:
     """A synthetic alert goes once to its test receiver, never to a person on duty."""
     for state in book.open():
-        for person in people.canary() if state.alert.synthetic else ():
+        for person in people.canary(now) if state.alert.synthetic else ():
             id_ = digest("canary", state.id, person)
             if book.pages.get(id_) is None:
                 its = {state.id: state.condition.value}
