@@ -29,6 +29,7 @@ TRIED = (Severity.CRITICAL, Severity.WARNING)
 _TROUBLES = {
     Fault.EMPTY_STEP: "nobody stands at step {step}",
     Fault.UNKNOWN_ROUTE: "people.yaml has no such route or policy",
+    Fault.POLICY_GONE: "the policy that it was paged by is gone",
     Fault.ALL_FAILED: "nobody could be reached",
 }
 

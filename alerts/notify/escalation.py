@@ -117,9 +117,28 @@ class Escalation:
             yield AlertGroup(key, name, policy, tuple(members), since, at_once)
 
     def policy_of(self, state: AlertState) -> str:
-        """The policy's name as it was chosen when the alert was first paged, else as people.yaml chooses now."""
-        chosen = next((each.page.policy for each in self._book.pages.naming(state.id) if each.page.policy), "")
-        return chosen or self._people.route(state.alert).name
+        """The policy's name as it was chosen when the alert was paged, as long as there is such a policy; else as
+        people.yaml chooses now."""
+        chosen = (each.page.policy for each in reversed(self._book.pages.naming(state.id)) if each.page.policy)
+        known = next((name for name in chosen if self._people.has_policy(name)), "")
+        return known or self._people.route(state.alert).name
+
+    def _gone(self, group: AlertGroup) -> str:
+        """The policy that one of the members was paged by and that people.yaml no longer has, where there is another
+        now; empty else."""
+        if group.policy is None:
+            return ""
+        chosen = (each.page.policy for state in group.members for each in self._book.pages.naming(state.id))
+        return next((name for name in chosen if name and not self._people.has_policy(name)), "")
+
+    def _last_page(self, group: AlertGroup) -> datetime | None:
+        """When anybody was last paged about the group; where it is new, about its alerts in the groups that they were
+        in before people.yaml was edited."""
+        last = self._book.pages.last_page(group.id)
+        if last is not None:
+            return last
+        pages = (each for state in group.members for each in self._book.pages.naming(state.id))
+        return max((each.page.at for each in pages if each.is_sent and each.page.groups), default=None)
 
     def _key(self, state: AlertState, policy: str, holding: Holding) -> str:
         """Hashed: a key may hold a word of a post."""
@@ -142,7 +161,7 @@ class Escalation:
             known = (state for state in group.members if state.id in first_named)
             if ended is None and any(group.since[state.id] <= first_named[state.id] for state in known):
                 return start
-        last = log.last_page(group.id)
+        last = self._last_page(group)
         starts = []
         for state in group.members:
             start = group.since[state.id]
@@ -176,6 +195,8 @@ class Escalation:
         start = run + round_ * repeat
         plan.wake(start + repeat)
         paged: set[str] = set()
+        if not pages and (gone := self._gone(group)):
+            plan.troubles.append(Trouble(Fault.POLICY_GONE, gone, 0, group.members[0].id))
         for index in self._due(plan, steps, start, round_, begun, anybody=any(p.is_sent for p in pages), now=now):
             names = steps[index].to
             people = list(dict.fromkeys(person for name in names for person in self._people.who(name, now)))

@@ -21,6 +21,8 @@ class Fault(StrEnum):
     """Nobody stands where a step of a policy looks."""
     UNKNOWN_ROUTE = "unknown_route"
     """A rule names a route or policy that people.yaml does not have."""
+    POLICY_GONE = "policy_gone"
+    """Open alerts were paged by a policy that people.yaml no longer has: they go by their route as it is now."""
     ALL_FAILED = "all_failed"
     """Nobody of a policy could be reached: the last resort is called."""
 

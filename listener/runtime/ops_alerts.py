@@ -55,6 +55,7 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "rule_failed": OpsAlertType(),
     "rules_bad": OpsAlertType(),
     "unknown_route": OpsAlertType(severity=Severity.WARNING),
+    "policy_gone": OpsAlertType(severity=Severity.WARNING),
     "empty_step": OpsAlertType(severity=Severity.WARNING),
     "all_failed": OpsAlertType(severity=Severity.WARNING),
     "contact_failed": OpsAlertType(severity=Severity.WARNING),
