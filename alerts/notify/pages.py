@@ -197,6 +197,11 @@ class PageLog:
         way = replace(state.ways[place], at=receipt.at, outcome=Outcome.PERMANENT, reason=UNDELIVERED)
         self._pages[page] = replace(state, ways={**state.ways, place: way})
 
+    def sent_as(self, channel: str, provider_id: str) -> str | None:
+        """The id of the page that a provider knows by this id."""
+        found = self._sent_as.get((channel, provider_id))
+        return found[0] if found else None
+
     def get(self, id_: str) -> PageState | None:
         return self._pages.get(id_)
 

@@ -243,10 +243,16 @@ class People(Strict):
         return other
 
     def key_of(self, name: str) -> str | None:
-        """The person who is called so, by key or by name."""
+        """The only person who is called so, by key or by name, in small letters or large."""
         if name in self.people:
             return name
-        return next((key for key, person in self.people.items() if person.name == name), None)
+        said = name.strip().casefold()
+        found = {k for k, person in self.people.items() if said in (k.casefold(), person.name.strip().casefold())}
+        return found.pop() if len(found) == 1 else None
+
+    def signature(self, person: str) -> str:
+        """What a person is called where the name must lead back to them: the key, if others are called the same."""
+        return name if self.key_of(name := self.name(person)) == person else person
 
     def reachable(self, route: str) -> frozenset[str]:
         """The channels by which a route may reach anybody at any time."""
