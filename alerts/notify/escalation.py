@@ -26,7 +26,7 @@ from alerts.notify.duplicates import first_of
 from alerts.notify.held import Holding
 from alerts.notify.pages import PageState
 from alerts.notify.plan import AlertGroup, Fault, Plan, Trouble, digest, named
-from alerts.notify.recipients import CONSOLE, People
+from alerts.notify.recipients import CONSOLE, Contact, People
 from alerts.notify.single_pages import assigned, canaries
 from alerts.notify.state import AlertBook, AlertState, Condition
 from listener.model.deliveries import Deferral, Page, PageWhy
@@ -34,6 +34,12 @@ from listener.model.records import DecisionKind, Severity
 
 MISSING_REPEAT = timedelta(minutes=15)
 """Between the rounds of an alert whose route people.yaml does not have."""
+
+SAME_MOMENT = timedelta(minutes=1)
+"""Two pages about the same so close together say that the second may be a repeat."""
+
+CODES_TRIED = 50
+"""In a storm more pages may wait than there are codes; then two have the same."""
 
 _ENDS_RUN = (DecisionKind.ACKNOWLEDGE, DecisionKind.CLOSE)
 _STEPS = (PageWhy.STEP, PageWhy.LAST_RESORT)
@@ -74,8 +80,11 @@ class Escalation:
                 running[group.id] = run
                 self._steps(plan, group, run, holding, now)
         self._release(plan, groups, running, holding, now)
-        plan.pages += assigned(self._book, self._people, self.policy_of, now)
-        plan.pages += canaries(self._book, self._people, now)
+        for page in (
+            *assigned(self._book, self._people, self.policy_of, now),
+            *canaries(self._book, self._people, now),
+        ):
+            self._add(plan, page)
         return plan
 
     # --- groups ------------------------------------------------------------------------------------------------
@@ -270,15 +279,19 @@ class Escalation:
         return out
 
     def _is_refused(self, pages: Sequence[PageState]) -> bool:
-        """Whether no waking way of the step was taken, nor will be: there is nobody, or all were refused. Who is told
-        with an empty step because he had the alert does not fill it."""
-        return any(not each.page.person for each in pages) or all(self._nobody_woken(each) for each in pages)
+        """Whether no waking way of the step was taken, nor will be: there is nobody, or all were refused. Whoever has
+        none fills no step in which others have one; a step of mail alone goes by its mails. Who is told with an empty
+        step because he had the alert does not fill it either."""
+        if any(not each.page.person for each in pages):
+            return True
+        ways = {each.page.id: self._people.contacts(each.page.person) for each in pages}
+        waking = [each for each in pages if any(self._wakes(way.channel) for way in ways[each.page.id])]
+        return all(self._nobody_woken(each, ways[each.page.id]) for each in waking or pages)
 
-    def _nobody_woken(self, each: PageState) -> bool:
+    def _nobody_woken(self, each: PageState, ways: Sequence[Contact]) -> bool:
         if each.page.until is not None:
             return False
-        ways = self._people.contacts(each.page.person)
-        chosen = [way for way in ways if self._wakes(way.channel)] or list(ways)
+        chosen = [way for way in ways if self._wakes(way.channel)] or ways
         states = [each.ways.get((way.channel, way.target)) for way in chosen]
         return all(state is not None and state.rejected for state in states)
 
@@ -396,8 +409,15 @@ class Escalation:
         holding: Holding,
         now: datetime,
     ) -> None:
+        known = self._book.pages.run_of(group.id)
+        before = (
+            [each for each in known[1] if each.is_sent and not each.is_refused] if known and known[0] == run else []
+        )
+        told = {each.page.person for each in before if timedelta(0) <= now - each.page.at < SAME_MOMENT}
+        told |= {each.person for each in plan.pages if each.groups.get(group.id) == run and each.until is None}
         for person in people:
             page = self._page(group, run, round_, step, person, holding, now)
+            page = page.model_copy(update={"repeats": bool(person) and person in told})
             id_ = digest("step", group.id, run.isoformat(), str(round_), str(step), person)
             self._put(plan, named(page, id_, why), group.severity, now)
 
@@ -420,17 +440,33 @@ class Escalation:
 
     def _put(self, plan: Plan, page: Page, severity: Severity, now: datetime) -> None:
         """The page, or that it is kept for later: quiet hours first, then the brake."""
+        page = page.model_copy(update={"severity": severity})
         until, why = self._people.quiet_until(page.person, severity, now), Deferral.QUIET_HOURS
         if until is None and (brake := self._people.brake) is not None and page.person not in ("", CONSOLE):
-            earlier = sum(1 for each in plan.pages if each.person == page.person and each.until is None)
-            until = self._book.pages.braked_until(page.person, now, brake.pages, brake.within, earlier)
+            besides = [each for each in plan.pages if each.person == page.person and each.until is None]
+            until = self._book.pages.braked_until(page, now, brake.pages, brake.within, besides)
             why = Deferral.BRAKE
         if until is not None:
             plan.wake(until)
             page = page.model_copy(
                 update={"id": digest(page.id, until.isoformat()), "until": until, "deferred": why, "code": ""}
             )
+        self._add(plan, page)
+
+    def _add(self, plan: Plan, page: Page) -> None:
+        """With a code that no other page has that can still be answered, if one is left."""
+        if page.code:
+            first = int(page.code)
+            tried = (str(1000 + (first - 1000 + n) % 9000) for n in range(CODES_TRIED))
+            code = next((code for code in tried if code not in plan.codes and not self._is_in_use(code)), page.code)
+            plan.codes.add(code)
+            page = page.model_copy(update={"code": code})
         plan.pages.append(page)
+
+    def _is_in_use(self, code: str) -> bool:
+        pages = (each.page for each in self._book.pages.with_code(code))
+        states = (self._book.get(id_) for page in pages for id_ in page.alerts)
+        return any(state is not None and state.is_open for state in states)
 
     def _release(
         self,

@@ -40,11 +40,12 @@ class Trouble:
 @dataclass
 class Plan:
     """`reopened`: acknowledged alerts that wait for an answer again, and since when. `wake_at`: when to ask again at
-    the latest, though nothing happens."""
+    the latest, though nothing happens. `codes`: those of `pages`."""
 
     pages: list[Page] = field(default_factory=list)
     reopened: list[tuple[AlertState, datetime]] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    codes: set[str] = field(default_factory=set)
     wake_at: datetime | None = None
 
     def wake(self, at: datetime) -> None:

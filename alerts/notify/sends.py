@@ -123,7 +123,7 @@ class Sends:
             if intent_id(page.id, contact.channel, contact.target) in in_flight:
                 continue
             if way is None:
-                out.append(Send(page, contact, SendCause.FIRST, nth=self._nth(page)))
+                out.append(Send(page, contact, SendCause.FIRST, may_repeat=page.repeats, nth=self._nth(page)))
             elif (send := self._again(page, contact, way, now)) is not None:
                 out.append(send)
         if finished:
@@ -153,5 +153,5 @@ class Sends:
             due = way.at + pause
             self.wake_at = due if self.wake_at is None else min(self.wake_at, due)
             return None
-        repeat = way.uncertain or uncertain(way.reason)
+        repeat = page.repeats or way.uncertain or uncertain(way.reason)
         return Send(page, contact, SendCause.RETRY, attempt, may_repeat=repeat, nth=nth)

@@ -22,6 +22,7 @@ def assigned(book: AlertBook, people: People, policy_of: Callable[[AlertState], 
                 page = Page(
                     id="", at=now, why=PageWhy.ASSIGNED, person=person, policy=policy_of(state),
                     alerts={state.id: state.condition.value}, exercise=state.alert.exercise,
+                    severity=state.alert.severity,
                 )  # fmt: skip
                 yield named(page, id_, PageWhy.ASSIGNED)
 
