@@ -61,6 +61,9 @@ class Choice(Strict):
     severity: frozenset[Severity] = frozenset(Severity)
     mode: Literal["calm", "crisis"] | None = None
 
+    def fits(self, severity: Severity, mode: str) -> bool:
+        return severity in self.severity and self.mode in (None, mode)
+
 
 class Grouping(Strict):
     """What is told together. `by`: `rule`, `key` or names of an alert's fields, beside the policy, severity, incident

@@ -114,7 +114,7 @@ def code_in(text: str) -> str:
     """The only number of four digits in a few words, as in `svar 2067` or `2067 ok.`; empty where there is none, where
     somebody asks or says no, and where so much is said that a whole message may be quoted."""
     words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", text.casefold().replace("’", "'"))
-    codes = [number for number in re.findall(r"[0-9]+", text) if len(number) == CODE_DIGITS]
+    codes: list[str] = [number for number in re.findall(r"[0-9]+", text) if len(number) == CODE_DIGITS]
     if len(codes) != 1 or len(words) > MOST_WORDS or "?" in text or not _NO.isdisjoint(words):
         return ""
     return codes[0]

@@ -18,11 +18,11 @@ is then to be sent is a matter of `alerts.notify.sends`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.duty.policy import PolicyStep
-from alerts.notify.duplicates import first_of
+from alerts.notify.groups import gone_policy, groups_of, last_page
 from alerts.notify.held import Holding
 from alerts.notify.pages import PageState
 from alerts.notify.plan import AlertGroup, Fault, Plan, Trouble, digest, named
@@ -70,7 +70,7 @@ class Escalation:
             for instant in (silence.start, silence.notice_at, silence.end):
                 if instant > now:
                     plan.wake(instant)
-        groups = {group.id: group for group in self._groups(holding, now, covered)}
+        groups = {group.id: group for group in groups_of(self._book, self._people, holding, now, covered)}
         running: dict[str, datetime] = {}
         for group in groups.values():
             run = self._run(group, now)
@@ -81,7 +81,7 @@ class Escalation:
                 self._steps(plan, group, run, holding, now)
         self._release(plan, groups, running, holding, now)
         for page in (
-            *assigned(self._book, self._people, self.policy_of, now),
+            *assigned(self._book, self._people, now),
             *canaries(self._book, self._people, now),
         ):
             self._add(plan, page)
@@ -94,66 +94,13 @@ class Escalation:
         if timeout is None:
             return
         for state in self._book.acknowledged():
-            if state.condition is Condition.FIRING and state.last_word is not None and not state.alert.synthetic:
+            fires = state.condition is Condition.FIRING and state.alert.resolves and not state.alert.synthetic
+            if fires and state.last_word is not None:
                 due = state.last_word + timeout
                 if due <= now:
                     plan.reopened.append((state, due))
                 else:
                     plan.wake(due)
-
-    def _groups(self, holding: Holding, now: datetime, covered: Container[str]) -> Iterator[AlertGroup]:
-        found: dict[tuple[str, str], list[AlertState]] = {}
-        since: dict[str, datetime] = {}
-        at_once: set[str] = set()
-        for state in self._book.open():
-            if state.alert.synthetic or state.id in covered or self._book.covering(state.id) is not None:
-                continue
-            if first_of(self._book, state) is not None:
-                continue
-            free = holding.free_since(state, now)
-            if free is None:
-                continue
-            # An alert that covers others stands for what a silence held back: it too comes at the silence's end.
-            if free > state.open_since or state.open_since > state.fired_at or state.alert.covers:
-                at_once.add(state.id)
-            since[state.id] = max(free, state.open_since)
-            name = self.policy_of(state)
-            found.setdefault((name, self._key(state, name, holding)), []).append(state)
-        for (name, key), states in found.items():
-            # The most severe first, then the newest, which has most to say.
-            members = sorted(states, key=lambda s: (s.alert.severity.rank, -s.fired_at.timestamp(), s.id))
-            policy = self._people.policy(name, members[0].alert.severity)
-            yield AlertGroup(key, name, policy, tuple(members), since, at_once)
-
-    def policy_of(self, state: AlertState) -> str:
-        """The policy's name as it was chosen when the alert was paged, as long as there is such a policy; else as
-        people.yaml chooses now."""
-        chosen = (each.page.policy for each in reversed(self._book.pages.naming(state.id)) if each.page.policy)
-        known = next((name for name in chosen if self._people.has_policy(name)), "")
-        return known or self._people.route(state.alert).name
-
-    def _gone(self, group: AlertGroup) -> str:
-        """The policy that one of the members was paged by and that people.yaml no longer has, where there is another
-        now; empty else."""
-        if group.policy is None:
-            return ""
-        chosen = (each.page.policy for state in group.members for each in self._book.pages.naming(state.id))
-        return next((name for name in chosen if name and not self._people.has_policy(name)), "")
-
-    def _last_page(self, group: AlertGroup) -> datetime | None:
-        """When anybody was last paged about the group; where it is new, about its alerts in the groups that they were
-        in before people.yaml was edited."""
-        last = self._book.pages.last_page(group.id)
-        if last is not None:
-            return last
-        pages = (each for state in group.members for each in self._book.pages.naming(state.id))
-        return max((each.page.at for each in pages if each.is_sent and each.page.groups), default=None)
-
-    def _key(self, state: AlertState, policy: str, holding: Holding) -> str:
-        """Hashed: a key may hold a word of a post."""
-        alert, fields = state.alert, holding.fields(state)
-        by = [fields.get(name, "") for name in self._people.grouping.by]
-        return digest("group", policy, alert.severity.value, alert.incident, str(alert.exercise), *by)
 
     def _run(self, group: AlertGroup, now: datetime) -> datetime:
         """The start of the group's run; of the next one, which may lie ahead, where none goes on."""
@@ -170,7 +117,7 @@ class Escalation:
             known = (state for state in group.members if state.id in first_named)
             if ended is None and any(group.since[state.id] <= first_named[state.id] for state in known):
                 return start
-        last = self._last_page(group)
+        last = last_page(self._book, group)
         starts = []
         for state in group.members:
             start = group.since[state.id]
@@ -204,7 +151,7 @@ class Escalation:
         start = run + round_ * repeat
         plan.wake(start + repeat)
         paged: set[str] = set()
-        if not pages and (gone := self._gone(group)):
+        if not pages and (gone := gone_policy(self._book, self._people, group)):
             plan.troubles.append(Trouble(Fault.POLICY_GONE, gone, 0, group.members[0].id))
         for index in self._due(plan, steps, start, round_, begun, anybody=any(p.is_sent for p in pages), now=now):
             names = steps[index].to

@@ -161,11 +161,18 @@ class People(Strict):
             return Route(means, self.policies.get(means))
         choices = [each for each in means if isinstance(each, Choice)]
         for choice in choices:
-            if alert.severity in choice.severity and choice.mode in (None, mode):
+            if choice.fits(alert.severity, mode):
                 return Route(choice.policy, self.policies.get(choice.policy))
         if choices:
             return Route(alert.to, None)
         return Route(alert.to, self._simple(alert.to, alert.severity))
+
+    def holes(self, route: str) -> list[tuple[Severity, str]]:
+        """The severities and modes for which none of a route's choices fits."""
+        means = self.routes.get(route, ())
+        choices = [] if isinstance(means, str) else [each for each in means if isinstance(each, Choice)]
+        cases = [(severity, mode) for severity in Severity for mode in ("crisis", "calm")] if choices else []
+        return [case for case in cases if not any(choice.fits(*case) for choice in choices)]
 
     def policy(self, name: str, severity: Severity) -> Policy | None:
         """The policy that was chosen under this name; a list of people of a route counts as one."""

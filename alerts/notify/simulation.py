@@ -87,6 +87,7 @@ class Fire(_Event):
     policy: str
     fields: Mapping[str, str] = Field(default_factory=dict)
     exercise: bool = False
+    resolves: bool = True
 
 
 class Resolve(_Event):
@@ -328,6 +329,7 @@ def _alert(event: Fire) -> Alert:
         count=1,
         reason="matched",
         first_seen=event.at,
+        resolves=event.resolves,
     )
 
 

@@ -311,6 +311,11 @@ def test_whose_page_was_not_written_before_a_crash_is_paged_all_the_same() -> No
     assert again.plan(T0).pages == []
 
 
+def test_what_cannot_pass_stays_acknowledged() -> None:
+    happens = [fire(0, resolves=False), event(1, "ack", alert="a1", by="A")]
+    assert pages(run(people(ack_timeout="30m"), happens, until=200)) == [(0, "A", "sms")]
+
+
 def braked(lines: list[dict[str, Any]]) -> list[str]:
     """The alerts of which A heard later only."""
     return [id_ for line in lines if line["do"] == "deferred" and line["to"] == "A" for id_ in line["alerts"]]
