@@ -27,6 +27,17 @@ class Fault(StrEnum):
     """Nobody of a policy could be reached: the last resort is called."""
 
 
+class NoticeKind(StrEnum):
+    ACKNOWLEDGED = "acknowledged"
+    """Somebody has it."""
+    RESOLVED = "resolved"
+    SILENCE_ENDS_SOON = "silence_ends_soon"
+    HELP = "help"
+    """To who wrote what we do not understand; the receiver writes it down."""
+    INCIDENT = "incident"
+    """What an alert of the type `notice` says."""
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Found at a step: `policy` is whose, `about` the first alert of the page."""

@@ -15,6 +15,7 @@ from hashlib import sha256
 
 from alerts.notify.channels.contract import uncertain
 from alerts.notify.pages import PageLog, PageState, WayState
+from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import Contact, People
 from alerts.notify.state import AlertBook
 from listener.model.deliveries import Page, PageWhy
@@ -100,6 +101,8 @@ class Sends:
         if page.way is not None:
             return tuple(way for way in ways if (way.channel, way.target) == page.way)
         soft = tuple(way for way in ways if not self._wakes(way.channel))
+        if page.why is PageWhy.NOTICE and page.what != NoticeKind.RESOLVED:
+            return soft
         return soft or ways if page.gently else ways
 
     def rank(self, page: Page) -> int:

@@ -23,7 +23,7 @@ from alerts.notify.channels.contract import Channel, ChannelError, Deliver, Fail
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.dispatcher import Dispatcher
 from alerts.notify.messages import Messages
-from alerts.notify.notices_due import NoticeKind
+from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import People
 from alerts.notify.sender import Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send

@@ -76,7 +76,7 @@ class Page(Chained):
     gently: bool = False
     """By ways that wake nobody, where the person has any."""
     about: str = ""
-    """The page that it helps to answer."""
+    """The page that it helps to answer; the silence that it says will end."""
     way: tuple[str, str] | None = None
     """Channel and target, where it goes by that way alone."""
     code: str = ""

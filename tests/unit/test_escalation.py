@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from alerts.notify.escalation import Escalation
 from alerts.notify.recipients import People
+from alerts.notify.sends import Sends
 from alerts.notify.state import AlertBook
 from listener.errors import UsageError
+from listener.model.deliveries import Page, PageWhy
 from tests.unit.escalation_support import at, event, fire, minute, pages, people, run
 from tests.unit.telling_support import T0, alert
 
@@ -386,3 +388,27 @@ def test_no_two_pages_that_can_still_be_answered_have_one_code() -> None:
     codes = [page.code for page in planned]
     assert len(codes) == len(set(codes)) == 1200
     assert all(len(code) == 4 for code in codes)
+
+
+def silence(minutes: float, id_: str, until: float, match: dict[str, str]) -> dict[str, Any]:
+    return event(minutes, "silence", silence=id_, match=match, by="b", **{"from": at(minutes), "to": at(until)})
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [({"rule": "r"}, [105]), ({"rule": "r", "source": "x"}, [45, 105])],
+)
+def test_whoever_prolonged_a_silence_is_not_told_that_the_first_one_ends(
+    match: dict[str, str], told: list[float]
+) -> None:
+    happens = [silence(0, "first", 60, {"rule": "r"}), fire(1), silence(2, "longer", 120, match)]
+    lines = run(people(), happens, until=119)
+    assert [minute(line) for line in lines if line["do"] == "notice"] == told
+
+
+def test_no_notice_rings_at_a_bedside() -> None:
+    who = People.model_validate(people(), context={"scripted": True})
+    sends = Sends(AlertBook(), who, lambda channel: channel == "sms")
+    page = Page(id="p", at=T0, why=PageWhy.NOTICE, what="incident", person="A", gently=True)
+    assert sends.contacts(page) == ()
+    assert [way.channel for way in sends.contacts(page.model_copy(update={"person": "B"}))] == ["email"]

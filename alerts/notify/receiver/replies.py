@@ -11,9 +11,8 @@ from alerts.duty.decided import Decided, place_digest
 from alerts.duty.people import Place
 from alerts.notify.answers import VOICE, YES, acknowledge_all, all_with, code_in, page_meant, waits
 from alerts.notify.channels.text import one_line
-from alerts.notify.notices_due import NoticeKind
 from alerts.notify.pages import ABOUT_NO_ALERT
-from alerts.notify.plan import digest
+from alerts.notify.plan import NoticeKind, digest
 from alerts.notify.receiver.intake import OnReply
 from alerts.notify.recipients import CONSOLE, People
 from alerts.notify.state import AlertBook
