@@ -119,12 +119,14 @@ class People(Strict):
         return None if value is None else web_address(value).url
 
     @model_validator(mode="after")
-    def _consistent(self) -> People:
+    def _consistent(self, info: ValidationInfo) -> People:
         names = self.people.keys() | self.roles
         for loc, message in contradictions(self.people, self.roster):
             raise _at(loc, message)
         for policy, its in self.policies.items():
-            for step in its.steps:
+            for number, step in enumerate(its.steps):
+                if not step.to and not _scripted(info):
+                    raise _at(("policies", policy, "steps", number, "to"), "names nobody; leave the step out")
                 for name in step.to:
                     if name not in names:
                         raise _at(("policies", policy), f"names {name!r}, who is neither among people nor a role")
@@ -150,6 +152,13 @@ class People(Strict):
     def roles(self) -> frozenset[str]:
         """The names of roles that anybody has or may have."""
         return frozenset(roles_of(self.roster, self.people))
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The people whom routes and policies name themselves, and not by a role."""
+        names = {name for route in self.routes for name in self._names(route)}
+        names |= {name for policy in self.policies.values() for step in policy.steps for name in step.to}
+        return frozenset(names & self.people.keys())
 
     def route(self, alert: Alert) -> Route:
         """How this alert escalates. The policy is None where people.yaml has no such route: the last resort is left."""
