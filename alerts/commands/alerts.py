@@ -23,7 +23,7 @@ from listener.commands.shared import (
     Json,
     local,
     one_line,
-    open_live_topics,
+    open_written_topics,
     out,
     out_json,
     out_table,
@@ -110,7 +110,7 @@ def verify(context: typer.Context, data: Data = None) -> None:
 
 @contextmanager
 def _open(data: str | None) -> Iterator[tuple[Bus, AlertBook]]:
-    with closing(open_live_topics(data)) as bus:
+    with closing(open_written_topics(data)) as bus:
         yield bus, read_book(bus)
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from alerts.commands.alerts_words import WHY, named_in, opened
+from alerts.commands.alerts_words import WHY, named_in, opened, people_known
 from alerts.notify import silencing
-from alerts.notify.silencing import ALWAYS, Silenced
+from alerts.notify.held import ALWAYS
+from alerts.notify.silencing import Silenced
 from listener.clock import SystemClock
 from listener.commands.shared import (
     By,
@@ -64,6 +65,7 @@ def silence(
     out(its.id)
     say(f"{_shown(its.match)} pages nobody until {local(end)}. `lyttepost alerts unsilence {its.id} --why …` ends it.")
     _warn(done)
+    _warn_of_notice(its.by)
 
 
 def silences(
@@ -124,6 +126,21 @@ def _warn(done: Silenced) -> None:
         say(f"No alert so far has a field {', '.join(map(repr, done.unknown))}: is it spelled right?")
     held = done.held
     say(f"It holds back {len(held)} open alerts now" + (f": {', '.join(held)}." if held else ", and what is to come."))
+
+
+def _warn_of_notice(owner: str) -> None:
+    """Where nobody would hear that it ends soon."""
+    people = people_known()
+    if people is None:
+        return
+    key = people.key_of(owner)
+    if key is None:
+        why = f"{one_line(owner)} is nobody in people.yaml; --by takes a key or a name of it"
+    elif all(way.wakes for way in people.people[key].ways):
+        why = f"{one_line(owner)} has only ways that wake"
+    else:
+        return
+    say(f"Nobody is told before it ends: {why}.")
 
 
 def _shown(match: Mapping[str, str]) -> str:

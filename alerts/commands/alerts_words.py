@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,15 +19,16 @@ from listener.commands.shared import (
     as_options,
     local,
     one_line,
-    open_live_topics,
+    open_written_topics,
     say,
     say_masked,
     user,
 )
-from listener.errors import Refused
+from listener.errors import ConfigError, Refused
 from listener.model.records import Decision, DecisionKind
 
 if TYPE_CHECKING:
+    from alerts.notify.recipients import People
     from alerts.notify.words import Named
     from listener.bus.protocol import Bus
 
@@ -124,6 +125,16 @@ def _refuse_quotes(bus: Bus, text: str, field: str, data: str | None) -> None:
         refuse_quotes(view, text, field)
 
 
+def people_known() -> People | None:
+    """People.yaml as it is in force; None where it is wrong, which keeps nobody from saying a word."""
+    from alerts.notify.recipients import load_people
+    from listener.settings.files import config_dir
+
+    with suppress(ConfigError):
+        return load_people(config_dir() / "people.yaml")
+    return None
+
+
 def folder_of(context: typer.Context, data: str | None) -> str | None:
     return data or (context.parent.params.get("data") if context.parent else None)
 
@@ -131,7 +142,7 @@ def folder_of(context: typer.Context, data: str | None) -> str | None:
 @contextmanager
 def opened(context: typer.Context, data: str | None) -> Iterator[tuple[Bus, AlertBook]]:
     """The bus and all alerts. `alerts --data DIR ack ID` means what `alerts ack ID --data DIR` means."""
-    with closing(open_live_topics(folder_of(context, data))) as bus:
+    with closing(open_written_topics(folder_of(context, data))) as bus:
         yield bus, read_book(bus)
 
 
@@ -147,6 +158,9 @@ def _say(
         say(f"{state.id} {DONE[kind]}{_who(word)}")
     for state in done.before:
         say(f"{state.id} {_was(state, kind)}")
+    if kind is DecisionKind.ACKNOWLEDGE and done.mine and (people := people_known()) and not people.key_of(user(by)):
+        who = one_line(user(by))
+        say(f"{who} is nobody in people.yaml: your colleagues hear this name all the same. --by takes a key or a name.")
 
 
 def _was(state: AlertState, kind: DecisionKind) -> str:

@@ -48,6 +48,7 @@ def check(data: Data = None) -> None:
     from alerts.notify.deadman import address
     from alerts.notify.diagnostics import left_of_example
     from alerts.notify.messages import load_messages
+    from alerts.notify.people_doubts import people_doubts
     from alerts.notify.reachable import callback_doubts, unreachable
     from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
@@ -91,7 +92,9 @@ def check(data: Data = None) -> None:
         people = load_people(folder / "people.yaml")
         opened = open_channels(people.channels() | set(raw.get("channels", {})), raw)
         problems.extend(unreachable(people, opened, folder / "people.yaml"))
-        for doubt in (*channel_doubts(opened, raw), *callback_doubts(opened, raw)):
+        file = load_yaml(folder / "people.yaml")
+        doubts_of_people = people_doubts(people, load_rules(folder / "rules"), file)
+        for doubt in (*channel_doubts(opened, raw), *callback_doubts(opened, raw), *doubts_of_people):
             say(f"lyttepost: {doubt}")
 
     tried(settings)

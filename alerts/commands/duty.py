@@ -13,7 +13,7 @@ from alerts.commands.duty_book import PeopleFile, instant, open_book, tell_troub
 from alerts.duty.roster import OnDuty, on_duty, turns
 from listener.clock import SystemClock
 from listener.commands.shared import Data, Json, flush, local, one_line, out, out_json, out_table, say
-from listener.errors import LyttepostError, UsageError
+from listener.errors import ConfigError, LyttepostError, UsageError
 from listener.units import format_instant
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def check(people: PeopleFile = None, json: Json = False, data: Data = None) -> N
     findings = list(
         check_duty(
             book.people, book.rosters, troubles=book.troubles(now), decided=None if people else book.decided,
-            refusal=_refusal, at=now, zone=find_zone(load_settings().timezone),
+            refusal=_refusal, at=now, zone=find_zone(load_settings().timezone), named=_routed(book),
         )
     )  # fmt: skip
     if json:
@@ -131,6 +131,16 @@ def check(people: PeopleFile = None, json: Json = False, data: Data = None) -> N
 app.command()(duty_swap.swap)
 app.command("test")(duty_confirm.send_test)
 app.command()(duty_confirm.confirm)
+
+
+def _routed(book: DutyBook) -> frozenset[str]:
+    """The people whom routes and policies name themselves; of a file that is wrong elsewhere nothing is known."""
+    from alerts.notify.recipients import load_people
+
+    try:
+        return load_people(book.path).named
+    except ConfigError:
+        return frozenset()
 
 
 def _refusal(way: Way) -> str | None:

@@ -6,11 +6,11 @@ Asks no server. What means that nobody would be woken has failed; all else is a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from alerts.duty.decided import Decided
-from alerts.duty.people import WAKING, People, Way, with_role
+from alerts.duty.people import People, Way, with_role
 from alerts.duty.roster import Roster, Rosters, Turn, roles_of, turns
 from alerts.duty.wall import clock_changes
 from listener.runtime.checks import Check, failed, warning, well
@@ -20,7 +20,9 @@ AHEAD = timedelta(days=366)
 NIGHT = timedelta(hours=9)
 """Before and after the clocks are set: from the evening's hand-over to the morning's."""
 FIX_GAP = "write a layer or an override for that time, or give somebody the role in `roles`"
-FIX_WAY = "add one of the channels " + ", ".join(sorted(WAKING))
+FIX_WAY = "add one of the channels sms, voice and ntfy"
+TELEPHONES = ("sms", "voice")
+FIX_NAMES = "give each a name of their own, and who answers by a shared telephone a way of their own"
 
 _SEVERAL = re.compile(r"[,;\n]|@.*@|\d\s+(?:\+|00)\d|\s/\s")
 
@@ -37,15 +39,21 @@ def check_duty(
     refusal: Refusal,
     at: datetime,
     zone: tzinfo,
+    named: Collection[str] = (),
 ) -> Iterator[Check]:
-    """`troubles`: of calendars. `decided`: what was tried, where that is known. `zone`: for times that are shown."""
+    """`troubles`: of calendars. `decided`: what was tried, where that is known. `zone`: for times that are shown.
+    `named`: the people whom routes and policies name themselves, where that is known."""
     refused = {(key, way): why for key, person in people.items() for way in person.ways if (why := _why(way, refusal))}
     awake = {key for key, person in people.items() if any(w.wakes and (key, w) not in refused for w in person.ways)}
     roles = roles_of(rosters, people)
-    if not roles:
+    if not roles and not named:
         yield failed(
             "roster", "there is no roster and nobody has a role: nobody is on duty", "write `roster` or `roles`"
         )
+    elif not roles and awake.isdisjoint(named):
+        yield failed("roster", f"nobody of those whom routes name can be woken: {', '.join(sorted(named))}", FIX_WAY)
+    elif not roles:
+        yield well("roster", f"routes name people themselves, whatever the hour: {', '.join(sorted(named))}")
     for trouble in troubles:
         role, _, said = trouble.partition(": ")
         yield warning(role, said, "mend the calendar, or write the shifts as layers")
@@ -107,7 +115,28 @@ def _people(people: People, refused: dict[tuple[str, Way], str], awake: set[str]
     for (key, way), why in refused.items():
         yield warning(f"people.{key}.{way.channel}", why, "correct the target in people.yaml")
     for key in sorted(people.keys() - awake):
-        yield warning(f"people.{key}", "has no way that wakes: sms, voice or push", FIX_WAY)
+        yield warning(f"people.{key}", "has no way that wakes: sms, voice or ntfy", FIX_WAY)
+    for key, person in sorted(people.items()):
+        if all(way.wakes for way in person.ways):
+            said = "has only ways that wake: never hears who has it, nor that an incident was opened or closed"
+            yield warning(f"people.{key}", said, "add a way that does not wake, such as email")
+    for said in taken_for_another(people):
+        yield warning("people.alike", said, FIX_NAMES)
+
+
+def taken_for_another(people: People) -> Iterator[str]:
+    """Who cannot be told apart: by a telephone or by a name."""
+    numbers: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
+    for key, person in people.items():
+        for number in dict.fromkeys(way.target for way in person.ways if way.channel in TELEPHONES):
+            numbers.setdefault(number, []).append(key)
+        for name in dict.fromkeys((person.name.strip().casefold(), key.casefold())):
+            names.setdefault(name, []).append(key)
+    for keys in dict.fromkeys(tuple(keys) for keys in numbers.values() if len(keys) > 1):
+        yield f"{', '.join(keys)} have one telephone: a reply counts for whom the message went to, whoever writes it"
+    for keys in dict.fromkeys(tuple(keys) for keys in names.values() if len(keys) > 1):
+        yield f"{', '.join(keys)} have one name: what is said under it counts for neither; they are known by their keys"
 
 
 def _tested(people: People, decided: Decided) -> Check:
@@ -119,6 +148,8 @@ def _tested(people: People, decided: Decided) -> Check:
     if untried:
         fix = "`lyttepost duty test PERSON`, then `lyttepost duty confirm CODE --by PERSON` for each message that came"
         return warning("people.tested", f"never confirmed: {'; '.join(untried)}", fix)
+    if all(way.channel == "console" for person in people.values() for way in person.ways):
+        return well("people.tested", "nobody but the console is in people.yaml: there is no way to try")
     return well("people.tested", "every way was tried, and what was sent arrived")
 
 

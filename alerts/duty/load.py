@@ -63,7 +63,10 @@ def contradictions(people: Container[str], rosters: Rosters) -> Iterator[tuple[L
                 yield (*place, *loc), f"names {name!r}, who is not among people"
         for loc, span in roster.spans:
             start, end = span.within(roster.tz)
-            if start >= end:
+            if start == end and span.start != span.end:
+                said = "lies in the hour that is skipped when clocks are set forward: it is no time at all"
+                yield (*place, *loc), said
+            elif start >= end:
                 yield (*place, *loc), "ends before it begins; correct from or to"
         if roster.calendar is not None and (why := feed_problem(roster.calendar, CALENDAR)):
             yield (*place, "calendar"), why

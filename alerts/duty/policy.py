@@ -58,8 +58,11 @@ class Choice(Strict):
     """Which policy a route means: the first choice of it that fits. What is left out fits everything."""
 
     policy: str
-    severity: frozenset[Severity] = frozenset(Severity)
+    severity: Annotated[frozenset[Severity], Field(min_length=1)] = frozenset(Severity)
     mode: Literal["calm", "crisis"] | None = None
+
+    def fits(self, severity: Severity, mode: str) -> bool:
+        return severity in self.severity and self.mode in (None, mode)
 
 
 class Grouping(Strict):

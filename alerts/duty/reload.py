@@ -86,7 +86,7 @@ class DutyBook:
         moved = [feed.look(at, now) for feed in self._feeds.values()]
         if edited or any(moved):
             self._compose()
-        current = {_ageless(trouble): trouble for trouble in self.troubles(at)}
+        current = {ageless(trouble): trouble for trouble in self.troubles(at)}
         fresh = tuple(trouble for key, trouble in current.items() if key not in self._told)
         self._told = frozenset(current)
         return News(edited, problem, fresh) if edited or problem or fresh else None
@@ -142,6 +142,6 @@ class DutyBook:
         )
 
 
-def _ageless(trouble: str) -> str:
+def ageless(trouble: str) -> str:
     """The same trouble an hour later is no new one."""
     return trouble.partition("; the copy in use is ")[0]

@@ -31,7 +31,7 @@ from alerts.notify.subject import LONGEST_FOR_SMS, first_line, plain
 from alerts.notify.wording import SAFE_KEYS, Wording
 from listener.model.answers import AnswerGiven, Standing
 from listener.model.codec import LONGEST_NAME
-from listener.model.records import Alert, Severity
+from listener.model.records import Alert, DecisionKind, Severity
 from listener.runtime.ops_alerts import OPS
 from listener.units import format_instant
 
@@ -46,7 +46,7 @@ MEMBERS = 10
 MARKS = ("exercise", "digest", "passed", "may_repeat")
 """What stands before everything else, in this order."""
 
-_MINUTE = timedelta(minutes=1)
+_MINUTE, _SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
 Texts = Callable[[Sequence[str]], Mapping[str, str]]
 """Keys of posts → the texts that are still kept of them. Called when a card is sent or shown inside."""
@@ -228,6 +228,9 @@ class _Writer:
         return f"{first} +{len(more)}" if more else first
 
     def place(self) -> str:
+        """The mode in which the incident is; nothing of what is said about ourselves, which tells no mode."""
+        if all(state.alert.rule_type == OPS and state.alert.incident == "calm" for state in self.states):
+            return ""
         if all(state.alert.incident == "calm" for state in self.states) and not self.also:
             return self.messages.mode_calm
         return self.say("mode_crisis", incident=", ".join(self.incidents))
@@ -246,8 +249,15 @@ class _Writer:
         words = [word for word in (state.handled, *state.notes) if word is not None]
         last = max(words, key=lambda word: word.at, default=None)
         if self.why == "unacknowledged" and last is not None:
-            length = self.messages.duration((self.now - last.at) // _MINUTE * _MINUTE)
+            since = self.now - last.at
+            unit = _MINUTE if since >= _MINUTE else _SECOND
+            length = self.messages.duration(since // unit * unit)
             return self.messages.because(self.why, name=last.by, time=self.said.time(last.at), length=length)
+        asked = next((word for word in reversed(state.words) if word.kind is DecisionKind.ASSIGN), None)
+        if self.why == "assigned" and asked is not None:
+            said = self.messages.because(self.why, name=asked.by)
+            # A reason is the team's own words, and stays inside.
+            return f"{said} {one_line(asked.why, SAMPLE_LENGTH)}".strip() if self.in_house else said
         return self.messages.because(self.why if self.why != "unacknowledged" else "step", count=len(self.states))
 
     def for_sms(self, severity: str) -> Iterable[str]:

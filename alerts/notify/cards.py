@@ -11,7 +11,7 @@ from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import Channel
 from alerts.notify.links import Links
 from alerts.notify.messages import Messages
-from alerts.notify.notices_due import NoticeKind
+from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import People
 from alerts.notify.sends import Send
 from alerts.notify.state import AlertBook, AlertState
@@ -24,6 +24,7 @@ _BECAUSE = {
     PageWhy.DIGEST: "digest",
     PageWhy.QUIET_HOURS_OVER: "quiet_hours_over",
     PageWhy.LAST_RESORT: "last_resort",
+    PageWhy.ASSIGNED: "assigned",
 }
 
 
@@ -93,7 +94,9 @@ class Cards:
         if send.page.what == NoticeKind.ACKNOWLEDGED:
             said = next(w for w in reversed(states[0].words) if w.kind is DecisionKind.ACKNOWLEDGE)
             return notices.has_it(states, said.by, said.at, messages, now=at, may_repeat=send.may_repeat)
-        silence = self._book.silences.ending(send.page.person, self._people.key_of, send.page.at)
+        silences = self._book.silences
+        # Older versions did not write down which it is.
+        silence = silences.get(send.page.about) or silences.ending(send.page.person, self._people.key_of, send.page.at)
         what = ", ".join(f"{name}={value}" for name, value in silence.silence.match.items())
         return notices.silence_ends(
             silence.id, what, silence.end, messages, now=at, open_=states, may_repeat=send.may_repeat

@@ -236,10 +236,9 @@ class Dispatcher:
             for record in drain(self._reader):
                 self._absorb(record)
             log.info("dispatch: this process sends the alerts from now on")
-        self._leads = leads
-        if leads and not led:
             self._counts.open(self._book, self._people)
-        elif led and not leads:
+        self._leads = leads
+        if led and not leads:
             self._metrics.alerts_undelivered.set(0)
             log.warning("dispatch: another process took over; this one stands by")
         return self._leads
@@ -262,6 +261,7 @@ class Dispatcher:
         self.trips.take(about)
         if isinstance(told, Delivery):
             self._counts.failed(told)
+            self._faults.follow(told)
         # That a send began or was taken changes nothing of who is to be told, and in a storm most records say that.
         quiet = isinstance(told, Delivery) and not self._has_failed(told)
         self._stale |= not (known or quiet)
@@ -293,6 +293,7 @@ class Dispatcher:
         if not self._unfollowed and state is self._mode_seen and clock < self._follow_at:
             return
         self._mode_seen = state
+        self._faults.end(self._book, self._people, self._duty, now)
         self._unfollowed = True  # until all of it was written down
         found = list(doubles.answers(self._book, self._people, state))
         closed = [answer for answer in found if answer.kind is DecisionKind.CLOSE]
@@ -434,8 +435,8 @@ class Dispatcher:
             outcome = Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
             delivery = _delivery(one, self._time.now(), outcome, error.word)
         self._unwritten.append(delivery)
-        lead = self._book.get(one.lead)
-        about = lead.alert if lead else None
+        self._faults.follow(delivery)
+        about = lead.alert if (lead := self._book.get(one.lead)) else None
         if result.problems:
             part = f"{about.rule if about else '?'}: {', '.join(result.problems)}"
             self._faults.report(self._book, "card_incomplete", part, about, delivery.at)
@@ -473,9 +474,8 @@ class Dispatcher:
         self._bad.clear()
 
     def _complaint(self) -> str | None:
-        stuck = sorted(
-            {c for c in self._people.channels() if self._senders.room(c) in (Capacity.STUCK, Capacity.MISSING)}
-        )
+        rooms = {channel: self._senders.room(channel) for channel in self._people.channels()}
+        stuck = sorted(channel for channel, room in rooms.items() if room in (Capacity.STUCK, Capacity.MISSING))
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
 
 

@@ -29,6 +29,7 @@ TRIED = (Severity.CRITICAL, Severity.WARNING)
 _TROUBLES = {
     Fault.EMPTY_STEP: "nobody stands at step {step}",
     Fault.UNKNOWN_ROUTE: "people.yaml has no such route or policy",
+    Fault.POLICY_GONE: "the policy that it was paged by is gone",
     Fault.ALL_FAILED: "nobody could be reached",
 }
 
@@ -40,24 +41,32 @@ def examine_firing(
     wakes: Callable[[str], bool],
     now: datetime,
 ) -> Iterator[Check]:
-    """For each route and severity, in a crisis: the first round. `tested`: the ways that were confirmed, if known."""
+    """For each route and severity the first round, in a crisis, and in calm where that chooses otherwise. `tested`: the
+    ways that were confirmed, if known."""
     for route in sorted(routes):
         for severity in TRIED:
-            yield _fired(people, route, severity, tested, wakes, now)
+            in_crisis = _alert(route, severity, "drill", now)
+            in_calm = _alert(route, severity, "calm", now)
+            yield _fired(people, in_crisis, tested, wakes, now)
+            if people.route(in_calm) != people.route(in_crisis):
+                yield _fired(people, in_calm, tested, wakes, now)
+
+
+def _alert(route: str, severity: Severity, incident: str, now: datetime) -> Alert:
+    return Alert(
+        id="drill", event=Event.FIRED, at=now, incident=incident, incident_name="", rule="drill", rule_type="drill",
+        severity=severity, to=route, count=1, reason="", first_seen=now,
+    )  # fmt: skip
 
 
 def _fired(
     people: People,
-    route: str,
-    severity: Severity,
+    alert: Alert,
     tested: Container[Reached] | None,
     wakes: Callable[[str], bool],
     now: datetime,
 ) -> Check:
-    alert = Alert(
-        id="drill", event=Event.FIRED, at=now, incident="drill", incident_name="", rule="drill", rule_type="drill",
-        severity=severity, to=route, count=1, reason="", first_seen=now,
-    )  # fmt: skip
+    severity, route = alert.severity, alert.to
     book = AlertBook()
     book.fire(alert, now)
     policy = people.route(alert).policy
@@ -68,11 +77,13 @@ def _fired(
     parts = [_paged(people, page, now) for page in pages] or ["nobody"]
     says = f"{'; '.join(parts)}; then again every {format_duration(repeat)} until somebody answers"
     doubts = [_TROUBLES[each.what].format(step=each.step + 1) for each in found if isinstance(each, Trouble)]
+    if route in people.routes and policy is None:
+        doubts = ["none of the route's choices fits"]
     ways = {(c.person, c.channel, c.target): None for page in pages for c in people.contacts(page.person)}
     if severity is Severity.CRITICAL and not any(wakes(channel) for _, channel, _ in ways):
         doubts.append("none of these ways wakes a sleeper")
     doubts += _unconfirmed(people, ways, tested)
-    id_ = f"alert.{route}.{severity.value}"
+    id_ = f"alert.{route}.{severity.value}" + (".calm" if alert.incident == "calm" else "")
     if not doubts:
         return well(id_, says)
     fix = "`lyttepost duty test PERSON` tries a person's ways; who is called when stands in people.yaml"

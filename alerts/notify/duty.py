@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from alerts.duty.reload import DutyBook
+from alerts.duty.reload import DutyBook, ageless
 from alerts.notify.channels.contract import Channel
 from alerts.notify.recipients import People
 from listener.model.decisions import DecisionsRecord
@@ -36,6 +36,7 @@ class DutyFollower:
         self._book = DutyBook(path, data, also=self._reads)
         self._book.read_calendars(at)
         self._seen: object = None
+        self._problem: str | None = None
 
     def take(self, word: DecisionsRecord) -> None:
         """A record of `decisions`, each once and in order."""
@@ -47,6 +48,7 @@ class DutyFollower:
         troubles: list[tuple[str, str]] = []
         channels: Mapping[str, Channel] = {}
         if news is not None:
+            self._problem = None if news.edited else news.problem or self._problem
             troubles += [("people_bad", news.problem)] if news.problem else []
             troubles += [("calendar_failed", trouble) for trouble in news.troubles]
             channels = self._channels if news.edited else {}
@@ -54,6 +56,12 @@ class DutyFollower:
             return DutyNews(troubles=tuple(troubles))
         self._seen = self._book.rosters
         return DutyNews(self._people.with_rosters(self._book.rosters), channels, tuple(troubles))
+
+    def stands(self, what: str, part: str, at: datetime) -> bool:
+        """Whether what ops were told is so still: `what` and `part` as in `DutyNews.troubles`."""
+        if what == "people_bad":
+            return self._problem is not None
+        return ageless(part) in map(ageless, self._book.troubles(at))
 
     def _reads(self, path: Path) -> None:
         """The whole file, with its policies and routes, before any of it counts."""

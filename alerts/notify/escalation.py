@@ -18,15 +18,15 @@ is then to be sent is a matter of `alerts.notify.sends`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.duty.policy import PolicyStep
-from alerts.notify.duplicates import first_of
+from alerts.notify.groups import gone_policy, groups_of, last_page
 from alerts.notify.held import Holding
 from alerts.notify.pages import PageState
 from alerts.notify.plan import AlertGroup, Fault, Plan, Trouble, digest, named
-from alerts.notify.recipients import CONSOLE, People
+from alerts.notify.recipients import CONSOLE, Contact, People
 from alerts.notify.single_pages import assigned, canaries
 from alerts.notify.state import AlertBook, AlertState, Condition
 from listener.model.deliveries import Deferral, Page, PageWhy
@@ -34,6 +34,12 @@ from listener.model.records import DecisionKind, Severity
 
 MISSING_REPEAT = timedelta(minutes=15)
 """Between the rounds of an alert whose route people.yaml does not have."""
+
+SAME_MOMENT = timedelta(minutes=1)
+"""Two pages about the same so close together say that the second may be a repeat."""
+
+CODES_TRIED = 50
+"""In a storm more pages may wait than there are codes; then two have the same."""
 
 _ENDS_RUN = (DecisionKind.ACKNOWLEDGE, DecisionKind.CLOSE)
 _STEPS = (PageWhy.STEP, PageWhy.LAST_RESORT)
@@ -64,7 +70,7 @@ class Escalation:
             for instant in (silence.start, silence.notice_at, silence.end):
                 if instant > now:
                     plan.wake(instant)
-        groups = {group.id: group for group in self._groups(holding, now, covered)}
+        groups = {group.id: group for group in groups_of(self._book, self._people, holding, now, covered)}
         running: dict[str, datetime] = {}
         for group in groups.values():
             run = self._run(group, now)
@@ -74,8 +80,11 @@ class Escalation:
                 running[group.id] = run
                 self._steps(plan, group, run, holding, now)
         self._release(plan, groups, running, holding, now)
-        plan.pages += assigned(self._book, self._people, self.policy_of, now)
-        plan.pages += canaries(self._book, self._people, now)
+        for page in (
+            *assigned(self._book, self._people, now),
+            *canaries(self._book, self._people, now),
+        ):
+            self._add(plan, page)
         return plan
 
     # --- groups ------------------------------------------------------------------------------------------------
@@ -85,47 +94,13 @@ class Escalation:
         if timeout is None:
             return
         for state in self._book.acknowledged():
-            if state.condition is Condition.FIRING and state.last_word is not None and not state.alert.synthetic:
+            fires = state.condition is Condition.FIRING and state.alert.resolves and not state.alert.synthetic
+            if fires and state.last_word is not None:
                 due = state.last_word + timeout
                 if due <= now:
                     plan.reopened.append((state, due))
                 else:
                     plan.wake(due)
-
-    def _groups(self, holding: Holding, now: datetime, covered: Container[str]) -> Iterator[AlertGroup]:
-        found: dict[tuple[str, str], list[AlertState]] = {}
-        since: dict[str, datetime] = {}
-        at_once: set[str] = set()
-        for state in self._book.open():
-            if state.alert.synthetic or state.id in covered or self._book.covering(state.id) is not None:
-                continue
-            if first_of(self._book, state) is not None:
-                continue
-            free = holding.free_since(state, now)
-            if free is None:
-                continue
-            # An alert that covers others stands for what a silence held back: it too comes at the silence's end.
-            if free > state.open_since or state.open_since > state.fired_at or state.alert.covers:
-                at_once.add(state.id)
-            since[state.id] = max(free, state.open_since)
-            name = self.policy_of(state)
-            found.setdefault((name, self._key(state, name, holding)), []).append(state)
-        for (name, key), states in found.items():
-            # The most severe first, then the newest, which has most to say.
-            members = sorted(states, key=lambda s: (s.alert.severity.rank, -s.fired_at.timestamp(), s.id))
-            policy = self._people.policy(name, members[0].alert.severity)
-            yield AlertGroup(key, name, policy, tuple(members), since, at_once)
-
-    def policy_of(self, state: AlertState) -> str:
-        """The policy's name as it was chosen when the alert was first paged, else as people.yaml chooses now."""
-        chosen = next((each.page.policy for each in self._book.pages.naming(state.id) if each.page.policy), "")
-        return chosen or self._people.route(state.alert).name
-
-    def _key(self, state: AlertState, policy: str, holding: Holding) -> str:
-        """Hashed: a key may hold a word of a post."""
-        alert, fields = state.alert, holding.fields(state)
-        by = [fields.get(name, "") for name in self._people.grouping.by]
-        return digest("group", policy, alert.severity.value, alert.incident, str(alert.exercise), *by)
 
     def _run(self, group: AlertGroup, now: datetime) -> datetime:
         """The start of the group's run; of the next one, which may lie ahead, where none goes on."""
@@ -142,7 +117,7 @@ class Escalation:
             known = (state for state in group.members if state.id in first_named)
             if ended is None and any(group.since[state.id] <= first_named[state.id] for state in known):
                 return start
-        last = log.last_page(group.id)
+        last = last_page(self._book, group)
         starts = []
         for state in group.members:
             start = group.since[state.id]
@@ -176,6 +151,8 @@ class Escalation:
         start = run + round_ * repeat
         plan.wake(start + repeat)
         paged: set[str] = set()
+        if not pages and (gone := gone_policy(self._book, self._people, group)):
+            plan.troubles.append(Trouble(Fault.POLICY_GONE, gone, 0, group.members[0].id))
         for index in self._due(plan, steps, start, round_, begun, anybody=any(p.is_sent for p in pages), now=now):
             names = steps[index].to
             people = list(dict.fromkeys(person for name in names for person in self._people.who(name, now)))
@@ -249,15 +226,19 @@ class Escalation:
         return out
 
     def _is_refused(self, pages: Sequence[PageState]) -> bool:
-        """Whether no waking way of the step was taken, nor will be: there is nobody, or all were refused. Who is told
-        with an empty step because he had the alert does not fill it."""
-        return any(not each.page.person for each in pages) or all(self._nobody_woken(each) for each in pages)
+        """Whether no waking way of the step was taken, nor will be: there is nobody, or all were refused. Whoever has
+        none fills no step in which others have one; a step of mail alone goes by its mails. Who is told with an empty
+        step because he had the alert does not fill it either."""
+        if any(not each.page.person for each in pages):
+            return True
+        ways = {each.page.id: self._people.contacts(each.page.person) for each in pages}
+        waking = [each for each in pages if any(self._wakes(way.channel) for way in ways[each.page.id])]
+        return all(self._nobody_woken(each, ways[each.page.id]) for each in waking or pages)
 
-    def _nobody_woken(self, each: PageState) -> bool:
+    def _nobody_woken(self, each: PageState, ways: Sequence[Contact]) -> bool:
         if each.page.until is not None:
             return False
-        ways = self._people.contacts(each.page.person)
-        chosen = [way for way in ways if self._wakes(way.channel)] or list(ways)
+        chosen = [way for way in ways if self._wakes(way.channel)] or ways
         states = [each.ways.get((way.channel, way.target)) for way in chosen]
         return all(state is not None and state.rejected for state in states)
 
@@ -375,8 +356,15 @@ class Escalation:
         holding: Holding,
         now: datetime,
     ) -> None:
+        known = self._book.pages.run_of(group.id)
+        before = (
+            [each for each in known[1] if each.is_sent and not each.is_refused] if known and known[0] == run else []
+        )
+        told = {each.page.person for each in before if timedelta(0) <= now - each.page.at < SAME_MOMENT}
+        told |= {each.person for each in plan.pages if each.groups.get(group.id) == run and each.until is None}
         for person in people:
             page = self._page(group, run, round_, step, person, holding, now)
+            page = page.model_copy(update={"repeats": bool(person) and person in told})
             id_ = digest("step", group.id, run.isoformat(), str(round_), str(step), person)
             self._put(plan, named(page, id_, why), group.severity, now)
 
@@ -399,17 +387,33 @@ class Escalation:
 
     def _put(self, plan: Plan, page: Page, severity: Severity, now: datetime) -> None:
         """The page, or that it is kept for later: quiet hours first, then the brake."""
+        page = page.model_copy(update={"severity": severity})
         until, why = self._people.quiet_until(page.person, severity, now), Deferral.QUIET_HOURS
         if until is None and (brake := self._people.brake) is not None and page.person not in ("", CONSOLE):
-            earlier = sum(1 for each in plan.pages if each.person == page.person and each.until is None)
-            until = self._book.pages.braked_until(page.person, now, brake.pages, brake.within, earlier)
+            besides = [each for each in plan.pages if each.person == page.person and each.until is None]
+            until = self._book.pages.braked_until(page, now, brake.pages, brake.within, besides)
             why = Deferral.BRAKE
         if until is not None:
             plan.wake(until)
             page = page.model_copy(
                 update={"id": digest(page.id, until.isoformat()), "until": until, "deferred": why, "code": ""}
             )
+        self._add(plan, page)
+
+    def _add(self, plan: Plan, page: Page) -> None:
+        """With a code that no other page has that can still be answered, if one is left."""
+        if page.code:
+            first = int(page.code)
+            tried = (str(1000 + (first - 1000 + n) % 9000) for n in range(CODES_TRIED))
+            code = next((code for code in tried if code not in plan.codes and not self._is_in_use(code)), page.code)
+            plan.codes.add(code)
+            page = page.model_copy(update={"code": code})
         plan.pages.append(page)
+
+    def _is_in_use(self, code: str) -> bool:
+        pages = (each.page for each in self._book.pages.with_code(code))
+        states = (self._book.get(id_) for page in pages for id_ in page.alerts)
+        return any(state is not None and state.is_open for state in states)
 
     def _release(
         self,

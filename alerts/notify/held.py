@@ -15,6 +15,9 @@ from alerts.notify.state import AlertState, Handling
 from alerts.rules.keys import read_key
 from listener.model.records import DecisionKind
 
+ALWAYS = ("alert", "rule", "severity", "incident", "key")
+"""Fields that every alert has."""
+
 
 def fields_of(state: AlertState) -> dict[str, str]:
     """What grouping, silences and inhibitions may name of an alert."""

@@ -116,6 +116,7 @@ WHY_BRACES: Mapping[str, frozenset[str]] = {
         "digest": "count",
         "quiet_hours_over": "",
         "last_resort": "",
+        "assigned": "name",
         "unacknowledged": "name time length",
     }.items()
 }
@@ -290,10 +291,12 @@ class Messages(BaseModel):
         return f"{text} {local.tzname()}" if self._changes(at) else text
 
     def span(self, start: datetime, end: datetime, now: datetime) -> str:
-        """`kl. 02.45–03.00`; both in full where one has a date or a zone."""
+        """`kl. 02.45–03.00`, `14.03. kl. 22.39–22.49`; both in full where they are of two days, or in doubt."""
         first, last = self._local(start), self._local(end)
         if first.date() == last.date() == self._local(now).date() and not self._changes(start):
             return fill(self.clock_span, {"start": first.strftime(self.hour), "end": last.strftime(self.hour)})
+        if first.date() == last.date() and not self._changes(start):
+            return f"{self.time(start, now)}–{last.strftime(self.hour)}"
         return f"{self.time(start, now)} – {self.time(end, now)}"
 
     def hour_of(self, at: datetime) -> str | None:

@@ -40,7 +40,8 @@ def has_it(
     return _notice(
         messages, "has_it", messages.notice("has_it", name=name, what=what), now,
         incident=incident, exercise=all(each.alert.exercise for each in said), more=more, may_repeat=may_repeat,
-        notes=[text], lines=texts(each.member(marked=False) for each in said[:LISTED]) if more else (),
+        dispensable=True, notes=[text],
+        lines=texts(each.member(marked=False) for each in said[:LISTED]) if more else (),
         fields={"by": name, "alerts": [state.id for state in states]},
     )  # fmt: skip
 
@@ -141,11 +142,13 @@ def _notice(
     messages: Messages, what: str, said: str, now: datetime, *,
     incident: str = "Lyttepost", exercise: bool = False, may_repeat: bool = False, level: Severity = Severity.INFO,
     more: str = "", notes: Sequence[str] = (), title: str = "", lines: Sequence[Line] = (),
-    answer: HowToAnswer | None = None, urgent: bool = False, fields: dict[str, Any] | None = None,
+    answer: HowToAnswer | None = None, urgent: bool = False, dispensable: bool = False,
+    fields: dict[str, Any] | None = None,
 ) -> Card:  # fmt: skip
+    """`dispensable`: the incident's name gives way in the first line before what is said does."""
     marks = [messages.exercise] * exercise + [messages.may_repeat] * may_repeat
     incident = one_line(incident)
-    subject = first_line(marks, incident, said, more=more)
+    subject = first_line(marks, incident, said, more=more, dispensable=dispensable)
     page = Layout(
         messages=messages,
         subject=subject,
@@ -160,7 +163,7 @@ def _notice(
         answer=answer or HowToAnswer(),
         sections=(Section(title, tuple(lines)),) if lines else (),
         footer=(Line(messages.say("times", zone=messages.zone_shown(now))),),
-        short_head=first_line(marks, incident, said, more=more, longest=LONGEST_FOR_SMS),
+        short_head=first_line(marks, incident, said, more=more, longest=LONGEST_FOR_SMS, dispensable=dispensable),
         short=tuple(notes),
     )
     text = page.lines()

@@ -6,27 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from enum import StrEnum
 
 from alerts.notify.held import Holding, fields_of
-from alerts.notify.plan import digest
+from alerts.notify.plan import NoticeKind, digest
 from alerts.notify.recipients import People
 from alerts.notify.sends import NOTICE_FOR
 from alerts.notify.silences import SilenceState
 from alerts.notify.state import AlertBook, AlertState, Condition, Handling
 from listener.model.deliveries import Page, PageWhy
 from listener.model.records import DecisionKind
-
-
-class NoticeKind(StrEnum):
-    ACKNOWLEDGED = "acknowledged"
-    """Somebody has it."""
-    RESOLVED = "resolved"
-    SILENCE_ENDS_SOON = "silence_ends_soon"
-    HELP = "help"
-    """To who wrote what we do not understand; the receiver writes it down."""
-    INCIDENT = "incident"
-    """What an alert of the type `notice` says."""
 
 
 class NoticePlan:
@@ -99,9 +87,11 @@ class NoticePlan:
 
     def _silences(self, now: datetime) -> Iterable[Page]:
         for silence in self._book.silences.all():
-            if silence.notice_at <= now < silence.end:
-                owner = self._people.key_of(silence.silence.by) or silence.silence.by
-                states = [state for state in self._book.open() if self._matches(silence, state)]
+            owner = self._people.key_of(silence.silence.by)
+            if owner is None or not silence.notice_at <= now < silence.end:
+                continue
+            if not any(other.prolongs(silence) for other in self._book.silences.all()):
+                states = [state for state in self._book.open() if self._is_let_go(silence, state)]
                 yield from self._page(
                     NoticeKind.SILENCE_ENDS_SOON,
                     owner,
@@ -109,7 +99,7 @@ class NoticePlan:
                     now,
                     silence.id,
                     silence.end.isoformat(),
-                    id_=silence.id,
+                    silence=silence.id,
                 )
 
     def _incidents(self, now: datetime) -> Iterable[Page]:
@@ -117,17 +107,18 @@ class NoticePlan:
             if now - state.fired_at < NOTICE_FOR:
                 called = {p: None for closed in self._book.closed_with(state) for p in self._called(closed)}
                 route = dict.fromkeys(self._people.on_route(state.alert.to, now)) if state.alert.to else {}
-                for person in called | route:
+                for person in filter(self._soft, called | route):
                     yield from self._page(NoticeKind.INCIDENT, person, [state], now, state.id)
 
     def _page(
-        self, what: NoticeKind, person: str, states: list[AlertState], now: datetime, *ref: str, id_: str = ""
+        self, what: NoticeKind, person: str, states: list[AlertState], now: datetime, *ref: str, silence: str = ""
     ) -> Iterable[Page]:
         page = digest("notice", what, person, *ref)
         if self._book.pages.get(page) is None:
-            named = {state.id: state.condition.value for state in states} or {id_: Condition.FIRING.value}
+            named = {state.id: state.condition.value for state in states} or {silence: Condition.FIRING.value}
             yield Page(
                 id=page, at=now, why=PageWhy.NOTICE, what=what.value, person=person, alerts=named, gently=True,
+                about=silence,
                 exercise=bool(states) and all(state.alert.exercise for state in states),
             )  # fmt: skip
 
@@ -144,5 +135,8 @@ class NoticePlan:
     def _soft(self, person: str) -> bool:
         return any(not self._wakes(contact.channel) for contact in self._people.contacts(person))
 
-    def _matches(self, silence: SilenceState, state: AlertState) -> bool:
-        return silence.holds(fields_of(state))
+    def _is_let_go(self, silence: SilenceState, state: AlertState) -> bool:
+        """Whether it is paged when the silence ends, for no other one goes on to hold it."""
+        fields = fields_of(state)
+        others = (other for other in self._book.silences.about(fields) if other.id != silence.id)
+        return silence.holds(fields) and not any(other.at(silence.end) for other in others)

@@ -7,7 +7,7 @@ pages of its newest *run* count: a run begins with a first page and ends with a 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -93,6 +93,7 @@ class PageLog:
         self._unfinished: dict[str, None] = {}
         self._sent_as: dict[tuple[str, str], tuple[str, Place]] = {}
         self._undelivered: set[tuple[str, str]] = set()
+        self._codes: dict[str, dict[str, None]] = {}
 
     def copy(self) -> PageLog:
         """One that pages can be put into apart from this one. The states that both give out never change."""
@@ -104,6 +105,7 @@ class PageLog:
         other._of_alert.update({alert: dict(pages) for alert, pages in self._of_alert.items()})
         other._kept.update({person: dict(pages) for person, pages in self._kept.items()})
         other._unfinished = dict(self._unfinished)
+        other._codes = {code: dict(pages) for code, pages in self._codes.items()}
         other._sent_as, other._undelivered = dict(self._sent_as), set(self._undelivered)
         return other
 
@@ -111,6 +113,8 @@ class PageLog:
         if page.id in self._pages:
             return
         self._pages[page.id] = PageState(page)
+        if page.code:
+            self._codes.setdefault(page.code, {})[page.id] = None
         for alert in page.alerts:
             self._of_alert[alert].setdefault(page.id)
         for group, run in page.groups.items():
@@ -197,6 +201,11 @@ class PageLog:
         way = replace(state.ways[place], at=receipt.at, outcome=Outcome.PERMANENT, reason=UNDELIVERED)
         self._pages[page] = replace(state, ways={**state.ways, place: way})
 
+    def sent_as(self, channel: str, provider_id: str) -> str | None:
+        """The id of the page that a provider knows by this id."""
+        found = self._sent_as.get((channel, provider_id))
+        return found[0] if found else None
+
     def get(self, id_: str) -> PageState | None:
         return self._pages.get(id_)
 
@@ -236,6 +245,7 @@ class PageLog:
             self._kept[page.person].pop(id_, None)
             for alert in page.alerts:
                 self._of_alert.get(alert, {}).pop(id_, None)
+            self._codes.get(page.code, {}).pop(id_, None)
         for group in [group for group, (_, pages) in self._runs.items() if pages and pages.keys() <= gone]:
             del self._runs[group]
             self._last.pop(group, None)
@@ -248,18 +258,33 @@ class PageLog:
         return [self._pages[id_] for id_ in self._of_alert.get(alert, ())]
 
     def braked_until(
-        self, person: str, now: datetime, pages: int, within: timedelta, besides: int = 0
+        self, page: Page, now: datetime, pages: int, within: timedelta, besides: Iterable[Page] = ()
     ) -> datetime | None:
-        """When the person may be paged again; None when now. `besides`: pages that are about to be written. What every
-        way refused has disturbed nobody, and does not count."""
-        recent = [now] * besides
-        for at, id_ in reversed(self._times[person]):
+        """When the person may be paged so again; None when now. `besides`: pages to them that are about to be written.
+
+        Only what is at least as severe counts, and an exercise never against the real thing: nothing lesser keeps
+        anybody from what is critical. What every way refused has disturbed nobody, and does not count.
+        """
+        recent = [now for each in besides if _is_as_grave(each, page)]
+        for at, id_ in reversed(self._times[page.person]):
             if len(recent) >= pages or now - at >= within:
                 break
-            if not self._pages[id_].is_refused:
+            earlier = self._pages[id_]
+            if not earlier.is_refused and _is_as_grave(earlier.page, page):
                 recent.append(at)
         return recent[-1] + within if len(recent) >= pages else None
 
     def by_code(self, code: str) -> PageState | None:
         """The newest page with this code."""
-        return next((each for each in reversed(self._pages.values()) if code and each.page.code == code), None)
+        return next((self._pages[id_] for id_ in reversed(self._codes.get(code, {}))), None)
+
+    def with_code(self, code: str) -> Iterator[PageState]:
+        """Every page with this code."""
+        return (self._pages[id_] for id_ in self._codes.get(code, ()))
+
+
+def _is_as_grave(earlier: Page, page: Page) -> bool:
+    """Whether an earlier page counts against this one. What older versions wrote says nothing of its severity."""
+    if earlier.exercise and not page.exercise:
+        return False
+    return earlier.severity is None or page.severity is None or earlier.severity.rank <= page.severity.rank

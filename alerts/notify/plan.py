@@ -21,8 +21,21 @@ class Fault(StrEnum):
     """Nobody stands where a step of a policy looks."""
     UNKNOWN_ROUTE = "unknown_route"
     """A rule names a route or policy that people.yaml does not have."""
+    POLICY_GONE = "policy_gone"
+    """Open alerts were paged by a policy that people.yaml no longer has: they go by their route as it is now."""
     ALL_FAILED = "all_failed"
     """Nobody of a policy could be reached: the last resort is called."""
+
+
+class NoticeKind(StrEnum):
+    ACKNOWLEDGED = "acknowledged"
+    """Somebody has it."""
+    RESOLVED = "resolved"
+    SILENCE_ENDS_SOON = "silence_ends_soon"
+    HELP = "help"
+    """To who wrote what we do not understand; the receiver writes it down."""
+    INCIDENT = "incident"
+    """What an alert of the type `notice` says."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +51,12 @@ class Trouble:
 @dataclass
 class Plan:
     """`reopened`: acknowledged alerts that wait for an answer again, and since when. `wake_at`: when to ask again at
-    the latest, though nothing happens."""
+    the latest, though nothing happens. `codes`: those of `pages`."""
 
     pages: list[Page] = field(default_factory=list)
     reopened: list[tuple[AlertState, datetime]] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    codes: set[str] = field(default_factory=set)
     wake_at: datetime | None = None
 
     def wake(self, at: datetime) -> None:

@@ -7,7 +7,7 @@ asked at the step's instant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -119,12 +119,14 @@ class People(Strict):
         return None if value is None else web_address(value).url
 
     @model_validator(mode="after")
-    def _consistent(self) -> People:
+    def _consistent(self, info: ValidationInfo) -> People:
         names = self.people.keys() | self.roles
         for loc, message in contradictions(self.people, self.roster):
             raise _at(loc, message)
         for policy, its in self.policies.items():
-            for step in its.steps:
+            for number, step in enumerate(its.steps):
+                if not step.to and not _scripted(info):
+                    raise _at(("policies", policy, "steps", number, "to"), "names nobody; leave the step out")
                 for name in step.to:
                     if name not in names:
                         raise _at(("policies", policy), f"names {name!r}, who is neither among people nor a role")
@@ -151,6 +153,13 @@ class People(Strict):
         """The names of roles that anybody has or may have."""
         return frozenset(roles_of(self.roster, self.people))
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The people whom routes and policies name themselves, and not by a role."""
+        names = {name for route in self.routes for name in self._names(route)}
+        names |= {name for policy in self.policies.values() for step in policy.steps for name in step.to}
+        return frozenset(names & self.people.keys())
+
     def route(self, alert: Alert) -> Route:
         """How this alert escalates. The policy is None where people.yaml has no such route: the last resort is left."""
         mode = "calm" if alert.incident == "calm" else "crisis"
@@ -161,22 +170,39 @@ class People(Strict):
             return Route(means, self.policies.get(means))
         choices = [each for each in means if isinstance(each, Choice)]
         for choice in choices:
-            if alert.severity in choice.severity and choice.mode in (None, mode):
+            if choice.fits(alert.severity, mode):
                 return Route(choice.policy, self.policies.get(choice.policy))
         if choices:
             return Route(alert.to, None)
         return Route(alert.to, self._simple(alert.to, alert.severity))
 
+    def holes(self, route: str) -> list[tuple[Severity, str]]:
+        """The severities and modes for which none of a route's choices fits."""
+        means = self.routes.get(route, ())
+        choices = [] if isinstance(means, str) else [each for each in means if isinstance(each, Choice)]
+        cases = [(severity, mode) for severity in Severity for mode in ("crisis", "calm")] if choices else []
+        return [case for case in cases if not any(choice.fits(*case) for choice in choices)]
+
     def policy(self, name: str, severity: Severity) -> Policy | None:
         """The policy that was chosen under this name; a list of people of a route counts as one."""
         return self.policies.get(name) or self._simple(name, severity)
 
+    def has_policy(self, name: str) -> bool:
+        """Whether `policy` finds one under this name."""
+        return name in self.policies or self._listed(name) is not None
+
     def _simple(self, route: str, severity: Severity) -> Policy | None:
+        names = self._listed(route)
+        if names is None:
+            return None
+        return Policy(steps=(PolicyStep(to=names),), repeat_every=self.repeat_every[severity])
+
+    def _listed(self, route: str) -> tuple[str, ...] | None:
+        """The people whom a route lists; None where it names policies, or is not there."""
         means = self.routes.get(route)
         if means is None or isinstance(means, str) or any(isinstance(each, Choice) for each in means):
             return None
-        names = tuple(each for each in means if isinstance(each, str))
-        return Policy(steps=(PolicyStep(to=names),), repeat_every=self.repeat_every[severity])
+        return tuple(each for each in means if isinstance(each, str))
 
     def who(self, name: str, at: datetime) -> tuple[str, ...]:
         """The people (keys) whom a name means at an instant: a person, or all who have the role then."""
@@ -199,15 +225,12 @@ class People(Strict):
 
     def last_resort(self, policy: Policy | None, at: datetime) -> tuple[tuple[str, ...], ...]:
         """Who is paged when nobody of the policy could be: all with its roles, then the fallback or ops, then the
-        console."""
+        console. Either route may be a list of people or name policies, whose steps are then taken together."""
         named = [name for step in policy.steps for name in step.to] if policy else []
         roles = [name for name in named if name not in self.people]
         everybody = [key for key, person in self.people.items() if set(person.roles) & set(roles)]
-        other = self.routes.get(FALLBACK) or self.routes.get(OPS, ())
-        names = [other] if isinstance(other, str) else [each for each in other if isinstance(each, str)]
-        if not names and OPS in self.roles:
-            names = [OPS]
-        fallback = [person for name in names for person in self.who(name, at)]
+        fallback = self.on_route(FALLBACK, at) if FALLBACK in self.routes else ()
+        fallback = fallback or self.on_route(OPS, at)
         tiers = [tuple(dict.fromkeys(tier)) for tier in (everybody, fallback) if tier]
         return (*tiers, (CONSOLE,))
 
@@ -236,19 +259,30 @@ class People(Strict):
         return other
 
     def key_of(self, name: str) -> str | None:
-        """The person who is called so, by key or by name."""
+        """The only person who is called so, by key or by name, in small letters or large."""
         if name in self.people:
             return name
-        return next((key for key, person in self.people.items() if person.name == name), None)
+        said = name.strip().casefold()
+        found = {k for k, person in self.people.items() if said in (k.casefold(), person.name.strip().casefold())}
+        return found.pop() if len(found) == 1 else None
+
+    def signature(self, person: str) -> str:
+        """What a person is called where the name must lead back to them: the key, if others are called the same."""
+        return name if self.key_of(name := self.name(person)) == person else person
 
     def reachable(self, route: str) -> frozenset[str]:
         """The channels by which a route may reach anybody at any time."""
-        names = list(self._names(route))
-        people = {name for name in names if name in self.people}
-        for name in names:
-            people |= {key for key, person in self.people.items() if name in person.roles}
-            people |= {person for _, person in self.roster[name].names} if name in self.roster else set()
+        people = self._behind(self._names(route))
         return frozenset(contact.channel for person in people for contact in self.contacts(person))
+
+    def _behind(self, names: Iterable[str]) -> set[str]:
+        """All whom these names may mean at any time."""
+        found = set()
+        for name in names:
+            found |= {name} & self.people.keys()
+            found |= {key for key, person in self.people.items() if name in person.roles}
+            found |= {person for _, person in self.roster[name].names} if name in self.roster else set()
+        return found & self.people.keys()
 
     def own(self, route: str, at: datetime) -> frozenset[tuple[str, str]]:
         """The channels and targets of all whom a route may page: only who stands there counts as reached."""
@@ -256,29 +290,33 @@ class People(Strict):
         return frozenset((contact.channel, contact.target) for person in people for contact in self.contacts(person))
 
     def _names(self, route: str) -> Iterator[str]:
-        """All that the steps of a route name."""
+        """All that the steps of a route name: those of each policy that it may mean, or the people that it lists. What
+        is no route is a policy, a role or a person."""
         means = self.routes.get(route, route)
-        parts: tuple[Choice | str, ...] = (means,) if isinstance(means, str) else means
-        for part in parts:
-            its = part.policy if isinstance(part, Choice) else part
+        if not isinstance(means, str) and not any(isinstance(part, Choice) for part in means):
+            yield from (part for part in means if isinstance(part, str))
+            return
+        policies = [means] if isinstance(means, str) else [part.policy for part in means if isinstance(part, Choice)]
+        for its in policies:
             if its in self.policies:
                 yield from (name for step in self.policies[its].steps for name in step.to)
             else:
                 yield its
 
-    def canary(self) -> tuple[str, ...]:
+    def canary(self, at: datetime) -> tuple[str, ...]:
         """Who gets a synthetic alert: a test receiver, or the ledger alone. Never a person on duty."""
-        means = self.routes.get(CANARY, ())
-        found = () if isinstance(means, str) else tuple(each for each in means if isinstance(each, str))
-        return found or (LEDGER.person,)
+        return (self.on_route(CANARY, at) if CANARY in self.routes else ()) or (LEDGER.person,)
 
     def _canary_pages_nobody(self) -> None:
         """Its receiver is called for nothing else: a person would learn to overlook what comes each hour."""
-        others = {name for route in self.routes if route != CANARY for name in self._names(route)}
-        others |= {name for policy in self.policies.values() for step in policy.steps for name in step.to}
-        for name in self._names(CANARY) if CANARY in self.routes else ():
-            person = self.people.get(name)
-            if name in others and person and any(way.channel != LAST_RESORT.channel for way in person.ways):
+        its = set(self._names(CANARY)) if CANARY in self.routes else set()
+        elsewhere = [name for route in self.routes if route != CANARY for name in self._names(route)]
+        receivers = [means] if isinstance(means := self.routes.get(CANARY), str) else []
+        policies = [policy for name, policy in self.policies.items() if name not in receivers]
+        elsewhere += [name for policy in policies for step in policy.steps for name in step.to]
+        others = self._behind(elsewhere)
+        for name in sorted(self._behind(its)):
+            if name in others and any(way.channel != LAST_RESORT.channel for way in self.people[name].ways):
                 raise _at(
                     ("routes", CANARY),
                     f"names {name!r}, who is on another route too; a canary goes out each hour and is for no person: "

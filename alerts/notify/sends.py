@@ -15,6 +15,7 @@ from hashlib import sha256
 
 from alerts.notify.channels.contract import uncertain
 from alerts.notify.pages import PageLog, PageState, WayState
+from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import Contact, People
 from alerts.notify.state import AlertBook
 from listener.model.deliveries import Page, PageWhy
@@ -100,6 +101,8 @@ class Sends:
         if page.way is not None:
             return tuple(way for way in ways if (way.channel, way.target) == page.way)
         soft = tuple(way for way in ways if not self._wakes(way.channel))
+        if page.why is PageWhy.NOTICE and page.what != NoticeKind.RESOLVED:
+            return soft
         return soft or ways if page.gently else ways
 
     def rank(self, page: Page) -> int:
@@ -123,7 +126,7 @@ class Sends:
             if intent_id(page.id, contact.channel, contact.target) in in_flight:
                 continue
             if way is None:
-                out.append(Send(page, contact, SendCause.FIRST, nth=self._nth(page)))
+                out.append(Send(page, contact, SendCause.FIRST, may_repeat=page.repeats, nth=self._nth(page)))
             elif (send := self._again(page, contact, way, now)) is not None:
                 out.append(send)
         if finished:
@@ -153,5 +156,5 @@ class Sends:
             due = way.at + pause
             self.wake_at = due if self.wake_at is None else min(self.wake_at, due)
             return None
-        repeat = way.uncertain or uncertain(way.reason)
+        repeat = page.repeats or way.uncertain or uncertain(way.reason)
         return Send(page, contact, SendCause.RETRY, attempt, may_repeat=repeat, nth=nth)

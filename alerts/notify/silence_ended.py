@@ -74,4 +74,5 @@ def _alert(id_: str, unheard: list[AlertState], at: datetime) -> Alert:
         reason="silence_ended",
         first_seen=min(state.fired_at for state in unheard),
         covers=tuple(state.id for state in unheard),
+        resolves=False,
     )

@@ -51,6 +51,13 @@ class SilenceState:
         named = any(name in match for name in _NAMING) or match.get("severity") == Severity.CRITICAL.value
         return bool(match) and (named or not critical) and fits(match, fields)
 
+    def prolongs(self, other: SilenceState) -> bool:
+        """Whether this one goes on to hold all that the other holds, when that ends."""
+        its = other.silence.match
+        critical = {**its, "severity": Severity.CRITICAL.value}
+        wider = self.silence.match.items() <= its.items() and (self.holds(critical) or not other.holds(critical))
+        return self.id != other.id and wider and self.start <= other.end < self.end
+
 
 class Silences:
     """All silences that the log holds."""

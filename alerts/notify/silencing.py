@@ -14,7 +14,7 @@ from typing import Any
 
 from alerts.duty.policy import fits
 from alerts.duty.wall import entered
-from alerts.notify.held import fields_of
+from alerts.notify.held import ALWAYS, fields_of
 from alerts.notify.silences import Silences, SilenceState
 from alerts.notify.state import AlertBook
 from alerts.notify.words import Named
@@ -29,8 +29,6 @@ from listener.settings.zone import shown
 from listener.units import format_instant
 
 LONGEST = timedelta(days=7)
-ALWAYS = ("alert", "rule", "severity", "incident", "key")
-"""Fields that every alert has."""
 
 
 @dataclass(frozen=True)

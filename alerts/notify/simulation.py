@@ -23,7 +23,7 @@ from alerts.notify.channels.contract import Channel, ChannelError, Deliver, Fail
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.dispatcher import Dispatcher
 from alerts.notify.messages import Messages
-from alerts.notify.notices_due import NoticeKind
+from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import People
 from alerts.notify.sender import Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send
@@ -87,6 +87,7 @@ class Fire(_Event):
     policy: str
     fields: Mapping[str, str] = Field(default_factory=dict)
     exercise: bool = False
+    resolves: bool = True
 
 
 class Resolve(_Event):
@@ -328,6 +329,7 @@ def _alert(event: Fire) -> Alert:
         count=1,
         reason="matched",
         first_seen=event.at,
+        resolves=event.resolves,
     )
 
 

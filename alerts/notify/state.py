@@ -242,6 +242,7 @@ class AlertBook:
         self._notices: dict[str, None] = {}
         self._acknowledged: dict[str, None] = {}
         self._covered: dict[str, str] = {}
+        self._about_us: dict[str, None] = {}
         self.said: list[tuple[Decision, str]] = []
         """What people said of late, each with the alert it was about. Who has done with one takes it away."""
         self.passed: list[tuple[datetime, str]] = []
@@ -309,6 +310,10 @@ class AlertBook:
     def covering(self, id_: str) -> AlertState | None:
         """The alert that stands for this one, if there is one."""
         return self._states.get(self._covered.get(id_, ""))
+
+    def about_ourselves(self) -> list[AlertState]:
+        """Those about ourselves that fire, oldest first, whatever people said of them."""
+        return [self._states[id_] for id_ in self._about_us]
 
     def notices(self) -> list[AlertState]:
         """Oldest first."""
@@ -408,6 +413,10 @@ class AlertBook:
         if state.alert.rule_type == NOTICE:
             self._notices.setdefault(state.id)
             return
+        if state.alert.rule_type == OPS and state.condition is Condition.FIRING:
+            self._about_us.setdefault(state.id)
+        else:
+            self._about_us.pop(state.id, None)
         for handling, ids in ((Handling.OPEN, self._open), (Handling.ACKNOWLEDGED, self._acknowledged)):
             if state.handling is handling:
                 ids.setdefault(state.id)

@@ -36,9 +36,11 @@ def first_line(
     more: str = "",
     *,
     longest: int = LONGEST,
+    dispensable: bool = False,
 ) -> str:
     """The fullest line that fits. `trends`: the fullest first. `more`: how many other alerts there are, which is never
-    left out. An empty `incident` is."""
+    left out. An empty `incident` is; a `dispensable` one before the headline is cut.
+    """
     before = "".join(f"{mark}{BETWEEN}" for mark in marks)
     name = one_line(incident)
     brackets = len("[] ") if name else 0
@@ -47,6 +49,8 @@ def first_line(
         room = longest - len(before) - len(said) - brackets
         if room >= min(len(name), shortest):
             return before + _bracketed(shortened(name, room)) + said
+    if dispensable and name:
+        return first_line(marks, "", headline, trends, more, longest=longest)
     end = f", {more}" if more else ""
     room = longest - len(before) - brackets - len(end)
     said = cut(headline, max(room - min(len(name), LEAST_NAME), 10))

@@ -6,21 +6,23 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from heapq import nsmallest
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from alerts.rules.bearing import bearing_of
+from alerts.rules.table import TYPES
 from alerts.rules.texts import headline
 from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Gap, Kind, Origin, Sample
+from listener.plugins import load
 from listener.units import format_instant
 
 if TYPE_CHECKING:
     from alerts.rules.entry import Entry
     from alerts.rules.judge import IncidentInfo, RuleContext
-    from alerts.rules.spec import RuleSpec
+    from alerts.rules.spec import RuleSpec, RuleType
 
 BINS = 12
 """Equal parts of a window in which an alert counts its posts (`spark`)."""
@@ -234,4 +236,12 @@ def to_alert(verdict: Verdict, spec: RuleSpec, incident: IncidentInfo) -> Alert:
         found_at=verdict.found_at,
         gaps=verdict.gaps,
         answer=verdict.answer,
+        resolves=_resolves(spec.type) and spec.passes,
     )
+
+
+@cache
+def _resolves(type_: str) -> bool:
+    """Whether conditions of this type ever pass."""
+    its: RuleType = load(TYPES[type_])
+    return its.resolves

@@ -186,6 +186,16 @@ class RuleSpec(Model):
         return self
 
     @property
+    def keyed_by(self) -> tuple[str, ...]:
+        """The fields of findings that make up an alert's key."""
+        return self.query_key
+
+    @property
+    def passes(self) -> bool:
+        """Whether what it fires about may pass, if conditions of its type do."""
+        return True
+
+    @property
     def window(self) -> timedelta | None:
         """The stretch of time that is counted; None for a type that looks at single findings."""
         return None

@@ -95,6 +95,7 @@ def alert_of(
             if gap.source == source and gap.start < at + MINUTE and (gap.end is None or gap.end > at - reading.window)
         ),
         command={each: command(track, each) for each in WORDS} if incident is CALM else {},
+        resolves=False,
     )
 
 

@@ -68,6 +68,8 @@ class Chain:
 
     def __init__(self) -> None:
         self._heads: dict[TopicPartition, str] = {}
+        self.head = ""
+        """The digest of the last record that was followed."""
 
     def follow(self, record: Record) -> None:
         """Raises Corrupt when this record does not follow the one before it."""
@@ -78,7 +80,7 @@ class Chain:
         head = self._heads.get(record.tp)
         if head is not None and raw.get("prev", "") != head:
             raise Corrupt(f"{record.where}: does not follow the record before it; one was removed, put in or moved")
-        self._heads[record.tp] = digest
+        self._heads[record.tp] = self.head = digest
 
 
 def _seal(record: R, prev: str) -> R:

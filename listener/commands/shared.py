@@ -6,14 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
-from listener.errors import BadValue
+from listener.errors import BadValue, UsageError
 from listener.model import entered
 from listener.model.codec import LONGEST_NAME, LONGEST_WHY
 from listener.settings.zone import DEFAULT_ZONE, shown, zone_or_default
@@ -216,3 +216,22 @@ def open_live_topics(data: str | None) -> Bus:
     bus = open_live_bus(data)
     bus.ensure(topic_specs(settings.bus.partitions, settings.retention.keep()))
     return bus
+
+
+def open_written_topics(data: str | None) -> Bus:
+    """The same for who looks at what was written: a folder without a log is refused, and none is made there."""
+    from listener.bus.history import History
+    from listener.settings.bus_address import embedded_file
+    from listener.settings.files import data_dir, raw_settings
+
+    scheme, _, rest = str(raw_settings().get("bus.url", "embedded:")).partition(":")
+    if scheme == "embedded":
+        folder, named = Path(data_dir(data)), None
+        with suppress(ValueError):  # told when it is opened
+            named = embedded_file(rest)
+        path = Path(named).expanduser() if named else folder / "bus.sqlite"
+        if not path.exists() and History(path, folder).lost() is None:
+            raise UsageError(
+                f"{path.parent}: holds no log, so `lyttepost run` never began there; --data names another folder"
+            )
+    return open_live_topics(data)

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from listener.model.base import Chained, Instant
 from listener.model.receipts import Receipt
+from listener.model.records import Severity
 from listener.model.topics import Topic
 
 
@@ -50,6 +51,8 @@ class Deferral(StrEnum):
 class Page(Chained):
     """What one person is told at one step, written down before anything is sent. No text.
 
+    `severity`: of the gravest alert that it names; unset in records of older versions.
+
     `groups`: the groups that it is about, each with the start of its run. `alerts`: every alert that it names and the
     condition in which it names it; an acknowledgement of the page covers exactly these. `held`: alerts that one of them
     holds back. `until`: it is kept so long, for the reason `deferred`, and a later page tells it. Without a person the
@@ -73,11 +76,14 @@ class Page(Chained):
     gently: bool = False
     """By ways that wake nobody, where the person has any."""
     about: str = ""
-    """The page that it helps to answer."""
+    """The page that it helps to answer; the silence that it says will end."""
     way: tuple[str, str] | None = None
     """Channel and target, where it goes by that way alone."""
     code: str = ""
     exercise: bool = False
+    severity: Severity | None = None
+    repeats: bool = False
+    """The person had the same just before, with a step that was refused: it is sent with the mark."""
 
     @property
     def key(self) -> str:

@@ -336,6 +336,8 @@ class Alert(Recorded):
     """What people had answered to it by then."""
     covers: tuple[str, ...] = ()
     """Other alerts that this one stands for: who answers it has answered them."""
+    resolves: bool = True
+    """Whether its rule would say that it has passed. What cannot pass never falls open again."""
     command: Mapping[str, str] = Field(default_factory=dict)
     """Language → what a person may type now, if the alert proposes anything."""
 

@@ -30,11 +30,13 @@ Headlines = Mapping[str, str]
 
 
 class OpsAlertType(NamedTuple):
-    """`braces`: the names that its text may hold, separated by blanks."""
+    """`braces`: the names that its text may hold, separated by blanks. `resolves`: whether it is said when it is well
+    again."""
 
     braces: str = "key"
     severity: Severity = Severity.CRITICAL
     to: str = OPS
+    resolves: bool = True
 
 
 _MONEY = "source spent rate hard ceiling left next"
@@ -55,15 +57,16 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "rule_failed": OpsAlertType(),
     "rules_bad": OpsAlertType(),
     "unknown_route": OpsAlertType(severity=Severity.WARNING),
+    "policy_gone": OpsAlertType(severity=Severity.WARNING, resolves=False),
     "empty_step": OpsAlertType(severity=Severity.WARNING),
-    "all_failed": OpsAlertType(severity=Severity.WARNING),
+    "all_failed": OpsAlertType(severity=Severity.WARNING, resolves=False),
     "contact_failed": OpsAlertType(severity=Severity.WARNING),
-    "card_incomplete": OpsAlertType(severity=Severity.WARNING),
-    "unreadable": OpsAlertType(severity=Severity.WARNING),
+    "card_incomplete": OpsAlertType(severity=Severity.WARNING, resolves=False),
+    "unreadable": OpsAlertType(severity=Severity.WARNING, resolves=False),
     "calendar_failed": OpsAlertType(severity=Severity.WARNING),
     "people_bad": OpsAlertType(),
-    "canary": OpsAlertType(severity=Severity.INFO, to="canary"),
-    "review_due": OpsAlertType("which", Severity.WARNING, "crisis_team"),
+    "canary": OpsAlertType(severity=Severity.INFO, to="canary", resolves=False),
+    "review_due": OpsAlertType("which", Severity.WARNING, "crisis_team", resolves=False),
 }
 
 
@@ -147,6 +150,7 @@ class OpsAlerts:
             count=1,
             reason=what,
             first_seen=since,
+            resolves=its.resolves,
         )
 
 

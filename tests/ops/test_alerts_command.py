@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_support import Machine, crisis, wait_for
+from command_support import Machine, crisis, live_bus, wait_for
 
 WHY = ("--why", "a test wants it")
 
@@ -170,7 +170,14 @@ def rewrite(path: Path, old: str, new: str) -> int:
 
 
 def test_where_nothing_has_happened_it_says_so(tmp_path: Path) -> None:
-    done = Machine(tmp_path).run("alerts")
+    machine = Machine(tmp_path)
+    done = machine.run("alerts")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds no log" in done.stderr
+    assert not machine.data.exists(), "to look makes nothing"
+    with live_bus(machine):
+        pass
+    done = machine.run("alerts")
     assert (done.returncode, done.stdout) == (0, "")
     assert "No alert is open" in done.stderr
-    assert Machine(tmp_path).json("alerts") == []
+    assert machine.json("alerts") == []

@@ -225,6 +225,32 @@ def test_it_says_plainly_that_what_is_critical_is_not_held_by_a_matcher_that_doe
     assert "No alert so far has a field 'rul'" in silenced(site, "--match", "rul=r", "--for", "1h").stderr
 
 
+def test_whoever_is_not_in_people_yaml_is_told_what_that_means(site: Site) -> None:
+    assert "is nobody in people.yaml" not in site.run("alerts", "ack", "a1", "--by", "KARI ").stderr
+    assert "vakt is nobody in people.yaml" in site.run("alerts", "ack", "a2", "--by", "vakt").stderr
+    silence = ("alerts", "silence", "--match", "rule=r", "--for", "1h", "--why", "vedlikehold", "--by")
+    stranger = site.run(*silence, "vakt").stderr
+    assert "Nobody is told before it ends: vakt is nobody in people.yaml" in stranger
+    assert "Nobody is told" not in site.run(*silence, "kari").stderr
+
+
+def test_a_folder_without_a_log_is_refused_and_none_is_made(site: Site, tmp_path: Path) -> None:
+    nowhere = tmp_path / "typo"
+    ledger, alerts = [("ledger", "verify"), ("ledger", "export")], [("alerts",), ("alerts", "silences")]
+    for words in (*ledger, *alerts, ("alerts", "show", "a")):
+        done = site.run(*words, "--data", str(nowhere), code=2)
+        assert "holds no log" in done.output + str(done.exception)
+    assert not nowhere.exists()
+
+
+def test_the_ledger_says_how_far_it_was_followed_and_what_that_does_not_prove(site: Site) -> None:
+    with live_bus(site.machine) as bus:
+        *_, newest = scan_records(bus, ["deliveries"])
+    done = site.run("ledger", "verify")
+    assert f"deliveries: 4 records, chain unbroken up to {json.loads(newest.value)['digest'][:16]}" in done.stdout
+    assert "Whether the last are missing" in done.stderr
+
+
 def test_the_ledger_is_proven_under_its_new_name_and_its_old_one(site: Site) -> None:
     site.run("alerts", "ack", "a1", "--by", "Kari")
     for words in (("ledger", "verify"), ("alerts", "verify")):

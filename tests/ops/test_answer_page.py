@@ -163,9 +163,9 @@ def phone(tmp_path: Path) -> Iterator[Phone]:
 def test_the_page_says_what_who_was_called_and_how_to_answer(phone: Phone) -> None:
     seen = phone.get()
     assert seen.status == 200
-    for said in ("Varsel a1", "Brann Ullevål", "Hvem er du?", "Kari Vakt", "Jeg har det", "55 00 00 00", "(SMS)"):
+    for said in ("Varsel a1", "Brann Ullevål", "Hvem er du?", "Kari Vakt", "Jeg tar den", "55 00 00 00", "(SMS)"):
         assert said in seen.text
-    assert "Varsel a3" in seen.text.partition("ikke en del av denne lenken")[2]
+    assert "Varsel a3" in seen.text.partition("lenken gjelder ikke disse")[2]
     assert '<html lang="nb">' in seen.text
     assert "Who are you?" in phone.get(phone.tokens["ola"]).text
     assert len(seen.text) < 50_000
@@ -368,7 +368,7 @@ def test_a_running_service_sends_the_link_and_whoever_presses_has_it(tmp_path: P
                 bus.publish([Message("alerts", "a1", encode(alert("a1", at=SystemClock().now())))])
             link = wait_for(lambda: [call.json["reply_link"] for call in hook.seen])[0]
             with urlopen(link) as shown:  # noqa: S310
-                assert "Jeg har det" in shown.read().decode()
+                assert "Jeg tar den" in shown.read().decode()
             with urlopen(link, data=urlencode({"who": "", "name": "Turid Vakt"}).encode()) as pressed:  # noqa: S310
                 assert "kvittert av Turid Vakt" in pressed.read().decode()
             (found,) = [each for each in machine.json("alerts", "--all") if each["id"] == "a1"]

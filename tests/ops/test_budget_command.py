@@ -90,7 +90,7 @@ def test_a_listener_that_is_killed_keeps_its_meter_and_a_raise_lets_it_go_on(mac
         service.kill()
         service.wait()
     # The rules in force at the first start, and the raise.
-    assert machine.run("alerts", "verify").stdout.splitlines()[0] == "decisions: 2 records, chain unbroken"
+    assert machine.run("alerts", "verify").stdout.splitlines()[0].startswith("decisions: 2 records, chain unbroken")
     said = machine.run("x", "budget").stdout
     assert "20.00" in said
     assert "raised by kari" in said

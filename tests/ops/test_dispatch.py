@@ -76,7 +76,7 @@ def test_who_is_named_by_anothers_link_hears_of_it(deployment: DispatchDeploymen
     (his,) = [each for each in pages(deployment) if each.person == "ola"]
     acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari", "", deployment.clock.now(), page=his.id)
     turn(dispatcher, lambda: len(deployment.outcomes()) == 4)
-    assert "Kari har det" in deployment.smtp.seen[1].text
+    assert "Kari tar den" in deployment.smtp.seen[1].text
 
 
 def test_help_goes_by_the_way_of_the_reply_alone_and_says_what_waits(deployment: DispatchDeployment) -> None:

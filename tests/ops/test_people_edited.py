@@ -11,6 +11,7 @@ from alerts.notify.dispatcher import Dispatcher
 from alerts.notify.duty import DutyFollower
 from alerts.notify.messages import load_all_messages
 from alerts.notify.recipients import load_people
+from alerts.notify.state import read_book
 from listener.bus import hashchain
 from listener.model.decisions import DECISIONS, Stand, Swap
 from listener.settings.files import packaged_config
@@ -74,6 +75,51 @@ def test_a_bad_edit_changes_nothing_and_ops_are_told(running: Running) -> None:
     assert told["rule"] == "lyttepost.people_bad"
     assert "people.yaml:" in str(told["text"])
     assert running.told("a1") == "kari"
+
+
+def about(running: Running, rule: str) -> list[tuple[str, str]]:
+    """The alerts about ourselves of that rule: condition and handling."""
+    states = [s for s in read_book(running.its.bus).all() if s.alert.rule == f"lyttepost.{rule}"]
+    return [(state.condition.value, state.handling.value) for state in states]
+
+
+def test_what_ops_were_told_of_the_file_is_over_when_it_is_good_and_told_anew_when_it_is_bad_again(
+    running: Running,
+) -> None:
+    running.edit("who: kari", "who: per")
+    assert about(running, "people_bad") == [("firing", "open")]
+    running.edit("who: per", "who: kari")
+    assert about(running, "people_bad") == [("resolved", "open")]
+    running.edit("who: kari", "who: per")
+    assert about(running, "people_bad") == [("resolved", "open"), ("firing", "open")]
+
+
+def test_an_empty_step_is_over_when_somebody_stands_there(running: Running) -> None:
+    running.edit(", sun]", "]")
+    running.its.fire("a1", severity="critical")
+    idle(running.dispatcher)
+    assert about(running, "empty_step") == [("firing", "open")]
+    running.edit(", sat]", ", sat, sun]")
+    assert about(running, "empty_step") == [("resolved", "open")]
+
+
+def test_an_unknown_route_is_over_when_people_yaml_has_it(running: Running) -> None:
+    running.its.fire("a1", to="night")
+    idle(running.dispatcher)
+    assert about(running, "unknown_route") == [("firing", "open")]
+    running.edit("routes: {", "routes: {night: week, ")
+    assert about(running, "unknown_route") == [("resolved", "open")]
+
+
+def test_a_contact_that_failed_is_well_when_it_takes_something_or_is_gone(running: Running) -> None:
+    running.its.hook.always = "404"
+    running.its.fire("a1")
+    turn(running.dispatcher, lambda: about(running, "contact_failed"))
+    assert about(running, "contact_failed") == [("firing", "open")]
+    running.its.hook.always = None
+    running.told("a2")
+    running.its.clock.advance(timedelta(seconds=3))
+    turn(running.dispatcher, lambda: about(running, "contact_failed") == [("resolved", "open")])
 
 
 def test_a_swap_counts_from_when_it_was_decided(running: Running) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,14 +23,14 @@ from prometheus_client import CollectorRegistry
 
 from alerts.duty.decided import place_digest
 from alerts.duty.people import Place
-from alerts.notify.channels.callbacks import CallsBack
+from alerts.notify.channels.callbacks import CallsBack, ReplySettings, replied
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import SendNote, channel_type
 from alerts.notify.followed import FollowedBook
-from alerts.notify.receiver.intake import OnReply
 from alerts.notify.receiver.replies import answer_pages
 from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import load_people
+from alerts.notify.sends import intent_id
 from alerts.notify.state import read_book
 from alerts.web import server
 from listener.bus import hashchain
@@ -69,7 +69,7 @@ class Listening:
         assert isinstance(channel, CallsBack)
         assert channel.callbacks is not None
         self.receiver = Receiver(
-            bus, {"sms": channel.callbacks}, lambda _, number, text, at: self.replies.append((number, text)),
+            bus, {"sms": channel.callbacks}, lambda _, number, text, at, call: self.replies.append((number, text)),
             host="127.0.0.1", port=0, clock=clock, metrics=self.metrics, part=self.health.part("receiver"),
         )  # fmt: skip
         self.root = f"http://127.0.0.1:{self.receiver.port}"
@@ -433,13 +433,13 @@ def test_a_reply_of_somebody_we_know_is_kept_and_a_strangers_is_not(bus: Bus, tm
         encoding="utf-8",
     )
     on_reply = answer_pages(bus, lambda: load_people(tmp_path / "people.yaml"), lambda: read_book(bus))
-    on_reply("sms", NUMBER, "ok 4711", NOTE.at)
-    on_reply("sms", "+4740612346", "hemmelig", NOTE.at)
+    on_reply("sms", NUMBER, "ok 4711", NOTE.at, "")
+    on_reply("sms", "+4740612346", "hemmelig", NOTE.at, "")
     said = [each for each in scan(bus, DECISIONS) if isinstance(each, Decision)]
     assert [(each.by, each.kind, each.why) for each in said] == [("Kari", "note", "ok 4711")]
 
 
-def paged(bus: Bus, folder: Path) -> OnReply:
+def paged(bus: Bus, folder: Path) -> Callable[..., None]:
     """Kari (SMS and voice) had pages: a1 by SMS with the code 4711, then a2 by SMS and voice with 4712; Ola had a3 by
     SMS with 4713. What they answer."""
     (folder / "people.yaml").write_text(
@@ -492,7 +492,13 @@ def test_the_code_of_a_page_answers_it_and_the_key_of_a_call_the_newest_that_was
         ("sms", NUMBER, "4713"),
         ("sms", OTHER, "4711"),
         ("sms", "+4740612346", "4711"),
-        ("sms", NUMBER, "ok 4711"),
+        ("sms", NUMBER, "nei 4711"),
+        ("sms", NUMBER, "I can’t: 4711"),
+        ("sms", NUMBER, "4711?"),
+        ("sms", NUMBER, "4711 4712"),
+        ("sms", NUMBER, "svar 04711"),
+        ("sms", NUMBER, "ok 4799"),
+        ("sms", NUMBER, "Du skrev: KRITISK kl. 03.00. Kvitter: svar 4711."),
         ("sms", NUMBER, "ja"),
         ("sms", NUMBER, ""),
         ("sms", NUMBER, "1"),
@@ -504,6 +510,105 @@ def test_the_code_of_a_page_answers_it_and_the_key_of_a_call_the_newest_that_was
 def test_nothing_else_is_ever_taken_as_yes(bus: Bus, tmp_path: Path, channel: str, number: str, text: str) -> None:
     paged(bus, tmp_path)(channel, number, text, NOTE.at)
     assert answered(bus) == []
+
+
+def test_the_id_of_a_reply_is_read_from_the_call_or_from_the_address_that_was_called() -> None:
+    settings = ReplySettings(number="To", text="Digits", id="id")
+    said = {"To": [NUMBER], "Digits": ["1"]}
+    assert replied(settings, said, {"id": ["abc"]}) == (NUMBER, "1", "abc")
+    assert replied(settings, said | {"id": ["xyz"]}, {"id": ["abc"]}).id == "xyz"
+    assert replied(settings, said).id == ""
+    assert replied(settings.model_copy(update={"id": None}), said, {"id": ["abc"]}).id == ""
+
+
+@pytest.mark.parametrize("text", ["svar 4711", "4711 ok", "4711.", "Svar: 4711, er på vei", "«4711»"])
+def test_a_code_counts_among_a_few_words(bus: Bus, tmp_path: Path, text: str) -> None:
+    on_reply = paged(bus, tmp_path)
+    on_reply("sms", NUMBER, text, NOTE.at)
+    assert answered(bus) == [("a1", "Kari")]
+    on_reply("sms", NUMBER, text, NOTE.at)
+    assert len(helped(bus)) == 1, "what is answered already is not meant"
+
+
+def called(bus: Bus, id_: str, outcome: Outcome | None, minutes: float = 0, **more: Any) -> Delivery:
+    """Kari is called about one more alert, by a call of which that became."""
+    at = NOTE.at + timedelta(minutes=minutes)
+    bus.publish([Message("alerts", id_, encode(alert(id_, at=at)))])
+    page = Page(id=f"p{id_}", at=at, why=PageWhy.STEP, person="kari", alerts={id_: "firing"}, code="4799")
+    hashchain.append(bus, "deliveries", page)
+    delivery = Delivery(
+        intent=intent_id(page.id, "voice", NUMBER), page=page.id, alert=id_, alerts=(id_,), at=at, step=0,
+        channel="voice", target=NUMBER, outcome=outcome, provider_ids=(f"CA-{id_}",) if outcome else (), **more,
+    )  # fmt: skip
+    return hashchain.append(bus, "deliveries", delivery)
+
+
+def test_a_key_answers_the_call_that_the_gateway_names(bus: Bus, tmp_path: Path) -> None:
+    on_reply = paged(bus, tmp_path)
+    called(bus, "b1", Outcome.SENT, 1)
+    ours = called(bus, "b2", None, 2).intent
+    called(bus, "b3", Outcome.SENT, 3)
+    on_reply("voice", NUMBER, "1", NOTE.at, "CA-b1")
+    on_reply("voice", NUMBER, "1", NOTE.at, ours)
+    assert answered(bus) == [("b1", "Kari"), ("b2", "Kari")]
+    on_reply("voice", NUMBER, "1", NOTE.at, "CA-unknown")
+    on_reply("voice", OTHER, "1", NOTE.at, "CA-b3")
+    assert len(answered(bus)) == 2, "a call that we do not know is not taken for another, nor another's number"
+
+
+def test_a_key_without_an_id_never_answers_a_call_that_was_not_made(bus: Bus, tmp_path: Path) -> None:
+    on_reply = paged(bus, tmp_path)
+    called(bus, "b1", Outcome.PERMANENT, 1, reason="refused 403")
+    on_reply("voice", NUMBER, "1", NOTE.at + timedelta(minutes=2))
+    assert answered(bus) == [("a2", "Kari")]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SENT, None])
+def test_of_two_calls_at_once_a_key_without_an_id_answers_neither_and_is_answered_with_help(
+    bus: Bus, tmp_path: Path, outcome: Outcome | None
+) -> None:
+    on_reply = paged(bus, tmp_path)
+    called(bus, "b1", outcome, 1)
+    on_reply("voice", NUMBER, "1", NOTE.at + timedelta(minutes=2))
+    assert answered(bus) == []
+    (page,) = helped(bus)
+    assert (page.person, page.way) == ("kari", ("sms", NUMBER)), "by a way that is no call"
+
+
+def test_of_calls_long_apart_a_key_answers_the_newest(bus: Bus, tmp_path: Path) -> None:
+    on_reply = paged(bus, tmp_path)
+    called(bus, "b1", Outcome.SENT, 20)
+    on_reply("voice", NUMBER, "1", NOTE.at + timedelta(minutes=21))
+    assert answered(bus) == [("b1", "Kari")]
+
+
+def test_on_a_shared_telephone_whoever_was_paged_has_it_and_each_test_is_their_own(bus: Bus, tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text(
+        "people:\n"
+        f"  first: {{name: Kari, ways: [{{channel: sms, target: '{NUMBER}'}}]}}\n"
+        f"  kari: {{name: Kari, ways: [{{channel: sms, target: '{NUMBER}'}}]}}\n"
+        f"  ola: {{name: Ola, ways: [{{channel: sms, target: '{NUMBER}'}}]}}\n",
+        encoding="utf-8",
+    )
+    people = load_people(tmp_path / "people.yaml")
+    for id_, person, code in (("a1", "kari", "4711"), ("a2", "ola", "4712")):
+        bus.publish([Message("alerts", id_, encode(alert(id_, at=NOTE.at)))])
+        page = Page(id=f"p{id_}", at=NOTE.at, why=PageWhy.STEP, person=person, alerts={id_: "firing"}, code=code)
+        hashchain.append(bus, "deliveries", page)
+        delivery = Delivery(
+            intent=id_, page=page.id, alert=id_, alerts=(id_,), at=NOTE.at, step=0, channel="sms", target=NUMBER,
+            outcome=Outcome.SENT,
+        )  # fmt: skip
+        hashchain.append(bus, "deliveries", delivery)
+    book = FollowedBook(bus, SystemClock())
+    on_reply = answer_pages(bus, lambda: people, book.read, book.decided)
+    for code in ("4711", "4712"):
+        on_reply("sms", NUMBER, code, NOTE.at)
+    assert answered(bus) == [("a1", "kari"), ("a2", "Ola")], "by the key, where two are called the same"
+    ways = (TriedWay(code="21", channel="sms", place=place_digest(Place("sms", NUMBER))),)
+    hashchain.append(bus, DECISIONS.name, WayTest(at=NOTE.at, by="ola", person="ola", ways=ways))
+    on_reply("sms", NUMBER, "21", NOTE.at)
+    assert [each.person for each in scan(bus, DECISIONS) if isinstance(each, WayConfirmed)] == ["ola"]
 
 
 def helped(bus: Bus) -> list[Page]:

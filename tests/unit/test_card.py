@@ -285,6 +285,8 @@ def test_the_night_when_clocks_are_changed_names_its_zone() -> None:
 def test_a_span_says_the_date_and_the_zone_where_they_could_be_mistaken() -> None:
     assert NB.span(T0, after(minutes=8), after(minutes=9)) == "kl. 03.00–03.08"
     assert EN.span(T0, after(minutes=8), after(minutes=9)) == "03:00–03:08"
+    assert NB.span(T0, after(minutes=8), after(days=1)) == "02.03. kl. 03.00–03.08"
+    assert EN.span(T0, after(minutes=8), after(days=1)) == "on 2031-03-02 at 03:00–03:08"
     assert NB.span(after(hours=-5), T0, T0) == "01.03. kl. 22.00 – kl. 03.00"
     at = datetime(2031, 10, 26, 0, 45, tzinfo=UTC)
     assert NB.span(at, at + timedelta(minutes=30), at) == "kl. 02.45 CEST – kl. 02.15 CET"

@@ -15,7 +15,7 @@ from alerts.notify.channels.card import Card
 from alerts.notify.messages import load_all_messages
 from alerts.notify.state import AlertState
 from alerts.notify.subject import fits
-from listener.model.records import DecisionKind, Kind
+from listener.model.records import Decision, DecisionKind, Kind
 from listener.settings.files import packaged_config
 from tests.unit.telling_support import T0, Log, after, people
 
@@ -273,3 +273,33 @@ def test_a_card_without_counts_draws_nothing() -> None:
     assert 'class="bar"' not in card(states({})).html
     assert "Utvikling" not in card(states({"spark": (0,) * 12})).text
     assert fits(card(states({})).short)
+
+
+def test_whoever_is_asked_to_take_it_reads_by_whom_and_inside_why() -> None:
+    log = Log()
+    log.fired()
+    word = Decision(kind=DecisionKind.ASSIGN, id="a1", at=T0, by="Nina", why="du kjenner saken", to="kari", digest="d")
+    log.add("decisions", word)
+    outside = card(log.book.all(), why="assigned")
+    assert "Nina har bedt deg ta dette." in outside.text
+    assert "Nina har bedt deg ta dette." in outside.short
+    assert "kjenner saken" not in outside.text
+    inside = card(log.book.all(), "en", why="assigned", in_house=True)
+    assert "Nina asked you to take this. du kjenner saken" in inside.text
+
+
+def test_what_fell_open_again_within_a_minute_says_after_how_many_seconds() -> None:
+    log = Log()
+    log.fired()
+    log.decided(DecisionKind.ACKNOWLEDGE, by="Kari", at=T0)
+    text = card(log.book.all(), now=after(seconds=20), why="unacknowledged").text
+    assert "ingen har sagt noe på 20 s" in text
+
+
+def test_what_is_said_of_ourselves_names_no_mode() -> None:
+    log = Log()
+    log.fired(rule_type="ops", incident="calm", incident_name="Lyttepost")
+    log.fired("a2", incident="calm")
+    ours, calm = (card([state]).text for state in log.book.all())
+    assert "Normaldrift" not in ours
+    assert "Normaldrift" in calm

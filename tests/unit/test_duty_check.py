@@ -43,7 +43,8 @@ TWO = people(kari=SMS, ola=SMS)
 
 def test_a_roster_that_always_has_somebody_is_well_and_shows_both_nights_on_which_clocks_are_set() -> None:
     nights = rotation("12h", "2026-01-05T20:00", "kari", "ola")
-    found = check(people(kari=SMS, ola=SMS, per=SMS), {"duty": roster(nights)})
+    both = [{"ways": [{"channel": "sms", "target": f"+479999990{n}"}, *MAIL["ways"]]} for n in range(3)]
+    found = check(people(kari=both[0], ola=both[1], per=both[2]), {"duty": roster(nights)})
     assert level(found, "roster.duty") is CheckLevel.OK
     assert [one.says for one in found["roster.duty.night"]] == [
         "clocks are set 2026-10-25 02:00:00 CET: ola until 20:00 CEST, then kari until 08:00 CET, then ola",
@@ -113,3 +114,31 @@ def test_a_way_counts_as_tried_once_its_own_message_was_confirmed_and_not_after_
     assert check(moved, decided=decided)["people.tested"][0].says == "never confirmed: kari (sms)"
     everybody = people("console", kari=both, ola=MAIL)
     assert never_confirmed(everybody, decided) == ("ola",), "the console is nobody"
+
+
+def test_people_whom_routes_name_are_on_duty_without_a_roster_or_roles() -> None:
+    found = check(people(kari=SMS), named=["kari"])
+    assert level(found, "roster") is CheckLevel.OK
+    assert level(check(people(kari=MAIL), named=["kari"]), "roster") is CheckLevel.FAILED
+    assert level(check(people(kari=SMS)), "roster") is CheckLevel.FAILED
+
+
+def test_only_channels_that_there_are_are_advised() -> None:
+    for findings in check(people(kari=MAIL), named=["kari"]).values():
+        for finding in findings:
+            assert "push" not in f"{finding.says} {finding.fix}"
+
+
+def test_a_shared_telephone_a_shared_name_and_whoever_hears_no_notice_are_named() -> None:
+    alike = [{"name": "Kari", **SMS}, {"name": "kari ", **MAIL}, {"name": "Ola", **SMS}]
+    found = check(people(a=alike[0], b=alike[1], c=alike[2]))
+    said = " ".join(finding.says for finding in found["people.alike"])
+    assert "a, c have one telephone" in said
+    assert "a, b have one name" in said
+    assert "never hears who has it" in found["people.a"][0].says
+    assert "never hears who has it" not in found["people.b"][0].says
+
+
+def test_where_there_is_nobody_but_the_console_nothing_is_said_to_have_been_tried() -> None:
+    found = check(people(console={"ways": [{"channel": "console"}]}), decided=Decided())
+    assert "no way to try" in found["people.tested"][0].says

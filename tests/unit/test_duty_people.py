@@ -95,6 +95,11 @@ def test_the_roster_that_is_shown_in_the_pages_is_one(tmp_path: Path) -> None:
             r"people\.yaml:7: roster\.duty\.overrides\.0: ends before it begins",
         ),
         (
+            KARI + "roster:\n  duty:\n    zone: Europe/Oslo\n    overrides:\n      - from: 2026-03-29T02:15\n"
+            "        to: 2026-03-29T02:45\n        add: kari\n",
+            r"people\.yaml:7: roster\.duty\.overrides\.0: lies in the hour that is skipped",
+        ),
+        (
             KARI + "roster:\n  duty:\n    zone: UTC\n    calendar: ftp://planner.example/duty.ics\n",
             r"people\.yaml:6: roster\.duty\.calendar: must begin with https.*duty\.ics",
         ),

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from alerts.notify.escalation import Escalation
 from alerts.notify.recipients import People
+from alerts.notify.sends import Sends
 from alerts.notify.state import AlertBook
 from listener.errors import UsageError
+from listener.model.deliveries import Page, PageWhy
 from tests.unit.escalation_support import at, event, fire, minute, pages, people, run
 from tests.unit.telling_support import T0, alert
 
@@ -309,3 +311,104 @@ def test_whose_page_was_not_written_before_a_crash_is_paged_all_the_same() -> No
     for _ in range(2):
         book.pages.take_page(again.plan(T0).pages[0])
     assert again.plan(T0).pages == []
+
+
+def test_what_cannot_pass_stays_acknowledged() -> None:
+    happens = [fire(0, resolves=False), event(1, "ack", alert="a1", by="A")]
+    assert pages(run(people(ack_timeout="30m"), happens, until=200)) == [(0, "A", "sms")]
+
+
+def braked(lines: list[dict[str, Any]]) -> list[str]:
+    """The alerts of which A heard later only."""
+    return [id_ for line in lines if line["do"] == "deferred" and line["to"] == "A" for id_ in line["alerts"]]
+
+
+def test_what_is_less_severe_holds_back_nothing_critical() -> None:
+    brake = people(brake={"pages": 2, "within": "10m"})
+    lesser = [
+        fire(n, f"i{n}", rule=f"r{n}", severity=severity) for n, severity in enumerate(("info", "warning", "info"))
+    ]
+    lines = run(brake, [*lesser, fire(3), fire(3.5, "a2", rule="q")], until=4)
+    assert braked(lines) == ["i2"]
+    assert {(3, "A", "sms"), (3.5, "A", "sms")} <= set(pages(lines))
+    graver = run(brake, [fire(0), fire(1, "a2", rule="q"), fire(2, "w", rule="w", severity="warning")], until=3)
+    assert braked(graver) == ["w"], "the other way round it does"
+
+
+def test_an_exercise_never_holds_back_the_real_thing() -> None:
+    brake = people(brake={"pages": 2, "within": "10m"})
+    exercise = [fire(n, f"e{n}", rule=f"r{n}", exercise=True) for n in range(2)]
+    lines = run(brake, [*exercise, fire(2), fire(3, "e3", rule="r3", exercise=True)], until=4)
+    assert braked(lines) == ["e3"]
+    assert (2, "A", "sms") in pages(lines)
+
+
+def test_a_colleague_with_mail_alone_does_not_hide_that_nobody_of_the_step_was_woken() -> None:
+    policy = people(
+        people={
+            "A": {"ways": [{"channel": "sms", "target": "A"}]},
+            "M": {"ways": [{"channel": "email", "target": "m@x.example"}]},
+            "C": {"ways": [{"channel": "sms", "target": "C"}]},
+        },
+        policies={"crisis": {"steps": [{"to": ["A", "M"]}, {"after": "10m", "to": ["C"]}], "repeat_every": "15m"}},
+    )
+    refused = event(0, "channel", channel="sms", target="A", answers="reject")
+    assert (0, "C", "sms") in pages(run(policy, [refused, fire(0)], until=1))
+    assert (0, "C", "sms") not in pages(run(policy, [fire(0)], until=1))
+
+
+def test_a_step_of_mail_alone_keeps_its_time_unless_its_mails_are_refused() -> None:
+    policy = people(
+        policies={"crisis": {"steps": [{"to": ["M"]}, {"after": "10m", "to": ["C"]}], "repeat_every": "15m"}}
+    )
+    policy["people"]["M"] = {"ways": [{"channel": "email", "target": "m@x.example"}]}
+    assert pages(run(policy, [fire(0)], until=9)) == [(0, "M", "email")]
+    refused = event(0, "channel", channel="email", answers="reject")
+    assert pages(run(policy, [refused, fire(0)], until=9)) == [(0, "C", "sms")]
+
+
+def test_who_stands_in_two_steps_of_one_moment_is_told_the_second_time_that_it_may_be_a_repeat() -> None:
+    policy = people()
+    policy["policies"]["crisis"]["steps"][0]["to"] = ["B"]
+    refused = event(0, "channel", channel="sms", target="B", answers="reject")
+    lines = [line for line in run(policy, [refused, fire(0)], until=1) if line["do"] == "page"]
+    mails = [line for line in lines if line["by"] == "email"]
+    assert [(line["step"], line["marks"]) for line in mails] == [(0, []), (1, ["may_repeat"])]
+
+
+def test_no_two_pages_that_can_still_be_answered_have_one_code() -> None:
+    who, book = People.model_validate(people(), context={"scripted": True}), AlertBook()
+    for number in range(600):
+        book.fire(alert(f"a{number}", rule=f"r{number}", to="crisis", severity="critical"), T0)
+    escalation = Escalation(book, who, lambda _: True)
+    planned = escalation.plan(T0).pages
+    for page in planned:
+        book.pages.take_page(page)
+    planned += escalation.plan(T0.replace(minute=T0.minute + 6)).pages
+    codes = [page.code for page in planned]
+    assert len(codes) == len(set(codes)) == 1200
+    assert all(len(code) == 4 for code in codes)
+
+
+def silence(minutes: float, id_: str, until: float, match: dict[str, str]) -> dict[str, Any]:
+    return event(minutes, "silence", silence=id_, match=match, by="b", **{"from": at(minutes), "to": at(until)})
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [({"rule": "r"}, [105]), ({"rule": "r", "source": "x"}, [45, 105])],
+)
+def test_whoever_prolonged_a_silence_is_not_told_that_the_first_one_ends(
+    match: dict[str, str], told: list[float]
+) -> None:
+    happens = [silence(0, "first", 60, {"rule": "r"}), fire(1), silence(2, "longer", 120, match)]
+    lines = run(people(), happens, until=119)
+    assert [minute(line) for line in lines if line["do"] == "notice"] == told
+
+
+def test_no_notice_rings_at_a_bedside() -> None:
+    who = People.model_validate(people(), context={"scripted": True})
+    sends = Sends(AlertBook(), who, lambda channel: channel == "sms")
+    page = Page(id="p", at=T0, why=PageWhy.NOTICE, what="incident", person="A", gently=True)
+    assert sends.contacts(page) == ()
+    assert [way.channel for way in sends.contacts(page.model_copy(update={"person": "B"}))] == ["email"]

@@ -44,7 +44,7 @@ ALL: Mapping[str, Make] = {
 
 FIRST = {
     "has_it": (
-        "[Brann Ullevål] Kari Eksempel har det: 14 spør etter…, og 2 til",
+        "Kari Eksempel tar den: 14 spør etter pårørendetelefon, og 2 til",
         "[Brann Ullevål] Kari Eksempel has it: 14 ask, and 2 more",
     ),
     "incident_opened": (
@@ -79,9 +79,8 @@ def test_the_first_line_says_it_all_in_both_languages(what: str) -> None:
 
 def test_who_has_it_is_told_with_what_it_was() -> None:
     assert ALL["has_it"](NB).text == (
-        "[Brann Ullevål] Kari Eksempel har det: 14 spør etter…, og 2 til\n"
+        "Kari Eksempel tar den: 14 spør etter pårørendetelefon, og 2 til\n"
         "Brann Ullevål\n"
-        "Kari Eksempel har det: 14 spør etter pårørendetelefon\n"
         "Kari Eksempel kvitterte kl. 03.07. Du trenger ikke gjøre noe.\n"
         "\n"
         "ADVARSEL: 14 spør etter pårørendetelefon · kl. 03.00\n"
@@ -91,14 +90,14 @@ def test_who_has_it_is_told_with_what_it_was() -> None:
         "Klokkeslett: Europe/Oslo (CET)"
     )
     assert ALL["has_it"](NB).short == (
-        "[Brann Ullevål] Kari Eksempel har det: 14 spør etter pårørendetelefon, og 2 til. "
+        "[Brann Ullevål] Kari Eksempel tar den: 14 spør etter pårørendetelefon, og 2 til. "
         "Kari Eksempel kvitterte kl. 03.07. Du trenger ikke gjøre noe."
     )
 
 
 def test_of_one_alert_it_is_not_said_twice_what_it_is() -> None:
     assert notices.has_it(some(1), "Kari", after(minutes=7), NB, now=after(minutes=8)).lines == (
-        "[Brann Ullevål] Kari har det: 14 spør etter pårørendetelefon",
+        "[Brann Ullevål] Kari tar den: 14 spør etter pårørendetelefon",
         "Brann Ullevål",
         "Kari kvitterte kl. 03.07. Du trenger ikke gjøre noe.",
         "",

@@ -26,7 +26,7 @@ def test_the_shipped_people_need_no_account_and_reach_the_console() -> None:
     assert shipped.channels() == {"console"}
     for route in ("duty", "crisis_team", "ops"):
         assert shipped.on_route(route, T0) == ("console",)
-    assert shipped.canary() == (LEDGER.person,)
+    assert shipped.canary(T0) == (LEDGER.person,)
 
 
 def test_a_list_of_people_is_paged_together_and_again_by_severity() -> None:
@@ -38,6 +38,29 @@ def test_a_list_of_people_is_paged_together_and_again_by_severity() -> None:
 def test_the_last_resort_is_the_fallback_and_then_the_console() -> None:
     who = people()
     assert who.last_resort(who.route(alert()).policy, T0) == (("reserve",), (CONSOLE,))
+
+
+@pytest.mark.parametrize("which", ["fallback", "ops"])
+@pytest.mark.parametrize("means", ["[ola]", "spare", "[{severity: [critical], policy: spare}, {policy: spare}]"])
+def test_the_last_resort_may_be_a_list_a_policy_or_a_choice_of_policies(tmp_path: Path, which: str, means: str) -> None:
+    who = load(
+        tmp_path,
+        "people: {kari: {ways: [{channel: console}]}, ola: {ways: [{channel: console}], roles: [reserve]}}\n"
+        "policies: {spare: {steps: [{to: [reserve]}, {after: 5m, to: [ola]}], repeat_every: 1h}}\n"
+        f"routes: {{duty: [kari], {which}: {means}}}\n" + REPEAT,
+    )
+    assert who.last_resort(who.route(alert()).policy, T0) == (("ola",), (CONSOLE,))
+
+
+def test_ops_are_the_last_resort_where_nobody_stands_behind_the_fallback(tmp_path: Path) -> None:
+    who = load(
+        tmp_path,
+        "people: {kari: {ways: [{channel: console}]}}\n"
+        "roster: {reserve: {zone: UTC, layers: []}}\n"
+        "policies: {spare: {steps: [{to: [reserve]}], repeat_every: 1h}}\n"
+        "routes: {fallback: spare, ops: [kari]}\n" + REPEAT,
+    )
+    assert who.last_resort(None, T0) == (("kari",), (CONSOLE,))
 
 
 @pytest.mark.parametrize("routes", [{}, {"duty": []}, {"duty": [], "fallback": []}])
@@ -123,8 +146,8 @@ def test_a_canary_s_receiver_is_nobody_who_is_called_for_other_things(tmp_path: 
     )
     with pytest.raises(ConfigError, match=r"people.yaml:7: routes.canary: names 'kari', who is on another route too"):
         load(tmp_path, text.replace("WHO", "test, kari"))
-    assert load(tmp_path, text.replace("WHO", "test")).canary() == ("test",)
-    assert load(tmp_path, text.replace("WHO", "console")).canary() == ("console",)
+    assert load(tmp_path, text.replace("WHO", "test")).canary(T0) == ("test",)
+    assert load(tmp_path, text.replace("WHO", "console")).canary(T0) == ("console",)
 
 
 def test_what_the_page_on_operation_shows_can_be_read(tmp_path: Path) -> None:

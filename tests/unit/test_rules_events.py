@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rules_samples import SAMPLES
 from rules_support import finding, instant, judge, lookback, rule, said, tick
 
+from alerts.rules.judge import IncidentInfo
 from alerts.rules.keys import read_key, shown, write_key
+from alerts.rules.report import to_alert
+from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Reason
 from listener.model.records import Origin
 
@@ -177,3 +181,11 @@ def test_a_late_post_completes_a_new_term_of_the_past() -> None:
     posts = [finding(10, author="a", hashtags=("nytt",)), tick(75), finding(5, author="b", hashtags=("nytt",))]
     (verdict,) = judge(TAGS, posts)
     assert (said([verdict]), verdict.reason) == ([("fired", 10)], Reason.HEARD_LATE)
+
+
+@pytest.mark.parametrize("spec", [spec for specs in SAMPLES.values() for spec in specs], ids=lambda spec: spec.name)
+def test_an_alert_says_whether_its_rule_would_ever_say_that_it_has_passed(spec: RuleSpec) -> None:
+    (verdict,) = judge(rule("any"), [finding(0)])
+    events = {"any", "blacklist", "whitelist", "new_term", "change"}
+    passes = spec.type not in events and not getattr(spec, "forget_keys", False)
+    assert to_alert(verdict, spec, IncidentInfo()).resolves is passes

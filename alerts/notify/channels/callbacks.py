@@ -63,11 +63,13 @@ class ReceiptSettings(_Call):
 
 
 class ReplySettings(_Call):
-    """`number`: who wrote or pressed a key. `text`: what. `answer`: what the gateway is told, if it wants to hear more
-    than that we have it (TwiML, JSON)."""
+    """`number`: who wrote or pressed a key. `text`: what. `id`: which message or call that was, by the gateway's id or
+    by ours, which may stand in the address that the gateway was given (`…/reply?id={id}`). `answer`: what the gateway
+    is told, if it wants to hear more than that we have it (TwiML, JSON)."""
 
     number: str
     text: str
+    id: str | None = None
     answer: str = ""
 
 
@@ -126,9 +128,20 @@ def fine_id(text: str) -> bool:
     return 0 < len(text) <= LONGEST_ID and text.isascii() and text.isprintable()
 
 
-def replied(settings: ReplySettings, call: Tree) -> tuple[str, str]:
-    """Number and text. Raises ValueError when there is no number; a reply may be empty."""
+class Reply(NamedTuple):
+    """One reply. `id`: of the message or call that it answers; empty where the gateway does not say."""
+
+    number: str
+    text: str
+    id: str
+
+
+def replied(settings: ReplySettings, call: Tree, query: Tree = None) -> Reply:
+    """`query`: what stands in the address that was called, where the id may be. Raises ValueError when there is no
+    number; a reply may be empty."""
     number = next((same for each in find(call, settings.number) if (same := same_number(each))), None)
     if number is None:
         raise ValueError("a number must be there")
-    return number, one_line(" ".join(find(call, settings.text)), LONGEST_REPLY)
+    ids = (find(call, settings.id) or find(query, settings.id)) if settings.id else []
+    text = one_line(" ".join(find(call, settings.text)), LONGEST_REPLY)
+    return Reply(number, text, next(filter(fine_id, ids), ""))

@@ -102,7 +102,7 @@ class AnswerPages:
             return found
         page, states = found
         known = who in self._may_answer(page, self.book.read(), states)
-        by = self.people().name(who) if known else "" if who else one_line(name, LONGEST_NAME)
+        by = self.people().signature(who) if known else "" if who else one_line(name, LONGEST_NAME)
         if not by:
             return self._shown(page, states, unchosen=True)
         ids = [state.id for state in states]

@@ -22,8 +22,9 @@ from listener.model.receipts import Receipt
 from listener.model.records import BadRecord, decode
 from listener.runtime.metrics import Metrics
 
-OnReply = Callable[[str, str, str, datetime], None]
-"""Channel, number (+4740612345), what was written or pressed, when."""
+OnReply = Callable[[str, str, str, datetime, str], None]
+"""Channel, number (+4740612345), what was written or pressed, when, and by what id the gateway knows the call, if it
+says so."""
 
 
 class CallOutcome(StrEnum):
@@ -56,6 +57,7 @@ class Replied(NamedTuple):
     channel: str
     number: str
     text: str
+    id: str = ""
 
 
 Call = tuple[ReceiptOf, ...] | Replied
@@ -75,7 +77,7 @@ class Intake:
     def take(self, job: Call) -> None:
         """Durable when this returns. Raises BusError when the bus cannot write, Corrupt for a broken chain."""
         if isinstance(job, Replied):
-            self._on_reply(job.channel, job.number, job.text, self._clock.now())
+            self._on_reply(job.channel, job.number, job.text, self._clock.now(), job.id)
             self._count(job.channel, CallOutcome.REPLY)
             return
         self.follow()

@@ -80,8 +80,9 @@ def application(
         channel, its = _whose(request, callbacks)
         if its.reply is None:
             raise _Refused(404)
-        number, text = replied(its.reply, await _read(request, its.reply.format, its.reply.encoding))
-        await hand_over(lambda: take(Replied(channel, number, text)))
+        call = await _read(request, its.reply.format, its.reply.encoding)
+        answer = replied(its.reply, call, parse(request.scope["query_string"], "form"))
+        await hand_over(lambda: take(Replied(channel, *answer)))
         return Response(its.reply.answer, media_type=_kind(its.reply.answer))
 
     def guarded(endpoint: Callable[[Request], Awaitable[Response]], what: str) -> Route:

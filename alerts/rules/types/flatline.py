@@ -37,6 +37,10 @@ class FlatlineSpec(TimeframeSpec):
             raise ValueError("forget_keys: there are no keys to forget; set query_key or remove it")
         return self
 
+    @property
+    def passes(self) -> bool:
+        return not self.forget_keys
+
 
 class _Few:
     def __init__(self, spec: FlatlineSpec) -> None:

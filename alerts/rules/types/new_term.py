@@ -59,6 +59,10 @@ class NewTermSpec(WindowSpec):
         return self.fields or self.query_key
 
     @property
+    def keyed_by(self) -> tuple[str, ...]:
+        return *self.within, *self.terms
+
+    @property
     def within(self) -> tuple[str, ...]:
         """What it must be new within."""
         return self.query_key if self.fields else ()
