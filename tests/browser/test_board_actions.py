@@ -35,9 +35,9 @@ def test_an_alert_is_taken_noted_assigned_and_silenced(browsers: Browsers) -> No
     browser.type("#text", "vi ringer brannvesenet")
     browser.press("Lagre merknaden")
     browser.says("Merknaden er lagret")
-    browser.press("Be en kollega ta det")
+    browser.press("Be en kollega ta den")
     browser.tick('#to option[value="ola"]')
-    browser.press("Be en kollega ta det", "form[action$='/assign']")
+    browser.press("Be en kollega ta den", "form[action$='/assign']")
     browser.says("Ola Vik varsles nå")
     browser.press("Demp")
     browser.type("#silence-why", "vet om det")
@@ -49,10 +49,10 @@ def test_an_alert_is_taken_noted_assigned_and_silenced(browsers: Browsers) -> No
     browser.press("Avslutt dempingen")
     browser.says("Dempingen er avsluttet")
     browser.open(alert)
-    browser.press("Jeg har det", "form[action$='/ack']")
-    browser.says("Du har det nå")
+    browser.press("Jeg tar den", "form[action$='/ack']")
+    browser.says("Du har tatt den")
     browser.says("demo: merknad: vi ringer brannvesenet")
-    browser.says("demo: tok det")
+    browser.says("demo: tok den")
 
 
 def test_an_alert_is_closed_with_a_reason(browsers: Browsers) -> None:
@@ -96,7 +96,7 @@ def test_a_story_is_passed_on_noted_and_corrected(browsers: Browsers) -> None:
     browser.tick("#post-1 input[name=kind][value=wish]")
     browser.press("Lagre", "#post-1 form")
     browser.says("Rettelsen er lagret")
-    browser.says("1 ønske")
+    browser.says("ønske")
 
 
 def test_a_veil_is_lifted_once_and_only_with_a_reason(browsers: Browsers) -> None:
@@ -161,12 +161,12 @@ def test_two_at_once_see_one_state_and_are_told_what_the_other_did(browsers: Bro
     alert = an_alert(one)
     one.open(alert)
     other.open(alert)
-    one.press("Jeg har det", "form[action$='/ack']")
-    one.says("Du har det nå")
-    took = other.wait(lambda: "demo: tok det" in other.text())
+    one.press("Jeg tar den", "form[action$='/ack']")
+    one.says("Du har tatt den")
+    took = other.wait(lambda: "demo: tok den" in other.text())
     assert took < 5, "a second on a machine of one's own"
-    other.press("Jeg har det", "form[action$='/ack']")
-    other.says("demo tok det allerede kl.")
+    other.press("Jeg tar den", "form[action$='/ack']")
+    other.says("demo tok den allerede kl.")
 
 
 def test_a_cut_cable_is_told_and_the_page_comes_up_to_date_by_itself(browsers: Browsers, played: str) -> None:
@@ -178,7 +178,7 @@ def test_a_cut_cable_is_told_and_the_page_comes_up_to_date_by_itself(browsers: B
         browser.wait(lambda: "Ingen forbindelse siden" in browser.one("#stale").text)
         alert = an_alert(other)
         other.open(alert)
-        other.press("Jeg har det", "form[action$='/ack']")
+        other.press("Jeg tar den", "form[action$='/ack']")
         assert browser.count(f"form[action='{alert}/ack']")
         cable.mend()
         browser.wait(lambda: not browser.count(f"form[action='{alert}/ack']"), 40)
@@ -191,7 +191,7 @@ def test_what_somebody_is_writing_is_not_taken_from_their_hands(browsers: Browse
     browser.press("Endre sporene")
     browser.type("textarea[name=add]", "noe langt som")
     other.open(an_alert(other))
-    other.press("Jeg har det", "form[action$='/ack']")
+    other.press("Jeg tar den", "form[action$='/ack']")
     browser.wait(lambda: True)
     other.open("/")
     other.wait(lambda: True, 2)

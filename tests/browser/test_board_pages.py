@@ -61,8 +61,8 @@ def test_without_scripts_everything_can_be_done(browsers: Browsers) -> None:
     browser = browsers(script=False)
     browser.open("/")
     before = browser.count("#open-alerts ~ .rows .alert")
-    browser.press("Jeg har det")
-    browser.says("Du har det nå")
+    browser.press("Jeg tar den")
+    browser.says("Du har tatt den")
     browser.open("/alerts")
     browser.says("av demo")
     assert before
@@ -85,4 +85,4 @@ def test_all_is_reached_by_keyboard_alone(browsers: Browsers) -> None:
             break
         assert what[2] != "none", f"{what} does not show that it has the focus"
         reached.add(what[1])
-    assert {"Nå", "Hva folk sier", "Bytt modus", "Jeg har det"} <= reached
+    assert {"Nå", "Hva folk sier", "Bytt modus", "Jeg tar den"} <= reached
