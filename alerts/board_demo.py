@@ -38,7 +38,7 @@ BEFORE = timedelta(minutes=1)
 """The incident is opened so long before the first post."""
 ME = "demo"
 DAYS = 3
-COUNTED = 3
+COUNTED = 5
 """Tracks."""
 
 

@@ -52,6 +52,7 @@ def doctor(
 
 
 def _examine(data: str | None, seconds: float) -> Iterator[Check]:
+    from alerts.board.access.accounts import examine_accounts
     from alerts.duty.decided import Decided
     from alerts.notify.diagnostics import examine_alerting, examine_routes, examine_silence
     from listener.bus.scan import scan
@@ -85,6 +86,8 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
         yield failed("bus.healthy", str(error), "fix the bus first: nothing works without it")
     yield from examine_alerting(raw, standing, seconds, decided)
     yield from examine_routes(raw, folder, words, decided, clock.now(), find_zone(settings.timezone))
+    if settings.board is not None:
+        yield examine_accounts(folder, settings.board)
     for name, its in source_types().items():
         yield from its.examine(
             Examination(

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from alerts.board.access import passwords
-from alerts.board.access.accounts import Accounts, no_account_hint
+from alerts.board.access.accounts import Accounts, examine_accounts
 from alerts.board.access.apart import Apart, Busy
 from alerts.board.access.forms import comes_from_us, local_path
 from alerts.board.access.names import fit_name, folded
@@ -33,8 +33,9 @@ from alerts.board.frame.forms import FormRefused, read_form
 from alerts.commands import board as board_command
 from listener.clock import ManualClock
 from listener.errors import ConfigError, Refused, UsageError
+from listener.runtime.checks import CheckLevel
 from listener.settings import board as board_settings
-from listener.settings.board import ProxySettings
+from listener.settings.board import BoardSettings, ProxySettings
 
 NOW = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -114,15 +115,17 @@ def test_the_commonest_are_all_long_enough_to_be_tried() -> None:
 def test_accounts_are_private_and_seen_by_others_at_once(tmp_path: Path) -> None:
     here, there = Accounts(tmp_path), Accounts(tmp_path)
     assert there.all() == {}
-    assert "lyttepost board user add" in str(no_account_hint(tmp_path))
+    found = examine_accounts(tmp_path, BoardSettings())
+    assert (found.level, "lyttepost board user add" in (found.fix or "")) == (CheckLevel.WARNING, True)
     made = here.add(" Åse Øye ", BoardRole.OPS, "digest", NOW)
     assert stat.S_IMODE(here.path.stat().st_mode) == 0o600
     assert there.find("åse øye") == made
     assert "digest" not in repr(made)
-    assert no_account_hint(tmp_path) is None
+    assert examine_accounts(tmp_path, BoardSettings()).level is CheckLevel.WARNING, "nobody of the crisis team"
     with pytest.raises(Refused, match="already"):
         there.add("ÅSE ØYE", BoardRole.READER, "other", NOW)
     promoted = there.set_role("Åse Øye", BoardRole.CRISIS_TEAM, NOW)
+    assert examine_accounts(tmp_path, BoardSettings()).level is CheckLevel.OK
     assert promoted.stamp != made.stamp
     assert here.find("Åse Øye") == promoted
     changed = here.set_password("Åse Øye", "new", NOW)

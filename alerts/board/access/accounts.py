@@ -22,6 +22,8 @@ from alerts.board.access.names import fit_name, folded
 from alerts.board.access.roles import BoardRole
 from listener.errors import ConfigError, Refused, UsageError
 from listener.permissions import FILE_MODE, make_folder, open_private, open_regular
+from listener.runtime.checks import Check, warning, well
+from listener.settings.board import BoardSettings
 from listener.units import format_instant, parse_instant
 
 log = logging.getLogger(__name__)
@@ -177,11 +179,15 @@ class Accounts:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def no_account_hint(folder: Path) -> str | None:
-    """What to do where nobody can log in with a password yet; None where somebody can. Raises ConfigError."""
-    if Accounts(folder).all():
-        return None
-    return "nobody has an account on the board yet; `lyttepost board user add NAME --role crisis_team` makes one"
+def examine_accounts(folder: Path, board: BoardSettings) -> Check:
+    """Whether somebody of the crisis team can log in, as `lyttepost doctor` finds it. Raises ConfigError."""
+    known = Accounts(folder).all()
+    if any(each.role is BoardRole.CRISIS_TEAM for each in known.values()):
+        return well("board.accounts", f"{len(known)} have accounts on the board")
+    if board.oidc is not None or (board.proxy is not None and board.proxy.user_header is not None):
+        return well("board.accounts", "people log in to the board by the house's log-in or the proxy's word")
+    makes = "`lyttepost board user add NAME --role crisis_team` makes one"
+    return warning("board.accounts", "nobody of the crisis team has an account on the board", makes)
 
 
 def _there(known: Mapping[str, Account], name: str) -> Account:
