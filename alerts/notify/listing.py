@@ -51,6 +51,8 @@ class Listing:
     now: datetime
     next: Mapping[str, Page]
     """Open alert → the page that it leads to next, if nobody says a word."""
+    foreseen: frozenset[str] = frozenset()
+    """The open alerts of which that is known: of those that are not in `next`, nobody is paged so soon."""
 
     def held(self, state: AlertState) -> Held:
         if not state.is_open:
@@ -91,12 +93,17 @@ def list_alerts(
     is foreseen who is paged next. `most`: so much work at most, in instants times open alerts, for who asks often."""
     holding = Holding(people.inhibit if people else (), book.silences, book.all())
     coming: dict[str, Page] = {}
+    waiting: set[str] = set()
     if people is not None:
         waiting = {s.id for s in book.open() if not s.alert.synthetic and not holding.held(s, now)}
         instants = MOST_INSTANTS if most is None else max(LEAST_INSTANTS, most // max(1, len(waiting)))
+        last = now
         for page in foresee(book.with_own_pages(), people, wakes, now, now + ahead, instants):
-            if isinstance(page, Page) and page.person:
-                coming = dict.fromkeys(page.alerts, page) | coming
+            if isinstance(page, Page):
+                last = page.at
+                coming = (dict.fromkeys(page.alerts, page) if page.person else {}) | coming
             if coming.keys() >= waiting:
                 break
-    return Listing(book, people, holding, now, coming)
+        if most is not None and last < now + ahead / 2:
+            waiting &= coming.keys()  # it may have looked no further
+    return Listing(book, people, holding, now, coming, frozenset(waiting))

@@ -77,7 +77,7 @@ def called_next(state: AlertState, situation: Situation, words: Words) -> tuple[
         person = situation.people.name(coming.person) if situation.people else coming.person
         time = words.messages.time(max(coming.until or coming.at, situation.at), situation.at)
         who = words.say("now.next", name=person, time=time)
-    elif not held:
+    elif not held and state.id in situation.listing.foreseen:
         who = words.say("now.nobody_next")
     return who, words.say(f"now.held_{held}") if held else ""
 
