@@ -60,7 +60,8 @@ def test_nor_where_a_page_tells_of_itself(browsers: Browsers, checker: str, lang
         "  form.prepend(document.getElementById(id).content.cloneNode(true))"
     )
     assert violations(browser, checker) == []
-    browser.run("document.getElementById('main').replaceChildren(document.getElementById('logged-out').content)")
+    browser.run("window.fetch = async () => new Response('', {status: 401})")
+    browser.wait(lambda: browser.count("main > h1 ~ p a[href^='/login?next=']"))
     assert violations(browser, checker) == []
 
 

@@ -248,8 +248,11 @@
     clearTimeout(timer);
     source?.close();
     const text = byId("logged-out").content.cloneNode(true);
+    const heading = document.createElement("h1");
+    heading.textContent = byId("logged-out").dataset.title;
+    text.prepend(heading);
     text.querySelector("a").href = `/login?next=${encodeURIComponent(path())}`;
-    document.title = news.textContent = text.querySelector("h1").textContent;
+    document.title = news.textContent = heading.textContent;
     main.replaceChildren(text);
     document.querySelector("nav").hidden = stale.hidden = waits.hidden = true;
     main.focus();
