@@ -44,6 +44,7 @@ from listener.sources.contract import Batch, Follows, Source
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.board.make import BoardParts
+    from alerts.board.worker import Board
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import Channel
     from alerts.notify.duty import DutyFollower
@@ -341,9 +342,15 @@ def board(context: Context) -> Made:
     if parts is None:
         return
     from alerts.board.make import make_board
+    from alerts.board.worker import Patient
 
     part = app.health.part(BOARD)
-    yield make_board(app.bus, app.settings, app.folder, parts, clock=app.clock, part=part), part
+
+    def make() -> Board:
+        return make_board(app.bus, app.settings, app.folder, parts, clock=app.clock, part=part)
+
+    # Beside others it must stop nobody: a port that is taken is no reason to hear nothing.
+    yield (make() if set(context.roles) == {BOARD} else Patient(make, clock=app.clock, part=part)), part
 
 
 def spool_of(app: App, source: str) -> Spool:

@@ -111,6 +111,7 @@ class Followed:
         self.loudness = Loudness(self.zone, self._crises)
         self._together: Mapping[str, str] = {}
         self._read_once = False
+        self._to_amend = True
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -157,7 +158,7 @@ class Followed:
             self.words.append(word)
             if isinstance(word, Decision) and word.kind is DecisionKind.BUDGET:
                 self.raised[word.id] = word
-            decided = True
+            decided = self._to_amend = True
         while self.words and self.words[0].at < self.clock.now() - WORDS_KEPT:
             self.words.popleft()
         moved = False
@@ -168,8 +169,9 @@ class Followed:
         if together != self._together:
             self._together = together
             self.decisions.stand_together(together)
-        if decided or not self._read_once:
+        if self._to_amend:
             self.register.amend_with(Corrected(self.decisions.corrections, self.register.finding))
+            self._to_amend = False
         self.findings += moved or decided
         self.changes += decided
         self._read_once = True

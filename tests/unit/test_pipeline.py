@@ -22,7 +22,7 @@ from burst_series import town
 from alerts.app import Context, WorkerPart
 from alerts.board.access.demo import DemoAccess
 from alerts.board.frame.forms import FORM
-from alerts.board.worker import Board
+from alerts.board.worker import Patient
 from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step
 from alerts.wiring import make_alerts, make_app, make_board_parts, make_listener
@@ -271,7 +271,9 @@ class Running:
 
     def ask_the_board(self, path: str, **form: str) -> str:
         """A page; with fields the page that a form leads to."""
-        board = next(worker for worker, _part in self.workers if isinstance(worker, Board))
+        patient = next(worker for worker, _part in self.workers if isinstance(worker, Patient))
+        board = patient.board
+        assert board is not None
         answers: list[str] = []
 
         def ask() -> None:
