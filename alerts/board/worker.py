@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,6 +44,7 @@ MOST_OFTEN = 0.3
 SHARE = 4.0
 """What people say, and who is called next, are worked out anew after so many times as long as it took."""
 PREPARE_SECONDS = 3.0
+SWITCH_SECONDS = 0.0005
 MAX_CONNECTIONS = 400
 AGAIN_SECONDS = 10.0
 """After so long it is tried again to serve what could not be served."""
@@ -123,6 +125,8 @@ class Board:
         clock: Clock,
         part: Part,
     ) -> None:
+        # The thread that reads would else keep the one that serves waiting, five milliseconds at each of its steps.
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._make_inside = make_inside
         self._inside: Inside | None = None
         self._clock = clock

@@ -47,6 +47,7 @@ SHOWN = timedelta(hours=6)
 """So far back the graphs go."""
 RECENT = timedelta(hours=12)
 """So long what was answered, and what was not heard, is shown after it was over."""
+SUGGEST_SECONDS = 20.0
 AHEAD = timedelta(hours=1)
 """So far it is foreseen who is called next."""
 MOST_WORK = 3_000
@@ -239,7 +240,7 @@ def hear(followed: Followed, now: datetime, incident: str = "") -> Voices:
         themes={kind: _themes(followed, its, kind, as_of) for kind, its in by_kind.items()},
         rumours=[_rumour(followed, row, by_kind[Kind.RUMOUR], officials) for row in rumours],
         kinds=_people_by_kind(counted),
-        suggested=suggested(followed.register, unveiled, as_of, tracks_of(followed)),
+        suggested=suggest(followed, unveiled, as_of),
         apart=set_apart(apart),
     )
 
@@ -259,6 +260,14 @@ def heard_in(followed: Followed, asked: Selection) -> list[Registered]:
 
 def _is_closed(followed: Followed, incident: str) -> bool:
     return bool(incident) and not followed.control.incidents[incident].open
+
+
+def suggest(followed: Followed, rows: Sequence[Registered], as_of: datetime) -> Sequence[Suggested]:
+    """What may be a theme of its own; looked for now and then, because hundreds of texts are read for it."""
+    now = followed.clock.monotonic()
+    if followed.suggested is None or now - followed.suggested[0] > SUGGEST_SECONDS:
+        followed.suggested = now, suggested(followed.register, rows, as_of, tracks_of(followed))
+    return followed.suggested[1]
 
 
 def tracks_of(followed: Followed) -> Collection[str]:
@@ -313,10 +322,11 @@ def _per_step(rows: Sequence[Registered], loudness: Loudness, now: datetime) -> 
     first = end - SHOWN + STEP
     counted: Counter[datetime] = Counter()
     seen: set[str] = set()
+    begin, step = to_ms(first), round(STEP.total_seconds() * 1000)
     for row in rows:
-        if row.at >= to_ms(first) and row.post not in seen:
+        if row.at >= begin and row.post not in seen:
             seen.add(row.post)
-            counted[step_of(from_ms(row.at))] += 1
+            counted[first + (row.at - begin) // step * STEP] += 1
     steps = round(SHOWN / STEP)
     every = (first + number * STEP for number in range(steps))
     return [Step(at, counted[at] if at in known or counted[at] else None, at in known, None) for at in every]

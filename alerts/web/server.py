@@ -22,7 +22,7 @@ from listener.errors import ConfigError
 MAX_CONNECTIONS = 64
 DEADLINE_SECONDS = 15.0
 """Of a connection, from its first byte to its last."""
-BACKLOG = 32
+BACKLOG = 128
 HEAD = 16 * 1024
 """Bytes of a request's head, its address included."""
 STOP_SECONDS = 2.0
