@@ -386,7 +386,7 @@ class Dispatcher:
             begun.append((one, room))
         if not begun or not self._lead():
             return False
-        hashchain.append_all(self._bus, "deliveries", [_delivery(one, at, reason=one.cause.value) for one, _ in begun])
+        hashchain.append_all(self._bus, "deliveries", [one.delivery(at, reason=one.cause.value) for one, _ in begun])
         point("dispatch.after_intent")
         for one, room in begun:
             # One by one: what an exception keeps from being put comes again, marked.
@@ -430,10 +430,10 @@ class Dispatcher:
         if result.late and error is not None:
             return
         if error is None:
-            delivery = _delivery(one, self._time.now(), Outcome.SENT, ids=result.ids)
+            delivery = one.delivery(self._time.now(), Outcome.SENT, ids=result.ids)
         else:
             outcome = Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
-            delivery = _delivery(one, self._time.now(), outcome, error.word)
+            delivery = one.delivery(self._time.now(), outcome, error.word)
         self._unwritten.append(delivery)
         self._faults.follow(delivery)
         about = lead.alert if (lead := self._book.get(one.lead)) else None
@@ -477,24 +477,3 @@ class Dispatcher:
         rooms = {channel: self._senders.room(channel) for channel in self._people.channels()}
         stuck = sorted(channel for channel, room in rooms.items() if room in (Capacity.STUCK, Capacity.MISSING))
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
-
-
-def _delivery(
-    one: Send, at: datetime, outcome: Outcome | None = None, reason: str | None = None, ids: tuple[str, ...] = ()
-) -> Delivery:
-    return Delivery(
-        intent=one.intent,
-        page=one.page.id,
-        alert=one.lead,
-        alerts=tuple(one.page.alerts),
-        at=at,
-        step=one.nth,
-        channel=one.contact.channel,
-        target=one.contact.target,
-        attempt=one.attempt,
-        may_repeat=one.may_repeat,
-        exercise=one.page.exercise,
-        outcome=outcome,
-        reason=reason,
-        provider_ids=ids,
-    )

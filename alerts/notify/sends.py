@@ -18,7 +18,7 @@ from alerts.notify.pages import PageLog, PageState, WayState
 from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import Contact, People
 from alerts.notify.state import AlertBook
-from listener.model.deliveries import Page, PageWhy
+from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
 from listener.model.records import Severity
 
 BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
@@ -57,6 +57,28 @@ class Send:
     def lead(self) -> str:
         """The first alert that it names."""
         return next(iter(self.page.alerts))
+
+    def delivery(
+        self, at: datetime, outcome: Outcome | None = None, reason: str | None = None, ids: tuple[str, ...] = ()
+    ) -> Delivery:
+        """What is written down of it: that it is about to be sent, or with an `outcome` what became of it. `ids`: what
+        the provider calls it."""
+        return Delivery(
+            intent=self.intent,
+            page=self.page.id,
+            alert=self.lead,
+            alerts=tuple(self.page.alerts),
+            at=at,
+            step=self.nth,
+            channel=self.contact.channel,
+            target=self.contact.target,
+            attempt=self.attempt,
+            may_repeat=self.may_repeat,
+            exercise=self.page.exercise,
+            outcome=outcome,
+            reason=reason,
+            provider_ids=ids,
+        )
 
 
 def intent_id(page: str, channel: str, target: str) -> str:
