@@ -143,6 +143,7 @@ class Register:
             self._safely(lambda: digest.make_some(self._db, self._bus))
 
     def close(self) -> None:
+        self._reader.close()
         self._db.close()
 
     def scrub(self) -> None:
