@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from alerts.notify import reports
 from alerts.notify.channels.contract import uncertain
 from alerts.notify.pages import PageLog, PageState, WayState
 from alerts.notify.plan import NoticeKind
@@ -86,10 +87,18 @@ def intent_id(page: str, channel: str, target: str) -> str:
 
 
 class Sends:
-    def __init__(self, book: AlertBook, people: People, wakes: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        book: AlertBook,
+        people: People,
+        wakes: Callable[[str], bool],
+        documents: Callable[[str], bool] = lambda channel: False,
+    ) -> None:
+        """`documents`: by which channels the situation report may go."""
         self._book = book
         self._people = people
         self._wakes = wakes
+        self._documents = documents
         self._ranks: dict[str, int] = {}
         self._channels: dict[str, frozenset[str]] = {}
         self.wake_at: datetime | None = None
@@ -122,6 +131,8 @@ class Sends:
         ways = self._people.contacts(page.person)
         if page.way is not None:
             return tuple(way for way in ways if (way.channel, way.target) == page.way)
+        if page.what == NoticeKind.REPORT:
+            return tuple(way for way in ways if self._documents(way.channel))
         soft = tuple(way for way in ways if not self._wakes(way.channel))
         if page.why is PageWhy.NOTICE and page.what != NoticeKind.RESOLVED:
             return soft
@@ -162,11 +173,15 @@ class Sends:
     def _is_over(self, page: Page, log: PageLog, now: datetime) -> bool:
         """Whether it has been answered, or a newer page took its place."""
         if page.why is PageWhy.NOTICE:
-            return now - page.at > NOTICE_FOR
+            return now - page.at > NOTICE_FOR or (page.what == NoticeKind.REPORT and self._is_told_no_more(page))
         states = [self._book.get(id_) for id_ in page.alerts]
         if not any(state is not None and state.is_open for state in states):
             return True
         return bool(page.groups) and all(log.newest_to(page.person, group) != page.id for group in page.groups)
+
+    def _is_told_no_more(self, page: Page) -> bool:
+        states = (self._book.get(id_) for id_ in page.alerts)
+        return all(state is None or reports.is_over(state, self._book) for state in states)
 
     def _again(self, page: Page, contact: Contact, way: WayState, now: datetime) -> Send | None:
         attempt, nth = way.attempt + 1, self._nth(page)
