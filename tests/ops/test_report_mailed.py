@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from alerts.annotate.story import story
+from alerts.notify.card import build
 from alerts.notify.dispatcher import LEASE_SECONDS, Dispatcher
 from alerts.notify.messages import load_all_messages
 from alerts.notify.recipients import People
@@ -300,7 +301,6 @@ def test_from_posts_to_a_mail_that_holds_the_whole_report_and_no_word_of_them(de
     assert '<html lang="en">' in john.html
     assert john.text.splitlines()[0] == "EXERCISE · [Prøve *Nordvik*] Situation report at 07:00"
     assert "supplies and helping hands" in john.text
-    assert "REPORTS" not in john.text
     for mail in (kari, john):
         for said in (mail.text, mail.html, *map(str, mail.message.values())):
             assert [each for each in WRITTEN if each in said] == []
@@ -341,9 +341,7 @@ def _notice(incident: str, **more: object) -> Alert:
     return alert("r1", incident=incident, at=after(hours=4), first_seen=T0, reason="situation_report", **more)
 
 
-def test_one_report_is_made_for_all_who_are_sent_it_and_a_new_one_for_the_next(
-    deployment: DispatchDeployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_report_is_made_for_all_who_are_sent_it_and_a_new_one_for_the_next(deployment: DispatchDeployment) -> None:
     incident = say(deployment, Action.OPEN, "Brann")
     its = scheduled(deployment)
     found: list[Mapping[str, ReportText]] = []
@@ -389,3 +387,15 @@ def test_reading_that_takes_too_long_is_given_up(
     monkeypatch.setattr("alerts.report.scheduled.GIVE_UP_SECONDS", -1.0)
     with pytest.raises(LyttepostError, match="takes too long"):
         scheduled(deployment)._made(_notice(incident), team(), bool, T0)
+
+
+def test_what_is_shown_of_it_afterwards_says_where_it_is_found(deployment: DispatchDeployment) -> None:
+    dispatcher = sending(deployment)
+    say(deployment, Action.OPEN, "Brann")
+    to(deployment, hours=4)
+    arrived(deployment, dispatcher)
+    (state,) = [each for each in read_book(deployment.bus).notices() if each.alert.reason == "situation_report"]
+    card = build(state, team(), MESSAGES["en"], now=after(hours=30), in_house=True)
+    assert card.subject == "[Brann] Situation report on 2031-03-02 at 07:00"
+    assert "It is found here: lyttepost report" in card.lines
+    assert "could not be made" not in card.text
