@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from alerts.notify.links import Links
     from alerts.notify.messages import Messages
     from alerts.notify.recipients import People
+    from alerts.notify.reports import Reports
     from alerts.rules.spec import RuleSpec
     from listener.privacy.screen import Screen
 
@@ -106,6 +107,8 @@ class AlertsParts:
     """Makes what follows edits of people.yaml, where somebody is sent alerts."""
     better: Callable[[], Model] | None = None
     """Makes the better tier, where the register is to have it."""
+    reports: Callable[[App], Reports] | None = None
+    """Makes what mails situation reports, where they are to be mailed."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +275,7 @@ def dispatch(context: Context) -> Made:
         metrics=app.metrics, ops=parts.ops,
         trips=RoundTrips(app.settings.canary.every, clock=app.clock, metrics=app.metrics),
         languages=parts.languages, duty=parts.duty(app.clock.now()) if parts.duty else None,
-        links=links_of(app.settings),
+        links=links_of(app.settings), reports=parts.reports(app) if parts.reports else None,
     ), part  # fmt: skip
 
 

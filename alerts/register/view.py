@@ -150,6 +150,7 @@ class Register:
         return True
 
     def close(self) -> None:
+        self._reader.close()
         self._db.close()
 
     def scrub(self) -> None:
