@@ -117,6 +117,22 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
 
+    def point(self, css: str) -> None:
+        """The mouse rests on it."""
+        webdriver.ActionChains(self.driver).move_to_element(self.one(css)).perform()
+
+    def hold(self, element: WebElement) -> None:
+        """The mouse is pressed on it, and not let go."""
+        self.bring(element)
+        webdriver.ActionChains(self.driver).click_and_hold(element).perform()
+
+    def let_go(self) -> None:
+        webdriver.ActionChains(self.driver).release().perform()
+
+    def sleep(self, seconds: float) -> None:
+        """While the page goes on."""
+        time.sleep(seconds)
+
     def offline(self, off: bool) -> None:
         """Cut the net, or mend it."""
         network = {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}

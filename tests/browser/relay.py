@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes on what comes to `address`. Cut, it hangs up on everybody and lets nobody in."""
+    """Passes on what comes to `address`. Cut, it hangs up on everybody and lets nobody in. It can also answer in the
+    board's place, as one does that nobody is logged in at any more, or that takes nobody more."""
 
     def __init__(self, to: str) -> None:
         parts = urlsplit(to)
@@ -20,6 +21,7 @@ class Relay:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._is_cut = False
+        self._refused: tuple[bytes, bytes] | None = None
         self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -29,6 +31,15 @@ class Relay:
 
     def mend(self) -> None:
         self._is_cut = False
+
+    def refuse(self, status: int, path: str = "/") -> None:
+        """From now on this is the answer to whoever asks for what begins with `path`."""
+        answer = f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        self._refused = (f"GET {path}".encode(), answer.encode())
+        self._hang_up()
+
+    def allow(self) -> None:
+        self._refused = None
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +78,9 @@ class Relay:
     def _pass(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while part := one.recv(65536):
+                if self._refused and part.startswith(self._refused[0]):
+                    one.sendall(self._refused[1])
+                    break
                 other.sendall(part)
         for each in (one, other):
             with suppress(OSError):

@@ -48,6 +48,22 @@ def test_a_checker_of_accessibility_finds_nothing(browsers: Browsers, checker: s
     assert complaints == []
 
 
+@pytest.mark.parametrize(("language", "dark"), [("nb", True), ("en", False)])
+def test_nor_where_a_page_tells_of_itself(browsers: Browsers, checker: str, language: str, dark: bool) -> None:
+    """That it is old, that something waits, that what was written is there again, that nobody is logged in."""
+    browser = browsers(dark=dark)
+    browser.open(f"/switch?lang={language}")
+    browser.run(
+        "const stale = document.getElementById('stale'), form = document.querySelector('main form');"
+        "stale.textContent = stale.dataset.lost; stale.hidden = document.getElementById('waits').hidden = false;"
+        "for (const id of ['kept', 'kept-elsewhere'])"
+        "  form.prepend(document.getElementById(id).content.cloneNode(true))"
+    )
+    assert violations(browser, checker) == []
+    browser.run("document.getElementById('main').replaceChildren(document.getElementById('logged-out').content)")
+    assert violations(browser, checker) == []
+
+
 @pytest.mark.parametrize(("width", "zoom"), [(390, 1.0), (1280, 2.0), (1280, 4.0)], ids=["phone", "200 %", "400 %"])
 def test_nothing_is_cut_off_and_nobody_scrolls_sideways(browsers: Browsers, width: int, zoom: float) -> None:
     browser = browsers(width=width, zoom=zoom)
@@ -85,4 +101,4 @@ def test_all_is_reached_by_keyboard_alone(browsers: Browsers) -> None:
             break
         assert what[2] != "none", f"{what} does not show that it has the focus"
         reached.add(what[1])
-    assert {"Nå", "Hva folk sier", "Bytt modus", "Jeg tar den"} <= reached
+    assert {"Nå", "Hva folk sier", "Åpne/avslutt krise", "Jeg tar den"} <= reached
