@@ -44,12 +44,14 @@ from listener.sources.contract import Batch, Follows, Source
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.board.make import BoardParts
+    from alerts.board.worker import Board
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import Channel
     from alerts.notify.duty import DutyFollower
     from alerts.notify.links import Links
     from alerts.notify.messages import Messages
     from alerts.notify.recipients import People
+    from alerts.notify.reports import Reports
     from alerts.rules.spec import RuleSpec
     from listener.privacy.screen import Screen
 
@@ -105,6 +107,8 @@ class AlertsParts:
     """Makes what follows edits of people.yaml, where somebody is sent alerts."""
     better: Callable[[], Model] | None = None
     """Makes the better tier, where the register is to have it."""
+    reports: Callable[[App], Reports] | None = None
+    """Makes what mails situation reports, where they are to be mailed."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +275,7 @@ def dispatch(context: Context) -> Made:
         metrics=app.metrics, ops=parts.ops,
         trips=RoundTrips(app.settings.canary.every, clock=app.clock, metrics=app.metrics),
         languages=parts.languages, duty=parts.duty(app.clock.now()) if parts.duty else None,
-        links=links_of(app.settings),
+        links=links_of(app.settings), reports=parts.reports(app) if parts.reports else None,
     ), part  # fmt: skip
 
 
@@ -341,9 +345,15 @@ def board(context: Context) -> Made:
     if parts is None:
         return
     from alerts.board.make import make_board
+    from alerts.board.worker import Patient
 
     part = app.health.part(BOARD)
-    yield make_board(app.bus, app.settings, app.folder, parts, clock=app.clock, part=part), part
+
+    def make() -> Board:
+        return make_board(app.bus, app.settings, app.folder, parts, clock=app.clock, part=part)
+
+    # Beside others it must stop nobody: a port that is taken is no reason to hear nothing.
+    yield (make() if set(context.roles) == {BOARD} else Patient(make, clock=app.clock, part=part)), part
 
 
 def spool_of(app: App, source: str) -> Spool:

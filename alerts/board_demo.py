@@ -17,15 +17,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from alerts.board.access.demo import DemoAccess
-from alerts.board.worker import Board
+from alerts.board.worker import Board, Patient
 from alerts.pipeline import flow
 from alerts.wiring import make_alerts, make_app, make_board_parts, make_listener, passing_key
 from listener.bus.messages import message
 from listener.bus.protocol import Message, open_bus
 from listener.clock import Clock
+from listener.errors import ConfigError
 from listener.model.incidents import Action, Command
 from listener.model.records import VOLUMES, AuthorClass, Volume
-from listener.model.roles import RUN
+from listener.model.roles import BOARD, RUN
 from listener.model.tracks import canonical
 from listener.runtime.control import Control
 from listener.runtime.service import Service, settle_memory
@@ -122,8 +123,11 @@ def board_demo(
             alerts = make_alerts(ours, settings, None, tell=True, learned=data)
             board = replace(make_board_parts(ours, settings, data), access=DemoAccess(ME))
             workers = flow(app, RUN, listener, alerts, board)
-            served = next(worker for worker, _ in workers if isinstance(worker, Board))
-            yield BoardDemo(served.address, Service(workers, wall))
+            served = next(worker for worker, _ in workers if isinstance(worker, Board | Patient))
+            up = served.board if isinstance(served, Patient) else served
+            if up is None:
+                raise ConfigError(f"{app.health.ready()[1][BOARD]}; or choose another --port")
+            yield BoardDemo(up.address, Service(workers, wall))
 
 
 def _weeks_before(first: datetime, tracks: Sequence[str]) -> Iterator[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.board.make import BoardParts
     from alerts.notify.channels.contract import Channel
+    from alerts.notify.messages import Messages
     from alerts.notify.recipients import People
+    from alerts.notify.reports import Reports
 
 
 def make_app(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> App:
@@ -152,6 +154,25 @@ def make_alerts(
         standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
         ops=OpsAlerts.load(raw.folder),
         better=better if settings.understanding.tier is Tier.BETTER else None,
+        reports=_reports(raw, settings, languages) if tell else None,
+    )
+
+
+def _reports(
+    raw: RawSettings, settings: Settings, languages: Mapping[str, Messages]
+) -> Callable[[App], Reports] | None:
+    """What mails the situation report to the crisis team; None where it is not mailed. Raises ConfigError."""
+    if (every := settings.report.every) is None:
+        return None
+    from alerts.notify.reports import Reports
+    from alerts.register.denials import DenialWords
+    from alerts.report.scheduled import ScheduledReport
+    from alerts.situation.words import load_words
+
+    words = {language: load_words(raw.folder, messages) for language, messages in languages.items()}
+    deny, zone = DenialWords.load(raw.folder), find_zone(settings.timezone)
+    return lambda app: Reports(
+        every, ScheduledReport(app.bus, app.folder / "register.sqlite", words, deny, zone, app.clock)
     )
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from alerts.board import audit
 from alerts.board.access.roles import May, Who
-from alerts.board.application import Endpoint, NotFound, Site
+from alerts.board.application import LIVE, Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
 from alerts.board.now_page import alert_line
 from alerts.board.worker import Inside
@@ -29,6 +29,7 @@ from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.deliveries import PageWhy
 from listener.model.records import DecisionKind
+from listener.units import parse_duration
 
 HANDLE = {"ack": DecisionKind.ACKNOWLEDGE, "resolve": DecisionKind.RESOLVE, "close": DecisionKind.CLOSE}
 SILENCE_FOR = ("30m", "1h", "2h", "4h", "12h")
@@ -78,20 +79,21 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who = site.visitor(request)
         situation = site.now()
         silences = await site.hand_over(lambda: _silences(inside(), site.words_for(request)))
-        ours = site.words_for(request)
+        ours, reads = site.words_for(request), who.may(May.READ_POSTS)
         return site.page(
             request, who, "alerts.html",
-            alerts=[alert_line(each, situation, ours) for each in situation.open[:LISTED]],
-            had=[alert_line(each, situation, ours) for each in situation.had[:LISTED]], silences=silences,
+            alerts=[alert_line(each, situation, ours, reads=reads) for each in situation.open[:LISTED]],
+            had=[alert_line(each, situation, ours, reads=reads) for each in situation.had[:LISTED]], silences=silences,
         )  # fmt: skip
 
     async def one(request: Request) -> Response:
         who = site.visitor(request)
         id_, ours, reads = str(request.path_params["id"]), site.words_for(request), who.may(May.READ_POSTS)
         found = await site.hand_over(lambda: _look(inside(), id_, ours, reads=reads))
-        if reads:
+        if reads and LIVE not in request.headers:
             audit.looked(who, f"alert {found.id}")
-        return site.page(request, who, "alert.html", it=found, lengths=SILENCE_FOR)
+        lengths = [(each, ours.messages.duration(parse_duration(each))) for each in SILENCE_FOR]
+        return site.page(request, who, "alert.html", it=found, lengths=lengths)
 
     async def say(request: Request) -> Response:
         who, form = await site.form(request, May.ANSWER_ALERTS)
@@ -131,7 +133,7 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     followed, now, messages = inside.followed, inside.now, ours.messages
     book, people = followed.alerts(), inside.people or People()
     state = _found(book, id_)
-    said = Wording(state, messages, now, in_house=True)
+    said = Wording(state, messages, now, in_house=reads)
     situation = inside.situation
     coming = situation.listing.coming(state) if situation else None
     sent_with = situation.listing.sent_with(state) if situation else None
@@ -145,7 +147,7 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     return AlertView(
         id=state.id,
         layout=card.layout(
-            [state], people, messages, now=now, called=(), in_house=True, texts=texts if reads else _unread(ours)
+            [state], people, messages, now=now, called=(), in_house=reads, texts=texts if reads else None
         ),
         state=state,
         paged=list(_paged(book, state, people, ours, now)),
@@ -158,11 +160,6 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
         people=sorted(((key, its.name or key) for key, its in people.people.items()), key=lambda each: each[1]),
         passed=said.passed,
     )  # fmt: skip
-
-
-def _unread(ours: Words) -> card.Texts:
-    """For somebody who may not read posts."""
-    return lambda posts: dict.fromkeys(posts, ours.say("now.words_withheld"))
 
 
 def _word(kind: DecisionKind, to: str | None, why: str, people: People, ours: Words) -> str:
@@ -205,6 +202,7 @@ def _say(inside: Inside, id_: str, what: str, who: Who, form: Form, ours: Words)
         lines = [ours.say(f"alert.done_{what}", what=_headline(each, ours, now)) for each in done.mine]
         return [*lines, *(_before(each, kind, ours, now) for each in done.before)], not done.mine
     if what == "note":
+        inside.prepare_for_words()
         written = words.note(
             bus, book, state.id, form.one("text"), by=who.name, now=now, named=named, fields=fields,
             refuse_quotes=lambda text, field: refuse_quotes(followed.register, text, field),

@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alerts.board import now_page
+from alerts.board import audit, now_page
 from alerts.board.access.contract import Access
 from alerts.board.access.roles import May, Who
 from alerts.board.frame.forms import FORM, Form, FormRefused, read_form
@@ -63,8 +64,9 @@ SAID = "said"
 """The part of an address by which what was just done is told, once."""
 MAX_SAID = 500
 MAX_CACHED = 64
-NAME, TOKEN = "@@name-of-the-visitor@@", "@@mark-of-a-form@@"
-"""Stand in a page that is laid out for everybody where the visitor's own belong."""
+NAME, TOKEN = (f"@@{secrets.token_hex(12)}@@" for _ in range(2))
+"""Stand in a page that is laid out for everybody where the visitor's name and the mark of their forms belong; nobody
+can write them, for they are others in each process."""
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -205,8 +207,11 @@ def application(site: Site, server: WebServer, pages: Sequence[tuple[str, str, E
 
     async def now(request: Request) -> Response:
         who = site.visitor(request)
-        situation = site.now()
-        return site.shared_page(request, who, "now.html", "now", lambda words: now_page.values(situation, words))
+        situation, reads = site.now(), who.may(May.READ_POSTS)
+        if reads and LIVE not in request.headers:
+            audit.looked(who, "the first page")
+        values = partial(now_page.values, situation, reads=reads)
+        return site.shared_page(request, who, "now.html", "now", values)
 
     async def events(request: Request) -> Response:
         if site.access.who(request, active=False) is None:

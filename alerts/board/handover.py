@@ -77,15 +77,16 @@ class Handover:
     gaps: Sequence[GapLine]
 
 
-def hand_over(followed: Followed, situation: Situation, words: Words) -> Handover:
-    writer = _Writer(followed, situation, words)
+def hand_over(followed: Followed, situation: Situation, words: Words, *, reads: bool) -> Handover:
+    """`reads`: for somebody who may read posts."""
+    writer = _Writer(followed, situation, words, reads)
     done = sorted(writer.done(), key=lambda each: -each.at)
     notes = sorted(writer.notes, key=lambda each: -each.at)
     questions = [each for each in situation.voices.themes.get(Kind.QUESTION, ()) if each.has_theme]
     unanswered = [line for line in (theme_line(each, words) for each in questions) if not line.stands]
     return Handover(
-        open=[alert_line(each, situation, words) for each in situation.open],
-        had=[(alert_line(each, situation, words), writer.has(each)) for each in situation.had],
+        open=[alert_line(each, situation, words, reads=reads) for each in situation.open],
+        had=[(alert_line(each, situation, words, reads=reads), writer.has(each)) for each in situation.had],
         duty=list(writer.duty()),
         silences=list(writer.silences()),
         reviews=list(writer.reviews()),
@@ -98,7 +99,8 @@ def hand_over(followed: Followed, situation: Situation, words: Words) -> Handove
 
 
 class _Writer:
-    def __init__(self, followed: Followed, situation: Situation, words: Words) -> None:
+    def __init__(self, followed: Followed, situation: Situation, words: Words, reads: bool) -> None:
+        self._reads = reads
         self._followed = followed
         self._situation = situation
         self._words = words
@@ -194,7 +196,7 @@ class _Writer:
             return ""
         what = word.id
         if state is not None:
-            headline = Wording(state, self._words.messages, self._now, in_house=True).headline[0]
+            headline = Wording(state, self._words.messages, self._now, in_house=self._reads).headline[0]
             what = self._words.say("handover.on_alert", what=headline)
         to = _named(self._situation.people, [word.to]) if word.to else ""
         return self._words.say(f"handover.{word.kind.value}", what=what, to=to)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from alerts.situation.words import Words
 from listener.model.answers import Standing
 from listener.model.incidents import Incident, Mode
 from listener.model.tracks import is_total
+from listener.runtime.metrics import SourceState
 
 SAMPLE = 160
 """Characters of a post that is shown as a sample."""
@@ -92,7 +93,8 @@ class Column:
     themes: Sequence[ThemeLine]
 
 
-def values(situation: Situation, words: Words) -> Mapping[str, Any]:
+def values(situation: Situation, words: Words, *, reads: bool) -> Mapping[str, Any]:
+    """`reads`: for somebody who may read posts."""
     now, voices = situation.at, situation.voices
     return {
         "crisis": situation.mode is Mode.CRISIS,
@@ -100,22 +102,40 @@ def values(situation: Situation, words: Words) -> Mapping[str, Any]:
         "as_of": words.messages.time(now, now),
         "since": words.messages.time(situation.since, now) if situation.since else "",
         "incidents": [_incident(each, words, now) for each in situation.incidents],
-        "alerts": [alert_line(each, situation, words) for each in situation.open],
-        "had": [alert_line(each, situation, words) for each in situation.had],
+        "alerts": [alert_line(each, situation, words, reads=reads) for each in situation.open],
+        "had": [alert_line(each, situation, words, reads=reads) for each in situation.had],
         "graphs": graphs(situation, words),
         "columns": [_column(kind, voices.themes.get(kind, ()), situation, words) for kind in VOICED],
         "rumours": [_rumour(each, words, now) for each in voices.rumours],
-        "suggested": [(", ".join(each.words), each.people, each.sample.story) for each in voices.suggested],
+        "suggested": [(", ".join(each.words), each.people, each.sample.story) for each in voices.suggested if reads],
         "gaps": [gap_line(each, words, now) for each in situation.gaps],
         "sources": [_source(name, its, words) for name, its in situation.sources.items()],
-        "duty": [(role, ", ".join(its)) for role, its in _duty(situation)],
+        "duty": [(role, ", ".join(map(_name_in(situation), its))) for role, its in situation.on_duty.items()],
         "costs": [cost_words(each, words) for each in situation.costs],
         "unread": unread_words(voices.apart, words),
         "officials": voices.apart.officials.posts + voices.apart.official_words.posts,
-        "missing": ", ".join(situation.missing),
-        "behind": ", ".join(situation.behind),
+        "warnings": list(_warnings(situation, words)),
         "news": news(situation, words),
     }
+
+
+def _warnings(situation: Situation, words: Words) -> Iterable[str]:
+    """What makes the page less than the truth, or leaves nobody to be woken."""
+    if situation.missing:
+        yield words.say("now.missing", roles=", ".join(situation.missing))
+    if situation.behind:
+        yield words.say("now.behind", processes=", ".join(situation.behind))
+    states = {its.get("state") for its in situation.sources.values()}
+    if situation.mode is Mode.CRISIS and not states & {SourceState.LISTENING, SourceState.FINISHED}:
+        yield words.say("now.nobody_listens")
+    for role, its in situation.on_duty.items():
+        if not its:
+            yield words.say("now.nobody_on_duty", role=role)
+
+
+def _name_in(situation: Situation) -> Callable[[str], str]:
+    people = situation.people
+    return people.name if people is not None else str
 
 
 def graphs(situation: Situation, words: Words) -> list[Graph]:
@@ -153,9 +173,10 @@ def _incident(its: Incident, words: Words, now: datetime) -> IncidentLine:
     )  # fmt: skip
 
 
-def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLine:
+def alert_line(state: AlertState, situation: Situation, words: Words, *, reads: bool) -> AlertLine:
+    """`reads`: for somebody who may read posts; a headline may hold a word of one."""
     now, messages, alert = situation.at, words.messages, state.alert
-    said = Wording(state, messages, now, in_house=True)
+    said = Wording(state, messages, now, in_house=reads)
     several = len(situation.incidents) != 1 or situation.incidents[0].id != alert.incident
     trends, who, held = said.trends(), said.handled(), ""
     if state.is_open:
@@ -178,13 +199,16 @@ def alert_line(state: AlertState, situation: Situation, words: Words) -> AlertLi
 def _column(kind: Any, themes: Sequence[ThemeNow], situation: Situation, words: Words) -> Column:
     return Column(
         kind.value, words.say(f"now.{kind.value}"), situation.voices.kinds.get(kind, 0),
-        [theme_line(each, words) for each in themes],
+        [theme_line(each, words, marked=not situation.exercise) for each in themes],
     )  # fmt: skip
 
 
-def theme_line(found: ThemeNow, words: Words) -> ThemeLine:
+def theme_line(found: ThemeNow, words: Words, *, marked: bool = False) -> ThemeLine:
+    """`marked`: where not everything is an exercise, what is one is marked."""
     row = found.row
     name = words.messages.themes.get(row.theme, row.theme) if found.has_theme else words.say("now.no_theme")
+    if row.exercise and marked:
+        name = f"{words.messages.exercise} · {name}"
     arrow, trend = trend_words(row.trend, words)
     stands, standing = "", Standing.NEW.value
     if found.stands is not None and found.stands.status is not Standing.NEW:
@@ -201,9 +225,9 @@ def _rumour(found: StoryNow, words: Words, now: datetime) -> RumourLine:
     arrow, trend = trend_words(row.trend, words)
     spread = words.say("now.spread", posts=row.posts, reposts=row.reposts, time=words.messages.time(row.first_at, now))
     text, withheld = sample_of(row, words)
-    stands, denied = standing_words(found.stands, words), found.denied_at
+    stands, denied = standing_words(found.stands, words) or words.say("now.unanswered"), found.denied_at
     if denied is not None:
-        stands = "; ".join(filter(None, [stands, words.say("now.denied", time=words.messages.time(denied, now))]))
+        stands += "; " + words.say("now.denied", time=words.messages.time(denied, now))
     return RumourLine(
         row.story, text, withheld, row.exercise, row.people, arrow, trend, spread, stands, found.stands.status.value
     )
@@ -225,10 +249,6 @@ def _source(name: str, its: Mapping[str, Any], words: Words) -> tuple[str, str, 
     known = f"source.{state}"
     problem = its.get("problem")
     return source_name(name), words.texts.get(known, state), str(problem) if problem else ""
-
-
-def _duty(situation: Situation) -> Iterable[tuple[str, tuple[str, ...]]]:
-    return situation.on_duty.items()
 
 
 def _track_name(track: str, words: Words) -> str:

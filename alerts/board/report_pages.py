@@ -10,6 +10,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alerts.board.access.roles import May
 from alerts.board.application import Endpoint, NotFound, Site
 from alerts.board.handover import hand_over
 from alerts.board.worker import Inside
@@ -89,8 +90,8 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
 
     async def handover(request: Request) -> Response:
         who, words = site.visitor(request), site.words_for(request)
-        situation = site.now()
-        its = await site.hand_over(lambda: hand_over(inside().followed, situation, words))
+        situation, reads = site.now(), who.may(May.READ_POSTS)
+        its = await site.hand_over(lambda: hand_over(inside().followed, situation, words, reads=reads))
         return site.page(request, who, "handover.html", its=its)
 
     return [
@@ -106,8 +107,10 @@ def _facts(inside: Inside, asked: Asked) -> Facts:
     followed, now = inside.followed, inside.now
     if asked.incident and asked.incident not in followed.control.incidents:
         raise NotFound
-    known = inside.situation.voices if inside.situation is not None and not asked.incident else None
-    situation = describe(followed, inside.people, inside.wakes, now, known, asked.incident)
+    newest = inside.situation
+    voices = newest.voices if newest is not None and not asked.incident else None
+    listing = newest.listing if newest is not None else None
+    situation = describe(followed, inside.people, inside.wakes, now, voices, asked.incident, listing)
     return Facts(situation, look_back(followed, now - SPANS[asked.since], now, asked.incident))
 
 

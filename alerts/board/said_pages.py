@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from alerts.board import audit
 from alerts.board.access.roles import May, Who
-from alerts.board.application import Endpoint, NotFound, Site
+from alerts.board.application import LIVE, Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
 from alerts.board.now_page import sample_of
 from alerts.board.worker import Inside
@@ -132,13 +132,16 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
     async def listed(request: Request) -> Response:
         who, ours, asked = site.visitor(request, May.READ_POSTS), site.words_for(request), _filter(request)
         found = await site.hand_over(lambda: _themes(inside(), asked, ours))
+        if LIVE not in request.headers:
+            audit.looked(who, "the themes")
         return site.page(request, who, "said.html", it=found, asked=asked, spans=list(SPANS), kinds=_kinds(ours))
 
     async def theme(request: Request) -> Response:
         who, ours, asked = site.visitor(request, May.READ_POSTS), site.words_for(request), _filter(request)
         id_ = str(request.path_params["theme"])
         found = await site.hand_over(lambda: _theme(inside(), id_, asked, ours))
-        audit.looked(who, f"theme {id_}")
+        if LIVE not in request.headers:
+            audit.looked(who, f"theme {id_}")
         return site.page(
             request, who, "theme.html", theme=id_, theme_heading=theme_name(id_, ours), asked=asked, spans=list(SPANS),
             kinds=_kinds(ours), verdicts=list(Verdict), it=found,
@@ -148,7 +151,8 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who, ours = site.visitor(request, May.READ_POSTS), site.words_for(request)
         id_ = str(request.path_params["story"])
         found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=True))
-        audit.looked(who, f"story {found.story}")
+        if LIVE not in request.headers:
+            audit.looked(who, f"story {found.story}")
         return site.page(request, who, "story.html", it=found, verdicts=list(Verdict), unveiled=False)
 
     async def unveil(request: Request) -> Response:
@@ -156,8 +160,12 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         ours, id_ = site.words_for(request), str(request.path_params["story"])
         if not form.one("why"):
             return site.done(request, who, f"/story/{id_}", [ours.say("story.why_first")], wrong=True)
+        try:
+            why = await site.hand_over(lambda: _reason(inside(), form.one("why"), ours))
+        except (UsageError, Refused) as error:
+            return site.done(request, who, f"/story/{id_}", site.refused(ours, error), wrong=True)
         found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=False))
-        audit.looked(who, f"story {found.story}", why=form.one("why"))
+        audit.looked(who, f"story {found.story}", why=why)
         return site.page(request, who, "story.html", it=found, verdicts=list(Verdict), unveiled=True)
 
     async def decide(request: Request) -> Response:
@@ -178,6 +186,12 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         ("/story/{story}/unveil", "POST", unveil),
         ("/decide/{what}", "POST", decide),
     ]
+
+
+def _reason(inside: Inside, why: str, ours: Words) -> str:
+    """As it may be kept in a log: masked as posts are, and no quote of one."""
+    inside.prepare_for_words()
+    return inside.register.own_words(why, ours.say("story.why"), inside.now).text
 
 
 def _filter(request: Request) -> Filter:
@@ -304,7 +318,8 @@ def _post(inside: Inside, row: Registered, text: str | None, ours: Words, *, vei
     finding = inside.followed.register.finding(row)
     url = getattr(finding, "url", None) if finding is not None else None
     return PostLine(
-        id=row.post,
+        # Who has the id finds the original: it stays behind the veil.
+        id="" if withheld else row.post,
         text=shown,
         withheld=withheld,
         time=ours.messages.time(from_ms(row.at), inside.now),
@@ -338,6 +353,7 @@ def _said(inside: Inside, word: Said, ours: Words) -> SaidLine:
 
 def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: Words) -> list[str]:
     inside.followed.read()
+    inside.prepare_for_words()
     register, now = inside.register, inside.now
     fields = {each: ours.say(f"story.{each}") for each in ("words", "why", "link", "theme", "incident")}
     if what == "note":

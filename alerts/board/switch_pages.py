@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -15,12 +15,13 @@ from alerts.board.frame.forms import Form
 from alerts.board.worker import Inside
 from alerts.situation.sentences import source_name
 from alerts.situation.words import Words
-from listener.errors import Refused, UsageError
+from listener.errors import BusError, Refused, UsageError
 from listener.model.incidents import Command, Result, Transition
 from listener.runtime import switching
 from listener.runtime.control import FOLLOW_SECONDS, Control, Follower, followers, laggards, missing_roles
 from listener.runtime.switching import Doubt, TooCommon, Warned
 from listener.sources.contract import source_types
+from listener.units import parse_duration
 
 REVIEW_AFTER = ("1h", "2h", "4h", "8h", "24h")
 LOOKBACK = ("0h", "1h", "6h", "24h")
@@ -34,7 +35,14 @@ FIELDS = (
 def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endpoint]]:
     async def show(request: Request) -> Response:
         who = site.visitor(request, May.SWITCH)
-        return site.page(request, who, "switch.html", situation_=site.now(), after=REVIEW_AFTER, lookback=LOOKBACK)
+        return site.page(
+            request,
+            who,
+            "switch.html",
+            situation_=site.now(),
+            after=_lengths(REVIEW_AFTER, site.words_for(request)),
+            lookback=_lengths(LOOKBACK, site.words_for(request)),
+        )
 
     async def confirm(request: Request) -> Response:
         """What a first press on "close" leads to."""
@@ -53,7 +61,10 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
             return site.done(request, who, "/switch", lines, wrong=True)
         except (UsageError, Refused) as error:
             return site.done(request, who, "/switch", site.refused(ours, error), wrong=True)
-        told, wrong = await _wait(site, inside, transition, ours)
+        try:
+            told, wrong = await _wait(site, inside, transition, ours)
+        except (BusError, TimeoutError):
+            told, wrong = [ours.say("switch.not_known")], True
         return site.done(request, who, "/switch", [*lines, *told], wrong=wrong)
 
     return [
@@ -61,6 +72,11 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         ("/switch/confirm", "POST", confirm),
         ("/switch/{what}", "POST", switch),
     ]
+
+
+def _lengths(written: Iterable[str], ours: Words) -> list[tuple[str, str]]:
+    """As a form sends them, and in words."""
+    return [(each, ours.messages.duration(parse_duration(each))) for each in written]
 
 
 def _switch(inside: Inside, what: str, who: Who, form: Form, ours: Words) -> tuple[Transition, list[str]]:
@@ -124,7 +140,8 @@ async def _wait(
             break
         await asyncio.sleep(LOOK_SECONDS)
         waited += LOOK_SECONDS
-    lines = [ours.say("switch.follows", processes=", ".join(f.presence.process for f in found if f.follows))]
+    follow = ", ".join(f.presence.process for f in found if f.follows)
+    lines = [ours.say("switch.follows", processes=follow)] if follow else []
     if missing:
         lines.append(ours.say("switch.nobody_follows", roles=", ".join(missing)))
     if behind:

@@ -6,7 +6,9 @@ out once for all browsers, at most so often that it takes a share of the time.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,11 +25,13 @@ from alerts.situation.situation import AHEAD, MOST_WORK, Situation, Voices, desc
 from alerts.web.jobs import Jobs
 from alerts.web.server import WebServer, listen
 from listener.clock import Clock
-from listener.errors import BusError, ConfigError, LyttepostError
+from listener.errors import BusError, ConfigError, LyttepostError, Refused
 from listener.model.roles import BOARD
 from listener.runtime.health import Part
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -39,7 +43,11 @@ MOST_OFTEN = 0.3
 """Seconds between two states that browsers are told of, unless somebody at the board did something."""
 SHARE = 4.0
 """What people say, and who is called next, are worked out anew after so many times as long as it took."""
+PREPARE_SECONDS = 3.0
+SWITCH_SECONDS = 0.0005
 MAX_CONNECTIONS = 400
+AGAIN_SECONDS = 10.0
+"""After so long it is tried again to serve what could not be served."""
 
 
 @dataclass
@@ -63,6 +71,14 @@ class Inside:
     @property
     def now(self) -> datetime:
         return self.followed.clock.now()
+
+    def prepare_for_words(self) -> None:
+        """Before somebody's words are held against every post that they might quote. Raises Refused where too much of
+        that is to be made yet."""
+        until = self.followed.clock.monotonic() + PREPARE_SECONDS
+        while self.followed.register.digest_some():
+            if self.followed.clock.monotonic() > until:
+                raise Refused("posts that these words might quote are still being read; try again in a moment")
 
     @property
     def register(self) -> OpenRegister:
@@ -109,6 +125,8 @@ class Board:
         clock: Clock,
         part: Part,
     ) -> None:
+        # The thread that reads would else keep the one that serves waiting, five milliseconds at each of its steps.
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._make_inside = make_inside
         self._inside: Inside | None = None
         self._clock = clock
@@ -161,6 +179,8 @@ class Board:
         is_new = self._seen != inside.followed.version or self._voices.waits or self._listing.waits
         if now >= self._stale_at or (is_new and (now >= self._after or after_a_job)):
             self._publish(inside, stale=now >= self._stale_at)
+        elif not after_a_job:
+            inside.followed.register.digest_some()
         return True
 
     def _publish(self, inside: Inside, *, stale: bool) -> None:
@@ -193,3 +213,42 @@ class Board:
         self._server.close()
         if self._inside is not None:
             self._inside.followed.close()
+
+
+class Patient:
+    """The worker `board` of a process that does other things too: what keeps it from being served is told, and it is
+    tried again."""
+
+    name = BOARD
+
+    def __init__(self, make: Callable[[], Board], *, clock: Clock, part: Part) -> None:
+        self._make = make
+        self._clock = clock
+        self._part = part
+        self._again_at = float("-inf")
+        self._told = ""
+        self.board: Board | None = None
+        self._try()
+
+    def step(self, timeout: float) -> bool:
+        if self.board is not None:
+            return self.board.step(timeout)
+        self._part.beat()
+        if self._clock.monotonic() >= self._again_at:
+            self._try()
+        return False
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()
+
+    def _try(self) -> None:
+        try:
+            self.board = self._make()
+            self._part.problem(None)
+        except ConfigError as error:
+            self._again_at = self._clock.monotonic() + AGAIN_SECONDS
+            self._part.problem(str(error))
+            if str(error) != self._told:
+                self._told = str(error)
+                log.error("the board is not served: %s; it is tried again", error)

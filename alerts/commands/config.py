@@ -49,7 +49,7 @@ def check(data: Data = None) -> None:
     from alerts.notify.diagnostics import left_of_example
     from alerts.notify.messages import load_messages
     from alerts.notify.people_doubts import people_doubts
-    from alerts.notify.reachable import callback_doubts, unreachable
+    from alerts.notify.reachable import callback_doubts, report_doubts, unreachable
     from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
     from listener.maintenance.preflight import doubts, mistakes
@@ -94,7 +94,8 @@ def check(data: Data = None) -> None:
         problems.extend(unreachable(people, opened, folder / "people.yaml"))
         file = load_yaml(folder / "people.yaml")
         doubts_of_people = people_doubts(people, load_rules(folder / "rules"), file)
-        for doubt in (*channel_doubts(opened, raw), *callback_doubts(opened, raw), *doubts_of_people):
+        doubts_of_channels = (*channel_doubts(opened, raw), *callback_doubts(opened, raw))
+        for doubt in (*doubts_of_channels, *report_doubts(people, opened, raw), *doubts_of_people):
             say(f"lyttepost: {doubt}")
 
     tried(settings)

@@ -17,9 +17,9 @@ from alerts.notify.messages import load_all_messages
 from alerts.register.denials import DenialWords
 from alerts.report.html import as_html
 from alerts.report.markdown import as_markdown
-from alerts.report.period import look_back
+from alerts.report.period import LONGEST, look_back
 from alerts.report.report import Report, make_report
-from alerts.situation.followed import WORDS_KEPT, Followed
+from alerts.situation.followed import Followed
 from alerts.situation.situation import describe
 from alerts.situation.words import Words, load_words
 from listener.clock import SystemClock
@@ -40,8 +40,6 @@ from listener.settings.schema import load_settings
 from listener.settings.zone import find_zone
 
 app = typer.Typer()
-
-LONGEST = WORDS_KEPT - timedelta(days=1)
 
 
 class Language(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import resource
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 app = typer.Typer(help="Listen, judge and alert, until stopped.")
 
 
+OPEN_FILES = 8192
+
+
 class Role(StrEnum):
     LISTENER = of.LISTENER
     ALERTS = of.ALERTS
@@ -65,12 +69,21 @@ def _log(zone: tzinfo) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
+def _raise_limits() -> None:
+    """As many open files as we may have: who connects to a port of ours must not keep a rule from being read."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _say_where(workers: Iterable[WorkerPart]) -> None:
-    from alerts.board.worker import Board
+    from alerts.board.worker import Board, Patient
 
     for worker, _ in workers:
-        if isinstance(worker, Board):
-            say(f"The board is at {worker.address}")
+        board = worker.board if isinstance(worker, Patient) else worker
+        if isinstance(board, Board):
+            say(f"The board is at {board.address}")
 
 
 NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
@@ -103,6 +116,7 @@ def run(
     """Run the listener, the workers and the web port. SIGTERM stops them within five seconds, nothing lost."""
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
     set_up(sys.stderr, clock, verbose=verbose)
+    _raise_limits()
     settings = load_settings(raw)
     _log(find_zone(settings.timezone))
     roles: Sequence[str] = (role.value,)

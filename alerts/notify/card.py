@@ -89,7 +89,7 @@ def build(
     """
     ordered = _ordered((states,) if isinstance(states, AlertState) else states)
     if len(ordered) == 1 and ordered[0].alert.rule_type == NOTICE:
-        return of_incident(ordered[0].alert, messages, now=now, may_repeat=may_repeat)
+        return of_incident(ordered[0].alert, messages, now=now, board_url=people.board_url, may_repeat=may_repeat)
     chosen = frozenset(marks) | ({"may_repeat"} if may_repeat else frozenset())
     answer = HowToAnswer(code, link, messages.say("answer_command", id=ordered[0].id))
     return _Writer(

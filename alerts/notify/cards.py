@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from alerts.notify import card, notices
@@ -13,11 +14,14 @@ from alerts.notify.links import Links
 from alerts.notify.messages import Messages
 from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import People
+from alerts.notify.reports import MakeReport
 from alerts.notify.sends import Send
 from alerts.notify.state import AlertBook, AlertState
 from listener.errors import LyttepostError
 from listener.model.deliveries import Page, PageWhy
 from listener.model.records import Alert, Decision, DecisionKind
+
+log = logging.getLogger(__name__)
 
 _BECAUSE = {
     PageWhy.CHANGED: "changed",
@@ -30,7 +34,7 @@ _BECAUSE = {
 
 class Cards:
     """`languages`: the messages of people who read another language than `messages` is in. `links`: where they are set
-    up."""
+    up. `wakes`: whether a channel wakes a sleeper. `report`: makes situation reports, where they are mailed."""
 
     def __init__(
         self,
@@ -40,6 +44,8 @@ class Cards:
         languages: Mapping[str, Messages],
         texts: card.Texts | None,
         links: Links | None,
+        wakes: Callable[[str], bool],
+        report: MakeReport | None,
     ) -> None:
         self._book = book
         self._people = people
@@ -47,6 +53,8 @@ class Cards:
         self._languages = languages
         self._texts = texts
         self._links = links
+        self._wakes = wakes
+        self._make_report = report
 
     def make(
         self, send: Send, states: Sequence[AlertState], also: Sequence[Alert], channel: Channel, at: datetime
@@ -68,6 +76,8 @@ class Cards:
             return self._notice(send, states, messages, at)
         if page.why is PageWhy.NOTICE and page.what == NoticeKind.HELP:
             return self._help(send, messages, channel, at)
+        if page.why is PageWhy.NOTICE and page.what == NoticeKind.REPORT:
+            return self._report(send, states[0].alert, messages, at)
         because = _BECAUSE.get(page.why, "")
         if page.why is PageWhy.STEP and page.round == 0 and page.step == 0 and any(map(_reopened, states)):
             because = "unacknowledged"
@@ -101,6 +111,19 @@ class Cards:
         return notices.silence_ends(
             silence.id, what, silence.end, messages, now=at, open_=states, may_repeat=send.may_repeat
         )
+
+    def _report(self, send: Send, alert: Alert, messages: Messages, at: datetime) -> Card:
+        """One that cannot be made is no reason to say nothing."""
+        report = None
+        try:
+            if self._make_report is not None:
+                report = self._make_report(alert, self._people, self._wakes, at).get(messages.language)
+        except LyttepostError as error:
+            log.warning("dispatch: the situation report %s cannot be made: %s", alert.id, error)
+        return notices.situation_report(
+            alert, messages, now=at, board_url=self._people.board_url, report=report, failed=report is None,
+            may_repeat=send.may_repeat,
+        )  # fmt: skip
 
     def _help(self, send: Send, messages: Messages, channel: Channel, at: datetime) -> Card:
         meant = self._book.pages.get(send.page.about)

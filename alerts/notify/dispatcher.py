@@ -18,7 +18,16 @@ from datetime import datetime, timedelta
 from alerts.notify import canary, card, incident_alerts
 from alerts.notify import duplicates as doubles
 from alerts.notify.cards import Cards
-from alerts.notify.channels.contract import DEFECTS, Channel, ChannelError, Deliver, FailureReason, SendNote, wakes_by
+from alerts.notify.channels.contract import (
+    DEFECTS,
+    Channel,
+    ChannelError,
+    Deliver,
+    FailureReason,
+    SendNote,
+    takes_documents,
+    wakes_by,
+)
 from alerts.notify.counts import DispatchMetrics
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.duty import DutyFollower
@@ -28,6 +37,7 @@ from alerts.notify.messages import Messages
 from alerts.notify.notices_due import NoticePlan
 from alerts.notify.plan import Trouble
 from alerts.notify.recipients import People
+from alerts.notify.reports import Reports
 from alerts.notify.sender import LIMIT_SECONDS, WORKERS, Capacity, Prepare, Result, SenderPool
 from alerts.notify.sends import Send, Sends
 from alerts.notify.silence_ended import silence_ended
@@ -102,9 +112,11 @@ class Dispatcher:
         languages: Mapping[str, Messages] | None = None,
         duty: DutyFollower | None = None,
         links: Links | None = None,
+        reports: Reports | None = None,
     ) -> None:
         self._bus = bus
         self._words = messages, languages or {}, texts, links
+        self._make_report = reports.make if reports else None
         self._clock = clock
         self._time = SteadyClock(clock)
         self._metrics = metrics
@@ -132,7 +144,7 @@ class Dispatcher:
         self._bad: list[tuple[Record, BadRecord]] = []
         ops = ops or OpsAlerts.load()
         self._faults = faults or DeliveryFaults(bus, ops)
-        self._incidents = incident_alerts.IncidentAlerts(bus, ops)
+        self._incidents = incident_alerts.IncidentAlerts(bus, ops, reports.every if reports else None)
         self.trips = trips or canary.RoundTrips(None, clock=clock, metrics=metrics)
         """How canaries fare."""
 
@@ -175,12 +187,12 @@ class Dispatcher:
 
     def _go_by(self, people: People) -> None:
         """Everything that follows from people.yaml is worked out anew from the book."""
-        wakes = functools.partial(wakes_by, self._channels)
+        wakes, documents = (functools.partial(asked, self._channels) for asked in (wakes_by, takes_documents))
         self._people = people
         self._escalation = Escalation(self._book, people, wakes, self._whole)
-        self._sends = Sends(self._book, people, wakes)
-        self._notices = NoticePlan(self._book, people, wakes)
-        self._cards = Cards(self._book, people, *self._words)
+        self._sends = Sends(self._book, people, wakes, documents)
+        self._notices = NoticePlan(self._book, people, wakes, documents)
+        self._cards = Cards(self._book, people, *self._words, wakes, self._make_report)
         self._counts.forget()
         self._stale = self._unfollowed = True
 
@@ -386,7 +398,7 @@ class Dispatcher:
             begun.append((one, room))
         if not begun or not self._lead():
             return False
-        hashchain.append_all(self._bus, "deliveries", [_delivery(one, at, reason=one.cause.value) for one, _ in begun])
+        hashchain.append_all(self._bus, "deliveries", [one.delivery(at, reason=one.cause.value) for one, _ in begun])
         point("dispatch.after_intent")
         for one, room in begun:
             # One by one: what an exception keeps from being put comes again, marked.
@@ -430,10 +442,10 @@ class Dispatcher:
         if result.late and error is not None:
             return
         if error is None:
-            delivery = _delivery(one, self._time.now(), Outcome.SENT, ids=result.ids)
+            delivery = one.delivery(self._time.now(), Outcome.SENT, ids=result.ids)
         else:
             outcome = Outcome.PERMANENT if error.permanent else Outcome.TEMPORARY
-            delivery = _delivery(one, self._time.now(), outcome, error.word)
+            delivery = one.delivery(self._time.now(), outcome, error.word)
         self._unwritten.append(delivery)
         self._faults.follow(delivery)
         about = lead.alert if (lead := self._book.get(one.lead)) else None
@@ -477,24 +489,3 @@ class Dispatcher:
         rooms = {channel: self._senders.room(channel) for channel in self._people.channels()}
         stuck = sorted(channel for channel, room in rooms.items() if room in (Capacity.STUCK, Capacity.MISSING))
         return f"channels that do not answer or are not set up: {', '.join(stuck)}" if stuck else None
-
-
-def _delivery(
-    one: Send, at: datetime, outcome: Outcome | None = None, reason: str | None = None, ids: tuple[str, ...] = ()
-) -> Delivery:
-    return Delivery(
-        intent=one.intent,
-        page=one.page.id,
-        alert=one.lead,
-        alerts=tuple(one.page.alerts),
-        at=at,
-        step=one.nth,
-        channel=one.contact.channel,
-        target=one.contact.target,
-        attempt=one.attempt,
-        may_repeat=one.may_repeat,
-        exercise=one.page.exercise,
-        outcome=outcome,
-        reason=reason,
-        provider_ids=ids,
-    )

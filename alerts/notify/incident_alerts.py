@@ -1,10 +1,12 @@
-"""What the crisis team is told of the incidents themselves: that one was opened or closed, and that a review is due.
+"""What the crisis team is told of the incidents themselves: that one was opened or closed, how it stands, and that a
+review is due.
 
 All of it is worked out from `control`, the book and the time. Each has an id made of what it is about, so that it is
 published once, however often the dispatcher begins anew:
 
 - **Opened, closed**: one notice for each, to the route `crisis_team`. That of a closing goes to everybody who was sent
   an alert of it as well (`AlertBook.closed_with`); who is both has it once.
+- **Situation report**: a notice at each slot, where the settings say so; see `alerts.notify.reports`.
 - **Review**: an alert when `review_at` has come, and a new one every `review_after` from then on. After a downtime only
   the newest is due. It ends when somebody has looked (`mode review`, or a change of the incident once the review is
   due), when the incident is closed, and when the next one takes its place.
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from alerts.notify import reports
 from alerts.notify.duplicates import Answer, closing, why_closed
 from alerts.notify.recipients import CRISIS_TEAM
 from alerts.notify.sends import NOTICE_FOR
@@ -40,17 +43,24 @@ OURSELVES = "lyttepost"
 class IncidentAlerts:
     """Publishes them, each once. Used by one thread, the dispatcher's."""
 
-    def __init__(self, bus: Bus, ops: OpsAlerts) -> None:
+    def __init__(self, bus: Bus, ops: OpsAlerts, report_every: timedelta | None = None) -> None:
+        """`report_every`: None: no situation report is mailed."""
         self._bus = bus
         self._ops = ops
+        self._report_every = report_every
         self._published: set[str] = set()
 
     def publish(self, book: AlertBook, state: State, closed: Sequence[Answer], now: datetime) -> None:
         """`closed`: what is about to be closed with its incident. Raises BusError, and then goes on from there."""
-        for alert in (*notices(state, closed, now), *reviews(self._ops, state, now)):
+        every = self._report_every
+        due = () if every is None else reports.due(book, state, every, now)
+        for alert in (*notices(state, closed, now), *due, *reviews(self._ops, state, now)):
             if alert.id not in self._published and book.get(alert.id) is None:
                 self._bus.publish([message(ALERTS, alert)])
                 self._published.add(alert.id)
+                if alert.rule_type == NOTICE:
+                    # Before anything is sent in this turn: one that an incident was closed ends what is said of it.
+                    book.fire(alert, now)
                 log.info("dispatch: %s of the incident %s", alert.rule, alert.incident)
 
 

@@ -8,6 +8,7 @@ is left out too, for the same words lie on the log, where those who may read it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from alerts.notify.channels.text import one_line
 from alerts.notify.html import as_html
 from alerts.notify.layout import HowToAnswer, Layout, Line, Section, labelled, texts
 from alerts.notify.messages import Messages
+from alerts.notify.reports import REPORT, ReportText, is_report
 from alerts.notify.state import AlertState
 from alerts.notify.subject import LONGEST_FOR_SMS, first_line
 from alerts.notify.wording import Wording
@@ -73,8 +75,32 @@ def incident_closed(
     )  # fmt: skip
 
 
-def of_incident(alert: Alert, messages: Messages, *, now: datetime, may_repeat: bool = False) -> Card:
-    """Either, of the record that stands for such a notice on `alerts`."""
+def situation_report(
+    alert: Alert, messages: Messages, *, now: datetime, board_url: str | None = None, report: ReportText | None = None,
+    failed: bool = False, may_repeat: bool = False,
+) -> Card:  # fmt: skip
+    """The situation report of an open incident: to the crisis team. Without a `report` it says where it is found, and
+    where it `failed` that it could not be made."""
+    said = messages.notice("report", time=messages.time(alert.at, now))
+    where = messages.notice("report_where", where=board_url or "lyttepost report")
+    card = _notice(
+        messages, REPORT, said, now, incident=alert.incident_name, exercise=alert.exercise, may_repeat=may_repeat,
+        notes=[messages.notice("report_failed")] if failed else [], lines=[Line(where, link=board_url or "")],
+        fields={"alert_id": alert.id, "incident": alert.incident, "synthetic": alert.synthetic},
+    )  # fmt: skip
+    if report is None:
+        return card
+    # The marks stand in the subject, and so before everything else here too.
+    lines = (card.subject, "", *report.text.splitlines())
+    return replace(card, lines=lines, html=report.html, fields={**card.fields, "text": "\n".join(lines)})
+
+
+def of_incident(
+    alert: Alert, messages: Messages, *, now: datetime, board_url: str | None = None, may_repeat: bool = False
+) -> Card:
+    """Any of them, of the record that stands for such a notice on `alerts`."""
+    if is_report(alert):
+        return situation_report(alert, messages, now=now, board_url=board_url, may_repeat=may_repeat)
     if alert.reason == "incident_opened":
         return incident_opened(
             alert.incident_name, alert.key, alert.at, messages,

@@ -1,5 +1,5 @@
 """What people hear without having to answer: that somebody has it, that it has passed, that a silence ends soon, that
-an incident was closed. Each once, to whom it concerns, by ways that wake nobody.
+an incident was closed, how it stands. Each once, to whom it concerns, by ways that wake nobody.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from alerts.notify import reports
 from alerts.notify.held import Holding, fields_of
 from alerts.notify.plan import NoticeKind, digest
 from alerts.notify.recipients import People
@@ -18,10 +19,14 @@ from listener.model.records import DecisionKind
 
 
 class NoticePlan:
-    def __init__(self, book: AlertBook, people: People, wakes: Callable[[str], bool]) -> None:
+    def __init__(
+        self, book: AlertBook, people: People, wakes: Callable[[str], bool], documents: Callable[[str], bool]
+    ) -> None:
+        """`wakes`, `documents`: whether a channel wakes a sleeper, and whether it takes a situation report."""
         self._book = book
         self._people = people
         self._wakes = wakes
+        self._documents = documents
 
     def due(self, now: datetime) -> tuple[list[Page], datetime | None]:
         """The notices to write down now, and when to ask again at the latest."""
@@ -104,11 +109,21 @@ class NoticePlan:
 
     def _incidents(self, now: datetime) -> Iterable[Page]:
         for state in self._book.notices():
-            if now - state.fired_at < NOTICE_FOR:
+            if now - state.fired_at >= NOTICE_FOR:
+                continue
+            if reports.is_report(state.alert):
+                yield from self._report(state, now)
+            else:
                 called = {p: None for closed in self._book.closed_with(state) for p in self._called(closed)}
                 route = dict.fromkeys(self._people.on_route(state.alert.to, now)) if state.alert.to else {}
                 for person in filter(self._soft, called | route):
                     yield from self._page(NoticeKind.INCIDENT, person, [state], now, state.id)
+
+    def _report(self, state: AlertState, now: datetime) -> Iterable[Page]:
+        if not reports.is_over(state, self._book):
+            for person in self._people.on_route(state.alert.to, now):
+                if any(self._documents(contact.channel) for contact in self._people.contacts(person)):
+                    yield from self._page(NoticeKind.REPORT, person, [state], now, state.id)
 
     def _page(
         self, what: NoticeKind, person: str, states: list[AlertState], now: datetime, *ref: str, silence: str = ""

@@ -36,6 +36,8 @@ class NoticeKind(StrEnum):
     """To who wrote what we do not understand; the receiver writes it down."""
     INCIDENT = "incident"
     """What an alert of the type `notice` says."""
+    REPORT = "report"
+    """The situation report, by ways that take documents."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from alerts.notify.channels.callbacks import CallsBack
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import Channel, ChannelError, FailureReason, SendNote
-from alerts.notify.recipients import People
+from alerts.notify.channels.contract import Channel, ChannelError, FailureReason, SendNote, takes_documents
+from alerts.notify.recipients import CRISIS_TEAM, People
 from listener.settings.files import RawSettings, load_yaml
 
 PROBE = Card("?", ("?",), {}, urgent=False)
@@ -32,6 +32,15 @@ def unreachable(people: People, channels: Mapping[str, Channel], path: Path) -> 
                     file = file or load_yaml(path)
                     place = ("people", key, "ways", number, "target")
                     yield str(file.error(place, f"channels.{way.channel} in settings.yaml knows no such target"))
+
+
+def report_doubts(people: People, channels: Mapping[str, Channel], raw: RawSettings) -> Iterator[str]:
+    """That the situation report is to be mailed, and nobody would get it."""
+    if raw.get("report.every") is None:
+        return
+    if not any(takes_documents(channels, name) for name in people.reachable(CRISIS_TEAM)):
+        why = "is set, and nobody on the route crisis_team has an e-mail address in people.yaml: nobody gets the report"
+        yield str(raw.error(("report", "every"), why))
 
 
 def callback_doubts(channels: Mapping[str, Channel], raw: RawSettings) -> Iterator[str]:

@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from alerts.notify import reports
 from alerts.notify.channels.contract import uncertain
 from alerts.notify.pages import PageLog, PageState, WayState
 from alerts.notify.plan import NoticeKind
 from alerts.notify.recipients import Contact, People
 from alerts.notify.state import AlertBook
-from listener.model.deliveries import Page, PageWhy
+from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
 from listener.model.records import Severity
 
 BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
@@ -58,16 +59,46 @@ class Send:
         """The first alert that it names."""
         return next(iter(self.page.alerts))
 
+    def delivery(
+        self, at: datetime, outcome: Outcome | None = None, reason: str | None = None, ids: tuple[str, ...] = ()
+    ) -> Delivery:
+        """What is written down of it: that it is about to be sent, or with an `outcome` what became of it. `ids`: what
+        the provider calls it."""
+        return Delivery(
+            intent=self.intent,
+            page=self.page.id,
+            alert=self.lead,
+            alerts=tuple(self.page.alerts),
+            at=at,
+            step=self.nth,
+            channel=self.contact.channel,
+            target=self.contact.target,
+            attempt=self.attempt,
+            may_repeat=self.may_repeat,
+            exercise=self.page.exercise,
+            outcome=outcome,
+            reason=reason,
+            provider_ids=ids,
+        )
+
 
 def intent_id(page: str, channel: str, target: str) -> str:
     return sha256("\x1f".join((page, channel, target)).encode()).hexdigest()[:32]
 
 
 class Sends:
-    def __init__(self, book: AlertBook, people: People, wakes: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        book: AlertBook,
+        people: People,
+        wakes: Callable[[str], bool],
+        documents: Callable[[str], bool] = lambda channel: False,
+    ) -> None:
+        """`documents`: by which channels the situation report may go."""
         self._book = book
         self._people = people
         self._wakes = wakes
+        self._documents = documents
         self._ranks: dict[str, int] = {}
         self._channels: dict[str, frozenset[str]] = {}
         self.wake_at: datetime | None = None
@@ -100,6 +131,8 @@ class Sends:
         ways = self._people.contacts(page.person)
         if page.way is not None:
             return tuple(way for way in ways if (way.channel, way.target) == page.way)
+        if page.what == NoticeKind.REPORT:
+            return tuple(way for way in ways if self._documents(way.channel))
         soft = tuple(way for way in ways if not self._wakes(way.channel))
         if page.why is PageWhy.NOTICE and page.what != NoticeKind.RESOLVED:
             return soft
@@ -140,11 +173,15 @@ class Sends:
     def _is_over(self, page: Page, log: PageLog, now: datetime) -> bool:
         """Whether it has been answered, or a newer page took its place."""
         if page.why is PageWhy.NOTICE:
-            return now - page.at > NOTICE_FOR
+            return now - page.at > NOTICE_FOR or (page.what == NoticeKind.REPORT and self._is_told_no_more(page))
         states = [self._book.get(id_) for id_ in page.alerts]
         if not any(state is not None and state.is_open for state in states):
             return True
         return bool(page.groups) and all(log.newest_to(page.person, group) != page.id for group in page.groups)
+
+    def _is_told_no_more(self, page: Page) -> bool:
+        states = (self._book.get(id_) for id_ in page.alerts)
+        return all(state is None or reports.is_over(state, self._book) for state in states)
 
     def _again(self, page: Page, contact: Contact, way: WayState, now: datetime) -> Send | None:
         attempt, nth = way.attempt + 1, self._nth(page)

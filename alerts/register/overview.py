@@ -29,8 +29,8 @@ from alerts.register.ranking import (
 from alerts.register.view import Register
 from listener.model.records import UNKNOWN_LANGUAGE, Kind
 
-QUIET = timedelta(hours=2)
-"""Without a post for so long, nothing is live: the last hour is that of the newest post."""
+QUIET = timedelta(hours=24)
+"""Without a post for so long it is a recording that was heard: the last hour is that of its newest post."""
 MOST_READ = 400
 """Stories on each side, those of most people, whose words are compared."""
 MOST_SUGGESTED = 3

@@ -142,7 +142,15 @@ class Register:
             beat()
             self._safely(lambda: digest.make_some(self._db, self._bus))
 
+    def digest_some(self) -> bool:
+        """A little of what is made of texts, by which quotes and near copies are known; False where nothing waits."""
+        if not self._safely(lambda: digest.waits(self._db)):
+            return False
+        self._safely(lambda: digest.make_some(self._db, self._bus))
+        return True
+
     def close(self) -> None:
+        self._reader.close()
         self._db.close()
 
     def scrub(self) -> None:

@@ -25,7 +25,7 @@ from alerts.register.ranking import (
     rank_themes,
     words,
 )
-from alerts.situation.followed import Followed
+from alerts.situation.followed import WORDS_KEPT, Followed
 from alerts.situation.situation import VOICED, asked_of, heard_in
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import Answer, Status
@@ -33,6 +33,8 @@ from listener.model.incidents import Result, Transition
 from listener.model.records import Decision, DecisionKind, Gap, Kind
 from listener.units import to_ms
 
+LONGEST = WORDS_KEPT - timedelta(days=1)
+"""So far back a report reaches at most."""
 MOVED = 3
 """So many people more or fewer are a theme that rose or fell."""
 SHOWN_CONTROL = (Result.OPENED, Result.JOINED, Result.CHANGED, Result.CLOSED, Result.REVIEWED)

@@ -442,7 +442,11 @@ def web_link(link: str) -> str:
 
 
 def _length(span: timedelta, words: Words) -> str:
-    return words.say("now.days", n=span.days) if span >= timedelta(days=2) else words.messages.duration(span)
+    if span >= timedelta(days=2):
+        return words.say("now.days", n=span.days)
+    minute = timedelta(minutes=1)
+    # One that was made on a schedule reaches a few seconds beyond its hours.
+    return words.messages.duration(span if span < minute else round(span / minute) * minute)
 
 
 def _long(situation: Situation, words: Words) -> str:

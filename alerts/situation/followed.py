@@ -4,7 +4,7 @@ all of it each time."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -15,12 +15,13 @@ from alerts.notify.state import AlertBook
 from alerts.register.corrected import Corrected
 from alerts.register.decisions import Decisions
 from alerts.register.denials import DenialWords
+from alerts.register.overview import Suggested
 from alerts.register.view import Register
 from alerts.situation.loudness import REMEMBERED, Crises, Loudness
 from listener.bus.protocol import Bus
 from listener.bus.scan import drain
 from listener.clock import Clock
-from listener.model.decisions import DECISIONS, DecisionsRecord
+from listener.model.decisions import DECISIONS, DecisionsRecord, Note, Silence
 from listener.model.incidents import Presence, State
 from listener.model.records import (
     GAPS,
@@ -96,6 +97,8 @@ class Followed:
     """Grows with what is new of alerts, pages, deliveries and what people said."""
     findings: int = 0
     """Grows with what is new in the register."""
+    suggested: tuple[float, Sequence[Suggested]] | None = None
+    """When it was last looked for themes of their own, on the monotonic clock, and what was found."""
     counted: int = 0
     """Grows with what is new of how loud it is."""
 
@@ -111,6 +114,7 @@ class Followed:
         self.loudness = Loudness(self.zone, self._crises)
         self._together: Mapping[str, str] = {}
         self._read_once = False
+        self._to_amend = True
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -157,7 +161,9 @@ class Followed:
             self.words.append(word)
             if isinstance(word, Decision) and word.kind is DecisionKind.BUDGET:
                 self.raised[word.id] = word
-            decided = True
+            self.changes += 1
+            # A note changes nothing of what people say or of how it stands.
+            decided = self._to_amend = decided or not isinstance(word, Note | Silence)
         while self.words and self.words[0].at < self.clock.now() - WORDS_KEPT:
             self.words.popleft()
         moved = False
@@ -168,10 +174,10 @@ class Followed:
         if together != self._together:
             self._together = together
             self.decisions.stand_together(together)
-        if decided or not self._read_once:
+        if self._to_amend:
             self.register.amend_with(Corrected(self.decisions.corrections, self.register.finding))
+            self._to_amend = False
         self.findings += moved or decided
-        self.changes += decided
         self._read_once = True
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ from alerts.register.ranking import (
     words,
 )
 from alerts.situation.followed import Followed
-from alerts.situation.loudness import STEP, Step, TrackLoudness, step_of
+from alerts.situation.loudness import STEP, Loudness, Step, TrackLoudness, step_of
 from listener.ingest.budget import in_force
 from listener.model.answers import Standing
 from listener.model.gaps import is_whole
@@ -47,6 +47,7 @@ SHOWN = timedelta(hours=6)
 """So far back the graphs go."""
 RECENT = timedelta(hours=12)
 """So long what was answered, and what was not heard, is shown after it was over."""
+SUGGEST_SECONDS = 20.0
 AHEAD = timedelta(hours=1)
 """So far it is foreseen who is called next."""
 MOST_WORK = 3_000
@@ -223,19 +224,23 @@ def hear(followed: Followed, now: datetime, incident: str = "") -> Voices:
     rows = heard_in(followed, asked)
     as_of = end_of_hour(now, newest_of(rows))
     public = [row for row in rows if asked.holds(row)]
+    # Of an exercise nobody is counted beside what is real.
+    counted = [row for row in public if not row.exercise] or public
     by_kind = {kind: [row for row in public if kind in words(row.kinds)] for kind in VOICED}
     rumours = [row for row in rank_stories(by_kind[Kind.RUMOUR], as_of, RUMOURS) if row.people >= SPREAD]
     officials = [row for row in rows if row.whose == Whose.OFFICIAL]
+    # Words of what may show a patient are nowhere but behind their veil.
+    unveiled = [row for row in public if not row.exposed]
     apart = [row for row in rows if row.whose or row.language == UNKNOWN_LANGUAGE]
     return Voices(
         as_of=as_of,
-        people=len({row.person for row in public} - {None}),
-        posts=len({row.post for row in public}),
-        per_step=tuple(_per_step(rows, as_of if _is_closed(followed, incident) else followed.loudness.end(now))),
+        people=len({row.person for row in counted} - {None}),
+        posts=len({row.post for row in counted}),
+        per_step=tuple(_per_step(rows, followed.loudness, as_of if _is_closed(followed, incident) else now)),
         themes={kind: _themes(followed, its, kind, as_of) for kind, its in by_kind.items()},
         rumours=[_rumour(followed, row, by_kind[Kind.RUMOUR], officials) for row in rumours],
-        kinds=_people_by_kind(public),
-        suggested=suggested(followed.register, public, as_of, tracks_of(followed)),
+        kinds=_people_by_kind(counted),
+        suggested=suggest(followed, unveiled, as_of),
         apart=set_apart(apart),
     )
 
@@ -255,6 +260,14 @@ def heard_in(followed: Followed, asked: Selection) -> list[Registered]:
 
 def _is_closed(followed: Followed, incident: str) -> bool:
     return bool(incident) and not followed.control.incidents[incident].open
+
+
+def suggest(followed: Followed, rows: Sequence[Registered], as_of: datetime) -> Sequence[Suggested]:
+    """What may be a theme of its own; looked for now and then, because hundreds of texts are read for it."""
+    now = followed.clock.monotonic()
+    if followed.suggested is None or now - followed.suggested[0] > SUGGEST_SECONDS:
+        followed.suggested = now, suggested(followed.register, rows, as_of, tracks_of(followed))
+    return followed.suggested[1]
 
 
 def tracks_of(followed: Followed) -> Collection[str]:
@@ -298,15 +311,22 @@ def _people_by_kind(rows: Sequence[Registered]) -> dict[Kind, int]:
     return {kind: len(people.get(kind, ())) for kind in Kind}
 
 
-def _per_step(rows: Sequence[Registered], now: datetime) -> list[Step]:
-    """Every post once, whatever incidents heard it, in the steps of `SHOWN` before now."""
-    end = step_of(now)
+def _per_step(rows: Sequence[Registered], loudness: Loudness, now: datetime) -> list[Step]:
+    """Every post once, whatever incidents heard it, in the steps of `SHOWN` before now.
+
+    A step of which nothing is known of any track, and in which no post was found, is unknown.
+    """
+    end = step_of(loudness.end(now))
+    tracks = loudness.tracks(loudness.end(now), SHOWN)
+    known = {step.at for track in tracks for step in track.steps if step.posts is not None}
     first = end - SHOWN + STEP
     counted: Counter[datetime] = Counter()
     seen: set[str] = set()
+    begin, step = to_ms(first), round(STEP.total_seconds() * 1000)
     for row in rows:
-        if row.at >= to_ms(first) and row.post not in seen:
+        if row.at >= begin and row.post not in seen:
             seen.add(row.post)
-            counted[step_of(from_ms(row.at))] += 1
+            counted[first + (row.at - begin) // step * STEP] += 1
     steps = round(SHOWN / STEP)
-    return [Step(at, counted[at], True, None) for at in (first + number * STEP for number in range(steps))]
+    every = (first + number * STEP for number in range(steps))
+    return [Step(at, counted[at] if at in known or counted[at] else None, at in known, None) for at in every]

@@ -22,6 +22,7 @@ from listener.errors import ConfigError
 MAX_CONNECTIONS = 64
 DEADLINE_SECONDS = 15.0
 """Of a connection, from its first byte to its last."""
+BACKLOG = 128
 HEAD = 16 * 1024
 """Bytes of a request's head, its address included."""
 STOP_SECONDS = 2.0
@@ -35,14 +36,21 @@ class _Config(uvicorn.Config):
 
 class _Connection(H11Protocol):
     deadline: asyncio.TimerHandle | None = None
+    is_dropped = False
+    """It was hung up on, though it is still among the connections until the loop turns."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.deadline = self.loop.call_later(DEADLINE_SECONDS, transport.abort)
-        if len(self.connections) > getattr(self.config, "most", MAX_CONNECTIONS):
-            mine = [each for each in self.connections if isinstance(each, _Connection) and each.deadline]
-            if mine:
-                min(mine, key=lambda each: each.deadline.when() if each.deadline else 0.0).transport.abort()
+        there = [each for each in self.connections if isinstance(each, _Connection) and not each.is_dropped]
+        if len(there) > getattr(self.config, "most", MAX_CONNECTIONS):
+            mine = [each for each in there if each.deadline]
+            min(mine, key=lambda each: each.deadline.when() if each.deadline else 0.0).drop()
+
+    def drop(self) -> None:
+        """Hang up, to make room."""
+        self.is_dropped = True
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.keep_open()
@@ -83,6 +91,8 @@ class WebServer:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=5,
+            # So many are let in before the loop turns and closes those that were hung up on.
+            backlog=BACKLOG,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=HEAD,
             ssl_certfile=str(certificate[0]) if certificate else None,

@@ -40,6 +40,7 @@ SECTIONS = frozenset(
         "timezone",
         "bus",
         "mode",
+        "report",
         "canary",
         "deadman",
         "sources",

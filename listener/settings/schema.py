@@ -91,6 +91,10 @@ class ModeSettings(Tree):
     review_after: Annotated[Duration, within(MIN_REVIEW, MAX_REVIEW)] = timedelta(hours=4)
 
 
+class ReportSettings(Tree):
+    every: Annotated[Duration, within(timedelta(minutes=30), timedelta(days=1))] | None = None
+
+
 class CanarySettings(Tree):
     every: Annotated[Duration, within(timedelta(seconds=1), timedelta(days=1))] | None = timedelta(hours=1)
 
@@ -263,6 +267,7 @@ class Settings(Tree):
     timezone: Annotated[str, AfterValidator(_known_zone)] = DEFAULT_ZONE
     bus: BusSettings = BusSettings()
     mode: ModeSettings = ModeSettings()
+    report: ReportSettings = ReportSettings()
     canary: CanarySettings = CanarySettings()
     deadman: DeadManSettings = DeadManSettings()
     sources: SourcesSettings = SourcesSettings()

@@ -1,4 +1,4 @@
-"""A page that is open for hours: what is written stays, a press hits what it was meant for, and it tells its age."""
+"""A page that is open for hours: what is written on it stays, presses hit what was meant, and it tells its age."""
 
 from __future__ import annotations
 

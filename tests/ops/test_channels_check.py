@@ -91,6 +91,24 @@ def test_a_receiver_that_nobody_would_call_is_doubted(check: Check) -> None:
     assert "receiver: is set, and no channel has receipt or reply" in done.stderr
 
 
+MAIL = {"email": {"host": "smtp.example.org", "from": "lyttepost@example.org"}}
+
+
+@pytest.mark.parametrize(
+    ("contact", "doubted"),
+    [({"channel": "console"}, True), ({"channel": "email", "target": "kari@sykehus.example"}, False)],
+)
+def test_a_report_that_nobody_would_be_mailed_is_doubted(
+    check: Check, tmp_path: Path, contact: dict[str, str], doubted: bool
+) -> None:
+    settings = tmp_path / "config" / "settings.yaml"
+    text = settings.read_text("utf-8").replace("report:\n", "report:\n  every: 4h\n", 1)
+    settings.write_text(text.replace("  every: null\n\ncanary", "\ncanary"), "utf-8")
+    done = check(MAIL, contact)
+    assert done.returncode == 0
+    assert ("report.every: is set, and nobody on the route crisis_team" in done.stderr) is doubted
+
+
 def test_a_key_of_links_that_cannot_sign_is_refused_with_its_file_and_links_alone_are_a_reason_to_listen(
     check: Check, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def notices_with(where: str, text: str) -> list[Card]:
         notices.has_it(log.book.all(), name, T0, words, now=T0),
         notices.incident_opened(incident, name, T0, words, now=T0),
         notices.incident_closed(incident, name, T0, words, now=T0),
+        notices.situation_report(log.book.all()[0].alert, words, now=T0, failed=True),
         notices.silence_ends("s1", text, T0, words, now=T0),
         notices.reply_help(log.book.all(), words, now=T0, code="4711", link=LINK),
         notices.reach_test(name, "kari", "sms", "4711", words, now=T0, replies=True),

@@ -113,6 +113,7 @@ def test_the_wheel_has_one_command_and_says_what_not_everyone_needs(wheel: Path)
     assert [line for line in metadata if line.startswith("Provides-Extra: ")] == [
         "Provides-Extra: apprise",
         "Provides-Extra: better",
+        "Provides-Extra: oidc",
         "Provides-Extra: test",
         "Provides-Extra: train",
     ]

@@ -192,3 +192,13 @@ STIFF = re.compile(
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_page_is_plain_english(page: Path) -> None:
     assert STIFF.findall(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(("name", "width"), [("now.png", 1400), ("phone.png", 390)])
+def test_the_pictures_of_the_readme_are_there_and_of_the_size_that_their_script_makes(name: str, width: int) -> None:
+    picture = (ROOT / "deploy" / "screenshots" / name).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert int.from_bytes(picture[16:20], "big") == width
+    assert 20_000 < len(picture) < 1_000_000
+    assert f"deploy/screenshots/{name}" in README.read_text(encoding="utf-8")
+    assert f'"{name}": (' in (ROOT / "deploy" / "screenshots" / "make.py").read_text(encoding="utf-8")

@@ -10,10 +10,11 @@ import pytest
 from alerts.notify import notices
 from alerts.notify.channels.card import Card
 from alerts.notify.messages import Messages, load_all_messages
-from alerts.notify.state import AlertState
+from alerts.notify.reports import ReportText
+from alerts.notify.state import NOTICE, AlertState
 from alerts.notify.subject import fits
 from listener.settings.files import packaged_config
-from tests.unit.telling_support import T0, Log, after
+from tests.unit.telling_support import T0, Log, after, alert
 
 MESSAGES = load_all_messages(packaged_config())
 NB, EN = MESSAGES["nb"], MESSAGES["en"]
@@ -28,12 +29,18 @@ def some(count: int = 3, **more: object) -> list[AlertState]:
     return log.book.all()
 
 
+REPORT = alert(
+    "r1", incident_name="Brann Ullevål", rule="lyttepost.situation_report", rule_type=NOTICE, reason="situation_report",
+    severity="info", to="crisis_team",
+)  # fmt: skip
+
 Make = Callable[[Messages], Card]
 
 ALL: Mapping[str, Make] = {
     "has_it": lambda words: notices.has_it(some(), "Kari Eksempel", after(minutes=7), words, now=after(minutes=8)),
     "incident_opened": lambda words: notices.incident_opened("Brann Ullevål", "Nina", T0, words, now=T0),
     "incident_closed": lambda words: notices.incident_closed("Brann Ullevål", "Nina", T0, words, now=T0, closed=3),
+    "situation_report": lambda words: notices.situation_report(REPORT, words, now=after(minutes=1), failed=True),
     "silence_ends": lambda words: notices.silence_ends(
         "s1", "volume", after(minutes=62), words, now=after(minutes=47), open_=some(1)
     ),
@@ -54,6 +61,10 @@ FIRST = {
     "incident_closed": (
         "[Brann Ullevål] Hendelsen er avsluttet av Nina kl. 03.00",
         "[Brann Ullevål] Incident closed by Nina at 03:00",
+    ),
+    "situation_report": (
+        "[Brann Ullevål] Situasjonsrapport kl. 03.00",
+        "[Brann Ullevål] Situation report at 03:00",
     ),
     "silence_ends": (
         "[Lyttepost] Dempingen slutter kl. 04.02: volume",
@@ -140,3 +151,27 @@ def test_a_notice_that_may_be_a_repeat_says_so_whatever_it_is_about() -> None:
     for card in repeated:
         assert card.subject.startswith(NB.may_repeat)
         assert card.fields["may_repeat"] is True
+
+
+BOARD = "https://tavle.sykehus.example"
+
+
+@pytest.mark.parametrize(
+    ("board", "where"), [(None, "It is found here: lyttepost report"), (BOARD, f"It is found here: {BOARD}")]
+)
+def test_a_situation_report_that_cannot_be_made_says_so_and_where_it_is_found(board: str | None, where: str) -> None:
+    card = notices.situation_report(REPORT, EN, now=T0, board_url=board, failed=True)
+    assert "The report could not be made just now." in card.lines
+    assert where in card.lines
+    assert (f'href="{BOARD}"' in card.html) == (board is not None)
+
+
+def test_a_situation_report_is_the_whole_message_behind_its_subject() -> None:
+    exercise = REPORT.model_copy(update={"exercise": True})
+    its = ReportText("**ØVELSE**\n\n# Situasjonsrapport\n", "<!DOCTYPE html>\n<p>ØVELSE</p>")
+    card = notices.situation_report(exercise, NB, now=T0, report=its, may_repeat=True)
+    assert card.subject == "ØVELSE · GJENTATT? · [Brann Ullevål] Situasjonsrapport kl. 03.00"
+    assert card.lines == (card.subject, "", "**ØVELSE**", "", "# Situasjonsrapport")
+    assert card.html == its.html
+    assert "lyttepost report" not in card.text
+    assert card.fields["text"] == card.text

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import Any, cast
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -22,7 +23,7 @@ from burst_series import town
 from alerts.app import Context, WorkerPart
 from alerts.board.access.demo import DemoAccess
 from alerts.board.frame.forms import FORM
-from alerts.board.worker import Board
+from alerts.board.worker import Patient
 from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step
 from alerts.wiring import make_alerts, make_app, make_board_parts, make_listener
@@ -44,12 +45,19 @@ from listener.model.answers import Standing
 from listener.model.decisions import Status
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import Gap, Post, Volume, encode
-from listener.model.roles import ALERTS, BOARD, CALM, LISTENER
+from listener.model.roles import ALERTS, BOARD, CALM, DISPATCH, LISTENER
 from listener.runtime.control import Control
 from listener.settings.board import BoardSettings
 from listener.settings.files import packaged_config, raw_settings
 from listener.settings.prices import Tariff
-from listener.settings.schema import CanarySettings, ReceiverSettings, Settings, Tier, UnderstandingSettings
+from listener.settings.schema import (
+    CanarySettings,
+    ReceiverSettings,
+    ReportSettings,
+    Settings,
+    Tier,
+    UnderstandingSettings,
+)
 from listener.sources.contract import BadLine, Batch, Call, CatchUp, DropReason, Notice, OfferedCounts
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
@@ -173,17 +181,21 @@ class Town:
 
 
 def _have_a_gateway(config: Path) -> None:
-    """One that calls back, and a person whom it reaches and no route names."""
+    """One that calls back, and a person whom it reaches and no route names; a crisis team that is mailed."""
     sms = {
         "url": "http://127.0.0.1:9/", "body": {"form": {"to": "{to}", "text": "{text}"}}, "callback_token": TOKEN,
         "receipt": {"id": "id", "outcome": "status", "delivered": ["yes"], "undelivered": ["no"]},
         "reply": {"number": "from", "text": "text"},
     }  # fmt: skip
+    mail = {"host": "127.0.0.1", "port": 9, "encryption": "none", "from": "l@sykehus.example"}
     settings, people = config / "settings.yaml", config / "people.yaml"
-    text = settings.read_text(encoding="utf-8").replace("channels: {}", f"channels: {json.dumps({'sms': sms})}")
+    channels = f"channels: {json.dumps({'sms': sms, 'email': mail})}"
+    text = settings.read_text(encoding="utf-8").replace("channels: {}", channels)
     settings.write_text(text, encoding="utf-8")
     kari = '  kari: {name: Kari, contacts: [{channel: sms, target: "+4740612345"}]}'
-    text = people.read_text(encoding="utf-8").replace("people:\n  console:", f"people:\n{kari}\n  console:")
+    nina = "  nina: {name: Nina, contacts: [{channel: email, target: nina@sykehus.example}]}"
+    text = people.read_text(encoding="utf-8").replace("people:\n  console:", f"people:\n{kari}\n{nina}\n  console:")
+    text = text.replace("crisis_team: [console]", "crisis_team: [nina]")
     people.write_text(text, encoding="utf-8")
 
 
@@ -206,6 +218,7 @@ class Running:
         self.use: dict[str, Use] = defaultdict(Use)
         settings = Settings(
             canary=CanarySettings(every=timedelta(seconds=30)),
+            report=ReportSettings(every=timedelta(minutes=30)),
             receiver=ReceiverSettings(port=0),
             board=BoardSettings(port=0),
             understanding=UnderstandingSettings(tier=Tier.BETTER),
@@ -271,7 +284,9 @@ class Running:
 
     def ask_the_board(self, path: str, **form: str) -> str:
         """A page; with fields the page that a form leads to."""
-        board = next(worker for worker, _part in self.workers if isinstance(worker, Board))
+        patient = next(worker for worker, _part in self.workers if isinstance(worker, Patient))
+        board = patient.board
+        assert board is not None
         answers: list[str] = []
 
         def ask() -> None:
@@ -284,6 +299,14 @@ class Running:
         while asking.is_alive():
             board.step(0.01)
         return answers[0]
+
+    def wait_for_a_report(self) -> None:
+        """The mail server is not there: what is to be sent is made all the same, by a thread of its own."""
+        for _ in range(200):
+            self.turn(1)
+            if "spending" in self.use[DISPATCH].reads:
+                return
+            sleep(0.02)
 
     def close(self) -> None:
         for worker, _part in self.workers:
@@ -328,6 +351,8 @@ def drive(running: Running) -> None:
     assert found
     running.ask_the_board("/switch/review", **{FORM: found[1]}, why="brenner ennå")
     running.ask_the_board("/decide/note", **{FORM: found[1]}, about="theme:waiting", words="vi ser på det")
+    running.clock.advance(30 * MINUTE)
+    running.wait_for_a_report()
     running.switch(Action.CLOSE)
     running.turn()
 

@@ -158,7 +158,7 @@ def test_a_selection_leaves_out_officials_closed_incidents_and_what_is_not_under
 
 @pytest.mark.parametrize(
     ("ago", "ends_now"),
-    [(timedelta(), True), (timedelta(minutes=119), True), (timedelta(hours=2), False), (-timedelta(days=1), False)],
+    [(timedelta(), True), (timedelta(hours=23), True), (timedelta(days=1), False), (-timedelta(days=1), False)],
 )
 def test_where_nothing_is_live_the_last_hour_is_that_of_the_newest_post(ago: timedelta, ends_now: bool) -> None:
     assert end_of_hour(END, END - ago) == (END if ends_now else END - ago)

@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ def test_a_text_in_the_environment_stays_as_it_is_written(value: str) -> None:
         ),
         ("sources:\n  recording:\n    sped: 1\n", "settings.yaml:3: sources.recording.sped: no such setting"),
         ("web:\n  port: 99999\n", "settings.yaml:2: web.port: Input should be less than or equal to 65535"),
+        ("report:\n  every: 29m\n", "settings.yaml:2: report.every: must be between 30m and 1d"),
+        ("report:\n  every: 25h\n", "settings.yaml:2: report.every: must be between 30m and 1d"),
         ("mode:\n  lookback: 6\n", "settings.yaml:2: mode.lookback: write a duration like 10s, 5m, 6h or 30d"),
         ("mode:\n  lookback: 6x\n", "settings.yaml:2: mode.lookback: '6x' is no duration; write it like 10s"),
         ("mode:\n  lookback: 1:30\n", "settings.yaml:2: mode.lookback: '1:30' is no duration"),
@@ -161,6 +164,13 @@ def test_the_file_is_blamed_for_what_only_it_says() -> None:
 def test_two_variables_that_contradict_each_other_are_refused() -> None:
     (line,) = refusal(BUS="embedded:", BUS__URL="embedded:")
     assert line == "LYTTEPOST_BUS__URL: a shorter variable of that name is set too; keep one of them"
+
+
+@pytest.mark.parametrize(("value", "hours"), [("30m", 0.5), ("24h", 24), ("null", None)])
+def test_a_report_is_mailed_as_often_as_is_asked_and_by_default_not_at_all(value: str, hours: float | None) -> None:
+    every = None if hours is None else timedelta(hours=hours)
+    assert settings(f"report: {{every: {value}}}").report.every == settings(REPORT__EVERY=value).report.every == every
+    assert settings().report.every is None
 
 
 @pytest.mark.parametrize("name", ["LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH", "LYTTEPOST_SEEDS"])

@@ -254,7 +254,7 @@
     text.querySelector("a").href = `/login?next=${encodeURIComponent(path())}`;
     document.title = news.textContent = heading.textContent;
     main.replaceChildren(text);
-    document.querySelector("nav").hidden = stale.hidden = waits.hidden = true;
+    banner().hidden = document.querySelector("nav").hidden = stale.hidden = waits.hidden = true;
     main.focus();
   };
 

@@ -129,6 +129,8 @@ provider will speak of it in its receipts: none, one, or one a part."""
 
 
 class Channel(Protocol):
+    """One with `documents = True` is handed whole documents too, such as the situation report."""
+
     @property
     def in_house(self) -> bool:
         """True where a post's text may be shown."""
@@ -155,6 +157,12 @@ class ChannelType:
 def wakes_by(channels: Mapping[str, Channel], name: str) -> bool:
     """Whether the channel of this name wakes a sleeper: what comes another way may lie unread until the morning."""
     return name in channels and channels[name].wakes
+
+
+def takes_documents(channels: Mapping[str, Channel], name: str) -> bool:
+    """Whether a whole document may go by the channel of this name, as by mail: only where it says so of itself, and
+    never where it wakes somebody."""
+    return name in channels and bool(getattr(channels[name], "documents", False)) and not channels[name].wakes
 
 
 def channel_type(name: str) -> ChannelType:

@@ -183,6 +183,7 @@ def _has_control(text: str) -> bool:
 class Email:
     in_house = False
     wakes = False
+    documents = True
 
     def __init__(self, settings: SmtpSettings) -> None:
         self._settings = settings
