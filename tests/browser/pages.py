@@ -121,10 +121,16 @@ class Browser:
         """The mouse rests on it."""
         webdriver.ActionChains(self.driver).move_to_element(self.one(css)).perform()
 
-    def hold(self, element: WebElement) -> None:
+    def hold(self, css: str) -> None:
         """The mouse is pressed on it, and not let go."""
-        self.bring(element)
-        webdriver.ActionChains(self.driver).click_and_hold(element).perform()
+
+        def held() -> bool:
+            element = self.one(css)
+            self.bring(element)
+            webdriver.ActionChains(self.driver).click_and_hold(element).perform()
+            return True
+
+        self.wait(held)
 
     def let_go(self) -> None:
         webdriver.ActionChains(self.driver).release().perform()

@@ -56,6 +56,15 @@ def value(browser: Browser, css: str) -> str:
     return str(browser.run("return document.querySelector(arguments[0])?.value ?? null", css))
 
 
+def first_and_last(browser: Browser) -> tuple[str, str]:
+    """Of the listed alerts that nobody has."""
+    actions = browser.run(
+        "return [...document.querySelectorAll('#part-open form')].map((each) => each.getAttribute('action'))"
+    )
+    assert len(actions) > 1, "the demo has several alerts that nobody has"
+    return actions[0].removesuffix("/ack"), actions[-1].removesuffix("/ack")
+
+
 def test_what_is_written_stays_while_another_acts_wherever_the_focus_is(browsers: Browsers) -> None:
     browser, other = browsers(), browsers()
     browser.open("/switch")
@@ -113,10 +122,9 @@ def test_a_graph_is_not_drawn_anew_for_a_note(browsers: Browsers) -> None:
 def test_a_press_that_began_hits_what_it_began_on(browsers: Browsers) -> None:
     browser, other = browsers(), browsers()
     browser.open("/alerts")
-    forms = [each.get_attribute("action") for each in browser.all("#part-open form")]
-    assert len(forms) > 1, "the demo has several alerts that nobody has"
-    first, last = (str(each).removeprefix(browser.address).removesuffix("/ack") for each in (forms[0], forms[-1]))
-    browser.hold(browser.one(f"form[action='{last}/ack'] button"))
+    first, last = first_and_last(browser)
+    browser.sleep(1)
+    browser.hold(f"form[action='{last}/ack'] button")
     other.open(first)
     other.press("Jeg tar den", "form[action$='/ack']")
     other.says("Du har tatt den")
@@ -306,9 +314,7 @@ def test_a_key_pressed_on_a_button_is_not_lost(browsers: Browsers) -> None:
     """The list is replaced under the focus, which stays on the same alert's button."""
     browser, other = browsers(), browsers()
     browser.open("/alerts")
-    forms = [str(each.get_attribute("action")) for each in browser.all("#part-open form")]
-    assert len(forms) > 1
-    first, last = (each.removeprefix(browser.address).removesuffix("/ack") for each in (forms[0], forms[-1]))
+    first, last = first_and_last(browser)
     browser.run("document.querySelector(arguments[0]).focus()", f"form[action='{last}/ack'] button")
     other.open(first)
     other.press("Jeg tar den", "form[action$='/ack']")
