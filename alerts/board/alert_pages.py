@@ -100,7 +100,9 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         id_, what, ours = str(request.path_params["id"]), str(request.path_params["what"]), site.words_for(request)
         back = "/" if form.one("back") == "/" else f"/alerts/{id_}"
         try:
-            lines, wrong = await site.hand_over(lambda: _say(inside(), id_, what, who, form, ours))
+            lines, wrong = await site.hand_over(
+                lambda: inside().act(lambda: _say(inside(), id_, what, who, form, ours))
+            )
         except (UsageError, Refused) as error:
             lines, wrong = site.refused(ours, error), True
         return site.done(request, who, back, lines, wrong=wrong)
@@ -109,7 +111,9 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who, form = await site.form(request, May.ANSWER_ALERTS)
         id_, ours = str(request.path_params["id"]), site.words_for(request)
         try:
-            lines = await site.hand_over(lambda: _unsilence(inside(), id_, form.one("why"), who, ours))
+            lines = await site.hand_over(
+                lambda: inside().act(lambda: _unsilence(inside(), id_, form.one("why"), who, ours))
+            )
             return site.done(request, who, "/alerts", lines)
         except (UsageError, Refused) as error:
             return site.done(request, who, "/alerts", site.refused(ours, error), wrong=True)

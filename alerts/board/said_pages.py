@@ -174,7 +174,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         of_theme = about.startswith(THEME)
         back = f"/said/{about.removeprefix(THEME)}" if of_theme else f"/story/{form.one('story') or about}"
         try:
-            lines = await site.hand_over(lambda: _decide(inside(), what, about, who, form, ours))
+            lines = await site.hand_over(lambda: inside().act(lambda: _decide(inside(), what, about, who, form, ours)))
         except (UsageError, Refused) as error:
             return site.done(request, who, back, site.refused(ours, error), wrong=True)
         return site.done(request, who, back, lines)

@@ -55,7 +55,9 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who, form = await site.form(request, May.SWITCH)
         what, ours = str(request.path_params["what"]), site.words_for(request)
         try:
-            transition, lines = await site.hand_over(lambda: _switch(inside(), what, who, form, ours))
+            transition, lines = await site.hand_over(
+                lambda: inside().act(lambda: _switch(inside(), what, who, form, ours))
+            )
         except TooCommon as error:
             lines = [ours.say("switch.too_common", track=error.track, sources=", ".join(error.sources))]
             return site.done(request, who, "/switch", lines, wrong=True)

@@ -67,10 +67,18 @@ class Inside:
     wakes: Callable[[str], bool] = bool
     situation: Situation | None = None
     """The newest that was published."""
+    show: Callable[[], None] = lambda: None
+    """Publishes what is new."""
 
     @property
     def now(self) -> datetime:
         return self.followed.clock.now()
+
+    def act(self, job: Callable[[], T]) -> T:
+        """What somebody does: it is on every page before they are told that it is done."""
+        done = job()
+        self.show()
+        return done
 
     def prepare_for_words(self) -> None:
         """Before somebody's words are held against every post that they might quote. Raises Refused where too much of
@@ -155,7 +163,7 @@ class Board:
         if done is not None and isinstance(done.error, BusError):
             problem = str(done.error)
         try:
-            looked = self._look(after_a_job=done is not None)
+            looked = self._look()
         except (BusError, ConfigError, sqlite3.Error) as error:
             problem, looked = str(error) if isinstance(error, LyttepostError) else type(error).__name__, True
         if problem is not None:
@@ -164,7 +172,7 @@ class Board:
             self._part.problem(None)
         return done is not None
 
-    def _look(self, *, after_a_job: bool) -> bool:
+    def _look(self, *, after_a_job: bool = False) -> bool:
         """Read what is new and publish it. What somebody just did is shown at once."""
         now = self._clock.monotonic()
         if now < self._look_at and not after_a_job:
@@ -206,7 +214,15 @@ class Board:
         """For the worker's thread. Opened when it is first needed: all of it is read once, which may take seconds."""
         if self._inside is None:
             self._inside = self._make_inside()
+            self._inside.show = self._show
         return self._inside
+
+    def _show(self) -> None:
+        """After something was done. That it cannot be shown makes it no less done."""
+        try:
+            self._look(after_a_job=True)
+        except (BusError, ConfigError, sqlite3.Error) as error:
+            self._part.problem(str(error) if isinstance(error, LyttepostError) else type(error).__name__)
 
     def close(self) -> None:
         """Who waits for an answer gets none: nothing of it was begun, or it is written down."""
