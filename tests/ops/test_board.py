@@ -289,7 +289,7 @@ def test_hostile_words_are_shown_as_text_everywhere(world: World) -> None:
         assert "img" not in found.tags, path
         assert not [name for name in found.attributes if name.startswith("on")], path
         assert not [link for link in found.links if link.strip().lower().startswith(("javascript:", "data:"))], path
-        assert "7*7" in page.text or "49" not in page.text.replace("kl.", ""), path
+    assert "{{ 7*7 }}" in world.ask(f"/story/{stories[2]}").text
 
 
 # --- safe, and up when others are down ------------------------------------------------------------------------------

@@ -130,6 +130,7 @@ HOSTILE = [
     *one("mode", "lookback", "-1h", "8d", "999999999d", "99999999999999999999h", "6"),
     *one("mode", "review_after", "0s", "31d", "soon"),
     *one("canary", "every", "0s", "25h", "1", "often"),
+    *one("report", "every", "0s", "29m", "25h", "1", "often"),
     *one("deadman", "every", "0s", "25h", "60"),
     *one(
         "deadman",
