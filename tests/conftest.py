@@ -34,7 +34,7 @@ BUSY_PER_CORE = 1
 """Those of BUSY wait for nothing, and each further worker imports and collects them all once more."""
 MOST_WORKERS = 8
 BUSY = Path(__file__).parent / "unit"
-LONG = ("scenarios", "kafka", "contract")
+LONG = ("scenarios", "kafka", "contract", "browser")
 """The folders whose files take long, and start processes and brokers of their own."""
 LONGEST = (
     *("test_killed_at_points", "test_kafka_scaling", "test_stopping", "test_kafka_kills", "test_kafka_log"),

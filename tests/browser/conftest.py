@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -10,18 +11,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import axe
 import pytest
-from pages import Browser
+from pages import Browser, start
+from selenium import webdriver
 
 ROOT = Path(__file__).parents[2]
 SPEED = 600
 """The demo's three hours in eighteen seconds."""
-PLAYED_SECONDS = 120.0
-PASSWORD = "et langt passord som ingen gjetter"
+PLAYED_SECONDS = 300.0
 
 
 def _chromium() -> str | None:
@@ -48,8 +49,16 @@ def checker() -> str:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="session")
-def demo() -> Iterator[str]:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One file of a run at a time: each has a service and browsers, which would keep the others' waiting."""
+    with (tmp_path_factory.getbasetemp().parent / "browsers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module")
+def demo(alone: None) -> Iterator[str]:
     """`lyttepost board demo`, played to its end: the board's address."""
     command = [sys.executable, str(ROOT / "lyttepost.py"), "board", "demo", "--no-browser", "--port", "0"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
@@ -74,17 +83,35 @@ def _address(log: object, process: subprocess.Popen[bytes]) -> str:
 
 
 @pytest.fixture(scope="session")
-def played(demo: str) -> str:
-    """The same, once what people say is on it."""
-    with Browser(_chromium() or "", demo) as browser:
-        browser.open("/")
-        # Late in the night the rumour is denied; by then all that there is was said.
-        browser.wait(lambda: "kan være avkreftet" in browser.text(), PLAYED_SECONDS)
+def drivers() -> Iterator[list[webdriver.Chrome]]:
+    """Browsers that nobody looks at just now."""
+    free: list[webdriver.Chrome] = []
+    yield free
+    for each in free:
+        each.quit()
+
+
+@pytest.fixture(scope="module")
+def played(demo: str, drivers: list[webdriver.Chrome]) -> str:
+    """The demo's board, once what people say is on it."""
+    driver = drivers.pop() if drivers else start(_chromium() or "")
+    browser = Browser(driver, demo)
+    browser.open("/")
+    # Late in the night the rumour is denied; by then all that there is was said.
+    browser.wait(lambda: "kan være avkreftet" in browser.text(), PLAYED_SECONDS)
+    drivers.append(driver)
     return demo
 
 
 @pytest.fixture
-def browsers(played: str) -> Iterator[Callable[..., Browser]]:
-    """Makes browsers that look at the demo's board: each with a window and cookies of its own."""
-    with ExitStack() as stack:
-        yield lambda address=played, **options: stack.enter_context(Browser(_chromium() or "", address, **options))
+def browsers(played: str, drivers: list[webdriver.Chrome]) -> Iterator[Callable[..., Browser]]:
+    """Makes browsers that look at the demo's board: each with a tab and cookies of its own."""
+    taken: list[webdriver.Chrome] = []
+
+    def make(address: str = played, **options: Any) -> Browser:
+        driver = drivers.pop() if drivers else start(_chromium() or "")
+        taken.append(driver)
+        return Browser(driver, address, **options)
+
+    yield make
+    drivers.extend(taken)
