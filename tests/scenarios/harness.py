@@ -351,6 +351,11 @@ def outcome(deployment: Deployment) -> Outcome:
     return outcome_of(deployment.records)
 
 
+def _place(where: str) -> str:
+    """Each worker of a run has the recording in a folder of its own."""
+    return Path(where).name if where.startswith("/") else where
+
+
 def outcome_of(records: Callable[[str], list[Record]]) -> Outcome:
     """`records` gives those of a topic."""
 
@@ -375,7 +380,7 @@ def outcome_of(records: Callable[[str], list[Record]]) -> Outcome:
         mentions=Counter(f"{v['source']}:{v['id']}" for v in values("mentions", "mention")),
         findings=findings,
         alerts=alerts,
-        deadletters=Counter(value["where"] for value in values("deadletters")),
+        deadletters=Counter(_place(value["where"]) for value in values("deadletters")),
         volumes=dict(volumes),
     )
 
