@@ -40,7 +40,7 @@ def lines(process: Running, since: int) -> list[str]:
 
 
 def wait_until_ready(role: str, process: Running) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while (answer := process.get("/readyz"))[0] != 200:
         assert time.monotonic() < deadline, f"{role}: {answer[1]}\n{process.said}"
         time.sleep(0.2)

@@ -113,7 +113,7 @@ def test_a_standby_takes_over_from_the_killed_and_from_the_frozen_who_publish_no
         said = mentions(second)
         second.process.send_signal(signal.SIGSTOP)
         until(lambda: cpu_stopped(second), 5, "the second is frozen")
-        until(lambda: is_in(first, "listening"), 3 * TAKEN_OVER, "the first listens, though X still counts the frozen")
+        until(lambda: is_in(first, "listening"), 6 * TAKEN_OVER, "the first listens, though X still counts the frozen")
         until(lambda: mentions(first) > 20, 10, "the first hears")
         frozen = pair.captured()
         second.process.send_signal(signal.SIGCONT)
