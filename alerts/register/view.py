@@ -138,9 +138,8 @@ class Register:
         """Until the end of the bus as it is now, with all that is made of texts."""
         while self.step(0.0):
             beat()
-        while self._safely(lambda: digest.waits(self._db)):
+        while self.digest_some():
             beat()
-            self._safely(lambda: digest.make_some(self._db, self._bus))
 
     def digest_some(self) -> bool:
         """A little of what is made of texts, by which quotes and near copies are known; False where nothing waits."""

@@ -88,7 +88,7 @@ def draw(title: str, steps: Sequence[Step], gaps: Iterable[Gap], words: Words, n
             bars.append(Bar(round(x + 1, 1), round(HEIGHT - height, 1), round(each - 2, 1), round(height, 1), loud))
     return Graph(
         title, _summary(steps, shades, words), bars, _band(steps, top, each), _joined(shades),
-        _ticks(steps, each, words, now), top, _hours(steps, unfilled, words, now),
+        _ticks(steps, each, words), top, _hours(steps, unfilled, words, now),
         counts,
     )  # fmt: skip
 
@@ -139,7 +139,7 @@ def _joined(shades: Sequence[Shade]) -> list[Shade]:
     return out
 
 
-def _ticks(steps: Sequence[Step], each: float, words: Words, now: datetime) -> list[Tick]:
+def _ticks(steps: Sequence[Step], each: float, words: Words) -> list[Tick]:
     """Each full hour, by the hospital's clock."""
     found = []
     for number, step in enumerate(steps):
