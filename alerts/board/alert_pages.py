@@ -15,6 +15,7 @@ from alerts.board.access.roles import May, Who
 from alerts.board.application import LIVE, Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
 from alerts.board.now_page import alert_line
+from alerts.board.said_pages import SaidLine
 from alerts.board.worker import Inside
 from alerts.duty.people import known_person
 from alerts.notify import card, silencing, words
@@ -42,12 +43,6 @@ class PagedLine(NamedTuple):
     who: str
     why: str
     ways: Sequence[str]
-
-
-class SaidLine(NamedTuple):
-    time: str
-    who: str
-    text: str
 
 
 class SilenceLine(NamedTuple):

@@ -82,6 +82,8 @@ class PostLine(NamedTuple):
 
 
 class SaidLine(NamedTuple):
+    """What somebody said or decided, of a story or an alert."""
+
     time: str
     who: str
     text: str
