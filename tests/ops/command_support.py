@@ -14,6 +14,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import forked
+
 from listener.bus.protocol import Bus, open_bus
 from listener.clock import SystemClock
 from listener.model.topics import topic_specs
@@ -51,17 +53,7 @@ class Machine:
         return self.folder / "data"
 
     def run(self, *words: str, stdin: bytes = b"", timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*COMMAND, *words],
-            input=stdin,
-            capture_output=True,
-            cwd=self.folder / "work",
-            env=self.environ,
-            timeout=timeout,
-            check=False,
-        )
-        out, err = done.stdout.decode(), done.stderr.decode()
-        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+        return forked.command(words, self.environ, self.folder / "work", timeout, stdin)
 
     def json(self, *words: str) -> Any:
         done = self.run(*words, "--json")

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+import forked
 import pytest
 
 from listener.bus.protocol import Message, open_bus
@@ -58,9 +59,7 @@ class CommandDeployment:
                 process.kill()
 
     def says(self, *words: str, env: Env = NO_MORE) -> subprocess.CompletedProcess[str]:
-        with self.started(*words, env=env) as process:
-            out, err = process.communicate(timeout=PATIENCE)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
+        return forked.command(words, {**self.env, **env}, Path.cwd(), PATIENCE)
 
     def done(self, *words: str, code: int = 0, env: Env = NO_MORE) -> str:
         """Standard output of a command that must end with `code`."""
@@ -512,8 +511,12 @@ def test_a_clock_that_was_set_back_does_not_matter(deployment: CommandDeployment
 
 def test_a_terminal_without_our_letters_sees_the_switch_through(deployment: CommandDeployment) -> None:
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    assert deployment.crisis("--no-wait", env=env)["incidents"][0]["name"] == "Brann, Ullevål"
-    assert "Ullev\\xe5l" in deployment.done("mode", env=env)
+    with deployment.started("mode", "crisis", "--name", "Brann, Ullevål", "--no-wait", "--json", env=env) as process:
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert json.loads(out)["incidents"][0]["name"] == "Brann, Ullevål"
+    with deployment.started("mode", env=env) as process:
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert "Ullev\\xe5l" in out
 
 
 def test_a_reader_that_has_gone_does_not_make_the_switch_fail(deployment: CommandDeployment) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 
+import forked
 import pytest
 
 from alerts.notify.answers import acknowledge_all
@@ -84,18 +83,9 @@ def test_the_list_says_as_what_a_double_is_told(deployment: DispatchDeployment) 
     fire(deployment, "b1", ras, "Ras", 1, 2)
 
     def listed(*words: str) -> str:
-        command = [
-            sys.executable,
-            "-c",
-            "import lyttepost; lyttepost.main()",
-            "alerts",
-            "--data",
-            str(deployment.folder),
-        ]
-        root = Path(__file__).parents[2]
-        return subprocess.run(
-            [*command, *words], env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
-        ).stdout
+        done = forked.command(("alerts", "--data", str(deployment.folder), *words), os.environ, Path.cwd(), 60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     assert {each["id"]: each["told_as"] for each in json.loads(listed("--json"))} == {"a1": None, "b1": "a1"}
     assert "open, sent as a1" in listed()

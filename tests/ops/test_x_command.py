@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import forked
 import pytest
 
 from tests.fakes.x import FakeX
@@ -52,7 +53,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def command(env: Mapping[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*LYTTEPOST, *args], env=dict(env), capture_output=True, text=True, timeout=60, check=False)
+    return forked.command(args, env, Path.cwd(), 60)
 
 
 def of_x(fake: FakeX, env: Mapping[str, str]) -> dict[str, str]:

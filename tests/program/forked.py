@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -41,15 +42,25 @@ CODE = "import forked; forked.serve({path!r}); import lyttepost; lyttepost.main(
 class Forked:
     """As much of `subprocess.Popen` as a process needs that is waited for and killed."""
 
-    def __init__(self, args: Sequence[str], env: Mapping[str, str], cwd: Path, out: IO[bytes], err: IO[bytes]) -> None:
-        """`args` are those of `lyttepost`."""
+    def __init__(
+        self,
+        args: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        out: IO[bytes],
+        err: IO[bytes],
+        stdin: IO[bytes] | None = None,
+    ) -> None:
+        """`args` are those of `lyttepost`; without `stdin` there is nothing to read."""
         self.args = tuple(args)
         self.returncode: int | None = None
         self._looking = threading.Lock()
         self._line = socket.socket(socket.AF_UNIX)
         self._line.connect(str(_server()))
         order = json.dumps({"args": list(args), "env": dict(env), "cwd": str(cwd)}).encode()
-        socket.send_fds(self._line, [len(order).to_bytes(4, "big")], [out.fileno(), err.fileno()])
+        with nullcontext(stdin) if stdin else open(os.devnull, "rb") as reads:
+            files = [each.fileno() for each in (reads, out, err)]
+            socket.send_fds(self._line, [len(order).to_bytes(4, "big")], files)
         self._line.sendall(order)
         self.pid = self._said()
 
@@ -86,10 +97,20 @@ class Forked:
         return int.from_bytes(_exactly(self._line, 4), "big", signed=True)
 
 
-def command(args: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
-    """A command of the command line, to its end."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = Forked(args, env, cwd, out, err)
+def command(
+    args: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float, stdin: bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    """A command of the command line, to its end. Where nothing can be forked it is started as a person would."""
+    if not CAN_FORK:
+        words = [sys.executable, str(ROOT / "lyttepost.py"), *args]
+        started = subprocess.run(
+            words, env=dict(env), cwd=cwd, timeout=timeout, input=stdin, capture_output=True, check=False
+        )
+        return subprocess.CompletedProcess(args, started.returncode, started.stdout.decode(), started.stderr.decode())
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        process = Forked(args, env, cwd, out, err, given)
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -209,7 +230,7 @@ def _import_all() -> None:
 
 
 def _order(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    head, files, _, _ = socket.recv_fds(line, 4, 2)
+    head, files, _, _ = socket.recv_fds(line, 4, 3)
     order: dict[str, Any] = json.loads(_exactly(line, int.from_bytes(head, "big")))
     return order, files
 
@@ -226,8 +247,7 @@ def _tell(lines: dict[int, socket.socket]) -> None:
 def _become(order: Mapping[str, Any], files: Sequence[int]) -> None:
     """What a process is given at its start, by the one that asked for it."""
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, file in enumerate((nothing, *files)):
+    for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.chdir(order["cwd"])
