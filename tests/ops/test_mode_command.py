@@ -511,7 +511,9 @@ def test_a_clock_that_was_set_back_does_not_matter(deployment: CommandDeployment
 
 def test_a_terminal_without_our_letters_sees_the_switch_through(deployment: CommandDeployment) -> None:
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    with deployment.started("mode", "crisis", "--name", "Brann, Ullevål", "--no-wait", "--json", env=env) as process:
+    with deployment.started(
+        "mode", "crisis", "--name", "Brann, Ullevål", "--why", "meldt", "--no-wait", "--json", env=env
+    ) as process:
         out, _ = process.communicate(timeout=PATIENCE)
     assert json.loads(out)["incidents"][0]["name"] == "Brann, Ullevål"
     with deployment.started("mode", env=env) as process:
