@@ -24,7 +24,17 @@ import feedparser
 from alerts.register.pages import read_page, text_of
 from listener.clock import Clock
 from listener.permissions import open_regular
-from listener.runtime.download import LIMITS, DownloadError, Limits, download, media_type, too_large
+from listener.runtime.download import (
+    LIMITS,
+    UNKNOWN,
+    DownloadError,
+    Limits,
+    NotModified,
+    Validators,
+    download,
+    media_type,
+    too_large,
+)
 from listener.settings.feeds import feed_problem, is_web
 from listener.settings.files import expanded
 from listener.units import parse_time
@@ -33,6 +43,12 @@ MOST_ENTRIES = 500
 """Of one feed: the newest."""
 LONGEST_TEXT = 1_500
 """Characters of an entry's text: what it is about stands at its beginning."""
+LONGEST_NAME = 500
+"""Characters of an entry's name, and of what it says of an event's time."""
+_STARTS = ("ev_startdate", "xcal_dtstart", "startdate", "dtstart")
+_ENDS = ("ev_enddate", "xcal_dtend", "enddate", "dtend")
+"""Where a feed says when an event is: RSS 1.0's event module, xCal, and what some write without either."""
+_NOTHING: Mapping[str, Validators] = {}
 AHEAD = timedelta(days=1)
 """So far ahead of our clock a time may be, for zones are written wrongly; one beyond is that of something to come."""
 ACCEPT = "application/rss+xml, application/atom+xml, application/xml;q=0.9, text/html;q=0.8, */*;q=0.5"
@@ -48,36 +64,52 @@ FeedError = DownloadError
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was published. `at`: when, by its own word; None where it does not say."""
+    """One thing that was published. `at`: when, by its own word; None where it does not say.
+
+    `guid`: its name in the feed, which stays when it is changed; "" where it has none. `ahead`: a time to come that
+    stands where others say when they were published. `starts`, `ends`: of an event, as the feed writes them.
+    """
 
     feed: str
     title: str
     text: str
     link: str
     at: datetime | None
+    guid: str = ""
+    ahead: datetime | None = None
+    starts: str = ""
+    ends: str = ""
 
 
 @dataclass(frozen=True)
 class Feed:
     """What one feed gave, newest first; what has no time comes last.
 
-    `error`: why it gave nothing. `broken`: its XML is no XML, and entries may be missing.
+    `error`: why it gave nothing. `broken`: its XML is no XML, and entries may be missing. `validators`: by which it is
+    asked next time whether anything is new. `unchanged`: nothing is, and so it gives nothing.
     """
 
     feed: str
     entries: tuple[Entry, ...] = ()
     error: str | None = None
     broken: bool = False
+    validators: Validators = UNKNOWN
+    unchanged: bool = False
 
 
-def read_feeds(feeds: Sequence[str], clock: Clock, limits: Limits = LIMITS) -> list[Feed]:
-    """Every feed once, in the order asked for; none raises. Takes at most `limits.seconds`, however slow they are."""
+def read_feeds(
+    feeds: Sequence[str], clock: Clock, limits: Limits = LIMITS, known: Mapping[str, Validators] = _NOTHING
+) -> list[Feed]:
+    """Every feed once, in the order asked for; none raises. Takes at most `limits.seconds`, however slow they are.
+
+    `known`: feed → the validators of when it was last read.
+    """
     found: dict[str, Feed] = {}
     done: queue.SimpleQueue[Feed] = queue.SimpleQueue()
     wanted = list(dict.fromkeys(feeds))
     for feed in wanted:
         # A thread that waits for a name server or for headers that trickle cannot be ended: it is left behind.
-        threading.Thread(target=_hand_over, args=(feed, limits, done), daemon=True).start()
+        threading.Thread(target=_hand_over, args=(feed, limits, done, known.get(feed, UNKNOWN)), daemon=True).start()
     until, latest = clock.monotonic() + limits.seconds, clock.now() + AHEAD
     while len(found) < len(wanted):
         try:
@@ -91,17 +123,19 @@ def read_feeds(feeds: Sequence[str], clock: Clock, limits: Limits = LIMITS) -> l
 
 def _believed(feed: Feed, latest: datetime) -> Feed:
     """What says that it is from after `latest` does not say when it was published."""
-    entries = [replace(each, at=None) if each.at and each.at > latest else each for each in feed.entries]
+    entries = [replace(each, at=None, ahead=each.at) if each.at and each.at > latest else each for each in feed.entries]
     return replace(feed, entries=tuple(sorted(entries, key=lambda entry: entry.at is None)))
 
 
-def _hand_over(feed: str, limits: Limits, done: queue.SimpleQueue[Feed]) -> None:
-    done.put(_tried(feed, limits))
+def _hand_over(feed: str, limits: Limits, done: queue.SimpleQueue[Feed], known: Validators) -> None:
+    done.put(_tried(feed, limits, known))
 
 
-def _tried(feed: str, limits: Limits) -> Feed:
+def _tried(feed: str, limits: Limits, known: Validators) -> Feed:
     try:
-        return read_feed(feed, limits)
+        return read_feed(feed, limits, known)
+    except NotModified:
+        return Feed(feed, validators=known, unchanged=True)
     except FeedError as error:
         return Feed(feed, error=str(error))
     except Exception as error:
@@ -109,12 +143,14 @@ def _tried(feed: str, limits: Limits) -> Feed:
         return Feed(feed, error=f"cannot be read ({type(error).__name__}); look at it in a browser")
 
 
-def read_feed(feed: str, limits: Limits = LIMITS) -> Feed:
-    """What is published at an address or in a file. Raises FeedError."""
+def read_feed(feed: str, limits: Limits = LIMITS, known: Validators = UNKNOWN) -> Feed:
+    """What is published at an address or in a file. Raises FeedError, and NotModified where nothing is new."""
     if why := feed_problem(feed):
         raise FeedError(why)
-    content, headers = download(feed, ACCEPT, limits) if is_web(feed) else _content_of(feed, limits)
-    return read_document(feed, content, headers)
+    if not is_web(feed):
+        return read_document(feed, *_content_of(feed, limits))
+    content, headers = download(feed, ACCEPT, limits, known)
+    return replace(read_document(feed, content, headers), validators=Validators.of(headers))
 
 
 def read_document(feed: str, content: bytes, headers: Mapping[str, str]) -> Feed:
@@ -155,7 +191,15 @@ def _entry(feed: str, raw: Mapping[str, Any]) -> Entry:
         text=text_of(summary)[:LONGEST_TEXT],
         link=raw.get("link") or "",
         at=max(times, default=None),
+        guid=str(raw.get("id") or "")[:LONGEST_NAME],
+        starts=_said(raw, _STARTS),
+        ends=_said(raw, _ENDS),
     )
+
+
+def _said(raw: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The first of these fields that is there, as text."""
+    return next((each[:LONGEST_NAME] for name in names if isinstance(each := raw.get(name), str) and each), "")
 
 
 def _utc(parsed: Any) -> datetime | None:

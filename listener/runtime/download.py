@@ -15,11 +15,37 @@ from listener.errors import LyttepostError
 from listener.settings.feeds import feed_problem, is_web
 
 CHUNK = 16 * 1024
+_LONGEST_VALIDATOR = 500
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class DownloadError(LyttepostError):
     """Why nothing could be read there, and what to do; the address itself is named by whoever asked for it."""
+
+
+class NotModified(DownloadError):
+    """What stands there is what it was: nothing is wrong."""
+
+
+@dataclass(frozen=True)
+class Validators:
+    """What an answer says of the version that it gave; empty where it does not."""
+
+    etag: str = ""
+    modified: str = ""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Validators:
+        """Of an answer's headers, names in lower case. What cannot be sent back is left out."""
+        return cls(_sendable(headers.get("etag", "")), _sendable(headers.get("last-modified", "")))
+
+    def headers(self) -> dict[str, str]:
+        found = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
+        return {name: text for name, text in found.items() if text}
+
+
+def _sendable(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALIDATOR and text.isascii() and text.isprintable() else ""
 
 
 @dataclass(frozen=True)
@@ -38,9 +64,13 @@ class Limits:
 LIMITS = Limits()
 
 
-def download(address: str, accept: str, limits: Limits) -> tuple[bytes, Mapping[str, str]]:
-    """What stands at an address, and the answer's headers, names in lower case. Raises DownloadError."""
-    asked = {"User-Agent": "lyttepost", "Accept": accept, "Accept-Encoding": "identity"}
+UNKNOWN = Validators()
+
+
+def download(address: str, accept: str, limits: Limits, known: Validators = UNKNOWN) -> tuple[bytes, Mapping[str, str]]:
+    """What stands at an address, and the answer's headers, names in lower case. Raises DownloadError; NotModified where
+    it is still the version that is `known`."""
+    asked = {"User-Agent": "lyttepost", "Accept": accept, "Accept-Encoding": "identity"} | known.headers()
     with urllib3.PoolManager(ssl_context=ssl.create_default_context(), retries=False) as pool:
         for _ in range(limits.redirects + 1):
             try:
@@ -62,6 +92,8 @@ def download(address: str, accept: str, limits: Limits) -> tuple[bytes, Mapping[
 
 
 def _body(response: urllib3.BaseHTTPResponse, limits: Limits) -> bytes:
+    if response.status == 304:
+        raise NotModified("is what it was")
     if response.status in (401, 403):
         raise DownloadError(f"may not be read ({response.status}); name an address that is open to this machine")
     if response.status in (404, 410):

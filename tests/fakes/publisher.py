@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
 from xml.sax.saxutils import escape
 
@@ -28,6 +29,8 @@ class Publisher:
 
     pages: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    """The paths whose asker had the newest version, and was told so."""
     stop: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
@@ -94,7 +97,13 @@ def publisher() -> Iterator[Publisher]:
                     self._send(int(code), {"Content-Length": "0"})
                 case _ if self.path in fake.pages:
                     content, kind = fake.pages[self.path]
-                    self._send(200, {"Content-Type": kind, "Content-Length": str(len(content))}, content)
+                    etag = f'"{sha256(content).hexdigest()[:16]}"'
+                    if self.headers.get("If-None-Match") == etag:
+                        fake.unchanged.append(self.path)
+                        self._send(304, {"ETag": etag})
+                        return
+                    headers = {"Content-Type": kind, "Content-Length": str(len(content)), "ETag": etag}
+                    self._send(200, headers, content)
                 case _:
                     self._send(404, {"Content-Length": "0"})
 
