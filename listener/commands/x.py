@@ -83,6 +83,10 @@ def fake(
     with server:
         out(server.url)
         sys.stdout.flush()
+        keys = " ".join(
+            f"LYTTEPOST_HIGHLIGHTS__{name.upper()}={key}" for name, key in server.account.settings().items()
+        )
+        say(f"Its account publishes with LYTTEPOST_HIGHLIGHTS__BASE_URL=<that address> {keys}")
         say("A fake X. Try: LYTTEPOST_X__BASE_URL=<that address> LYTTEPOST_X__BEARER_TOKEN=anything lyttepost run")
         try:
             threading.Event().wait()

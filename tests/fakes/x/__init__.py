@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .account_api import Account
 from .api import Api
 from .commands import BadCommand, Commands, verbs
 from .control import Control
@@ -35,6 +36,7 @@ from .world import Offer, Page, Post, Request, Rule, World
 
 __all__ = [
     "PLANS",
+    "Account",
     "BadCommand",
     "BadScenario",
     "Clock",
@@ -62,7 +64,8 @@ class FakeX:
     """One fake X. All times are in seconds of `clock`, which may run fast (`ScaledClock`) or be moved by hand.
 
     `plan` is a name of `PLANS` or a plan; `bearer` the only good token (None: any); `port` 0 takes a free one;
-    `scenario` is a file, its steps, or None. The port is taken at once, requests are answered after `start`.
+    `scenario` is a file, its steps, or None; `account` the one that may publish. The port is taken at once, requests
+    are answered after `start`.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class FakeX:
         keep_alive: float = 20.0,
         scenario: Path | str | Iterable[Step] | None = None,
         seed: int = 1,
+        account: Account | None = None,
     ) -> None:
         self.clock: Clock = clock or RealClock()
         steps = read_scenario(scenario) if isinstance(scenario, Path | str) else list(scenario or ())
@@ -83,7 +87,7 @@ class FakeX:
         self.limits = Limits(self.clock)
         self.streams = Streams(self.world, self.faults, self.clock, keep_alive, seed)
         self.commands = Commands(self.world, self.faults, self.streams, self.clock)
-        self.api = Api(self.world, self.faults, self.streams)
+        self.api = Api(self.world, self.faults, self.streams, account)
         self.failures: list[str] = []
         """Steps of the scenario that would not do."""
         self.player = Player(steps, self.world, self.commands, self.clock, self.failures.append)
@@ -104,6 +108,16 @@ class FakeX:
     def errors(self) -> list[str]:
         """Tracebacks of the fake's own mistakes: none, if all is well."""
         return self._web.errors
+
+    @property
+    def account(self) -> Account:
+        """The one that may publish."""
+        return self.api.account.account
+
+    def said(self) -> list[str]:
+        """What the account has published, oldest first, as it was written."""
+        with self.world.lock:
+            return self.api.account.said()
 
     def start(self) -> Self:
         """Answer requests and play the scenario from its second 0."""

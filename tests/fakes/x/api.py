@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .account_api import Account, AccountApi
 from .faults import Faults
 from .names import names
 from .plans import Plan
@@ -37,6 +38,8 @@ class Route:
     path: re.Pattern[str]
     name: str
     handle: Callable[[Mapping[str, str], Any], Reply | Open]
+    user: bool = False
+    """It wants a user's context; the others an app's bearer token."""
 
     @property
     def limit(self) -> str:
@@ -44,12 +47,13 @@ class Route:
 
 
 class Api:
-    def __init__(self, world: World, faults: Faults, streams: Streams) -> None:
+    def __init__(self, world: World, faults: Faults, streams: Streams, account: Account | None = None) -> None:
         self._world = world
         self._faults = faults
         self._streams = streams
         self.rules = RulesApi(world, faults)
         self.search = SearchApi(world, faults)
+        self.account = AccountApi(world, account or Account())
         stream = "/2/tweets/search/stream"
         self.routes = (
             _route("GET", stream, "stream", lambda params, body: self._connect(params)),
@@ -63,6 +67,11 @@ class Api:
             _route("DELETE", "/2/connections/all", "connections:all", lambda params, body: self._kill(None)),
             _route("DELETE", "/2/connections/(?P<id>[^/]+)", "connections:one", lambda p, body: self._kill_one(p)),
             _route("GET", "/2/usage/tweets", "usage", lambda params, body: self._usage(params)),
+            _route("POST", "/2/tweets", "tweets", lambda params, body: self.account.publish(body), user=True),
+            _route("GET", "/2/users/me", "me", lambda params, body: self.account.me(), user=True),
+            _route(
+                "GET", "/2/users/(?P<id>[0-9]+)/tweets", "timeline", lambda p, body: self.account.timeline(p), user=True
+            ),
         )
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
@@ -155,5 +164,7 @@ class Api:
         return Reply(200, {"data": data})
 
 
-def _route(method: str, path: str, name: str, handle: Callable[[Mapping[str, str], Any], Reply | Open]) -> Route:
-    return Route(method, re.compile(path), name, handle)
+def _route(
+    method: str, path: str, name: str, handle: Callable[[Mapping[str, str], Any], Reply | Open], *, user: bool = False
+) -> Route:
+    return Route(method, re.compile(path), name, handle, user)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from .faults import Faults, PartialRules, Standing
+from .faults import Faults, LostAnswer, PartialRules, Standing
 from .problems import disconnect_notice
 from .streams import Connection, End, Streams
 from .times import Clock
@@ -173,6 +173,13 @@ class Commands:
     def drop(self, on: str = "rest", seconds: float | None = None, times: int | None = None) -> None:
         """Requests are answered by a TCP reset."""
         self._stand(Standing("drop", on, self._until(seconds), times))
+
+    def lose_answer(self, how: str = "reset", status: int = 503, hold: float = 60.0, times: int = 1) -> None:
+        """The next `times` posts of the account are published, and whoever sent them is not told: the connection is
+        reset or closed, the answer does not come for `hold` seconds, says `status`, or is garbage."""
+        if how not in ("reset", "close", "hang", "status", "garbage"):
+            raise ValueError("how: reset, close, hang, status or garbage")
+        self._faults.lost += [LostAnswer(how, status, hold) for _ in range(times)]
 
     def partial_rules(self, count: int = 1, values: Sequence[str] = (), times: int = 1) -> None:
         """The next `times` calls that add rules: the first `count`, or those of these values, are refused."""

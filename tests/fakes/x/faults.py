@@ -38,11 +38,22 @@ class PartialRules:
 
 
 @dataclass
+class LostAnswer:
+    """`how`: `reset`, `close`, `hang` (for `seconds`, then a reset), `status`, or `garbage` in place of JSON."""
+
+    how: str
+    status: int = 503
+    seconds: float = 0.0
+
+
+@dataclass
 class Faults:
     """Counters count down as they are used up."""
 
     standing: list[Standing] = field(default_factory=list)
     close_at_connect: int = 0
+    lost: list[LostAnswer] = field(default_factory=list)
+    """What becomes of the answers to the next posts of the account, which are published all the same."""
     twice: int = 0
     untagged: int = 0
     unmatched: int = 0

@@ -19,6 +19,9 @@ CALLS = {
     "counts": 300,
     "connections": 25,
     "usage": 50,
+    "tweets": 100,
+    "timeline": 900,
+    "me": 75,
 }
 """Calls in 15 minutes, by endpoint, as X documents them."""
 

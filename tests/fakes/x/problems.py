@@ -55,6 +55,19 @@ def unauthorized() -> Reply:
     return problem(401, "Unauthorized", "Unauthorized")
 
 
+def duplicate_content() -> Reply:
+    return problem(403, "Forbidden", "You are not allowed to create a Tweet with duplicate content.")
+
+
+def unsupported(kind: str) -> Reply:
+    """`kind`: the authentication that came, as X calls it."""
+    detail = (
+        f"Authenticating with {kind} is forbidden for this endpoint.  Supported authentication types are [OAuth 1.0a"
+        " User Context, OAuth 2.0 User Context]."
+    )
+    return problem(403, "Unsupported Authentication", detail, "unsupported-authentication")
+
+
 def not_enrolled() -> Reply:
     return problem(
         403,

@@ -22,7 +22,7 @@ from .api import Api, Open
 from .control import PREFIX, Control
 from .faults import Faults
 from .plans import Limits
-from .problems import Refusal, Reply, not_found, of_status, too_many_requests, unauthorized
+from .problems import Refusal, Reply, not_found, of_status, too_many_requests, unauthorized, unsupported
 from .streams import End, Streams
 from .times import Clock, wait
 from .world import Request, World
@@ -170,13 +170,14 @@ class _Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] = {}
         try:
             asked = {**params, **named}
+            self._authorize(method, route.user)
             answer: Reply | Open = self._decide(family, headers, lambda: route.handle(asked, request.body))
         except Refusal as refused:
             answer = refused.reply
         if isinstance(answer, Open):
             request.status = 200
             self._stream(answer, headers)
-        else:
+        elif not (route.name == "tweets" and answer.status == 201 and self._lose(request)):
             request.status = answer.status
             slow = self._take("slow", family)
             self._send(answer, headers, slow.seconds if slow else 0.0)
@@ -192,14 +193,46 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         return False
 
+    def _authorize(self, method: str, user: bool) -> None:
+        """Raises Refusal for who may not ask this."""
+        header = self.headers.get("Authorization", "")
+        scheme, _, token = header.partition(" ")
+        with self.web.world.lock:
+            if scheme == "OAuth" and user:
+                self.web.api.account.authorize(method, f"http://{self.headers.get('Host', '')}{self.path}", header)
+                return
+            good = scheme == "Bearer" and token and (self.web.bearer is None or token == self.web.bearer)
+            if not good:
+                raise Refusal(unauthorized())
+            if user:
+                raise Refusal(unsupported("OAuth 2.0 Application-Only"))
+
+    def _lose(self, request: Request) -> bool:
+        """What was published is not told to whoever sent it: True where nothing is left to answer."""
+        with self.web.world.lock:
+            lost = self.web.faults.lost.pop(0) if self.web.faults.lost else None
+        if lost is None:
+            return False
+        if lost.how == "status":
+            request.status = lost.status
+            self._send(of_status(lost.status), {})
+        elif lost.how == "garbage":
+            self._write_head(201, {"Content-Type": "text/html", "Content-Length": "6"}, b"<html>")
+        elif lost.how == "close":
+            self.close_connection = True
+        else:
+            if lost.how == "hang":
+                wait(self.web.clock, lost.seconds, self.web.stopping)
+            self._reset()
+        return True
+
     def _decide(self, family: str, headers: dict[str, str], handle: Callable[[], Reply | Open]) -> Reply | Open:
         """The reply, and in `headers` what the limits say."""
         with self.web.world.lock:
-            scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-            if scheme != "Bearer" or not token or (self.web.bearer is not None and token != self.web.bearer):
-                return unauthorized()
             left = self.web.limits.take(family)
             headers |= self.web.limits.headers(family)
+            if family in ("tweets", "me", "timeline"):
+                headers["x-access-level"] = self.web.api.account.account.level
             refusal = self._take("refuse", family)
             if refusal is not None:
                 if refusal.status == 429 and refusal.reset:
