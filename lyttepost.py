@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "duty": "alerts.commands.duty:app",
     "register": "alerts.commands.register:app",
     "report": "alerts.commands.report:app",
+    "highlights": "alerts.commands.highlights:app",
     "rules": "alerts.commands.rules:app",
     "volumes": "alerts.commands.volumes:app",
     "privacy": "alerts.commands.privacy:app",

@@ -25,6 +25,8 @@ from listener.model.roles import (
     DISPATCH,
     FOLLOW,
     JUDGE,
+    PROPOSE,
+    PUBLISH,
     PURGE,
     RECEIVER,
     REGISTER,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.board.make import BoardParts
     from alerts.board.worker import Board
+    from alerts.highlights.parts import HighlightsParts
     from alerts.judge.reload import Rulebook
     from alerts.notify.channels.contract import Channel
     from alerts.notify.duty import DutyFollower
@@ -120,6 +123,7 @@ class Context:
     listener: ListenerParts | None
     alerts: AlertsParts | None
     board: BoardParts | None = None
+    highlights: HighlightsParts | None = None
     made: list[WorkerPart] = field(default_factory=list)
 
     def find(self, kind: type[T]) -> T:
@@ -354,6 +358,35 @@ def board(context: Context) -> Made:
 
     # Beside others it must stop nobody: a port that is taken is no reason to hear nothing.
     yield (make() if set(context.roles) == {BOARD} else Patient(make, clock=app.clock, part=part)), part
+
+
+def propose(context: Context) -> Made:
+    """Where the settings name feeds of the hospital's own."""
+    app, parts = context.app, context.highlights
+    if parts is None or parts.reading is None:
+        return
+    from alerts.highlights.proposing import LEASE_SECONDS, Proposing
+
+    part = app.health.part(PROPOSE)
+    yield Proposing(
+        app.bus, parts.reading, reporter=context.reporter, lease=app.bus.lease(PROPOSE, app.process, LEASE_SECONDS),
+        clock=app.clock, metrics=app.metrics, part=part,
+    ), part  # fmt: skip
+
+
+def publish(context: Context) -> Made:
+    """Where the settings name the keys of an account; by itself it also holds what is approved and cannot be sent."""
+    app, parts = context.app, context.highlights
+    if parts is None:
+        return
+    from alerts.highlights.publishing import LEASE_SECONDS, Publishing
+
+    part = app.health.part(PUBLISH)
+    yield Publishing(
+        app.bus, parts.account, parts.schedule, process=app.process, reporter=context.reporter,
+        lease=app.bus.lease(PUBLISH, app.process, LEASE_SECONDS), clock=app.clock, metrics=app.metrics, part=part,
+        ops=parts.ops,
+    ), part  # fmt: skip
 
 
 def spool_of(app: App, source: str) -> Spool:

@@ -18,12 +18,17 @@ from pathlib import Path
 
 from alerts.board.access.demo import DemoAccess
 from alerts.board.worker import Board, Patient
+from alerts.highlights.compose import composed
+from alerts.highlights.text import BY
 from alerts.pipeline import flow
 from alerts.wiring import make_alerts, make_app, make_board_parts, make_listener, passing_key
+from listener.bus import hashchain
 from listener.bus.messages import message
 from listener.bus.protocol import Message, open_bus
 from listener.clock import Clock
 from listener.errors import ConfigError
+from listener.model.decisions import DECISIONS
+from listener.model.highlights import Highlight, HighlightRecord, HighlightWord, Word
 from listener.model.incidents import Action, Command
 from listener.model.records import VOLUMES, AuthorClass, Volume
 from listener.model.roles import BOARD, RUN
@@ -41,6 +46,13 @@ ME = "demo"
 DAYS = 3
 COUNTED = 5
 """Tracks."""
+FEED = "https://fjordby-sykehus.example/feed.xml"
+HIGHLIGHTS = (
+    ("Ny MR-maskin gir kortere ventetid for barn", True),
+    ("Kurs for pårørende ved demens: påmeldingen er åpnet", True),
+    ("Slik forbereder du deg til dagkirurgi", False),
+)
+"""Title, and whether it was approved before the crisis."""
 
 
 class FastClock:
@@ -117,6 +129,7 @@ def board_demo(
         with closing(open_bus("embedded:", data, clock, durable=False)) as bus:
             app = make_app(settings, data, bus, clock, "demo")
             bus.publish(list(_weeks_before(first, tracks)))
+            hashchain.append_all(bus, DECISIONS.name, list(_highlights(clock.now())))
             Control(bus).append(_opening(name, tracks, clock))
             source = source_types()["recording"].make(settings, wall)
             listener = make_listener(app, ours, [source] if source else [], passing_key(), named)
@@ -139,6 +152,21 @@ def _weeks_before(first: datetime, tracks: Sequence[str]) -> Iterator[Message]:
             minute = (first - BEFORE).replace(second=0, microsecond=0) - timedelta(minutes=DAYS * 24 * 60 - number)
             usual = 0.12 if 7 <= minute.hour <= 21 else 0.03
             yield message(VOLUMES, Volume(source="recording", track=name, minute=minute, count=chance.random() < usual))
+
+
+def _highlights(now: datetime) -> Iterator[HighlightRecord]:
+    """What the hospital was about to say of its own that evening: the crisis holds what was approved."""
+    for number, (title, approved) in enumerate(HIGHLIGHTS):
+        id_, link = f"demo{number}", f"https://fjordby-sykehus.example/nytt/{number}"
+        at = now - timedelta(hours=3, minutes=number)
+        text = composed(title, "", link)
+        yield Highlight(
+            id=id_, at=at, by=BY, revision=0, feed=FEED, guid=link, link=link, title=title, text=text
+        )  # fmt: skip
+        if approved:
+            yield HighlightWord(
+                id=id_, at=at + timedelta(hours=1), by=ME, revision=1, word=Word.APPROVE, when=now + timedelta(hours=1)
+            )
 
 
 def _opening(name: str, tracks: Sequence[str], clock: Clock) -> Command:

@@ -8,7 +8,8 @@ clock of the recording's own; the workers are the same. The role `alerts` is thr
 and what people answered) and `dispatch` (with the register, whose texts it sends, what reads these once more, the
 purge of what was deleted at its platform, the receiver of what gateways tell later, and the ping to a dead-man
 service); each may have processes of its own, as many as it needs. The crisis team's web pages are a role of their
-own, `board`. Beside them `run` has one worker that looks after the bus as a whole, `listener.runtime.housekeeping`.
+own, `board`; so are the calm highlights, `highlights`, for what publishes has neither keys nor threads in common with
+what listens. Beside them `run` has one worker that looks after the bus as a whole, `listener.runtime.housekeeping`.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.
@@ -35,6 +36,8 @@ from alerts.app import (
     follow,
     ingest,
     judge,
+    propose,
+    publish,
     purge,
     receive,
     register,
@@ -51,8 +54,11 @@ from listener.model.roles import (
     DISPATCH,
     EVERY,
     FOLLOW,
+    HIGHLIGHTS,
     JUDGE,
     LISTENER,
+    PROPOSE,
+    PUBLISH,
     PURGE,
     RECEIVER,
     REGISTER,
@@ -63,6 +69,7 @@ from listener.model.roles import (
 
 if TYPE_CHECKING:
     from alerts.board.make import BoardParts
+    from alerts.highlights.parts import HighlightsParts
 
 Topics = tuple[str, ...]
 
@@ -125,6 +132,12 @@ PIPELINE = (
     Step(BOARD, BOARD, board,
          reads=("control", "presence", "findings", "volumes", "gaps", "spending", "alerts", "deliveries", "decisions"),
          writes=("control", "decisions")),
+    Step(PROPOSE, HIGHLIGHTS, propose,
+         reads=("decisions",),
+         writes=("decisions",)),
+    Step(PUBLISH, HIGHLIGHTS, publish,
+         reads=("control", "decisions"),
+         writes=("decisions", "alerts")),
 )
 # fmt: on
 
@@ -138,9 +151,10 @@ def flow(
     listener: ListenerParts | None,
     alerts: AlertsParts | None,
     board: BoardParts | None = None,
+    highlights: HighlightsParts | None = None,
 ) -> list[WorkerPart]:
     """The workers of these roles, in the order of the flow."""
-    context, its_roles = Context(app, sorted(roles), listener, alerts, board), {EVERY, *with_parts(roles)}
+    context, its_roles = Context(app, sorted(roles), listener, alerts, board, highlights), {EVERY, *with_parts(roles)}
     for step in PIPELINE:
         if step.role in its_roles:
             context.made.extend(list(step.made_by(context)))

@@ -31,6 +31,7 @@ from listener.sources.contract import Source, source_types
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
     from alerts.board.make import BoardParts
+    from alerts.highlights.parts import HighlightsParts
     from alerts.notify.channels.contract import Channel
     from alerts.notify.messages import Messages
     from alerts.notify.recipients import People
@@ -174,6 +175,13 @@ def _reports(
     return lambda app: Reports(
         every, ScheduledReport(app.bus, app.folder / "register.sqlite", words, deny, zone, app.clock)
     )
+
+
+def make_highlights_parts(raw: RawSettings, settings: Settings) -> HighlightsParts:
+    """What the role `highlights` needs. Raises ConfigError for a text that is wrong."""
+    from alerts.highlights.parts import make_highlights
+
+    return make_highlights(settings, raw.folder)
 
 
 def make_board_parts(raw: RawSettings, settings: Settings, folder: Path) -> BoardParts:

@@ -28,6 +28,8 @@ POINTS: Final = frozenset(
         "stage.after_publish",
         "dispatch.after_intent",
         "dispatch.after_send",
+        "highlights.after_intent",
+        "highlights.after_send",
     }
 )
 

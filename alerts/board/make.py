@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from alerts.board import alert_pages, report_pages, said_pages, switch_pages
+from alerts.board import alert_pages, highlight_pages, report_pages, said_pages, switch_pages
 from alerts.board.access.contract import Access
 from alerts.board.access.make import make_access
 from alerts.board.application import Site, application, words_for
@@ -74,6 +74,7 @@ def make_board(bus: Bus, settings: Settings, folder: Path, parts: BoardParts, *,
             *said_pages.pages(site, its),
             *switch_pages.pages(site, its),
             *report_pages.pages(site, its),
+            *highlight_pages.pages(site, its),
         ]
         return application(site, server, pages)
 

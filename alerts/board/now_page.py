@@ -102,6 +102,7 @@ def values(situation: Situation, words: Words, *, reads: bool) -> Mapping[str, A
         "as_of": words.messages.time(now, now),
         "since": words.messages.time(situation.since, now) if situation.since else "",
         "incidents": [_incident(each, words, now) for each in situation.incidents],
+        "held": _held(situation, words),
         "alerts": [alert_line(each, situation, words, reads=reads) for each in situation.open],
         "had": [alert_line(each, situation, words, reads=reads) for each in situation.had],
         "graphs": graphs(situation, words),
@@ -117,6 +118,14 @@ def values(situation: Situation, words: Words, *, reads: bool) -> Mapping[str, A
         "warnings": list(_warnings(situation, words)),
         "news": news(situation, words),
     }
+
+
+def _held(situation: Situation, words: Words) -> str:
+    """How many of the hospital's own highlights are held, and wait for somebody."""
+    if not situation.held:
+        return ""
+    crisis = situation.mode is Mode.CRISIS
+    return words.count("now.highlights_held" if crisis else "now.highlights_wait", situation.held)
 
 
 def _warnings(situation: Situation, words: Words) -> Iterable[str]:

@@ -31,7 +31,7 @@ app.command()(board_demo.demo)
 LONGEST_LINE = 10_000
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What stands beside what they decide, for good.")]
-RoleName = Literal["crisis_team", "duty_officer", "ops", "reader"]
+RoleName = Literal["crisis_team", "duty_officer", "ops", "communications", "reader"]
 Role = Annotated[RoleName, typer.Option("--role", help="What they may do: deploy/README.md says it of each.")]
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from a line of standard input.")]
 
@@ -93,7 +93,9 @@ def password(name: Name, password_stdin: Stdin = False, data: Data = None) -> No
 @user.command("role")
 def set_role(
     name: Name,
-    role: Annotated[RoleName, typer.Argument(metavar="ROLE", help="crisis_team, duty_officer, ops or reader")],
+    role: Annotated[
+        RoleName, typer.Argument(metavar="ROLE", help="crisis_team, duty_officer, ops, communications or reader")
+    ],
     data: Data = None,
 ) -> None:
     """Give somebody another role. Who is logged in with the old one is logged out."""

@@ -54,6 +54,7 @@ def doctor(
 def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     from alerts.board.access.accounts import examine_accounts
     from alerts.duty.decided import Decided
+    from alerts.highlights.state import Highlights
     from alerts.notify.diagnostics import examine_alerting, examine_routes, examine_silence
     from listener.bus.scan import scan
     from listener.clock import SystemClock
@@ -70,14 +71,15 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     raw = raw_settings()
     clock, settings, folder = SystemClock(), load_settings(raw), Path(data_dir(data))
     standing = load_standing(load_yaml(raw.folder / "tracks.yaml"))
-    incidents, states, decided, words = [], {}, None, []
+    incidents, states, decided, words, roles = [], {}, None, [], set[str]()
     yield from examine_settings(raw, settings, folder)
     try:
         with closing(open_live_topics(data)) as bus:
             yield from examine_deployment(bus, settings, folder, clock)
             yield from examine_silence(bus, settings, clock)
             incidents = [i for i in Control(bus).refresh().listening if not i.synthetic]
-            states = dict(source_states(Presences(bus, clock).refresh()))
+            there = Presences(bus, clock).refresh()
+            states, roles = dict(source_states(there)), {role for each in there for role in each.roles}
             words = list(scan(bus, DECISIONS))
             decided = Decided(words)
     except UsageError:
@@ -88,6 +90,10 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     yield from examine_routes(raw, folder, words, decided, clock.now(), find_zone(settings.timezone))
     if settings.board is not None:
         yield examine_accounts(folder, settings.board)
+    if settings.highlights.on:
+        from alerts.highlights.doctor import examine_highlights
+
+        yield from examine_highlights(settings, clock, Highlights.of(words), roles, seconds)
     for name, its in source_types().items():
         yield from its.examine(
             Examination(

@@ -19,6 +19,7 @@ from listener.commands.shared import Data, duration, open_written_topics, out, s
 from listener.errors import UsageError
 from listener.model.decisions import DECISIONS, Silence
 from listener.model.deliveries import DELIVERIES, Delivery, Page
+from listener.model.highlights import HighlightStep, HighlightWord
 from listener.model.receipts import Receipt
 from listener.model.records import Alert, BadRecord, Decision
 from listener.units import format_instant, from_ms
@@ -184,6 +185,10 @@ def _of_decision(word: Any) -> Line:
     if isinstance(word, Silence):
         match = ", ".join(f"{name}={value}" for name, value in word.match.items())
         return told | {"about": f"{word.id}: {match}", "until": format_instant(word.end)}
+    if isinstance(word, HighlightWord | HighlightStep):
+        what = word.word if isinstance(word, HighlightWord) else word.step
+        why = word.why if isinstance(word, HighlightStep) else None
+        return told | {"what": f"highlight_{what}", "reason": why or "", "why": ""}
     if words := getattr(word, "words", ""):
         told["why"] = words
     return told

@@ -17,7 +17,15 @@ import typer
 from alerts.app import WorkerPart
 from alerts.pipeline import GROUPS, flow
 from alerts.register.view import Register
-from alerts.wiring import live_key, live_sources, make_alerts, make_app, make_board_parts, make_listener
+from alerts.wiring import (
+    live_key,
+    live_sources,
+    make_alerts,
+    make_app,
+    make_board_parts,
+    make_highlights_parts,
+    make_listener,
+)
 from listener.bus.protocol import open_bus
 from listener.bus.spool import purge_before
 from listener.bus.sqlite.view import KEEP_ASIDE, wipe_aside
@@ -48,6 +56,7 @@ class Role(StrEnum):
     JUDGE = of.JUDGE
     DISPATCH = of.DISPATCH
     BOARD = of.BOARD
+    HIGHLIGHTS = of.HIGHLIGHTS
     ALL = "all"
 
 
@@ -122,8 +131,13 @@ def run(
     roles: Sequence[str] = (role.value,)
     if role is Role.ALL:
         roles = of.RUN if settings.board is not None else of.ROLES
+        roles = (*roles, of.HIGHLIGHTS) if settings.highlights.on else roles
     elif role is Role.BOARD and settings.board is None:
         raise raw.error(("board",), "is null, and the role board has nothing else to do; leave it out, or set its port")
+    elif role is Role.HIGHLIGHTS and not settings.highlights.on:
+        raise raw.error(
+            ("highlights",), "names neither feeds nor keys, and the role highlights has nothing else to do; set them"
+        )
     for problem in exposed(folder):
         log.warning("%s", problem)
     locks = [RoleLock(folder, f"{each}-{name}" if name else each) for each in roles]
@@ -132,10 +146,11 @@ def run(
     listener = None
     if Role.LISTENER in roles:
         listener = make_listener(process, raw, live_sources(settings, clock), live_key(settings, folder, process))
-    tells = role not in (Role.LISTENER, Role.BOARD)
+    tells = role not in (Role.LISTENER, Role.BOARD, Role.HIGHLIGHTS)
     alerts = make_alerts(raw, settings, None, tell=True, learned=folder) if tells else None
     board = make_board_parts(raw, settings, folder) if Role.BOARD in roles else None
-    turning = flow(process, roles, listener, alerts, board)
+    highlights = make_highlights_parts(raw, settings) if Role.HIGHLIGHTS in roles else None
+    turning = flow(process, roles, listener, alerts, board, highlights)
     registers = [worker for worker, _ in turning if isinstance(worker, Register)]
 
     def after_retention() -> None:

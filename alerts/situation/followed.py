@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Generic, TypeVar
 
+from alerts.highlights.state import Highlights
 from alerts.notify.followed import FollowedBook
 from alerts.notify.state import AlertBook
 from alerts.register.corrected import Corrected
@@ -22,6 +23,7 @@ from listener.bus.protocol import Bus
 from listener.bus.scan import drain
 from listener.clock import Clock
 from listener.model.decisions import DECISIONS, DecisionsRecord, Note, Silence
+from listener.model.highlights import AboutHighlight
 from listener.model.incidents import Presence, State
 from listener.model.records import (
     GAPS,
@@ -85,6 +87,7 @@ class Followed:
     presences: list[Presence] = field(default_factory=list)
     book: AlertBook = field(default_factory=AlertBook)
     decisions: Decisions = field(default_factory=Decisions)
+    highlights: Highlights = field(default_factory=Highlights)
     gaps: dict[str, Gap] = field(default_factory=dict)
     spending: dict[str, Spending] = field(default_factory=dict)
     raised: dict[str, Decision] = field(default_factory=dict)
@@ -157,13 +160,14 @@ class Followed:
         decided = False
         for word in self._decisions.new():
             self.decisions.take(word)
+            self.highlights.take(word)
             self.also(word)
             self.words.append(word)
             if isinstance(word, Decision) and word.kind is DecisionKind.BUDGET:
                 self.raised[word.id] = word
             self.changes += 1
-            # A note changes nothing of what people say or of how it stands.
-            decided = self._to_amend = decided or not isinstance(word, Note | Silence)
+            # A note changes nothing of what people say or of how it stands; what we say ourselves neither.
+            decided = self._to_amend = decided or not isinstance(word, Note | Silence | AboutHighlight)
         while self.words and self.words[0].at < self.clock.now() - WORDS_KEPT:
             self.words.popleft()
         moved = False

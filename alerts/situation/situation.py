@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from alerts.highlights.plan import held
 from alerts.notify.listing import Listing, list_alerts
 from alerts.notify.recipients import People
 from alerts.notify.state import AlertState, Handling
@@ -142,6 +143,8 @@ class Situation:
     on_duty: Mapping[str, tuple[str, ...]]
     """Role → who has it now."""
     costs: tuple[CostNow, ...]
+    held: int = 0
+    """Highlights that are held, and wait for somebody."""
 
     @property
     def exercise(self) -> bool:
@@ -193,6 +196,7 @@ def describe(
         people=people,
         on_duty={} if people is None else {role: people.who(role, now) for role in sorted(people.roles)},
         costs=tuple(_cost(followed, spent, sources, now) for _, spent in sorted(followed.spending.items())),
+        held=held(followed.highlights, state),
     )
 
 

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from listener.errors import ConfigError
 from listener.model.tracks import too_common
@@ -20,7 +21,9 @@ from listener.settings.board import check_exposed
 from listener.settings.bus_address import embedded_file
 from listener.settings.feeds import is_web
 from listener.settings.files import Loc, RawSettings, expanded
+from listener.settings.hosts import is_loopback
 from listener.settings.schema import Settings
+from listener.settings.types import read_secret
 from listener.sources.contract import source_types
 
 _DOTTED = re.compile(r"([a-z_]+(?:\.[a-z_]+)+):? ?")
@@ -37,6 +40,12 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
         (("board", "certificate"), lambda: _certificate(settings)),
         (("board", "oidc"), lambda: settings.board and settings.board.oidc and settings.board.oidc.secret()),
         *((("published", "feeds", n), partial(_feed, feed)) for n, feed in enumerate(settings.published.feeds)),
+        *(
+            ((*("highlights", name), n), partial(_feed, feed))
+            for name in ("feeds", "courses")
+            for n, feed in enumerate(getattr(settings.highlights, name))
+        ),
+        (("highlights", "access_token"), lambda: _own_keys(settings)),
         *((its.setting, partial(its.check, settings)) for its in source_types().values()),
     ]
     found = [problem for problem in (_tried(raw, loc, check) for loc, check in checks) if problem]
@@ -51,6 +60,15 @@ def doubts(raw: RawSettings, settings: Settings, standing: Collection[str]) -> I
         yield from (str(raw.error(loc, why)) for loc, why in its.doubts(settings))
     if settings.bus.url.startswith("embedded:") and (settings.bus.kafka.sasl.username or settings.bus.kafka.tls.on):
         yield str(raw.error(("bus", "kafka"), "is not used, because bus.url is no kafka:// address"))
+    its_highlights = settings.highlights
+    parts = urlsplit(its_highlights.base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        yield str(raw.error(("highlights", "base_url"), "sends what is published in the clear; write https://"))
+    if settings.retention.archive < its_highlights.newest:
+        problem = "is longer than decisions are kept (retention.archive): what is forgotten is proposed once more"
+        yield str(raw.error(("highlights", "newest"), problem))
+    if its_highlights.publishes and not its_highlights.all_feeds:
+        yield str(raw.error(("highlights", "feeds"), "is empty: nothing is ever proposed, so nothing is published"))
     for track in standing:
         if why := too_common(track):
             yield f"{raw.folder / 'tracks.yaml'}: {track!r} {why}; a paid source bills every post that has it"
@@ -67,6 +85,16 @@ def _tried(raw: RawSettings, loc: Loc, check: Callable[[], object]) -> str | Non
         plain = str(error)[found.end() :] if found[0].endswith(": ") else str(error)
         return str(raw.error(named, plain))
     return None
+
+
+def _own_keys(settings: Settings) -> None:
+    """Who listens and who publishes share no key: X can take one away without the other."""
+    keys, x = settings.highlights.keys(), settings.x
+    if keys is None:
+        return
+    token = read_secret(x.bearer_token, x.bearer_token_file, "x.bearer_token", header=True)
+    if token is not None and token.get_secret_value() in {each.get_secret_value() for each in keys}:
+        raise ConfigError("highlights.access_token: x.bearer_token is one of the four keys; publishing has its own")
 
 
 def _bus_file(settings: Settings, data: Path) -> None:

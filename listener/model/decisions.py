@@ -1,5 +1,6 @@
 """What lies on `decisions`: what people decide. `Decision` is about how we work, `Swap` about who is on duty, `WayTest`
-and `WayConfirmed` about who can be reached; the rest is about what the public says.
+and `WayConfirmed` about who can be reached, those of `listener.model.highlights` about what the hospital itself says in
+calm; the rest is about what the public says.
 
 Their words are the team's own. A hash chain lets nothing be removed, so no post's words may stand in them:
 `alerts.register.wording` sees to it. A correction holds the digest of a text, and lives as long as the post does.
@@ -16,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from listener.model import keys
 from listener.model.answers import Answered, AnswerGiven, Standing, Verdict
 from listener.model.base import Chained, Instant, Model
+from listener.model.highlights import AboutHighlight, Highlight, HighlightStep, HighlightWord
 from listener.model.records import Decision, Kind
 from listener.model.topics import Topic
 
@@ -168,10 +170,21 @@ class WayConfirmed(Chained):
 
 AboutDuty = Swap | WayTest | WayConfirmed
 """Who is on duty, and who can be reached."""
-Word = Note | Status | Answer | Correction | AboutDuty
+Word = Note | Status | Answer | Correction | AboutDuty | AboutHighlight
 """What people decide, but for how we work."""
 DecisionsRecord = Annotated[
-    Decision | Silence | Note | Status | Answer | Correction | Swap | WayTest | WayConfirmed,
+    Decision
+    | Silence
+    | Note
+    | Status
+    | Answer
+    | Correction
+    | Swap
+    | WayTest
+    | WayConfirmed
+    | Highlight
+    | HighlightWord
+    | HighlightStep,
     Field(discriminator="type"),
 ]
 DECISIONS: Topic[Decision | Silence | Word] = Topic("decisions", TypeAdapter(DecisionsRecord), attrgetter("key"))

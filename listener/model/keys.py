@@ -5,7 +5,7 @@ On `mentions` a post has `source:id`, a tick `source:tick`, a gap `source:gap` a
 An id may hold colons; a source and an incident do not. On `volumes` a count has `source:track` and minutes that were
 heard `source:heard`; on `spending` an account has `source:month`; on `alerts` a burst has the group key `source:track`.
 On `decisions` a word about the public's has `story:story` or `theme:theme`, a correction the post's `source:id`;
-one about who is on duty or can be reached `duty:person`.
+one about who is on duty or can be reached `duty:person`; what is about a highlight has `highlight:id`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ def of_subject(story: str, theme: str) -> str:
 def of_duty(person: str) -> str:
     """A decision about a person's duty, or about the ways to reach the person."""
     return f"duty:{person}"
+
+
+def of_highlight(id_: str) -> str:
+    """What is about a calm highlight."""
+    return f"highlight:{id_}"
 
 
 def is_of(key: str, source: str) -> bool:

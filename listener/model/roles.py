@@ -20,8 +20,10 @@ EVERY = "every"
 
 FOLLOW, CALM, ANSWERS, REGISTER, REREAD, PURGE = "follow", "calm", "answers", "register", "reread", "purge"
 DEADMAN, RECEIVER, BOARD = "deadman", "receiver", "board"
+HIGHLIGHTS, PROPOSE, PUBLISH = "highlights", "propose", "publish"
 HOUSEKEEPING = "keeping"
-"""The other workers, beside `annotate`, `judge` and `dispatch`. The board is a role too."""
+"""The other workers, beside `annotate`, `judge` and `dispatch`. The board is a role too, and so are the highlights,
+whose workers are `propose` and `publish`."""
 RUN = (*ROLES, BOARD)
 """The roles of a process that is told none."""
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from listener.model.answers import Answered
 from listener.model.decisions import Answer, Correction, Note, Silence, Status, Swap, WayConfirmed, WayTest
 from listener.model.deliveries import Delivery, Page
+from listener.model.highlights import Highlight, HighlightStep, HighlightWord
 from listener.model.incidents import Command, Incident, Presence
 from listener.model.receipts import Receipt
 from listener.model.records import (
@@ -55,6 +56,9 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "swap": TypeAdapter(Swap),
     "way_test": TypeAdapter(WayTest),
     "way_confirmed": TypeAdapter(WayConfirmed),
+    "highlight": TypeAdapter(Highlight),
+    "highlight_word": TypeAdapter(HighlightWord),
+    "highlight_step": TypeAdapter(HighlightStep),
     "deadletter": DEADLETTERS.adapter,
     "key": KEYS.adapter,
 }

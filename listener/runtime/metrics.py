@@ -188,6 +188,15 @@ class Metrics:
             "deadman_last_ping_timestamp_seconds", "When the outside dead-man service last took a ping; NaN before it."
         )
 
+        self.highlights = g("highlights", "Calm highlights by how they stand; dropped ones left out.", "stage")
+        self.highlight_sends = c(
+            "highlight_sends", "Highlights that were to be published, by what came of it.", "outcome"
+        )
+        self.highlights_read = g(
+            "highlights_feeds_read_timestamp_seconds",
+            "When every feed of the highlights was last read without a fault; NaN before it.",
+        )
+
         self.lag = g("consumer_lag_records", "Records that a group has not committed yet.", "group", "topic")
         self.lag_seconds = g(
             "consumer_lag_seconds",
@@ -220,6 +229,7 @@ class Metrics:
         self.canary_posted.set(nan)
         self.canary_round_trip.set(nan)
         self.deadman_sent.set(nan)
+        self.highlights_read.set(nan)
         for exercise in ("true", "false"):
             self.incidents_open.labels(exercise)
             self.review_due.labels(exercise).set(nan)

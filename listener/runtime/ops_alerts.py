@@ -65,6 +65,8 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "unreadable": OpsAlertType(severity=Severity.WARNING, resolves=False),
     "calendar_failed": OpsAlertType(severity=Severity.WARNING),
     "people_bad": OpsAlertType(),
+    "highlights_refused": OpsAlertType(severity=Severity.WARNING),
+    "highlight_unsure": OpsAlertType(severity=Severity.WARNING),
     "canary": OpsAlertType(severity=Severity.INFO, to="canary", resolves=False),
     "review_due": OpsAlertType("which", Severity.WARNING, "crisis_team", resolves=False),
 }

@@ -17,7 +17,7 @@ from listener.settings.hosts import is_loopback
 from listener.settings.receiver import known_host, web_address
 from listener.settings.types import Duration, FilePath, Tree, read_secret, within
 
-Role = Literal["crisis_team", "duty_officer", "ops", "reader"]
+Role = Literal["crisis_team", "duty_officer", "ops", "communications", "reader"]
 EVERYBODY = "*"
 """Stands among `roles` for whoever has none of the others."""
 

@@ -40,6 +40,7 @@ SECTIONS = frozenset(
         "timezone",
         "bus",
         "mode",
+        "highlights",
         "report",
         "canary",
         "deadman",

@@ -13,7 +13,6 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
@@ -22,12 +21,12 @@ from listener.model.codec import MAX_LOOKBACK, MAX_REVIEW, MIN_REVIEW
 from listener.model.records import AuthorClass
 from listener.model.topics import Retention
 from listener.model.tracks import account_track
+from listener.settings.addresses import api_address, feed_address
 from listener.settings.board import BoardSettings
 from listener.settings.bus_address import check_url
 from listener.settings.deadman import DeadManSettings
-from listener.settings.feeds import EXAMPLE, feed_problem, is_web
-from listener.settings.files import Loc, RawSettings, advice, expanded, raw_settings
-from listener.settings.hosts import host_problem
+from listener.settings.files import Loc, RawSettings, advice, raw_settings
+from listener.settings.highlights import HighlightsSettings
 from listener.settings.kafka import KafkaSettings
 from listener.settings.prices import Budget, Prices, Tariff
 from listener.settings.receiver import ReceiverSettings, known_host
@@ -108,34 +107,12 @@ class SourcesSettings(Tree):
     recording: RecordingSettings = RecordingSettings()
 
 
-def _base_url(text: str) -> str:
-    example = "write an address such as https://api.x.com"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"the port must be a number from 1 to 65535; {example}") from None
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://api.x.com")
-    if parts.username is not None:
-        raise ValueError(f"a user or password does not belong here; {example}")
-    if why := host_problem(parts.hostname):
-        raise ValueError(f"its host {why}; {example}")
-    if port == 0:
-        raise ValueError(f"the port must be a number from 1 to 65535; {example}")
-    if parts.path.rstrip("/").rpartition("/")[2] in ("2", "1.1"):
-        raise ValueError(f"the version is written behind it by us: leave /2 out; {example}")
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f"takes neither blanks nor letters beyond ASCII; {example}")
-    return text.rstrip("/")
-
-
 class XCountsSettings(Tree):
     every: Annotated[Duration, within(timedelta(minutes=1), timedelta(hours=1))] = timedelta(minutes=5)
 
 
 class XSettings(Tree):
-    base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.x.com"
+    base_url: Annotated[str, AfterValidator(api_address)] = "https://api.x.com"
     bearer_token: SecretStr | None = None
     bearer_token_file: FilePath | None = None
     reposts: bool = True
@@ -226,14 +203,6 @@ class RulesSettings(Tree):
     allowed_lateness: Annotated[Duration, within(timedelta(), timedelta(hours=1))] = timedelta(seconds=10)
 
 
-def _feed(text: str) -> str:
-    if why := feed_problem(text):
-        raise ValueError(why)
-    if not is_web(text) and not expanded(text).is_absolute():
-        raise ValueError(f"is neither a web address nor a whole path, from / or ~; {EXAMPLE}")
-    return text
-
-
 class Tier(StrEnum):
     """How thoroughly a text is read."""
 
@@ -246,7 +215,7 @@ class UnderstandingSettings(Tree):
 
 
 class PublishedSettings(Tree):
-    feeds: tuple[Annotated[str, AfterValidator(_feed)], ...] = ()
+    feeds: tuple[Annotated[str, AfterValidator(feed_address)], ...] = ()
 
 
 def _known_zone(text: str) -> str:
@@ -277,6 +246,7 @@ class Settings(Tree):
     rules: RulesSettings = RulesSettings()
     understanding: UnderstandingSettings = UnderstandingSettings()
     published: PublishedSettings = PublishedSettings()
+    highlights: HighlightsSettings = HighlightsSettings()
     web: WebSettings = WebSettings()
     receiver: ReceiverSettings | None = None
     board: BoardSettings | None = BoardSettings()

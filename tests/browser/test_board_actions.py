@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from pages import Browser
 from relay import Relay
+from test_board_pages import violations
 
 Browsers = Callable[..., Browser]
 
@@ -156,6 +157,23 @@ def test_tracks_are_changed_a_review_is_said_and_a_crisis_is_opened_and_closed(b
     browser.says("Avsluttet: Prøve av tavlen")
 
 
+def test_a_highlight_that_the_crisis_holds_is_edited_and_another_dropped(browsers: Browsers) -> None:
+    browser = browsers()
+    browser.open("/")
+    browser.says("2 egne saker holdes tilbake.")
+    browser.press("Egne saker", "main")
+    browser.says("Alt holdes tilbake så lenge en hendelse er åpen")
+    browser.press("Endre teksten", "#highlight-demo0")
+    browser.type("#text-demo0", "Ny MR-maskin for barn https://fjordby-sykehus.example/nytt/0")
+    browser.press("Lagre teksten", "#highlight-demo0")
+    browser.says("Teksten er endret. Ellers står saken som før.")
+    browser.says("Ny MR-maskin for barn", "#highlight-demo0")
+    browser.press("Forkast", "#highlight-demo2")
+    browser.says("Forkastet.")
+    assert browser.count("#highlight-demo2") == 0
+    assert browser.count("#part-highlights form[action$='/release']") == 0
+
+
 def test_two_at_once_see_one_state_and_are_told_what_the_other_did(browsers: Browsers) -> None:
     one, other = browsers(), browsers()
     alert = an_alert(one)
@@ -197,3 +215,23 @@ def test_what_somebody_is_writing_is_not_taken_from_their_hands(browsers: Browse
     other.wait(lambda: True, 2)
     browser.run("return new Promise((done) => setTimeout(done, 1500))")
     assert browser.one("textarea[name=add]").get_attribute("value") == "noe langt som"
+
+
+def test_after_the_crisis_a_held_highlight_waits_until_somebody_releases_it(browsers: Browsers, checker: str) -> None:
+    """The last one of this file: it ends the demo's crisis."""
+    browser = browsers()
+    browser.open("/switch")
+    browser.press("Avslutt krisen", "section.card")
+    browser.type("#why", "slukket")
+    browser.press("Avslutt krisen")
+    browser.says("Avsluttet: ")
+    browser.open("/highlights")
+    browser.says("Holdt tilbake i", "#highlight-demo1")
+    for language in ("nb", "en"):
+        browser.open(f"/highlights?lang={language}")
+        browser.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        assert violations(browser, checker) == []
+    browser.open("/highlights?lang=nb")
+    browser.press("Frigi", "#highlight-demo1")
+    browser.says("Frigitt. Publiseres")
+    browser.says("Godkjent av demo", "#highlight-demo1")

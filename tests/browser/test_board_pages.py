@@ -10,7 +10,17 @@ import pytest
 from pages import TAB, Browser
 
 Browsers = Callable[..., Browser]
-PAGES = ("/", "/alerts", "/said", "/said/relatives_contact", "/switch", "/accessibility", "/report", "/handover")
+PAGES = (
+    "/",
+    "/alerts",
+    "/said",
+    "/said/relatives_contact",
+    "/switch",
+    "/accessibility",
+    "/report",
+    "/handover",
+    "/highlights",
+)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
 
 

@@ -53,7 +53,10 @@ def test_good_settings_are_taken_as_they_are_written() -> None:
         ({"proxy": PROXY | {"user_header": None}}, "user_header is missing"),
         ({"proxy": PROXY | {"role_header": None}}, "role_header is missing"),
         ({"proxy": PROXY | {"roles": {}}}, "roles is missing"),
-        ({"proxy": PROXY | {"roles": {"a": "chief"}}}, "'crisis_team', 'duty_officer', 'ops' or 'reader'"),
+        (
+            {"proxy": PROXY | {"roles": {"a": "chief"}}},
+            "'crisis_team', 'duty_officer', 'ops', 'communications' or 'reader'",
+        ),
         ({"oidc": OIDC}, "url is missing"),
         ({"url": "https://a.example", "oidc": OIDC | {"issuer": "http://login.example"}}, "must begin with https"),
         ({"url": "https://a.example", "oidc": OIDC | {"role_claim": None}}, "role_claim is missing"),

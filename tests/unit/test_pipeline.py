@@ -24,9 +24,12 @@ from alerts.app import Context, WorkerPart
 from alerts.board.access.demo import DemoAccess
 from alerts.board.frame.forms import FORM
 from alerts.board.worker import Patient
+from alerts.highlights.deciding import Deciding
+from alerts.highlights.followed import FollowedHighlights
+from alerts.highlights.plan import Schedule
 from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step
-from alerts.wiring import make_alerts, make_app, make_board_parts, make_listener
+from alerts.wiring import make_alerts, make_app, make_board_parts, make_highlights_parts, make_listener
 from listener.bus import hashchain
 from listener.bus.protocol import (
     Bus,
@@ -43,12 +46,14 @@ from listener.bus.protocol import (
 from listener.clock import ManualClock
 from listener.model.answers import Standing
 from listener.model.decisions import Status
+from listener.model.highlights import Word
 from listener.model.incidents import Action, Command, Incident
 from listener.model.records import Gap, Post, Volume, encode
-from listener.model.roles import ALERTS, BOARD, CALM, DISPATCH, LISTENER
+from listener.model.roles import ALERTS, BOARD, CALM, DISPATCH, HIGHLIGHTS, LISTENER
 from listener.runtime.control import Control
 from listener.settings.board import BoardSettings
 from listener.settings.files import packaged_config, raw_settings
+from listener.settings.highlights import KEYS, HighlightsSettings
 from listener.settings.prices import Tariff
 from listener.settings.schema import (
     CanarySettings,
@@ -59,6 +64,7 @@ from listener.settings.schema import (
     UnderstandingSettings,
 )
 from listener.sources.contract import BadLine, Batch, Call, CatchUp, DropReason, Notice, OfferedCounts
+from tests.fakes.x import FakeX
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -199,10 +205,20 @@ def _have_a_gateway(config: Path) -> None:
     people.write_text(text, encoding="utf-8")
 
 
+def _own_news(folder: Path, x: str) -> HighlightsSettings:
+    """A feed with one article, and keys that X refuses."""
+    feed = folder / "news.xml"
+    link = "https://granvik-sykehus.example/1"
+    item = f"<item><title>Ny MR-maskin</title><link>{link}</link></item>"
+    feed.write_text(f'<rss version="2.0"><channel><title>N</title>{item}</channel></rss>', encoding="utf-8")
+    keys = dict.fromkeys(KEYS, "1-en")
+    return HighlightsSettings.model_validate({"feeds": [str(feed)], "base_url": x, **keys})
+
+
 class Running:
     """Every worker of the table, each on a bus that notes what it does."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, x: str) -> None:
         config = folder / "config"
         shutil.copytree(packaged_config(), config)
         shutil.rmtree(config / "rules")
@@ -222,12 +238,16 @@ class Running:
             receiver=ReceiverSettings(port=0),
             board=BoardSettings(port=0),
             understanding=UnderstandingSettings(tier=Tier.BETTER),
+            highlights=_own_news(folder, x),
         )
         raw = raw_settings()
         app = make_app(settings, folder / "data", self.bus, self.clock, "all")
         listener = make_listener(app, raw, [self.source], b"k" * 32)
         board = replace(make_board_parts(raw, settings, folder / "data"), access=DemoAccess("kari"))
-        context = Context(app, (LISTENER, ALERTS, BOARD), listener, make_alerts(raw, settings, None, tell=True), board)
+        context = Context(
+            app, (LISTENER, ALERTS, BOARD, HIGHLIGHTS), listener, make_alerts(raw, settings, None, tell=True), board,
+            make_highlights_parts(raw, settings),
+        )  # fmt: skip
         self.workers: list[WorkerPart] = context.made
         for step in PIPELINE:
             watched = cast(Bus, WatchedBus(self.bus, self.use[step.worker]))
@@ -273,6 +293,15 @@ class Running:
             )
         return found
 
+    def approve_own_news(self) -> None:
+        """What was read from the feed."""
+        followed, control = FollowedHighlights(self.bus), Control(self.bus)
+        (id_,) = followed.read().states
+        schedule = Schedule(None, MINUTE, MINUTE, UTC)
+        deciding = Deciding(self.bus, followed.read, control.refresh, schedule, lambda words: [], self.clock.now())
+        deciding.say(id_, Word.APPROVE, by="kari")
+        self.turn(2)
+
     def hear_of_gateway(self, what: str) -> None:
         """A call of the gateway, answered while the workers turn."""
         receiver = next(worker for worker, _part in self.workers if isinstance(worker, Receiver))
@@ -316,8 +345,8 @@ class Running:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        running = Running(tmp_path_factory.mktemp("pipeline"), monkeypatch)
+    with pytest.MonkeyPatch.context() as monkeypatch, FakeX() as x:
+        running = Running(tmp_path_factory.mktemp("pipeline"), monkeypatch, x.url)
         drive(running)
         yield running
         running.close()
@@ -326,6 +355,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def drive(running: Running) -> None:
     """Calm with a burst, a crisis with a post, its deletion, a status, a gap, what nobody can read, and its end."""
     running.count()
+    running.approve_own_news()
     running.switch(Action.OPEN)
     running.turn()
     now = running.clock.now()

@@ -62,6 +62,7 @@ ORDER = (
     ("alerts.volumes",),
     ("alerts.register",),
     ("alerts.deletions",),
+    ("alerts.highlights",),
     ("alerts.situation",),
     ("alerts.report",),
     ("alerts.board",),

@@ -11,6 +11,7 @@ class BoardRole(StrEnum):
     CRISIS_TEAM = "crisis_team"
     DUTY_OFFICER = "duty_officer"
     OPS = "ops"
+    COMMUNICATIONS = "communications"
     READER = "reader"
 
 
@@ -25,6 +26,8 @@ class May(StrEnum):
     """Acknowledge, assign, note, silence."""
     DECIDE = "decide"
     """Say what becomes of a story or a theme, and correct what a post voices."""
+    PUBLISH = "publish"
+    """Approve, edit, release and drop what the hospital says of its own in calm."""
     SWITCH = "switch"
     """Open, change, review and close incidents."""
 
@@ -33,6 +36,7 @@ GRANTS: Mapping[BoardRole, frozenset[May]] = {
     BoardRole.CRISIS_TEAM: frozenset(May),
     BoardRole.DUTY_OFFICER: frozenset({May.LOOK, May.READ_POSTS, May.ANSWER_ALERTS, May.SWITCH}),
     BoardRole.OPS: frozenset({May.LOOK, May.ANSWER_ALERTS}),
+    BoardRole.COMMUNICATIONS: frozenset({May.LOOK, May.PUBLISH}),
     BoardRole.READER: frozenset({May.LOOK}),
 }
 

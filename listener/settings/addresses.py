@@ -1,0 +1,41 @@
+"""Addresses that several settings hold: where an API is, and where a feed lies."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from listener.settings.feeds import EXAMPLE, feed_problem, is_web
+from listener.settings.files import expanded
+from listener.settings.hosts import host_problem
+
+
+def api_address(text: str) -> str:
+    """Where X's API is, without a slash at its end. Raises ValueError."""
+    example = "write an address such as https://api.x.com"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"the port must be a number from 1 to 65535; {example}") from None
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an address such as https://api.x.com")
+    if parts.username is not None:
+        raise ValueError(f"a user or password does not belong here; {example}")
+    if why := host_problem(parts.hostname):
+        raise ValueError(f"its host {why}; {example}")
+    if port == 0:
+        raise ValueError(f"the port must be a number from 1 to 65535; {example}")
+    if parts.path.rstrip("/").rpartition("/")[2] in ("2", "1.1"):
+        raise ValueError(f"the version is written behind it by us: leave /2 out; {example}")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"takes neither blanks nor letters beyond ASCII; {example}")
+    return text.rstrip("/")
+
+
+def feed_address(text: str) -> str:
+    """A feed as every process finds it. Raises ValueError."""
+    if why := feed_problem(text):
+        raise ValueError(why)
+    if not is_web(text) and not expanded(text).is_absolute():
+        raise ValueError(f"is neither a web address nor a whole path, from / or ~; {EXAMPLE}")
+    return text
