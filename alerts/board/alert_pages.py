@@ -96,7 +96,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         back = "/" if form.one("back") == "/" else f"/alerts/{id_}"
         try:
             lines, wrong = await site.hand_over(
-                lambda: inside().act(lambda: _say(inside(), id_, what, who, form, ours))
+                lambda: inside().act(lambda: _say(inside(), id_, what, who, form, ours)), press=True
             )
         except (UsageError, Refused) as error:
             lines, wrong = site.refused(ours, error), True
@@ -107,7 +107,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         id_, ours = str(request.path_params["id"]), site.words_for(request)
         try:
             lines = await site.hand_over(
-                lambda: inside().act(lambda: _unsilence(inside(), id_, form.one("why"), who, ours))
+                lambda: inside().act(lambda: _unsilence(inside(), id_, form.one("why"), who, ours)), press=True
             )
             return site.done(request, who, "/alerts", lines)
         except (UsageError, Refused) as error:
@@ -146,7 +146,8 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     return AlertView(
         id=state.id,
         layout=card.layout(
-            [state], people, messages, now=now, called=(), in_house=reads, texts=texts if reads else None
+            [state], people, messages, now=now, called=(), in_house=reads, texts=texts if reads else None,
+            covered=[held for each in state.alert.covers if (held := book.get(each)) is not None],
         ),
         state=state,
         paged=list(_paged(book, state, people, ours, now)),

@@ -129,12 +129,15 @@ PAGE_BRACES: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
         (
             "who", "other", "name", "button", "done", "shown_only", "choose", "also_open", "history", "over",
-            "withdrawn",            "withdrawn_text", "unknown", "unknown_text", "away", "away_text",
-            "unsure", "unsure_text", "call_nobody",
+            "withdrawn", "withdrawn_text", "unknown", "unknown_text", "away", "away_text", "unsure", "unsure_text",
+            "call_nobody", "samples", "sample_withheld", "sample_removed", "samples_veiled", "held",
         ),
         frozenset[str](),
     ),
     **dict.fromkeys(("over_text", "reopened"), frozenset({"time"})),
+    **dict.fromkeys(("called", "calling", "call_failed"), frozenset({"name", "channel", "time"})),
+    **dict.fromkeys(("silenced", "resolved", "noted"), frozenset({"name", "time"})),
+    "assigned": frozenset({"name", "to", "time"}),
     "call": frozenset({"call"}),
 }  # fmt: skip
 """The same of each text under `page`: the page that a link opens."""
