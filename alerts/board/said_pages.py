@@ -163,10 +163,10 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         if not form.one("why"):
             return site.done(request, who, f"/story/{id_}", [ours.say("story.why_first")], wrong=True)
         try:
-            why = await site.hand_over(lambda: _reason(inside(), form.one("why"), ours))
+            why = await site.hand_over(lambda: _reason(inside(), form.one("why"), ours), press=True)
         except (UsageError, Refused) as error:
             return site.done(request, who, f"/story/{id_}", site.refused(ours, error), wrong=True)
-        found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=False))
+        found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=False), press=True)
         audit.looked(who, f"story {found.story}", why=why)
         return site.page(request, who, "story.html", it=found, verdicts=list(Verdict), unveiled=True)
 
@@ -176,7 +176,9 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         of_theme = about.startswith(THEME)
         back = f"/said/{about.removeprefix(THEME)}" if of_theme else f"/story/{form.one('story') or about}"
         try:
-            lines = await site.hand_over(lambda: inside().act(lambda: _decide(inside(), what, about, who, form, ours)))
+            lines = await site.hand_over(
+                lambda: inside().act(lambda: _decide(inside(), what, about, who, form, ours)), press=True
+            )
         except (UsageError, Refused) as error:
             return site.done(request, who, back, site.refused(ours, error), wrong=True)
         return site.done(request, who, back, lines)

@@ -56,7 +56,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         what, ours = str(request.path_params["what"]), site.words_for(request)
         try:
             transition, lines = await site.hand_over(
-                lambda: inside().act(lambda: _switch(inside(), what, who, form, ours))
+                lambda: inside().act(lambda: _switch(inside(), what, who, form, ours)), press=True
             )
         except TooCommon as error:
             lines = [ours.say("switch.too_common", track=error.track, sources=", ".join(error.sources))]
@@ -136,7 +136,7 @@ async def _wait(
         return [], False
     waited = 0.0
     while True:
-        found = await site.hand_over(lambda: _followers(inside(), transition.offset))
+        found = await site.hand_over(lambda: _followers(inside(), transition.offset), press=True)
         missing, behind = missing_roles(found), laggards(found)
         if (not missing and not behind) or waited >= FOLLOW_SECONDS:
             break

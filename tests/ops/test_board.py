@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 from board_support import World, board_world
 
+from alerts.board import alert_pages
 from alerts.board.access.roles import BoardRole
 from alerts.board.application import HEADERS
 from alerts.board.worker import MAX_CONNECTIONS, Patient
@@ -186,6 +188,28 @@ def test_who_presses_first_has_it_and_the_second_is_told_who(world: World) -> No
     second = world.ask("/alerts/a1/ack", form={}, name="Ola").text
     assert "Kari tok den allerede" in second
     assert (world.newest("decisions")["by"], world.newest("decisions")["kind"]) == ("Kari", "acknowledge")
+
+
+def test_a_press_goes_before_the_looks_that_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.fire()
+    shown(world, "Mange spør")
+    look, order = alert_pages._look, []
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(0.4)
+        order.append("look")
+        return look(*args, **options)
+
+    monkeypatch.setattr(alert_pages, "_look", slow)
+    lookers = [threading.Thread(target=world.ask, args=("/alerts/a1",)) for _ in range(6)]
+    for each in lookers:
+        each.start()
+    time.sleep(0.6)
+    assert "Du har tatt den" in world.ask("/alerts/a1/ack", form={"back": "/"}).text
+    order.append("press")
+    for each in lookers:
+        each.join()
+    assert order.index("press") < 6, order
 
 
 def test_a_note_that_quotes_a_post_is_refused_and_says_so(world: World) -> None:

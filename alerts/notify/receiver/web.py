@@ -73,7 +73,7 @@ def application(
             raise _Refused(404)
         call = await _read(request, its.receipt.format, its.receipt.encoding)
         receipts = tuple(ReceiptOf(channel, each) for each in told(its.receipt, call))
-        await hand_over(lambda: take(receipts))
+        await hand_over(lambda: take(receipts), press=True)
         return PlainTextResponse("ok")
 
     async def reply(request: Request) -> Response:
@@ -82,7 +82,7 @@ def application(
             raise _Refused(404)
         call = await _read(request, its.reply.format, its.reply.encoding)
         answer = replied(its.reply, call, parse(request.scope["query_string"], "form"))
-        await hand_over(lambda: take(Replied(channel, *answer)))
+        await hand_over(lambda: take(Replied(channel, *answer)), press=True)
         return Response(its.reply.answer, media_type=_kind(its.reply.answer))
 
     def guarded(endpoint: Callable[[Request], Awaitable[Response]], what: str) -> Route:
@@ -130,7 +130,7 @@ def _page_routes(pages: AnswerPages, hand_over: HandOver, metrics: Metrics) -> l
             if request.method == "POST":
                 form = await _read(request, "form", "utf-8")
                 who, name = (" ".join(find(form, field)) for field in ("who", "name"))
-                found = await hand_over(lambda: pages.press(token, who, name))
+                found = await hand_over(lambda: pages.press(token, who, name), press=True)
             else:
                 found = await hand_over(lambda: pages.look(token))
             shown = None if found is None else _answer(found)
