@@ -99,7 +99,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
                 lambda: inside().act(lambda: _say(inside(), id_, what, who, form, ours)), press=True
             )
         except (UsageError, Refused) as error:
-            lines, wrong = site.refused(ours, error), True
+            return site.done(request, who, back, site.refused(ours, error), wrong=True, form=form)
         return site.done(request, who, back, lines, wrong=wrong)
 
     async def unsilence(request: Request) -> Response:
@@ -111,7 +111,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
             )
             return site.done(request, who, "/alerts", lines)
         except (UsageError, Refused) as error:
-            return site.done(request, who, "/alerts", site.refused(ours, error), wrong=True)
+            return site.done(request, who, "/alerts", site.refused(ours, error), wrong=True, form=form)
 
     return [
         ("/alerts", "GET", listed),

@@ -165,7 +165,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         try:
             why = await site.hand_over(lambda: _reason(inside(), form.one("why"), ours), press=True)
         except (UsageError, Refused) as error:
-            return site.done(request, who, f"/story/{id_}", site.refused(ours, error), wrong=True)
+            return site.done(request, who, f"/story/{id_}", site.refused(ours, error), wrong=True, form=form)
         found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=False), press=True)
         audit.looked(who, f"story {found.story}", why=why)
         return site.page(request, who, "story.html", it=found, verdicts=list(Verdict), unveiled=True)
@@ -180,7 +180,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
                 lambda: inside().act(lambda: _decide(inside(), what, about, who, form, ours)), press=True
             )
         except (UsageError, Refused) as error:
-            return site.done(request, who, back, site.refused(ours, error), wrong=True)
+            return site.done(request, who, back, site.refused(ours, error), wrong=True, form=form)
         return site.done(request, who, back, lines)
 
     return [

@@ -34,11 +34,12 @@
     return field.selectedIndex !== Math.max(usual, 0);
   };
 
-  /** Nobody's word is taken out of their hands: a part with a form that somebody is at waits. */
+  /** Nobody's word is taken out of their hands: a part with a form that somebody is at waits, and so does one with a
+   * form that the server filled in again because it was refused. */
   const isWritten = (part) => {
     const at = document.activeElement?.closest("form");
-    return [...part.querySelectorAll(FORMS)].some((form) =>
-      fieldsOf(form).some(isChanged) || (fieldsOf(form).length && (form === at || form.closest("details[open]"))));
+    return [...part.querySelectorAll(FORMS)].some((form) => "kept" in form.dataset || fieldsOf(form).some(isChanged)
+      || (fieldsOf(form).length && (form === at || form.closest("details[open]"))));
   };
 
   // ---- What was written is there again where a form was refused, or its session was over
@@ -75,7 +76,7 @@
     }
     for (let at = form.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
     form.querySelectorAll("details").forEach((each) => { each.open ||= fieldsOf(each).some(isChanged); });
-    form.prepend(hint("kept"));
+    if (!("kept" in form.dataset)) form.prepend(hint("kept"));
     draft.until = Math.min(draft.until, Date.now() + AGAIN);
   };
 
