@@ -27,6 +27,7 @@ from alerts.notify.links import Links
 from alerts.notify.messages import load_all_messages, load_messages
 from alerts.notify.plan import digest
 from alerts.notify.receiver.answer_page import AnswerPages
+from alerts.notify.receiver.html import dial
 from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import People
 from alerts.register.view import Register
@@ -331,6 +332,18 @@ def test_nobody_chosen_is_nobody(phone: Phone, fields: dict[str, str]) -> None:
     assert phone.said() == []
 
 
+@pytest.mark.parametrize(
+    ("call", "shown"),
+    [
+        ("ring vakten, +47 55 00 00 00.", 'ring vakten, <a href="tel:+4755000000">+47 55 00 00 00</a>.'),
+        ("ring <b> 02800", 'ring &lt;b&gt; <a href="tel:02800">02800</a>'),
+        ("ring den som leder vakten", "ring den som leder vakten"),
+    ],
+)
+def test_the_number_to_call_can_be_pressed(call: str, shown: str) -> None:
+    assert dial(call) == shown
+
+
 def test_a_link_that_is_made_up_or_changed_shows_nothing(phone: Phone) -> None:
     token = phone.tokens["kari"]
     for other in (
@@ -345,7 +358,7 @@ def test_a_link_that_is_made_up_or_changed_shows_nothing(phone: Phone) -> None:
         for seen in (phone.get(other), phone.press(other, who="kari")):
             assert seen.status == 404
             assert "Varsel" not in seen.text
-            assert "55 00 00 00" in seen.text or other.endswith("/")
+            assert 'href="tel:55000000"' in seen.text or other.endswith("/")
     assert phone.said() == []
     assert phone.counted("refused") == 12, "the last is no address of ours at all"
 
@@ -423,7 +436,8 @@ def test_it_fetches_nothing_and_is_framed_and_remembered_by_nobody(phone: Phone)
     assert seen.headers["Referrer-Policy"] == "no-referrer"
     assert seen.headers["Cache-Control"] == "no-store"
     assert seen.headers["Set-Cookie"] is None
-    assert re.findall(r'(?:src|href|action)="([^"]*)"', seen.text) == ["style.css", "https://sykehus.example/kort/7"]
+    links = re.findall(r'(?:src|href|action)="([^"]*)"', seen.text)
+    assert links == ["style.css", "https://sykehus.example/kort/7", "tel:55000000"]
     assert not re.search(r"<script|<style|style=| on\w+=", seen.text)
     style = phone.get("style.css")
     assert style.status == 200

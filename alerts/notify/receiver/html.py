@@ -6,10 +6,12 @@ whatever they are given.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from alerts.notify.messages import sparkline
 from alerts.notify.receiver.answer_page import Shown, Trouble
@@ -18,12 +20,25 @@ _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
 
 
+_NUMBER = re.compile(r"\+?\d(?:[ \u00a0]?\d){2,14}")
+
+
 @cache
 def _template(name: str) -> Template:
     loader = FileSystemLoader(_FOLDER)
-    return Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template(name)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["dial"] = dial
+    return made.get_template(name)
+
+
+def dial(text: str) -> Markup:
+    """A text of our settings with the first telephone number in it to be pressed: who reads it holds a telephone."""
+    found = _NUMBER.search(text)
+    if found is None:
+        return escape(text)
+    number = "".join(each for each in found[0] if each.isdigit() or each == "+")
+    link = Markup('{}<a href="tel:{}">{}</a>{}')
+    return link.format(text[: found.start()], number, found[0], text[found.end() :])
 
 
 def as_page(found: Shown | Trouble) -> str:
