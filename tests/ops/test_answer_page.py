@@ -333,15 +333,13 @@ def test_nobody_chosen_is_nobody(phone: Phone, fields: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "shown"),
-    [
-        ("ring vakten, +47 55 00 00 00.", 'ring vakten, <a href="tel:+4755000000">+47 55 00 00 00</a>.'),
-        ("ring <b> 02800", 'ring &lt;b&gt; <a href="tel:02800">02800</a>'),
-        ("ring den som leder vakten", "ring den som leder vakten"),
-    ],
+    ("call", "number"),
+    [("ring vakten, +47 55 00 00 00.", "+4755000000"), ("ring 02800", "02800"), ("ring den som leder vakten", "")],
 )
-def test_the_number_to_call_can_be_pressed(call: str, shown: str) -> None:
-    assert dial(call) == shown
+def test_the_number_to_call_can_be_pressed(call: str, number: str) -> None:
+    found = dial(call)
+    assert found.number == number
+    assert "".join((found.before, found.written, found.after)) == call
 
 
 def test_a_link_that_is_made_up_or_changed_shows_nothing(phone: Phone) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup, escape
 
 from alerts.notify.messages import sparkline
 from alerts.notify.receiver.answer_page import Shown, Trouble
@@ -23,6 +23,15 @@ STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
 _NUMBER = re.compile(r"\+?\d(?:[ \u00a0]?\d){2,14}")
 
 
+class Dialled(NamedTuple):
+    """A text, and the first telephone number in it: as it is dialled and as it is written, both empty without one."""
+
+    before: str
+    number: str
+    written: str
+    after: str
+
+
 @cache
 def _template(name: str) -> Template:
     loader = FileSystemLoader(_FOLDER)
@@ -31,14 +40,13 @@ def _template(name: str) -> Template:
     return made.get_template(name)
 
 
-def dial(text: str) -> Markup:
-    """A text of our settings with the first telephone number in it to be pressed: who reads it holds a telephone."""
+def dial(text: str) -> Dialled:
+    """For a text of our settings: who reads it holds a telephone, and presses the number."""
     found = _NUMBER.search(text)
     if found is None:
-        return escape(text)
+        return Dialled(text, "", "", "")
     number = "".join(each for each in found[0] if each.isdigit() or each == "+")
-    link = Markup('{}<a href="tel:{}">{}</a>{}')
-    return link.format(text[: found.start()], number, found[0], text[found.end() :])
+    return Dialled(text[: found.start()], number, found[0], text[found.end() :])
 
 
 def as_page(found: Shown | Trouble) -> str:
