@@ -149,8 +149,8 @@ class Site:
         words, told = self.words_for(request), self._told(request, who)
         if self._pages_of != self.live.version or len(self._pages) > MAX_CACHED:
             self._pages, self._pages_of = {}, self.live.version
-        key = (template, about, words.language, who.role, told)
-        text = self._pages.get(key)
+        key = (template, about, words.language, who.role)
+        text = self._pages.get(key) if told is None else None
         if text is None:
             text = render(
                 template, words, who=who, name=NAME, token=TOKEN, told=told, situation=self.live.situation, May=May,
