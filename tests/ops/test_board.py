@@ -30,6 +30,7 @@ from alerts.board.worker import MAX_CONNECTIONS, Patient
 from listener.bus.protocol import Message, TopicPartition
 from listener.clock import ManualClock
 from listener.errors import BusError, ConfigError
+from listener.model.codec import LONGEST_WHY
 from listener.model.records import Kind, Sample
 from listener.runtime.health import Health
 
@@ -228,10 +229,20 @@ def test_a_note_that_quotes_a_post_is_refused_and_says_so(world: World) -> None:
     ("path", "form", "nb", "en"),
     [
         ("/decide/note", {"about": "{story}", "words": f"noen spør {ASKS}"}, "gjengir et innlegg", "quotes a post"),
-        ("/decide/note", {"about": "{story}", "words": "x" * 501}, "501 tegn er for langt", "501 characters"),
+        (
+            "/decide/note",
+            {"about": "{story}", "words": "x" * (LONGEST_WHY + 1)},
+            f"{LONGEST_WHY + 1} tegn er for langt",
+            "characters are too many",
+        ),
         ("/decide/answer", {"about": "{story}", "verdict": "true", "words": "ja", "link": "hei"}, "nettadresse", "web"),
         ("/decide/answer", {"about": "{story}", "words": "ja"}, "Velg en av", "Choose one of"),
-        ("/decide/status", {"about": "nei", "status": "new"}, "finnes ikke lenger", "there no longer"),
+        (
+            "/decide/correct",
+            {"about": "x:9", "story": "{story}", "kind": "wish"},
+            "finnes ikke lenger",
+            "there no longer",
+        ),
         ("/alerts/a1/assign", {"to": "Ingen <b>"}, "Ingen i people.yaml heter Ingen &lt;b&gt;", "Nobody in people"),
         ("/alerts/a1/silence", {"which": "alert", "length": "9d", "why": "x"}, "høyst 7 døgn", "7 days at most"),
         ("/alerts/a1/silence", {"which": "alert", "length": "1h", "why": ""}, "Skriv hvorfor", "Write why"),
@@ -302,10 +313,10 @@ HOSTILE_WORDS = "\"></textarea><script>alert(1)</script>' & {{ 7*7 }}"
     [
         ("/alerts/a1/note", {"text": f"{ASKS} {HOSTILE_WORDS}"}),
         ("/alerts/a1/assign", {"to": "", "why": HOSTILE_WORDS}),
-        ("/alerts/a1/silence", {"which": "rule", "critical": "yes", "length": "4h", "why": "x" * 501}),
-        ("/alerts/a1/resolve", {"why": "x" * 501}),
-        ("/alerts/a1/close", {"why": "x" * 501}),
-        ("/silences/{silence}/end", {"why": "y" * 501}),
+        ("/alerts/a1/silence", {"which": "rule", "critical": "yes", "length": "4h", "why": "x" * (LONGEST_WHY + 1)}),
+        ("/alerts/a1/resolve", {"why": "x" * (LONGEST_WHY + 1)}),
+        ("/alerts/a1/close", {"why": "x" * (LONGEST_WHY + 1)}),
+        ("/silences/{silence}/end", {"why": "y" * (LONGEST_WHY + 1)}),
         ("/decide/note", {"about": "{story}", "words": f"{ASKS}\n{HOSTILE_WORDS}"}),
         ("/decide/answer", {"about": "{story}", "verdict": "false", "words": ASKS, "link": "https://x.example/1"}),
         ("/decide/status", {"about": "theme:relatives_contact", "status": "passed-on", "why": ASKS}),
@@ -317,8 +328,8 @@ HOSTILE_WORDS = "\"></textarea><script>alert(1)</script>' & {{ 7*7 }}"
              "lookback": "6h", "review_after": "1h", "anyway": "yes"},
         ),
         ("/switch/change", {"incident": "{incident}", "add": "a", "drop": "granvik", "why": "z", "anyway": "yes"}),
-        ("/switch/review", {"incident": "{incident}", "why": "x" * 501, "after": "2h"}),
-        ("/switch/close", {"incident": "{incident}", "why": "x" * 501}),
+        ("/switch/review", {"incident": "{incident}", "why": "x" * (LONGEST_WHY + 1), "after": "2h"}),
+        ("/switch/close", {"incident": "{incident}", "why": "x" * (LONGEST_WHY + 1)}),
     ],
 )  # fmt: skip
 def test_a_form_that_was_refused_is_filled_in_again_without_a_script(
@@ -355,7 +366,7 @@ def test_what_one_person_wrote_is_filled_in_for_nobody_else(world: World) -> Non
     host = urlsplit(world.board.address)
     with closing(http.client.HTTPConnection(host.hostname or "", host.port, timeout=20)) as connection:
         head = {"x-role": "crisis_team", "x-name": "Kari", "Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", "/alerts/a1/note", urlencode({"token": TOKEN, "text": "hemmelig " * 80}), head)
+        connection.request("POST", "/alerts/a1/note", urlencode({"token": TOKEN, "text": "hemmelig " * 300}), head)
         answer = connection.getresponse()
         answer.read()
         location = answer.headers["Location"]
