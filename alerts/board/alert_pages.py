@@ -14,7 +14,7 @@ from alerts.board import audit
 from alerts.board.access.roles import May, Who
 from alerts.board.application import LIVE, Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
-from alerts.board.now_page import alert_line
+from alerts.board.now_page import alert_line, is_review
 from alerts.board.said_pages import SaidLine
 from alerts.board.worker import Inside
 from alerts.duty.people import known_person
@@ -67,6 +67,8 @@ class AlertView:
     people: Sequence[tuple[str, str]]
     """Whom it can be assigned to: key and name."""
     passed: bool
+    review: bool
+    """It asks whether it still is a crisis."""
 
 
 def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endpoint]]:
@@ -159,6 +161,7 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
         sent_with=sent_with or "",
         people=sorted(((key, its.name or key) for key, its in people.people.items()), key=lambda each: each[1]),
         passed=said.passed,
+        review=is_review(state),
     )  # fmt: skip
 
 

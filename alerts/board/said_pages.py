@@ -28,7 +28,7 @@ from alerts.register.details import Details, details_of
 from alerts.register.overview import read_stories, read_themes
 from alerts.register.ranking import NONE_OF_THESE, Registered, RegisterRow, Selection, ThemeRow, Whose
 from alerts.register.ranking import words as apart
-from alerts.register.subjects import THEME, Subject
+from alerts.register.subjects import THEME, OpenRegister, Subject
 from alerts.situation.sentences import standing_words, theme_name, trend_words
 from alerts.situation.situation import VOICED
 from alerts.situation.words import Words
@@ -42,6 +42,8 @@ STORIES = 60
 POSTS = 60
 THEMES = 40
 SPANS = {"1h": timedelta(hours=1), "3h": timedelta(hours=3), "12h": timedelta(hours=12), "all": None}
+WORDS, SHORTEST_WORD = 5, 4
+"""Of those that led to a kind: so many, and of so many letters at least."""
 LONGEST = 4000
 """Characters of a post that is shown."""
 
@@ -254,7 +256,8 @@ def _theme(inside: Inside, theme: str, asked: Filter, ours: Words) -> dict[str, 
 
 
 def _story_line(inside: Inside, row: RegisterRow, ours: Words) -> StoryLine:
-    arrow, trend = trend_words(row.trend, ours)
+    # One person's word does not develop: then it is told when it was said.
+    arrow, trend = trend_words(row.trend, ours) if row.people > 1 else ("", ours.messages.time(row.last_at, inside.now))
     stands = inside.followed.decisions.of_row(row)
     text, withheld = sample_of(row, ours)
     kinds = ", ".join(ours.messages.kinds_counted(Kind(kind), count) for kind, count in list(row.kinds.items())[:3])
@@ -289,10 +292,10 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
         people=ours.count("now.people", row.people),
         first=messages.time(row.first_at, now),
         last=messages.time(row.last_at, now),
-        kinds=_kinds_of(found, ours),
+        kinds=_kinds_of(found, ours, veil=veil),
         themes=[(theme, theme_name(theme, ours), count) for theme, count in row.themes.items()],
         stands=standing_words(found.stands, ours),
-        incidents=register.named(found.subject.incidents),
+        incidents=", ".join(_incident_name(register, each) for each in found.subject.incidents),
         posts=_posts(inside, rows[:POSTS], ours, veil=veil),
         more=max(0, len(rows) - POSTS),
         said=[_said(inside, word, ours) for word in found.stands.said],
@@ -302,13 +305,21 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
     )
 
 
-def _kinds_of(found: Details, ours: Words) -> list[tuple[str, int, str]]:
+def _incident_name(register: OpenRegister, incident: str) -> str:
+    known = register.state.incidents
+    return known[incident].name if incident in known else incident
+
+
+def _kinds_of(found: Details, ours: Words, *, veil: bool) -> list[tuple[str, int, str]]:
+    """What it is, by how many, and the words that led to it: those that say something, and none of a veiled text."""
     its = found.row.kinds if found.row is not None else {}
     names = {kind: ours.messages.kind[Kind(kind)][count != 1] for kind, count in its.items()}
-    return [
-        (names[kind], count, ", ".join(f"«{word}»" for word in found.words.get(kind, ())))
-        for kind, count in its.items()
-    ]
+
+    def because(kind: str) -> str:
+        said = {word.casefold(): word for word in found.words.get(kind, ()) if len(word) >= SHORTEST_WORD}
+        return "" if veil else ", ".join(f"«{word}»" for word in list(said.values())[:WORDS])
+
+    return [(names[kind], count, because(kind)) for kind, count in its.items()]
 
 
 def _posts(inside: Inside, rows: Sequence[Registered], ours: Words, *, veil: bool) -> list[PostLine]:

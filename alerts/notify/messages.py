@@ -23,6 +23,8 @@ from listener.settings.files import load_yaml
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
 PLACE = re.compile(r"\{(\w+)\}")
+TIMES = frozenset({"time", "start", "end"})
+ENDS, BEGINS = re.compile(r"\b(?:since|until|from|up to) $", re.IGNORECASE), re.compile(r"^(?:at|on) (?=\d)")
 BARS = "▁▂▃▄▅▆▇█"
 CHANGE = timedelta(hours=12)
 """So long before and after clocks are changed, times name their zone."""
@@ -350,8 +352,17 @@ class Messages(BaseModel):
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """`{name}` → its value; an unknown name stays as it is. No attribute, index or format is looked at."""
-    return PLACE.sub(lambda found: values.get(found[1], found[0]), template)
+    """`{name}` → its value; an unknown name stays as it is. No attribute, index or format is looked at.
+
+    A time that English begins with a word of its own (`at 14:00`) loses it behind another: `since 14:00`.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        its = values.get(found[1], found[0])
+        behind = found[1] in TIMES and ENDS.search(template[: found.start()]) is not None
+        return BEGINS.sub("", its) if behind else its
+
+    return PLACE.sub(value, template)
 
 
 def _filled(template: str, values: Mapping[str, object]) -> str:
