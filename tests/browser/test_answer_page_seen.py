@@ -13,7 +13,7 @@ from pages import Browser, start
 from selenium import webdriver
 from test_board_pages import violations
 
-from tests.ops.test_answer_page import Phone
+from tests.ops.answer_page_support import Phone
 
 Looks = Callable[..., Browser]
 
