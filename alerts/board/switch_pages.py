@@ -14,6 +14,7 @@ from alerts.board.access.roles import May, Who
 from alerts.board.application import Endpoint, NotFound, Site, Told
 from alerts.board.frame.forms import Form
 from alerts.board.worker import Inside
+from alerts.notify.channels.text import one_line
 from alerts.situation.sentences import source_name
 from alerts.situation.words import Words
 from listener.errors import BusError, ConfigError, Refused, UsageError
@@ -48,7 +49,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
     def ask_once_more(request: Request, who: Who, incident: str, told: Told | None = None) -> Response:
         its = [each for each in site.now().incidents if not incident or each.id == incident]
         status = HTTPStatus.UNPROCESSABLE_ENTITY if told else HTTPStatus.OK
-        return site.page(request, who, "close.html", status, told, incident=incident, its=its)
+        return site.page(request, who, "close.html", status, told, incident=one_line(incident), its=its)
 
     async def confirm(request: Request) -> Response:
         """What a first press on "close" leads to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -51,7 +52,8 @@ class Draft:
         return bool(self.form.fields)
 
     def text(self, name: str) -> str:
-        return self.form.raw(name)
+        """Without what nobody can see."""
+        return "".join(c for c in self.form.raw(name) if c in "\n\t" or unicodedata.category(c)[0] != "C")
 
     def has(self, name: str, value: str, *, usual: bool = False) -> bool:
         """Whether this was chosen, of choices or boxes. `usual`: whether it is where nobody chose yet."""

@@ -168,7 +168,9 @@ class AnswerPages:
         open_, words = any(state.is_open for state in states), worded(states)
         said = [each for each in words if each.handled()]
         answered = [each.member() if len(words) > 1 else each.handled() for each in said]
-        choices = [Choice(key, people.name(key)) for key in self._may_answer(page, book, states)] if open_ else []
+        choices = (
+            [Choice(key, one_line(people.name(key))) for key in self._may_answer(page, book, states)] if open_ else []
+        )
         ours, incidents = {state.id for state in states}, {state.alert.incident for state in states}
         held = [id_ for state in states for id_ in state.alert.covers] + list(page.held)
         known = (state for id_ in dict.fromkeys(held) if (state := book.get(id_)) is not None)
