@@ -1,6 +1,6 @@
 """What browsers that look at the board cost the listener.
 
-    python -m tests.bench.listener_beside_board [--posts 20000] [--browsers 50] [--pairs 3] [--together]
+    python -m tests.bench.listener_beside_board [--posts 100000] [--browsers 50] [--pairs 3] [--together]
 
 On an embedded bus with made-up findings of 2,000 stories the listener plays a recording as fast as it goes, for an
 exercise that is opened once all is up, while nobody looks and while so many browsers do, which load the first page at
@@ -81,7 +81,7 @@ class Happening(threading.Thread):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--posts", type=int, default=20_000)
+    parser.add_argument("--posts", type=int, default=100_000)
     parser.add_argument("--browsers", type=int, default=50)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--together", action="store_true")
@@ -134,7 +134,8 @@ def running(command: Sequence[str], env: Mapping[str, str], role: Sequence[str])
     words = [word for name in role for word in ("--role", name)]
     # Who has the board says where it is; of the others nobody reads a word.
     its = subprocess.DEVNULL if role == ["listener"] else subprocess.PIPE
-    process = subprocess.Popen([*command, "run", *words, "--port", "0"], env=env, stderr=its, text=True)
+    full = [*command, "run", *words, "--port", "0"]
+    process = subprocess.Popen(full, env=env, stdout=subprocess.DEVNULL, stderr=its, text=True)
     try:
         yield process
     finally:
