@@ -14,7 +14,7 @@ from alerts.board import audit
 from alerts.board.access.roles import May, Who
 from alerts.board.application import LIVE, Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
-from alerts.board.now_page import alert_line, is_review
+from alerts.board.now_page import alert_line, headline, is_review
 from alerts.board.said_pages import SaidLine
 from alerts.board.worker import Inside
 from alerts.duty.people import known_person
@@ -261,7 +261,7 @@ def _silence(inside: Inside, found: SilenceState, ours: Words) -> SilenceLine:
 
 
 def _headline(state: AlertState, ours: Words, now: datetime) -> str:
-    return Wording(state, ours.messages, now, in_house=True).headline[0]
+    return headline(Wording(state, ours.messages, now, in_house=True), ours)
 
 
 def _before(state: AlertState, kind: DecisionKind, ours: Words, now: datetime) -> str:

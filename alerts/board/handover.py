@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from alerts.board.now_page import AlertLine, ThemeLine, alert_line, is_review, theme_line
+from alerts.board.now_page import AlertLine, ThemeLine, alert_line, headline, theme_line
 from alerts.notify.channels.text import one_line
 from alerts.notify.recipients import People
 from alerts.notify.wording import Wording
@@ -196,9 +196,8 @@ class _Writer:
             return ""
         what = word.id
         if state is not None:
-            headline = Wording(state, self._words.messages, self._now, in_house=self._reads).headline[0]
-            asked = self._words.say("now.still_crisis") if is_review(state) else headline
-            what = self._words.say("handover.on_alert", what=asked)
+            said = Wording(state, self._words.messages, self._now, in_house=self._reads)
+            what = self._words.say("handover.on_alert", what=headline(said, self._words))
         to = _named(self._situation.people, [word.to]) if word.to else ""
         return self._words.say(f"handover.{word.kind.value}", what=what, to=to)
 

@@ -193,14 +193,19 @@ def alert_line(state: AlertState, situation: Situation, words: Words, *, reads: 
         severity=messages.severity[alert.severity],
         exercise=alert.exercise,
         passed=said.passed,
-        # Here it is answered by a press, not by the commands that the message names.
-        headline=words.say("now.still_crisis") if is_review(state) else said.headline[0],
+        headline=headline(said, words),
         trend=trends[0] if trends else "",
         incident=alert.incident_name if several else "",
         since=messages.time(state.fired_at, now),
         who=who,
         held=held,
     )
+
+
+def headline(said: Wording, words: Words) -> str:
+    """What an alert is about. That it is to be said whether it still is a crisis is done here by a press, and not by
+    the commands that its message names."""
+    return words.say("now.still_crisis") if is_review(said.state) else said.headline[0]
 
 
 def is_review(state: AlertState) -> bool:

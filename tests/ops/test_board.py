@@ -31,7 +31,7 @@ from listener.bus.protocol import Message, TopicPartition
 from listener.clock import ManualClock
 from listener.errors import BusError, ConfigError
 from listener.model.codec import LONGEST_WHY
-from listener.model.records import Kind, Sample
+from listener.model.records import Cue, Kind, Sample
 from listener.runtime.health import Health
 
 NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
@@ -267,6 +267,41 @@ def test_a_refusal_is_said_in_the_language_of_the_page(
     assert unescape(nb) in norwegian
     assert "Not recorded:" in english
     assert en in english
+
+
+def test_settings_that_are_wrong_are_told_as_such_and_nothing_is_switched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown(world, "Brann")
+    before = world.bus.end_offset(TopicPartition("control", 0))
+    monkeypatch.setenv("LYTTEPOST_MODE__LOOKBACK", "lenge")
+    page = world.ask("/switch/open", form={"name": "Flom", "why": "vann i kjelleren", "tracks": "flom"}).text
+    assert "Innstillingene på maskinen har en feil" in page
+    assert 'value="vann i kjelleren"' in page
+    assert world.bus.end_offset(TopicPartition("control", 0)) == before
+
+
+def test_the_question_whether_it_still_is_a_crisis_is_asked_without_a_command(world: World) -> None:
+    words = {each: f"{each}: lyttepost mode review --why X" for each in ("nb", "en")}
+    world.fire("r1", rule="lyttepost.review_due", rule_type="ops", headline=words, key="")
+    shown(world, "Er det fortsatt krise?")
+    for path in ("/", "/alerts", "/alerts/r1", "/handover"):
+        page = world.ask(path).text
+        assert "Er det fortsatt krise?" in page, path
+        assert "lyttepost mode" not in page, path
+    assert '<a href="/switch">Vurder nå</a>' in world.ask("/alerts/r1").text
+
+
+def test_what_led_to_a_kind_is_said_in_words_that_say_something_and_never_of_a_veiled_text(world: World) -> None:
+    cues = (Cue(kind=Kind.RUMOUR, words=("at", "sier", "SIER", "oksygenet")),)
+    plain = world.say(RUMOUR, times=3, kind=Kind.RUMOUR, cues=cues)
+    veiled = world.say("mamma Oddny ligger her", times=3, cues=cues, patient_exposed=0.97)
+    shown(world, "oksygenet")
+    page = unescape(world.ask(f"/story/{plain}").text)
+    assert "«oksygenet»" in page
+    assert "«at»" not in page
+    assert page.lower().count("«sier»") == 1
+    assert "«" not in unescape(world.ask(f"/story/{veiled}").text).partition("Hva det er")[2].partition("</section>")[0]
 
 
 def filled(page: str) -> dict[str, str]:

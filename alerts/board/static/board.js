@@ -34,11 +34,12 @@
     return field.selectedIndex !== Math.max(usual, 0);
   };
 
-  /** Nobody's word is taken out of their hands: a part with a form that somebody is at waits, and so does one with a
-   * form that the server filled in again because it was refused. */
+  /** The server filled it in again, because it was refused, and nobody closed it since. */
+  const isKept = (form) => "kept" in form.dataset && (form.closest("details")?.open ?? true);
+  /** Nobody's word is taken out of their hands: a part with a form that somebody is at waits. */
   const isWritten = (part) => {
     const at = document.activeElement?.closest("form");
-    return [...part.querySelectorAll(FORMS)].some((form) => "kept" in form.dataset || fieldsOf(form).some(isChanged)
+    return [...part.querySelectorAll(FORMS)].some((form) => isKept(form) || fieldsOf(form).some(isChanged)
       || (fieldsOf(form).length && (form === at || form.closest("details[open]"))));
   };
 
