@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -176,7 +177,8 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who, form = await site.form(request, May.DECIDE)
         ours, about, what = site.words_for(request), form.one("about"), str(request.path_params["what"])
         of_theme = about.startswith(THEME)
-        back = f"/said/{about.removeprefix(THEME)}" if of_theme else f"/story/{form.one('story') or about}"
+        its = quote(about.removeprefix(THEME) if of_theme else form.one("story") or about, safe="")
+        back = f"/said/{its}" if of_theme else f"/story/{its}"
         try:
             lines = await site.hand_over(
                 lambda: inside().act(lambda: _decide(inside(), what, about, who, form, ours)), press=True
