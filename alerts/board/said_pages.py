@@ -107,6 +107,8 @@ class StoryView:
     """Theme, its name, people."""
     stands: str
     incidents: str
+    mixed: Sequence[tuple[str, str]]
+    """Where an exercise and a real incident heard it: which one is meant must be said. Id and name."""
     posts: Sequence[PostLine]
     more: int
     said: Sequence[SaidLine]
@@ -254,6 +256,7 @@ def _theme(inside: Inside, theme: str, asked: Filter, ours: Words) -> dict[str, 
         "answer": stands.answer,
         "history": [_said(inside, word, ours) for word in stands.said],
         "may_answer": theme != NONE_OF_THESE,
+        "mixed": _mixed(inside.register, open_, ours),
     }
 
 
@@ -298,6 +301,7 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
         themes=[(theme, theme_name(theme, ours), count) for theme, count in row.themes.items()],
         stands=standing_words(found.stands, ours),
         incidents=", ".join(_incident_name(register, each) for each in found.subject.incidents),
+        mixed=_mixed(register, found.subject.incidents, ours),
         posts=_posts(inside, rows[:POSTS], ours, veil=veil),
         more=max(0, len(rows) - POSTS),
         said=[_said(inside, word, ours) for word in found.stands.said],
@@ -310,6 +314,14 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
 def _incident_name(register: OpenRegister, incident: str) -> str:
     known = register.state.incidents
     return known[incident].name if incident in known else incident
+
+
+def _mixed(register: OpenRegister, incidents: Sequence[str], ours: Words) -> list[tuple[str, str]]:
+    known = [register.state.incidents[each] for each in incidents if each in register.state.incidents]
+    if len({each.exercise for each in known}) < 2:
+        return []
+    mark = ours.messages.exercise
+    return [(each.id, f"{mark} · {each.name}" if each.exercise else each.name) for each in known]
 
 
 def _kinds_of(found: Details, ours: Words, *, veil: bool) -> list[tuple[str, int, str]]:
@@ -371,15 +383,17 @@ def _said(inside: Inside, word: Said, ours: Words) -> SaidLine:
 def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: Words) -> list[str]:
     inside.followed.read()
     inside.prepare_for_words()
-    register, now = inside.register, inside.now
+    register, now, incident = inside.register, inside.now, form.one("incident")
     fields = {each: ours.say(f"story.{each}") for each in ("words", "why", "link", "theme", "incident")}
     if what == "note":
-        masked = deciding.note(register, about, form.one("words"), by=who.name, now=now, fields=fields).masked
+        masked = deciding.note(
+            register, about, form.one("words"), by=who.name, now=now, incident=incident, fields=fields
+        ).masked
         lines = [ours.say("story.done_note")]
     elif what == "status":
         status = deciding.status_of(form.one("status"), ours.say("story.status"))
         masked = deciding.set_status(
-            register, about, status, by=who.name, now=now, why=form.one("why"), fields=fields
+            register, about, status, by=who.name, now=now, why=form.one("why"), incident=incident, fields=fields
         ).masked
         lines = [ours.say(f"story.done_{status.value}")]
         if status in (Standing.ANSWERED, Standing.DISMISSED):
@@ -388,7 +402,7 @@ def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: W
         verdict = deciding.verdict_of(form.one("verdict"), ours.say("story.verdict"))
         written = deciding.answer(
             register, about, verdict, form.one("words"), by=who.name, now=now, link=form.one("link"),
-            theme=form.one("theme"), fields=fields,
+            theme=form.one("theme"), incident=incident, fields=fields,
         )  # fmt: skip
         masked = written.masked
         lines = [ours.say("story.done_answer", people=written.word.people), ours.say("story.silent_now")]

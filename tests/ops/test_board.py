@@ -304,6 +304,23 @@ def test_what_led_to_a_kind_is_said_in_words_that_say_something_and_never_of_a_v
     assert "«" not in unescape(world.ask(f"/story/{veiled}").text).partition("Hva det er")[2].partition("</section>")[0]
 
 
+def test_what_an_exercise_and_a_real_incident_heard_is_decided_of_the_one_that_is_chosen(world: World) -> None:
+    real = world.incident
+    story = world.say(ASKS, story="5" * 16)
+    practice = world.open("Prøvebrann", exercise=True)
+    world.say(ASKS, story=story)
+    shown(world, "Prøvebrann")
+    until(lambda: 'name="incident"' in world.ask(f"/story/{story}").text)
+    for path, form in ((f"/story/{story}", {"about": story}), ("/said/relatives_contact", {"about": "theme:waiting"})):
+        assert "ØVELSE · Prøvebrann</option>" in world.ask(path).text
+        refused = world.ask("/decide/note", form=form | {"words": "vi ringer dem"}).text
+        assert "Velg hvilken du mener" in refused
+        told = world.ask("/decide/note", form=form | {"words": "vi ringer dem", "incident": practice}).text
+        assert "Merknaden er lagret" in told
+        assert world.newest("decisions")["incidents"] == [practice]
+    assert real not in world.newest("decisions")["incidents"]
+
+
 def filled(page: str) -> dict[str, str]:
     """What a browser without scripts would send anew, of the one form that is marked as filled in again."""
     found: dict[str, str] = {}
