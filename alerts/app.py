@@ -326,6 +326,7 @@ def receive(context: Context) -> Made:
     from alerts.notify.receiver.answer_page import AnswerPages
     from alerts.notify.receiver.replies import answer_pages
     from alerts.notify.receiver.worker import Receiver
+    from alerts.register.view import Register
 
     calling = {name: each.callbacks for name, each in parts.channels.items() if isinstance(each, CallsBack)}
     part, dispatcher = app.health.part(RECEIVER), context.find(Dispatcher)
@@ -334,7 +335,7 @@ def receive(context: Context) -> Made:
     if links is not None and place.links is not None:
         pages = AnswerPages(
             app.bus, app.clock, links, lambda: dispatcher.people, parts.messages, parts.languages, book,
-            place.links.call,
+            place.links.call, context.find(Register).samples, place.links.texts,
         )  # fmt: skip
     yield Receiver(
         app.bus, {name: its for name, its in calling.items() if its},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from listener.errors import Refusal, Unfit
+
 LONGEST = timedelta(days=36_500)
 """Of a duration: a century from any instant of ours is still in the calendar."""
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -18,16 +20,18 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 
 
 def parse_duration(text: str) -> timedelta:
-    """`90s`, `5m`, `1h30m`, `30d` → timedelta. Raises ValueError on anything else, a bare number included."""
+    """`90s`, `5m`, `1h30m`, `30d` → timedelta. Raises Unfit on anything else, a bare number included."""
     compact = text.strip().replace(" ", "")
     parts = _PART.findall(compact) if len(compact) <= _MAX_CHARACTERS else []
     if not parts or "".join(n + u for n, u in parts) != compact:
-        raise ValueError(f"{_shortened(text)} is no duration; write it like 10s, 5m, 1h30m or 30d")
+        problem = f"{_shortened(text)} is no duration; write it like 10s, 5m, 1h30m or 30d"
+        raise Unfit(problem, Refusal.NO_DURATION, text=text[:_MAX_CHARACTERS])
     seconds = sum(float(n) * _SECONDS[u] for n, u in parts)
     if seconds > LONGEST.total_seconds():
-        raise ValueError(
+        problem = (
             f"{_shortened(text)} is too long a duration; write it like 10s, 5m, 1h30m or 30d, up to {LONGEST.days}d"
         )
+        raise Unfit(problem, Refusal.DURATION_TOO_LONG, text=text[:_MAX_CHARACTERS])
     return timedelta(seconds=seconds)
 
 

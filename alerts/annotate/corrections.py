@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from hashlib import sha256
 
 from alerts.annotate.story import without_reposters
+from listener.errors import Refusal, Unfit
 from listener.model import keys
 from listener.model.decisions import Correction, DecisionsRecord
 from listener.model.records import Captured, Decision, DecisionKind, Kind
@@ -64,10 +65,10 @@ def digest_of(text: str) -> str:
 
 
 def in_order(kinds: Collection[Kind]) -> tuple[Kind, ...]:
-    """Kinds in their own order, each once; `other` only alone. Raises ValueError where that cannot be."""
+    """Kinds in their own order, each once; `other` only alone. Raises Unfit where that cannot be."""
     found = tuple(kind for kind in Kind if kind in kinds)
     if not found:
-        raise ValueError("name one kind at least")
+        raise Unfit("name one kind at least", Refusal.NO_KIND)
     if Kind.OTHER in found and len(found) > 1:
-        raise ValueError("other stands alone: it says that a post voices nothing of the rest")
+        raise Unfit("other stands alone: it says that a post voices nothing of the rest", Refusal.OTHER_ALONE)
     return found

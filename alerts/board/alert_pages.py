@@ -14,7 +14,7 @@ from alerts.board import audit
 from alerts.board.access.roles import May, Who
 from alerts.board.application import LIVE, Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
-from alerts.board.now_page import alert_line
+from alerts.board.now_page import alert_line, headline, is_review
 from alerts.board.said_pages import SaidLine
 from alerts.board.worker import Inside
 from alerts.duty.people import known_person
@@ -67,6 +67,8 @@ class AlertView:
     people: Sequence[tuple[str, str]]
     """Whom it can be assigned to: key and name."""
     passed: bool
+    review: bool
+    """It asks whether it still is a crisis."""
 
 
 def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endpoint]]:
@@ -96,10 +98,10 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         back = "/" if form.one("back") == "/" else f"/alerts/{id_}"
         try:
             lines, wrong = await site.hand_over(
-                lambda: inside().act(lambda: _say(inside(), id_, what, who, form, ours))
+                lambda: inside().act(lambda: _say(inside(), id_, what, who, form, ours)), press=True
             )
         except (UsageError, Refused) as error:
-            lines, wrong = site.refused(ours, error), True
+            return site.done(request, who, back, site.refused(ours, error), wrong=True, form=form)
         return site.done(request, who, back, lines, wrong=wrong)
 
     async def unsilence(request: Request) -> Response:
@@ -107,11 +109,11 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         id_, ours = str(request.path_params["id"]), site.words_for(request)
         try:
             lines = await site.hand_over(
-                lambda: inside().act(lambda: _unsilence(inside(), id_, form.one("why"), who, ours))
+                lambda: inside().act(lambda: _unsilence(inside(), id_, form.one("why"), who, ours)), press=True
             )
             return site.done(request, who, "/alerts", lines)
         except (UsageError, Refused) as error:
-            return site.done(request, who, "/alerts", site.refused(ours, error), wrong=True)
+            return site.done(request, who, "/alerts", site.refused(ours, error), wrong=True, form=form)
 
     return [
         ("/alerts", "GET", listed),
@@ -146,7 +148,8 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     return AlertView(
         id=state.id,
         layout=card.layout(
-            [state], people, messages, now=now, called=(), in_house=reads, texts=texts if reads else None
+            [state], people, messages, now=now, called=(), in_house=reads, texts=texts if reads else None,
+            covered=[held for each in state.alert.covers if (held := book.get(each)) is not None],
         ),
         state=state,
         paged=list(_paged(book, state, people, ours, now)),
@@ -158,6 +161,7 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
         sent_with=sent_with or "",
         people=sorted(((key, its.name or key) for key, its in people.people.items()), key=lambda each: each[1]),
         passed=said.passed,
+        review=is_review(state),
     )  # fmt: skip
 
 
@@ -257,7 +261,7 @@ def _silence(inside: Inside, found: SilenceState, ours: Words) -> SilenceLine:
 
 
 def _headline(state: AlertState, ours: Words, now: datetime) -> str:
-    return Wording(state, ours.messages, now, in_house=True).headline[0]
+    return headline(Wording(state, ours.messages, now, in_house=True), ours)
 
 
 def _before(state: AlertState, kind: DecisionKind, ours: Words, now: datetime) -> str:

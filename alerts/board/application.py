@@ -26,15 +26,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from alerts.board import audit, now_page
 from alerts.board.access.contract import Access
 from alerts.board.access.roles import May, Who
-from alerts.board.frame.forms import FORM, Form, FormRefused, read_form
+from alerts.board.frame.forms import FORM, Draft, Form, read_form
 from alerts.board.frame.html import STATIC, render
 from alerts.board.live import Live
 from alerts.situation.situation import Situation
 from alerts.situation.words import Words
+from alerts.web.body import NotTaken
 from alerts.web.jobs import HandOver, NotBegun
 from alerts.web.server import WebServer
 from listener.clock import Clock
-from listener.errors import BusError, LyttepostError
+from listener.errors import BusError, LyttepostError, UsageError
 from listener.runtime.logs import reason_of
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ SAID = "said"
 """The part of an address by which what was just done is told, once."""
 MAX_SAID = 500
 MAX_CACHED = 64
+NO_DRAFT = Draft()
 NAME, TOKEN = (f"@@{secrets.token_hex(12)}@@" for _ in range(2))
 """Stand in a page that is laid out for everybody where the visitor's name and the mark of their forms belong; nobody
 can write them, for they are others in each process."""
@@ -72,11 +74,21 @@ KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True)
 class Told:
-    """What is told to somebody after what they did. `wrong`: it was not done."""
+    """What is told to somebody after what they did. `wrong`: it was not done. `form`: the one that was refused, which
+    was sent to `action`."""
 
     who: Who
     lines: Sequence[str]
     wrong: bool = False
+    action: str = ""
+    form: Form | None = None
+
+    def draft(self, action: str, **hidden: str) -> Draft:
+        """What stood in a form, by where it is sent and by fields that nobody sees; an empty draft for any other."""
+        its = self.form
+        if its is None or action != self.action or any(its.one(name) != value for name, value in hidden.items()):
+            return NO_DRAFT
+        return Draft(its)
 
 
 class Stop(Exception):
@@ -117,12 +129,16 @@ class Site:
             raise Stop("forbidden", HTTPStatus.FORBIDDEN)
         return who
 
-    def page(self, request: Request, who: Who, template: str, status: int = 200, **values: Any) -> Response:
-        """A page that is laid out for one visitor. It never stays in any cache."""
-        words = self.words_for(request)
+    def page(
+        self, request: Request, who: Who, template: str, status: int = 200, told: Told | None = None, **values: Any
+    ) -> Response:
+        """A page that is laid out for one visitor. It never stays in any cache. `told`: what is told on it; else what
+        was kept for it."""
+        words, told = self.words_for(request), told or self._told(request, who)
         text = render(
-            template, words, who=who, name=who.name, token=self.access.form_token(request),
-            told=self._told(request, who), situation=self.live.situation, May=May, form=FORM, **values,
+            template, words, who=who, name=who.name, token=self.access.form_token(request), told=told,
+            draft=told.draft if told is not None else _no_draft, situation=self.live.situation, May=May, form=FORM,
+            **values,
         )  # fmt: skip
         return self._answer(request, text, status)
 
@@ -133,8 +149,8 @@ class Site:
         words, told = self.words_for(request), self._told(request, who)
         if self._pages_of != self.live.version or len(self._pages) > MAX_CACHED:
             self._pages, self._pages_of = {}, self.live.version
-        key = (template, about, words.language, who.role, told)
-        text = self._pages.get(key)
+        key = (template, about, words.language, who.role)
+        text = self._pages.get(key) if told is None else None
         if text is None:
             text = render(
                 template, words, who=who, name=NAME, token=TOKEN, told=told, situation=self.live.situation, May=May,
@@ -145,12 +161,15 @@ class Site:
         text = text.replace(NAME, html.escape(who.name)).replace(TOKEN, self.access.form_token(request))
         return self._answer(request, text)
 
-    def done(self, request: Request, who: Who, path: str, lines: Sequence[str], *, wrong: bool = False) -> Response:
-        """Back to a page of ours (`path`), which tells these lines once."""
+    def done(
+        self, request: Request, who: Who, path: str, lines: Sequence[str], *, wrong: bool = False,
+        form: Form | None = None,
+    ) -> Response:  # fmt: skip
+        """Back to a page of ours (`path`), which tells these lines once. `form`: is filled in again there."""
         key = secrets.token_urlsafe(9)
         while len(self._said) >= MAX_SAID:
             del self._said[next(iter(self._said))]
-        self._said[key] = Told(who, tuple(lines), wrong)
+        self._said[key] = Told(who, tuple(lines), wrong, request.url.path, form)
         return RedirectResponse(f"{path}{'&' if '?' in path else '?'}{SAID}={key}", HTTPStatus.SEE_OTHER)
 
     def now(self) -> Situation:
@@ -160,8 +179,8 @@ class Site:
         return self.live.situation
 
     def refused(self, words: Words, error: LyttepostError) -> list[str]:
-        """What is told of a form that could not be."""
-        return [words.say("frame.refused"), str(error)]
+        """What is told of a form that could not be, in the page's language."""
+        return [words.say("frame.refused"), refusal_words(words, error)]
 
     async def form(self, request: Request, may: May) -> tuple[Who, Form]:
         """What somebody sent who may do so, from a page of ours."""
@@ -183,12 +202,24 @@ class Site:
         return answer
 
 
+def refusal_words(words: Words, error: LyttepostError) -> str:
+    """Why something was not taken, and of which field; as the command line says it where it has no name."""
+    if error.refusal is None:
+        return str(error)
+    text = words.say(f"refusal.{error.refusal.value}", **error.values)
+    return f"{error.field}: {text}" if isinstance(error, UsageError) and error.field else text
+
+
 def words_for(request: Request, words: Mapping[str, Words], usual: str) -> Words:
     """In the language that is asked for, or was chosen before; else in the usual one."""
     for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE)):
         if asked and asked in words:
             return words[asked]
     return words[usual]
+
+
+def _no_draft(action: str, **hidden: str) -> Draft:
+    return NO_DRAFT
 
 
 class NotFound(Exception):
@@ -268,7 +299,7 @@ def _guarded(site: Site, endpoint: Endpoint) -> Endpoint:
             return _trouble(site, request, stop.what, stop.status)
         except (HTTPException, NotFound):
             return _trouble(site, request, "not_found", HTTPStatus.NOT_FOUND)
-        except FormRefused as refused:
+        except NotTaken as refused:
             return PlainTextResponse("", refused.status)
         except ClientDisconnect:
             return PlainTextResponse("", HTTPStatus.BAD_REQUEST)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from alerts.board.now_page import AlertLine, ThemeLine, alert_line, theme_line
+from alerts.board.now_page import AlertLine, ThemeLine, alert_line, headline, theme_line
 from alerts.notify.channels.text import one_line
 from alerts.notify.recipients import People
 from alerts.notify.wording import Wording
 from alerts.situation.followed import Followed
-from alerts.situation.sentences import GapLine, gap_line, theme_name
+from alerts.situation.sentences import GapLine, gap_line, role_name, theme_name
 from alerts.situation.situation import Situation
 from alerts.situation.words import Words
 from listener.model.decisions import (
@@ -121,7 +121,7 @@ class _Writer:
             until = roster.until(self._now) if roster is not None else None
             then = sorted(roster.at(until)) if roster is not None and until is not None else ()
             yield DutyLine(
-                role,
+                role_name(role, self._words),
                 _named(people, keys) or say("now.nobody"),
                 say("handover.until", time=self._time(until)) if until else say("handover.further_notice"),
                 say("handover.then", name=_named(people, then) or say("now.nobody")) if until else "",
@@ -196,8 +196,8 @@ class _Writer:
             return ""
         what = word.id
         if state is not None:
-            headline = Wording(state, self._words.messages, self._now, in_house=self._reads).headline[0]
-            what = self._words.say("handover.on_alert", what=headline)
+            said = Wording(state, self._words.messages, self._now, in_house=self._reads)
+            what = self._words.say("handover.on_alert", what=headline(said, self._words))
         to = _named(self._situation.people, [word.to]) if word.to else ""
         return self._words.say(f"handover.{word.kind.value}", what=what, to=to)
 

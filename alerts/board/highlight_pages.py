@@ -70,9 +70,11 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         except ValueError:
             raise NotFound from None
         try:
-            lines = await site.hand_over(lambda: inside().act(lambda: _decide(inside(), id_, word, who, form, ours)))
+            lines = await site.hand_over(
+                lambda: inside().act(lambda: _decide(inside(), id_, word, who, form, ours)), press=True
+            )
         except (UsageError, Refused) as error:
-            return site.done(request, who, "/highlights", site.refused(ours, error), wrong=True)
+            return site.done(request, who, "/highlights", site.refused(ours, error), wrong=True, form=form)
         return site.done(request, who, "/highlights", lines)
 
     return [("/highlights", "GET", show), ("/highlights/{id}/{what}", "POST", decide)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from alerts.notify.incident_alerts import REVIEW
 from alerts.notify.state import AlertState
 from alerts.notify.wording import Wording
 from alerts.register.ranking import RegisterRow
@@ -16,6 +17,7 @@ from alerts.situation.sentences import (
     called_next,
     cost_words,
     gap_line,
+    role_name,
     source_name,
     standing_words,
     trend_words,
@@ -27,6 +29,7 @@ from listener.model.answers import Standing
 from listener.model.incidents import Incident, Mode
 from listener.model.tracks import is_total
 from listener.runtime.metrics import SourceState
+from listener.runtime.ops_alerts import rule_of
 
 SAMPLE = 160
 """Characters of a post that is shown as a sample."""
@@ -111,7 +114,10 @@ def values(situation: Situation, words: Words, *, reads: bool) -> Mapping[str, A
         "suggested": [(", ".join(each.words), each.people, each.sample.story) for each in voices.suggested if reads],
         "gaps": [gap_line(each, words, now) for each in situation.gaps],
         "sources": [_source(name, its, words) for name, its in situation.sources.items()],
-        "duty": [(role, ", ".join(map(_name_in(situation), its))) for role, its in situation.on_duty.items()],
+        "duty": [
+            (role_name(role, words), ", ".join(map(_name_in(situation), its)))
+            for role, its in situation.on_duty.items()
+        ],
         "costs": [cost_words(each, words) for each in situation.costs],
         "unread": unread_words(voices.apart, words),
         "officials": voices.apart.officials.posts + voices.apart.official_words.posts,
@@ -139,7 +145,7 @@ def _warnings(situation: Situation, words: Words) -> Iterable[str]:
         yield words.say("now.nobody_listens")
     for role, its in situation.on_duty.items():
         if not its:
-            yield words.say("now.nobody_on_duty", role=role)
+            yield words.say("now.nobody_on_duty", role=role_name(role, words))
 
 
 def _name_in(situation: Situation) -> Callable[[str], str]:
@@ -196,13 +202,24 @@ def alert_line(state: AlertState, situation: Situation, words: Words, *, reads: 
         severity=messages.severity[alert.severity],
         exercise=alert.exercise,
         passed=said.passed,
-        headline=said.headline[0],
+        headline=headline(said, words),
         trend=trends[0] if trends else "",
         incident=alert.incident_name if several else "",
         since=messages.time(state.fired_at, now),
         who=who,
         held=held,
     )
+
+
+def headline(said: Wording, words: Words) -> str:
+    """What an alert is about. That it is to be said whether it still is a crisis is done here by a press, and not by
+    the commands that its message names."""
+    return words.say("now.still_crisis") if is_review(said.state) else said.headline[0]
+
+
+def is_review(state: AlertState) -> bool:
+    """It asks whether it still is a crisis."""
+    return state.alert.rule == rule_of(REVIEW)
 
 
 def _column(kind: Any, themes: Sequence[ThemeNow], situation: Situation, words: Words) -> Column:

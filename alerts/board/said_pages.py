@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +29,7 @@ from alerts.register.details import Details, details_of
 from alerts.register.overview import read_stories, read_themes
 from alerts.register.ranking import NONE_OF_THESE, Registered, RegisterRow, Selection, ThemeRow, Whose
 from alerts.register.ranking import words as apart
-from alerts.register.subjects import THEME, Subject
+from alerts.register.subjects import THEME, OpenRegister, Subject
 from alerts.situation.sentences import standing_words, theme_name, trend_words
 from alerts.situation.situation import VOICED
 from alerts.situation.words import Words
@@ -42,6 +43,8 @@ STORIES = 60
 POSTS = 60
 THEMES = 40
 SPANS = {"1h": timedelta(hours=1), "3h": timedelta(hours=3), "12h": timedelta(hours=12), "all": None}
+WORDS, SHORTEST_WORD = 5, 4
+"""Of those that led to a kind: so many, and of so many letters at least."""
 LONGEST = 4000
 """Characters of a post that is shown."""
 
@@ -104,6 +107,8 @@ class StoryView:
     """Theme, its name, people."""
     stands: str
     incidents: str
+    mixed: Sequence[tuple[str, str]]
+    """Where an exercise and a real incident heard it: which one is meant must be said. Id and name."""
     posts: Sequence[PostLine]
     more: int
     said: Sequence[SaidLine]
@@ -163,10 +168,10 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         if not form.one("why"):
             return site.done(request, who, f"/story/{id_}", [ours.say("story.why_first")], wrong=True)
         try:
-            why = await site.hand_over(lambda: _reason(inside(), form.one("why"), ours))
+            why = await site.hand_over(lambda: _reason(inside(), form.one("why"), ours), press=True)
         except (UsageError, Refused) as error:
-            return site.done(request, who, f"/story/{id_}", site.refused(ours, error), wrong=True)
-        found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=False))
+            return site.done(request, who, f"/story/{id_}", site.refused(ours, error), wrong=True, form=form)
+        found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=False), press=True)
         audit.looked(who, f"story {found.story}", why=why)
         return site.page(request, who, "story.html", it=found, verdicts=list(Verdict), unveiled=True)
 
@@ -174,11 +179,14 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who, form = await site.form(request, May.DECIDE)
         ours, about, what = site.words_for(request), form.one("about"), str(request.path_params["what"])
         of_theme = about.startswith(THEME)
-        back = f"/said/{about.removeprefix(THEME)}" if of_theme else f"/story/{form.one('story') or about}"
+        its = quote(about.removeprefix(THEME) if of_theme else form.one("story") or about, safe="")
+        back = f"/said/{its}" if of_theme else f"/story/{its}"
         try:
-            lines = await site.hand_over(lambda: inside().act(lambda: _decide(inside(), what, about, who, form, ours)))
+            lines = await site.hand_over(
+                lambda: inside().act(lambda: _decide(inside(), what, about, who, form, ours)), press=True
+            )
         except (UsageError, Refused) as error:
-            return site.done(request, who, back, site.refused(ours, error), wrong=True)
+            return site.done(request, who, back, site.refused(ours, error), wrong=True, form=form)
         return site.done(request, who, back, lines)
 
     return [
@@ -248,11 +256,13 @@ def _theme(inside: Inside, theme: str, asked: Filter, ours: Words) -> dict[str, 
         "answer": stands.answer,
         "history": [_said(inside, word, ours) for word in stands.said],
         "may_answer": theme != NONE_OF_THESE,
+        "mixed": _mixed(inside.register, open_, ours),
     }
 
 
 def _story_line(inside: Inside, row: RegisterRow, ours: Words) -> StoryLine:
-    arrow, trend = trend_words(row.trend, ours)
+    # One person's word does not develop: then it is told when it was said.
+    arrow, trend = trend_words(row.trend, ours) if row.people > 1 else ("", ours.messages.time(row.last_at, inside.now))
     stands = inside.followed.decisions.of_row(row)
     text, withheld = sample_of(row, ours)
     kinds = ", ".join(ours.messages.kinds_counted(Kind(kind), count) for kind, count in list(row.kinds.items())[:3])
@@ -287,10 +297,11 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
         people=ours.count("now.people", row.people),
         first=messages.time(row.first_at, now),
         last=messages.time(row.last_at, now),
-        kinds=_kinds_of(found, ours),
+        kinds=_kinds_of(found, ours, veil=veil),
         themes=[(theme, theme_name(theme, ours), count) for theme, count in row.themes.items()],
         stands=standing_words(found.stands, ours),
-        incidents=register.named(found.subject.incidents),
+        incidents=", ".join(_incident_name(register, each) for each in found.subject.incidents),
+        mixed=_mixed(register, found.subject.incidents, ours),
         posts=_posts(inside, rows[:POSTS], ours, veil=veil),
         more=max(0, len(rows) - POSTS),
         said=[_said(inside, word, ours) for word in found.stands.said],
@@ -300,13 +311,29 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
     )
 
 
-def _kinds_of(found: Details, ours: Words) -> list[tuple[str, int, str]]:
+def _incident_name(register: OpenRegister, incident: str) -> str:
+    known = register.state.incidents
+    return known[incident].name if incident in known else incident
+
+
+def _mixed(register: OpenRegister, incidents: Sequence[str], ours: Words) -> list[tuple[str, str]]:
+    known = [register.state.incidents[each] for each in incidents if each in register.state.incidents]
+    if len({each.exercise for each in known}) < 2:
+        return []
+    mark = ours.messages.exercise
+    return [(each.id, f"{mark} · {each.name}" if each.exercise else each.name) for each in known]
+
+
+def _kinds_of(found: Details, ours: Words, *, veil: bool) -> list[tuple[str, int, str]]:
+    """What it is, by how many, and the words that led to it: those that say something, and none of a veiled text."""
     its = found.row.kinds if found.row is not None else {}
     names = {kind: ours.messages.kind[Kind(kind)][count != 1] for kind, count in its.items()}
-    return [
-        (names[kind], count, ", ".join(f"«{word}»" for word in found.words.get(kind, ())))
-        for kind, count in its.items()
-    ]
+
+    def because(kind: str) -> str:
+        said = {word.casefold(): word for word in found.words.get(kind, ()) if len(word) >= SHORTEST_WORD}
+        return "" if veil else ", ".join(f"«{word}»" for word in list(said.values())[:WORDS])
+
+    return [(names[kind], count, because(kind)) for kind, count in its.items()]
 
 
 def _posts(inside: Inside, rows: Sequence[Registered], ours: Words, *, veil: bool) -> list[PostLine]:
@@ -356,15 +383,17 @@ def _said(inside: Inside, word: Said, ours: Words) -> SaidLine:
 def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: Words) -> list[str]:
     inside.followed.read()
     inside.prepare_for_words()
-    register, now = inside.register, inside.now
+    register, now, incident = inside.register, inside.now, form.one("incident")
     fields = {each: ours.say(f"story.{each}") for each in ("words", "why", "link", "theme", "incident")}
     if what == "note":
-        masked = deciding.note(register, about, form.one("words"), by=who.name, now=now, fields=fields).masked
+        masked = deciding.note(
+            register, about, form.one("words"), by=who.name, now=now, incident=incident, fields=fields
+        ).masked
         lines = [ours.say("story.done_note")]
     elif what == "status":
         status = deciding.status_of(form.one("status"), ours.say("story.status"))
         masked = deciding.set_status(
-            register, about, status, by=who.name, now=now, why=form.one("why"), fields=fields
+            register, about, status, by=who.name, now=now, why=form.one("why"), incident=incident, fields=fields
         ).masked
         lines = [ours.say(f"story.done_{status.value}")]
         if status in (Standing.ANSWERED, Standing.DISMISSED):
@@ -373,7 +402,7 @@ def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: W
         verdict = deciding.verdict_of(form.one("verdict"), ours.say("story.verdict"))
         written = deciding.answer(
             register, about, verdict, form.one("words"), by=who.name, now=now, link=form.one("link"),
-            theme=form.one("theme"), fields=fields,
+            theme=form.one("theme"), incident=incident, fields=fields,
         )  # fmt: skip
         masked = written.masked
         lines = [ours.say("story.done_answer", people=written.word.people), ours.say("story.silent_now")]

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from alerts.board.access.roles import May, Who
-from alerts.board.application import Endpoint, Site
+from alerts.board.application import Endpoint, NotFound, Site, Told
 from alerts.board.frame.forms import Form
 from alerts.board.worker import Inside
+from alerts.notify.channels.text import one_line
 from alerts.situation.sentences import source_name
 from alerts.situation.words import Words
-from listener.errors import BusError, Refused, UsageError
+from listener.errors import BusError, ConfigError, Refused, UsageError
 from listener.model.incidents import Command, Result, Transition
 from listener.runtime import switching
 from listener.runtime.control import FOLLOW_SECONDS, Control, Follower, followers, laggards, missing_roles
-from listener.runtime.switching import Doubt, TooCommon, Warned
+from listener.runtime.switching import Doubt, Warned
 from listener.sources.contract import source_types
 from listener.units import parse_duration
 
@@ -44,25 +46,31 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
             lookback=_lengths(LOOKBACK, site.words_for(request)),
         )
 
+    def ask_once_more(request: Request, who: Who, incident: str, told: Told | None = None) -> Response:
+        its = [each for each in site.now().incidents if not incident or each.id == incident]
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if told else HTTPStatus.OK
+        return site.page(request, who, "close.html", status, told, incident=one_line(incident), its=its)
+
     async def confirm(request: Request) -> Response:
         """What a first press on "close" leads to."""
         who, form = await site.form(request, May.SWITCH)
-        incident = form.one("incident")
-        its = [each for each in site.now().incidents if not incident or each.id == incident]
-        return site.page(request, who, "close.html", incident=incident, its=its)
+        return ask_once_more(request, who, form.one("incident"))
 
     async def switch(request: Request) -> Response:
         who, form = await site.form(request, May.SWITCH)
         what, ours = str(request.path_params["what"]), site.words_for(request)
         try:
             transition, lines = await site.hand_over(
-                lambda: inside().act(lambda: _switch(inside(), what, who, form, ours))
+                lambda: inside().act(lambda: _switch(inside(), what, who, form, ours)), press=True
             )
-        except TooCommon as error:
-            lines = [ours.say("switch.too_common", track=error.track, sources=", ".join(error.sources))]
-            return site.done(request, who, "/switch", lines, wrong=True)
         except (UsageError, Refused) as error:
-            return site.done(request, who, "/switch", site.refused(ours, error), wrong=True)
+            lines = site.refused(ours, error)
+            if what == "close" and isinstance(error, UsageError):
+                return ask_once_more(request, who, form.one("incident"), Told(who, lines, True, "/switch/close", form))
+            return site.done(request, who, "/switch", lines, wrong=True, form=form)
+        except ConfigError as error:
+            lines = [ours.say("frame.refused"), ours.say("switch.settings_wrong"), str(error)]
+            return site.done(request, who, "/switch", lines, wrong=True, form=form)
         try:
             told, wrong = await _wait(site, inside, transition, ours)
         except (BusError, TimeoutError):
@@ -116,7 +124,7 @@ def _command(inside: Inside, what: str, who: Who, form: Form, fields: dict[str, 
         )  # fmt: skip
     if what == "close":
         return switching.close_command(form.one("incident"), why=why, by=by, now=now, fields=fields)
-    raise UsageError("there is no such switch")
+    raise NotFound
 
 
 def _doubt(found: Warned, ours: Words) -> str:
@@ -136,7 +144,7 @@ async def _wait(
         return [], False
     waited = 0.0
     while True:
-        found = await site.hand_over(lambda: _followers(inside(), transition.offset))
+        found = await site.hand_over(lambda: _followers(inside(), transition.offset), press=True)
         missing, behind = missing_roles(found), laggards(found)
         if (not missing and not behind) or waited >= FOLLOW_SECONDS:
             break

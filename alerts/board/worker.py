@@ -25,7 +25,7 @@ from alerts.situation.situation import AHEAD, MOST_WORK, Situation, Voices, desc
 from alerts.web.jobs import Jobs
 from alerts.web.server import WebServer, listen
 from listener.clock import Clock
-from listener.errors import BusError, ConfigError, LyttepostError, Refused
+from listener.errors import BusError, ConfigError, LyttepostError, Refusal, Refused
 from listener.model.roles import BOARD
 from listener.runtime.health import Part
 from listener.settings.files import RawSettings
@@ -86,7 +86,8 @@ class Inside:
         until = self.followed.clock.monotonic() + PREPARE_SECONDS
         while self.followed.register.digest_some():
             if self.followed.clock.monotonic() > until:
-                raise Refused("posts that these words might quote are still being read; try again in a moment")
+                problem = "posts that these words might quote are still being read; try again in a moment"
+                raise Refused(problem, Refusal.STILL_READING)
 
     @property
     def register(self) -> OpenRegister:

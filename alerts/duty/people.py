@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from alerts.duty.wall import first, wall_of
-from listener.errors import UsageError
+from listener.errors import Refusal, UsageError
 from listener.model.codec import LONGEST_NAME
 from listener.model.records import Severity
 
@@ -129,7 +129,8 @@ def known_person(people: Mapping[str, P], name: str, field: str) -> str:
     if len(found) == 1:
         return found[0]
     known = ", ".join(sorted(people)) or "nobody"
-    raise UsageError(f"nobody in people.yaml is called {name!r}; known: {known}", field)
+    problem = f"nobody in people.yaml is called {name!r}; known: {known}"
+    raise UsageError(problem, field, Refusal.NO_PERSON, name=name)
 
 
 def with_role(people: People, role: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
-from listener.errors import UsageError
+from listener.errors import Refusal, UsageError
 from listener.units import FIRST, LAST, parse_time
 
 _SECOND = timedelta(seconds=1)
@@ -33,7 +33,8 @@ def entered(text: str, field: str, zone: Callable[[], tzinfo]) -> datetime:
             return at
     except (ValueError, OverflowError):
         pass
-    raise UsageError(f"{text!r} is no time; write one like 2026-12-24T08:00 or 2026-12-24T07:00:00Z", field)
+    problem = f"{text!r} is no time; write one like 2026-12-24T08:00 or 2026-12-24T07:00:00Z"
+    raise UsageError(problem, field, Refusal.NO_TIME)
 
 
 @lru_cache(maxsize=65_536)

@@ -19,7 +19,7 @@ from alerts.highlights.text import holds_identity
 from alerts.register.wording import quotes
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
-from listener.errors import BadValue, Refused, UsageError
+from listener.errors import BadValue, Refusal, Refused, UsageError
 from listener.model.decisions import DECISIONS
 from listener.model.entered import AS_THEY_ARE, Fields, field_of, storable
 from listener.model.highlights import HighlightWord, Word
@@ -68,10 +68,16 @@ class Deciding:
         states = self.read().states
         found = [states[id_]] if id_ in states else [its for its in states.values() if id_ and its.id.startswith(id_)]
         if not found:
-            raise UsageError(f"no highlight begins with {id_!r}; `lyttepost highlights` lists them")
+            raise UsageError(
+                f"no highlight begins with {id_!r}; `lyttepost highlights` lists them", refusal=Refusal.NO_HIGHLIGHT
+            )
         if len(found) > 1:
             ids = ", ".join(its.id for its in found[:4])
-            raise UsageError(f"{id_!r} fits {len(found)} highlights ({ids}); write more of the id")
+            raise UsageError(
+                f"{id_!r} fits {len(found)} highlights ({ids}); write more of the id",
+                refusal=Refusal.SEVERAL,
+                text=id_,
+            )
         return found[0]
 
     def say(
@@ -84,16 +90,21 @@ class Deciding:
         """
         control, its = self.control(), self.find(id_)
         if seen is not None and seen != its.revision:
-            raise Refused(_changed(its))
+            raise _changed(its)
         stands = standing(its, control, self.schedule, self.now)
         if stands.stage not in MAY_SAY[word] or stands.stage in _NOT_AS_SHOWN.get(word, ()):
-            raise Refused(f"{its.id} cannot be {_MEANT[word]}: {_FITS[stands.stage]}")
+            raise Refused(f"{its.id} cannot be {_MEANT[word]}: {_FITS[stands.stage]}", Refusal.HIGHLIGHT_STANDS)
         if word is Word.RELEASE and its.stage is Stage.SENDING:
-            raise Refused(f"{its.id} may have been published, which `lyttepost run` looks for: release it in a minute")
+            raise Refused(
+                f"{its.id} may have been published, which `lyttepost run` looks for: release it in a minute",
+                Refusal.HIGHLIGHT_LOOKED_FOR,
+            )
         if word in (Word.APPROVE, Word.RELEASE) and control.mode is Mode.CRISIS:
             names = ", ".join(each.id for each in control.open)
             raise Refused(
-                f"nothing is published while an incident is open ({names}), an exercise neither; {its.id} waits"
+                f"nothing is published while an incident is open ({names}), an exercise neither; {its.id} waits",
+                Refusal.HIGHLIGHT_CRISIS,
+                incidents=", ".join(each.name for each in control.open),
             )
         said = HighlightWord(
             id=its.id,
@@ -108,7 +119,7 @@ class Deciding:
         hashchain.append(self.bus, DECISIONS.name, said)
         after = self.read().states[its.id]
         if after.revision == its.revision or (after.by, after.at) != (said.by, said.at):
-            raise Refused(_changed(after))
+            raise _changed(after)
         return after
 
     def _when(self, entered: str, field: str) -> datetime:
@@ -116,23 +127,31 @@ class Deciding:
             at = parse_time(entered)
             at = at.replace(tzinfo=self.schedule.zone) if at.tzinfo is None else at
             if not self.now - BEFORE <= at <= self.now + AHEAD:
-                raise BadValue("must be a time to come, within a year", field)
+                raise BadValue("must be a time to come, within a year", field, Refusal.NOT_TO_COME)
         except BadValue:
             raise
         except (ValueError, OverflowError):
-            raise BadValue(f"{entered[:40]!r} is no time; write it as 2026-12-24T08:00", field) from None
+            raise BadValue(
+                f"{entered[:40]!r} is no time; write it as 2026-12-24T08:00", field, Refusal.NO_TIME
+            ) from None
         return at
 
     def _text(self, entered: str, its: HighlightState, field: str) -> str:
         plain = unicodedata.normalize("NFC", storable(entered.replace("\r\n", "\n"), field, MOST_TYPED))
         if not plain:
-            raise BadValue("says nothing", field)
+            raise BadValue("says nothing", field, Refusal.SAYS_NOTHING)
         if any(not (each.isprintable() or each == "\n" or each in "\u200d\ufe0f") for each in plain):
-            raise BadValue("holds a character that cannot be seen", field)
+            raise BadValue("holds a character that cannot be seen", field, Refusal.UNSEEN)
         if (length := weighted(plain)) > LONGEST:
-            raise BadValue(f"is {length} long as X counts; {LONGEST} is the most (a link counts 23)", field)
+            raise BadValue(
+                f"is {length} long as X counts; {LONGEST} is the most (a link counts 23)",
+                field,
+                Refusal.HIGHLIGHT_LENGTH,
+                length=length,
+                most=LONGEST,
+            )
         if holds_identity(plain):
-            raise BadValue("holds what looks like a national identity number", field)
+            raise BadValue("holds what looks like a national identity number", field, Refusal.IDENTITY)
         # The hospital's own headline may stand in posts that pass it on.
         strange = [each for each in self.texts(plain) if not quotes(its.proposal.text, [each])]
         if quotes(plain, strange):
@@ -140,9 +159,14 @@ class Deciding:
                 "quotes a post that was heard. What is published is kept for good, and a post must be removable: "
                 "say it in words of your own",
                 field,
+                Refusal.HIGHLIGHT_QUOTES,
             )
         return plain
 
 
-def _changed(its: HighlightState) -> str:
-    return f"{its.id} was changed meanwhile, last by {its.by}: look at it again, then decide; {_FITS[its.stage]}"
+def _changed(its: HighlightState) -> Refused:
+    return Refused(
+        f"{its.id} was changed meanwhile, last by {its.by}: look at it again, then decide; {_FITS[its.stage]}",
+        Refusal.HIGHLIGHT_CHANGED,
+        name=its.by,
+    )

@@ -18,7 +18,7 @@ from alerts.notify.sends import intent_id
 from alerts.notify.state import AlertBook, AlertState, Condition, Handling, read_book
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
-from listener.errors import UsageError
+from listener.errors import Refusal, UsageError
 from listener.model.decisions import DECISIONS
 from listener.model.deliveries import Page, PageWhy
 from listener.model.records import Decision, DecisionKind
@@ -66,7 +66,7 @@ def say_of_all(
 ) -> WordOutcome:  # fmt: skip
     """The same for every word that counts once: acknowledge, resolve, close."""
     if not by.strip():
-        raise UsageError("this needs a name; say who with --by")
+        raise UsageError("this needs a name; say who with --by", refusal=Refusal.WHO)
     states = [state for id_ in ids if (state := book.get(id_)) is not None]
     ids = [state.id for state in states if _may(state, kind)]
     words = [Decision(kind=kind, id=id_, at=now, by=by.strip(), why=why, page=page) for id_ in ids]

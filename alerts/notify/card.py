@@ -107,11 +107,14 @@ def layout(
     called: Sequence[Called] = (),
     in_house: bool = False,
     texts: Texts | None = None,
+    covered: Sequence[AlertState] = (),
 ) -> Layout:
     """The same in its parts and without a way to answer: for the page that a link opens, and with `in_house` for the
     board's."""
     how = frozenset[str](), HowToAnswer(), texts, ()
-    return _Writer(_ordered(states), people, messages, now, in_house, 0, *how, tuple(called), "").layout()
+    return _Writer(
+        _ordered(states), people, messages, now, in_house, 0, *how, tuple(called), "", tuple(covered)
+    ).layout()
 
 
 def _ordered(states: Iterable[AlertState]) -> tuple[AlertState, ...]:

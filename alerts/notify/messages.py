@@ -23,6 +23,8 @@ from listener.settings.files import load_yaml
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
 PLACE = re.compile(r"\{(\w+)\}")
+TIMES = frozenset({"time", "start", "end"})
+ENDS, BEGINS = re.compile(r"\b(?:since|until|from|up to) $", re.IGNORECASE), re.compile(r"^(?:at|on) (?=\d)")
 BARS = "▁▂▃▄▅▆▇█"
 CHANGE = timedelta(hours=12)
 """So long before and after clocks are changed, times name their zone."""
@@ -129,12 +131,15 @@ PAGE_BRACES: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
         (
             "who", "other", "name", "button", "done", "shown_only", "choose", "also_open", "history", "over",
-            "withdrawn",            "withdrawn_text", "unknown", "unknown_text", "away", "away_text",
-            "unsure", "unsure_text", "call_nobody",
+            "withdrawn", "withdrawn_text", "unknown", "unknown_text", "away", "away_text", "unsure", "unsure_text",
+            "call_nobody", "samples", "sample_withheld", "sample_removed", "samples_veiled", "held",
         ),
         frozenset[str](),
     ),
     **dict.fromkeys(("over_text", "reopened"), frozenset({"time"})),
+    **dict.fromkeys(("called", "calling", "call_failed"), frozenset({"name", "channel", "time"})),
+    **dict.fromkeys(("silenced", "resolved", "noted"), frozenset({"name", "time"})),
+    "assigned": frozenset({"name", "to", "time"}),
     "call": frozenset({"call"}),
 }  # fmt: skip
 """The same of each text under `page`: the page that a link opens."""
@@ -347,8 +352,17 @@ class Messages(BaseModel):
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """`{name}` → its value; an unknown name stays as it is. No attribute, index or format is looked at."""
-    return PLACE.sub(lambda found: values.get(found[1], found[0]), template)
+    """`{name}` → its value; an unknown name stays as it is. No attribute, index or format is looked at.
+
+    A time that English begins with a word of its own (`at 14:00`) loses it behind another: `since 14:00`.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        its = values.get(found[1], found[0])
+        behind = found[1] in TIMES and ENDS.search(template[: found.start()]) is not None
+        return BEGINS.sub("", its) if behind else its
+
+    return PLACE.sub(value, template)
 
 
 def _filled(template: str, values: Mapping[str, object]) -> str:

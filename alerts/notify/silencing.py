@@ -20,7 +20,7 @@ from alerts.notify.state import AlertBook
 from alerts.notify.words import Named
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
-from listener.errors import Refused, UsageError
+from listener.errors import Refusal, Refused, UsageError
 from listener.model.decisions import DECISIONS, Silence
 from listener.model.entered import AS_THEY_ARE, Fields, duration, field_of, reason
 from listener.model.records import Decision, DecisionKind, Severity
@@ -101,13 +101,15 @@ def matcher_of(words: Sequence[str], field: str) -> dict[str, str]:
     for word in words:
         name, equals, value = (part.strip() for part in word.partition("="))
         if not (name and equals and value):
-            raise UsageError(f"{word!r} is no matcher; write one like rule=volume", field)
+            raise UsageError(f"{word!r} is no matcher; write one like rule=volume", field, Refusal.NO_MATCHER)
         if found.setdefault(name, value) != value:
-            raise UsageError(f"{name} cannot be {found[name]!r} and {value!r}; make two silences", field)
+            problem = f"{name} cannot be {found[name]!r} and {value!r}; make two silences"
+            raise UsageError(problem, field, Refusal.NO_MATCHER)
     if not found:
-        raise UsageError(f"name at least one field, such as {field} rule=volume: else it would hold back all", field)
+        problem = f"name at least one field, such as {field} rule=volume: else it would hold back all"
+        raise UsageError(problem, field, Refusal.NO_MATCHER)
     if found.get("severity", Severity.INFO) not in set(Severity):
-        raise UsageError(f"severity is one of {', '.join(Severity)}", field)
+        raise UsageError(f"severity is one of {', '.join(Severity)}", field, Refusal.NO_MATCHER)
     return found
 
 
@@ -118,12 +120,14 @@ def end_of(
     is past."""
     lasting, ending = field_of(fields, "length"), field_of(fields, "until")
     if bool(length) == bool(until):
-        raise UsageError(f"say how long: either {lasting} 1h or {ending} TIME")
+        raise UsageError(f"say how long: either {lasting} 1h or {ending} TIME", refusal=Refusal.SILENCE_LENGTH)
     end = now + duration(length, lasting) if length else entered(until, ending, zone)
     if end <= now:
-        raise Refused(f"that time is over since {shown(end, zone())}; nothing was written")
+        problem = f"that time is over since {shown(end, zone())}; nothing was written"
+        raise Refused(problem, Refusal.SILENCE_PAST)
     if end - now > LONGEST:
-        raise UsageError("a silence lasts 7 days at most; what is never wanted belongs out of the rules")
+        problem = f"a silence lasts {LONGEST.days} days at most; what is never wanted belongs out of the rules"
+        raise UsageError(problem, refusal=Refusal.SILENCE_TOO_LONG, days=LONGEST.days)
     return end
 
 
@@ -133,7 +137,8 @@ def find(known: Silences, prefix: str) -> SilenceState:
     exact = known.get(prefix)
     if exact is None and len(found) != 1:
         what = "fits several silences; write more of the id" if found else "begins no silence's id"
-        raise UsageError(f"{prefix!r} {what}; `lyttepost alerts silences` lists them")
+        refusal = Refusal.SEVERAL if found else Refusal.NO_SILENCE
+        raise UsageError(f"{prefix!r} {what}; `lyttepost alerts silences` lists them", refusal=refusal, text=prefix)
     return exact or found[0]
 
 

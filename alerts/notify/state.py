@@ -21,7 +21,7 @@ from alerts.notify.pages import PageLog, Place
 from alerts.notify.silences import Silences
 from listener.bus.protocol import Bus, Record
 from listener.bus.scan import scan_records
-from listener.errors import UsageError
+from listener.errors import Refusal, UsageError
 from listener.model.decisions import DECISIONS, DecisionsRecord, Silence
 from listener.model.deliveries import DELIVERIES, Delivery, Outcome, Page
 from listener.model.receipts import Receipt
@@ -344,9 +344,12 @@ class AlertBook:
             return self._states[prefix]
         fits = [id_ for id_ in self._states if prefix and id_.startswith(prefix)]
         if not fits:
-            raise UsageError(f"no alert begins with {prefix!r}; `lyttepost alerts` lists them")
+            raise UsageError(
+                f"no alert begins with {prefix!r}; `lyttepost alerts` lists them", refusal=Refusal.NO_ALERT
+            )
         if len(fits) > 1:
-            raise UsageError(f"{prefix!r} fits {len(fits)} alerts ({', '.join(fits[:4])}); write more of the id")
+            problem = f"{prefix!r} fits {len(fits)} alerts ({', '.join(fits[:4])}); write more of the id"
+            raise UsageError(problem, refusal=Refusal.SEVERAL, text=prefix)
         return self._states[fits[0]]
 
     def fire(self, alert: Alert, at: datetime) -> None:

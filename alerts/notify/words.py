@@ -16,7 +16,7 @@ from alerts.notify.answers import WordOutcome, say_of_all
 from alerts.notify.state import AlertBook, AlertState, Handling
 from listener.bus import hashchain
 from listener.bus.protocol import Bus
-from listener.errors import UsageError
+from listener.errors import Refusal, UsageError
 from listener.model.decisions import DECISIONS
 from listener.model.entered import AS_THEY_ARE, Fields, field_of
 from listener.model.records import AuthorClass, Decision, DecisionKind
@@ -48,7 +48,7 @@ def note(
     words = team_words(text, field, named, now)
     refuse_quotes(words.text, field)
     if not words.text:
-        raise UsageError("says nothing", field)
+        raise UsageError("says nothing", field, Refusal.SAYS_NOTHING)
     word = Decision(kind=DecisionKind.NOTE, id=state.id, at=now, by=by, why=words.text)
     return Written(hashchain.append(bus, DECISIONS.name, word), words.masked)
 
@@ -87,7 +87,8 @@ def meant(book: AlertBook, words: Sequence[str]) -> list[str]:
         if begun := [state.id for state in book.all() if state.id.startswith(word)]:
             named = ", ".join(page.page.alerts)
             raise UsageError(
-                f"{word!r} is the code of a page about {named}, and the beginning of {begun[0]}; write the alerts' ids"
-            )
+                f"{word!r} is the code of a page about {named}, and the beginning of {begun[0]}; write the alerts' ids",
+                refusal=Refusal.SEVERAL, text=word,
+            )  # fmt: skip
         found |= dict.fromkeys(id_ for id_ in page.page.alerts if book.get(id_) is not None)
     return list(found)

@@ -14,7 +14,7 @@ from alerts.annotate.corrections import digest_of, in_order
 from alerts.notify.channels.addresses import web_address
 from alerts.register.subjects import THEME, OpenRegister, Subject, asks_about
 from listener.bus import hashchain
-from listener.errors import UsageError
+from listener.errors import BadValue, Refusal, Unfit, UsageError
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import DECISIONS, Answer, Correction, Note, Status
 from listener.model.entered import AS_THEY_ARE, Fields, field_of, storable
@@ -84,7 +84,7 @@ def correct(
     row, reason = register.post(post), register.own_words(why, field_of(fields, "why"), now)
     found = register.view.finding(row)
     if found is None:
-        raise UsageError(f"post {row.post} was removed")
+        raise UsageError(f"post {row.post} was removed", refusal=Refusal.POST_REMOVED)
     word = Correction(
         at=now, by=by, post=row.post, story=found.story, text=digest_of(found.text), kinds=tuple(kinds),
         themes=its_themes, why=reason.text,
@@ -95,16 +95,16 @@ def correct(
 def status_of(entered: str, field: str) -> Standing:
     """One of `STATUSES`. Raises UsageError that names them."""
     if entered not in STATUSES:
-        raise UsageError(f"{entered!r} is none; it is one of {', '.join(STATUSES)}", field)
+        raise UsageError(f"{entered!r} is none; it is one of {', '.join(STATUSES)}", field, Refusal.NO_CHOICE)
     return STATUSES[entered]
 
 
 def verdict_of(entered: str | None, field: str) -> Verdict:
     """Raises UsageError that names those there are."""
     if not entered:
-        raise UsageError(f"is missing; it is one of {', '.join(Verdict)}", field)
+        raise UsageError(f"is missing; it is one of {', '.join(Verdict)}", field, Refusal.NO_CHOICE)
     if entered not in set(Verdict):
-        raise UsageError(f"{entered!r} is none; it is one of {', '.join(Verdict)}", field)
+        raise UsageError(f"{entered!r} is none; it is one of {', '.join(Verdict)}", field, Refusal.NO_CHOICE)
     return Verdict(entered)
 
 
@@ -112,17 +112,18 @@ def kinds_of(entered: Iterable[str], field: str) -> tuple[Kind, ...]:
     """Kinds in their own order. Raises UsageError for one that is none, for none at all, and for what cannot be."""
     entered = list(entered)
     if unknown := [each for each in entered if each not in set(Kind)]:
-        raise UsageError(f"there is no kind {unknown[0]!r}", field)
+        raise UsageError(f"there is no kind {unknown[0]!r}", field, Refusal.NO_KIND)
     try:
         return in_order([Kind(each) for each in entered])
-    except ValueError as error:
-        raise UsageError(str(error), field) from None
+    except Unfit as error:
+        raise BadValue.of(error, field) from None
 
 
 def asked(about: str, theme: str, fields: Fields = AS_THEY_ARE) -> tuple[str, str]:
     """The story and the theme that an answer is about, either of them empty. Raises UsageError where both are."""
     if not (about or theme):
-        raise UsageError(f"what is answered? Name a story, or a theme with {field_of(fields, 'theme')}")
+        problem = f"what is answered? Name a story, or a theme with {field_of(fields, 'theme')}"
+        raise UsageError(problem, refusal=Refusal.NOTHING_ANSWERED)
     return ("", about.removeprefix(THEME)) if about.startswith(THEME) else (about, theme)
 
 
@@ -134,7 +135,7 @@ def _where(register: OpenRegister, subject: Subject) -> dict[str, Any]:
 
 def _said(text: str, field: str) -> str:
     if not text.strip():
-        raise UsageError("says nothing", field)
+        raise UsageError("says nothing", field, Refusal.SAYS_NOTHING)
     return text
 
 
@@ -144,5 +145,5 @@ def _link(link: str, field: str) -> str | None:
     try:
         web_address(link)
     except ValueError as error:
-        raise UsageError(str(error), field) from None
+        raise UsageError(str(error), field, Refusal.NO_LINK) from None
     return storable(link, field, LONGEST_LINK)

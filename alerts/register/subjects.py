@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from alerts.register.decisions import Decisions, Stands
 from alerts.register.ranking import Registered, words
 from alerts.register.wording import QUOTED, quotes
-from listener.errors import UsageError
+from listener.errors import Refusal, UsageError
 from listener.model.entered import AS_THEY_ARE, Fields, field_of
 from listener.model.records import Kind
 from listener.privacy.team_words import TeamWords, team_words
@@ -75,7 +75,8 @@ class OpenRegister:
         """The story that it names, or whose post it names."""
         found = self.view.find(about) if about else None
         if found is None or not (found.stories or found.posts):
-            raise UsageError(f"no story and no post begins with {about!r}; `lyttepost register` lists them")
+            problem = f"no story and no post begins with {about!r}; `lyttepost register` lists them"
+            raise UsageError(problem, refusal=Refusal.NO_STORY)
         if about in found.stories:
             return about
         exact = _exactly(about, found.posts)
@@ -89,18 +90,21 @@ class OpenRegister:
         posts = self.view.find(about).posts if about else ()
         if not posts:
             raise UsageError(
-                f"no post begins with {about!r}; `lyttepost register show STORY` lists the posts of a story"
+                f"no post begins with {about!r}; `lyttepost register show STORY` lists the posts of a story",
+                refusal=Refusal.NO_POST,
             )
         rows = self.view.post(_only(about, "posts", _exactly(about, posts) or posts))
         if not rows:
-            raise UsageError(f"post {about} was edited since; name its newest version")
+            problem = f"post {about} was edited since; name its newest version"
+            raise UsageError(problem, refusal=Refusal.POST_EDITED)
         return rows[0]
 
     def check_themes(self, themes: Collection[str]) -> None:
         """Raises UsageError that names those there are."""
         unknown = [theme for theme in themes if theme not in self.themes]
         if unknown:
-            raise UsageError(f"no theme has the id {unknown[0]!r}; known: {', '.join(self.themes)}")
+            problem = f"no theme has the id {unknown[0]!r}; known: {', '.join(self.themes)}"
+            raise UsageError(problem, refusal=Refusal.NO_THEME, theme=unknown[0])
 
     def stands(self, subject: Subject) -> Stands:
         if subject.theme:
@@ -123,13 +127,16 @@ class OpenRegister:
         known = self.state.incidents
         if incident:
             if incident not in heard:
-                raise UsageError(f"{incident!r} is none of those that heard it: {', '.join(sorted(heard))}", field)
+                problem = f"{incident!r} is none of those that heard it: {', '.join(sorted(heard))}"
+                raise UsageError(problem, field, Refusal.OTHER_INCIDENT, incidents=self.named(sorted(heard)))
             return (incident,)
         chosen = sorted(each for each in heard if each in known and known[each].open) or sorted(heard)
         if not chosen:
-            raise UsageError("there is no incident; open one with `lyttepost mode crisis`")
+            problem = "there is no incident; open one with `lyttepost mode crisis`"
+            raise UsageError(problem, refusal=Refusal.NOTHING_OPEN)
         if len({each in known and known[each].exercise for each in chosen}) > 1:
-            raise UsageError(f"an exercise and a real incident heard it; name one with {field}: {', '.join(chosen)}")
+            problem = f"an exercise and a real incident heard it; name one with {field}: {', '.join(chosen)}"
+            raise UsageError(problem, refusal=Refusal.EXERCISE_AND_REAL, incidents=self.named(chosen))
         return tuple(chosen)
 
 
@@ -139,8 +146,8 @@ def refuse_quotes(view: Register, words: str, field: str) -> None:
         raise UsageError(
             f"quotes a post ({QUOTED} words of it in a row, or all of a short one). What people decide is kept for "
             "good, and a post must be removable: say it in words of your own",
-            field,
-        )
+            field, Refusal.QUOTES, count=QUOTED,
+        )  # fmt: skip
 
 
 def asks_about(row: Registered, theme: str) -> bool:
@@ -155,5 +162,6 @@ def _exactly(about: str, posts: Sequence[str]) -> list[str]:
 
 def _only(about: str, what: str, found: Sequence[str]) -> str:
     if len(found) > 1:
-        raise UsageError(f"{about!r} fits {len(found)} {what} ({', '.join(found[:4])}); write more of the id")
+        problem = f"{about!r} fits {len(found)} {what} ({', '.join(found[:4])}); write more of the id"
+        raise UsageError(problem, refusal=Refusal.SEVERAL, text=about)
     return found[0]

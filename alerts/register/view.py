@@ -21,6 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
+from alerts.notify.samples import Sampled
 from alerts.register import alike, digest
 from alerts.register.ranking import (
     Found,
@@ -61,6 +62,14 @@ SELECT f.story FROM findings f WHERE f.whose = :official AND NOT f.repost {} GRO
 HAVING min(f.at) <= (SELECT min(g.at) FROM findings g WHERE g.story = f.story AND NOT g.repost)
 """
 """Stories that a newsroom or a public body put first: whoever says the same passes their words on."""
+SAMPLED = f"""
+SELECT f.key, f.part, f.offset, EXISTS(
+    SELECT 1 FROM findings g WHERE g.exposed AND (g.story = f.story OR g.story IN (
+        SELECT story FROM stories WHERE together = (SELECT together FROM stories WHERE story = f.story)
+    ))
+) FROM findings f WHERE {STANDING} AND f.post = ? LIMIT 1
+"""  # noqa: S608 -- words of our own
+"""A post, and whether anything that says the same may show who a patient is, however the machine scored each."""
 
 
 class Register:
@@ -429,6 +438,22 @@ class Register:
             if not is_damage(error):
                 raise
             self._damaged = error
+        return found
+
+    def samples(self, posts: Iterable[str]) -> Mapping[str, Sampled]:
+        """`source:id` → what is held of the post; those that were purged, or edited since, are missing.
+
+        May be called from any thread. Raises BusError and sqlite3.Error: who shows it must know that it is not known.
+        """
+        if self._file.is_replaced():
+            raise BusError(f"{self._path}: the register is being built anew")
+        found: dict[str, Sampled] = {}
+        with closing(connect(self._file.path)) as db:
+            for post in posts:
+                row = db.execute(SAMPLED, (post,)).fetchone()
+                its = None if row is None else self._finding(*row[:3])
+                if its is not None:
+                    found[post] = Sampled(its.at, its.kinds, its.text, bool(row[3]))
         return found
 
     def _text(self, key: str, part: int, offset: int) -> str | None:

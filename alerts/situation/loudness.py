@@ -137,6 +137,10 @@ class Loudness:
                 found.append(TrackLoudness(source, track, tuple(_steps(series, end, span))))
         return sorted(found, key=lambda each: (-each.last_hour, each.source, each.track))
 
+    def heard(self, end: datetime) -> set[datetime]:
+        """The steps up to `end` of which anything is known of any track."""
+        return {step for series in self._series.values() for step in series.heard if step <= end}
+
     def _of(self, source: str, track: str) -> _Series:
         key = source, track
         if key not in self._series:

@@ -107,5 +107,10 @@ def source_name(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
+def role_name(role: str, words: Words) -> str:
+    """A role of people.yaml; one that the hospital made itself as it is called there."""
+    return words.texts.get(f"role.{role}", role)
+
+
 def theme_name(theme: str, words: Words) -> str:
     return words.say("now.no_theme") if theme == NONE_OF_THESE else words.messages.themes.get(theme, theme)

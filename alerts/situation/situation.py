@@ -321,8 +321,7 @@ def _per_step(rows: Sequence[Registered], loudness: Loudness, now: datetime) -> 
     A step of which nothing is known of any track, and in which no post was found, is unknown.
     """
     end = step_of(loudness.end(now))
-    tracks = loudness.tracks(loudness.end(now), SHOWN)
-    known = {step.at for track in tracks for step in track.steps if step.posts is not None}
+    known = loudness.heard(end)
     first = end - SHOWN + STEP
     counted: Counter[datetime] = Counter()
     seen: set[str] = set()

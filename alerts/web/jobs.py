@@ -1,21 +1,27 @@
-"""Work that a web server's thread hands to the thread that owns the bus: only that one may touch it."""
+"""Work that a web server's thread hands to the thread that owns the bus: only that one may touch it.
+
+A *press* changes something: somebody waits to be told that it is recorded. A *look* shows something. Presses go before
+looks, and have room of their own, so that many who look keep nobody from acting.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import Empty, Full, Queue
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from listener.errors import Corrupt
 
 MAX_WAITING = 256
-"""Jobs that wait for the bus."""
+"""Presses that wait for the bus, and so many looks."""
 SECONDS = 5.0
 """So long is waited for a job to be done."""
 
 T = TypeVar("T")
+Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class NotBegun(TimeoutError):
@@ -25,7 +31,7 @@ class NotBegun(TimeoutError):
 class HandOver(Protocol):
     """To the thread that owns the bus. What is to be written is durable when it is done."""
 
-    async def __call__(self, job: Callable[[], T]) -> T:
+    async def __call__(self, job: Callable[[], T], *, press: bool = False) -> T:
         """Raises what `job` raises; NotBegun; and TimeoutError for one that goes on though nobody waits any more."""
 
 
@@ -36,18 +42,22 @@ class Done(NamedTuple):
 
 
 class Jobs:
-    """The queue between the two threads."""
+    """What waits between the two threads; of presses, and of looks, the first that came is done first."""
 
     def __init__(self) -> None:
-        self._jobs: Queue[tuple[Callable[[], Any], Future[Any]]] = Queue(MAX_WAITING)
+        self._presses: deque[Job] = deque()
+        self._looks: deque[Job] = deque()
+        self._waits = threading.Condition()
 
-    async def hand_over(self, job: Callable[[], T]) -> T:
+    async def hand_over(self, job: Callable[[], T], *, press: bool = False) -> T:
         """For the server's thread: see `HandOver`."""
         done: Future[T] = Future()
-        try:
-            self._jobs.put_nowait((job, done))
-        except Full:
-            raise NotBegun from None
+        with self._waits:
+            queue = self._presses if press else self._looks
+            if len(queue) >= MAX_WAITING:
+                raise NotBegun
+            queue.append((job, done))
+            self._waits.notify()
         waiting = asyncio.wrap_future(done)
         waiting.add_done_callback(_noticed)
         try:
@@ -61,10 +71,11 @@ class Jobs:
     def do_one(self, timeout: float) -> Done | None:
         """For the thread that owns the bus: do one job, waiting at most `timeout` seconds for one; None where none
         came. Raises Corrupt."""
-        try:
-            job, done = self._jobs.get(timeout=timeout) if timeout > 0 else self._jobs.get_nowait()
-        except Empty:
-            return None
+        with self._waits:
+            self._waits.wait_for(lambda: self._presses or self._looks, max(0.0, timeout))
+            if not (queue := self._presses or self._looks):
+                return None
+            job, done = queue.popleft()
         if not done.set_running_or_notify_cancel():
             return Done()  # nobody waits for it any more, and was told so
         try:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from listener.errors import BadValue, UsageError
+from listener.errors import BadValue, Refusal, Unfit, UsageError
 from listener.model.codec import LONGEST_NAME, LONGEST_WHY
 from listener.units import parse_duration
 
@@ -35,29 +35,30 @@ def storable(text: str, field: str, longest: int = LONGEST_NAME) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise BadValue("is no UTF-8 text", field) from None
+        raise BadValue("is no UTF-8 text", field, Refusal.NOT_TEXT) from None
     plain = text.strip()
     if len(plain) > longest:
-        raise BadValue(f"is {len(plain):,} characters long; write at most {longest:,}", field)
+        problem = f"is {len(plain):,} characters long; write at most {longest:,}"
+        raise BadValue(problem, field, Refusal.TOO_LONG, length=len(plain), most=longest)
     return plain
 
 
 def reason(why: str, field: str) -> str:
     """A reason that says something."""
     if not why.strip():
-        raise BadValue("say why; it is kept in the history", field)
+        raise BadValue("say why; it is kept in the history", field, Refusal.NO_REASON)
     return storable(why, field, LONGEST_WHY)
 
 
 def duration(text: str, field: str) -> timedelta:
     try:
         found = parse_duration(text)
-    except ValueError as error:
-        raise BadValue(str(error), field) from None
+    except Unfit as error:
+        raise BadValue.of(error, field) from None
     except OverflowError:
-        raise BadValue(f"{text!r} is longer than any time", field) from None
+        raise BadValue(f"{text!r} is longer than any time", field, Refusal.DURATION_TOO_LONG, text=text) from None
     if found > CENTURY:
-        raise BadValue(f"{text!r} is longer than a century", field)
+        raise BadValue(f"{text!r} is longer than a century", field, Refusal.DURATION_TOO_LONG, text=text)
     return found
 
 
@@ -65,4 +66,5 @@ def require_known(incident: str, state: State, field: str) -> None:
     """Raises UsageError that names the incidents there are, the newest last."""
     if incident not in state.incidents:
         known = ", ".join(i.id + ("" if i.open else " (closed)") for i in state.incidents.values()) or "none"
-        raise UsageError(f"no incident has the id {incident!r}; known: {known}", field)
+        problem = f"no incident has the id {incident!r}; known: {known}"
+        raise UsageError(problem, field, Refusal.NO_INCIDENT, incident=incident)

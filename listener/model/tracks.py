@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from listener.errors import Refusal, Unfit
 from listener.model.normalize import nfc
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Track:
 
 
 def parse(text: str) -> Track:
-    """A track as somebody wrote it → Track. Raises ValueError that says what to write instead."""
+    """A track as somebody wrote it → Track. Raises Unfit, a ValueError, that says what to write instead."""
     plain = _tidy(text)
     if plain[: len(_PLACE)].casefold() == _PLACE:
         return _place(plain[len(_PLACE) :], text)
@@ -99,7 +100,7 @@ def phrase_track(text: str) -> str:
     """Words, with or without a `*` at the end → canonical track. Raises ValueError on a hashtag, account or place."""
     track = parse(text)
     if track.kind is not TrackKind.PHRASE:
-        raise ValueError(f"{text!r} is no phrase but a track of the kind {track.kind}")
+        raise Unfit(f"{text!r} is no phrase but a track of the kind {track.kind}", Refusal.NO_TRACK)
     return str(track)
 
 
@@ -156,7 +157,8 @@ def _tidy(text: str) -> str:
 
 def _place(name: str, written: str) -> Track:
     if name.endswith("*"):
-        raise ValueError(f"{written!r}: a place takes no *; name it in full, or track its beginning as a word")
+        problem = f"{written!r}: a place takes no *; name it in full, or track its beginning as a word"
+        raise Unfit(problem, Refusal.PLACE_STAR, track=written)
     name = name.strip("\"'“”„«» ")
     _check(name, written, "place", SHORTEST)
     return Track(TrackKind.PLACE, name)
@@ -166,7 +168,7 @@ def _hashtag(tag: str, written: str) -> Track:
     word, prefix = _star(tag, written)
     _check(word, written, "hashtag", SHORTEST_PREFIX if prefix else SHORTEST)
     if not re.fullmatch(r"\w+", word):
-        raise ValueError(f"{written!r}: a hashtag is one word of letters, digits and _")
+        raise Unfit(f"{written!r}: a hashtag is one word of letters, digits and _", Refusal.ONE_WORD, track=written)
     return Track(TrackKind.HASHTAG, word.lower(), prefix)
 
 
@@ -174,16 +176,19 @@ def _account(name: str, written: str) -> Track:
     handle = name.lower()
     _check(handle, written, "account", 1)
     if handle.endswith("*"):
-        raise ValueError(f"{written!r}: an account takes no *; name it in full")
+        raise Unfit(f"{written!r}: an account takes no *; name it in full", Refusal.ACCOUNT_STAR, track=written)
     if not re.fullmatch(_ACCOUNT, handle):
-        raise ValueError(f"{written!r}: an account's name is of the letters a to z, digits and _, as in @name")
+        problem = f"{written!r}: an account's name is of the letters a to z, digits and _, as in @name"
+        raise Unfit(problem, Refusal.ACCOUNT_NAME, track=written)
     return Track(TrackKind.ACCOUNT, handle)
 
 
 def _phrase(words: str, written: str) -> Track:
     text, prefix = _star(words, written)
     if prefix and not (text[-1:].isalnum() or text[-1:] == "_"):
-        raise ValueError(f"{written!r}: the * must follow a word's beginning directly, as in ullevål*")
+        raise Unfit(
+            f"{written!r}: the * must follow a word's beginning directly, as in ullevål*", Refusal.STAR, track=written
+        )
     last = re.split(r"\W+", text)[-1] if prefix else text
     _check(last, written, "track", SHORTEST_PREFIX if prefix else SHORTEST)
     _check(text, written, "track", SHORTEST)
@@ -194,17 +199,20 @@ def _star(text: str, written: str) -> tuple[str, bool]:
     prefix = text.endswith("*")
     body = text[:-1] if prefix else text
     if "*" in body:
-        raise ValueError(f"{written!r}: a * may only be at the end, as in ullevål*")
+        raise Unfit(f"{written!r}: a * may only be at the end, as in ullevål*", Refusal.STAR, track=written)
     return body, prefix
 
 
 def _check(text: str, written: str, kind: str, shortest: int) -> None:
     letters = sum(c.isalnum() for c in text)
     if not written.strip():
-        raise ValueError('an empty track; write what people would say, such as "ullevål brann"')
+        raise Unfit('an empty track; write what people would say, such as "ullevål brann"', Refusal.NO_TRACK)
     if not letters:
-        raise ValueError(f"{written!r}: a {kind} needs letters or digits; it would match nothing")
+        problem = f"{written!r}: a {kind} needs letters or digits; it would match nothing"
+        raise Unfit(problem, Refusal.NO_LETTERS, track=written)
     if letters < shortest:
-        raise ValueError(f"{written!r}: a {kind} this short matches nearly everything; give {shortest} letters or more")
+        problem = f"{written!r}: a {kind} this short matches nearly everything; give {shortest} letters or more"
+        raise Unfit(problem, Refusal.TOO_SHORT, track=written, least=shortest)
     if len(text) > LONGEST:
-        raise ValueError(f"a {kind} of {len(text)} characters; the longest is {LONGEST}. Choose a few words of it")
+        problem = f"a {kind} of {len(text)} characters; the longest is {LONGEST}. Choose a few words of it"
+        raise Unfit(problem, Refusal.TOO_LONG, length=len(text), most=LONGEST)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from listener.errors import BadValue, Refused
+from listener.errors import BadValue, Refusal, Refused, Unfit
 from listener.model.codec import LONGEST, MAX_LOOKBACK, MAX_REVIEW, MAX_TRACKS, MIN_REVIEW
 from listener.model.entered import AS_THEY_ARE, Fields, duration, field_of, reason, require_known, storable
 from listener.model.incidents import (
@@ -80,8 +80,9 @@ class TooCommon(Refused):
     def __init__(self, track: str, sources: Sequence[str], field: str) -> None:
         super().__init__(
             f"{track!r} {too_common(track)}, and {', '.join(sources)} bills every post that has it; name what it is "
-            f"about, or add {field}"
-        )
+            f"about, or add {field}",
+            Refusal.TOO_COMMON, track=track, sources=", ".join(sources), anyway=field,
+        )  # fmt: skip
         self.track = track
         self.word = common_word(track) or ""
         self.sources = tuple(sources)
@@ -96,7 +97,7 @@ def open_command(
     named = field_of(fields, "name")
     called = " ".join(storable(name, named).split())
     if not any(letter.isprintable() and not letter.isspace() for letter in called):
-        raise BadValue("give the incident a name", named)
+        raise BadValue("give the incident a name", named, Refusal.NO_NAME)
     command = Command(
         action=Action.OPEN,
         at=now,
@@ -134,7 +135,7 @@ def change_command(
         drop=_tracks(canonical, drop, dropping),
     )
     if not command.add and not command.drop:
-        raise BadValue("name at least one track", f"{adding} or {dropping}")
+        raise BadValue("name at least one track", f"{adding} or {dropping}", Refusal.NO_TRACK)
     _require_few(command.add, fields)
     return command
 
@@ -198,22 +199,23 @@ def give(control: Control, command: Command) -> Transition:
     """Put it on `control`. Raises Refused where the incident is not open any more."""
     transition = control.append(command)
     if transition.result is Result.REFUSED:
-        raise Refused(f"{command.incident} is not open any more; `lyttepost mode` lists what is")
+        problem = f"{command.incident} is not open any more; `lyttepost mode` lists what is"
+        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=command.incident)
     return transition
 
 
 def _tracks(read: Callable[[str], str], written: Iterable[str], field: str) -> tuple[str, ...]:
     try:
         return tuple(read(storable(one, field, LONGEST_TRACK)) for one in written)
-    except ValueError as error:
-        raise BadValue(str(error), field) from None
+    except Unfit as error:
+        raise BadValue.of(error, field) from None
 
 
 def _which(incident: str, otherwise: str, field: str) -> str:
     """The incident that is named; empty where none is. `otherwise`: what then becomes of all."""
     named = storable(incident, field)
     if incident and not named:
-        raise BadValue(f"which one? Without {field} all are {otherwise}", field)
+        raise BadValue(f"which one? Without {field} all are {otherwise}", field, Refusal.WHICH_INCIDENT)
     return named
 
 
@@ -224,10 +226,12 @@ def _seconds(setting: str, given: str | None, field: str, settings: ReadSettings
         found = duration(given or str(raw.get(f"mode.{setting}", DEFAULTS[setting])), field)
         seconds = found.total_seconds()
         if seconds > LONGEST:
-            raise BadValue("is longer than ten years", field)
+            raise BadValue("is longer than ten years", field, Refusal.DURATION_TOO_LONG, text=given or found)
         least, most = BOUNDS[setting]
         if not given and not least <= found <= most:
-            raise BadValue(f"must be between {format_duration(least)} and {format_duration(most)}", field)
+            between = {"least": format_duration(least), "most": format_duration(most)}
+            problem = f"must be between {between['least']} and {between['most']}"
+            raise BadValue(problem, field, Refusal.DURATION_BOUNDS, least=between["least"], most=between["most"])
     except BadValue as error:
         if given:
             raise
@@ -239,13 +243,15 @@ def _require_few(tracks: Sequence[str], fields: Fields, before: Incident | None 
     """Raises BadValue for an incident that would grow beyond what it may have."""
     if len(tracks) > max(MAX_TRACKS, len(before.tracks) if before else 0):
         many = f"{len(tracks):,} tracks; an incident has at most {MAX_TRACKS:,}. Choose those that people would write"
-        raise BadValue(many, field_of(fields, "tracks"))
+        named = field_of(fields, "tracks")
+        raise BadValue(many, named, Refusal.TOO_MANY_TRACKS, count=len(tracks), most=MAX_TRACKS)
 
 
 def _require_open(state: State, incident: str, field: str) -> None:
     require_known(incident, state, field)
     if not state.incidents[incident].open:
-        raise Refused(f"{incident} is closed; open: {', '.join(i.id for i in state.open) or 'none'}")
+        problem = f"{incident} is closed; open: {', '.join(i.id for i in state.open) or 'none'}"
+        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=state.incidents[incident].name)
 
 
 def _not_dropped(state: State, command: Command) -> Iterator[Warned]:

@@ -58,12 +58,14 @@ def _one_line(text: str) -> str:
 
 
 class LinkSettings(Tree):
-    """`call`: whom a page tells people to call whose link does not work, such as the switchboard and its number."""
+    """`call`: whom a page tells people to call whose link does not work, such as the switchboard and its number.
+    `texts`: it shows the words of posts, but for those that may show who a patient is."""
 
     url: Annotated[str, Field(max_length=100), AfterValidator(web_address)]
     key_file: FilePath
     valid: Annotated[Duration, within(timedelta(hours=1), timedelta(days=30))] = timedelta(days=1)
     call: Annotated[str, Field(max_length=100), AfterValidator(_one_line)] = ""
+    texts: bool = False
 
     def key(self) -> bytes:
         """What signs the links. Raises ConfigError that names the file, and repeats nothing of it."""

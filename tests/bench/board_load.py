@@ -185,13 +185,19 @@ def measure(folder: Path, stories: int, browsers: int, seconds: int) -> int:
                 process.terminate()
 
 
-def look(bus: Bus, process: subprocess.Popen[str], browsers: int, seconds: int, began: float) -> int:
+def address_in(process: subprocess.Popen[str]) -> str:
+    """Host and port of the board, as its process says; what else it says is thrown away."""
     host = ""
     for line in process.stderr or ():
         if found := re.search(r"The board is at http://(\S+)", line):
             host = found[1]
             break
     threading.Thread(target=lambda: [None for _ in process.stderr or ()], daemon=True).start()
+    return host
+
+
+def look(bus: Bus, process: subprocess.Popen[str], browsers: int, seconds: int, began: float) -> int:
+    host = address_in(process)
     cookie = log_in(host)
     while True:
         connection = http.client.HTTPConnection(host, timeout=60)

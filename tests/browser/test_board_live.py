@@ -89,6 +89,32 @@ def test_what_is_written_stays_while_another_acts_wherever_the_focus_is(browsers
     closed(other, "Øver at noe skrives")
 
 
+def test_a_form_that_was_refused_is_filled_in_again_once_and_stays_while_another_acts(browsers: Browsers) -> None:
+    browser, other = browsers(), browsers()
+    alert = an_alert(other)
+    browser.open(alert)
+    browser.press("Demp")
+    browser.type("#silence-why", "prøve på demping")
+    browser.press("Demp", "#silence form")
+    browser.says("Dempet til")
+    browser.open("/alerts")
+    words = "z" * 1001
+    browser.run(
+        "const field = document.querySelector('#part-silences [name=why]');"
+        "field.removeAttribute('maxlength'); field.value = arguments[0]; field.form.requestSubmit();",
+        words,
+    )
+    browser.says("1001 tegn er for langt")
+    assert value(browser, "#part-silences [name=why]") == words
+    assert browser.count("#part-silences .kept") == 1, "by the server, and not by the script too"
+    note(other, alert, "vi ser på det, og det vises hos den som skriver")
+    browser.sleep(REPLACED_SECONDS)
+    assert value(browser, "#part-silences [name=why]") == words
+    browser.type("#part-silences [name=why]", "prøven er over")
+    browser.press("Avslutt dempingen")
+    browser.says("Dempingen er avsluttet")
+
+
 def test_an_open_form_stays_with_its_incident(browsers: Browsers) -> None:
     browser, other = browsers(), browsers()
     opened(other, "Øver at skjemaer hører til")

@@ -93,8 +93,11 @@ class World:
             self.posts += 1
             found = Finding(
                 source="x", id=f"{10_000 + self.posts}", at=at, captured_at=at, incident=self.incident,
-                author=f"forfatter-{self.posts:012d}", story=story, text=text, cues=(Cue(kind=kind, words=("når",)),),
-                **{"themes": ("relatives_contact",), "theme_sure": True, "language": "nb", **more},
+                author=f"forfatter-{self.posts:012d}", story=story, text=text,
+                **{
+                    "cues": (Cue(kind=kind, words=("når",)),), "themes": ("relatives_contact",), "theme_sure": True,
+                    "language": "nb", **more,
+                },
             )  # fmt: skip
             self.bus.publish([Message("findings", found.key, encode(found))])
         return story

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import re
@@ -12,145 +11,29 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
+from answer_page_support import HOSTILE, NOW, PEOPLE, Phone, Seen, post
 from command_support import Machine, live_bus, wait_for
-from prometheus_client import CollectorRegistry
 
-from alerts.notify.followed import FollowedBook
-from alerts.notify.links import Links
-from alerts.notify.messages import load_all_messages, load_messages
 from alerts.notify.plan import digest
-from alerts.notify.receiver.answer_page import AnswerPages
-from alerts.notify.receiver.worker import Receiver
-from alerts.notify.recipients import People
+from alerts.notify.receiver.html import dial
 from alerts.web import jobs
 from listener.bus import hashchain
-from listener.bus.protocol import Bus, Message, open_bus
+from listener.bus.protocol import Message, TopicPartition
 from listener.bus.scan import scan
-from listener.clock import ManualClock, SystemClock
-from listener.errors import BusError
-from listener.model.decisions import DECISIONS
+from listener.clock import SystemClock
+from listener.model.decisions import DECISIONS, Silence
 from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
 from listener.model.records import Decision, DecisionKind, encode
-from listener.model.topics import topic_specs
-from listener.runtime.health import Health
-from listener.runtime.metrics import Metrics
 from listener.settings.files import packaged_config
 from tests.fakes.webhook import webhook_server
 from tests.ops.test_prometheus import free_port
 from tests.unit.telling_support import alert
-
-NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
-HOSTILE = '<script>alert("Kari")</script>'
-PEOPLE: dict[str, Any] = {
-    "kari": {"name": "Kari Vakt", "language": "nb", "ways": [{"channel": "sms", "target": "+4740612345"}]},
-    "ola": {"name": HOSTILE, "language": "en", "ways": [{"channel": "sms", "target": "+4740612346"}]},
-    "per": {"name": "Per Uvedkommende", "ways": [{"channel": "sms", "target": "+4740612347"}]},
-}
-
-
-class Seen(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    text: str
-
-
-class AwayBus:
-    """A bus that cannot write while `away`."""
-
-    def __init__(self, inner: Bus) -> None:
-        self._inner = inner
-        self.away = False
-        self.goes = threading.Event()
-        self.goes.set()
-        self.writes = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def append_after(self, *args: Any) -> Any:
-        if self.away:
-            raise BusError("no room")
-        self.goes.wait(10)
-        self.writes += 1
-        return self._inner.append_after(*args)
-
-
-class Phone:
-    """A receiver with the page of one step about a1 and a2, which went to Kari and to Ola, and who opens its link."""
-
-    def __init__(self, folder: Path, incident: str = "Brann Ullevål") -> None:
-        self.clock = ManualClock(NOW)
-        inner: Any = open_bus("embedded:", folder, self.clock, durable=False)
-        inner.ensure(topic_specs(1, {}))
-        self.bus: Any = AwayBus(inner)
-        self.people = dict(PEOPLE)
-        config = packaged_config()
-        for id_ in ("a1", "a2", "a3"):
-            made = alert(id_, at=NOW, incident_name=incident, headline={"nb": f"Varsel {id_}", "en": f"Alert {id_}"})
-            self.bus.publish([Message("alerts", id_, encode(made))])
-        self.tokens = {}
-        self.links = Links("https://lyttepost.sykehus.example", b"k" * 32, timedelta(days=1))
-        for person in ("kari", "ola"):
-            named = {"a1": "firing", "a2": "firing"}
-            page = Page(id=digest(person), at=NOW, why=PageWhy.STEP, person=person, alerts=named, code="4711")
-            hashchain.append(self.bus, "deliveries", page)
-            sent = Delivery(
-                intent=person, page=page.id, alert="a1", alerts=("a1", "a2"), at=NOW, step=0, channel="sms",
-                target=PEOPLE[person]["ways"][0]["target"], outcome=Outcome.SENT,
-            )  # fmt: skip
-            hashchain.append(self.bus, "deliveries", sent)
-            self.tokens[person] = (self.links.to(page) or "").rpartition("/")[2]
-        self.metrics = Metrics(CollectorRegistry(), "0")
-        pages = AnswerPages(
-            self.bus, self.clock, self.links, lambda: People.model_validate({"people": self.people}),
-            load_messages(config, "nb"), load_all_messages(config), FollowedBook(self.bus, self.clock),
-            "sentralbordet, 55 00 00 00",
-        )  # fmt: skip
-        self.receiver = Receiver(
-            self.bus, {}, lambda *_: None, host="127.0.0.1", port=0, clock=self.clock, metrics=self.metrics,
-            part=Health(self.clock).part("receiver"), pages=pages,
-        )  # fmt: skip
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._turn, daemon=True)
-        self._thread.start()
-
-    def _turn(self) -> None:
-        while not self._stop.is_set():
-            self.receiver.step(0.05)
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.receiver.close()
-        self.bus.close()
-
-    def get(self, token: str | None = None, method: str = "GET") -> Seen:
-        return self._ask(method, token)
-
-    def press(self, token: str | None = None, **fields: str) -> Seen:
-        return self._ask("POST", token, urlencode(fields).encode())
-
-    def _ask(self, method: str, token: str | None, body: bytes = b"") -> Seen:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.receiver.port, timeout=10)) as connection:
-            kind = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
-            connection.request(method, f"/a/{self.tokens['kari'] if token is None else token}", body or None, kind)
-            reply = connection.getresponse()
-            return Seen(reply.status, reply.headers, reply.read().decode())
-
-    def said(self) -> list[tuple[str, str, str]]:
-        words = [each for each in scan(self.bus, DECISIONS) if isinstance(each, Decision)]
-        return [(each.kind.value, each.id, each.by) for each in words]
-
-    def counted(self, outcome: str) -> float:
-        labels = {"channel": "link", "outcome": outcome}
-        return self.metrics.registry.get_sample_value("lyttepost_callbacks_total", labels) or 0.0
 
 
 @pytest.fixture
@@ -169,6 +52,99 @@ def test_the_page_says_what_who_was_called_and_how_to_answer(phone: Phone) -> No
     assert '<html lang="nb">' in seen.text
     assert "Who are you?" in phone.get(phone.tokens["ola"]).text
     assert len(seen.text) < 50_000
+
+
+def test_it_says_what_to_do_and_of_posts_when_and_what_kind_they_are_and_no_word(phone: Phone) -> None:
+    seen = phone.get()
+    assert 'href="https://sykehus.example/kort/7"' in seen.text
+    assert "Hva folk skriver" in seen.text
+    assert "Ordene vises ikke her" in seen.text
+    assert seen.text.count("kl. 03.04 · spørsmål") == 2, "the third was removed, and nobody knows when it was"
+    english = phone.get(phone.tokens["ola"]).text
+    assert "The words are not shown here" in english
+    assert "at 03:04 · question" in english
+    for text in (seen.text, english):
+        assert not any(word in text for word in ("pårørendetelefonen", "Oddny", "x:1", "forfatter-"))
+
+
+def test_where_the_settings_say_so_words_are_shown_but_for_those_that_may_show_a_patient(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with closing(Phone(tmp_path, texts=True)) as phone:
+        seen = phone.get()
+        for said in ("&lt;b&gt;pårørendetelefonen&lt;/b&gt;", "kan vise hvem en pasient er", "Teksten er fjernet"):
+            assert said in seen.text
+        assert "Oddny" not in seen.text
+        assert f"the link of the page {digest('kari')} (kari) read posts" in caplog.text
+        assert "pårørendetelefonen" not in caplog.text
+        copy = post("7", "mamma O Granli ligger på sal fire", story=f"{1:>016}", patient_exposed=0.9)
+        phone.bus.publish([copy])
+        phone.register.catch_up()
+        again = phone.get().text
+        assert "pårørendetelefonen" not in again, "something that says the same may show a patient"
+        phone.bus.purge([(TopicPartition("findings", 0), "brann-4:x:2")])
+        phone.register.catch_up()
+        assert phone.get().text.count("Teksten er fjernet") == 2
+
+
+def test_posts_that_cannot_be_read_are_no_reason_to_show_no_page(tmp_path: Path) -> None:
+    with closing(Phone(tmp_path, texts=True)) as phone:
+        (tmp_path / "register.sqlite").unlink()
+        seen = phone.get()
+        assert (seen.status, "Jeg tar den" in seen.text) == (200, True)
+        assert "Hva folk skriver" not in seen.text
+        assert not (tmp_path / "register.sqlite").exists(), "whoever owns it makes it anew"
+
+
+def test_it_says_who_else_was_called_and_what_was_said_without_anybody_s_words(phone: Phone) -> None:
+    failed = Delivery(
+        intent="per", page=digest("per"), alert="a1", alerts=("a1",), at=NOW + timedelta(minutes=5), step=1,
+        channel="sms", target="+4740612347", outcome=Outcome.PERMANENT, reason="no such number",
+    )  # fmt: skip
+    called = Page(
+        id=digest("per"), at=failed.at, why=PageWhy.STEP, person="per", alerts={"a1": "firing"}, step=1, code="4712"
+    )
+    hashchain.append(phone.bus, "deliveries", called)
+    hashchain.append(phone.bus, "deliveries", failed)
+    for minute, (kind, more) in enumerate(
+        [(DecisionKind.NOTE, {"why": "ringte Oddny"}), (DecisionKind.ASSIGN, {"to": "per", "why": "kan du?"}),
+         (DecisionKind.RESOLVE, {"why": "slukket"})]
+    ):  # fmt: skip
+        word = Decision(kind=kind, id="a1", at=NOW + timedelta(minutes=minute), by="Turid", **more)
+        hashchain.append(phone.bus, DECISIONS.name, word)
+    text = phone.get().text
+    for said in (
+        "Kari Vakt (SMS) kl. 03.14",
+        "Per Uvedkommende (SMS) kl. 03.19: kom ikke fram",
+        "Turid skrev en merknad kl. 03.14",
+        "Turid ba Per Uvedkommende ta den kl. 03.15",
+        "Turid meldte kl. 03.16 at det er over",
+    ):
+        assert said in text
+    assert not any(word in text for word in ("Oddny", "kan du?", "slukket", "no such number", "40612347"))
+    assert "Per Uvedkommende (SMS) at 03:19: did not get through" in phone.get(phone.tokens["ola"]).text
+
+
+def test_it_says_what_a_silence_holds_back_and_what_one_had_held_back(phone: Phone) -> None:
+    silence = Silence(
+        id="5a", at=NOW, by="Turid", why="øvelse i kjelleren", match={"alert": "a1"}, start=NOW,
+        end=NOW + timedelta(hours=1),
+    )  # fmt: skip
+    hashchain.append(phone.bus, DECISIONS.name, silence)
+    also = Silence(id="5b", at=NOW, by="Turid", why="x", match={"alert": "a3"}, start=NOW, end=NOW + timedelta(hours=2))
+    hashchain.append(phone.bus, DECISIONS.name, also)
+    ended = alert("a9", at=NOW, rule="lyttepost.silence_ended", rule_type="ops", covers=("a2", "a3"), key="")
+    phone.bus.publish([Message("alerts", "a9", encode(ended))])
+    page = Page(id=digest("late"), at=NOW, why=PageWhy.STEP, person="kari", alerts={"a9": "firing"}, code="4713")
+    hashchain.append(phone.bus, "deliveries", page)
+    text = phone.get().text
+    assert "Dempet til kl. 04.14 av Turid" in text
+    assert re.search(r"Varsel a3 · kl\. 03\.14 · dempet til kl\. 05\.14 av Turid", text), "one of the others"
+    assert "kjelleren" not in text
+    late = phone.get((phone.links.to(page) or "").rpartition("/")[2]).text
+    assert "Varsel a2" in late.partition("Holdt tilbake")[2]
+    assert "Varsel a3" in late.partition("Holdt tilbake")[2]
 
 
 def test_opening_it_changes_nothing_and_chooses_nobody(phone: Phone) -> None:
@@ -215,6 +191,16 @@ def test_nobody_chosen_is_nobody(phone: Phone, fields: dict[str, str]) -> None:
     assert phone.said() == []
 
 
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("ring vakten, +47 55 00 00 00.", "+4755000000"), ("ring 02800", "02800"), ("ring den som leder vakten", "")],
+)
+def test_the_number_to_call_can_be_pressed(call: str, number: str) -> None:
+    found = dial(call)
+    assert found.number == number
+    assert "".join((found.before, found.written, found.after)) == call
+
+
 def test_a_link_that_is_made_up_or_changed_shows_nothing(phone: Phone) -> None:
     token = phone.tokens["kari"]
     for other in (
@@ -229,7 +215,7 @@ def test_a_link_that_is_made_up_or_changed_shows_nothing(phone: Phone) -> None:
         for seen in (phone.get(other), phone.press(other, who="kari")):
             assert seen.status == 404
             assert "Varsel" not in seen.text
-            assert "55 00 00 00" in seen.text or other.endswith("/")
+            assert 'href="tel:55000000"' in seen.text or other.endswith("/")
     assert phone.said() == []
     assert phone.counted("refused") == 12, "the last is no address of ours at all"
 
@@ -307,7 +293,8 @@ def test_it_fetches_nothing_and_is_framed_and_remembered_by_nobody(phone: Phone)
     assert seen.headers["Referrer-Policy"] == "no-referrer"
     assert seen.headers["Cache-Control"] == "no-store"
     assert seen.headers["Set-Cookie"] is None
-    assert re.findall(r'(?:src|href|action)="([^"]*)"', seen.text) == ["style.css"]
+    links = re.findall(r'(?:src|href|action)="([^"]*)"', seen.text)
+    assert links == ["style.css", "https://sykehus.example/kort/7", "tel:55000000"]
     assert not re.search(r"<script|<style|style=| on\w+=", seen.text)
     style = phone.get("style.css")
     assert style.status == 200

@@ -6,27 +6,32 @@ import http.client
 import json
 import logging
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
-from board_support import World, board_world
+from board_support import TOKEN, World, board_world
 
+from alerts.board import alert_pages
 from alerts.board.access.roles import BoardRole
 from alerts.board.application import HEADERS
 from alerts.board.worker import MAX_CONNECTIONS, Patient
 from listener.bus.protocol import Message, TopicPartition
 from listener.clock import ManualClock
 from listener.errors import BusError, ConfigError
-from listener.model.records import Kind, Sample
+from listener.model.codec import LONGEST_WHY
+from listener.model.records import Cue, Kind, Sample
 from listener.runtime.health import Health
 
 NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
@@ -188,6 +193,28 @@ def test_who_presses_first_has_it_and_the_second_is_told_who(world: World) -> No
     assert (world.newest("decisions")["by"], world.newest("decisions")["kind"]) == ("Kari", "acknowledge")
 
 
+def test_a_press_goes_before_the_looks_that_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.fire()
+    shown(world, "Mange spør")
+    look, order = alert_pages._look, []
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(0.4)
+        order.append("look")
+        return look(*args, **options)
+
+    monkeypatch.setattr(alert_pages, "_look", slow)
+    lookers = [threading.Thread(target=world.ask, args=("/alerts/a1",)) for _ in range(6)]
+    for each in lookers:
+        each.start()
+    time.sleep(0.6)
+    assert "Du har tatt den" in world.ask("/alerts/a1/ack", form={"back": "/"}).text
+    order.append("press")
+    for each in lookers:
+        each.join()
+    assert order.index("press") < 6, order
+
+
 def test_a_note_that_quotes_a_post_is_refused_and_says_so(world: World) -> None:
     story = world.say(ASKS)
     shown(world, "kontakt for pårørende")
@@ -196,6 +223,207 @@ def test_a_note_that_quotes_a_post_is_refused_and_says_so(world: World) -> None:
     assert "Ikke registrert" in answer.text
     assert world.bus.end_offset(TopicPartition("decisions", 0)) == before
     assert "Merknaden er lagret" in world.ask("/decide/note", form={"about": story, "words": "ring tilbake"}).text
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "nb", "en"),
+    [
+        ("/decide/note", {"about": "{story}", "words": f"noen spør {ASKS}"}, "gjengir et innlegg", "quotes a post"),
+        (
+            "/decide/note",
+            {"about": "{story}", "words": "x" * (LONGEST_WHY + 1)},
+            f"{LONGEST_WHY + 1} tegn er for langt",
+            "characters are too many",
+        ),
+        ("/decide/answer", {"about": "{story}", "verdict": "true", "words": "ja", "link": "hei"}, "nettadresse", "web"),
+        ("/decide/answer", {"about": "{story}", "words": "ja"}, "Velg en av", "Choose one of"),
+        (
+            "/decide/correct",
+            {"about": "x:9", "story": "{story}", "kind": "wish"},
+            "finnes ikke lenger",
+            "there no longer",
+        ),
+        ("/alerts/a1/assign", {"to": "Ingen <b>"}, "Ingen i people.yaml heter Ingen &lt;b&gt;", "Nobody in people"),
+        ("/alerts/a1/silence", {"which": "alert", "length": "9d", "why": "x"}, "høyst 7 døgn", "7 days at most"),
+        ("/alerts/a1/silence", {"which": "alert", "length": "1h", "why": ""}, "Skriv hvorfor", "Write why"),
+        ("/silences/nei/end", {"why": "x"}, "Dempingen finnes ikke", "no such silence"),
+        ("/switch/open", {"name": "Ny", "why": "x", "tracks": "##"}, "verken bokstaver", "neither letters"),
+        ("/switch/change", {"incident": "nei", "why": "x", "add": "brann"}, "Hendelsen finnes ikke", "no such inc"),
+        ("/switch/close", {"incident": "{incident}", "why": " "}, "Skriv hvorfor", "Write why"),
+    ],
+)
+def test_a_refusal_is_said_in_the_language_of_the_page(
+    world: World, path: str, form: dict[str, str], nb: str, en: str
+) -> None:
+    story = world.say(ASKS)
+    world.fire()
+    shown(world, "Mange spør")
+    shown(world, "kontakt for pårørende")
+    given = {name: value.format(story=story, incident=world.incident) for name, value in form.items()}
+    norwegian, english = (
+        unescape(world.ask(path, form=given, Cookie=f"lyttepost_language={language}").text) for language in ("nb", "en")
+    )
+    assert "Ikke registrert:" in norwegian
+    assert unescape(nb) in norwegian
+    assert "Not recorded:" in english
+    assert en in english
+
+
+def test_settings_that_are_wrong_are_told_as_such_and_nothing_is_switched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown(world, "Brann")
+    before = world.bus.end_offset(TopicPartition("control", 0))
+    monkeypatch.setenv("LYTTEPOST_MODE__LOOKBACK", "lenge")
+    page = world.ask("/switch/open", form={"name": "Flom", "why": "vann i kjelleren", "tracks": "flom"}).text
+    assert "Innstillingene på maskinen har en feil" in page
+    assert 'value="vann i kjelleren"' in page
+    assert world.bus.end_offset(TopicPartition("control", 0)) == before
+
+
+def test_the_question_whether_it_still_is_a_crisis_is_asked_without_a_command(world: World) -> None:
+    words = {each: f"{each}: lyttepost mode review --why X" for each in ("nb", "en")}
+    world.fire("r1", rule="lyttepost.review_due", rule_type="ops", headline=words, key="")
+    shown(world, "Er det fortsatt krise?")
+    for path in ("/", "/alerts", "/alerts/r1", "/handover"):
+        page = world.ask(path).text
+        assert "Er det fortsatt krise?" in page, path
+        assert "lyttepost mode" not in page, path
+    assert '<a href="/switch">Vurder nå</a>' in world.ask("/alerts/r1").text
+
+
+def test_what_led_to_a_kind_is_said_in_words_that_say_something_and_never_of_a_veiled_text(world: World) -> None:
+    cues = (Cue(kind=Kind.RUMOUR, words=("at", "sier", "SIER", "oksygenet")),)
+    plain = world.say(RUMOUR, times=3, kind=Kind.RUMOUR, cues=cues)
+    veiled = world.say("mamma Oddny ligger her", times=3, cues=cues, patient_exposed=0.97)
+    shown(world, "oksygenet")
+    page = unescape(world.ask(f"/story/{plain}").text)
+    assert "«oksygenet»" in page
+    assert "«at»" not in page
+    assert page.lower().count("«sier»") == 1
+    assert "«" not in unescape(world.ask(f"/story/{veiled}").text).partition("Hva det er")[2].partition("</section>")[0]
+
+
+def test_what_an_exercise_and_a_real_incident_heard_is_decided_of_the_one_that_is_chosen(world: World) -> None:
+    real = world.incident
+    story = world.say(ASKS, story="5" * 16)
+    practice = world.open("Prøvebrann", exercise=True)
+    world.say(ASKS, story=story)
+    shown(world, "Prøvebrann")
+    until(lambda: 'name="incident"' in world.ask(f"/story/{story}").text)
+    for path, form in ((f"/story/{story}", {"about": story}), ("/said/relatives_contact", {"about": "theme:waiting"})):
+        assert "ØVELSE · Prøvebrann</option>" in world.ask(path).text
+        refused = world.ask("/decide/note", form=form | {"words": "vi ringer dem"}).text
+        assert "Velg hvilken du mener" in refused
+        told = world.ask("/decide/note", form=form | {"words": "vi ringer dem", "incident": practice}).text
+        assert "Merknaden er lagret" in told
+        assert world.newest("decisions")["incidents"] == [practice]
+    assert real not in world.newest("decisions")["incidents"]
+
+
+def filled(page: str) -> dict[str, str]:
+    """What a browser without scripts would send anew, of the one form that is marked as filled in again."""
+    found: dict[str, str] = {}
+
+    class Fields(HTMLParser):
+        inside = False
+        area = ""
+        option: str | None = None
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            its = {name: value or "" for name, value in attrs}
+            self.inside = ("data-kept" in its) if tag == "form" else self.inside
+            if not self.inside:
+                return
+            if tag == "input" and its["type"] in ("radio", "checkbox"):
+                found.update({its["name"]: its["value"]} if "checked" in its else {})
+            elif tag == "input":
+                found[its["name"]] = its.get("value", "")
+            elif tag in ("textarea", "select"):
+                self.area = its["name"]
+                found[self.area] = ""
+            elif tag == "option" and "selected" in its:
+                found[self.area] = its["value"]
+
+        def handle_data(self, data: str) -> None:
+            if self.inside and self.lasttag == "textarea":
+                found[self.area] += data
+
+        def handle_endtag(self, tag: str) -> None:
+            self.inside = self.inside and tag != "form"
+            self.lasttag = ""
+
+    Fields(convert_charrefs=True).feed(page)
+    return found
+
+
+HOSTILE_WORDS = "\"></textarea><script>alert(1)</script>' & {{ 7*7 }}"
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/alerts/a1/note", {"text": f"{ASKS} {HOSTILE_WORDS}"}),
+        ("/alerts/a1/assign", {"to": "", "why": HOSTILE_WORDS}),
+        ("/alerts/a1/silence", {"which": "rule", "critical": "yes", "length": "4h", "why": "x" * (LONGEST_WHY + 1)}),
+        ("/alerts/a1/resolve", {"why": "x" * (LONGEST_WHY + 1)}),
+        ("/alerts/a1/close", {"why": "x" * (LONGEST_WHY + 1)}),
+        ("/silences/{silence}/end", {"why": "y" * (LONGEST_WHY + 1)}),
+        ("/decide/note", {"about": "{story}", "words": f"{ASKS}\n{HOSTILE_WORDS}"}),
+        ("/decide/answer", {"about": "{story}", "verdict": "false", "words": ASKS, "link": "https://x.example/1"}),
+        ("/decide/status", {"about": "theme:relatives_contact", "status": "passed-on", "why": ASKS}),
+        ("/decide/correct", {"about": "x:10001", "story": "{story}", "kind": "wish", "main": "", "why": ASKS}),
+        ("/story/{veiled}/unveil", {"why": ASKS}),
+        (
+            "/switch/open",
+            {"name": HOSTILE_WORDS, "why": "", "tracks": "en\nto", "accounts": "@a", "places": "b", "exercise": "yes",
+             "lookback": "6h", "review_after": "1h", "anyway": "yes"},
+        ),
+        ("/switch/change", {"incident": "{incident}", "add": "a", "drop": "granvik", "why": "z", "anyway": "yes"}),
+        ("/switch/review", {"incident": "{incident}", "why": "x" * (LONGEST_WHY + 1), "after": "2h"}),
+        ("/switch/close", {"incident": "{incident}", "why": "x" * (LONGEST_WHY + 1)}),
+    ],
+)  # fmt: skip
+def test_a_form_that_was_refused_is_filled_in_again_without_a_script(
+    world: World, path: str, form: dict[str, str]
+) -> None:
+    known = {
+        "story": world.say(ASKS), "veiled": world.say("mamma ligger på sal fire", patient_exposed=0.97),
+        "incident": world.incident, "silence": "",
+    }  # fmt: skip
+    world.fire()
+    shown(world, "Mange spør")
+    shown(world, "kontakt for pårørende")
+    if "{silence}" in path:
+        world.ask("/alerts/a1/silence", form={"which": "alert", "length": "1h", "why": "x"})
+        known["silence"] = world.newest("decisions")["id"]
+
+    def known_in(text: str) -> str:
+        return re.sub(r"\{(story|veiled|incident|silence)\}", lambda found: known[found[1]], text)
+
+    given = {name: known_in(value) for name, value in form.items()}
+    decided = world.bus.end_offset(TopicPartition("decisions", 0))
+    page = world.ask(known_in(path), form=given).text
+    assert "Ikke registrert" in page
+    assert "Det du skrev, er satt inn igjen" in page
+    assert world.bus.end_offset(TopicPartition("decisions", 0)) == decided
+    again = {name: value.replace("\r\n", "\n") for name, value in filled(page).items() if name != "token"}
+    assert again == given | {name: value for name, value in again.items() if name not in given and not value}
+    assert "<script>alert" not in page
+
+
+def test_what_one_person_wrote_is_filled_in_for_nobody_else(world: World) -> None:
+    world.fire()
+    shown(world, "Mange spør")
+    host = urlsplit(world.board.address)
+    with closing(http.client.HTTPConnection(host.hostname or "", host.port, timeout=20)) as connection:
+        head = {"x-role": "crisis_team", "x-name": "Kari", "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/alerts/a1/note", urlencode({"token": TOKEN, "text": "hemmelig " * 300}), head)
+        answer = connection.getresponse()
+        answer.read()
+        location = answer.headers["Location"]
+    assert "hemmelig" not in world.ask(location, name="Ola").text
+    assert "hemmelig" not in world.ask(location, name="Kari").text, "it was told once"
 
 
 def test_what_a_person_wrote_is_masked_as_posts_are(world: World) -> None:

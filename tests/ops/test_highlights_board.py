@@ -54,7 +54,7 @@ def test_held_in_a_crisis_released_edited_and_dropped_afterwards(world: World) -
     wait_for(lambda: "3 egne saker holdes tilbake." in world.ask("/").text)
     assert "Teksten er endret" in form(world, "a", "edit", text="Sak a, endret")
     refused = world.ask("/highlights/a/release", "crisis_team", {"revision": "3"}).text
-    assert "while an incident is open" in refused
+    assert "så lenge en hendelse er åpen" in refused
     Control(world.bus).append(
         Command(action=Action.CLOSE, at=datetime.now(UTC), by="vakt", why="slukket", incident=incident)
     )
@@ -74,7 +74,7 @@ def test_what_somebody_else_changed_meanwhile_is_not_decided_on(world: World) ->
     hashchain.append(world.bus, DECISIONS.name, proposal("a", at=datetime.now(UTC)))
     page(world)
     form(world, "a", "edit", text="Ny tekst")
-    assert "changed meanwhile" in world.ask("/highlights/a/approve", "crisis_team", {"revision": "1"}).text
+    assert "endret av" in world.ask("/highlights/a/approve", "crisis_team", {"revision": "1"}).text
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_form_that_is_none_of_ours_changes_nothing(world: World) -> None:
     assert answer.status == 403
     assert world.newest("decisions")["type"] == "highlight"
     assert world.ask("/highlights/a/steal", "crisis_team", {"revision": "1"}).status == 404
-    assert "says nothing" in world.ask("/highlights/a/edit", "crisis_team", {"revision": "1", "text": " "}).text
+    assert "Her står det ingenting" in world.ask("/highlights/a/edit", "crisis_team", {"revision": "1", "text": " "}).text
 
 
 def test_markup_in_a_title_is_text(world: World) -> None:

@@ -29,8 +29,9 @@ from alerts.board.access.proxy import Nobody, Proxy, role_of
 from alerts.board.access.roles import BoardRole, Who
 from alerts.board.access.sessions import Sessions
 from alerts.board.access.throttle import LONGEST_NAME_WAIT, MOST, TRUSTED, Throttle
-from alerts.board.frame.forms import FormRefused, read_form
+from alerts.board.frame.forms import read_form
 from alerts.commands import board as board_command
+from alerts.web.body import NotTaken
 from listener.clock import ManualClock
 from listener.errors import ConfigError, Refused, UsageError
 from listener.runtime.checks import CheckLevel
@@ -392,7 +393,7 @@ def test_a_form_of_another_site_is_known_by_what_the_browser_says(
     ],
 )
 def test_a_body_that_is_no_form_of_ours_is_refused(body: bytes, kind: str, status: int) -> None:
-    with pytest.raises(FormRefused) as refused:
+    with pytest.raises(NotTaken) as refused:
         asyncio.run(read_form(asked(method="POST", body=body, content_type=kind)))
     assert refused.value.status == status
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from alerts.notify.messages import load_messages
+from alerts.situation.sentences import role_name
 from alerts.situation.words import load_words
 from listener.errors import ConfigError
 from listener.model.gaps import Cause
@@ -42,6 +44,21 @@ def test_every_text_that_a_page_says_is_there(texts: dict[str, dict[str, str]]) 
 @pytest.mark.parametrize(("part", "names"), [("cause", Cause), ("source", SourceState)])
 def test_every_word_of_a_record_has_a_text(texts: dict[str, dict[str, str]], part: str, names: type) -> None:
     assert [each for each in names if f"{part}.{each}" not in texts["nb"]] == []
+
+
+def test_a_time_is_told_behind_since_and_until_without_a_word_too_many() -> None:
+    words = load_words(CONFIG, load_messages(CONFIG, "en"))
+    at, today = datetime(2031, 3, 2, 2, 14, tzinfo=UTC), datetime(2031, 3, 3, 2, 14, tzinfo=UTC)
+    assert words.say("handover.until", time=words.messages.time(at, at)) == "until 03:14"
+    assert words.say("handover.until", time=words.messages.time(at, today)) == "until 2031-03-02 at 03:14"
+    told = words.say("now.opened", time="at 03:14", name="since at 03:14", age="1 h")
+    assert told == "Opened at 03:14 by since at 03:14, 1 h ago"
+
+
+def test_a_role_is_called_as_people_call_it() -> None:
+    for language, name in (("nb", "vakten"), ("en", "duty officer")):
+        words = load_words(CONFIG, load_messages(CONFIG, language))
+        assert [role_name("duty", words), role_name("portører", words)] == [name, "portører"]
 
 
 def test_a_text_that_is_missing_or_names_something_else_is_found_at_start(tmp_path: Path) -> None:

@@ -29,9 +29,10 @@ from alerts.board.access.proxy import Nobody
 from alerts.board.access.roles import Who
 from alerts.board.access.throttle import Throttle
 from alerts.board.access.visitors import OIDC, PASSWORD, Visitors
-from alerts.board.frame.forms import FormRefused, read_form
+from alerts.board.frame.forms import read_form
 from alerts.board.frame.html import render
 from alerts.situation.words import Words
+from alerts.web.body import NotTaken
 from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.model.codec import LONGEST_NAME
@@ -117,7 +118,7 @@ class BoardAccess:
                 return self._page(request, 403, plain=True)
             try:
                 return await endpoint(request)  # type: ignore[misc, no-any-return]
-            except FormRefused as refused:
+            except NotTaken as refused:
                 return self._page(request, refused.status, problem="login.old")
             except Busy:
                 return self._page(request, 503, problem="login.busy")

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
+from alerts.web.body import NotTaken, read_body
+
 FORM = "token"
 """The field that says that a form was one of ours."""
-LARGEST = 64 * 1024
-"""Bytes of a body."""
-SECONDS = 5.0
-"""For all of a body, however it drips."""
 MOST_FIELDS = 500
-
-
-class FormRefused(Exception):
-    """Not read: `status` says why."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -49,22 +41,33 @@ class Form:
         return bool(self.one(name))
 
 
+@dataclass(frozen=True)
+class Draft:
+    """What stood in the fields of a form that was refused, so that its page can fill them in again; false where no form
+    was."""
+
+    form: Form = Form(MappingProxyType({}))
+
+    def __bool__(self) -> bool:
+        return bool(self.form.fields)
+
+    def text(self, name: str) -> str:
+        """Without what nobody can see."""
+        return "".join(c for c in self.form.raw(name) if c in "\n\t" or unicodedata.category(c)[0] != "C")
+
+    def has(self, name: str, value: str, *, usual: bool = False) -> bool:
+        """Whether this was chosen, of choices or boxes. `usual`: whether it is where nobody chose yet."""
+        return value in self.form.fields.get(name, ()) if self else usual
+
+
 async def read_form(request: Request) -> Form:
-    """A form as browsers send it. Raises FormRefused, ClientDisconnect."""
+    """A form as browsers send it. Raises NotTaken, ClientDisconnect."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
-        raise FormRefused(415)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(SECONDS):
-            async for more in request.stream():
-                body += more
-                if len(body) > LARGEST:
-                    raise FormRefused(413)
-    except TimeoutError:
-        raise FormRefused(408) from None
+        raise NotTaken(415)
+    body = await read_body(request)
     try:
         text = body.decode("ascii")
         return Form(parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
     except ValueError:
-        raise FormRefused(400) from None
+        raise NotTaken(400) from None

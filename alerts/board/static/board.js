@@ -34,11 +34,13 @@
     return field.selectedIndex !== Math.max(usual, 0);
   };
 
+  /** The server filled it in again, because it was refused, and nobody closed it since. */
+  const isKept = (form) => "kept" in form.dataset && (form.closest("details")?.open ?? true);
   /** Nobody's word is taken out of their hands: a part with a form that somebody is at waits. */
   const isWritten = (part) => {
     const at = document.activeElement?.closest("form");
-    return [...part.querySelectorAll(FORMS)].some((form) =>
-      fieldsOf(form).some(isChanged) || (fieldsOf(form).length && (form === at || form.closest("details[open]"))));
+    return [...part.querySelectorAll(FORMS)].some((form) => isKept(form) || fieldsOf(form).some(isChanged)
+      || (fieldsOf(form).length && (form === at || form.closest("details[open]"))));
   };
 
   // ---- What was written is there again where a form was refused, or its session was over
@@ -75,7 +77,7 @@
     }
     for (let at = form.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
     form.querySelectorAll("details").forEach((each) => { each.open ||= fieldsOf(each).some(isChanged); });
-    form.prepend(hint("kept"));
+    if (!("kept" in form.dataset)) form.prepend(hint("kept"));
     draft.until = Math.min(draft.until, Date.now() + AGAIN);
   };
 

@@ -6,8 +6,10 @@ whatever they are given.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -18,12 +20,33 @@ _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
 
 
+_NUMBER = re.compile(r"\+?\d(?:[ \u00a0]?\d){2,14}")
+
+
+class Dialled(NamedTuple):
+    """A text, and the first telephone number in it: as it is dialled and as it is written, both empty without one."""
+
+    before: str
+    number: str
+    written: str
+    after: str
+
+
 @cache
 def _template(name: str) -> Template:
     loader = FileSystemLoader(_FOLDER)
-    return Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template(name)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["dial"] = dial
+    return made.get_template(name)
+
+
+def dial(text: str) -> Dialled:
+    """For a text of our settings: who reads it holds a telephone, and presses the number."""
+    found = _NUMBER.search(text)
+    if found is None:
+        return Dialled(text, "", "", "")
+    number = "".join(each for each in found[0] if each.isdigit() or each == "+")
+    return Dialled(text[: found.start()], number, found[0], text[found.end() :])
 
 
 def as_page(found: Shown | Trouble) -> str:

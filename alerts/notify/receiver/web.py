@@ -8,7 +8,6 @@ knows no token is told that there is nothing (404). What is too large, too slow 
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,17 +24,13 @@ from alerts.notify.links import PATH
 from alerts.notify.receiver.answer_page import AnswerPages, Shown, Trouble
 from alerts.notify.receiver.html import STYLE, as_page
 from alerts.notify.receiver.intake import Call, CallOutcome, ReceiptOf, Replied
+from alerts.web.body import NotTaken, read_body
 from alerts.web.jobs import HandOver, NotBegun
 from listener.errors import BusError
 from listener.runtime.logs import reason_of
 from listener.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
-
-LARGEST = 64 * 1024
-"""Bytes of a call's body or address."""
-BODY_SECONDS = 5.0
-"""For all of a call's body, however it drips."""
 
 LINK = "link"
 """Stands for a channel where the page of a link is counted."""
@@ -52,11 +47,6 @@ HEADERS = {
 """Of a page that only a link leads to: nothing is fetched from elsewhere, and its address is told to nobody."""
 
 
-class _Refused(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
 def application(
     callbacks: Mapping[str, Callbacks],
     take: Callable[[Call], None],
@@ -70,19 +60,19 @@ def application(
     async def receipt(request: Request) -> Response:
         channel, its = _whose(request, callbacks)
         if its.receipt is None:
-            raise _Refused(404)
+            raise NotTaken(404)
         call = await _read(request, its.receipt.format, its.receipt.encoding)
         receipts = tuple(ReceiptOf(channel, each) for each in told(its.receipt, call))
-        await hand_over(lambda: take(receipts))
+        await hand_over(lambda: take(receipts), press=True)
         return PlainTextResponse("ok")
 
     async def reply(request: Request) -> Response:
         channel, its = _whose(request, callbacks)
         if its.reply is None:
-            raise _Refused(404)
+            raise NotTaken(404)
         call = await _read(request, its.reply.format, its.reply.encoding)
         answer = replied(its.reply, call, parse(request.scope["query_string"], "form"))
-        await hand_over(lambda: take(Replied(channel, *answer)))
+        await hand_over(lambda: take(Replied(channel, *answer)), press=True)
         return Response(its.reply.answer, media_type=_kind(its.reply.answer))
 
     def guarded(endpoint: Callable[[Request], Awaitable[Response]], what: str) -> Route:
@@ -91,7 +81,7 @@ def application(
             channel = named if named in callbacks else ""
             try:
                 return await endpoint(request)
-            except _Refused as refused:
+            except NotTaken as refused:
                 metrics.callbacks.labels(channel, CallOutcome.REFUSED).inc()
                 return PlainTextResponse("", refused.status)
             except ValueError as error:
@@ -126,15 +116,15 @@ def _page_routes(pages: AnswerPages, hand_over: HandOver, metrics: Metrics) -> l
         found: Shown | Trouble | None
         try:
             if pages.links.page_named(token) is None:
-                raise _Refused(404)  # a guess: the bus is not asked
+                raise NotTaken(404)  # a guess: the bus is not asked
             if request.method == "POST":
                 form = await _read(request, "form", "utf-8")
                 who, name = (" ".join(find(form, field)) for field in ("who", "name"))
-                found = await hand_over(lambda: pages.press(token, who, name))
+                found = await hand_over(lambda: pages.press(token, who, name), press=True)
             else:
                 found = await hand_over(lambda: pages.look(token))
             shown = None if found is None else _answer(found)
-        except _Refused as refused:
+        except NotTaken as refused:
             metrics.callbacks.labels(LINK, CallOutcome.REFUSED).inc()
             slow = refused.status == HTTPStatus.REQUEST_TIMEOUT
             return _answer(pages.trouble("away" if slow else "unknown", HTTPStatus(refused.status)))
@@ -177,26 +167,18 @@ def _whose(request: Request, callbacks: Mapping[str, Callbacks]) -> tuple[str, C
     # Compared in constant time also where there is no such channel.
     right = hmac.compare_digest(token.encode(), (its.token if its else "").encode())
     if its is None or not right:
-        raise _Refused(404)
+        raise NotTaken(404)
     if request.method == "HEAD":
-        raise _Refused(405)
+        raise NotTaken(405)
     return channel, its
 
 
 async def _read(request: Request, kind: Kind, encoding: Encoding) -> Tree:
-    """The fields of a call. Raises ValueError where they cannot be read."""
+    """The fields of a call. Raises NotTaken, and ValueError where they cannot be read."""
     query: bytes = request.scope["query_string"]
     if request.method == "GET":
         return parse(query, "form", encoding)
-    body = b""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for more in request.stream():
-                body += more
-                if len(body) > LARGEST:
-                    raise _Refused(413)
-    except TimeoutError:
-        raise _Refused(408) from None
+    body = await read_body(request)
     if not body and query:
         return parse(query, "form", encoding)
     return parse(body, kind, encoding)
