@@ -68,6 +68,16 @@ def last_heard(
     return last
 
 
+def held_posts(bus: Bus, source: str, beat: Callable[[], None]) -> Iterator[str]:
+    """The ids of the posts of a source that lie on the bus, as the platform has them: of an edited one its own.
+
+    `beat` is called now and then: there may be a month of them.
+    """
+    for found in scan(bus, MENTIONS, source=source, beat=beat):
+        if isinstance(found, Mention):
+            yield found.edits[0] if found.edits else found.id
+
+
 def volumes_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Volume]:
     """The minutes of tracks that were published as counted for `source` since then, in the order of publishing.
 

@@ -1,0 +1,95 @@
+"""The real listener on a bus of its own, against fake hosts of one network: what was said, captured, purged, missed."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from x_support import XListener, inside
+
+from listener.bus.protocol import open_bus
+from listener.bus.spool import Spool
+from listener.clock import Clock
+from listener.ingest.context import IngestContext
+from listener.ingest.ingestor import Ingestor
+from listener.ingest.worker import LEASE_SECONDS
+from listener.model.topics import topic_specs
+from listener.privacy.screen import Screen
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.presence import PresenceReporter
+from listener.sources.bluesky.source import BlueskySource
+from tests.fakes.bluesky import FakeBluesky, Network
+from tests.fakes.platform import ScaledClock
+
+SPEED = 10.0
+"""Seconds of the network in each of the test's: ten are as late as a post may be, which no busy machine is."""
+
+
+@dataclass
+class Sky:
+    """A network with two hosts, a folder, and the listeners that came and went on it."""
+
+    network: Network
+    east: FakeBluesky
+    west: FakeBluesky
+    folder: Path
+    clock: Clock
+    deployments: list[XListener] = field(default_factory=list)
+
+    def deployment(
+        self, holder: str = "listener@test", standing: Sequence[str] = (), *, spool: Spool | None = None, **more: Any
+    ) -> XListener:
+        bus = open_bus("embedded:", self.folder, self.clock, durable=False)
+        bus.ensure(topic_specs(1, {}))
+        metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
+        part = health.part("listen-bluesky")
+        reporter = PresenceReporter(
+            bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow")
+        )
+        hosts = more.pop("hosts", [self.east.url, self.west.url])
+        source = BlueskySource(hosts, self.clock, **{"chance": random.Random(1).random, **more})
+        context = IngestContext(
+            bus=bus, reporter=reporter, lease=bus.lease("source:bluesky", holder, LEASE_SECONDS), standing=standing,
+            screen=Screen(b"k" * 32, {}), clock=self.clock, metrics=metrics, part=part,
+        )  # fmt: skip
+        listen = Ingestor(source, context, spool=spool)
+        deployment: Any = XListener(bus, self.clock, source, reporter, listen, part, metrics, spool)  # type: ignore[arg-type]
+        self.deployments.append(deployment)
+        return deployment
+
+    def say(self, text: str = "det brenner i granvik", **more: Any) -> str:
+        return self.network.post(text, **more).uri
+
+    def goes_by(self, seconds: float) -> None:
+        """So much of the network's time passes, while nobody listens."""
+        threading.Event().wait(seconds / SPEED)
+
+    def lost(self, deployment: XListener, word: str = "granvik") -> list[str]:
+        """Posts with this word that are neither captured nor inside a recorded gap that was not filled."""
+        captured = {uri.partition("@")[0] for uri in deployment.captured()}
+        open_gaps = [gap for gap in deployment.gaps() if gap.refilled_until is None or gap.refilled_until < gap.end]
+        return [
+            post.uri
+            for post in self.network.posts.values()
+            if word in post.texts[0] and post.uri not in captured and not any(inside(post.at, g) for g in open_gaps)
+        ]
+
+
+@contextmanager
+def sky(folder: Path, **more: Any) -> Iterator[Sky]:
+    network = Network(ScaledClock(SPEED))
+    with FakeBluesky(network=network, **more) as east, FakeBluesky(network=network, first=90_000, chatter=0) as west:
+        here = Sky(network, east, west, folder, network.clock)
+        try:
+            yield here
+        finally:
+            for deployment in here.deployments:
+                deployment.die()
+                deployment.bus.close()
