@@ -243,7 +243,8 @@ def test_what_no_host_keeps_any_more_stays_a_gap(here: Sky, version: int) -> Non
     first.turn_for(0.3)
     first.die()
     lost = here.say()
-    here.goes_by(90)
+    # Version 1 tells nothing: by the time alone is it known, a minute of the network being too long to be silence.
+    here.goes_by(90 if version == 1 else 30)
     for host in (here.east, here.west):
         host.do("keeps", seconds=8)
     again = here.deployment("listener@other", version=version)

@@ -20,19 +20,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
 from alerts.deletions import Deletions
 from alerts.pipeline import flow
 from alerts.wiring import live_key, make_app, make_listener
-from listener.bus.protocol import open_bus
+from listener.bus.protocol import TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.ingest.gaps import ledger
 from listener.ingest.ingestor import Ingestor
 from listener.model.incidents import Action, Command
-from listener.model.roles import LISTENER
+from listener.model.roles import LISTENER, PURGE
 from listener.model.topics import topic_specs
 from listener.runtime.control import Control
 from listener.runtime.health import Health
@@ -41,12 +41,13 @@ from listener.runtime.service import RoleLock, Service, settle_memory
 from listener.settings.files import data_dir, raw_settings
 from listener.settings.schema import load_settings
 from listener.sources.contract import source_types
-from tests.fakes.bluesky import FakeBluesky, Network
+from tests.fakes.bluesky import FakeBluesky, Network, did_of
+from tests.fakes.platform import ScaledClock
 from tests.soak.clock import SharedClock
 from tests.soak.listener import Beating
 from tests.soak.play import CRASHES, ROOT, Kept
 
-SECONDS = 1200.0
+SECONDS = 1000.0
 DRAIN = 1800.0
 TRACK = "granvik"
 FIRST = 60.0
@@ -85,7 +86,10 @@ FAULTS = (
     Fault("kill", "kill", {"down": 2.0}),
     Fault("kill, long", "kill", {"down": 45.0}),
     Fault("kill, at once", "kill", {"down": 0.0}),
+    Fault("kill, forgotten", "forget", {"keeps": 15.0, "down": 40.0}),
 )
+REMEMBERS: Final = Fault("remembers", "keeps", {"seconds": 36 * 3600.0}, everywhere=True)
+"""Some time after `forget`: what was said while the listener was down, no host gave any more."""
 
 
 @dataclass
@@ -178,7 +182,7 @@ class People:
         if draw < 0.75 or not alive:
             self._count += 1
             word = f"ord{self._rng.getrandbits(40):010x}"
-            post = self._network.post(f"{TRACK} {word}", by=f"person{self._rng.randrange(30)}")
+            post = self._network.post(f"{TRACK} {word}", by=self._somebody())
             self.said[post.uri] = word
         elif draw < 0.85:
             uri = self._rng.choice(alive)
@@ -186,7 +190,12 @@ class People:
         elif draw < 0.97:
             self._network.delete(self._rng.choice(alive))
         elif draw < 0.98:
-            self._network.account(f"person{self._rng.randrange(30)}")
+            self._network.account(self._somebody())
+
+    def _somebody(self) -> str:
+        """Who has an account yet."""
+        there = [f"person{n}" for n in range(60) if did_of(f"person{n}") not in self._network.gone]
+        return self._rng.choice(there)
 
 
 def play(seed: int, folder: Path) -> Outcome:
@@ -220,7 +229,10 @@ def play(seed: int, folder: Path) -> Outcome:
                     said_at = at
                     people.turn()
                 while due and due[0][0] <= at:
-                    _happen(due.pop(0)[1], hosts, client)
+                    fault = due.pop(0)[1]
+                    if fault.verb == "forget":
+                        due = sorted([*due, (at + 80.0, REMEMBERS)], key=lambda each: each[0])
+                    _happen(fault, hosts, client)
                 _rest(client)
             for host in hosts:
                 host.do("heal")
@@ -237,8 +249,10 @@ def play(seed: int, folder: Path) -> Outcome:
 
 
 def _happen(fault: Fault, hosts: Sequence[FakeBluesky], client: Listener) -> None:
-    if fault.verb == "kill":
-        client.kill(**fault.params)
+    if fault.verb in ("kill", "forget"):
+        for host in hosts if fault.verb == "forget" else ():
+            host.do("keeps", seconds=fault.params["keeps"])
+        client.kill(fault.params["down"])
         return
     read = [host for host in hosts if host.open] or list(hosts)
     for host in hosts if fault.everywhere else read[:1]:
@@ -251,7 +265,17 @@ def _settled(bus: Any, people: People, network: Network) -> bool:
     if any(gap.end is None for gap in ledger(bus)):
         return False
     captured = {value["id"].partition("@")[0] for value in _values(bus) if value["type"] == "mention"}
-    return all(uri in captured or network.is_gone(uri) for uri in people.said) and _named(bus, people, network)
+    there = [uri for uri in people.said if uri not in captured and not network.is_gone(uri)]
+    return all(_in_a_gap(bus, network.posts[uri].at) for uri in there) and _named(bus, people, network)
+
+
+def _in_a_gap(bus: Any, at: datetime) -> bool:
+    """It was said in a time that stays a gap."""
+    return any(
+        gap.start <= at and (gap.end is None or at <= gap.end)
+        for gap in ledger(bus)
+        if gap.refilled_until is None or gap.end is None or gap.refilled_until < gap.end
+    )
 
 
 def _named(bus: Any, people: People, network: Network) -> bool:
@@ -274,8 +298,7 @@ def _judge(out: Outcome, bus: Any, people: People, network: Network, client: Lis
             out.captured += 1
         elif network.is_gone(uri):
             continue
-        elif any(gap.start <= network.posts[uri].at and (gap.end is None or network.posts[uri].at <= gap.end)
-                 for gap in unfilled):  # fmt: skip
+        elif _in_a_gap(bus, network.posts[uri].at):
             out.in_gaps += 1
         else:
             out.lost += 1
@@ -285,15 +308,14 @@ def _judge(out: Outcome, bus: Any, people: People, network: Network, client: Lis
 
 def _purge(bus: Any, folder: Path) -> None:
     """As the service does it: by the worker, until it has read everything."""
-    clock = SystemClock()
+    clock = ScaledClock(20.0)
     worker = Deletions(
         bus, folder, clock=clock, metrics=Metrics(CollectorRegistry(), "0"), part=Health(clock).part("purge")
     )
-    quiet = 0
-    deadline = time.monotonic() + 60
-    while quiet < 30 and time.monotonic() < deadline:
-        quiet = 0 if worker.step(0.05) else quiet + 1
-        time.sleep(0.1)
+    end, deadline = bus.end_offset(TopicPartition("mentions", 0)), time.monotonic() + 60
+    while bus.lag(PURGE).get(TopicPartition("mentions", 0), end) and time.monotonic() < deadline:
+        worker.step(0.0)
+        time.sleep(0.01)
     worker.close()
 
 

@@ -9,7 +9,7 @@ Source: bluesky-social/jetstream, `lexicons/network/bsky/jetstream/subscribeEven
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -85,20 +85,28 @@ Message = Commit | Account | Info | Failure | Other
 
 
 class Outlook:
-    """Whether a message can be wanted, by its bytes. `sieve` is what posts are wanted for."""
+    """Whether a message can be wanted, by its bytes. `sieve`: what posts are wanted for; `dids`: whose all are."""
 
-    __slots__ = ("_sieve",)
+    __slots__ = ("_dids", "_sieve")
 
-    def __init__(self, sieve: Sieve) -> None:
+    def __init__(self, sieve: Sieve, dids: Iterable[str] = ()) -> None:
         self._sieve = sieve
+        self._dids = tuple(did.encode() for did in dids)
 
     def wants(self, raw: bytes) -> bool:
         """False for a post in which nothing wanted can stand. Deletions, accounts and what is not understood pass."""
         if _CREATE not in raw and _UPDATE not in raw:
             return True
+        for did in self._dids:
+            if did in raw:
+                return True
+        if b"\\u" in raw or b"\\\\" in raw:
+            return True  # letters written as numbers: only reading tells
+        # What the host writes before the record is the account and the place.
+        raw = raw[max(0, raw.find(b'"record"')) :]
+        if not self._sieve.may_let_through(raw):
+            return False
         if b"\\" in raw:
-            if b"\\u" in raw or b"\\\\" in raw:
-                return True  # letters written as numbers: only reading tells
             for escape in (b"\\n", b"\\r", b"\\t", b"\\b", b"\\f"):
                 raw = raw.replace(escape, b" ")
         return self._sieve.lets_through(raw.decode("utf-8", "replace"))

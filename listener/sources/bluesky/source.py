@@ -24,7 +24,7 @@ from listener.model.incidents import Incident
 from listener.model.records import Gap, Origin, Post
 from listener.sources.bluesky.cursor import Memory
 from listener.sources.bluesky.deletions import Held
-from listener.sources.bluesky.frames import Account, Commit, Place, place_of, read_message
+from listener.sources.bluesky.frames import Account, Commit, Outlook, Place, place_of, read_message
 from listener.sources.bluesky.inbox import MOST, Down, Inbox, Up
 from listener.sources.bluesky.payload import read_post, words_of
 from listener.sources.bluesky.stream import SILENCE, Stream
@@ -132,7 +132,7 @@ class BlueskySource:
         before, first, grew = self._incidents, not self._followed, bool(tracks - self._tracks)
         self._incidents, self._tracks, self._followed = real, tracks, True
         self._sieve = Sieve(tracks, self._dids.values())
-        self._stream.want(self._sieve)
+        self._stream.want(Outlook(self._sieve, self._dids.values()))
         if first:
             self._begin()
         elif real and (grew or real.keys() - before.keys()):
@@ -325,7 +325,8 @@ class BlueskySource:
         if heard is None:
             return
         if self._book.lasting is None and now - heard > LATE:
-            self._book.begin(max(heard, self._given or heard), self._cause)
+            here = Cause.QUEUE_FULL if len(self._inbox) else Cause.SILENCE
+            self._book.begin(max(heard, self._given or heard), here if self._is_up else self._cause)
         if self._book.lasting is not None and self._is_up:
             self._mind_host(now - heard)
 

@@ -85,9 +85,9 @@ class Stream:
         self.host = ""
         """Which took us in last."""
 
-    def want(self, sieve: Sieve) -> None:
+    def want(self, outlook: Outlook) -> None:
         """From now on this is wanted. What was passed over before is not read again but by `rewind`."""
-        self._outlook = Outlook(sieve)
+        self._outlook = outlook
 
     def start(self, read_from: str, place: Place | None) -> None:
         """Go on where the stream of that host was read to; None: with what comes from now on."""
