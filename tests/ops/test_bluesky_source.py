@@ -13,7 +13,8 @@ import pytest
 from bluesky_support import Sky, sky
 from x_support import XListener
 
-from listener.model.gaps import is_whole
+from listener.ingest.gaps import to_ledger
+from listener.model.gaps import Cause, closed, is_whole, open_gap
 from listener.model.incidents import Action
 from tests.fakes.bluesky import did_of
 
@@ -255,6 +256,21 @@ def test_what_no_host_keeps_any_more_stays_a_gap(here: Sky, version: int) -> Non
     at = here.network.posts[lost].at
     assert [gap.cause for gap in unfilled] == ["process_down"]
     assert unfilled[0].start <= at <= unfilled[0].end
+
+
+def test_what_was_lost_for_want_of_room_while_the_bus_was_away_is_read_again(here: Sky, crisis: XListener) -> None:
+    start = here.clock.now()
+    hear(here, crisis)
+    end = here.clock.now()
+    lost = closed(open_gap("bluesky", start, Cause.BUS_AWAY), end, refilled=0, refilled_until=None)
+    crisis.bus.publish([to_ledger(lost)])
+    missed = here.network.post("granvik, tapt", at=start + (end - start) / 2).uri
+    crisis.turn_for(0.3)
+    crisis.die()
+    again = here.deployment("listener@other")
+    again.turn_until(lambda: all(map(is_whole, again.gaps())) and again.hears(), SLOWLY)
+    assert again.captured()[missed] == 1
+    nothing_lost_or_twice(here, again)
 
 
 def test_a_host_that_lost_its_numbers_is_read_on_by_time(here: Sky, crisis: XListener) -> None:

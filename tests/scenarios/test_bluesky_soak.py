@@ -21,8 +21,8 @@ from tests.soak.bluesky import FAULTS, script
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 1 + int(os.environ.get("LYTTEPOST_SEEDS") or 1))
 COLUMNS = (
-    "seed", "faults", "kills", "offered", "captured", "in_gaps", "twice", "lost", "edits", "deleted", "left", "gaps",
-    "open_gaps",
+    "seed", "faults", "kills", "offered", "captured", "in_gaps", "twice", "lost", "edits", "deleted", "left",
+    "unheard", "gaps", "open_gaps",
 )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def test_what_was_deleted_is_in_no_byte_of_the_folder(outcomes: list[dict[str, A
     for out in outcomes:
         assert out["deleted"] > 10
         assert out["left"] == 0, f"seed {out['seed']}"
+        assert out["unheard"] < 10
 
 
 @pytest.mark.slow

@@ -105,6 +105,8 @@ class Outcome:
     deleted: int = 0
     left: int = 0
     """Deleted posts whose words are in a byte of the data folder after the purge."""
+    unheard: int = 0
+    """Posts that were deleted in a time that stays a gap."""
     edits: int = 0
     gaps: int = 0
     open_gaps: int = 0
@@ -243,8 +245,8 @@ def play(seed: int, folder: Path) -> Outcome:
             client.stop()
         _judge(out, bus, people, network, client)
         _purge(bus, folder / "data")
+        _look(out, bus, people, network, folder / "data")
         bus.close()
-        _look(out, people, network, folder / "data")
     return out
 
 
@@ -319,12 +321,23 @@ def _purge(bus: Any, folder: Path) -> None:
     worker.close()
 
 
-def _look(out: Outcome, people: People, network: Network, folder: Path) -> None:
+def _look(out: Outcome, bus: Any, people: People, network: Network, folder: Path) -> None:
     held = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
     for uri, word in people.said.items():
-        if network.is_gone(uri):
-            out.deleted += 1
-            out.left += word.encode() in held
+        if not network.is_gone(uri):
+            continue
+        if _in_a_gap(bus, _gone_at(network, uri)):
+            out.unheard += 1
+            continue
+        out.deleted += 1
+        out.left += word.encode() in held
+
+
+def _gone_at(network: Network, uri: str) -> datetime:
+    """When it was deleted, or its account was."""
+    post = network.posts[uri]
+    gone = (e.at for e in network.events if e.kind == "account" and e.did == post.did and e.status == "deleted")
+    return min(at for at in (post.deleted_at, next(gone, None)) if at is not None)
 
 
 def _values(bus: Any) -> list[dict[str, Any]]:
