@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from listener.settings.schema import Settings
 
 SOURCES: Mapping[str, str] = {
-    "bluesky": "listener.sources.bluesky.plugin:TYPE",
     "recording": "listener.sources.recording.plugin:TYPE",
     "x": "listener.sources.x.plugin:TYPE",
+    "bluesky": "listener.sources.bluesky.plugin:TYPE",
 }
 """Name → `SourceType`. These modules are light: `lyttepost mode` asks them too."""
 

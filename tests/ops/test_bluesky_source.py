@@ -102,6 +102,32 @@ def test_what_was_said_between_the_switch_and_our_hearing_of_it_is_read_again(he
     assert len(deployment.captured()) == 1
 
 
+def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_none(here: Sky) -> None:
+    said = [here.say(f"granvik før {n}") for n in range(3)]
+    gone = here.say("granvik, slettet")
+    here.network.delete(gone)
+    here.goes_by(30)
+    first = here.deployment(hosts=[here.east.url])
+    here.east.do("hang", on="subscribe", hold=3600, times=2)
+    first.open("granvik", lookback=3600.0)
+    first.turn_for(0.5)
+    first.die()
+    here.east.do("heal")
+    again = here.deployment("listener@other")
+    again.turn_until(again.hears, SLOWLY)
+    now = hear(here, again)
+    again.turn_until(lambda: set(said) <= set(again.captured()) and not again.state["looking_back"], SLOWLY)
+    assert [again.origins()[uri] for uri in (*said, now)] == ["lookback"] * 3 + ["live"]
+    named = {uri for v in again.values("mentions", "deletion") for uri in v["ids"]}
+    assert again.captured()[gone] == 0 or gone in named
+    assert not [uri for uri, count in again.captured().items() if count > 1]
+    again.turn_for(0.3)
+    again.die()
+    third = here.deployment("listener@third")
+    third.turn_until(third.hears, SLOWLY)
+    assert third.state["looking_back"] == []
+
+
 def test_a_track_that_is_added_is_heard_from_then_on(here: Sky, crisis: XListener) -> None:
     hear(here, crisis)
     (incident,) = {i for v in crisis.values("mentions", "mention") for i in v["incidents"]}

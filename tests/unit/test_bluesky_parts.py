@@ -457,8 +457,8 @@ def test_the_cursor_comes_back_as_it_was_and_another_is_refused() -> None:
         "",
         "{}",
         "[]",
-        '{"host":1,"seq":2,"us":3,"notices":{}}',
-        '{"host":"a","seq":"2","us":3,"notices":{}}',
+        '{"host":1,"seq":2,"us":3,"notices":{},"back":{}}',
+        '{"host":"a","seq":"2","us":3,"notices":{},"back":{}}',
     ):
         with pytest.raises(Corrupt):
             Memory.parse(text)

@@ -21,12 +21,13 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Up:
     """A host took us in, and gives its events from `begins` on (microseconds). `cut`: it was asked for what was before
-    too, and does not give it."""
+    too, and does not give it. `adrift`: its clock is behind ours, so that it gives what comes from now on."""
 
     host: str
     at: datetime
     begins: int
-    cut: bool
+    cut: bool = False
+    adrift: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,27 +12,26 @@ In calm posts of the standing tracks are given too: they are counted, and droppe
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from listener.clock import Clock
 from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Incident
-from listener.model.records import Gap, Origin, Post
+from listener.model.records import Gap, Origin
 from listener.sources.bluesky.cursor import Memory
 from listener.sources.bluesky.deletions import Held
-from listener.sources.bluesky.frames import Account, Commit, Outlook, Place, place_of, read_message
+from listener.sources.bluesky.frames import Outlook, Place, place_of
 from listener.sources.bluesky.inbox import MOST, Down, Inbox, Up
-from listener.sources.bluesky.payload import read_post, words_of
+from listener.sources.bluesky.lookback import Lookback
+from listener.sources.bluesky.reading import AHEAD, Found, Reading, instant_of, microseconds_of
 from listener.sources.bluesky.stream import SILENCE, Stream
-from listener.sources.common.fields import EARLIEST, Unusable
 from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.notices import NoticeBook
 from listener.sources.common.sieve import Sieve
-from listener.sources.contract import BadLine, Batch, CatchUp, DropReason, OfferedCounts
+from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.units import format_instant
 
 BATCH_SIZE: Final = 500
@@ -40,8 +39,6 @@ TICK_SECONDS: Final = 1.0
 LATE: Final = timedelta(seconds=10)
 """So far behind may we be without a gap: as late as a post may be."""
 CAUGHT_UP: Final = timedelta(seconds=5)
-AHEAD: Final = timedelta(seconds=5)
-"""So far ahead may a host's clock be. What lies further in the future would end every window that is open."""
 SILENT_AFTER: Final = timedelta(seconds=60)
 SILENT_IN_CALM: Final = timedelta(minutes=30)
 """So long may a gap last before ops are alerted. In calm it is filled before anybody misses it."""
@@ -79,6 +76,9 @@ class BlueskySource:
         self._handles = {did: handle for handle, did in self._dids.items()}
         self._inbox = Inbox(most)
         self._stream = Stream(hosts, self._inbox, clock, chance, version=version, silence=silence)
+        self._lookback = Lookback(
+            name, hosts, clock, chance, version=version, silence=silence, dids=self._dids.values()
+        )
         self._leaving = True
         self._reset()
 
@@ -86,11 +86,12 @@ class BlueskySource:
         self.counts = OfferedCounts()
         self._book = GapBook(self.name)
         self._held = Held()
+        self._reading = Reading(self.name, self._handles, self._held, self._clock)
         self._missed: tuple[Gap, ...] = ()
         self._incidents: dict[str, Incident] = {}
         self._tracks: frozenset[str] = frozenset()
         self._sieve = Sieve()
-        self._followed = False
+        self._followed = self._back_turn = False
         self._is_up = False
         self._cause = Cause.PROCESS_DOWN
         self._refusal: str | None = None
@@ -104,8 +105,9 @@ class BlueskySource:
 
     def _prepare(self, memory: Memory) -> None:
         self._memory, self._host = memory, memory.host
+        self._lookback.open(memory, self._reading)
         self._notices = NoticeBook(memory.notices)
-        self._heard = None if memory.place is None else _instant(memory.place)
+        self._heard = None if memory.place is None else instant_of(memory.place)
         self._given = self._heard
 
     def recall(self, gaps: Sequence[Gap]) -> None:
@@ -139,17 +141,19 @@ class BlueskySource:
             # What was passed over since it was opened is read again. A change bears no time of its own; the next one to
             # hear of it came a second later at most.
             new = [i.opened_at for key, i in real.items() if key not in before]
-            self._stream.rewind(_microseconds(min([*new, self._clock.now() - timedelta(seconds=1)])))
+            self._stream.rewind(microseconds_of(min([*new, self._clock.now() - timedelta(seconds=1)])))
+        self._lookback.follow(real, standing)
 
     def tend(self) -> None:
         if not self._leaving:
             self._stream.watch()
+            self._lookback.watch()
 
     def read(self, timeout: float) -> Batch | None:
         deadline = self._clock.monotonic() + timeout
         while not self._leaving:
             self.tend()
-            batch = self._turn() if self._followed else None
+            batch = self._next() if self._followed else None
             if batch is not None:
                 self.counts.add(batch)
                 return batch
@@ -170,6 +174,7 @@ class BlueskySource:
             "heard": None if arrived is None else format_instant(arrived),
             "queue": len(self._inbox),
             "seen": self._inbox.seen,
+            "looking_back": self._lookback.waiting(),
         }
         if heard is not None:
             state["behind"] = round(max(0.0, (self._clock.now() - heard).total_seconds()), 1)
@@ -185,6 +190,7 @@ class BlueskySource:
         """Close the socket and let go of the thread, in less than a second."""
         self._leaving = True
         self._inbox.close()
+        self._lookback.stop()
         self._stream.stop()
         self._is_up = False
 
@@ -195,19 +201,24 @@ class BlueskySource:
         place = self._memory.place
         if place is None:
             since = min((i.opened_at for i in self._incidents.values()), default=self._clock.now())
-            self._heard, place = since, Place(None, _microseconds(since))
+            self._heard, place = since, Place(None, microseconds_of(since))
         if self._missed:
-            earliest = _microseconds(min(gap.start for gap in self._missed))
+            earliest = microseconds_of(min(gap.start for gap in self._missed))
             if earliest < place.us:
                 place, self._memory.host = Place(None, earliest), ""
-                self._heard = _instant(place)
+                self._heard = instant_of(place)
         self._stream.start(self._memory.host, place)
+
+    def _next(self) -> Batch | None:
+        """What comes now and what was said before, in turn."""
+        self._back_turn = not self._back_turn
+        return (self._back_turn and self._lookback.take()) or self._turn() or self._lookback.take()
 
     def _turn(self) -> Batch | None:
         self._mind_gap()
         lasting = self._book.lasting
         taken = self._inbox.take(BATCH_SIZE)
-        found = _Found()
+        found = Found()
         for item in taken.items:
             match item:
                 case Up():
@@ -225,7 +236,7 @@ class BlueskySource:
         self._mind()
         return self._batch(found, lasting)
 
-    def _batch(self, found: _Found, lasting: Gap | None) -> Batch | None:
+    def _batch(self, found: Found, lasting: Gap | None) -> Batch | None:
         """`lasting`: the gap that lasted when what was found came."""
         now = self._clock.monotonic()
         until = self._heard if self._is_up and self._book.lasting is None else None
@@ -255,56 +266,24 @@ class BlueskySource:
             deleted=tuple(dict.fromkeys(found.deleted)),
         )
 
-    def _meet(self, raw: bytes, found: _Found) -> None:
+    def _meet(self, raw: bytes, found: Found) -> None:
         """One message, in its order."""
-        try:
-            message = read_message(raw)
-            if isinstance(message, Commit):
-                self._hear(message, found)
-            elif isinstance(message, Account):
-                found.deleted += self._held.gone(message)
-                if self._held.is_gone(message):
-                    # Those that come in this very batch are never stored.
-                    found.deleted += [p.id for p in found.posts if p.author and p.author.id == message.did]
-        except Unusable as refused:
-            digest = hashlib.sha256(raw).hexdigest()
-            found.bad.append(BadLine(refused.reason, f"{self.name}:stream", len(raw), digest))
-            return
-        if (place := getattr(message, "place", None)) is not None:
+        if (place := self._reading.take(raw, self._sieve, found)) is not None:
             self._reach(self._host, place)
-
-    def _hear(self, commit: Commit, found: _Found) -> None:
-        if commit.operation == "delete":
-            found.deleted += self._held.deleted(commit)
-            # One that comes in this very batch is never stored.
-            found.deleted += [post.id for post in found.posts if post.id == commit.uri]
-            return
-        if self._held.was_deleted(commit):
-            found.doubles += 1
-            return
-        post = read_post(commit, self._at(commit.place), self.name, self._handles)
-        if self._sieve.lets_through(words_of(post)):
-            found.posts.append(post)
-
-    def _at(self, place: Place) -> datetime:
-        """When the host saw it, but no later than now. Raises Unusable."""
-        at = _instant(place)
-        if at < EARLIEST:
-            raise Unusable(DropReason.BAD_DATE, "time")
-        return min(at, self._clock.now() + AHEAD)
 
     def _reach(self, host: str, place: Place) -> None:
         self._memory.host, self._memory.place = host, place
-        self._heard = min(_instant(place), self._clock.now() + AHEAD)
+        self._heard = min(instant_of(place), self._clock.now() + AHEAD)
 
     # --- gaps ------------------------------------------------------------------------------------------------------
 
     def _up(self, up: Up) -> None:
         self._is_up, self._refusal, self._behind, self._host = True, None, None, up.host
-        begins = _instant(Place(None, up.begins))
-        if up.cut and self._heard is not None:
-            # What lies before it the host does not give: that stays a gap. Its clock may be behind.
-            begins = begins if begins > self._heard else up.at
+        begins = instant_of(Place(None, up.begins))
+        if up.adrift:
+            begins = up.at
+        if (up.cut or up.adrift) and self._heard is not None and self._heard < begins:
+            # What lies before it the host does not give: that stays a gap.
             lasting = self._book.lasting
             if lasting is not None:
                 self._book.end(begins)
@@ -342,15 +321,17 @@ class BlueskySource:
 
     def _catch_up(self) -> None:
         """Heard again up to now: the gap is over, and all of it was found."""
-        lasting, heard = self._book.lasting, self._heard
-        if lasting is None or heard is None or not self._is_up or self._clock.now() - heard > CAUGHT_UP:
+        heard = self._heard
+        if heard is None or not self._is_up or self._clock.now() - heard > CAUGHT_UP:
             return
-        over = self._book.end(heard)
-        self._behind, self._cause = None, Cause.RESET
-        for gap in (over, *self._missed):
-            if gap is not None:
-                self._book.filled(gap.id, gap.end, done=True)
-        self._missed = ()
+        self._cause = Cause.RESET
+        again = [gap for gap in self._missed if gap.end is not None and gap.end <= heard]
+        self._missed = tuple(gap for gap in self._missed if gap not in again)
+        if (over := self._book.end(heard)) is not None:
+            self._behind = None
+            again.append(over)
+        for gap in again:
+            self._book.filled(gap.id, gap.end, done=True)
 
     def _mind(self) -> None:
         """Whether there is something that ops must know of."""
@@ -360,24 +341,3 @@ class BlueskySource:
             self._notices.over(SILENT)
         elif self._clock.now() - gap.start > longest:
             self._notices.begin(SILENT, gap.start)
-
-
-class _Found:
-    """What one turn brings."""
-
-    def __init__(self) -> None:
-        self.posts: list[Post] = []
-        self.bad: list[BadLine] = []
-        self.deleted: list[str] = []
-        self.doubles = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.posts or self.bad or self.deleted or self.doubles)
-
-
-def _instant(place: Place) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=place.us)
-
-
-def _microseconds(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000 + at.microsecond

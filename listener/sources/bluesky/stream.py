@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 10.0
 SILENCE: Final = 20.0
-STOP_SECONDS: Final = 0.5
+STOP_SECONDS: Final = 0.3
 FAILED_SECONDS: Final = 5.0
 LEAP: Final = 60_000_000
 """Microseconds. In no minute does the network say nothing: where a replay begins so much later than it was asked to,
@@ -252,8 +252,9 @@ class Stream:
         if start.by_time and start.cursor is not None and known is not None:
             # Version 1 says nothing of a cursor that is too old; and to a host whose clock is behind ours lies ahead.
             late = self._version == 1 and first.us > known.us + LEAP
-            cut = cut or late or first.us < start.cursor - LEAP
-        return Up(start.host, self._clock.now(), first.us, cut)
+            adrift = first.us < start.cursor - LEAP
+            return Up(start.host, self._clock.now(), first.us, cut=cut or late, adrift=adrift and not cut)
+        return Up(start.host, self._clock.now(), first.us, cut=cut)
 
     def _refused(self, refused: InvalidStatus) -> End:
         status = refused.response.status_code
