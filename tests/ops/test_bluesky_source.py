@@ -5,6 +5,7 @@ Ten seconds of the listener's and the network's time pass in each second of the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -350,6 +351,18 @@ def test_what_is_no_event_is_counted_and_stops_nothing(here: Sky, crisis: XListe
     assert {"bad_json", "not_a_post"} <= reasons
     assert all("granvik" not in str(v) for v in crisis.values("deadletters"))
     nothing_lost_or_twice(here, crisis)
+
+
+def test_no_word_of_a_post_is_logged_however_much_is(
+    here: Sky, crisis: XListener, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hear(here, crisis, "granvik hemmeligord")
+    here.east.do("garbage_frame", content="hemmeligord")
+    here.east.do("cut_streams")
+    hear(here, crisis)
+    assert "hemmeligord" not in caplog.text
+    assert "did:plc" not in caplog.text
 
 
 def test_refused_by_all_it_says_why_and_tries_again(here: Sky) -> None:

@@ -20,7 +20,7 @@ from listener.model.tracks import TrackKind, parse
 from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.bluesky import BlueskySettings
 from listener.sources.bluesky.frames import Place, place_of
-from listener.sources.bluesky.hosts import LARGEST, V1, V2, Start, url_of
+from listener.sources.bluesky.hosts import LARGEST, V1, V2, WIRE, Start, url_of
 
 SKEW: Final = timedelta(seconds=5)
 SKEW_FAILS: Final = timedelta(seconds=60)
@@ -86,6 +86,7 @@ def _first(host: str, version: int, seconds: float) -> tuple[Place | None, str]:
             max_size=2 * LARGEST,
             subprotocols=[Subprotocol("xrpc.v1.json")] if version == 2 else None,
             user_agent_header="lyttepost",
+            logger=WIRE,
         ) as ws:
             for _ in range(10):
                 if (place := place_of(ws.recv(timeout=seconds, decode=False))) is not None:

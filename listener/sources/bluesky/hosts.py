@@ -6,12 +6,17 @@ read last, and whatever comes twice is known by its id.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from listener.sources.bluesky.frames import POSTS, Place
+
+WIRE: Final = logging.getLogger(f"{__name__}.wire")
+"""The client's own log: below a warning it writes what comes, and what comes are people's words."""
+WIRE.setLevel(logging.WARNING)
 
 V2: Final = ("wss://jetstream.us-east.bsky.network", "wss://jetstream.us-west.bsky.network")
 V1: Final = (

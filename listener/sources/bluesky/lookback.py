@@ -51,6 +51,7 @@ class Lookback:
         self._standing: tuple[str, ...] = ()
         self._sieve = Sieve()
         self._now: Incident | None = None
+        self._stopped = False
 
     def open(self, memory: Memory, reading: Reading) -> None:
         """Ready to follow. `memory.back`: incident → up to when it is looked back to."""
@@ -114,6 +115,7 @@ class Lookback:
         )
 
     def stop(self) -> None:
+        self._stopped = True
         self._end()
 
     def _left(self, incident: Incident) -> datetime | None:
@@ -123,7 +125,7 @@ class Lookback:
         return since if since < incident.opened_at else None
 
     def _begin(self) -> None:
-        for incident in self._wanted.values():
+        for incident in () if self._stopped else self._wanted.values():
             if (since := self._left(incident)) is not None:
                 self._now = incident
                 self._sieve = Sieve((*incident.tracks, *self._standing))

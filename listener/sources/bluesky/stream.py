@@ -23,7 +23,7 @@ from websockets.typing import Subprotocol
 from listener.clock import Clock
 from listener.model.gaps import Cause
 from listener.sources.bluesky.frames import Failure, Info, Outlook, Place, place_of, read_message
-from listener.sources.bluesky.hosts import LARGEST, OVERLAP, Rotation, Start, start_at, url_of
+from listener.sources.bluesky.hosts import LARGEST, OVERLAP, WIRE, Rotation, Start, start_at, url_of
 from listener.sources.bluesky.inbox import Down, Inbox, Up
 from listener.sources.common.fields import Unusable
 from listener.sources.common.sieve import Sieve
@@ -178,6 +178,7 @@ class Stream:
                 max_queue=(1024, 256),
                 subprotocols=[Subprotocol("xrpc.v1.json")] if self._version == 2 else None,
                 user_agent_header="lyttepost",
+                logger=WIRE,
             ) as ws:
                 if stop.is_set():
                     return End(Cause.CLOSED)
