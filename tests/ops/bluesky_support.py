@@ -15,7 +15,6 @@ from x_support import XListener, inside
 
 from listener.bus.protocol import open_bus
 from listener.bus.spool import Spool
-from listener.clock import Clock
 from listener.ingest.context import IngestContext
 from listener.ingest.ingestor import Ingestor
 from listener.ingest.worker import LEASE_SECONDS
@@ -30,6 +29,8 @@ from tests.fakes.platform import ScaledClock
 
 SPEED = 10.0
 """Seconds of the network in each of the test's: ten are as late as a post may be, which no busy machine is."""
+FAST = 30.0
+"""For what takes the network minutes."""
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Sky:
     east: FakeBluesky
     west: FakeBluesky
     folder: Path
-    clock: Clock
+    clock: ScaledClock
     deployments: list[XListener] = field(default_factory=list)
 
     def deployment(
@@ -69,7 +70,7 @@ class Sky:
 
     def goes_by(self, seconds: float) -> None:
         """So much of the network's time passes, while nobody listens."""
-        threading.Event().wait(seconds / SPEED)
+        threading.Event().wait(seconds / self.clock.speed)
 
     def lost(self, deployment: XListener, word: str = "granvik") -> list[str]:
         """Posts with this word that are neither captured nor inside a recorded gap that was not filled."""
@@ -83,10 +84,11 @@ class Sky:
 
 
 @contextmanager
-def sky(folder: Path, **more: Any) -> Iterator[Sky]:
-    network = Network(ScaledClock(SPEED))
-    with FakeBluesky(network=network, **more) as east, FakeBluesky(network=network, first=90_000, chatter=0) as west:
-        here = Sky(network, east, west, folder, network.clock)
+def sky(folder: Path, speed: float = SPEED) -> Iterator[Sky]:
+    clock = ScaledClock(speed)
+    network = Network(clock)
+    with FakeBluesky(network=network) as east, FakeBluesky(network=network, first=90_000, chatter=0) as west:
+        here = Sky(network, east, west, folder, clock)
         try:
             yield here
         finally:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bluesky_support import Sky, sky
+from bluesky_support import FAST, Sky, sky
 from x_support import XListener
 
 from listener.ingest.gaps import to_ledger
@@ -26,6 +26,12 @@ SLOWLY = 20.0
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Sky]:
     with sky(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Sky]:
+    with sky(tmp_path, FAST) as found:
         yield found
 
 
@@ -103,20 +109,20 @@ def test_what_was_said_between_the_switch_and_our_hearing_of_it_is_read_again(he
     assert len(deployment.captured()) == 1
 
 
-def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_none(here: Sky) -> None:
-    said = [here.say(f"granvik før {n}") for n in range(3)]
-    gone = here.say("granvik, slettet")
-    here.network.delete(gone)
-    here.goes_by(30)
-    first = here.deployment(hosts=[here.east.url])
-    here.east.do("hang", on="subscribe", hold=3600, times=2)
+def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_none(fast: Sky) -> None:
+    said = [fast.say(f"granvik før {n}") for n in range(3)]
+    gone = fast.say("granvik, slettet")
+    fast.network.delete(gone)
+    fast.goes_by(30)
+    first = fast.deployment(hosts=[fast.east.url])
+    fast.east.do("hang", on="subscribe", hold=3600, times=2)
     first.open("granvik", lookback=3600.0)
     first.turn_for(0.5)
     first.die()
-    here.east.do("heal")
-    again = here.deployment("listener@other")
+    fast.east.do("heal")
+    again = fast.deployment("listener@other")
     again.turn_until(again.hears, SLOWLY)
-    now = hear(here, again)
+    now = hear(fast, again)
     again.turn_until(lambda: set(said) <= set(again.captured()) and not again.state["looking_back"], SLOWLY)
     assert [again.origins()[uri] for uri in (*said, now)] == ["lookback"] * 3 + ["live"]
     named = {uri for v in again.values("mentions", "deletion") for uri in v["ids"]}
@@ -124,7 +130,7 @@ def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_no
     assert not [uri for uri, count in again.captured().items() if count > 1]
     again.turn_for(0.3)
     again.die()
-    third = here.deployment("listener@third")
+    third = fast.deployment("listener@third")
     third.turn_until(third.hears, SLOWLY)
     assert third.state["looking_back"] == []
 
@@ -262,25 +268,25 @@ def test_a_restart_is_a_gap_that_is_filled(here: Sky, crisis: XListener) -> None
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_what_no_host_keeps_any_more_stays_a_gap(here: Sky, version: int) -> None:
-    first = here.deployment(version=version)
+def test_what_no_host_keeps_any_more_stays_a_gap(fast: Sky, version: int) -> None:
+    first = fast.deployment(version=version)
     first.open("granvik")
     first.turn_until(first.hears, SLOWLY)
-    hear(here, first)
+    hear(fast, first)
     first.turn_until(lambda: bool(first.ticks()), SLOWLY)
     first.turn_for(0.3)
     first.die()
-    lost = here.say()
+    lost = fast.say()
     # Version 1 tells nothing: by the time alone is it known, a minute of the network being too long to be silence.
-    here.goes_by(90 if version == 1 else 30)
-    for host in (here.east, here.west):
+    fast.goes_by(90 if version == 1 else 30)
+    for host in (fast.east, fast.west):
         host.do("keeps", seconds=8)
-    again = here.deployment("listener@other", version=version)
+    again = fast.deployment("listener@other", version=version)
     again.turn_until(again.hears, SLOWLY)
-    hear(here, again)
+    hear(fast, again)
     assert again.captured()[lost] == 0
     unfilled = [gap for gap in again.gaps() if not is_whole(gap)]
-    at = here.network.posts[lost].at
+    at = fast.network.posts[lost].at
     assert [gap.cause for gap in unfilled] == ["process_down"]
     assert unfilled[0].start <= at <= unfilled[0].end
 
@@ -312,14 +318,18 @@ def test_a_host_that_lost_its_numbers_is_read_on_by_time(here: Sky, crisis: XLis
     nothing_lost_or_twice(here, again)
 
 
-def test_a_host_that_is_behind_is_left_for_the_other(here: Sky, crisis: XListener) -> None:
-    here.east.do("host_clock", seconds=-3600)
-    here.east.log.entries.clear()
-    here.east.do("cut_streams")
-    here.west.do("status", status=503, on="subscribe", seconds=30)
-    crisis.turn_until(lambda: crisis.state["host"] == here.east.url and bool(crisis.gaps()), SLOWLY)
-    crisis.turn_until(lambda: crisis.state["host"] == here.west.url and crisis.hears(), 40)
-    hear(here, crisis)
+def test_a_host_that_is_behind_is_left_for_the_other(fast: Sky) -> None:
+    deployment = fast.deployment()
+    deployment.open("granvik")
+    deployment.turn_until(deployment.hears, SLOWLY)
+    fast.east.do("host_clock", seconds=-3600)
+    fast.east.log.entries.clear()
+    fast.east.do("cut_streams")
+    fast.west.do("status", status=503, on="subscribe", seconds=60)
+    deployment.turn_until(lambda: deployment.state["host"] == fast.east.url and bool(deployment.gaps()), SLOWLY)
+    deployment.turn_until(lambda: deployment.state["host"] == fast.west.url and deployment.hears(), 40)
+    hear(fast, deployment)
+    assert "behind" in deployment.metrics_reconnects()
 
 
 def test_a_hosts_clock_an_hour_ahead_ends_no_window(here: Sky, crisis: XListener) -> None:
@@ -365,17 +375,17 @@ def test_no_word_of_a_post_is_logged_however_much_is(
     assert "did:plc" not in caplog.text
 
 
-def test_refused_by_all_it_says_why_and_tries_again(here: Sky) -> None:
-    for host in (here.east, here.west):
+def test_refused_by_all_it_says_why_and_tries_again(fast: Sky) -> None:
+    for host in (fast.east, fast.west):
         host.do("status", status=403, on="subscribe", body={"error": "Forbidden", "message": "kari sa noe"})
-    deployment = here.deployment()
+    deployment = fast.deployment()
     deployment.open("granvik")
     deployment.turn_until(lambda: deployment.state["state"] == "stopped", SLOWLY)
     assert deployment.state["problem"] == "Bluesky refuses us: HTTP 403 Forbidden"
     deployment.turn_until(lambda: ("source_silent", "fired") in deployment.alerts(), SLOWLY)
-    for host in (here.east, here.west):
+    for host in (fast.east, fast.west):
         host.do("heal")
-    said = here.say()
+    said = fast.say()
     deployment.turn_until(lambda: deployment.captured()[said] == 1, 40)
     deployment.turn_until(lambda: ("source_silent", "resolved") in deployment.alerts(), SLOWLY)
     assert "problem" not in deployment.state
