@@ -79,6 +79,16 @@ def test_in_calm_posts_of_standing_tracks_are_counted_and_no_word_is_kept(here: 
     assert b"did:plc" not in held
 
 
+def test_in_calm_it_is_known_which_minutes_had_no_post_and_little_is_written(fast: Sky) -> None:
+    deployment = fast.deployment(standing=("granvik",))
+    deployment.turn_until(lambda: bool(deployment.values("volumes", "heard")), SLOWLY)
+    heard = deployment.values("volumes", "heard")[0]
+    assert heard["incidents"] == {"": ["granvik"]}
+    assert deployment.values("volumes", "volume") == []
+    ticks = deployment.ticks()
+    assert (ticks[-1] - ticks[0]).total_seconds() / (len(ticks) - 1) > 10
+
+
 def test_minutes_of_calm_are_counted_once_over_a_restart(here: Sky) -> None:
     first = here.deployment(standing=("granvik",))
     first.turn_until(lambda: first.state["state"] == "counting", SLOWLY)

@@ -36,6 +36,8 @@ from listener.units import format_instant
 
 BATCH_SIZE: Final = 500
 TICK_SECONDS: Final = 1.0
+CALM_TICK_SECONDS: Final = 20.0
+"""So often is it said up to when all was heard. In calm nobody waits for it but the counts, by the minute."""
 LATE: Final = timedelta(seconds=10)
 """So far behind may we be without a gap: as late as a post may be."""
 CAUGHT_UP: Final = timedelta(seconds=5)
@@ -242,7 +244,8 @@ class BlueskySource:
         until = self._heard if self._is_up and self._book.lasting is None else None
         if until is not None and self._given is not None and until <= self._given:
             until = None
-        due = until is not None and now - self._ticked >= TICK_SECONDS
+        every = TICK_SECONDS if self._incidents else CALM_TICK_SECONDS
+        due = until is not None and now - self._ticked >= every
         gaps = {gap.id: gap for gap in self._book.take()}
         if lasting is not None and found.posts:
             # Told again, so that what was found of it is counted.
