@@ -37,7 +37,8 @@ class Platform:
         scenario: Path | str | Iterable[Step] | None = None,
         lock: threading.RLock | None = None,
     ) -> None:
-        """`lock`: what it shares with others is read under this one. Raises BadScenario, and OSError where the port or
+        """What its routes need, a platform has ready before it calls this. `lock`: what it shares with others is read
+        under this one. Raises BadScenario, and OSError where the port or
         the file cannot be had."""
         self.clock: Clock = clock or RealClock()
         self.lock = lock or threading.RLock()

@@ -18,6 +18,11 @@ _BATCH = 500
 """Most lines in one write."""
 
 
+def chunk(payload: bytes) -> bytes:
+    """A piece of a body without end, where the head says `Transfer-Encoding: chunked`; an empty one ends it."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
+
+
 class End(StrEnum):
     """How a connection ends, as its reader sees it."""
 

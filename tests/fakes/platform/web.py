@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -163,6 +163,9 @@ class PlatformHandler(Handler):
     def do_PUT(self) -> None:
         self._answer("PUT")
 
+    def do_PATCH(self) -> None:
+        self._answer("PATCH")
+
     def do_DELETE(self) -> None:
         self._answer("DELETE")
 
@@ -231,6 +234,3 @@ class PlatformHandler(Handler):
             return
         slow = fault.seconds if fault is not None and fault.kind is FaultKind.SLOW else 0.0
         self.write_head(reply.status, head, body, seconds=slow, skew=self.platform.faults.skew)
-
-
-Routes = Sequence[Route]
