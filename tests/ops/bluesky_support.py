@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from x_support import XListener, inside
 
 from listener.bus.protocol import open_bus
 from listener.bus.spool import Spool
+from listener.clock import Clock
 from listener.ingest.context import IngestContext
 from listener.ingest.ingestor import Ingestor
 from listener.ingest.worker import LEASE_SECONDS
@@ -33,6 +35,18 @@ FAST = 30.0
 """For what takes the network minutes."""
 
 
+class WrongClock(ScaledClock):
+    """The network's time, and how far ours is off it, in seconds."""
+
+    def __init__(self, right: ScaledClock) -> None:
+        super().__init__(right.speed)
+        self._right = right
+        self.off = 0.0
+
+    def now(self) -> datetime:
+        return self._right.now() + timedelta(seconds=self.off)
+
+
 @dataclass
 class Sky:
     """A network with two hosts, a folder, and the listeners that came and went on it."""
@@ -47,21 +61,20 @@ class Sky:
     def deployment(
         self, holder: str = "listener@test", standing: Sequence[str] = (), *, spool: Spool | None = None, **more: Any
     ) -> XListener:
-        bus = open_bus("embedded:", self.folder, self.clock, durable=False)
+        clock: Clock = more.pop("clock", self.clock)
+        bus = open_bus("embedded:", self.folder, clock, durable=False)
         bus.ensure(topic_specs(1, {}))
-        metrics, health = Metrics(CollectorRegistry(), "0"), Health(self.clock)
+        metrics, health = Metrics(CollectorRegistry(), "0"), Health(clock)
         part = health.part("listen-bluesky")
-        reporter = PresenceReporter(
-            bus, holder, ["listener"], clock=self.clock, metrics=metrics, part=health.part("follow")
-        )
+        reporter = PresenceReporter(bus, holder, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
         hosts = more.pop("hosts", [self.east.url, self.west.url])
-        source = BlueskySource(hosts, self.clock, **{"chance": random.Random(1).random, **more})
+        source = BlueskySource(hosts, clock, **{"chance": random.Random(1).random, **more})
         context = IngestContext(
             bus=bus, reporter=reporter, lease=bus.lease("source:bluesky", holder, LEASE_SECONDS), standing=standing,
-            screen=Screen(b"k" * 32, {}), clock=self.clock, metrics=metrics, part=part,
+            screen=Screen(b"k" * 32, {}), clock=clock, metrics=metrics, part=part,
         )  # fmt: skip
         listen = Ingestor(source, context, spool=spool)
-        deployment: Any = XListener(bus, self.clock, source, reporter, listen, part, metrics, spool)  # type: ignore[arg-type]
+        deployment: Any = XListener(bus, clock, source, reporter, listen, part, metrics, spool)  # type: ignore[arg-type]
         self.deployments.append(deployment)
         return deployment
 

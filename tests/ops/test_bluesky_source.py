@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bluesky_support import FAST, Sky, sky
+from bluesky_support import FAST, Sky, WrongClock, sky
 from x_support import XListener
 
 from listener.ingest.gaps import to_ledger
@@ -351,6 +351,26 @@ def test_a_hosts_clock_an_hour_ahead_ends_no_window(here: Sky, crisis: XListener
     latest = here.clock.now() + timedelta(seconds=6)
     assert max(crisis.ticks()) < latest
     assert at < latest.isoformat()
+
+
+def test_our_own_clock_may_be_an_hour_off_and_right_itself(here: Sky) -> None:
+    clock = WrongClock(here.clock)
+    deployment = here.deployment(clock=clock)
+    deployment.open("granvik")
+    deployment.turn_until(deployment.hears, SLOWLY)
+    hear(here, deployment)
+    clock.off = -3600.0  # set back: what is heard is heard, and windows go on ending
+    before = max(deployment.ticks())
+    hear(here, deployment)
+    deployment.turn_until(lambda: max(deployment.ticks()) > before + timedelta(seconds=2), SLOWLY)
+    clock.off = 3600.0  # set ahead: everything looks late, and is heard all the same
+    late = hear(here, deployment)
+    deployment.turn_until(lambda: deployment.state["state"] == "connecting", SLOWLY)
+    clock.off = 0.0
+    deployment.turn_until(deployment.hears, SLOWLY)
+    hear(here, deployment)
+    assert deployment.captured()[late] == 1
+    nothing_lost_or_twice(here, deployment)
 
 
 def test_the_authors_own_clock_does_not_count(here: Sky, crisis: XListener) -> None:

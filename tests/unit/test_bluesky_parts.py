@@ -30,6 +30,7 @@ from listener.sources.bluesky.frames import (
     Other,
     Outlook,
     Place,
+    onward,
     place_of,
     read_message,
 )
@@ -308,6 +309,14 @@ def test_a_named_body_keeps_its_name_where_its_identity_is_known() -> None:
     screen = Screen(b"k" * 32, {"fjordby.bsky.social": AuthorClass.PUBLIC_BODY})
     mention = screen.mention(post, incidents={"i": ()}, origin=Origin.LIVE, captured_at=AT, exercise=False)
     assert (mention.author, mention.author_class) == ("@fjordby.bsky.social", AuthorClass.PUBLIC_BODY)
+
+
+def test_where_a_hosts_numbers_go_on_its_time_does_not_go_back() -> None:
+    assert onward(None, Place(1, 5)) == Place(1, 5)
+    assert onward(Place(1, 5), Place(2, 9)) == Place(2, 9)
+    assert onward(Place(1, 5), Place(2, 3)) == Place(2, 5), "a time that an operator imported"
+    assert onward(Place(5, 5), Place(2, 3)) == Place(2, 3), "read again from an earlier place"
+    assert onward(Place(None, 5), Place(None, 3)) == Place(None, 3), "version 1 has no numbers"
 
 
 # --- hosts ---------------------------------------------------------------------------------------------------------

@@ -34,6 +34,14 @@ class Place:
     us: int
 
 
+def onward(before: Place | None, place: Place) -> Place:
+    """The next place on the same host: where its numbers go on, its time does too. (An operator may have imported the
+    times of some events: those tell nothing of when they came.)"""
+    if before is None or before.seq is None or place.seq is None or place.seq <= before.seq:
+        return place
+    return place if place.us >= before.us else Place(place.seq, before.us)
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """A post was made, changed or deleted. `rev` grows with each change of the account's."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from listener.clock import Clock
+from listener.clock import SteadyClock
 from listener.model.records import Post
 from listener.sources.bluesky.deletions import Held
 from listener.sources.bluesky.frames import Account, Commit, Place, read_message
@@ -35,9 +35,9 @@ class Found:
 
 
 class Reading:
-    """`handles`: DID → handle, of accounts that the settings name."""
+    """`handles`: DID → handle, of accounts that the settings name; `clock`: one that never runs back."""
 
-    def __init__(self, source: str, handles: Mapping[str, str], held: Held, clock: Clock) -> None:
+    def __init__(self, source: str, handles: Mapping[str, str], held: Held, clock: SteadyClock) -> None:
         self._source = source
         self._handles = handles
         self._held = held

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from listener.clock import Clock
+from listener.clock import Clock, SteadyClock
 from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Incident
 from listener.model.records import Gap, Origin
 from listener.sources.bluesky.cursor import Memory
 from listener.sources.bluesky.deletions import Held
-from listener.sources.bluesky.frames import Outlook, Place, place_of
+from listener.sources.bluesky.frames import Outlook, Place, onward, place_of
 from listener.sources.bluesky.inbox import MOST, Down, Inbox, Up
 from listener.sources.bluesky.lookback import Lookback
 from listener.sources.bluesky.reading import AHEAD, Found, Reading, instant_of, microseconds_of
@@ -74,6 +74,8 @@ class BlueskySource:
         """`accounts`: handle → DID, of accounts that are known by name: a post names its author by DID alone."""
         self.name = name
         self._clock = clock
+        # What caps a host's time must not run back when our own clock is set back: no window would end for as long.
+        self._steady = SteadyClock(clock)
         self._dids = {handle.lower(): did for handle, did in (accounts or {}).items()}
         self._handles = {did: handle for handle, did in self._dids.items()}
         self._inbox = Inbox(most)
@@ -88,7 +90,7 @@ class BlueskySource:
         self.counts = OfferedCounts()
         self._book = GapBook(self.name)
         self._held = Held()
-        self._reading = Reading(self.name, self._handles, self._held, self._clock)
+        self._reading = Reading(self.name, self._handles, self._held, self._steady)
         self._missed: tuple[Gap, ...] = ()
         self._incidents: dict[str, Incident] = {}
         self._tracks: frozenset[str] = frozenset()
@@ -275,8 +277,9 @@ class BlueskySource:
             self._reach(self._host, place)
 
     def _reach(self, host: str, place: Place) -> None:
-        self._memory.host, self._memory.place = host, place
-        self._heard = min(instant_of(place), self._clock.now() + AHEAD)
+        self._memory.place = place if host != self._memory.host else onward(self._memory.place, place)
+        self._memory.host = host
+        self._heard = min(instant_of(self._memory.place), self._steady.now() + AHEAD)
 
     # --- gaps ------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 
 from listener.clock import Clock
 from listener.model.gaps import Cause
-from listener.sources.bluesky.frames import Failure, Info, Outlook, Place, place_of, read_message
+from listener.sources.bluesky.frames import Failure, Info, Outlook, Place, onward, place_of, read_message
 from listener.sources.bluesky.hosts import LARGEST, OVERLAP, WIRE, Rotation, Start, start_at, url_of
 from listener.sources.bluesky.inbox import Down, Inbox, Up
 from listener.sources.common.fields import Unusable
@@ -235,6 +235,7 @@ class Stream:
     def _note(self, host: str, raw: bytes) -> None:
         """So far was it read; what tells no place changes nothing."""
         if (place := place_of(raw)) is not None:
+            place = onward(self._place, place) if host == self._read_from else place
             self._read_from, self._place = host, place
 
     def _is_another_log(self, start: Start, first: Place) -> bool:
