@@ -225,6 +225,46 @@ def test_a_track_without_a_plain_letter_is_found_all_the_same() -> None:
 # --- a post --------------------------------------------------------------------------------------------------------
 
 HANDLES = {FJORDBY: "fjordby.bsky.social"}
+SAID = st.text(max_size=3) | st.sampled_from(
+    ["ullevål", "brann", "#mittous", "mittous", "graut", "Café", "økern", "Sørøya"]
+)
+BY = st.sampled_from([DID, FJORDBY])
+RECORDS = st.fixed_dictionaries(
+    {"text": SAID},
+    optional={
+        "tags": st.lists(SAID, max_size=2),
+        "facets": st.lists(
+            st.fixed_dictionaries({
+                "index": st.just({"byteStart": 0, "byteEnd": 4}),
+                "features": st.lists(st.one_of(
+                    st.fixed_dictionaries({"$type": st.just("app.bsky.richtext.facet#tag"), "tag": SAID}),
+                    st.fixed_dictionaries({"$type": st.just("app.bsky.richtext.facet#mention"), "did": BY}),
+                ), max_size=2),
+            }), max_size=2,
+        ),
+        "reply": st.fixed_dictionaries({"parent": st.fixed_dictionaries({"uri": BY.map(lambda d: f"at://{d}/c/r")})}),
+        "embed": st.fixed_dictionaries({"external": st.fixed_dictionaries({"title": SAID, "description": SAID})})
+        | st.fixed_dictionaries({"images": st.lists(st.fixed_dictionaries({"alt": SAID}), max_size=2)}),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(RECORDS, BY, st.booleans())
+def test_whatever_of_a_record_a_track_matches_it_is_never_passed_over(
+    record: dict[str, Any], did: str, ascii_only: bool
+) -> None:
+    event = Event(AT, did, "commit", "create", rkey="3kaa", rev="3k1", record=record)
+    raw = written(Entry(12, US, event), v2=True)
+    if ascii_only:
+        raw = json.dumps(json.loads(raw)).encode()
+    try:
+        post = read_post(read_message(raw), AT, "bluesky", HANDLES)  # type: ignore[arg-type]
+    except Unusable:
+        return
+    if MATCHER.match(post):
+        assert OUTLOOK.wants(raw)
+        assert Sieve(TRACKS, [FJORDBY]).lets_through(words_of(post))
 
 
 def mention_facet(text: str, name: str, did: str) -> dict[str, Any]:
