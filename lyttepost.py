@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "gaps": "listener.commands.gaps:app",
     "deadletters": "alerts.commands.deadletters:app",
     "x": "listener.commands.x:app",
+    "fake": "listener.commands.fake:app",
     "doctor": "alerts.commands.doctor:app",
     "bus": "listener.commands.bus:app",
     "board": "alerts.commands.board:app",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from importlib.resources import files
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 
 from listener.commands import budget
+from listener.commands.fake import fakes
 from listener.commands.shared import Json, out, out_json, out_table, say
 from listener.errors import ConfigError, LyttepostError, Refused
 
@@ -75,7 +73,7 @@ def fake(
     ] = None,
 ) -> None:
     """Run a fake X on this machine until interrupted. Point x.base_url at the address that it prints."""
-    made: Any = _fake()
+    made: Any = fakes("x")
     try:
         server = made.FakeX(port=port, scenario=scenario)
     except (OSError, made.BadScenario) as error:
@@ -92,16 +90,3 @@ def fake(
             threading.Event().wait()
         except KeyboardInterrupt:
             return
-
-
-def _fake() -> ModuleType:
-    """It came with the program: inside the wheel, or among the tests of a checkout."""
-    package = Path(str(files("listener")))
-    inside = package / "_fake_x"
-    folder = inside if inside.is_dir() else package.parent / "tests" / "fakes" / "x"
-    spec = spec_from_file_location("lyttepost_fake_x", folder / "__init__.py", submodule_search_locations=[str(folder)])
-    if spec is None or spec.loader is None or not folder.is_dir():
-        raise ConfigError("the fake X is not part of this installation")
-    module = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

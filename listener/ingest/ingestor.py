@@ -15,10 +15,10 @@ from listener.ingest.budget import SpendMeter
 from listener.ingest.capture import Pending
 from listener.ingest.context import IngestContext
 from listener.ingest.outage import OutageBuffer
-from listener.ingest.resume import volumes_since
+from listener.ingest.resume import held_posts, volumes_since
 from listener.ingest.worker import SourceWorker
 from listener.runtime.metrics import SourceState
-from listener.sources.contract import Batch, Counts, LiveSource
+from listener.sources.contract import Batch, Counts, KnowsHeld, LiveSource
 
 ITSELF = frozenset({""})
 """Whom a live source is read for, in its cursor: no incident, but itself."""
@@ -137,6 +137,8 @@ class Ingestor(SourceWorker):
         self._capture.minutes.recall(known)
         if isinstance(self.source, Counts):
             self.source.learn_counts(volumes_since(self._bus, self.source.name, since, self._part.beat))
+        if isinstance(self.source, KnowsHeld):
+            self.source.learn_held(held_posts(self._bus, self.source.name, self._part.beat))
         self.source.open(resume)
 
     def _listen(self, timeout: float) -> bool:
@@ -153,6 +155,8 @@ class Ingestor(SourceWorker):
             self._spend_meter.charge(pending.batch, pending.matched, self._capture.open)
             if isinstance(self.source, Counts):
                 self.source.learn_counts(pending.volumes)
+            if isinstance(self.source, KnowsHeld):
+                self.source.learn_held(post for post, its in pending.matched.items() if its)
         return pending
 
     def _follow(self) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from listener.bus.protocol import Bus, TopicPartition
-from listener.bus.scan import scan
+from listener.bus.scan import scan, scan_records
 from listener.model import keys
 from listener.model.records import MENTIONS, VOLUMES, BadRecord, Mention, Tick, Volume, decode
 
@@ -66,6 +67,23 @@ def last_heard(
         else:
             last = found
     return last
+
+
+def held_posts(bus: Bus, source: str, beat: Callable[[], None]) -> Iterator[str]:
+    """The ids of the posts of a source that lie on the bus, as the platform has them: of an edited one its own.
+
+    `beat` is called now and then: there may be a month of them.
+    """
+    for record in scan_records(bus, [MENTIONS.name], beat=beat):
+        if record.value is None or not keys.is_of(record.key, source) or not keys.is_post(record.key):
+            continue
+        # Few were edited; of the others the key says it.
+        id_ = record.key.removeprefix(keys.of_source(source, ""))
+        if b'"edits":["' in record.value:
+            with suppress(BadRecord):
+                found = decode(MENTIONS, record.value)
+                id_ = found.edits[0] if isinstance(found, Mention) and found.edits else id_
+        yield id_
 
 
 def volumes_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Volume]:

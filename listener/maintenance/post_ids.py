@@ -52,6 +52,8 @@ def post_id(typed: str) -> str:
     if named is None:
         return _bare(text)
     source, rest, types = named["source"].lower(), named["id"].strip(), source_types()
+    if source not in types and "://" in text:
+        return _bare(text)
     if source not in types:
         raise ValueError(f"no source is called {source!r}; known: {', '.join(sorted(types))}; {_how()}")
     if _LINK.match(rest):

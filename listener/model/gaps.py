@@ -43,6 +43,10 @@ class Cause(StrEnum):
     """Posts came faster than they could be taken in."""
     GARBLED = "garbled"
     """Bytes came that may have been a post and cannot be read."""
+    TOO_OLD = "too_old"
+    """The platform gives nothing any more of what was said so long ago."""
+    BEHIND = "behind"
+    """The platform's own server is behind, and comes no nearer."""
 
 
 def open_gap(source: str, start: datetime, cause: Cause) -> Gap:

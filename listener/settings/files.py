@@ -46,6 +46,7 @@ SECTIONS = frozenset(
         "deadman",
         "sources",
         "x",
+        "bluesky",
         "privacy",
         "retention",
         "rules",

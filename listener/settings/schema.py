@@ -22,6 +22,7 @@ from listener.model.records import AuthorClass
 from listener.model.topics import Retention
 from listener.model.tracks import account_track
 from listener.settings.addresses import api_address, feed_address
+from listener.settings.bluesky import BlueskySettings
 from listener.settings.board import BoardSettings
 from listener.settings.bus_address import check_url
 from listener.settings.deadman import DeadManSettings
@@ -241,6 +242,7 @@ class Settings(Tree):
     deadman: DeadManSettings = DeadManSettings()
     sources: SourcesSettings = SourcesSettings()
     x: XSettings = XSettings()
+    bluesky: BlueskySettings = BlueskySettings()
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()
     rules: RulesSettings = RulesSettings()

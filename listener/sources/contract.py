@@ -18,7 +18,8 @@ follows what a source must promise (tests/contract/test_sources.py holds every o
 A source knows no bus, no mode and no matching. It belongs to one thread; only `close` may be called from another.
 What a platform offers beyond posts is a capability, a protocol of its own, which is found by its methods. A source that
 `Follows` is live and read by an `Ingestor`, and it may have `Counts` and `Costs`; one that does not is of the past and
-played by a `Player`. Either may have `Deletes`.
+played by a `Player`. Either may have `Deletes`. A source that hears all that a platform says is one that
+`HearsInCalm`, and it `KnowsHeld`, so that it tells nothing of people who are none of our business.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 SOURCES: Mapping[str, str] = {
     "recording": "listener.sources.recording.plugin:TYPE",
     "x": "listener.sources.x.plugin:TYPE",
+    "bluesky": "listener.sources.bluesky.plugin:TYPE",
 }
 """Name → `SourceType`. These modules are light: `lyttepost mode` asks them too."""
 
@@ -340,3 +342,21 @@ class Deletes(Protocol):
     def catch_up_deletes(self) -> CatchUp:
         """What it learns of the posts deleted in time in which nobody read it. NONE: those stay until their retention
         ends."""
+
+
+@runtime_checkable
+class KnowsHeld(Protocol):
+    """A source whose platform tells of everybody's deletions. Of those alone that are held here it names the ids in
+    `Batch.deleted`: an id can name a person, and of one whose posts we do not hold nothing is kept."""
+
+    def learn_held(self, ids: Iterable[str]) -> None:
+        """Ids of posts of its own that lie on the bus: before `open` all of them, later those that came."""
+
+
+@runtime_checkable
+class HearsInCalm(Protocol):
+    """A live source that hears everything, in calm too, when it gives the posts of standing tracks: they are counted
+    minute by minute, and dropped. Any other gives no post in calm."""
+
+    @property
+    def hears_in_calm(self) -> bool: ...

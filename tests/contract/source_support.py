@@ -30,6 +30,7 @@ from listener.runtime.metrics import Metrics
 from listener.runtime.presence import PresenceReporter
 from listener.settings.schema import Settings
 from listener.sources.contract import Batch, Counts, Follows, Source, SourceType, source_types
+from tests.fakes.bluesky import FakeBluesky, Network
 from tests.fakes.x import FakeX, ScaledClock
 
 TRACK = "granvik"
@@ -98,7 +99,28 @@ def x(folder: Path) -> Iterator[Platform]:
         yield Platform("x", source_types()["x"], settings, clock, say=say)
 
 
-PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {"recording": recording, "x": x}
+@contextmanager
+def bluesky(folder: Path) -> Iterator[Platform]:
+    """Ten seconds in each of the test's: nobody is behind for being slow."""
+    network = Network(ScaledClock(10.0))
+    with FakeBluesky(network=network) as east, FakeBluesky(network=network, first=900, chatter=0) as west:
+        settings = Settings.model_validate({"bluesky": {"enabled": True, "hosts": [east.url, west.url]}})
+
+        def say(count: int) -> list[str]:
+            return [network.post(f"brann i {TRACK}, nå").uri for _ in range(count)]
+
+        def delete(ids: Sequence[str]) -> None:
+            for id_ in ids:
+                network.delete(id_)
+
+        yield Platform("bluesky", source_types()["bluesky"], settings, network.clock, say=say, delete=delete)
+
+
+PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {
+    "bluesky": bluesky,
+    "recording": recording,
+    "x": x,
+}
 """One for every entry of SOURCES."""
 
 

@@ -96,7 +96,9 @@ def test_a_form_that_is_none_of_ours_changes_nothing(world: World) -> None:
     assert answer.status == 403
     assert world.newest("decisions")["type"] == "highlight"
     assert world.ask("/highlights/a/steal", "crisis_team", {"revision": "1"}).status == 404
-    assert "Her står det ingenting" in world.ask("/highlights/a/edit", "crisis_team", {"revision": "1", "text": " "}).text
+    assert (
+        "Her står det ingenting" in world.ask("/highlights/a/edit", "crisis_team", {"revision": "1", "text": " "}).text
+    )
 
 
 def test_markup_in_a_title_is_text(world: World) -> None:

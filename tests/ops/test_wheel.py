@@ -17,6 +17,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from listener.commands.fake import FAKES
 from listener.units import parse_instant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,8 +98,10 @@ def test_the_wheel_holds_all_code_and_all_configuration(wheel: Path) -> None:
     config = {f"listener/_config/{name}" for name in files_of(CONFIG)}
     assert "listener/_config/demo/crisis.jsonl" in config
     metadata = {name for name in names if ".dist-info/" in name}
-    fake = {f"listener/_fake_x/{name}" for name in files_of(ROOT / "tests" / "fakes" / "x")}
-    assert names - metadata == code | config | fake
+    fakes, there = {"listener/_fakes/__init__.py"}, ROOT / "tests" / "fakes"
+    for platform in ("platform", "x", *FAKES):
+        fakes |= {f"listener/_fakes/{platform}/{name}" for name in files_of(there / platform)}
+    assert names - metadata == code | config | fakes
     assert any(name.endswith("licenses/LICENSE") for name in metadata)
 
 

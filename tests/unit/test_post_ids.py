@@ -67,9 +67,9 @@ def test_an_id_is_understood_however_it_is_written_and_no_name_is_left_in_it(typ
         (f"{ID}{ID}", "more digits"),
         ("9999999999999999999", "more digits"),
         ("x:p17", "no post id"),
-        (f"recrding:{ID}", "known: recording, x"),
-        (f"twitter:{ID}", "known: recording, x"),
-        (f"brann-0:x:{ID}", "known: recording, x"),
+        (f"recrding:{ID}", "known: bluesky, recording, x"),
+        (f"twitter:{ID}", "known: bluesky, recording, x"),
+        (f"brann-0:x:{ID}", "known: bluesky, recording, x"),
         ("recording: ", "no post id"),
         ("recording:hei du", "no post id"),
         ("https://x.com/kari_vakt", "to no post"),
@@ -79,7 +79,7 @@ def test_an_id_is_understood_however_it_is_written_and_no_name_is_left_in_it(typ
         ("https://t.co/Ab3dEf9h1", "to no post"),
         ("https://social.example/@kari_vakt/112233445566", "no source of ours"),
         ("https://social.example/users/kari_vakt/statuses/112233", "no source of ours"),
-        ("https://bsky.app/profile/kari.example/post/3kabc", "to no post"),
+        ("https://bsky.app/profile/kari.example/post/3kabc", "by a handle"),
     ],
 )
 def test_what_is_no_id_is_refused_with_what_to_write_and_without_what_was_typed(typed: str, said: str) -> None:

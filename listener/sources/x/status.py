@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from listener.model.records import Gap
-from listener.sources.contract import Notice
+from listener.sources.common.notices import NoticeBook
 from listener.sources.x.client import Trouble
 from listener.sources.x.counter import Counter
 from listener.sources.x.cursor import Memory
@@ -34,26 +34,12 @@ REFUSED_NOTICES: Final[Mapping[Trouble, str]] = {
 SPENT: Final = "the month's ceiling of x.budget is reached: `lyttepost x budget raise`, or wait for the next month"
 
 
-class Notices:
-    """Names of `listener.runtime.ops_alerts.OPS_ALERTS`; what stands is kept in the memory that outlives us."""
+class Notices(NoticeBook):
+    """Those of X; what stands is kept in the memory that outlives us."""
 
     def __init__(self, memory: Memory) -> None:
+        super().__init__(memory.notices)
         self._memory = memory
-        self._new: list[Notice] = []
-
-    def begin(self, what: str, since: datetime, words: Mapping[str, str] | None = None) -> None:
-        if what not in self._memory.notices:
-            self._memory.notices[what] = since
-            self._new.append(Notice(what, since, words=words or {}))
-
-    def over(self, *names: str, words: Mapping[str, str] | None = None) -> None:
-        for what in names:
-            if (since := self._memory.notices.pop(what, None)) is not None:
-                self._new.append(Notice(what, since, over=True, words=words or {}))
-
-    def take(self) -> tuple[Notice, ...]:
-        out, self._new = tuple(self._new), []
-        return out
 
     def mind_silence(self, gap: Gap | None, now: datetime, *, patient_from: datetime | None) -> None:
         """In crisis: whether a gap lasts too long; not for the time before `patient_from`, nor for a refusal: those

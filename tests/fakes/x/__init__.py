@@ -16,6 +16,7 @@ misbehaviour, `scenario` the timeline, `api` the endpoints, `control` its own po
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -90,7 +91,7 @@ class FakeX:
         self.api = Api(self.world, self.faults, self.streams, account)
         self.failures: list[str] = []
         """Steps of the scenario that would not do."""
-        self.player = Player(steps, self.world, self.commands, self.clock, self.failures.append)
+        self.player = Player(steps, self._say, self.commands.do, self.clock, self.failures.append)
         control = Control(self.world, self.streams, self.commands)
         self._web = Web(self.api, control, self.world, self.faults, self.streams, self.limits, bearer, port)
         self._threads: list[Any] = []
@@ -135,6 +136,9 @@ class FakeX:
         """Publish a post now: a text, a plain post or a line as X's stream gives; see `World.publish`."""
         raw = {"text": post, **more} if isinstance(post, str) else {**post, **more}
         return self.world.publish(raw, live=live)
+
+    def _say(self, post: dict[str, Any], at: datetime, live: bool) -> Post:
+        return self.world.publish(post, at, live=live)
 
     def do(self, verb: str, **params: Any) -> Any:
         """Run a command of `commands.Commands`."""

@@ -5,12 +5,12 @@ Times are in seconds of the fake's clock. A verb about streams answers with the 
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..platform.verbs import BadCommand, Verbs
 from .faults import Faults, LostAnswer, PartialRules, Standing
 from .problems import disconnect_notice
 from .streams import Connection, End, Streams
@@ -20,31 +20,16 @@ from .world import World
 GARBAGE = "<html><body>upstream error: 0x1f {]"
 
 
-class BadCommand(ValueError):
-    """No such verb, or not with these parameters."""
+__all__ = ["BadCommand", "Commands", "verbs"]
 
 
-class Commands:
+class Commands(Verbs):
     def __init__(self, world: World, faults: Faults, streams: Streams, clock: Clock) -> None:
+        super().__init__(world.lock)
         self._world = world
         self._faults = faults
         self._streams = streams
         self._clock = clock
-
-    def do(self, verb: str, **params: Any) -> Any:
-        """Run a verb. Raises BadCommand."""
-        method = getattr(self, verb, None)
-        if verb == "do" or verb.startswith("_") or not callable(method):
-            raise BadCommand(f"no such command: {verb}; there are: {', '.join(verbs())}")
-        try:
-            inspect.signature(method).bind(**params)
-        except TypeError as wrong:
-            raise BadCommand(f"{verb}: {wrong}") from None
-        try:
-            with self._world.lock:
-                return method(**params)
-        except (ValueError, KeyError, TypeError) as wrong:
-            raise BadCommand(f"{verb}: {type(wrong).__name__}: {wrong}") from None
 
     # -- the open streams ------------------------------------------------------------------------------------------
 
@@ -258,5 +243,4 @@ class Commands:
 
 def verbs() -> list[str]:
     """All verbs, in the order they stand above."""
-    public = (name for name, what in vars(Commands).items() if inspect.isfunction(what) and name[0] != "_")
-    return [name for name in public if name != "do"]
+    return Commands.names()

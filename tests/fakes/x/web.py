@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import select
 import socket
-import struct
 import threading
-import time
-import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import datetime, timedelta
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler
-from socketserver import TCPServer
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from ..platform.sockets import Sockets
+from ..platform.web import Handler
 from .api import Api, Open
 from .control import PREFIX, Control
 from .faults import Faults
@@ -26,10 +20,6 @@ from .problems import Refusal, Reply, not_found, of_status, too_many_requests, u
 from .streams import End, Streams
 from .times import Clock, wait
 from .world import Request, World
-
-_MAX_BODY = 10_000_000
-_JOIN = 0.9
-"""Seconds in which all threads have ended after `stop`."""
 
 
 class Web:
@@ -53,90 +43,39 @@ class Web:
         self.streams = streams
         self.limits = limits
         self.bearer = bearer
-        self.errors: list[str] = []
-        self.stopping = threading.Event()
-        self._sockets: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
-        self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), self)
-        self.port = int(self._server.server_address[1])
-        self._loop: threading.Thread | None = None
+        self._sockets = Sockets(lambda connection, client: _Handler(connection, client, self), port, "fake-x")
+        self.port = self._sockets.port
 
     @property
     def clock(self) -> Clock:
         return self.world.clock
 
+    @property
+    def errors(self) -> list[str]:
+        return self._sockets.errors
+
+    @property
+    def stopping(self) -> threading.Event:
+        return self._sockets.stopping
+
     def start(self) -> None:
-        self._loop = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._loop.start()
+        self._sockets.start()
 
     def stop(self) -> None:
         """Close everything; all threads have ended when it returns. Raises RuntimeError if one has not."""
-        self.stopping.set()
-        if self._loop is not None:
-            self._server.shutdown()
-            self._loop.join()
-        self._server.server_close()
-        with self._lock:
-            sockets, threads = list(self._sockets), list(self._threads)
-        for end in sockets:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self._sockets.stop(self._end_streams)
+
+    def _end_streams(self) -> None:
         for connection in self.streams.open:
             connection.end(End.CLOSE, "the fake stopped")
-        until = time.monotonic() + _JOIN
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        if alive := [t.name for t in threads if t.is_alive()]:
-            raise RuntimeError(f"threads of the fake did not end: {', '.join(alive)}")
-
-    def take(self, connection: socket.socket, client: Any) -> None:
-        """Serve one TCP connection in a thread of its own."""
-        thread = threading.Thread(target=self._serve, args=(connection, client), daemon=True, name="fake-x")
-        with self._lock:
-            self._sockets.add(connection)
-            thread.start()
-            # A thread is forgotten when it has ended, not before: `stop` waits for the others.
-            self._threads = {t for t in self._threads if t.is_alive()} | {thread}
-
-    def _serve(self, connection: socket.socket, client: Any) -> None:
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _Handler(connection, client, self)
-        except OSError:
-            pass  # the far end left
-        except Exception:
-            self.errors.append(traceback.format_exc())
-        finally:
-            with self._lock:
-                self._sockets.discard(connection)
-            connection.close()
 
 
-class _Server(TCPServer):
-    allow_reuse_address = True
-    request_queue_size = 64
-
-    def __init__(self, address: tuple[str, int], web: Web) -> None:
-        self._web = web
-        super().__init__(address, BaseHTTPRequestHandler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._web.take(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     server_version = "fake-x"
-    sys_version = ""
-    wbufsize = 0
 
     def __init__(self, connection: socket.socket, client: Any, web: Web) -> None:
         self.web = web
-        super().__init__(connection, client, None)  # type: ignore[arg-type]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        super().__init__(connection, client, web.clock, web.stopping)
 
     def do_GET(self) -> None:
         self._answer("GET")
@@ -150,8 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         url = urlsplit(self.path)
         params = {k: ",".join(v) for k, v in parse_qs(url.query, keep_blank_values=True).items()}
-        length = min(int(self.headers.get("Content-Length") or 0), _MAX_BODY)
-        body = self.rfile.read(length) if length else b""
+        body = self.read_body()
         if url.path.startswith(PREFIX):
             self._send(self.web.control.handle(method, url.path, params, body), {})
             return
@@ -189,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return True
         if self._take("drop", family) is not None:
-            self._reset()
+            self.reset()
             return True
         return False
 
@@ -247,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = handle()
             if isinstance(answer, Open) and not answer.at_once:
                 self._line = self.web.streams.connect(
-                    answer.ask, str(self.client_address[0]), self._alive, answer.backfill
+                    answer.ask, str(self.client_address[0]), self.is_read, answer.backfill
                 )
             return answer
 
@@ -269,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.web.streams.closed(line, how)
         if how is End.RESET:
-            self._reset()
+            self.reset()
 
     def _send(self, reply: Reply, headers: Mapping[str, str], seconds: float = 0.0) -> None:
         body = b"" if reply.body is None else json.dumps(reply.body, ensure_ascii=False).encode()
@@ -277,33 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._write_head(reply.status, head, body, seconds)
 
     def _write_head(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float = 0.0) -> None:
-        """Everything in one write, or, spread over `seconds`, the head byte by byte."""
-        date = format_datetime(self._now() + timedelta(seconds=self.web.faults.skew), usegmt=True)
-        lines = [f"HTTP/1.1 {status} {self.responses.get(status, ('',))[0]}", f"Date: {date}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        head = ("\r\n".join(lines) + "\r\n\r\n").encode()
-        if seconds:
-            for place in range(len(head)):
-                if wait(self.web.clock, seconds / len(head), self.web.stopping):
-                    self.close_connection = True
-                    return
-                self.connection.sendall(head[place : place + 1])
-            head = b""
-        self.connection.sendall(head + body)
-
-    def _alive(self) -> bool:
-        """Whether the reader is still there: nothing more comes from it, not even an end."""
-        try:
-            readable, _, _ = select.select([self.connection], [], [], 0)
-            return not readable or bool(self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except (OSError, ValueError):
-            return False
-
-    def _reset(self) -> None:
-        """A close with this set tells the far end by RST."""
-        self.close_connection = True
-        with suppress(OSError):
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.write_head(status, headers, body, seconds=seconds, skew=self.web.faults.skew)
 
     def _take(self, what: str, family: str) -> Any:
         with self.web.world.lock:

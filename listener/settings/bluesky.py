@@ -1,0 +1,54 @@
+"""How Bluesky is heard: its hosts, its protocol's version, and accounts that are known by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from listener.model.tracks import account_track
+from listener.settings.hosts import host_problem
+from listener.settings.types import Duration, Tree, within
+
+EXAMPLE = "write an address such as wss://jetstream.us-east.bsky.network"
+
+
+def _host(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"the port must be a number from 1 to 65535; {EXAMPLE}") from None
+    if parts.scheme not in ("wss", "ws", "https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"is no address of a host; {EXAMPLE}")
+    if parts.path.strip("/"):
+        raise ValueError(f"the path is written behind it by us; {EXAMPLE}")
+    if parts.username is not None:
+        raise ValueError(f"a user or password does not belong here; {EXAMPLE}")
+    if why := host_problem(parts.hostname):
+        raise ValueError(f"its host {why}; {EXAMPLE}")
+    if port == 0:
+        raise ValueError(f"the port must be a number from 1 to 65535; {EXAMPLE}")
+    return text.rstrip("/")
+
+
+def _accounts(named: Mapping[str, str]) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for handle, did in named.items():
+        account_track(handle)
+        if not re.fullmatch(r"did:(?:plc:[a-z2-7]{24}|web:[A-Za-z0-9._:%-]{1,200})", did):
+            raise ValueError("an account's identity is written as did:plc: and 24 letters, or as did:web: and a name")
+        out[handle.strip().lstrip("@").lower()] = did
+    return out
+
+
+class BlueskySettings(Tree):
+    enabled: bool = False
+    version: Literal[1, 2] = 2
+    hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
+    silence: Annotated[Duration, within(timedelta(seconds=5), timedelta(minutes=5))] = timedelta(seconds=20)
+    accounts: Annotated[dict[str, str], AfterValidator(_accounts)] = Field(default_factory=dict)

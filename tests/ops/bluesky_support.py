@@ -1,0 +1,110 @@
+"""The real listener on a bus of its own, against fake hosts of one network: what was said, captured, purged, missed."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from x_support import XListener, inside
+
+from listener.bus.protocol import open_bus
+from listener.bus.spool import Spool
+from listener.clock import Clock
+from listener.ingest.context import IngestContext
+from listener.ingest.ingestor import Ingestor
+from listener.ingest.worker import LEASE_SECONDS
+from listener.model.topics import topic_specs
+from listener.privacy.screen import Screen
+from listener.runtime.health import Health
+from listener.runtime.metrics import Metrics
+from listener.runtime.presence import PresenceReporter
+from listener.sources.bluesky.source import BlueskySource
+from tests.fakes.bluesky import FakeBluesky, Network
+from tests.fakes.platform import ScaledClock
+
+SPEED = 10.0
+"""Seconds of the network in each of the test's: ten are as late as a post may be, which no busy machine is."""
+FAST = 30.0
+"""For what takes the network minutes."""
+
+
+class WrongClock(ScaledClock):
+    """The network's time, and how far ours is off it, in seconds."""
+
+    def __init__(self, right: ScaledClock) -> None:
+        super().__init__(right.speed)
+        self._right = right
+        self.off = 0.0
+
+    def now(self) -> datetime:
+        return self._right.now() + timedelta(seconds=self.off)
+
+
+@dataclass
+class Sky:
+    """A network with two hosts, a folder, and the listeners that came and went on it."""
+
+    network: Network
+    east: FakeBluesky
+    west: FakeBluesky
+    folder: Path
+    clock: ScaledClock
+    deployments: list[XListener] = field(default_factory=list)
+
+    def deployment(
+        self, holder: str = "listener@test", standing: Sequence[str] = (), *, spool: Spool | None = None, **more: Any
+    ) -> XListener:
+        clock: Clock = more.pop("clock", self.clock)
+        bus = open_bus("embedded:", self.folder, clock, durable=False)
+        bus.ensure(topic_specs(1, {}))
+        metrics, health = Metrics(CollectorRegistry(), "0"), Health(clock)
+        part = health.part("listen-bluesky")
+        reporter = PresenceReporter(bus, holder, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
+        hosts = more.pop("hosts", [self.east.url, self.west.url])
+        source = BlueskySource(hosts, clock, **{"chance": random.Random(1).random, **more})
+        context = IngestContext(
+            bus=bus, reporter=reporter, lease=bus.lease("source:bluesky", holder, LEASE_SECONDS), standing=standing,
+            screen=Screen(b"k" * 32, {}), clock=clock, metrics=metrics, part=part,
+        )  # fmt: skip
+        listen = Ingestor(source, context, spool=spool)
+        deployment: Any = XListener(bus, clock, source, reporter, listen, part, metrics, spool)  # type: ignore[arg-type]
+        self.deployments.append(deployment)
+        return deployment
+
+    def say(self, text: str = "det brenner i granvik", **more: Any) -> str:
+        return self.network.post(text, **more).uri
+
+    def goes_by(self, seconds: float) -> None:
+        """So much of the network's time passes, while nobody listens."""
+        threading.Event().wait(seconds / self.clock.speed)
+
+    def lost(self, deployment: XListener, word: str = "granvik") -> list[str]:
+        """Posts with this word that are neither captured nor inside a recorded gap that was not filled."""
+        captured = {uri.partition("@")[0] for uri in deployment.captured()}
+        open_gaps = [gap for gap in deployment.gaps() if gap.refilled_until is None or gap.refilled_until < gap.end]
+        return [
+            post.uri
+            for post in self.network.posts.values()
+            if word in post.texts[0] and post.uri not in captured and not any(inside(post.at, g) for g in open_gaps)
+        ]
+
+
+@contextmanager
+def sky(folder: Path, speed: float = SPEED) -> Iterator[Sky]:
+    clock = ScaledClock(speed)
+    network = Network(clock)
+    with FakeBluesky(network=network) as east, FakeBluesky(network=network, first=90_000, chatter=0) as west:
+        here = Sky(network, east, west, folder, clock)
+        try:
+            yield here
+        finally:
+            for deployment in here.deployments:
+                deployment.die()
+                deployment.bus.close()

@@ -1,0 +1,75 @@
+"""Bluesky at its worst: every fault that its fake hosts know, in an order of the seed's, and `kill -9` among them.
+
+What was said is captured once or lies in a recorded gap, and of what was deleted no byte is left. One seed by default,
+in a process of its own; `LYTTEPOST_SEEDS=20` plays so many and prints what became of each (`pytest -s`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listener.model.gaps import Cause
+from tests.soak.bluesky import FAULTS, script
+
+ROOT = Path(__file__).parents[2]
+SEEDS = range(1, 1 + int(os.environ.get("LYTTEPOST_SEEDS") or 1))
+COLUMNS = (
+    "seed", "faults", "kills", "offered", "captured", "in_gaps", "twice", "lost", "edits", "deleted", "left",
+    "unheard", "gaps", "open_gaps",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> list[dict[str, Any]]:
+    out = [played(seed) for seed in SEEDS]
+    rows = [COLUMNS, *(tuple(str(o[name]) for name in COLUMNS) for o in out)]
+    print("\n" + "\n".join("  ".join(cell.rjust(9) for cell in row) for row in rows))
+    return out
+
+
+def played(seed: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.soak.bluesky", "--seed", str(seed)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@pytest.mark.slow
+def test_what_was_said_is_captured_once_or_lies_in_a_recorded_gap(outcomes: list[dict[str, Any]]) -> None:
+    for out in outcomes:
+        assert out["lost"] == 0, f"seed {out['seed']}: {out['lost_posts']}"
+        assert out["offered"] == out["captured"] + out["in_gaps"]
+        assert out["twice"] == 0, f"seed {out['seed']}"
+        assert out["captured"] > 100
+        assert set(out["causes"]) <= set(Cause)
+
+
+@pytest.mark.slow
+def test_what_was_deleted_is_in_no_byte_of_the_folder(outcomes: list[dict[str, Any]]) -> None:
+    for out in outcomes:
+        assert out["deleted"] > 10
+        assert out["left"] == 0, f"seed {out['seed']}"
+        assert out["unheard"] < 10
+
+
+@pytest.mark.slow
+def test_the_listener_was_killed_and_edits_were_captured(outcomes: list[dict[str, Any]]) -> None:
+    for out in outcomes:
+        assert out["kills"] >= 3, f"seed {out['seed']}"
+        assert out["edits"] > 5, f"seed {out['seed']}"
+
+
+def test_a_seed_is_one_order_of_every_fault() -> None:
+    assert script(1) == script(1)
+    assert {fault.name for _, fault in script(1)} == {fault.name for fault in FAULTS}
+    assert [fault.name for _, fault in script(1)] != [fault.name for _, fault in script(2)]
