@@ -29,7 +29,7 @@ from listener import errors
 from listener.model.topics import TOPICS, Retention
 from listener.settings.schema import Settings
 
-LONGEST_README = 160
+LONGEST_README = 149
 """Lines: what a newcomer reads in five minutes, a table of sources among them."""
 LONGEST_STEPS = 29
 """Lines of one section of CONTRIBUTING.md."""
