@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.bench.dispatch_chaos import PLACES, run
 from tests.bench.leftovers import nothing_left
 
 
+@pytest.mark.long
 def test_every_alert_is_answered_or_still_escalates_and_nothing_comes_twice_unmarked(tmp_path: Path) -> None:
     with nothing_left():
         out = run(tmp_path, alerts=40, kills=3)

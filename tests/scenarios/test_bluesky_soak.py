@@ -44,7 +44,7 @@ def played(seed: int) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_said_is_captured_once_or_lies_in_a_recorded_gap(outcomes: list[dict[str, Any]]) -> None:
     for out in outcomes:
         assert out["lost"] == 0, f"seed {out['seed']}: {out['lost_posts']}"
@@ -54,7 +54,7 @@ def test_what_was_said_is_captured_once_or_lies_in_a_recorded_gap(outcomes: list
         assert set(out["causes"]) <= set(Cause)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_deleted_is_in_no_byte_of_the_folder(outcomes: list[dict[str, Any]]) -> None:
     for out in outcomes:
         assert out["deleted"] > 10
@@ -62,7 +62,7 @@ def test_what_was_deleted_is_in_no_byte_of_the_folder(outcomes: list[dict[str, A
         assert out["unheard"] < 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_listener_was_killed_and_edits_were_captured(outcomes: list[dict[str, Any]]) -> None:
     for out in outcomes:
         assert out["kills"] >= 3, f"seed {out['seed']}"

@@ -35,7 +35,7 @@ def arriving(port: int) -> bool:
     return bool(query(port, "lyttepost_canary_round_trip_seconds >= 0")) and not firing(port)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_whichever_worker_is_killed_or_hangs_the_canary_is_missed_and_comes_back(
     deploy: Callable[..., Deployment], tmp_path: Path
 ) -> None:

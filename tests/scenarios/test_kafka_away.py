@@ -93,7 +93,7 @@ def captures(deployment: Deployment) -> Counter[str]:
     return Counter(str(value["id"]) for value in deployment.values("mentions", "mention"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("killed", [False, True], ids=["it goes on", "it is killed meanwhile"])
 def test_what_x_says_while_the_broker_is_dead_is_captured_once_or_in_a_gap(
     deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, killed: bool

@@ -257,7 +257,7 @@ def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployme
     return played
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_whoever_is_killed_all_is_captured_once_and_every_alert_is_as_undisturbed(
     three_brokers: Cluster, tmp_path: Path, deploy: Callable[..., Deployment], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,7 +46,7 @@ def wait_until_ready(role: str, process: Running) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_broker_that_is_dead_for_minutes_is_a_few_lines_in_the_log_of_each_process(
     deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX
 ) -> None:

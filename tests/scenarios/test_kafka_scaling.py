@@ -161,7 +161,7 @@ def whole(spread: Played, count: int) -> None:
         worker.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(
     by_one: Expected, played: Callable[[str], Played]
 ) -> None:
@@ -193,7 +193,7 @@ def test_the_alerts_are_the_same_however_many_annotate_and_whoever_is_killed(
     assert by_one.findings == four.findings() == killed.findings()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_is_frozen_at_work_and_thawed_after_its_place_is_taken_writes_nothing_twice(
     by_one: Expected, played: Callable[[str], Played]
 ) -> None:

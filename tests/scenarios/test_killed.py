@@ -14,7 +14,7 @@ from killing import all_told, assert_as_undisturbed
 KILLS = 20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_kills_at_any_moment_leave_what_an_undisturbed_run_leaves(
     deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Path]
 ) -> None:

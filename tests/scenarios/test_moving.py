@@ -27,7 +27,7 @@ def undisturbed(deploy: Callable[..., Deployment], recording: Recording, like: D
     return outcome(calm)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_move_to_kafka_and_back_in_mid_crisis_changes_nothing(
     deploy: Callable[..., Deployment], short: Recording, kafka_url: str
 ) -> None:

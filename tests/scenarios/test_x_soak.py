@@ -57,7 +57,7 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_lost_but_in_gaps_that_x_refuses_to_fill(outcomes: list[dict[str, Any]]) -> None:
     for out in outcomes:
         assert out["lost"] == 0, f"seed {out['seed']}: {out['lost_posts']}"
@@ -66,19 +66,19 @@ def test_nothing_is_lost_but_in_gaps_that_x_refuses_to_fill(outcomes: list[dict[
         assert out["live"] > out["offered"] / 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_captured_twice(outcomes: list[dict[str, Any]]) -> None:
     assert [out["seed"] for out in outcomes if out["twice"]] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_gap_has_a_cause_and_none_begins_where_nothing_is_wrong(outcomes: list[dict[str, Any]]) -> None:
     for out in outcomes:
         assert set(out["causes"]) <= set(Cause), f"seed {out['seed']}"
         assert out["unexplained_seconds"] <= QUIET * 3600, f"seed {out['seed']}: {out['unexplained']}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_listener_was_killed_and_kept_within_the_connects_that_x_allows(outcomes: list[dict[str, Any]]) -> None:
     for out in outcomes:
         assert out["kills"] >= 4, f"seed {out['seed']}"
