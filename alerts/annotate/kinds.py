@@ -78,6 +78,8 @@ _BREAK = re.compile(
 _LEAD = re.compile(r"[\W_]*(?:(?:RT\b|#\w+)[\W_]*)*")
 _GAP = re.compile(r"[\W_]*")
 _SPACE = re.compile(r"\s*")
+DENIAL = ".denial"
+"""How the full names of the groups end whose phrases deny something."""
 _HEAD = re.compile(r"\s*(?:RT @\w+:\s*)?(?=[A-ZÆØÅ@#])([^:.!?\n]{2,60}?)(?::\s|\s[–—|]\s)")
 _ENDS_SENTENCE = frozenset(".!?…\n")
 _ANYWHERE, _START, _CLAUSE, _HEAD_SITE = At.ANYWHERE, At.START, At.CLAUSE, At.HEAD
@@ -185,11 +187,7 @@ class KindCues:
 
     def held(self, text: str) -> list[Held]:
         """Every group with a kind whose conditions hold somewhere, once, with the words as the post writes them."""
-        seeable = "@" in text or "http" in text or "www." in text
-        bare = _NOT_WORDS.sub(lambda match: " " * len(match[0]), text) if seeable else text
-        folded = fold(bare)
-        layout = _Layout(text, bare, folded)
-        sentences = self._groups_in(folded, layout)
+        sentences, layout = self._sentences(text)
         for index in layout.asking:
             sentences.setdefault(index, {}).update(dict.fromkeys(self._asking, (-1, -1)))
         post = {group for here in sentences.values() for group in here}
@@ -206,6 +204,18 @@ class KindCues:
                     words = layout.words(start, end) if end > 0 else ASKS
                     held.append(Held(names[group], rule.kind, rule.points, rule.beside_media, words))
         return held
+
+    def denies(self, text: str) -> bool:
+        """Whether a phrase of a group called `denial` stands in the text."""
+        sentences, _ = self._sentences(text)
+        return any(self._names[group].endswith(DENIAL) for here in sentences.values() for group in here)
+
+    def _sentences(self, text: str) -> tuple[dict[int, dict[int, tuple[int, int]]], _Layout]:
+        seeable = "@" in text or "http" in text or "www." in text
+        bare = _NOT_WORDS.sub(lambda match: " " * len(match[0]), text) if seeable else text
+        folded = fold(bare)
+        layout = _Layout(text, bare, folded)
+        return self._groups_in(folded, layout), layout
 
     def _groups_in(self, folded: str, layout: _Layout) -> dict[int, dict[int, tuple[int, int]]]:
         """Sentence → group → where its first phrase stands, if it stands where it must."""

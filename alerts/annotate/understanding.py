@@ -204,7 +204,8 @@ class Understander:
         """The kinds from their thresholds on, in the order of `Kind`; `other` only alone."""
         over = {kind: p / t for kind, p, t in zip(KINDS, kinds, self._thresholds, strict=True)}
         if author_class in PUBLIC:
-            if kinds[KINDS.index(Kind.OTHER)] >= NOTHING:
+            # A denial by a private person is nothing; by one of these it is news.
+            if kinds[KINDS.index(Kind.OTHER)] >= NOTHING and not self._reader.cues.denies(read.tokens.text):
                 return (Kind.OTHER,)
             over |= {KINDS[kind]: max(over[KINDS[kind]], 1.0) for kind in voiced(read.held, author_class)}
             # A newsroom's question is a headline or a call for sources, and what it says is seldom nothing.

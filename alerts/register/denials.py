@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alerts.annotate.cues import fold, load_cues, pattern
+from alerts.annotate.kinds import DENIAL
 from alerts.register.ranking import NONE_OF_THESE, Registered, Whose, words
 from listener.model.records import Finding
 
@@ -33,7 +34,7 @@ class DenialWords:
     def load(cls, config: Path) -> DenialWords:
         """Of a folder of configuration. Raises ConfigError with file and line."""
         groups = load_cues(config / "cues").groups
-        return cls(phrase for name, group in groups.items() if name.endswith(".denial") for phrase in group.phrases)
+        return cls(phrase for name, group in groups.items() if name.endswith(DENIAL) for phrase in group.phrases)
 
     def stand_in(self, text: str) -> bool:
         """Whether a text denies anything."""

@@ -17,6 +17,7 @@ from alerts.annotate.story import story
 from listener.bus import hashchain
 from listener.model.decisions import DECISIONS, Correction
 from listener.model.records import DecisionKind, Kind
+from tests.corpus.data import CORPUS, posts
 
 PLACES = (
     "bakgården",
@@ -32,13 +33,21 @@ PLACES = (
 )
 SENTENCES = ("Zorplet i {} hos dere nå igjen", "Igjen zorplet ved {}, altså")
 TEXTS = [sentence.format(place) for place in PLACES for sentence in SENTENCES]
+ORDINARY = [post for post in posts(CORPUS / "w25.jsonl") if post.lang == "nb"][:39]
+"""What nobody corrected, and is to be taken for what it was."""
 UNSEEN = {"id": "1", "text": "Zorplet i garderoben hos dere i dag igjen"}
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
-    fill(machine, [finding(20 + number, text, Kind.OTHER) for number, text in enumerate(TEXTS)])
+    fill(
+        machine,
+        [
+            *(finding(20 + number, text, Kind.OTHER) for number, text in enumerate(TEXTS)),
+            *(finding(60 + number, post.text, Kind.OTHER) for number, post in enumerate(ORDINARY)),
+        ],
+    )
     return machine
 
 
