@@ -59,7 +59,8 @@ def _proposal(entry: Entry, course: bool, how: Composing, now: datetime) -> Iter
     starts = dates.starts(how.zone) if dates else None
     if (starts is not None and starts <= now) or holds_identity(title):
         return
-    guid = entry.guid or link
+    # A name that is no address is the feed's own: another feed may count from 1 too.
+    guid = (entry.guid if ":" in entry.guid else f"{entry.feed} {entry.guid}") if entry.guid else link
     yield Highlight(
         id=hashlib.sha256(f"{guid}".encode()).hexdigest()[:12],
         at=now,
