@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from alerts.highlights.dates import CourseDates, dates_in, dates_of
 from alerts.highlights.length import LONGEST, cut, weighted
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CONSIDERED = 20
 """Entries of a feed, the newest: one that is read for the first time must not propose a year of news."""
+_AS_IT_IS = "%:/?#[]@!$&'()*+,;=~ "
+"""Of an address: what has a meaning there, and a blank, with which it is none."""
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|mc_[ce]id", re.IGNORECASE)
 
 
@@ -96,7 +98,8 @@ def course_dates(entry: Entry, zone: tzinfo, now: datetime) -> CourseDates | Non
 
 def plain_link(link: str) -> str:
     """A web address without what only counts clicks; "" where it is none that anybody could open."""
-    link = link.strip()
+    # Many a feed writes letters as they are.
+    link = quote(link.strip(), safe=_AS_IT_IS)
     if not is_web(link) or feed_problem(link):
         return ""
     parts = urlsplit(link)
