@@ -134,6 +134,23 @@ def test_what_was_said_between_the_switch_and_our_hearing_of_it_is_read_again(he
     assert len(deployment.captured()) == 1
 
 
+def test_the_switch_itself_makes_no_gap_and_what_comes_then_is_not_heard_late(tmp_path: Path) -> None:
+    with sky(tmp_path, 6.0) as here:
+        deployment = here.deployment()
+        deployment.turn_until(lambda: deployment.state["state"] == "counting", SLOWLY)
+        for _ in range(28):  # longer than it is read back at the switch, and more than is read in one turn
+            for _ in range(60):
+                here.say("noe annet")
+            deployment.turn()
+            here.goes_by(0.5)
+        deployment.open("granvik")
+        uri = here.say()
+        here.goes_by(2)  # it is read, and passed over, before we hear of the switch
+        deployment.turn_until(lambda: deployment.captured()[uri] == 1, SLOWLY)
+        assert deployment.origins()[uri] == "live"
+        assert deployment.gaps() == []
+
+
 def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_none(fast: Sky) -> None:
     said = [fast.say(f"granvik før {n}") for n in range(3)]
     gone = fast.say("granvik, slettet")
