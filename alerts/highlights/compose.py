@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CONSIDERED = 20
 """Entries of a feed, the newest: one that is read for the first time must not propose a year of news."""
+LONGEST_LINK = 2_000
+"""Letters. X takes twice as many for an address; no page of a hospital's needs them."""
 _AS_IT_IS = "%:/?#[]@!$&'()*+,;=~ "
 """Of an address: what has a meaning there, and a blank, with which it is none."""
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|mc_[ce]id", re.IGNORECASE)
@@ -100,7 +102,7 @@ def plain_link(link: str) -> str:
     """A web address without what only counts clicks; "" where it is none that anybody could open."""
     # Many a feed writes letters as they are.
     link = quote(link.strip(), safe=_AS_IT_IS)
-    if not is_web(link) or feed_problem(link):
+    if len(link) > LONGEST_LINK or not is_web(link) or feed_problem(link):
         return ""
     parts = urlsplit(link)
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(pair[0])]

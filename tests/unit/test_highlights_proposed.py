@@ -92,6 +92,7 @@ def test_a_feed_that_is_new_to_us_proposes_its_newest_oldest_first() -> None:
         ("https://a.no/b?q=a%20b", "https://a.no/b?q=a%20b"),
         ("https://a.no/åpning?q=%20ø", "https://a.no/%C3%A5pning?q=%20%C3%B8"),
         ("https://å.no/b", ""),
+        (f"https://a.no/{2_000 * 'b'}", ""),
         ("https://a.no/b c", ""),
         ("/b", ""),
         ("ftp://a.no/b", ""),
