@@ -12,11 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from listener.bus.protocol import Bus
+from listener.bus.protocol import Bus, Lease
 from listener.bus.spool import Spool, path_of
 from listener.clock import Clock
 from listener.model.canary import CANARY
 from listener.model.roles import (
+    ABSENT,
     ANNOTATE,
     ANSWERS,
     BOARD,
@@ -170,6 +171,23 @@ def ingest(context: Context) -> Made:
             yield Ingestor(source, its, spool=spool, keep=keep), part
         else:
             yield Player(source, its), part
+
+
+def absent(context: Context) -> Made:
+    """Not in a replay, in which everybody is there."""
+    parts = context.listener
+    if parts is None or (context.alerts is not None and context.alerts.channels is None):
+        return
+    from listener.ingest.absent import Absent
+    from listener.ingest.worker import LEASE_SECONDS
+
+    app, part = context.app, context.app.health.part(ABSENT)
+
+    def lease(source: str) -> Lease:
+        return app.bus.lease(f"source:{source}", app.process, LEASE_SECONDS)
+
+    own = [source.name for source in parts.sources]
+    yield Absent(app.bus, own, lease, reporter=context.reporter, clock=app.clock, part=part), part
 
 
 def canary(context: Context) -> Made:

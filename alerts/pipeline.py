@@ -27,6 +27,7 @@ from alerts.app import (
     ListenerParts,
     Made,
     WorkerPart,
+    absent,
     annotate,
     answers,
     board,
@@ -46,6 +47,7 @@ from alerts.app import (
 )
 from listener.model.canary import CANARY
 from listener.model.roles import (
+    ABSENT,
     ANNOTATE,
     ANSWERS,
     BOARD,
@@ -95,6 +97,9 @@ PIPELINE = (
     Step(listen_to("*"), LISTENER, ingest,
          reads=("mentions", "volumes", "gaps", "spending", "decisions"),
          writes=("mentions", "volumes", "gaps", "spending", "alerts", "deadletters")),
+    Step(ABSENT, LISTENER, absent,
+         reads=("mentions", "gaps"),
+         writes=("mentions", "gaps")),
     Step(CANARY, LISTENER, canary,
          reads=("alerts",),
          writes=("mentions",)),

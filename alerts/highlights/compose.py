@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from alerts.highlights.dates import CourseDates, dates_in, dates_of
 from alerts.highlights.length import LONGEST, cut, weighted
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 CONSIDERED = 20
 """Entries of a feed, the newest: one that is read for the first time must not propose a year of news."""
+LONGEST_LINK = 2_000
+"""Letters. X takes twice as many for an address; no page of a hospital's needs them."""
+_AS_IT_IS = "%:/?#[]@!$&'()*+,;=~ "
+"""Of an address: what has a meaning there, and a blank, with which it is none."""
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|mc_[ce]id", re.IGNORECASE)
 
 
@@ -59,7 +63,8 @@ def _proposal(entry: Entry, course: bool, how: Composing, now: datetime) -> Iter
     starts = dates.starts(how.zone) if dates else None
     if (starts is not None and starts <= now) or holds_identity(title):
         return
-    guid = entry.guid or link
+    # A name that is no address is the feed's own: another feed may count from 1 too.
+    guid = (entry.guid if ":" in entry.guid else f"{entry.feed} {entry.guid}") if entry.guid else link
     yield Highlight(
         id=hashlib.sha256(f"{guid}".encode()).hexdigest()[:12],
         at=now,
@@ -95,8 +100,9 @@ def course_dates(entry: Entry, zone: tzinfo, now: datetime) -> CourseDates | Non
 
 def plain_link(link: str) -> str:
     """A web address without what only counts clicks; "" where it is none that anybody could open."""
-    link = link.strip()
-    if not is_web(link) or feed_problem(link):
+    # Many a feed writes letters as they are.
+    link = quote(link.strip(), safe=_AS_IT_IS)
+    if len(link) > LONGEST_LINK or not is_web(link) or feed_problem(link):
         return ""
     parts = urlsplit(link)
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(pair[0])]

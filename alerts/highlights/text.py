@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import Final
 
 BY = "lyttepost"
 """Who proposes, holds and sends."""
 
 
+_JOINER: Final = "\u200d"
+_JOINS_NOTHING: Final = re.compile(f"(?<![\u2190-\U0010ffff]){_JOINER}|{_JOINER}(?![\u2190-\U0010ffff])")
+
+
 def one_line(text: str) -> str:
-    """Composed, on one line, without what cannot be seen."""
+    """Composed, on one line, without what cannot be seen, but for what makes one emoji of several."""
     plain = unicodedata.normalize("NFC", " ".join(text.split()))
-    return "".join(each for each in plain if each.isprintable())
+    return _JOINS_NOTHING.sub("", "".join(each for each in plain if each.isprintable() or each == _JOINER))
 
 
 def holds_identity(text: str) -> bool:

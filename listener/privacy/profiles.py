@@ -56,7 +56,7 @@ _PATHS: Mapping[str, str] = {
     "youtube.com": r"(?:c|user|channel)/(?P<name>[^\s/?#]+)",
     "snapchat.com": r"add/(?P<name>[\w.-]+)",
     "reddit.com": r"(?:u|user)/(?P<name>[\w-]+)",
-    "bsky.app": r"profile/(?P<name>[^\s/?#]+)",
+    **dict.fromkeys(("bsky.app", "deer.social", "blacksky.community"), r"profile/(?P<name>[^\s/?#]+)"),
     "strava.com": r"(?:athletes|pros)/(?P<name>[\w-]+)",
     "spotify.com": r"(?:intl-\w\w/)?user/(?P<name>[\w.%-]+)",
     "steamcommunity.com": r"(?:id|profiles)/(?P<name>[\w-]+)",

@@ -14,7 +14,10 @@ import pytest
 from bluesky_support import FAST, Sky, WrongClock, sky
 from x_support import XListener
 
+from listener.bus.protocol import Lease
+from listener.ingest.absent import Absent
 from listener.ingest.gaps import to_ledger
+from listener.ingest.worker import LEASE_SECONDS
 from listener.model.gaps import Cause, closed, is_whole, open_gap
 from listener.model.incidents import Action
 from tests.fakes.bluesky import did_of
@@ -79,6 +82,17 @@ def test_in_calm_posts_of_standing_tracks_are_counted_and_no_word_is_kept(here: 
     assert b"did:plc" not in held
 
 
+def test_in_calm_of_one_that_is_deleted_at_once_nothing_is_kept_either(here: Sky) -> None:
+    deployment = here.deployment(standing=("granvik",))
+    deployment.turn_until(lambda: deployment.state["state"] == "counting", SLOWLY)
+    here.network.delete(here.say())
+    here.say("granvik igjen")
+    here.goes_by(3)  # all three lie there when somebody takes
+    deployment.turn_until(lambda: bool(deployment.values("volumes", "volume")), SLOWLY)
+    assert deployment.values("mentions", "deletion") == []
+    assert b"did:plc" not in b"".join(path.read_bytes() for path in here.folder.rglob("*") if path.is_file())
+
+
 def test_in_calm_it_is_known_which_minutes_had_no_post_and_little_is_written(fast: Sky) -> None:
     deployment = fast.deployment(standing=("granvik",))
     deployment.turn_until(lambda: bool(deployment.values("volumes", "heard")), SLOWLY)
@@ -118,6 +132,23 @@ def test_what_was_said_between_the_switch_and_our_hearing_of_it_is_read_again(he
     here.say("granvik, etterpå")
     deployment.turn_for(0.5)
     assert len(deployment.captured()) == 1
+
+
+def test_the_switch_itself_makes_no_gap_and_what_comes_then_is_not_heard_late(tmp_path: Path) -> None:
+    with sky(tmp_path, 6.0) as here:
+        deployment = here.deployment()
+        deployment.turn_until(lambda: deployment.state["state"] == "counting", SLOWLY)
+        for _ in range(28):  # longer than it is read back at the switch, and more than is read in one turn
+            for _ in range(60):
+                here.say("noe annet")
+            deployment.turn()
+            here.goes_by(0.5)
+        deployment.open("granvik")
+        uri = here.say()
+        here.goes_by(2)  # it is read, and passed over, before we hear of the switch
+        deployment.turn_until(lambda: deployment.captured()[uri] == 1, SLOWLY)
+        assert deployment.origins()[uri] == "live"
+        assert deployment.gaps() == []
 
 
 def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_none(fast: Sky) -> None:
@@ -275,6 +306,31 @@ def test_a_restart_is_a_gap_that_is_filled(here: Sky, crisis: XListener) -> None
     again.turn_until(lambda: again.captured()[said] == 1 and again.hears(), SLOWLY)
     assert again.causes() == ["process_down"]
     assert all(is_whole(gap) for gap in again.gaps())
+    nothing_lost_or_twice(here, again)
+
+
+def test_a_gap_that_another_wrote_while_nobody_listened_is_taken_over_and_filled(
+    here: Sky, crisis: XListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.ingest.absent.PATIENCE", 15.0)
+    hear(here, crisis)
+    crisis.turn_for(0.3)
+    crisis.die()
+
+    def lease(source: str) -> Lease:
+        return crisis.bus.lease(f"source:{source}", "another", LEASE_SECONDS)
+
+    absent = Absent(crisis.bus, ["x"], lease, reporter=crisis.reporter, clock=here.clock, part=crisis.part)
+    said, tries = here.say(), 0
+    while not crisis.gaps() and (tries := tries + 1) < 1000:
+        absent.step(0.0)
+        here.goes_by(0.5)
+    absent.close()
+    assert [(gap.cause, gap.end) for gap in crisis.gaps()] == [("process_down", None)]
+    again = here.deployment("listener@other")
+    again.turn_until(lambda: again.captured()[said] == 1 and again.hears(), SLOWLY)
+    (gap,) = again.gaps()
+    assert is_whole(gap)
     nothing_lost_or_twice(here, again)
 
 

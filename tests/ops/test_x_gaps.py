@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from x_support import SPEED, Town, XListener, town
 
+from listener.bus.protocol import Lease
+from listener.ingest.absent import Absent
+from listener.ingest.worker import LEASE_SECONDS
 from listener.model.gaps import is_whole
 from listener.model.incidents import Action
 from listener.units import format_instant
@@ -68,6 +71,43 @@ def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fas
     assert later.id not in again.captured()
     assert again.gaps()[-1].refilled == 1
     assert not fast.fake.streams.open
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_gap_that_another_wrote_while_nobody_ran_is_taken_over_and_filled(
+    fast: Town, crisis: XListener, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """`ended`: its incident was closed, and the gap with it, before anybody came back."""
+    monkeypatch.setattr("listener.ingest.absent.PATIENCE", 15.0)
+    monkeypatch.setattr("listener.ingest.absent.CALM_SECONDS", 5.0)
+    heard = hear(fast, crisis)
+    crisis.turn_for(0.2)
+    crisis.die()
+
+    def lease(source: str) -> Lease:
+        return crisis.bus.lease(f"source:{source}", "another", LEASE_SECONDS)
+
+    absent = Absent(crisis.bus, (), lease, reporter=crisis.reporter, clock=fast.clock, part=crisis.part)
+
+    def turn_until(condition: Callable[[], bool]) -> None:
+        for _ in range(1000):
+            crisis.reporter.step(0.0)
+            absent.step(0.0)
+            if condition():
+                break
+            time.sleep(0.02)
+        assert condition()
+
+    missed = fast.fake.post("granvik mens ingen kjørte")
+    turn_until(lambda: bool(crisis.gaps()) and crisis.gaps()[-1].end is None)
+    if ended:
+        crisis.switch(Action.CLOSE)
+        turn_until(lambda: crisis.gaps()[-1].end is not None)
+    absent.close()
+    again = fast.deployment()
+    again.turn_until(lambda: again.captured() == {heard: 1, missed.id: 1})
+    again.turn_until(lambda: all(is_whole(gap) for gap in again.gaps()))
+    assert {gap.cause for gap in again.gaps() if gap.refilled} == {"process_down"}
 
 
 def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: Town, crisis: XListener) -> None:

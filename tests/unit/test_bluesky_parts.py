@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from listener.clock import ManualClock, SteadyClock
 from listener.errors import Corrupt
 from listener.ingest.matcher import Matcher
 from listener.maintenance.post_ids import post_id
@@ -37,6 +38,7 @@ from listener.sources.bluesky.frames import (
 from listener.sources.bluesky.hosts import OVERLAP, Rotation, Start, start_at, url_of
 from listener.sources.bluesky.inbox import Down, Inbox, Up
 from listener.sources.bluesky.payload import read_post, words_of
+from listener.sources.bluesky.reading import Found, Reading
 from listener.sources.common.fields import Unusable
 from listener.sources.common.sieve import Sieve
 from listener.sources.contract import DropReason
@@ -87,6 +89,7 @@ def test_what_the_host_tells_of_the_stream_is_known() -> None:
     }
     assert read_message(json.dumps(info).encode()) == Info("OutdatedCursor")
     assert read_message(b'{"$type":"error","error":"ConsumerTooSlow","message":"x"}') == Failure("ConsumerTooSlow")
+    assert read_message(b'{"$type":"error","error":"did:plc:kari\\n said"}') == Failure("error"), "it is logged"
     weather = {"$type": "message", "payload": {"$type": "…#weather", "seq": 1, "time": "2026-11-01T09:00:00Z"}}
     assert read_message(json.dumps(weather).encode()) == Other(Place(1, 1_793_523_600_000_000))
 
@@ -334,7 +337,8 @@ def test_nothing_that_names_a_person_is_left_in_a_mention_but_in_ids() -> None:
     text = "Er @kari.bsky.social der? kari.bsky.social svarer ikke"
     record = {"text": text, "facets": [mention_facet(text, "@kari.bsky.social", DID), {"index": {}, "features": [
         {"$type": "app.bsky.richtext.facet#link", "uri": f"https://bsky.app/profile/{DID}/post/3kaa"},
-        {"$type": "app.bsky.richtext.facet#link", "uri": "https://bsky.app/profile/kari.bsky.social"}]}]}  # fmt: skip
+        {"$type": "app.bsky.richtext.facet#link", "uri": "https://bsky.app/profile/kari.bsky.social"},
+        {"$type": "app.bsky.richtext.facet#link", "uri": "https://deer.social/profile/karis-egen.no"}]}]}  # fmt: skip
     ola = did_of("ola")
     post = read_post(commit(record=record, did=ola), AT, "bluesky", {})
     mention = Screen(b"k" * 32, {}).mention(
@@ -463,6 +467,41 @@ def test_a_creation_that_comes_behind_its_deletion_is_known_and_one_of_later_is_
     for number in range(REMEMBERED):
         held.deleted(commit("delete", rkey=f"x{number}"))
     assert not held.was_deleted(commit(rev="3k1")), "too long ago to be remembered"
+
+
+def test_a_post_without_a_revision_is_no_deleted_one() -> None:
+    assert not Held().was_deleted(commit(rev=""))
+
+
+def test_what_an_account_that_went_had_said_before_is_never_taken_again() -> None:
+    held = Held()
+    assert held.gone(Account(Place(1, US), DID, False, "deleted")) == ()
+    assert held.was_deleted(commit()), "a host, or a lookback, gives it later"
+    assert not held.was_deleted(commit(did=did_of("ola")))
+    held.gone(Account(Place(2, US + 1), DID, True, None))
+    assert not held.was_deleted(commit()), "the account is back"
+
+
+def test_that_an_account_went_and_read_once_more_takes_nothing_of_what_it_said_since_it_came_back() -> None:
+    held = Held()
+    held.learn([commit().uri])
+    went = Account(Place(1, US), DID, False, "deactivated")
+    assert held.gone(went) == held.gone(went) == (commit().uri,)
+    held.gone(Account(Place(2, US + 1), DID, True, None))
+    assert held.gone(went) == ()
+
+
+@pytest.mark.parametrize(
+    "then", [{"operation": "delete", "record": None}, {"kind": "account", "active": False, "status": "deleted"}]
+)
+def test_of_a_post_that_is_deleted_before_it_was_given_nothing_is_told_not_even_its_id(then: dict[str, Any]) -> None:
+    held, found = Held(), Found()
+    reading = Reading("bluesky", {}, held, SteadyClock(ManualClock(AT)))
+    for said in (entry(), entry(rkey="3kbb"), entry(**then)):
+        reading.take(written(said, v2=True), Sieve(["røyk"]), found)
+    left = [] if "kind" in then else ["3kbb"]
+    assert [post.id.rpartition("/")[2] for post in found.posts] == left
+    assert (found.deleted, found.doubles) == ([], 2 - len(left))
 
 
 # --- ids, cursors, settings ----------------------------------------------------------------------------------------

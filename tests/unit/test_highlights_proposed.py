@@ -44,9 +44,22 @@ def test_a_title_that_is_too_long_is_cut_and_the_link_never() -> None:
 def test_each_thing_once_by_its_name_and_by_its_link() -> None:
     one, moved = entry(guid="g1"), entry("Ny MR-maskin!", "https://granvik.example/mr-2", guid="g1")
     same = entry("Ny MR-maskin", guid="g2")
-    assert [each.guid for each in proposed(one, moved, same)] == ["g1"]
-    assert proposed(one, known=["g1"]) == proposed(one, known=["https://granvik.example/mr"]) == []
+    assert [each.guid for each in proposed(one, moved, same)] == [f"{NEWS} g1"]
+    assert proposed(one, known=[f"{NEWS} g1"]) == proposed(one, known=["https://granvik.example/mr"]) == []
     assert proposed(one)[0].id == proposed(moved)[0].id
+
+
+def test_two_feeds_that_count_from_one_name_two_things() -> None:
+    news, course = entry(guid="1"), entry("Kurs", "https://granvik.example/kurs", guid="1", feed=COURSES)
+    found = proposals([Feed(NEWS, (news,)), Feed(COURSES, (course,))], [COURSES], set(), HOW, NOW)
+    assert len({each.id for each in found}) == 2
+
+
+def test_an_emoji_stays_whole_and_what_cannot_be_seen_goes() -> None:
+    (found,) = proposed(
+        entry("Familiedag \U0001f468\u200d\U0001f469\u200d\U0001f467 p\u200då \u202eGran\u00advik\u200d")
+    )
+    assert found.title == "Familiedag \U0001f468\u200d\U0001f469\u200d\U0001f467 på Granvik"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +90,10 @@ def test_a_feed_that_is_new_to_us_proposes_its_newest_oldest_first() -> None:
         (" https://a.no/b?utm_source=rss&id=3#top ", "https://a.no/b?id=3"),
         ("https://a.no/b?fbclid=1", "https://a.no/b"),
         ("https://a.no/b?q=a%20b", "https://a.no/b?q=a%20b"),
+        ("https://a.no/åpning?q=%20ø", "https://a.no/%C3%A5pning?q=%20%C3%B8"),
+        ("https://å.no/b", ""),
+        (f"https://a.no/{2_000 * 'b'}", ""),
+        ("https://a.no/b c", ""),
         ("/b", ""),
         ("ftp://a.no/b", ""),
     ],
@@ -137,7 +154,7 @@ def test_a_feed_may_say_itself_when_a_course_is() -> None:
     read = _believed(read_document(COURSES, EVENTS.encode(), {"content-type": "application/rss+xml"}), NOW + AHEAD)
     found = {each.title: each for each in proposals([read], [COURSES], set(), HOW, NOW)}
     assert found["Kurs i stell av sår"].text.startswith("Kurs i stell av sår (20.–21. mars 2031)")
-    assert found["Kurs i stell av sår"].guid == "k-1"
+    assert found["Kurs i stell av sår"].guid == f"{COURSES} k-1"
     assert found["Kveldskurs"].text.startswith("Kveldskurs (3. april 2031)")
 
 

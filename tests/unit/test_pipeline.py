@@ -31,6 +31,7 @@ from alerts.notify.receiver.worker import Receiver
 from alerts.pipeline import PIPELINE, Step
 from alerts.wiring import make_alerts, make_app, make_board_parts, make_highlights_parts, make_listener
 from listener.bus import hashchain
+from listener.bus.messages import to_every_partition
 from listener.bus.protocol import (
     Bus,
     Commit,
@@ -44,11 +45,13 @@ from listener.bus.protocol import (
     open_bus,
 )
 from listener.clock import ManualClock
+from listener.ingest.ingestor import ITSELF
+from listener.ingest.resume import cursor
 from listener.model.answers import Standing
 from listener.model.decisions import Status
 from listener.model.highlights import Word
 from listener.model.incidents import Action, Command, Incident
-from listener.model.records import Gap, Post, Volume, encode
+from listener.model.records import MENTIONS, Gap, Post, Tick, Volume, encode
 from listener.model.roles import ALERTS, BOARD, CALM, DISPATCH, HIGHLIGHTS, LISTENER
 from listener.runtime.control import Control
 from listener.settings.board import BoardSettings
@@ -359,6 +362,8 @@ def drive(running: Running) -> None:
     running.switch(Action.OPEN)
     running.turn()
     now = running.clock.now()
+    nobody_hears = Tick(source="lake", until=now, cursor=cursor("1", ITSELF))
+    running.bus.publish(to_every_partition(MENTIONS, nobody_hears, running.bus.partitions("mentions")))
     incident = next(iter(Control(running.bus).refresh().incidents))
     dismissed = Status(at=now, by="kari", incidents=(incident,), story="s1", status=Standing.DISMISSED)
     hashchain.append(running.bus, "decisions", dismissed)

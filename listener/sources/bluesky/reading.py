@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -30,6 +30,12 @@ class Found:
         self.deleted: list[str] = []
         self.doubles = 0
 
+    def leave_out(self, gone: Callable[[Post], bool]) -> None:
+        """What was deleted before it was given is never stored. Its id, which names a person, is not told either."""
+        kept = [post for post in self.posts if not gone(post)]
+        self.doubles += len(self.posts) - len(kept)
+        self.posts = kept
+
     def __bool__(self) -> bool:
         return bool(self.posts or self.bad or self.deleted or self.doubles)
 
@@ -49,10 +55,11 @@ class Reading:
             message = read_message(raw)
             if isinstance(message, Commit):
                 self._hear(message, sieve, found)
-            elif isinstance(message, Account) and self._held.is_gone(message):
+            elif isinstance(message, Account):
                 found.deleted += self._held.gone(message)
-                # Those that come in this very batch are never stored.
-                found.deleted += [p.id for p in found.posts if p.author and p.author.id == message.did]
+                did = message.did
+                if self._held.is_away(did, message.place.us):
+                    found.leave_out(lambda post: post.author is not None and post.author.id == did)
         except Unusable as refused:
             digest = hashlib.sha256(raw).hexdigest()
             found.bad.append(BadLine(refused.reason, f"{self._source}:stream", len(raw), digest))
@@ -62,8 +69,7 @@ class Reading:
     def _hear(self, commit: Commit, sieve: Sieve, found: Found) -> None:
         if commit.operation == "delete":
             found.deleted += self._held.deleted(commit)
-            # One that comes in this very batch is never stored.
-            found.deleted += [post.id for post in found.posts if post.id == commit.uri]
+            found.leave_out(lambda post: post.id == commit.uri)
             return
         if self._held.was_deleted(commit):
             found.doubles += 1

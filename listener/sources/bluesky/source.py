@@ -101,6 +101,8 @@ class BlueskySource:
         self._refusal: str | None = None
         self._heard: datetime | None = None
         self._given: datetime | None = None
+        self._been: datetime | None = None
+        """Up to when it had been heard when we last wished to read again what lies before."""
         self._ticked = float("-inf")
         self._behind: tuple[float, timedelta] | None = None
         self._seen: tuple[str, bytes] | None = None
@@ -144,6 +146,7 @@ class BlueskySource:
         elif real and (grew or real.keys() - before.keys()):
             # What was passed over since it was opened is read again. A change bears no time of its own; the next one to
             # hear of it came a second later at most.
+            self._been = heard
             new = [i.opened_at for key, i in real.items() if key not in before]
             self._stream.rewind(microseconds_of(min([*new, self._clock.now() - timedelta(seconds=1)])))
         self._lookback.follow(real, standing)
@@ -309,7 +312,7 @@ class BlueskySource:
         now, heard = self._clock.now(), self._heard
         if heard is None:
             return
-        if self._book.lasting is None and now - heard > LATE:
+        if self._book.lasting is None and now - max(heard, self._been or heard) > LATE:
             here = Cause.QUEUE_FULL if len(self._inbox) else Cause.SILENCE
             self._book.begin(max(heard, self._given or heard), here if self._is_up else self._cause)
         if self._book.lasting is not None and self._is_up:
