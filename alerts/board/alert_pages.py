@@ -10,9 +10,8 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alerts.board import audit
 from alerts.board.access.roles import May, Who
-from alerts.board.application import LIVE, Endpoint, NotFound, Site
+from alerts.board.application import Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
 from alerts.board.now_page import alert_line, headline, is_review
 from alerts.board.said_pages import SaidLine
@@ -87,8 +86,8 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who = site.visitor(request)
         id_, ours, reads = str(request.path_params["id"]), site.words_for(request), who.may(May.READ_POSTS)
         found = await site.hand_over(lambda: _look(inside(), id_, ours, reads=reads))
-        if reads and LIVE not in request.headers:
-            audit.looked(who, f"alert {found.id}")
+        if reads:
+            site.looked(request, who, f"alert {found.id}")
         lengths = [(each, ours.messages.duration(parse_duration(each))) for each in SILENCE_FOR]
         return site.page(request, who, "alert.html", it=found, lengths=lengths)
 
@@ -140,10 +139,9 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     sent_with = situation.listing.sent_with(state) if situation else None
     silences = situation.listing.held(state).silences if situation else ()
 
-    def texts(posts: Sequence[str]) -> Mapping[str, str]:
-        found = followed.register.texts(posts)
-        exposed = {post for post in found if any(row.exposed for row in followed.register.post(post))}
-        return {post: ours.say("story.withheld") if post in exposed else text for post, text in found.items()}
+    def texts(posts: Sequence[str]) -> Mapping[str, str | None]:
+        found = followed.register.samples(posts)
+        return {post: None if its.exposed else its.text for post, its in found.items()}
 
     return AlertView(
         id=state.id,
@@ -195,6 +193,7 @@ def _say(inside: Inside, id_: str, what: str, who: Who, form: Form, ours: Words)
     followed, now = inside.followed, inside.now
     bus, book = followed.bus, followed.alerts()
     state, named = _found(book, id_), inside.settings.privacy.named_accounts.classes()
+    reads = who.may(May.READ_POSTS)
     fields = {each: ours.say(f"alert.{each}") for each in ("why", "text", "to", "length")}
     if what in HANDLE:
         kind = HANDLE[what]
@@ -202,7 +201,7 @@ def _say(inside: Inside, id_: str, what: str, who: Who, form: Form, ours: Words)
             bus, book, [state.id], kind, by=who.name, now=now, named=named, why=form.one("why"), again=followed.alerts,
             fields=fields,
         )  # fmt: skip
-        lines = [ours.say(f"alert.done_{what}", what=_headline(each, ours, now)) for each in done.mine]
+        lines = [ours.say(f"alert.done_{what}", what=_headline(each, ours, now, reads=reads)) for each in done.mine]
         return [*lines, *(_before(each, kind, ours, now) for each in done.before)], not done.mine
     if what == "note":
         inside.prepare_for_words()
@@ -260,8 +259,8 @@ def _silence(inside: Inside, found: SilenceState, ours: Words) -> SilenceLine:
     )
 
 
-def _headline(state: AlertState, ours: Words, now: datetime) -> str:
-    return headline(Wording(state, ours.messages, now, in_house=True), ours)
+def _headline(state: AlertState, ours: Words, now: datetime, *, reads: bool) -> str:
+    return headline(Wording(state, ours.messages, now, in_house=reads), ours)
 
 
 def _before(state: AlertState, kind: DecisionKind, ours: Words, now: datetime) -> str:

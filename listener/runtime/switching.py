@@ -200,7 +200,9 @@ def give(control: Control, command: Command) -> Transition:
     transition = control.append(command)
     if transition.result is Result.REFUSED:
         problem = f"{command.incident} is not open any more; `lyttepost mode` lists what is"
-        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=command.incident)
+        its = control.state.incidents.get(command.incident)
+        name, by = (its.name, its.closed_by) if its else (command.incident, "")
+        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=name, name=by or "?")
     return transition
 
 
@@ -249,9 +251,10 @@ def _require_few(tracks: Sequence[str], fields: Fields, before: Incident | None 
 
 def _require_open(state: State, incident: str, field: str) -> None:
     require_known(incident, state, field)
-    if not state.incidents[incident].open:
+    its = state.incidents[incident]
+    if not its.open:
         problem = f"{incident} is closed; open: {', '.join(i.id for i in state.open) or 'none'}"
-        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=state.incidents[incident].name)
+        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=its.name, name=its.closed_by or "?")
 
 
 def _not_dropped(state: State, command: Command) -> Iterator[Warned]:

@@ -451,6 +451,7 @@ def test_an_incident_that_another_closed_meanwhile_is_told(world: World) -> None
     world.ask("/switch/close", form={"incident": world.incident, "why": "slukket"}, name="Ola")
     answer = world.ask("/switch/close", form={"incident": world.incident, "why": "slukket"})
     assert "Ikke registrert" in answer.text
+    assert "Brann er avsluttet av Ola." in answer.text
 
 
 @pytest.mark.parametrize(
@@ -609,7 +610,9 @@ def test_what_is_no_form_of_ours_is_refused(world: World, head: dict[str, str], 
     host = urlsplit(world.board.address)
     with closing(http.client.HTTPConnection(host.hostname or "", host.port, timeout=10)) as connection:
         connection.request("POST", "/alerts/a1/ack", body, {"x-role": "crisis_team", **head})
-        assert connection.getresponse().status == status
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert "Ingenting ble registrert" in answer.read().decode()
 
 
 def test_events_tell_of_what_is_new_and_end_with_the_board(world: World) -> None:
