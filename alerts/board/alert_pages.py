@@ -19,6 +19,7 @@ from alerts.board.worker import Inside
 from alerts.duty.people import known_person
 from alerts.notify import card, silencing, words
 from alerts.notify.answers import word_of
+from alerts.notify.incident_alerts import OURSELVES
 from alerts.notify.layout import Layout
 from alerts.notify.recipients import CONSOLE, People
 from alerts.notify.silences import SilenceState
@@ -28,7 +29,7 @@ from alerts.register.subjects import refuse_quotes
 from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.deliveries import PageWhy
-from listener.model.records import DecisionKind
+from listener.model.records import Decision, DecisionKind
 from listener.units import parse_duration
 
 HANDLE = {"ack": DecisionKind.ACKNOWLEDGE, "resolve": DecisionKind.RESOLVE, "close": DecisionKind.CLOSE}
@@ -151,7 +152,7 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
         ),
         state=state,
         paged=list(_paged(book, state, people, ours, now)),
-        said=[SaidLine(messages.time(w.at, now), w.by, _word(w.kind, w.to, w.why, people, ours)) for w in state.words],
+        said=[SaidLine(messages.time(w.at, now), w.by, _word(w, people, ours)) for w in state.words],
         silences=[_silence(inside, each, ours) for each in silences],
         next="" if coming is None else ours.say(
             "now.next", name=people.name(coming.person), time=messages.time(max(coming.until or coming.at, now), now)
@@ -163,9 +164,10 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     )  # fmt: skip
 
 
-def _word(kind: DecisionKind, to: str | None, why: str, people: People, ours: Words) -> str:
-    text = ours.say(f"alert.said_{kind.value}", name=people.name(to) if to else "")
-    return f"{text}: {why}" if why else text
+def _word(word: Decision, people: People, ours: Words) -> str:
+    text = ours.say(f"alert.said_{word.kind.value}", name=people.name(word.to) if word.to else "")
+    # The program gives its reasons in one language.
+    return f"{text}: {word.why}" if word.why and word.by != OURSELVES else text
 
 
 def _paged(book: AlertBook, state: AlertState, people: People, ours: Words, now: datetime) -> Iterable[PagedLine]:

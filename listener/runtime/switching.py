@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from listener.errors import BadValue, Refusal, Refused, Unfit
 from listener.model.codec import LONGEST, MAX_LOOKBACK, MAX_REVIEW, MAX_TRACKS, MIN_REVIEW
-from listener.model.entered import AS_THEY_ARE, Fields, duration, field_of, reason, require_known, storable
+from listener.model.entered import AS_THEY_ARE, Fields, duration, field_of, is_silent, reason, require_known, storable
 from listener.model.incidents import (
     Action,
     Command,
@@ -96,7 +96,7 @@ def open_command(
     """Open an incident; the same name again adds tracks to it. A duration that is None is the settings'."""
     named = field_of(fields, "name")
     called = " ".join(storable(name, named).split())
-    if not any(letter.isprintable() and not letter.isspace() for letter in called):
+    if is_silent(called):
         raise BadValue("give the incident a name", named, Refusal.NO_NAME)
     command = Command(
         action=Action.OPEN,
@@ -135,7 +135,7 @@ def change_command(
         drop=_tracks(canonical, drop, dropping),
     )
     if not command.add and not command.drop:
-        raise BadValue("name at least one track", f"{adding} or {dropping}", Refusal.NO_TRACK)
+        raise BadValue("name at least one track", f"{adding}, {dropping}", Refusal.NO_TRACK)
     _require_few(command.add, fields)
     return command
 

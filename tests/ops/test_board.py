@@ -27,11 +27,13 @@ from alerts.board import alert_pages
 from alerts.board.access.roles import BoardRole
 from alerts.board.application import HEADERS
 from alerts.board.worker import MAX_CONNECTIONS, Patient
+from listener.bus import hashchain
 from listener.bus.protocol import Message, TopicPartition
 from listener.clock import ManualClock
 from listener.errors import BusError, ConfigError
 from listener.model.codec import LONGEST_WHY
-from listener.model.records import Cue, Kind, Sample
+from listener.model.decisions import DECISIONS
+from listener.model.records import Cue, Decision, DecisionKind, Kind, Sample
 from listener.runtime.health import Health
 
 NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
@@ -250,6 +252,16 @@ def test_a_note_that_quotes_a_post_is_refused_and_says_so(world: World) -> None:
         ("/switch/open", {"name": "Ny", "why": "x", "tracks": "##"}, "verken bokstaver", "neither letters"),
         ("/switch/change", {"incident": "nei", "why": "x", "add": "brann"}, "Hendelsen finnes ikke", "no such inc"),
         ("/switch/close", {"incident": "{incident}", "why": " "}, "Skriv hvorfor", "Write why"),
+        ("/switch/close", {"incident": "{incident}", "why": "\u200b"}, "Skriv hvorfor", "Write why"),
+        ("/switch/close", {"incident": " ", "why": "x"}, "Velg hendelsen", "Choose the incident"),
+        (
+            "/switch/change",
+            {"incident": "{incident}", "why": "x"},
+            "linje, Slutt å lytte etter",
+            "a line, Stop listening for",
+        ),
+        ("/alerts/a1/note", {"text": "\u200b\u2060"}, "Her står det ingenting", "Nothing stands here"),
+        ("/decide/note", {"about": "{story}", "words": "\u200b"}, "Her står det ingenting", "Nothing stands here"),
     ],
 )
 def test_a_refusal_is_said_in_the_language_of_the_page(
@@ -279,6 +291,24 @@ def test_settings_that_are_wrong_are_told_as_such_and_nothing_is_switched(
     assert "Innstillingene på maskinen har en feil" in page
     assert 'value="vann i kjelleren"' in page
     assert world.bus.end_offset(TopicPartition("control", 0)) == before
+
+
+def test_what_the_program_decided_is_told_without_reasons_in_another_language(world: World) -> None:
+    world.fire()
+    shown(world, "Mange spør")
+    for kind, id_, by, why in (
+        (DecisionKind.RULES_CHANGED, "r", "root", "found at the start: burst"),
+        (DecisionKind.CLOSE, "a1", "lyttepost", "it is asked for again"),
+        (DecisionKind.NOTE, "a1", "Ola", "ring vakten"),
+    ):
+        said = Decision(kind=kind, id=id_, at=world.clock.now(), by=by, why=why)
+        hashchain.append(world.bus, DECISIONS.name, said)
+    shown(world, "lukket det", "/alerts/a1")
+    shown(world, "ring vakten", "/alerts/a1")
+    shown(world, "ring vakten", "/handover")
+    pages = world.ask("/handover").text + world.ask("/alerts/a1").text
+    assert "endret reglene" in pages
+    assert not [word for word in ("found at", "asked for again") if word in pages]
 
 
 def test_the_question_whether_it_still_is_a_crisis_is_asked_without_a_command(world: World) -> None:
