@@ -385,6 +385,7 @@ def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: W
     inside.prepare_for_words()
     register, now, incident = inside.register, inside.now, form.one("incident")
     fields = {each: ours.say(f"story.{each}") for each in ("words", "why", "link", "theme", "incident")}
+    before = _before(inside, about, incident, who, ours) if what in ("status", "answer") else []
     if what == "note":
         masked = deciding.note(
             register, about, form.one("words"), by=who.name, now=now, incident=incident, fields=fields
@@ -417,4 +418,17 @@ def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: W
         lines = [ours.say("story.done_correct")]
     else:
         raise NotFound
-    return [*lines, *([ours.say("alert.masked")] if masked else [])]
+    return [*lines, *before, *([ours.say("alert.masked")] if masked else [])]
+
+
+def _before(inside: Inside, about: str, incident: str, who: Who, ours: Words) -> list[str]:
+    """What somebody else had said of it last, which no longer counts: whoever is at a page may not have seen it."""
+    register = inside.register
+    try:
+        last = register.stands(register.subject(about, incident)).last
+    except UsageError:
+        return []  # told by what it cannot be decided of
+    if last is None or last.by == who.name:
+        return []
+    said = _said(inside, last, ours)
+    return [ours.say("story.before", time=said.time, name=said.who, text=said.text)]

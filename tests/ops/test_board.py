@@ -195,6 +195,17 @@ def test_who_presses_first_has_it_and_the_second_is_told_who(world: World) -> No
     assert (world.newest("decisions")["by"], world.newest("decisions")["kind"]) == ("Kari", "acknowledge")
 
 
+def test_who_answers_what_another_answered_is_told_what_they_said(world: World) -> None:
+    story = world.say(ASKS)
+    shown(world, "kontakt for pårørende")
+    form = {"about": story, "verdict": "false", "words": "nei, den er stengt"}
+    assert "hadde Kari bestemt" not in world.ask("/decide/answer", form=form).text
+    assert "hadde Kari bestemt" not in world.ask("/decide/answer", form=form).text
+    for path, its in (("answer", {"verdict": "true", "words": "jo, fra klokka ti"}), ("status", {"status": "new"})):
+        told = unescape(world.ask(f"/decide/{path}", form={"about": story, **its}, name=path).text)
+        assert re.search(r"Før det, kl\. \d\d\.\d\d, hadde (Kari|answer) bestemt: besvart, ", told)
+
+
 def test_a_press_goes_before_the_looks_that_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fire()
     shown(world, "Mange spør")
