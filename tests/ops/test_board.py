@@ -26,13 +26,15 @@ from board_support import TOKEN, World, board_world
 from alerts.board import alert_pages
 from alerts.board.access.roles import BoardRole
 from alerts.board.application import HEADERS
-from alerts.board.worker import MAX_CONNECTIONS, Patient
+from alerts.board.worker import FRESH_SECONDS, MAX_CONNECTIONS, Patient
+from alerts.situation.situation import who_follows
 from listener.bus import hashchain
 from listener.bus.protocol import Message, TopicPartition
 from listener.clock import ManualClock
 from listener.errors import BusError, ConfigError
 from listener.model.codec import LONGEST_WHY
 from listener.model.decisions import DECISIONS
+from listener.model.incidents import Presence, encode_presence
 from listener.model.records import Cue, Decision, DecisionKind, Kind, Sample
 from listener.runtime.health import Health
 
@@ -654,6 +656,31 @@ def test_what_is_no_form_of_ours_is_refused(world: World, head: dict[str, str], 
         answer = connection.getresponse()
         assert answer.status == status
         assert "Ingenting ble registrert" in answer.read().decode()
+
+
+def test_who_follows_is_on_the_page_at_once(tmp_path: Path) -> None:
+    with board_world(tmp_path) as world:
+        world.open(at=world.clock.now() - timedelta(minutes=1))
+        shown(world, "Mangler: listener, alerts")
+
+        def there(roles: tuple[str, ...]) -> None:
+            epoch = world.bus.end_offset(TopicPartition("control", 0)) - 1
+            its = Presence(process="p@x", roles=roles, host="x", pid=7, epoch=epoch, at=world.clock.now())
+            world.bus.publish([Message("presence", "p@x", encode_presence(its))])
+
+        there(("listener", "alerts"))
+        assert until(lambda: "Mangler" not in world.ask("/").text) < FRESH_SECONDS / 2
+
+
+def test_whoever_has_time_yet_to_follow_a_command_follows_and_a_clock_that_is_ahead_gives_none() -> None:
+    def asked(ago: float) -> list[bool]:
+        commands = [SimpleNamespace(offset=n, command=SimpleNamespace(at=NOW - timedelta(seconds=s)))
+                    for n, s in enumerate((60.0, ago))]  # fmt: skip
+        its = Presence(process="p", roles=(), host="x", pid=7, epoch=0, at=NOW)
+        followed: Any = SimpleNamespace(control=SimpleNamespace(history=commands), presences=[its])
+        return [each.follows for each in who_follows(followed, NOW)]
+
+    assert [asked(ago) for ago in (0.5, 3.0, -3600.0)] == [[True], [False], [False]]
 
 
 def test_events_tell_of_what_is_new_and_end_with_the_board(world: World) -> None:
