@@ -10,9 +10,8 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alerts.board import audit
 from alerts.board.access.roles import May, Who
-from alerts.board.application import LIVE, Endpoint, NotFound, Site
+from alerts.board.application import Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
 from alerts.board.now_page import alert_line, headline, is_review
 from alerts.board.said_pages import SaidLine
@@ -20,6 +19,7 @@ from alerts.board.worker import Inside
 from alerts.duty.people import known_person
 from alerts.notify import card, silencing, words
 from alerts.notify.answers import word_of
+from alerts.notify.incident_alerts import OURSELVES
 from alerts.notify.layout import Layout
 from alerts.notify.recipients import CONSOLE, People
 from alerts.notify.silences import SilenceState
@@ -29,7 +29,7 @@ from alerts.register.subjects import refuse_quotes
 from alerts.situation.words import Words
 from listener.errors import Refused, UsageError
 from listener.model.deliveries import PageWhy
-from listener.model.records import DecisionKind
+from listener.model.records import Decision, DecisionKind
 from listener.units import parse_duration
 
 HANDLE = {"ack": DecisionKind.ACKNOWLEDGE, "resolve": DecisionKind.RESOLVE, "close": DecisionKind.CLOSE}
@@ -87,8 +87,8 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who = site.visitor(request)
         id_, ours, reads = str(request.path_params["id"]), site.words_for(request), who.may(May.READ_POSTS)
         found = await site.hand_over(lambda: _look(inside(), id_, ours, reads=reads))
-        if reads and LIVE not in request.headers:
-            audit.looked(who, f"alert {found.id}")
+        if reads:
+            site.looked(request, who, f"alert {found.id}")
         lengths = [(each, ours.messages.duration(parse_duration(each))) for each in SILENCE_FOR]
         return site.page(request, who, "alert.html", it=found, lengths=lengths)
 
@@ -140,10 +140,9 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     sent_with = situation.listing.sent_with(state) if situation else None
     silences = situation.listing.held(state).silences if situation else ()
 
-    def texts(posts: Sequence[str]) -> Mapping[str, str]:
-        found = followed.register.texts(posts)
-        exposed = {post for post in found if any(row.exposed for row in followed.register.post(post))}
-        return {post: ours.say("story.withheld") if post in exposed else text for post, text in found.items()}
+    def texts(posts: Sequence[str]) -> Mapping[str, str | None]:
+        found = followed.register.samples(posts)
+        return {post: None if its.exposed else its.text for post, its in found.items()}
 
     return AlertView(
         id=state.id,
@@ -153,7 +152,7 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
         ),
         state=state,
         paged=list(_paged(book, state, people, ours, now)),
-        said=[SaidLine(messages.time(w.at, now), w.by, _word(w.kind, w.to, w.why, people, ours)) for w in state.words],
+        said=[SaidLine(messages.time(w.at, now), w.by, _word(w, people, ours)) for w in state.words],
         silences=[_silence(inside, each, ours) for each in silences],
         next="" if coming is None else ours.say(
             "now.next", name=people.name(coming.person), time=messages.time(max(coming.until or coming.at, now), now)
@@ -165,9 +164,10 @@ def _look(inside: Inside, id_: str, ours: Words, *, reads: bool) -> AlertView:
     )  # fmt: skip
 
 
-def _word(kind: DecisionKind, to: str | None, why: str, people: People, ours: Words) -> str:
-    text = ours.say(f"alert.said_{kind.value}", name=people.name(to) if to else "")
-    return f"{text}: {why}" if why else text
+def _word(word: Decision, people: People, ours: Words) -> str:
+    text = ours.say(f"alert.said_{word.kind.value}", name=people.name(word.to) if word.to else "")
+    # The program gives its reasons in one language.
+    return f"{text}: {word.why}" if word.why and word.by != OURSELVES else text
 
 
 def _paged(book: AlertBook, state: AlertState, people: People, ours: Words, now: datetime) -> Iterable[PagedLine]:
@@ -195,6 +195,7 @@ def _say(inside: Inside, id_: str, what: str, who: Who, form: Form, ours: Words)
     followed, now = inside.followed, inside.now
     bus, book = followed.bus, followed.alerts()
     state, named = _found(book, id_), inside.settings.privacy.named_accounts.classes()
+    reads = who.may(May.READ_POSTS)
     fields = {each: ours.say(f"alert.{each}") for each in ("why", "text", "to", "length")}
     if what in HANDLE:
         kind = HANDLE[what]
@@ -202,7 +203,7 @@ def _say(inside: Inside, id_: str, what: str, who: Who, form: Form, ours: Words)
             bus, book, [state.id], kind, by=who.name, now=now, named=named, why=form.one("why"), again=followed.alerts,
             fields=fields,
         )  # fmt: skip
-        lines = [ours.say(f"alert.done_{what}", what=_headline(each, ours, now)) for each in done.mine]
+        lines = [ours.say(f"alert.done_{what}", what=_headline(each, ours, now, reads=reads)) for each in done.mine]
         return [*lines, *(_before(each, kind, ours, now) for each in done.before)], not done.mine
     if what == "note":
         inside.prepare_for_words()
@@ -260,8 +261,8 @@ def _silence(inside: Inside, found: SilenceState, ours: Words) -> SilenceLine:
     )
 
 
-def _headline(state: AlertState, ours: Words, now: datetime) -> str:
-    return headline(Wording(state, ours.messages, now, in_house=True), ours)
+def _headline(state: AlertState, ours: Words, now: datetime, *, reads: bool) -> str:
+    return headline(Wording(state, ours.messages, now, in_house=reads), ours)
 
 
 def _before(state: AlertState, kind: DecisionKind, ours: Words, now: datetime) -> str:

@@ -61,6 +61,9 @@ LANGUAGE = "lyttepost_language"
 """The cookie of the language that a visitor chose."""
 LIVE = "x-live"
 """The header of a page that asks for itself anew, because the server said that something changed."""
+LOOKED_AGAIN = 600.0
+"""Seconds after which a page that looks by itself is written down once more, by who and what is looked at."""
+MAX_LOOKED = 2_000
 SAID = "said"
 """The part of an address by which what was just done is told, once."""
 MAX_SAID = 500
@@ -113,6 +116,8 @@ class Site:
     """That of the settings."""
     clock: Clock
     _said: dict[str, Told] = field(default_factory=dict)
+    _looked: dict[tuple[Who, str], float] = field(default_factory=dict)
+    """Who looked at what, and when that was written down; the oldest first."""
     _pages: dict[tuple[object, ...], str] = field(default_factory=dict)
     _pages_of: int = -1
 
@@ -135,10 +140,11 @@ class Site:
         """A page that is laid out for one visitor. It never stays in any cache. `told`: what is told on it; else what
         was kept for it."""
         words, told = self.words_for(request), told or self._told(request, who)
+        query = request.query_params if request.method == "GET" else {}
         text = render(
             template, words, who=who, name=who.name, token=self.access.form_token(request), told=told,
             draft=told.draft if told is not None else _no_draft, situation=self.live.situation, May=May, form=FORM,
-            **values,
+            query=query, **values,
         )  # fmt: skip
         return self._answer(request, text, status)
 
@@ -171,6 +177,18 @@ class Site:
             del self._said[next(iter(self._said))]
         self._said[key] = Told(who, tuple(lines), wrong, request.url.path, form)
         return RedirectResponse(f"{path}{'&' if '?' in path else '?'}{SAID}={key}", HTTPStatus.SEE_OTHER)
+
+    def looked(self, request: Request, who: Who, at: str) -> None:
+        """Write down who looked at what people wrote: each time; where a page says that it looks by itself, as anybody
+        may say of any, now and then. `at`: as in `audit.looked`."""
+        key, now = (who, at), self.clock.monotonic()
+        if LIVE in request.headers and now - self._looked.get(key, float("-inf")) < LOOKED_AGAIN:
+            return
+        self._looked.pop(key, None)
+        while len(self._looked) >= MAX_LOOKED:
+            del self._looked[next(iter(self._looked))]
+        self._looked[key] = now
+        audit.looked(who, at)
 
     def now(self) -> Situation:
         """Raises Stop while all of it is read for the first time."""
@@ -239,8 +257,8 @@ def application(site: Site, server: WebServer, pages: Sequence[tuple[str, str, E
     async def now(request: Request) -> Response:
         who = site.visitor(request)
         situation, reads = site.now(), who.may(May.READ_POSTS)
-        if reads and LIVE not in request.headers:
-            audit.looked(who, "the first page")
+        if reads:
+            site.looked(request, who, "the first page")
         values = partial(now_page.values, situation, reads=reads)
         return site.shared_page(request, who, "now.html", "now", values)
 
@@ -267,8 +285,10 @@ def application(site: Site, server: WebServer, pages: Sequence[tuple[str, str, E
         return Response(path.read_bytes(), media_type=KINDS[path.suffix], headers={"Cache-Control": "max-age=3600"})
 
     async def statement(request: Request) -> Response:
-        who = site.access.who(request)
+        who = site.access.who(request, active=LIVE not in request.headers)
         words = site.words_for(request)
+        if who is None and LIVE in request.headers:
+            raise Challenge
         if who is None:
             return HTMLResponse(render("accessibility.html", words, who=None))
         return site.page(request, who, "accessibility.html")
@@ -300,7 +320,7 @@ def _guarded(site: Site, endpoint: Endpoint) -> Endpoint:
         except (HTTPException, NotFound):
             return _trouble(site, request, "not_found", HTTPStatus.NOT_FOUND)
         except NotTaken as refused:
-            return PlainTextResponse("", refused.status)
+            return _trouble(site, request, "not_taken", HTTPStatus(refused.status))
         except ClientDisconnect:
             return PlainTextResponse("", HTTPStatus.BAD_REQUEST)
         except Exception as error:
@@ -313,7 +333,7 @@ def _guarded(site: Site, endpoint: Endpoint) -> Endpoint:
 
 
 def _trouble(site: Site, request: Request, what: str, status: HTTPStatus) -> Response:
-    who, words = site.access.who(request), site.words_for(request)
+    who, words = site.access.who(request, active=LIVE not in request.headers), site.words_for(request)
     role = words.say(f"roles.{who.role}") if who else ""
     text = words.say(f"frame.{what}_text", name=who.name if who else "", role=role)
     heading, reload = words.say(f"frame.{what}"), what == "starting"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from alerts.board.now_page import AlertLine, ThemeLine, alert_line, headline, theme_line
 from alerts.notify.channels.text import one_line
+from alerts.notify.incident_alerts import OURSELVES
 from alerts.notify.recipients import People
 from alerts.notify.wording import Wording
 from alerts.situation.followed import Followed
@@ -38,6 +39,8 @@ MOST = 60
 QUESTIONS = 6
 LONGEST_WHY = 160
 """Characters of a reason."""
+BY_NAME = frozenset({DecisionKind.RULES_CHANGED, DecisionKind.LEARNED})
+"""Their reason says by name what changed, in the words of the program."""
 CONTROL = (Result.OPENED, Result.JOINED, Result.CHANGED, Result.CLOSED, Result.REVIEWED)
 
 
@@ -217,5 +220,7 @@ def _why(word: DecisionsRecord) -> str:
     """In the words of who decided it."""
     if isinstance(word, Note | Answer):
         return word.words
+    if isinstance(word, Decision) and (word.by == OURSELVES or word.kind in BY_NAME):
+        return ""  # words of the program, which are in one language
     why = word.why if isinstance(word, Decision | Silence | Status | Correction | Swap) else ""
     return one_line(why, LONGEST_WHY)

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from alerts.board import audit
 from alerts.board.access.roles import May, Who
-from alerts.board.application import LIVE, Endpoint, NotFound, Site
+from alerts.board.application import Endpoint, NotFound, Site
 from alerts.board.frame.forms import Form
 from alerts.board.now_page import sample_of
 from alerts.board.worker import Inside
@@ -98,6 +98,8 @@ class StoryView:
     row: RegisterRow
     text: str
     withheld: bool
+    veiled: bool
+    """It, or a copy of it, may show who a patient is, and nobody asked for it yet."""
     people: str
     first: str
     last: str
@@ -139,16 +141,14 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
     async def listed(request: Request) -> Response:
         who, ours, asked = site.visitor(request, May.READ_POSTS), site.words_for(request), _filter(request)
         found = await site.hand_over(lambda: _themes(inside(), asked, ours))
-        if LIVE not in request.headers:
-            audit.looked(who, "the themes")
+        site.looked(request, who, "the themes")
         return site.page(request, who, "said.html", it=found, asked=asked, spans=list(SPANS), kinds=_kinds(ours))
 
     async def theme(request: Request) -> Response:
         who, ours, asked = site.visitor(request, May.READ_POSTS), site.words_for(request), _filter(request)
         id_ = str(request.path_params["theme"])
         found = await site.hand_over(lambda: _theme(inside(), id_, asked, ours))
-        if LIVE not in request.headers:
-            audit.looked(who, f"theme {id_}")
+        site.looked(request, who, f"theme {id_}")
         return site.page(
             request, who, "theme.html", theme=id_, theme_heading=theme_name(id_, ours), asked=asked, spans=list(SPANS),
             kinds=_kinds(ours), verdicts=list(Verdict), it=found,
@@ -158,8 +158,7 @@ def pages(site: Site, inside: Callable[[], Inside]) -> list[tuple[str, str, Endp
         who, ours = site.visitor(request, May.READ_POSTS), site.words_for(request)
         id_ = str(request.path_params["story"])
         found = await site.hand_over(lambda: _story(inside(), id_, ours, veiled=True))
-        if LIVE not in request.headers:
-            audit.looked(who, f"story {found.story}")
+        site.looked(request, who, f"story {found.story}")
         return site.page(request, who, "story.html", it=found, verdicts=list(Verdict), unveiled=False)
 
     async def unveil(request: Request) -> Response:
@@ -285,15 +284,16 @@ def _story(inside: Inside, id_: str, ours: Words, *, veiled: bool) -> StoryView:
     row = found.row
     if row is None:
         raise NotFound
-    text, withheld = sample_of(row if veiled else replace(row, exposed=False), ours)
     rows = sorted({row_.post: row_ for row_ in found.subject.rows if not row_.repost}.values(), key=attrgetter("at"))
     # Copies of what may show a patient say the same, however the machine scored each.
-    veil = veiled and any(each.exposed for each in rows)
+    veil = veiled and any(each.exposed for each in found.subject.rows)
+    text, withheld = sample_of(replace(row, exposed=veil), ours)
     return StoryView(
         story=row.story,
         row=row,
         text=text if withheld or row.text is None else " ".join(row.text.split())[:LONGEST],
         withheld=withheld,
+        veiled=veil,
         people=ours.count("now.people", row.people),
         first=messages.time(row.first_at, now),
         last=messages.time(row.last_at, now),
@@ -385,6 +385,7 @@ def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: W
     inside.prepare_for_words()
     register, now, incident = inside.register, inside.now, form.one("incident")
     fields = {each: ours.say(f"story.{each}") for each in ("words", "why", "link", "theme", "incident")}
+    before = _before(inside, about, incident, who, ours) if what in ("status", "answer") else []
     if what == "note":
         masked = deciding.note(
             register, about, form.one("words"), by=who.name, now=now, incident=incident, fields=fields
@@ -417,4 +418,17 @@ def _decide(inside: Inside, what: str, about: str, who: Who, form: Form, ours: W
         lines = [ours.say("story.done_correct")]
     else:
         raise NotFound
-    return [*lines, *([ours.say("alert.masked")] if masked else [])]
+    return [*lines, *before, *([ours.say("alert.masked")] if masked else [])]
+
+
+def _before(inside: Inside, about: str, incident: str, who: Who, ours: Words) -> list[str]:
+    """What somebody else had said of it last, which no longer counts: whoever is at a page may not have seen it."""
+    register = inside.register
+    try:
+        last = register.stands(register.subject(about, incident)).last
+    except UsageError:
+        return []  # told by what it cannot be decided of
+    if last is None or last.by == who.name:
+        return []
+    said = _said(inside, last, ours)
+    return [ours.say("story.before", time=said.time, name=said.who, text=said.text)]

@@ -17,7 +17,7 @@ from alerts.board.worker import Inside
 from alerts.notify.channels.text import one_line
 from alerts.situation.sentences import source_name
 from alerts.situation.words import Words
-from listener.errors import BusError, ConfigError, Refused, UsageError
+from listener.errors import BadValue, BusError, ConfigError, Refusal, Refused, UsageError
 from listener.model.incidents import Command, Result, Transition
 from listener.runtime import switching
 from listener.runtime.control import FOLLOW_SECONDS, Control, Follower, followers, laggards, missing_roles
@@ -106,6 +106,9 @@ def _switch(inside: Inside, what: str, who: Who, form: Form, ours: Words) -> tup
 
 def _command(inside: Inside, what: str, who: Who, form: Form, fields: dict[str, str]) -> Command:
     now, why, by = inside.now, form.one("why"), who.name
+    if what in ("change", "review", "close") and not form.one("incident"):
+        # The commands mean all that are open; a form of ours always names one.
+        raise BadValue("which one?", fields["incident"], Refusal.WHICH_INCIDENT)
     if what == "open":
         return switching.open_command(
             form.one("name"), why=why, tracks=form.lines("tracks"), accounts=form.lines("accounts"),

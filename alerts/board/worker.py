@@ -21,12 +21,13 @@ from alerts.notify.listing import Listing, list_alerts
 from alerts.notify.recipients import People
 from alerts.register.subjects import OpenRegister
 from alerts.situation.followed import Followed
-from alerts.situation.situation import AHEAD, MOST_WORK, Situation, Voices, describe, hear
+from alerts.situation.situation import AHEAD, MOST_WORK, Situation, Voices, describe, hear, who_follows
 from alerts.web.jobs import Jobs
 from alerts.web.server import WebServer, listen
 from listener.clock import Clock
 from listener.errors import BusError, ConfigError, LyttepostError, Refusal, Refused
 from listener.model.roles import BOARD
+from listener.runtime.control import laggards, missing_roles, source_states
 from listener.runtime.health import Part
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
@@ -185,7 +186,7 @@ class Board:
         if news.people is not None:
             inside.people, inside.wakes = news.people, inside.wakes_for(news.people)
             self._seen = None
-        is_new = self._seen != inside.followed.version or self._voices.waits or self._listing.waits
+        is_new = self._seen != self._state_of(inside) or self._voices.waits or self._listing.waits
         if now >= self._stale_at or (is_new and (now >= self._after or after_a_job)):
             self._publish(inside, stale=now >= self._stale_at)
         elif not after_a_job:
@@ -204,12 +205,22 @@ class Board:
             (followed.alerted, id(inside.people)), stale or (coming is not None and at >= coming),
             lambda: list_alerts(followed.book, inside.people, inside.wakes, at, AHEAD, MOST_WORK),
         )  # fmt: skip
-        self._seen = followed.version
+        self._seen = self._state_of(inside)
         found = describe(followed, inside.people, inside.wakes, at, voices, listing=listing)
         inside.situation = found
         self.live.publish(found)
         over = self._clock.monotonic()
         self._after, self._stale_at = over + max(MOST_OFTEN, over - began), over + FRESH_SECONDS
+
+    @staticmethod
+    def _state_of(inside: Inside) -> object:
+        """Another one when anything is new: on the bus, of who follows, of how sources are."""
+        followed = inside.followed
+        found, sources = who_follows(followed, inside.now), source_states(followed.presences)
+        return (
+            followed.version, missing_roles(found), laggards(found),
+            [(name, its.get("state"), its.get("problem")) for name, its in sources.items()],
+        )  # fmt: skip
 
     def _its(self) -> Inside:
         """For the worker's thread. Opened when it is first needed: all of it is read once, which may take seconds."""

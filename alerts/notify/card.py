@@ -48,8 +48,9 @@ MARKS = ("exercise", "digest", "passed", "may_repeat")
 
 _MINUTE, _SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
-Texts = Callable[[Sequence[str]], Mapping[str, str]]
-"""Keys of posts → the texts that are still kept of them. Called when a card is sent or shown inside."""
+Texts = Callable[[Sequence[str]], Mapping[str, str | None]]
+"""Keys of posts → the texts that are still kept of them; None: it is withheld, and with it the key, by which the post
+is found. Called when a card is sent or shown inside."""
 
 
 class Called(NamedTuple):
@@ -327,7 +328,7 @@ class _Writer:
         alert = self.alert
         if "story" in alert.key_fields:
             kept = self.joined([sample.key for sample in alert.samples[:1]]) if self.in_house else {}
-            return next((f"«{one_line(text, STORY_LENGTH)}»" for text in kept.values()), "")
+            return next((f"«{one_line(text, STORY_LENGTH)}»" for text in kept.values() if text), "")
         return self.said.key if alert.key and self.said.may_show_key else ""
 
     def crowd(self) -> Line:
@@ -403,12 +404,15 @@ class _Writer:
         keys = [sample.key for sample in alert.samples[:SAMPLES]]
         kept = self.joined(keys)
         for key in keys:
-            if key in kept:
-                yield Line(self.say("sample", text=one_line(kept[key], SAMPLE_LENGTH), key=key))
-            elif self.texts is not None:
-                yield Line(self.say("sample_gone", key=key))
+            if key not in kept:
+                if self.texts is not None:
+                    yield Line(self.say("sample_gone", key=key))
+            elif (text := kept[key]) is None:
+                yield Line(self.messages.on_page("sample_withheld"))
+            else:
+                yield Line(self.say("sample", text=one_line(text, SAMPLE_LENGTH), key=key))
 
-    def joined(self, keys: Sequence[str]) -> Mapping[str, str]:
+    def joined(self, keys: Sequence[str]) -> Mapping[str, str | None]:
         if self.texts is None or not keys:
             return {}
         try:

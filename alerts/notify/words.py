@@ -18,7 +18,7 @@ from listener.bus import hashchain
 from listener.bus.protocol import Bus
 from listener.errors import Refusal, UsageError
 from listener.model.decisions import DECISIONS
-from listener.model.entered import AS_THEY_ARE, Fields, field_of
+from listener.model.entered import AS_THEY_ARE, Fields, field_of, is_silent
 from listener.model.records import AuthorClass, Decision, DecisionKind
 from listener.privacy.team_words import Written, team_words
 
@@ -47,7 +47,7 @@ def note(
     state, field = book.find(id_), field_of(fields, "text")
     words = team_words(text, field, named, now)
     refuse_quotes(words.text, field)
-    if not words.text:
+    if is_silent(words.text):
         raise UsageError("says nothing", field, Refusal.SAYS_NOTHING)
     word = Decision(kind=DecisionKind.NOTE, id=state.id, at=now, by=by, why=words.text)
     return Written(hashchain.append(bus, DECISIONS.name, word), words.masked)

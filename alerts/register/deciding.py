@@ -17,7 +17,7 @@ from listener.bus import hashchain
 from listener.errors import BadValue, Refusal, Unfit, UsageError
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import DECISIONS, Answer, Correction, Note, Status
-from listener.model.entered import AS_THEY_ARE, Fields, field_of, storable
+from listener.model.entered import AS_THEY_ARE, Fields, field_of, is_silent, storable
 from listener.model.records import Kind
 from listener.privacy.team_words import Written
 
@@ -134,7 +134,7 @@ def _where(register: OpenRegister, subject: Subject) -> dict[str, Any]:
 
 
 def _said(text: str, field: str) -> str:
-    if not text.strip():
+    if is_silent(text):
         raise UsageError("says nothing", field, Refusal.SAYS_NOTHING)
     return text
 

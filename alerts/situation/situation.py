@@ -40,12 +40,14 @@ from listener.model.gaps import is_whole
 from listener.model.incidents import Incident, Mode
 from listener.model.records import UNKNOWN_LANGUAGE, Gap, Kind
 from listener.model.spending import Spending
-from listener.runtime.control import Follower, followers, laggards, missing_roles, source_states
+from listener.runtime.control import FOLLOW_SECONDS, Follower, followers, laggards, missing_roles, source_states
 from listener.settings.prices import Budget
 from listener.units import from_ms, to_ms
 
 SHOWN = timedelta(hours=6)
 """So far back the graphs go."""
+TO_FOLLOW = timedelta(seconds=FOLLOW_SECONDS)
+"""So long after a command nobody is said to be behind."""
 RECENT = timedelta(hours=12)
 """So long what was answered, and what was not heard, is shown after it was over."""
 SUGGEST_SECONDS = 20.0
@@ -170,7 +172,7 @@ def describe(
     `voices`, `listing`: of before, where nothing of the register or of the alerts is new. `incident`: only this one,
     also when it is closed."""
     state, book = followed.control, followed.book
-    found = followers(followed.presences, state.epoch)
+    found = who_follows(followed, now)
     sources = source_states(followed.presences)
     gaps = [gap for gap in followed.gaps.values() if gap.end is None or gap.end > now - RECENT]
     asked = [state.incidents[incident]] if incident else [each for each in state.open if not each.synthetic]
@@ -198,6 +200,15 @@ def describe(
         costs=tuple(_cost(followed, spent, sources, now) for _, spent in sorted(followed.spending.items())),
         held=held(followed.highlights, state),
     )
+
+
+def who_follows(followed: Followed, now: datetime) -> list[Follower]:
+    """Whoever is there, and whether they applied all commands but those that they have time for yet."""
+    for its in reversed(followed.control.history):
+        # A command of a time to come was given by a clock that is wrong.
+        if its.command is None or not timedelta() <= now - its.command.at < TO_FOLLOW:
+            return followers(followed.presences, its.offset)
+    return followers(followed.presences, -1)
 
 
 def _by_weight(state: AlertState) -> tuple[bool, int, datetime]:

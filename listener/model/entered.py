@@ -43,9 +43,14 @@ def storable(text: str, field: str, longest: int = LONGEST_NAME) -> str:
     return plain
 
 
+def is_silent(text: str) -> bool:
+    """Whether there is nothing in it that anybody sees."""
+    return not any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
 def reason(why: str, field: str) -> str:
     """A reason that says something."""
-    if not why.strip():
+    if is_silent(why):
         raise BadValue("say why; it is kept in the history", field, Refusal.NO_REASON)
     return storable(why, field, LONGEST_WHY)
 

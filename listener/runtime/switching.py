@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from listener.errors import BadValue, Refusal, Refused, Unfit
 from listener.model.codec import LONGEST, MAX_LOOKBACK, MAX_REVIEW, MAX_TRACKS, MIN_REVIEW
-from listener.model.entered import AS_THEY_ARE, Fields, duration, field_of, reason, require_known, storable
+from listener.model.entered import AS_THEY_ARE, Fields, duration, field_of, is_silent, reason, require_known, storable
 from listener.model.incidents import (
     Action,
     Command,
@@ -96,7 +96,7 @@ def open_command(
     """Open an incident; the same name again adds tracks to it. A duration that is None is the settings'."""
     named = field_of(fields, "name")
     called = " ".join(storable(name, named).split())
-    if not any(letter.isprintable() and not letter.isspace() for letter in called):
+    if is_silent(called):
         raise BadValue("give the incident a name", named, Refusal.NO_NAME)
     command = Command(
         action=Action.OPEN,
@@ -135,7 +135,7 @@ def change_command(
         drop=_tracks(canonical, drop, dropping),
     )
     if not command.add and not command.drop:
-        raise BadValue("name at least one track", f"{adding} or {dropping}", Refusal.NO_TRACK)
+        raise BadValue("name at least one track", f"{adding}, {dropping}", Refusal.NO_TRACK)
     _require_few(command.add, fields)
     return command
 
@@ -200,7 +200,9 @@ def give(control: Control, command: Command) -> Transition:
     transition = control.append(command)
     if transition.result is Result.REFUSED:
         problem = f"{command.incident} is not open any more; `lyttepost mode` lists what is"
-        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=command.incident)
+        its = control.state.incidents.get(command.incident)
+        name, by = (its.name, its.closed_by) if its else (command.incident, "")
+        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=name, name=by or "?")
     return transition
 
 
@@ -249,9 +251,10 @@ def _require_few(tracks: Sequence[str], fields: Fields, before: Incident | None 
 
 def _require_open(state: State, incident: str, field: str) -> None:
     require_known(incident, state, field)
-    if not state.incidents[incident].open:
+    its = state.incidents[incident]
+    if not its.open:
         problem = f"{incident} is closed; open: {', '.join(i.id for i in state.open) or 'none'}"
-        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=state.incidents[incident].name)
+        raise Refused(problem, Refusal.INCIDENT_CLOSED, incident=its.name, name=its.closed_by or "?")
 
 
 def _not_dropped(state: State, command: Command) -> Iterator[Warned]:

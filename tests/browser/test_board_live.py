@@ -256,6 +256,35 @@ def test_a_form_that_was_too_old_is_found_again(browsers: Browsers) -> None:
     assert browser.run("return JSON.parse(sessionStorage.getItem('drafts')).kept") == {}
 
 
+def test_a_story_follows_what_another_says_of_it_and_is_gone_when_it_was_removed(
+    browsers: Browsers, played: str
+) -> None:
+    with Relay(played) as cable:
+        browser, other = browsers(address=cable.address), browsers()
+        other.open("/said/relatives_contact?since=all&kind=question")
+        story = re.findall(r"/story/[0-9a-f]+", other.driver.page_source)[-1]
+        browser.open(story)
+        text = browser.one("h1").text
+
+        def say(words: str) -> None:
+            other.open(story)
+            other.press("Skriv en merknad")
+            other.type("#note-words", words)
+            other.press("Lagre", "form[action='/decide/note']")
+            other.says("Merknaden er lagret")
+
+        say("vi ringer dem opp")
+        browser.wait(lambda: "vi ringer dem opp" in browser.one("#part-history").text)
+        browser.press("Skriv en merknad")
+        browser.type("#note-words", "det gjør vi også")
+        say("det er gjort")
+        browser.wait(lambda: "det er gjort" in browser.one("#part-history").text)
+        assert value(browser, "#note-words") == "det gjør vi også"
+        cable.refuse(404, story)
+        say("en gang til")
+        browser.wait(lambda: text not in browser.driver.page_source)
+
+
 def test_who_is_logged_out_is_told_and_the_words_are_gone_from_the_screen(browsers: Browsers, played: str) -> None:
     with Relay(played) as cable:
         browser = browsers(address=cable.address)

@@ -26,12 +26,16 @@ from board_support import TOKEN, World, board_world
 from alerts.board import alert_pages
 from alerts.board.access.roles import BoardRole
 from alerts.board.application import HEADERS
-from alerts.board.worker import MAX_CONNECTIONS, Patient
+from alerts.board.worker import FRESH_SECONDS, MAX_CONNECTIONS, Patient
+from alerts.situation.situation import who_follows
+from listener.bus import hashchain
 from listener.bus.protocol import Message, TopicPartition
 from listener.clock import ManualClock
 from listener.errors import BusError, ConfigError
 from listener.model.codec import LONGEST_WHY
-from listener.model.records import Cue, Kind, Sample
+from listener.model.decisions import DECISIONS
+from listener.model.incidents import Presence, encode_presence
+from listener.model.records import Cue, Decision, DecisionKind, Kind, Sample
 from listener.runtime.health import Health
 
 NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
@@ -193,6 +197,17 @@ def test_who_presses_first_has_it_and_the_second_is_told_who(world: World) -> No
     assert (world.newest("decisions")["by"], world.newest("decisions")["kind"]) == ("Kari", "acknowledge")
 
 
+def test_who_answers_what_another_answered_is_told_what_they_said(world: World) -> None:
+    story = world.say(ASKS)
+    shown(world, "kontakt for pårørende")
+    form = {"about": story, "verdict": "false", "words": "nei, den er stengt"}
+    assert "hadde Kari bestemt" not in world.ask("/decide/answer", form=form).text
+    assert "hadde Kari bestemt" not in world.ask("/decide/answer", form=form).text
+    for path, its in (("answer", {"verdict": "true", "words": "jo, fra klokka ti"}), ("status", {"status": "new"})):
+        told = unescape(world.ask(f"/decide/{path}", form={"about": story, **its}, name=path).text)
+        assert re.search(r"Før det, kl\. \d\d\.\d\d, hadde (Kari|answer) bestemt: besvart, ", told)
+
+
 def test_a_press_goes_before_the_looks_that_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fire()
     shown(world, "Mange spør")
@@ -250,6 +265,16 @@ def test_a_note_that_quotes_a_post_is_refused_and_says_so(world: World) -> None:
         ("/switch/open", {"name": "Ny", "why": "x", "tracks": "##"}, "verken bokstaver", "neither letters"),
         ("/switch/change", {"incident": "nei", "why": "x", "add": "brann"}, "Hendelsen finnes ikke", "no such inc"),
         ("/switch/close", {"incident": "{incident}", "why": " "}, "Skriv hvorfor", "Write why"),
+        ("/switch/close", {"incident": "{incident}", "why": "\u200b"}, "Skriv hvorfor", "Write why"),
+        ("/switch/close", {"incident": " ", "why": "x"}, "Velg hendelsen", "Choose the incident"),
+        (
+            "/switch/change",
+            {"incident": "{incident}", "why": "x"},
+            "linje, Slutt å lytte etter",
+            "a line, Stop listening for",
+        ),
+        ("/alerts/a1/note", {"text": "\u200b\u2060"}, "Her står det ingenting", "Nothing stands here"),
+        ("/decide/note", {"about": "{story}", "words": "\u200b"}, "Her står det ingenting", "Nothing stands here"),
     ],
 )
 def test_a_refusal_is_said_in_the_language_of_the_page(
@@ -279,6 +304,24 @@ def test_settings_that_are_wrong_are_told_as_such_and_nothing_is_switched(
     assert "Innstillingene på maskinen har en feil" in page
     assert 'value="vann i kjelleren"' in page
     assert world.bus.end_offset(TopicPartition("control", 0)) == before
+
+
+def test_what_the_program_decided_is_told_without_reasons_in_another_language(world: World) -> None:
+    world.fire()
+    shown(world, "Mange spør")
+    for kind, id_, by, why in (
+        (DecisionKind.RULES_CHANGED, "r", "root", "found at the start: burst"),
+        (DecisionKind.CLOSE, "a1", "lyttepost", "it is asked for again"),
+        (DecisionKind.NOTE, "a1", "Ola", "ring vakten"),
+    ):
+        said = Decision(kind=kind, id=id_, at=world.clock.now(), by=by, why=why)
+        hashchain.append(world.bus, DECISIONS.name, said)
+    shown(world, "lukket det", "/alerts/a1")
+    shown(world, "ring vakten", "/alerts/a1")
+    shown(world, "ring vakten", "/handover")
+    pages = world.ask("/handover").text + world.ask("/alerts/a1").text
+    assert "endret reglene" in pages
+    assert not [word for word in ("found at", "asked for again") if word in pages]
 
 
 def test_the_question_whether_it_still_is_a_crisis_is_asked_without_a_command(world: World) -> None:
@@ -451,6 +494,7 @@ def test_an_incident_that_another_closed_meanwhile_is_told(world: World) -> None
     world.ask("/switch/close", form={"incident": world.incident, "why": "slukket"}, name="Ola")
     answer = world.ask("/switch/close", form={"incident": world.incident, "why": "slukket"})
     assert "Ikke registrert" in answer.text
+    assert "Brann er avsluttet av Ola." in answer.text
 
 
 @pytest.mark.parametrize(
@@ -609,7 +653,34 @@ def test_what_is_no_form_of_ours_is_refused(world: World, head: dict[str, str], 
     host = urlsplit(world.board.address)
     with closing(http.client.HTTPConnection(host.hostname or "", host.port, timeout=10)) as connection:
         connection.request("POST", "/alerts/a1/ack", body, {"x-role": "crisis_team", **head})
-        assert connection.getresponse().status == status
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert "Ingenting ble registrert" in answer.read().decode()
+
+
+def test_who_follows_is_on_the_page_at_once(tmp_path: Path) -> None:
+    with board_world(tmp_path) as world:
+        world.open(at=world.clock.now() - timedelta(minutes=1))
+        shown(world, "Mangler: listener, alerts")
+
+        def there(roles: tuple[str, ...]) -> None:
+            epoch = world.bus.end_offset(TopicPartition("control", 0)) - 1
+            its = Presence(process="p@x", roles=roles, host="x", pid=7, epoch=epoch, at=world.clock.now())
+            world.bus.publish([Message("presence", "p@x", encode_presence(its))])
+
+        there(("listener", "alerts"))
+        assert until(lambda: "Mangler" not in world.ask("/").text) < FRESH_SECONDS / 2
+
+
+def test_whoever_has_time_yet_to_follow_a_command_follows_and_a_clock_that_is_ahead_gives_none() -> None:
+    def asked(ago: float) -> list[bool]:
+        commands = [SimpleNamespace(offset=n, command=SimpleNamespace(at=NOW - timedelta(seconds=s)))
+                    for n, s in enumerate((60.0, ago))]  # fmt: skip
+        its = Presence(process="p", roles=(), host="x", pid=7, epoch=0, at=NOW)
+        followed: Any = SimpleNamespace(control=SimpleNamespace(history=commands), presences=[its])
+        return [each.follows for each in who_follows(followed, NOW)]
+
+    assert [asked(ago) for ago in (0.5, 3.0, -3600.0)] == [[True], [False], [False]]
 
 
 def test_events_tell_of_what_is_new_and_end_with_the_board(world: World) -> None:

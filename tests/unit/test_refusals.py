@@ -120,7 +120,11 @@ def test_words_name_nothing_that_is_not_given(words: dict[str, Words]) -> None:
     ("error", "nb", "en"),
     [
         (BadValue("is empty", "Årsak", Refusal.NO_REASON), "Årsak: Skriv hvorfor.", "Årsak: Write why."),
-        (Refused("closed", Refusal.INCIDENT_CLOSED, incident="Brann <b>"), "Brann <b> er avsluttet.", "is closed."),
+        (
+            Refused("closed", Refusal.INCIDENT_CLOSED, incident="Brann <b>", name="Ola"),
+            "Brann <b> er avsluttet av Ola.",
+            "was closed by Ola.",
+        ),
         (UsageError("of the command line"), "of the command line", "of the command line"),
     ],
 )

@@ -265,8 +265,8 @@
     if (fetching) { again = true; return; }
     fetching = true;
     try {
-      // A page of which only the head is live asks for the first one, which is laid out for everybody.
-      const asked = isOwn || "reload" in page.dataset ? address() : "/";
+      // A page of which only the head is live asks for one that holds nobody's words.
+      const asked = isOwn || "reload" in page.dataset ? address() : "/accessibility";
       const signal = AbortSignal.timeout?.(20_000);
       const answer = await fetch(asked, { headers: { "X-Live": "1" }, cache: "no-store", signal });
       if ("reload" in page.dataset) {
@@ -275,6 +275,8 @@
         return;
       }
       if (answer.status === 401 || answer.redirected) { logOut(); return; }
+      // What it shows was removed: nothing of it is left on the screen.
+      if (answer.status === 404 && isOwn) { location.replace(address()); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       const asOf = fresh.getElementById("banner")?.dataset.asOf;
