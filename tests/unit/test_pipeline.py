@@ -382,9 +382,11 @@ def drive(running: Running) -> None:
     running.turn()
     running.hear_of_gateway("receipt?id=m1&status=yes")
     running.hear_of_gateway("reply?from=4740612345&text=ok")
-    found = re.search(f'name="{FORM}" value="([^"]+)"', running.ask_the_board("/switch"))
+    page = running.ask_the_board("/switch")
+    found, incident = (re.search(f'name="{name}" value="([^"]+)"', page) for name in (FORM, "incident"))
     assert found
-    running.ask_the_board("/switch/review", **{FORM: found[1]}, why="brenner ennå")
+    assert incident
+    running.ask_the_board("/switch/review", **{FORM: found[1]}, incident=incident[1], why="brenner ennå")
     running.ask_the_board("/decide/note", **{FORM: found[1]}, about="theme:waiting", words="vi ser på det")
     running.clock.advance(30 * MINUTE)
     running.wait_for_a_report()
