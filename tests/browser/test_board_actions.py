@@ -102,7 +102,7 @@ def test_a_story_is_passed_on_noted_and_corrected(browsers: Browsers) -> None:
 
 def test_a_veil_is_lifted_once_and_only_with_a_reason(browsers: Browsers) -> None:
     browser = browsers()
-    browser.open("/")
+    browser.open("/said/patient_status")
     browser.press("Teksten kan vise hvem en pasient er", "main")
     browser.says("Teksten kan vise hvem en pasient er, og er skjult.", "h1")
     browser.type("#unveil-why", "må vite om ryktet gjelder oss")

@@ -161,7 +161,7 @@ class _Handler(Handler):
         else:
             if lost.how == "hang":
                 wait(self.web.clock, lost.seconds, self.web.stopping)
-            self._reset()
+            self.reset()
         return True
 
     def _decide(self, family: str, headers: dict[str, str], handle: Callable[[], Reply | Open]) -> Reply | Open:
