@@ -121,32 +121,29 @@ class Space:
 
     def log_odds(self, found: Sequence[Features], ys: Any) -> Floats:
         """Heads by columns: how much more often a feature is met in a head's texts than elsewhere (naive Bayes)."""
-        known = self.matrix(found).astype(bool).astype(np.float64)
-        counts = (sparse.csr_matrix(ys.T.astype(np.float64)) @ known).toarray() + 0.1
-        start = 0
-        for keys in self.keys.values():
-            part = counts[:, start : start + len(keys)]
-            counts[:, start : start + len(keys)] = np.log(part / part.sum(axis=1, keepdims=True))
-            start += len(keys)
-        odds: Floats = counts - counts.mean(axis=0)
+        odds = self._log_shares(self.matrix(found), ys)
+        odds -= odds.mean(axis=0)
         return odds
 
-    def log_ratios(self, found: Sequence[Features], ys: Any) -> Floats:
+    def log_ratios(self, x: Matrix, ys: Any) -> Floats:
         """Heads by columns: how much more often a feature is met in the texts that a head holds of than in the others.
 
         Cues are left out: they are few, and what they weigh is learned well enough.
         """
-        known = self.matrix(found).astype(bool).astype(np.float64)
-        ratios = np.zeros((ys.shape[1], known.shape[1]))
-        for of, sign in ((ys, 1), (~ys, -1)):
-            counts = (sparse.csr_matrix(of.T.astype(np.float64)) @ known).toarray() + 0.1
-            start = 0
-            for block, keys in self.keys.items():
-                part = counts[:, start : start + len(keys)]
-                if block != "cues":
-                    ratios[:, start : start + len(keys)] += sign * np.log(part / part.sum(axis=1, keepdims=True))
-                start += len(keys)
+        ratios = self._log_shares(x, ys) - self._log_shares(x, ~ys)
+        ratios[:, ratios.shape[1] - len(self.keys["cues"]) :] = 0.0
         return ratios
+
+    def _log_shares(self, x: Matrix, ys: Any) -> Floats:
+        """Heads by columns: of all that is met of a block in a head's texts, the share of each feature; logarithms."""
+        known = x.astype(bool).astype(np.float64)
+        shares: Floats = (sparse.csr_matrix(ys.T.astype(np.float64)) @ known).toarray() + 0.1
+        start = 0
+        for keys in self.keys.values():
+            part = shares[:, start : start + len(keys)]
+            shares[:, start : start + len(keys)] = np.log(part / part.sum(axis=1, keepdims=True))
+            start += len(keys)
+        return shares
 
     def bank(
         self, heads: Sequence[str], weights: Floats, bias: Floats, about: dict[str, Any], *, pruned: int = PRUNED
@@ -215,21 +212,26 @@ def folds(groups: Sequence[str], count: int = FOLDS) -> Any:
     return np.array([fold_of[group] for group in groups])
 
 
-def counted(
-    space: Space, found: Sequence[Features], wanted: Any, ys: Any, strength: float, share: float
+def fitted(
+    space: Space, found: Sequence[Features], wanted: Any, by: Fit, strength: float, ys: Any = None, share: float = 0.0
 ) -> tuple[Floats, Floats]:
-    """`ridge` on what is `wanted`, and beside it so large a `share` of what counting alone says of the labels `ys`.
+    """Weights and bias of what is `wanted`; `by`: `fit_all` or `ridge`, with its `strength`.
 
-    What is fitted leans on few features; each that was met counts in the other. Together they err less than either.
+    Beside it so large a `share` of what counting alone says of the labels `ys`: what is fitted leans on few features,
+    and each that was met counts in the other. Together they err less than either.
     """
-    weights, bias = ridge(space.matrix(found), wanted, strength)
-    return weights + share * space.log_ratios(found, ys) / space.factor, bias
+    x = space.matrix(found)
+    weights, bias = by(x, wanted, strength)
+    if share:
+        weights = weights + share * space.log_ratios(x, ys) / space.factor
+    return weights, bias
 
 
-def counted_held_back(
-    found: list[Features], wanted: Any, ys: Any, strength: float, share: float, fold: Any, **space_options: Any
-) -> Floats:
-    """Each text's scores by such a model that saw nothing of its fold."""
+def held_back(
+    found: list[Features], wanted: Any, by: Fit, strength: float, fold: Any, *, ys: Any = None, share: float = 0.0,
+    **space_options: Any,
+) -> Floats:  # fmt: skip
+    """Each text's scores by a model, `fitted` in this way, that saw nothing of its fold."""
     scores = np.zeros(wanted.shape)
     for number in range(fold.max() + 1):
         seen, others = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
@@ -237,20 +239,7 @@ def counted_held_back(
             continue
         of_seen = [found[i] for i in seen]
         space = Space(of_seen, **space_options)
-        weights, bias = counted(space, of_seen, wanted[seen], ys[seen], strength, share)
-        scores[others] = space.matrix([found[i] for i in others]) @ weights.T + bias
-    return scores
-
-
-def held_back(found: list[Features], ys: Any, by: Fit, strength: float, fold: Any, **space_options: Any) -> Floats:
-    """Each text's scores by a model that saw nothing of its fold; `by`: `fit_all` or `ridge`, with its `strength`."""
-    scores = np.zeros(ys.shape)
-    for number in range(fold.max() + 1):
-        seen, others = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        if not len(others):
-            continue
-        space = Space([found[i] for i in seen], **space_options)
-        weights, bias = by(space.matrix([found[i] for i in seen]), ys[seen], strength)
+        weights, bias = fitted(space, of_seen, wanted[seen], by, strength, ys[seen] if share else None, share)
         scores[others] = space.matrix([found[i] for i in others]) @ weights.T + bias
     return scores
 
@@ -293,14 +282,14 @@ def labels(posts: Sequence[Labelled], names: Sequence[str], of: Callable[[Labell
 def kinds(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
     names = [kind.value for kind in Kind]
     ys = labels(posts, names, lambda post: post.kinds)
-    scores = counted_held_back(found, ys, ys, KINDS_RIDGE, KINDS_COUNTED, fold, **KINDS_SPACE)
+    scores = held_back(found, ys, ridge, KINDS_RIDGE, fold, ys=ys, share=KINDS_COUNTED, **KINDS_SPACE)
     slope, offset, chances = calibrated(scores, ys)
     thresholds = [round(float(best_threshold(ys[:, head], chances[:, head])), 4) for head in range(len(names))]
     each = [f1(ys[:, head], chances[:, head] >= thresholds[head]) for head in range(len(names))]
     tell("kinds, each by itself", {**dict(zip(names, each, strict=True)), "macro": float(np.mean(each))})
     space = Space(found, **KINDS_SPACE)
     about = {"slope": slope, "offset": offset, "threshold": thresholds}
-    return space.bank(names, *counted(space, found, ys, ys, KINDS_RIDGE, KINDS_COUNTED), about)
+    return space.bank(names, *fitted(space, found, ys, ridge, KINDS_RIDGE, ys, KINDS_COUNTED), about)
 
 
 def themes(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
@@ -310,7 +299,7 @@ def themes(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
     ys = labels(posts, names, lambda post: post.themes)
     firsts = labels(posts, names, lambda post: post.themes[:1])
     wanted = np.where(firsts, 1.0, np.where(ys, SECOND, 0.0))
-    scores = counted_held_back(found, wanted, ys, THEMES_RIDGE, THEMES_COUNTED, fold, **THEMES_SPACE)
+    scores = held_back(found, wanted, ridge, THEMES_RIDGE, fold, ys=ys, share=THEMES_COUNTED, **THEMES_SPACE)
     # One slope and one offset for all, so that the theme with the highest score has the highest chance.
     slope, offset, chances = calibrated(scores, ys, together=True)
     thresholds = [round(float(best_threshold(ys[:, head], chances[:, head])), 4) for head in range(len(names))]
@@ -321,13 +310,12 @@ def themes(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
     tell("main theme", {"right": right, "among the right ones": among})
     space = Space(found, **THEMES_SPACE)
     about = {"slope": slope, "offset": offset, "threshold": thresholds}
-    return space.bank(names, *counted(space, found, wanted, ys, THEMES_RIDGE, THEMES_COUNTED), about)
+    return space.bank(names, *fitted(space, found, wanted, ridge, THEMES_RIDGE, ys, THEMES_COUNTED), about)
 
 
 def patient_exposed(posts: list[Labelled], found: list[Features], fold: Any) -> Bank:
     ys = np.array([[post.patient_exposed] for post in posts])
-    scores = held_back(found, ys, ridge, EXPOSED_RIDGE, fold, **EXPOSED_SPACE)
-    slope, offset, chances = calibrated(scores, ys)
+    slope, offset, chances = calibrated(held_back(found, ys, ridge, EXPOSED_RIDGE, fold, **EXPOSED_SPACE), ys)
     cut = float(np.quantile(chances[ys], 1 - EXPOSED_RECALL))
     over = chances[:, 0] >= cut
     tell("patient_exposed", {"recall": EXPOSED_RECALL, "precision": float(ys[over].mean())})
