@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import logging
 import os
 import random
 import sys
@@ -25,26 +24,20 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from alerts.deletions import Deletions
-from alerts.pipeline import flow
-from alerts.wiring import live_key, make_app, make_listener
 from listener.bus.protocol import TopicPartition, open_bus
-from listener.clock import SystemClock
 from listener.ingest.gaps import ledger
-from listener.ingest.ingestor import Ingestor
 from listener.model.incidents import Action, Command
-from listener.model.roles import LISTENER, PURGE
+from listener.model.roles import PURGE
 from listener.model.topics import topic_specs
 from listener.runtime.control import Control
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
-from listener.runtime.service import RoleLock, Service, settle_memory
-from listener.settings.files import data_dir, raw_settings
-from listener.settings.schema import load_settings
-from listener.sources.contract import source_types
+from listener.settings.schema import Settings
+from listener.sources.contract import Follows, LiveSource, source_types
 from tests.fakes.bluesky import FakeBluesky, Network, did_of
 from tests.fakes.platform import ScaledClock
 from tests.soak.clock import SharedClock
-from tests.soak.listener import Beating
+from tests.soak.listener import live
 from tests.soak.play import CRASHES, ROOT, Kept
 
 SECONDS = 1000.0
@@ -144,28 +137,10 @@ class Listener(Kept):
         return {**self._env, "LYTTEPOST_CRASH": f"{self._rng.choice(CRASHES)}:{self._rng.randint(3, 60)}"}
 
 
-def listen(path: str, start: str) -> None:
-    """The parts of `lyttepost run --role listener`, put together in the same way, on the shared clock."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    clock = SharedClock(Path(path), datetime.fromisoformat(start))
-    raw, folder = raw_settings(), data_dir(None)
-    settings = load_settings(raw)
-    lock = RoleLock(folder, LISTENER)
-    bus = open_bus(settings.bus.url, folder, clock)
-    app = make_app(settings, folder, bus, clock, LISTENER)
+def bluesky(settings: Settings, clock: SharedClock) -> LiveSource:
     source = source_types()["bluesky"].make(settings, clock)
-    assert source is not None
-    parts = make_listener(app, raw, [source], live_key(settings, folder))
-    turning = flow(app, (LISTENER,), parts, None)
-    turning = [(Beating(w, clock) if isinstance(w, Ingestor) else w, part) for w, part in turning]
-    service = Service(turning, SystemClock())
-    settle_memory()
-    service.obey_signals()
-    try:
-        service.run()
-    finally:
-        bus.close()
-        lock.release()
+    assert isinstance(source, Follows)
+    return source
 
 
 class People:
@@ -366,7 +341,7 @@ def main() -> None:
     parser.add_argument("--listen", nargs=2, metavar=("CLOCK", "START"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.listen:
-        listen(*wanted.listen)
+        live(*wanted.listen, bluesky)
         return
     with tempfile.TemporaryDirectory(prefix="lyttepost-soak-") as scratch:
         folder = wanted.keep or Path(scratch)

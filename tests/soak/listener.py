@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from listener.model.roles import LISTENER
 from listener.runtime.service import RoleLock, Service, settle_memory
 from listener.runtime.stage import Worker
 from listener.settings.files import data_dir, raw_settings
-from listener.settings.schema import load_settings
+from listener.settings.schema import Settings, load_settings
+from listener.sources.contract import LiveSource
 from listener.sources.x.access import x_access
 from listener.sources.x.source import XSource
 from tests.soak.clock import SharedClock
@@ -43,19 +45,16 @@ class Beating:
         return busy
 
 
-def main() -> None:
+def live(path: str, start: str, make: Callable[[Settings, SharedClock], LiveSource]) -> None:
+    """The listener, until it is told to stop, with one source."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    path, start = sys.argv[1:]
     clock = SharedClock(Path(path), datetime.fromisoformat(start))
     raw, folder = raw_settings(), data_dir(None)
     settings = load_settings(raw)
     lock = RoleLock(folder, LISTENER)
     bus = open_bus(settings.bus.url, folder, clock)
     app = make_app(settings, folder, bus, clock, LISTENER)
-    access = x_access(settings)
-    assert access is not None
-    source = XSource(access, clock, tariff=settings.x.tariff, rest_seconds=CALL_SECONDS)
-    parts = make_listener(app, raw, [source], live_key(settings, folder))
+    parts = make_listener(app, raw, [make(settings, clock)], live_key(settings, folder))
     turning = flow(app, (LISTENER,), parts, None)
     turning = [(Beating(w, clock) if isinstance(w, Ingestor) else w, part) for w, part in turning]
     # Workers rest in real time between their turns, or they would spin.
@@ -69,5 +68,11 @@ def main() -> None:
         lock.release()
 
 
+def x(settings: Settings, clock: SharedClock) -> LiveSource:
+    access = x_access(settings)
+    assert access is not None
+    return XSource(access, clock, tariff=settings.x.tariff, rest_seconds=CALL_SECONDS)
+
+
 if __name__ == "__main__":
-    main()
+    live(*sys.argv[1:], x)
