@@ -6,33 +6,20 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from listener.model.tracks import account_track
-from listener.settings.hosts import host_problem
+from listener.settings.addresses import host_address
 from listener.settings.types import Duration, Tree, within
 
 EXAMPLE = "write an address such as wss://jetstream.us-east.bsky.network"
 
 
 def _host(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"the port must be a number from 1 to 65535; {EXAMPLE}") from None
-    if parts.scheme not in ("wss", "ws", "https", "http") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"is no address of a host; {EXAMPLE}")
+    parts = host_address(text, ("wss", "ws", "https", "http"), EXAMPLE, f"is no address of a host; {EXAMPLE}")
     if parts.path.strip("/"):
         raise ValueError(f"the path is written behind it by us; {EXAMPLE}")
-    if parts.username is not None:
-        raise ValueError(f"a user or password does not belong here; {EXAMPLE}")
-    if why := host_problem(parts.hostname):
-        raise ValueError(f"its host {why}; {EXAMPLE}")
-    if port == 0:
-        raise ValueError(f"the port must be a number from 1 to 65535; {EXAMPLE}")
     return text.rstrip("/")
 
 
