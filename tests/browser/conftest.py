@@ -16,7 +16,7 @@ from typing import Any
 
 import axe
 import pytest
-from pages import Browser, start
+from pages import Browser, chromium, start
 from selenium import webdriver
 
 ROOT = Path(__file__).parents[2]
@@ -25,13 +25,9 @@ SPEED = 600
 PLAYED_SECONDS = 300.0
 
 
-def _chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lacking = None
-    if _chromium() is None or shutil.which("chromedriver") is None:
+    if chromium() is None or shutil.which("chromedriver") is None:
         lacking = "no chromium and chromedriver here; on Debian: apt-get install chromium chromium-driver"
     for item in items:
         if lacking and Path(item.path).parent == Path(__file__).parent:
@@ -94,7 +90,7 @@ def drivers() -> Iterator[list[webdriver.Chrome]]:
 @pytest.fixture(scope="module")
 def played(demo: str, drivers: list[webdriver.Chrome]) -> str:
     """The demo's board, once what people say is on it."""
-    driver = drivers.pop() if drivers else start(_chromium() or "")
+    driver = drivers.pop() if drivers else start(chromium() or "")
     browser = Browser(driver, demo)
     browser.open("/")
     # Late in the night the rumour is denied; by then all that there is was said.
@@ -109,7 +105,7 @@ def browsers(played: str, drivers: list[webdriver.Chrome]) -> Iterator[Callable[
     taken: list[webdriver.Chrome] = []
 
     def make(address: str = played, **options: Any) -> Browser:
-        driver = drivers.pop() if drivers else start(_chromium() or "")
+        driver = drivers.pop() if drivers else start(chromium() or "")
         taken.append(driver)
         return Browser(driver, address, **options)
 

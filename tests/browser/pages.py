@@ -18,6 +18,11 @@ WAIT_SECONDS = 60.0
 """A machine that runs other tests too may be slow."""
 
 
+def chromium() -> str | None:
+    """Where it is; None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 def start(program: str) -> webdriver.Chrome:
     """A browser without a window. To start one costs seconds."""
     options = webdriver.ChromeOptions()

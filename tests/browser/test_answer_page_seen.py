@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import _chromium
-from pages import Browser, start
+from pages import Browser, chromium, start
 from selenium import webdriver
 from test_board_pages import violations
 
@@ -24,7 +23,7 @@ def looks(alone: None, drivers: list[webdriver.Chrome]) -> Iterator[Looks]:
     taken: list[webdriver.Chrome] = []
 
     def make(address: str, **options: Any) -> Browser:
-        driver = drivers.pop() if drivers else start(_chromium() or "")
+        driver = drivers.pop() if drivers else start(chromium() or "")
         taken.append(driver)
         return Browser(driver, address, **{"width": 360, "height": 740, **options})
 

@@ -32,6 +32,7 @@ from listener.model.topics import topic_specs
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.settings.files import packaged_config
+from tests.ops.receiver_support import Turning
 from tests.unit.telling_support import alert
 
 NOW = datetime(2031, 3, 2, 2, 14, tzinfo=UTC)
@@ -126,18 +127,10 @@ class Phone:
             self.bus, {}, lambda *_: None, host="127.0.0.1", port=0, clock=self.clock, metrics=self.metrics,
             part=Health(self.clock).part("receiver"), pages=pages,
         )  # fmt: skip
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._turn, daemon=True)
-        self._thread.start()
-
-    def _turn(self) -> None:
-        while not self._stop.is_set():
-            self.receiver.step(0.05)
+        self._turning = Turning(self.receiver)
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.receiver.close()
+        self._turning.close()
         self.register.close()
         self.bus.close()
 

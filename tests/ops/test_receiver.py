@@ -47,6 +47,7 @@ from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.settings.files import packaged_config
 from tests.fakes.gateway import MANNERS, FakeGateway, gateway
+from tests.ops.receiver_support import Turning
 from tests.ops.test_prometheus import free_port
 from tests.unit.telling_support import alert
 
@@ -74,18 +75,10 @@ class Listening:
         )  # fmt: skip
         self.root = f"http://127.0.0.1:{self.receiver.port}"
         fake.callback = f"{self.root}/sms/{TOKEN}"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._turn, daemon=True)
-        self._thread.start()
-
-    def _turn(self) -> None:
-        while not self._stop.is_set():
-            self.receiver.step(0.05)
+        self._turning = Turning(self.receiver)
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.receiver.close()
+        self._turning.close()
 
     def receipts(self) -> list[tuple[str, str | None, str]]:
         found = [each for each in scan(self.bus, DELIVERIES) if isinstance(each, Receipt)]

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-JSON = "application/json; charset=utf-8"
+from ..platform.web import Reply
+
 PROBLEM = "application/problem+json"
 _TYPES = "https://api.twitter.com/2/problems/"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A whole answer. `body` None is no body at all."""
-
-    status: int
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content_type: str = JSON
 
 
 class Refusal(Exception):
