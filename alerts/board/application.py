@@ -31,12 +31,12 @@ from alerts.board.frame.html import STATIC, render
 from alerts.board.live import Live
 from alerts.situation.situation import Situation
 from alerts.situation.words import Words
-from alerts.web.body import NotTaken
-from alerts.web.jobs import HandOver, NotBegun
-from alerts.web.server import WebServer
 from listener.clock import Clock
 from listener.errors import BusError, LyttepostError, UsageError
 from listener.runtime.logs import reason_of
+from listener.webserver.body import NotTaken
+from listener.webserver.jobs import HandOver, NotBegun
+from listener.webserver.server import WebServer
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,6 @@ from alerts.register.denials import DenialWords
 from alerts.register.view import Register
 from alerts.situation.followed import Followed
 from alerts.situation.words import Words
-from alerts.web.jobs import Jobs
-from alerts.web.server import WebServer
 from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.runtime.health import Part
@@ -32,6 +30,8 @@ from listener.settings.board import BoardSettings
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
 from listener.settings.zone import find_zone
+from listener.webserver.jobs import Jobs
+from listener.webserver.server import WebServer
 
 
 @dataclass(frozen=True)

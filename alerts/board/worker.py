@@ -22,8 +22,6 @@ from alerts.notify.recipients import People
 from alerts.register.subjects import OpenRegister
 from alerts.situation.followed import Followed
 from alerts.situation.situation import AHEAD, MOST_WORK, Situation, Voices, describe, hear, who_follows
-from alerts.web.jobs import Jobs
-from alerts.web.server import WebServer, listen
 from listener.clock import Clock
 from listener.errors import BusError, ConfigError, LyttepostError, Refusal, Refused
 from listener.model.roles import BOARD
@@ -31,6 +29,8 @@ from listener.runtime.control import laggards, missing_roles, source_states
 from listener.runtime.health import Part
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
+from listener.webserver.jobs import Jobs
+from listener.webserver.server import WebServer, listen
 
 log = logging.getLogger(__name__)
 

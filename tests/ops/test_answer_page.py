@@ -22,7 +22,6 @@ from command_support import Machine, live_bus, wait_for
 
 from alerts.notify.plan import digest
 from alerts.notify.receiver.html import dial
-from alerts.web import jobs
 from listener.bus import hashchain
 from listener.bus.protocol import Message, TopicPartition
 from listener.bus.scan import scan
@@ -31,6 +30,7 @@ from listener.model.decisions import DECISIONS, Silence
 from listener.model.deliveries import Delivery, Outcome, Page, PageWhy
 from listener.model.records import Decision, DecisionKind, encode
 from listener.settings.files import packaged_config
+from listener.webserver import jobs
 from tests.fakes.webhook import webhook_server
 from tests.ops.test_prometheus import free_port
 from tests.unit.telling_support import alert

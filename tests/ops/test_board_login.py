@@ -33,11 +33,11 @@ from alerts.board.access.passwords import hashed, is_old
 from alerts.board.access.roles import BoardRole
 from alerts.notify.messages import load_messages
 from alerts.situation.words import load_words
-from alerts.web.server import WebServer, listen
 from listener.clock import ManualClock
 from listener.errors import ConfigError
 from listener.settings.files import packaged_config
 from listener.settings.schema import Settings
+from listener.webserver.server import WebServer, listen
 from tests.fakes.oidc import CLIENT, SECRET, Provider, providing
 
 NOW = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)

@@ -32,7 +32,6 @@ from alerts.notify.receiver.worker import Receiver
 from alerts.notify.recipients import load_people
 from alerts.notify.sends import intent_id
 from alerts.notify.state import read_book
-from alerts.web import server
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Message, open_bus
 from listener.bus.scan import scan, scan_records
@@ -46,6 +45,7 @@ from listener.model.topics import topic_specs
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.settings.files import packaged_config
+from listener.webserver import server
 from tests.fakes.gateway import MANNERS, FakeGateway, gateway
 from tests.ops.receiver_support import Turning
 from tests.ops.test_prometheus import free_port

@@ -31,12 +31,12 @@ from alerts.board.access.sessions import Sessions
 from alerts.board.access.throttle import LONGEST_NAME_WAIT, MOST, TRUSTED, Throttle
 from alerts.board.frame.forms import read_form
 from alerts.commands import board as board_command
-from alerts.web.body import NotTaken
 from listener.clock import ManualClock
 from listener.errors import ConfigError, Refused, UsageError
 from listener.runtime.checks import CheckLevel
 from listener.settings import board as board_settings
 from listener.settings.board import BoardSettings, ProxySettings
+from listener.webserver.body import NotTaken
 
 NOW = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from alerts.web import jobs
-from alerts.web.jobs import Done, Jobs, NotBegun
 from listener.errors import BusError, Corrupt
+from listener.webserver import jobs
+from listener.webserver.jobs import Done, Jobs, NotBegun
 
 
 def test_presses_go_before_looks_and_each_in_the_order_in_which_they_came() -> None:

@@ -32,10 +32,10 @@ from alerts.board.access.visitors import OIDC, PASSWORD, Visitors
 from alerts.board.frame.forms import read_form
 from alerts.board.frame.html import render
 from alerts.situation.words import Words
-from alerts.web.body import NotTaken
 from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.model.codec import LONGEST_NAME
+from listener.webserver.body import NotTaken
 
 log = logging.getLogger(__name__)
 

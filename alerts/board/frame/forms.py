@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from alerts.web.body import NotTaken, read_body
+from listener.webserver.body import NotTaken, read_body
 
 FORM = "token"
 """The field that says that a form was one of ours."""

@@ -24,11 +24,11 @@ from alerts.notify.links import PATH
 from alerts.notify.receiver.answer_page import AnswerPages, Shown, Trouble
 from alerts.notify.receiver.html import STYLE, as_page
 from alerts.notify.receiver.intake import Call, CallOutcome, ReceiptOf, Replied
-from alerts.web.body import NotTaken, read_body
-from alerts.web.jobs import HandOver, NotBegun
 from listener.errors import BusError
 from listener.runtime.logs import reason_of
 from listener.runtime.metrics import Metrics
+from listener.webserver.body import NotTaken, read_body
+from listener.webserver.jobs import HandOver, NotBegun
 
 log = logging.getLogger(__name__)
 

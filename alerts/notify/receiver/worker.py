@@ -14,14 +14,14 @@ from alerts.notify.followed import FollowedBook
 from alerts.notify.receiver.answer_page import AnswerPages
 from alerts.notify.receiver.intake import Intake, OnReply
 from alerts.notify.receiver.web import application
-from alerts.web.jobs import Jobs
-from alerts.web.server import WebServer, listen
 from listener.bus.protocol import Bus
 from listener.clock import Clock
 from listener.errors import BusError
 from listener.model.roles import RECEIVER
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
+from listener.webserver.jobs import Jobs
+from listener.webserver.server import WebServer, listen
 
 FOLLOW_SECONDS = 1.0
 
