@@ -43,9 +43,9 @@ from listener.settings.schema import load_settings
 from listener.units import format_duration
 
 if TYPE_CHECKING:
-    from alerts.register.feeds import Entry, Feed
     from alerts.register.ranking import ThemeRow
     from listener.model.incidents import State
+    from listener.sources.common.feeds import Entry, Feed
 
 TITLES = {
     Answer.NONE: "ASKED, AND NOTHING PUBLISHED SINCE IS ABOUT IT",
@@ -93,7 +93,7 @@ def gap(
 
     # The model needs numpy, and feeds their parser: no other command of the register is to wait for these.
     from alerts.annotate.understanding import Understander
-    from alerts.register.feeds import read_feeds
+    from listener.sources.common.feeds import read_feeds
 
     read = read_feeds(feeds, clock)
     readable = [each for each in read if each.error is None]

@@ -17,7 +17,7 @@ from listener.model.highlights import Highlight
 from listener.settings.feeds import feed_problem, is_web
 
 if TYPE_CHECKING:
-    from alerts.register.feeds import Entry, Feed
+    from listener.sources.common.feeds import Entry, Feed
 
 CONSIDERED = 20
 """Entries of a feed, the newest: one that is read for the first time must not propose a year of news."""

@@ -17,7 +17,7 @@ from listener.runtime.download import LIMITS
 from listener.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from alerts.register.feeds import Feed
+    from listener.sources.common.feeds import Feed
 
 PORTAL: Final = "look at the app's keys and permissions (read and write) in X's developer portal, and at our clock"
 
@@ -26,7 +26,7 @@ def examine_highlights(
     settings: Settings, clock: Clock, highlights: Highlights, roles: Collection[str], seconds: float
 ) -> Iterator[Check]:
     """`roles`: those that processes have now. Each feed is given up after `seconds`, as is each question to X."""
-    from alerts.register.feeds import read_feeds
+    from listener.sources.common.feeds import read_feeds
 
     its = settings.highlights
     for feed in read_feeds(its.all_feeds, clock, replace(LIMITS, seconds=seconds, step=min(seconds, LIMITS.step))):

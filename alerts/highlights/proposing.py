@@ -27,7 +27,7 @@ from listener.runtime.presence import PresenceReporter
 from listener.settings.highlights import HighlightsSettings
 
 if TYPE_CHECKING:
-    from alerts.register.feeds import Feed
+    from listener.sources.common.feeds import Feed
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Reading:
     def propose(self, bus: Bus, followed: FollowedHighlights, clock: Clock) -> Proposed:
         """Read them all and write down what is new. Raises BusError: then the same is new again."""
         # The parser of feeds is imported where they are read.
-        from alerts.register.feeds import read_feeds
+        from listener.sources.common.feeds import read_feeds
 
         feeds = read_feeds(self.settings.all_feeds, clock, self.limits, self._known)
         known = followed.read().known

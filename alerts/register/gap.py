@@ -19,7 +19,7 @@ from listener.model.records import UNKNOWN_LANGUAGE, AuthorClass, Kind
 
 if TYPE_CHECKING:
     from alerts.annotate.understanding import Understander
-    from alerts.register.feeds import Entry
+    from listener.sources.common.feeds import Entry
 
 ASKED_BY_WISHING = frozenset({"information", "relatives_contact"})
 """Themes of which a wish is a question put otherwise."""

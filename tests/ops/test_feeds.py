@@ -10,9 +10,9 @@ from time import monotonic
 
 import pytest
 
-from alerts.register.feeds import Entry, FeedError, read_document, read_feed, read_feeds
 from listener.clock import SystemClock
 from listener.runtime.download import Limits, redirected
+from listener.sources.common.feeds import Entry, FeedError, read_document, read_feed, read_feeds
 from tests.fakes.drip import dripping_server
 from tests.fakes.publisher import ATOM, HTML, RSS, Publisher, atom, publisher, rss
 

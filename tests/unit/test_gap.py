@@ -10,13 +10,13 @@ import pytest
 
 from alerts.annotate.understanding import Understander
 from alerts.register.decisions import Decisions
-from alerts.register.feeds import Entry
 from alerts.register.gap import Answer, Published, asking, compare, rank_asked, showable, understood
 from alerts.register.ranking import NONE_OF_THESE, Registered, Whose, rank_stories
 from listener.model.answers import Standing, Verdict
 from listener.model.decisions import Answer as Decided
 from listener.model.decisions import Status
 from listener.settings.files import packaged_config
+from listener.sources.common.feeds import Entry
 from listener.units import to_ms
 
 END = datetime(2031, 1, 11, 22, 0, tzinfo=UTC)

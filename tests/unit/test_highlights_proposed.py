@@ -12,8 +12,8 @@ import pytest
 from alerts.highlights.compose import CONSIDERED, Composing, plain_link, proposals
 from alerts.highlights.dates import dates_in
 from alerts.highlights.length import LONGEST, weighted
-from alerts.register.feeds import Entry, Feed, read_document
 from listener.model.highlights import Highlight
+from listener.sources.common.feeds import Entry, Feed, read_document
 
 NOW = datetime(2031, 3, 4, 9, 0, tzinfo=UTC)
 OSLO = ZoneInfo("Europe/Oslo")
@@ -149,7 +149,7 @@ EVENTS = """<?xml version="1.0"?><rss version="2.0" xmlns:ev="http://purl.org/rs
 
 
 def test_a_feed_may_say_itself_when_a_course_is() -> None:
-    from alerts.register.feeds import AHEAD, _believed
+    from listener.sources.common.feeds import AHEAD, _believed
 
     read = _believed(read_document(COURSES, EVENTS.encode(), {"content-type": "application/rss+xml"}), NOW + AHEAD)
     found = {each.title: each for each in proposals([read], [COURSES], set(), HOW, NOW)}

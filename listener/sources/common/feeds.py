@@ -21,7 +21,6 @@ from xml.sax import SAXException
 
 import feedparser
 
-from alerts.register.pages import read_page, text_of
 from listener.clock import Clock
 from listener.permissions import open_regular
 from listener.runtime.download import (
@@ -37,6 +36,7 @@ from listener.runtime.download import (
 )
 from listener.settings.feeds import feed_problem, is_web
 from listener.settings.files import expanded
+from listener.sources.common.pages import read_page, text_of
 from listener.units import parse_time
 
 MOST_ENTRIES = 500
