@@ -138,8 +138,9 @@ class Followed:
             self.gaps[gap.id] = gap
             self.changes += 1
         for spent in self._spending.new():
-            self.spending[spent.source] = spent
-            self.changes += 1
+            if isinstance(spent, Spending):
+                self.spending[spent.source] = spent
+                self.changes += 1
         for volume in self._volumes.new():
             self.loudness.take(volume)
             self.counted += 1

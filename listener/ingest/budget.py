@@ -178,7 +178,7 @@ def spending_of(bus: Bus, source: str) -> Spending | None:
     """The account of a source as it stands on the bus."""
     found: Spending | None = None
     for each in scan(bus, SPENDING):
-        if each.source == source and (found is None or each.at >= found.at):
+        if isinstance(each, Spending) and each.source == source and (found is None or each.at >= found.at):
             found = each
     return found
 

@@ -20,7 +20,18 @@ from listener.ingest.coverage import Coverage
 from listener.ingest.matcher import Matcher
 from listener.model import keys
 from listener.model.incidents import Incident
-from listener.model.records import MENTIONS, VOLUMES, Deletion, Mention, Origin, Post, Tick, Volume, first_key
+from listener.model.records import (
+    MENTIONS,
+    SPENDING,
+    VOLUMES,
+    Deletion,
+    Mention,
+    Origin,
+    Post,
+    Tick,
+    Volume,
+    first_key,
+)
 from listener.model.roles import listen_to
 from listener.privacy.screen import Screen
 from listener.runtime.metrics import Metrics
@@ -125,6 +136,8 @@ class Capture:
         for (track, minute), count in heard.volumes.items():
             pending.volumes.append(Volume(source=self._source, track=track, minute=minute, count=count))
         pending.messages += map(_volume, (*pending.volumes, *batch.volumes))
+        if batch.quota is not None:
+            pending.messages.append(message(SPENDING, batch.quota))
         pending.messages += map(self._dead_letter, batch.bad)
         self.minutes.miss(batch.gaps)
         if batch.until is not None and not (self.ended and batch.until == self.until):

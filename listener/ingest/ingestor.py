@@ -15,6 +15,7 @@ from listener.ingest.budget import SpendMeter
 from listener.ingest.capture import Pending
 from listener.ingest.context import IngestContext
 from listener.ingest.outage import OutageBuffer
+from listener.ingest.quota import QuotaMeter
 from listener.ingest.resume import held_posts, volumes_since
 from listener.ingest.worker import SourceWorker
 from listener.runtime.metrics import SourceState
@@ -67,6 +68,7 @@ class Ingestor(SourceWorker):
         clock, metrics = context.clock, context.metrics
         self.phase = IngestorPhase.STANDBY
         self._spend_meter = SpendMeter(source, context.bus, context.ops, clock=clock, metrics=metrics)
+        self._quota_meter = QuotaMeter(source, context.bus, metrics)
         super().__init__(source, context, spend_meter=self._spend_meter)
         self._standing = tuple(context.standing)
         self._away = OutageBuffer(context.bus, source.name, spool, keep=keep, clock=clock, metrics=metrics)
@@ -112,6 +114,7 @@ class Ingestor(SourceWorker):
     def close(self) -> None:
         self.source.close()
         self._spend_meter.close()
+        self._quota_meter.close()
         self._away.close()
         self._lease.release()
 
@@ -137,6 +140,7 @@ class Ingestor(SourceWorker):
         self._capture.minutes.recall(known)
         if isinstance(self.source, Counts):
             self.source.learn_counts(volumes_since(self._bus, self.source.name, since, self._part.beat))
+        self._quota_meter.recall()
         if isinstance(self.source, KnowsHeld):
             self.source.learn_held(held_posts(self._bus, self.source.name, self._part.beat))
         self.source.open(resume)
@@ -153,6 +157,8 @@ class Ingestor(SourceWorker):
         pending = self._hear(timeout, ITSELF)
         if pending is not None:
             self._spend_meter.charge(pending.batch, pending.matched, self._capture.open)
+            if pending.batch.quota is not None:
+                self._quota_meter.show(pending.batch.quota)
             if isinstance(self.source, Counts):
                 self.source.learn_counts(pending.volumes)
             if isinstance(self.source, KnowsHeld):
@@ -179,6 +185,7 @@ class Ingestor(SourceWorker):
             self.phase = IngestorPhase.STANDBY
             super()._let_go()
             self._spend_meter.close()
+            self._quota_meter.close()
 
     # --- to the bus --------------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 On `mentions` a post has `source:id`, a tick `source:tick`, a gap `source:gap` and deletions `source:deletion`; on
 `findings` a finding has `incident:source:id`, what was answered `incident:answered`, ticks and gaps as on `mentions`.
 An id may hold colons; a source and an incident do not. On `volumes` a count has `source:track` and minutes that were
-heard `source:heard`; on `spending` an account has `source:month`; on `alerts` a burst has the group key `source:track`.
+heard `source:heard`; on `spending` an account has `source:month`, a day's allowance `source:quota`; on `alerts` a burst
+has the group key `source:track`.
 On `decisions` a word about the public's has `story:story` or `theme:theme`, a correction the post's `source:id`;
 one about who is on duty or can be reached `duty:person`; what is about a highlight has `highlight:id`.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TICK, GAP, DELETION, ANSWERED, HEARD = "tick", "gap", "deletion", "answered", "heard"
+TICK, GAP, DELETION, ANSWERED, HEARD, QUOTA = "tick", "gap", "deletion", "answered", "heard", "quota"
 _IN_BAND = (f":{TICK}", f":{GAP}", f":{DELETION}", f":{ANSWERED}")
 
 
@@ -93,6 +94,6 @@ def of_counts(record: Any) -> str:
     return of_source(record.source, record.track if record.type == "volume" else HEARD)
 
 
-def of_month(record: Any) -> str:
-    """Of a record of `spending`."""
-    return of_source(record.source, f"{record.at:%Y-%m}")
+def of_spending(record: Any) -> str:
+    """Of a record of `spending`: an account of money has its month, one of a day's allowance is the newest alone."""
+    return of_source(record.source, f"{record.at:%Y-%m}" if record.type == "spending" else QUOTA)

@@ -24,7 +24,7 @@ from pydantic_core import from_json, to_json
 from listener.model import keys
 from listener.model.answers import Answered, AnswerGiven
 from listener.model.base import SCHEMA_VERSION, Chained, Instant, Model, Recorded
-from listener.model.spending import Spending
+from listener.model.spending import QuotaUse, Spending
 from listener.model.topics import Topic
 
 
@@ -422,6 +422,7 @@ class NewerSchema(BadRecord):
 MentionsRecord = Annotated[Mention | Tick | Gap | Deletion, Field(discriminator="type")]
 FindingsRecord = Annotated[Finding | Tick | Gap | Answered, Field(discriminator="type")]
 VolumesRecord = Annotated[Volume | Heard, Field(discriminator="type")]
+SpendingRecord = Annotated[Spending | QuotaUse, Field(discriminator="type")]
 
 T = TypeVar("T")
 
@@ -429,7 +430,7 @@ MENTIONS: Topic[Mention | Tick | Gap | Deletion] = Topic("mentions", TypeAdapter
 FINDINGS: Topic[Finding | Tick | Gap | Answered] = Topic("findings", TypeAdapter(FindingsRecord), keys.in_band)
 VOLUMES: Topic[Volume | Heard] = Topic("volumes", TypeAdapter(VolumesRecord), keys.of_counts)
 GAPS = Topic("gaps", TypeAdapter(Gap), attrgetter("source"))
-SPENDING = Topic("spending", TypeAdapter(Spending), keys.of_month)
+SPENDING: Topic[Spending | QuotaUse] = Topic("spending", TypeAdapter(SpendingRecord), keys.of_spending)
 ALERTS = Topic("alerts", TypeAdapter(Alert), attrgetter("id"))
 DEADLETTERS = Topic("deadletters", TypeAdapter(DeadLetter), attrgetter("where"))
 KEYS = Topic("keys", TypeAdapter(KeyFingerprint), lambda record: "pseudonym.key")

@@ -18,7 +18,6 @@ from listener.model.records import (
     DEADLETTERS,
     GAPS,
     KEYS,
-    SPENDING,
     Decision,
     Deletion,
     Finding,
@@ -28,6 +27,7 @@ from listener.model.records import (
     Tick,
     Volume,
 )
+from listener.model.spending import QuotaUse, Spending
 
 SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "post": TypeAdapter(Post),
@@ -39,7 +39,8 @@ SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
     "answered": TypeAdapter(Answered),
     "volume": TypeAdapter(Volume),
     "heard": TypeAdapter(Heard),
-    "spending": SPENDING.adapter,
+    "spending": TypeAdapter(Spending),
+    "quota": TypeAdapter(QuotaUse),
     "incident": TypeAdapter(Incident),
     "command": TypeAdapter(Command),
     "presence": TypeAdapter(Presence),

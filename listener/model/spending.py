@@ -1,4 +1,4 @@
-"""What a source has cost: the record, which names no post."""
+"""What a source has cost, in money or of a day's allowance: the records, which name no post."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ class Spending(Recorded):
     calls: Mapping[str, int] = Field(default_factory=dict)
     recent: tuple[Recent, ...] = ()
     crossed: Mapping[str, Instant] = Field(default_factory=dict)
+
+
+class QuotaUse(Recorded):
+    """What of a platform's allowance of calls was used on its day `day` (as `2031-03-02`, in the platform's own time
+    zone) up to `at`: `used` of `units`, and calls by endpoint. `exhausted`: the platform itself says that none is left.
+    """
+
+    type: Literal["quota"] = "quota"
+    source: str
+    at: Instant
+    day: str
+    units: int
+    used: int = 0
+    calls: Mapping[str, int] = Field(default_factory=dict)
+    exhausted: bool = False

@@ -66,7 +66,7 @@ TOPICS: Mapping[str, TopicSpec] = {
             "volumes", "counts per minute, minutes heard; *… is several together", "source:track", Retention.BASELINE
         ),
         TopicSpec("gaps", "from, to, cause, refilled how far", "source", Retention.BASELINE),
-        TopicSpec("spending", "what a source has cost, month by month", "source:month", Retention.COMPACTED),
+        TopicSpec("spending", "what a source has cost: money, calls of a day", "source:month", Retention.COMPACTED),
         TopicSpec("alerts", "every state of an alert: ids and digests", "alert id", Retention.ARCHIVE, durable=True),
         TopicSpec(
             "deliveries", "intents, outcomes and receipts, hash-chained", "alert id", Retention.ARCHIVE, durable=True

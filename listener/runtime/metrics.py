@@ -126,6 +126,9 @@ class Metrics:
             "budget_dollars", "What a month may cost: `soft` warns, `hard` pages, `ceiling` stops.", "source", "cap"
         )
 
+        self.quota_used = g("quota_used_units", "Units used of today's allowance at a platform; its own day.", "source")
+        self.quota_units = g("quota_units", "Units that a platform allows a day, as the settings have it.", "source")
+
         self.deadletters = c("deadletters", "Records and lines that could not be used.", "stage", "reason")
         self.stage_records = c("stage_records", "Records that a stage has taken in and committed.", "stage")
         self.stage_batches = c("stage_batches", "Batches that a stage has committed.", "stage")

@@ -17,9 +17,9 @@ follows what a source must promise (tests/contract/test_sources.py holds every o
 
 A source knows no bus, no mode and no matching. It belongs to one thread; only `close` may be called from another.
 What a platform offers beyond posts is a capability, a protocol of its own, which is found by its methods. A source that
-`Follows` is live and read by an `Ingestor`, and it may have `Counts` and `Costs`; one that does not is of the past and
-played by a `Player`. Either may have `Deletes`. A source that hears all that a platform says is one that
-`HearsInCalm`, and it `KnowsHeld`, so that it tells nothing of people who are none of our business.
+`Follows` is live and read by an `Ingestor`, and it may have `Counts`, `Costs` and a quota (`HasQuota`); one that does
+not is of the past and played by a `Player`. Either may have `Deletes`. A source that hears all that a platform says is
+one that `HearsInCalm`, and it `KnowsHeld`, so that it tells nothing of people who are none of our business.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from listener.clock import Clock
     from listener.model.incidents import Incident
     from listener.model.records import Gap, Origin, Post, Volume
+    from listener.model.spending import QuotaUse
     from listener.runtime.checks import Check
     from listener.settings.files import Loc, RawSettings
     from listener.settings.prices import Tariff
@@ -132,6 +133,8 @@ class Batch:
     """Ids of posts that were deleted at the platform, whether we hold them or not; posts of this batch too."""
     volumes: tuple[Volume, ...] = ()
     """Posts counted by the platform, of minutes and tracks that are not on `volumes` yet."""
+    quota: QuotaUse | None = None
+    """Of one that `HasQuota`: its account as it is now; None where it has not changed since the last batch."""
 
     @property
     def read(self) -> int:
@@ -328,6 +331,16 @@ class Costs(Protocol):
 
     def halt(self, halted: bool) -> None:
         """Do nothing that costs, from now on, and have it be a gap; or go on. Called before `follow`, and between."""
+
+
+@runtime_checkable
+class HasQuota(Protocol):
+    """A source whose platform allows so many calls a day, which costs no money. It keeps the account itself, for it has
+    to know before it asks (`listener.sources.common.quota`), and has it in `Batch.quota` and, as `quota` with `used`,
+    `units` and `exhausted`, in its `state`."""
+
+    def learn_quota(self, use: QuotaUse | None) -> None:
+        """Before `open`: the account as it lies on the bus; None where there is none."""
 
 
 @runtime_checkable

@@ -113,6 +113,15 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "recent": [{"minute": AT, "usd": 0.005}],
         "crossed": {"soft": AT},
     },
+    "quota": {
+        "source": "youtube",
+        "at": AT,
+        "day": "2031-03-02",
+        "units": 10000,
+        "used": 41,
+        "calls": {"threads": 40, "replies": 1},
+        "exhausted": False,
+    },
     "decision": {**CHAINED, "kind": "acknowledge", "id": "a", "by": "kari"},
     "highlight": {
         **CHAINED,
@@ -298,7 +307,7 @@ def test_keys_are_those_of_the_topics() -> None:
 
 
 def test_no_record_that_is_archived_has_a_place_for_text() -> None:
-    for name in ("alert", "page", "delivery", "receipt", "decision", "deadletter", "volume", "spending"):
+    for name in ("alert", "page", "delivery", "receipt", "decision", "deadletter", "volume", "spending", "quota"):
         assert "text" not in json.dumps(adapter(name).json_schema(by_alias=True)["properties"]).casefold(), name
 
 
