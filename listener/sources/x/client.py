@@ -25,7 +25,8 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from listener.sources.common.json import read_json
-from listener.sources.x.access import Access, Key
+from listener.sources.common.key import Key
+from listener.sources.x.access import NAME, Access
 from listener.sources.x.call_meter import CallMeter
 from listener.sources.x.filter_rules import Rule, RuleAtX
 from listener.sources.x.requested_fields import Asked, reason_of
@@ -165,7 +166,7 @@ class Api:
     def __init__(self, access: Access, seconds: float = REST_SECONDS) -> None:
         self._access = access
         self._seconds = seconds
-        self.key = Key(access)
+        self.key = Key(NAME, access.token, access.file)
         self.asked = Asked()
         self.call_meter = CallMeter()
 

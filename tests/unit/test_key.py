@@ -1,4 +1,4 @@
-"""The bearer token as its file has it: read again when it changes, kept when what comes is none."""
+"""A token as its file has it: read again when it changes, kept when what comes is none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from listener.sources.x.access import Access, Key
+from listener.sources.common.key import Key
 
 
 def replaced(file: Path, content: bytes) -> None:
@@ -25,13 +25,13 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_token_of_the_settings_stays(tmp_path: Path) -> None:
-    key = Key(Access("https://x.example", "given"))
+    key = Key("x.bearer_token", "given")
     assert key.reread() is False
     assert (key.token, key.fault) == ("given", None)
 
 
 def test_a_new_token_is_taken_once(file: Path) -> None:
-    key = Key(Access("https://x.example", "first", file))
+    key = Key("x.bearer_token", "first", file)
     assert key.reread() is False
     replaced(file, b"\xef\xbb\xbfsecond\r\n")
     assert key.reread() is True
@@ -40,14 +40,14 @@ def test_a_new_token_is_taken_once(file: Path) -> None:
 
 
 def test_the_same_token_written_again_is_no_new_one(file: Path) -> None:
-    key = Key(Access("https://x.example", "first", file))
+    key = Key("x.bearer_token", "first", file)
     replaced(file, b"  first  \n")
     assert key.reread() is False
 
 
 @pytest.mark.parametrize("content", [b"", b"a\nb\n", "tøken".encode(), b"\xff\xfe"])
 def test_a_file_that_is_spoilt_leaves_the_token_before_it_and_says_so(file: Path, content: bytes) -> None:
-    key = Key(Access("https://x.example", "first", file))
+    key = Key("x.bearer_token", "first", file)
     replaced(file, content)
     assert key.reread() is False
     assert key.token == "first"
@@ -59,7 +59,7 @@ def test_a_file_that_is_spoilt_leaves_the_token_before_it_and_says_so(file: Path
 
 
 def test_a_file_that_is_gone_leaves_the_token_and_one_that_comes_back_is_read(file: Path) -> None:
-    key = Key(Access("https://x.example", "first", file))
+    key = Key("x.bearer_token", "first", file)
     file.unlink()
     assert key.reread() is False
     assert key.token == "first"
