@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import ChannelError, ChannelType, Deliver, FailureReason, SendNote, checked
-from alerts.notify.channels.http import unlogged
 from alerts.notify.channels.text import one_line
+from listener.runtime.unlogged import unlogged
 
 if TYPE_CHECKING:
     import apprise

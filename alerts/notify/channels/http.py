@@ -14,11 +14,9 @@ urllib3 logs holds the address, which may be a key: `unlogged` keeps it out of e
 from __future__ import annotations
 
 import json
-import logging
 import ssl
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPException
 from socket import socket
@@ -29,22 +27,11 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url
 
 from alerts.notify.channels.contract import LONGEST_SEND, ChannelError, FailureReason, time_limit
+from listener.runtime.unlogged import unlogged
 
 TEMPORARY = frozenset({408, 425, 429})
 LARGEST_ANSWER = 64 * 1024
 """Bytes of an answer's body that are read."""
-
-CHATTY = (
-    "urllib3.connection",
-    "urllib3.connectionpool",
-    "urllib3.response",
-    "urllib3.util.retry",
-    "requests",
-    "apprise",
-)
-"""Loggers that name addresses, keys or bodies."""
-
-_sending = threading.local()
 
 
 @dataclass(frozen=True)
@@ -53,24 +40,6 @@ class Response:
 
     status: int
     body: bytes = b""
-
-
-@contextmanager
-def unlogged() -> Iterator[None]:
-    """Within it, what the clients log in this thread is thrown away."""
-    _sending.now = True
-    try:
-        yield
-    finally:
-        _sending.now = False
-
-
-def _passes(record: logging.LogRecord) -> bool:
-    return not getattr(_sending, "now", False)
-
-
-for _name in CHATTY:
-    logging.getLogger(_name).addFilter(_passes)
 
 
 def post(url: Url, body: bytes, headers: Mapping[str, str], *, timeout: float) -> tuple[str, ...]:
