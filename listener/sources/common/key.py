@@ -18,7 +18,7 @@ class Key:
     before it stays in use, and `fault` says what is wrong. For all threads."""
 
     def __init__(self, name: str, token: str, file: Path | None = None) -> None:
-        self._name = name
+        self.name = name
         self._file = file
         self._lock = threading.Lock()
         self._token = token
@@ -37,7 +37,7 @@ class Key:
                 return False
             self._seen = stamp
             try:
-                found = read_secret(None, self._file, self._name, header=True)
+                found = read_secret(None, self._file, self.name, header=True)
             except ConfigError as error:
                 self.fault = f"{error}; the token from before is still in use"
                 log.error("%s", self.fault)
@@ -46,7 +46,7 @@ class Key:
             changed = found is not None and found.get_secret_value() != self._token
             if found is not None:
                 self._token = found.get_secret_value()
-            log.warning("%s_file was read again: %s", self._name, "a new token" if changed else "the same token")
+            log.warning("%s_file was read again: %s", self.name, "a new token" if changed else "the same token")
             return changed
 
     def _stamp(self) -> tuple[int, int, int] | None:
