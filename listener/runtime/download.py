@@ -1,12 +1,20 @@
-"""Fetching a document over HTTP: bounded in time, size and redirects, over encryption that can be trusted."""
+"""Fetching a document over HTTP: bounded in time, size and redirects, over encryption that can be trusted.
+
+Who publishes a document decides where it redirects to and what its names resolve to. So that this leads nobody into our
+own network, only the host that a person named may lie inside it; each name is resolved once, here, and connected to
+where it was found to be.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
 import ssl
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3 import exceptions
@@ -20,7 +28,15 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class DownloadError(LyttepostError):
-    """Why nothing could be read there, and what to do; the address itself is named by whoever asked for it."""
+    """Why nothing could be read there, and what to do; the address itself is named by whoever asked for it.
+
+    `status`: of an answer that was none of ours to use, else 0. `after`: seconds that it asks us to wait, or None.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.after = after
 
 
 class NotModified(DownloadError):
@@ -67,45 +83,151 @@ LIMITS = Limits()
 UNKNOWN = Validators()
 
 
-def download(address: str, accept: str, limits: Limits, known: Validators = UNKNOWN) -> tuple[bytes, Mapping[str, str]]:
+def download(
+    address: str,
+    accept: str,
+    limits: Limits,
+    known: Validators = UNKNOWN,
+    *,
+    inside: Collection[str] | None = None,
+    given_up: Callable[[], bool] = lambda: False,
+) -> tuple[bytes, Mapping[str, str]]:
     """What stands at an address, and the answer's headers, names in lower case. Raises DownloadError; NotModified where
-    it is still the version that is `known`."""
+    it is still the version that is `known`.
+
+    `inside`: the hosts that may lie inside our network; None: the one that the address names. `given_up`: nobody waits
+    any more, asked between two pieces of an answer.
+    """
+    trusted = {host_of(address)} if inside is None else set(inside)
     asked = {"User-Agent": "lyttepost", "Accept": accept, "Accept-Encoding": "identity"} | known.headers()
-    with urllib3.PoolManager(ssl_context=ssl.create_default_context(), retries=False) as pool:
-        for _ in range(limits.redirects + 1):
-            try:
-                response = pool.request(
-                    "GET", address, headers=asked, timeout=limits.step, preload_content=False, redirect=False
-                )
-                try:
-                    if response.status not in REDIRECTS:
-                        headers = {name.lower(): text for name, text in response.headers.items()}
-                        return _body(response, limits), {"content-location": address, **headers}
-                    address = redirected(address, response.headers.get("location", ""))
-                finally:
-                    response.close()
-            except (exceptions.HTTPError, OSError) as error:
-                raise DownloadError(_reason(error, limits)) from None
+    for _ in range(limits.redirects + 1):
+        response = _ask(address, asked, limits, trusted)
+        try:
+            if response.status not in REDIRECTS:
+                headers = {name.lower(): text for name, text in response.headers.items()}
+                return _body(response, headers, limits, given_up), {"content-location": address, **headers}
+            address = redirected(address, response.headers.get("location", ""))
+        except (exceptions.HTTPError, OSError) as error:
+            raise DownloadError(_reason(error, limits)) from None
+        finally:
+            response.close()
     raise DownloadError(
         f"redirects more than {limits.redirects} times in a row; name the address it leads to in a browser"
     )
 
 
-def _body(response: urllib3.BaseHTTPResponse, limits: Limits) -> bytes:
-    if response.status == 304:
-        raise NotModified("is what it was")
-    if response.status in (401, 403):
-        raise DownloadError(f"may not be read ({response.status}); name an address that is open to this machine")
-    if response.status in (404, 410):
-        raise DownloadError(f"is not there ({response.status}); look whether the address is right")
-    if response.status != 200:
-        raise DownloadError(f"answers {response.status}; try again later, and tell those who run it")
-    content = bytearray()
-    while chunk := response.read(CHUNK):
-        content += chunk
+def host_of(address: str) -> str:
+    """The host that an address names, in lower case."""
+    return urlsplit(address).hostname or ""
+
+
+def _ask(address: str, headers: Mapping[str, str], limits: Limits, inside: Collection[str]) -> urllib3.BaseHTTPResponse:
+    """The head of the answer, from the first of the host's addresses that can be reached. Raises DownloadError."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    failed: Exception | None = None
+    try:
+        for found in _found(host, parts.port or (443 if parts.scheme == "https" else 80), host in inside):
+            pool = _pool(parts.scheme, host, *found, limits)
+            try:
+                return pool.request(
+                    "GET", path, headers={"Host": parts.netloc, **headers}, preload_content=False, redirect=False
+                )
+            except (exceptions.NewConnectionError, exceptions.ConnectTimeoutError) as error:
+                failed = error
+    except (exceptions.HTTPError, OSError) as error:
+        failed = error
+    raise DownloadError(_reason(failed or OSError(), limits)) from None
+
+
+def _pool(scheme: str, host: str, where: str, port: int, limits: Limits) -> urllib3.HTTPConnectionPool:
+    """Connections to one address of a host, whose certificate must be the host's."""
+    if scheme != "https":
+        return urllib3.HTTPConnectionPool(where, port, timeout=limits.step, retries=False)
+    return urllib3.HTTPSConnectionPool(
+        where, port, timeout=limits.step, retries=False, ssl_context=ssl.create_default_context(),
+        server_hostname=host, assert_hostname=host,
+    )  # fmt: skip
+
+
+def _found(host: str, port: int, trusted: bool) -> list[tuple[str, int]]:
+    """The addresses of a host, each once; those inside a network only where it is trusted. Raises DownloadError."""
+    found = [(str(info[4][0]), port) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    allowed = [each for each in dict.fromkeys(found) if trusted or not is_inside(each[0])]
+    if not allowed:
+        raise DownloadError(
+            "leads to an address inside a network, where nobody from outside may send us; if it is meant, name that "
+            "address itself, and for a feed of the source say `inside: true`"
+        )
+    return allowed
+
+
+def is_inside(address: str) -> bool:
+    """Whether an IP address is not one of the public network: of this machine, a private network, a link, a group; or
+    an IPv6 address that stands for one of these."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        within = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if within is None and ip in _NAT64:
+            within = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if within is not None:
+            ip = within
+    return ip.is_multicast or not ip.is_global
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _body(
+    response: urllib3.BaseHTTPResponse, headers: Mapping[str, str], limits: Limits, given_up: Callable[[], bool]
+) -> bytes:
+    _refuse(response.status, headers)
+    content, unpacked = bytearray(), _unpacker(headers.get("content-encoding", ""), limits)
+    while chunk := response.read1(CHUNK, decode_content=False):
+        # Never more at once than may come in all: a small answer may unpack to one that fills the memory.
+        content += unpacked(chunk, limits.size + 1 - len(content))
         if len(content) > limits.size:
             raise DownloadError(too_large(limits))
+        if given_up():
+            raise DownloadError(f"is not read after {limits.seconds:g} s; try again later")
     return bytes(content)
+
+
+def _unpacker(encoding: str, limits: Limits) -> Callable[[bytes, int], bytes]:
+    """Pieces as they came → what was packed in them, at most so many bytes. We ask for none, and some send one."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return lambda chunk, most: chunk
+        case "gzip" | "x-gzip" | "deflate":
+            unzip = zlib.decompressobj(47)  # either, by its first bytes
+        case _:
+            raise DownloadError("answers packed in a way that was not asked for; tell those who run it")
+
+    def unpack(chunk: bytes, most: int) -> bytes:
+        try:
+            out = unzip.decompress(chunk, most)
+        except zlib.error:
+            raise DownloadError("is packed, and cannot be unpacked; try again") from None
+        if unzip.unconsumed_tail:
+            raise DownloadError(too_large(limits))
+        return out
+
+    return unpack
+
+
+def _refuse(status: int, headers: Mapping[str, str]) -> None:
+    """Raises DownloadError for whatever is no document, NotModified among it."""
+    if status == 304:
+        raise NotModified("is what it was", status=status)
+    if status in (401, 403):
+        raise DownloadError(f"may not be read ({status}); name an address that is open to this machine", status=status)
+    if status in (404, 410):
+        raise DownloadError(f"is not there ({status}); look whether the address is right", status=status)
+    if status != 200:
+        after = headers.get("retry-after", "")
+        wait = float(after) if re.fullmatch("[0-9]{1,6}", after) else None
+        raise DownloadError(f"answers {status}; try again later, and tell those who run it", status=status, after=wait)
 
 
 def redirected(address: str, location: str) -> str:

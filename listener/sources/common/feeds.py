@@ -12,9 +12,9 @@ import io
 import queue
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.sax import SAXException
@@ -67,7 +67,8 @@ class Entry:
     """One thing that was published. `at`: when, by its own word; None where it does not say.
 
     `guid`: its name in the feed, which stays when it is changed; "" where it has none. `ahead`: a time to come that
-    stands where others say when they were published. `starts`, `ends`: of an event, as the feed writes them.
+    stands where others say when they were published. `starts`, `ends`: of an event, as the feed writes them. `first`:
+    when it was published first, where `at` is its last change.
     """
 
     feed: str
@@ -79,6 +80,7 @@ class Entry:
     ahead: datetime | None = None
     starts: str = ""
     ends: str = ""
+    first: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -143,22 +145,36 @@ def _tried(feed: str, limits: Limits, known: Validators) -> Feed:
         return Feed(feed, error=f"cannot be read ({type(error).__name__}); look at it in a browser")
 
 
-def read_feed(feed: str, limits: Limits = LIMITS, known: Validators = UNKNOWN) -> Feed:
-    """What is published at an address or in a file. Raises FeedError, and NotModified where nothing is new."""
+def read_feed(
+    feed: str,
+    limits: Limits = LIMITS,
+    known: Validators = UNKNOWN,
+    *,
+    pages: bool = True,
+    inside: Collection[str] | None = None,
+    given_up: Callable[[], bool] = lambda: False,
+) -> Feed:
+    """What is published at an address or in a file. Raises FeedError, and NotModified where nothing is new.
+
+    `pages`: a web page will do. `inside`, `given_up`: see `listener.runtime.download`.
+    """
     if why := feed_problem(feed):
         raise FeedError(why)
     if not is_web(feed):
-        return read_document(feed, *_content_of(feed, limits))
-    content, headers = download(feed, ACCEPT, limits, known)
-    return replace(read_document(feed, content, headers), validators=Validators.of(headers))
+        return read_document(feed, *_content_of(feed, limits), pages=pages)
+    content, headers = download(feed, ACCEPT, limits, known, inside=inside, given_up=given_up)
+    return replace(read_document(feed, content, headers, pages=pages), validators=Validators.of(headers))
 
 
-def read_document(feed: str, content: bytes, headers: Mapping[str, str]) -> Feed:
-    """What a document holds. `headers`: of the answer, names in lower case. Raises FeedError."""
+def read_document(feed: str, content: bytes, headers: Mapping[str, str], *, pages: bool = True) -> Feed:
+    """What a document holds. `headers`: of the answer, names in lower case; `pages`: a web page will do. Raises
+    FeedError."""
     if not content.strip():
         raise FeedError("is empty; look whether the address is right")
     head = content[:_HEAD]
     if _PAGE.search(head) and not _FEED.search(head):
+        if not pages:
+            raise FeedError("is a web page and no feed; name a feed of it instead")
         page = read_page(content, headers.get("content-type", ""))
         if not page.title and not page.text:
             raise FeedError("is a page without any text that could be read; name a feed of it instead")
@@ -191,6 +207,7 @@ def _entry(feed: str, raw: Mapping[str, Any]) -> Entry:
         text=text_of(summary)[:LONGEST_TEXT],
         link=raw.get("link") or "",
         at=max(times, default=None),
+        first=min(times, default=None),
         guid=str(raw.get("id") or "")[:LONGEST_NAME],
         starts=_said(raw, _STARTS),
         ends=_said(raw, _ENDS),
