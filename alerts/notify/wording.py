@@ -217,6 +217,8 @@ class Wording:
 
     def _gap(self, gap: Gap) -> str:
         source = gap.source[:1].upper() + gap.source[1:]
+        if gap.part is not None:
+            source = f"{source} ({gap.part})"
         if gap.end is None:
             return self.messages.say("gap_lasts", source=source, start=self.time(gap.start))
         return self.messages.say("gap", source=source, span=self.messages.span(gap.start, gap.end, self.now))

@@ -54,6 +54,8 @@ def standing_words(stands: Stands, words: Words) -> str:
 
 def gap_line(gap: Gap, words: Words, now: datetime) -> GapLine:
     messages, source = words.messages, source_name(gap.source)
+    if gap.part is not None:
+        source = f"{source} ({gap.part})"
     cause = words.cause(gap.cause)
     if gap.end is None:
         text = words.say("gap.lasts", source=source, time=messages.time(gap.start, now), cause=cause)

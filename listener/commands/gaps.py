@@ -51,6 +51,7 @@ def _json(gap: Gap) -> dict[str, object]:
     return {
         "id": gap.id,
         "source": gap.source,
+        "part": gap.part,
         "from": gap.start,
         "to": gap.end,
         "cause": gap.cause,
@@ -68,4 +69,5 @@ def _row(gap: Gap) -> tuple[str, ...]:
         state = "filled" if is_whole(gap) else "NOT FILLED"
         if not is_whole(gap) and gap.refilled_until is not None:
             state = f"FILLED UNTIL {local(gap.refilled_until)}"
-    return gap.source, local(gap.start), end, length, gap.cause, str(gap.refilled), state
+    name = gap.source if gap.part is None else f"{gap.source} ({gap.part})"
+    return name, local(gap.start), end, length, gap.cause, str(gap.refilled), state

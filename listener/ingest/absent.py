@@ -93,7 +93,7 @@ class Absent:
         silent = [tick for tick, since in self._said.values() if now - since >= PATIENCE]
         if not silent:
             return False
-        deaf = {gap.source for gap in ledger(self._bus) if gap.end is None}
+        deaf = {gap.source for gap in ledger(self._bus) if gap.end is None and gap.part is None}
         for tick in silent:
             # Looked at again in as long: what is in a gap may come out of it and die.
             self._said[tick.source] = tick, now

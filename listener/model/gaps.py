@@ -49,10 +49,11 @@ class Cause(StrEnum):
     """The platform's own server is behind, and comes no nearer."""
 
 
-def open_gap(source: str, start: datetime, cause: Cause) -> Gap:
+def open_gap(source: str, start: datetime, cause: Cause, part: str | None = None) -> Gap:
     """A gap that lasts. The same start is the same gap, so that saying it twice makes one."""
-    digest = hashlib.sha256(f"{source}|{format_instant(start)}|{cause}".encode()).hexdigest()[:12]
-    return Gap(id=digest, source=source, start=start, cause=cause)
+    what = source if part is None else f"{source}|{part}"
+    digest = hashlib.sha256(f"{what}|{format_instant(start)}|{cause}".encode()).hexdigest()[:12]
+    return Gap(id=digest, source=source, part=part, start=start, cause=cause)
 
 
 def closed(gap: Gap, end: datetime, *, refilled: int, refilled_until: datetime | None) -> Gap:

@@ -70,6 +70,8 @@ class AuthorClass(StrEnum):
     PERSON = "person"
     MEDIA = "media"
     PUBLIC_BODY = "public_body"
+    OWN = "own"
+    """The hospital itself: it raises no alert about itself, and is not counted."""
     ORGANISATION = "organisation"
     """The platform says that it is no person's; what it is else is not known."""
     UNKNOWN = "unknown"
@@ -244,11 +246,15 @@ class Tick(Recorded):
 
 
 class Gap(Recorded):
-    """A stretch of time in which we could not hear a source; `end` is unset while it lasts."""
+    """A stretch of time in which we could not hear a source; `end` is unset while it lasts.
+
+    `part`: what of the source was not heard, where the rest of it was: one feed of several, one server.
+    """
 
     type: Literal["gap"] = "gap"
     id: str
     source: str
+    part: str | None = None
     start: Instant = Field(alias="from")
     end: Instant | None = Field(default=None, alias="to")
     cause: str

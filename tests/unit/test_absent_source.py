@@ -19,7 +19,7 @@ from listener.ingest.gaps import ledger, to_ledger
 from listener.ingest.ingestor import ITSELF
 from listener.ingest.resume import cursor
 from listener.ingest.worker import LEASE_SECONDS
-from listener.model.gaps import Cause
+from listener.model.gaps import Cause, open_gap
 from listener.model.incidents import Action, Command
 from listener.model.records import MENTIONS, Gap, Tick
 from listener.model.topics import topic_specs
@@ -112,6 +112,13 @@ def test_a_source_that_was_switched_off_holds_no_window_for_long(house: House) -
     (gap,) = house.gaps()
     assert (gap.source, gap.start, gap.end, gap.cause) == ("bluesky", last, None, Cause.PROCESS_DOWN)
     assert house.heard() == house.clock.now()
+
+
+def test_of_one_that_missed_a_part_alone_it_is_said_when_nobody_listens_to_it_any_more(house: House) -> None:
+    last = house.says("feeds")
+    house.bus.publish([to_ledger(open_gap("feeds", last, Cause.UNREACHABLE, "Fjellbyposten"))])
+    house.goes_by(3 * PATIENCE)
+    assert [(gap.part, gap.cause) for gap in house.gaps() if gap.part is None] == [(None, Cause.PROCESS_DOWN)]
 
 
 def test_a_process_that_is_started_later_knows_it_too(house: House) -> None:

@@ -51,7 +51,7 @@ class Watermark:
             del self.gaps[gap_id]
 
     def _move(self) -> None:
-        deaf = {gap.source for gap in self.gaps.values() if gap.end is None}
+        deaf = self._deaf()
         holding = {where: heard for where, heard in self._ticks.items() if not heard.final and where[0] not in deaf}
         if holding:
             if not self._whole({source for source, _ in holding}):
@@ -75,10 +75,14 @@ class Watermark:
                 seen[source] += self._partitions if partition is None else 1
         return all(count >= self._partitions for count in seen.values())
 
+    def _deaf(self) -> set[str]:
+        """The sources in an open gap. One that misses a part of it alone goes on, and holds."""
+        return {gap.source for gap in self.gaps.values() if gap.end is None and gap.part is None}
+
     @property
     def unheard(self) -> bool:
         """Every source that is to be waited for is in an open gap: nothing moves the watermark now."""
-        deaf = {gap.source for gap in self.gaps.values() if gap.end is None}
+        deaf = self._deaf()
         sources = {source for (source, _), heard in self._ticks.items() if not heard.final}
         return bool(sources) and sources <= deaf
 

@@ -23,8 +23,10 @@ Stretch = tuple[datetime, datetime | None]
 class GapBook:
     """At most one gap lasts; others are over and wait to be filled. `changed` collects what is to be reported."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, part: str | None = None) -> None:
+        """`part`: of the source, where others of it are heard meanwhile."""
         self._source = source
+        self._part = part
         self.because: Cause | None = None
         """Why nothing is heard, whatever else goes wrong meanwhile."""
         self.lasting: Gap | None = None
@@ -54,7 +56,7 @@ class GapBook:
         if self.lasting is not None and start < self.lasting.start:
             self.lasting = self._tell(self.lasting.model_copy(update={"start": start}))
         elif self.lasting is None:
-            self.lasting = self._tell(open_gap(self._source, start, self.because or cause))
+            self.lasting = self._tell(open_gap(self._source, start, self.because or cause, self._part))
         return self.lasting
 
     def end(self, at: datetime) -> Gap | None:
@@ -77,7 +79,7 @@ class GapBook:
                 if end > gap.end:
                     self._over[gap.id] = self._tell(_end(gap, end))
                 return self._over[gap.id]
-        gap = self._tell(_end(open_gap(self._source, start, cause), end))
+        gap = self._tell(_end(open_gap(self._source, start, cause, self._part), end))
         self._over[gap.id] = gap
         return gap
 
