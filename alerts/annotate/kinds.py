@@ -29,7 +29,7 @@ OPENER = "opener"
 KINDS = tuple(Kind)
 MEDIA, OTHER = KINDS.index(Kind.MEDIA), KINDS.index(Kind.OTHER)
 NOTHING_FOUND = (Cue(kind=Kind.OTHER),)
-PUBLIC = (AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY)
+PUBLIC = (AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY, AuthorClass.OWN)
 
 
 class Held(NamedTuple):

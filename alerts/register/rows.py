@@ -61,7 +61,7 @@ _PLACES = ",".join("?" * len(Registered._fields))
 INSERT = f"INSERT OR IGNORE INTO findings VALUES({_PLACES})"
 REPLACE = f"REPLACE INTO findings VALUES({_PLACES})"
 
-OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY, AuthorClass.ORGANISATION})
+OFFICIAL = frozenset({AuthorClass.MEDIA, AuthorClass.PUBLIC_BODY, AuthorClass.OWN, AuthorClass.ORGANISATION})
 NO_WORDS = re.compile(r"(?:https?://|www\.)\S*|[@#]\w+|‹[^‹›]*›|[^\w]|[\d_]")
 """What is in no language."""
 

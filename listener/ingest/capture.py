@@ -24,6 +24,7 @@ from listener.model.records import (
     MENTIONS,
     SPENDING,
     VOLUMES,
+    AuthorClass,
     Deletion,
     Mention,
     Origin,
@@ -154,8 +155,10 @@ class Capture:
         matched = self._matcher.match(post)
         if batch.origin is Origin.GAP_FILL:
             matched = {**matched, **self._match_late(post)}
-        if batch.origin is not Origin.LOOKBACK and self._is_new(STANDING, first_key(post), heard.taken):
-            # What came before the incident was counted in calm. An edit is no other post.
+        own = post.author is not None and post.author.author_class is AuthorClass.OWN
+        if not own and batch.origin is not Origin.LOOKBACK and self._is_new(STANDING, first_key(post), heard.taken):
+            # What came before the incident was counted in calm. An edit is no other post. What the hospital says itself
+            # is no measure of what others say.
             minute = post.at.replace(second=0, microsecond=0)
             said = dict.fromkeys(track for tracks in matched.values() for track in tracks)
             heard.volumes.update((track, minute) for track in said)

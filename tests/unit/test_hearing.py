@@ -15,6 +15,7 @@ from listener.ingest.capture import Capture, Pending
 from listener.model.incidents import Incident
 from listener.model.records import (
     MENTIONS,
+    Author,
     AuthorClass,
     Deletion,
     Gap,
@@ -211,3 +212,13 @@ def test_what_was_deleted_is_said_in_crisis_and_in_calm(crisis: bool) -> None:
 def test_a_thousand_deletions_are_a_record() -> None:
     pending = capture(hearing(), deleted=tuple(map(str, range(2_500))))
     assert [len(each.ids) for each in deletions(pending)] == [1000, 1000, 500]
+
+
+def test_what_the_hospital_says_itself_is_a_mention_and_is_not_counted() -> None:
+    ears = hearing()
+    ears.listen_for((incident(),))
+    ours = post("1").model_copy(update={"author": Author(id="us", author_class=AuthorClass.OWN)})
+    pending = capture(ears, ours, post("2"))
+    assert ids(pending) == ["1", "2"]
+    assert mentions(pending)[0].author_class is AuthorClass.OWN
+    assert counted(pending) == 1

@@ -41,6 +41,21 @@ def test_a_source_in_an_open_gap_does_not_hold_the_watermark() -> None:
     assert mark(tick(50, "x"), gap(50, None, "x"), gap(50, 60, "x"), tick(100, "y")) == 40
 
 
+def test_one_that_misses_a_part_of_it_goes_on_and_holds_the_watermark() -> None:
+    part = gap(50, None, "x").model_copy(update={"part": "Fjellbyposten"})
+    assert mark(tick(60, "x"), part, tick(100, "y")) == 50
+    assert mark(tick(50, "x"), part) == 40
+
+
+def test_what_the_hospital_says_itself_raises_no_alert_and_fills_no_window() -> None:
+    two = rule("frequency", name="two", timeframe="60s", num_events=2, realert="0s")
+    any_ = rule("any", name="any")
+    own = [finding(at, author_class="own", kinds=("rumour",)) for at in (1, 2, 3)]
+    assert judge((ONE, two, any_), [*own, tick(100)]) == []
+    others = [finding(4, author_class="public_body"), tick(100)]
+    assert {verdict.rule for verdict in judge((ONE, two, any_), [*own, *others])} == {"one", "any"}
+
+
 def test_a_gap_that_another_partition_reports_again_stays_closed() -> None:
     assert mark(tick(50, "x"), gap(50, None, "x"), gap(50, 60, "x"), gap(50, None, "x"), tick(100, "y")) == 40
 

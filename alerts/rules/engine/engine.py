@@ -38,7 +38,7 @@ from listener.clock import Clock, ManualClock
 from listener.errors import Corrupt
 from listener.model.answers import Answered
 from listener.model.incidents import Mode
-from listener.model.records import Alert, Finding, Gap, Tick, first_key
+from listener.model.records import Alert, AuthorClass, Finding, Gap, Tick, first_key
 from listener.plugins import load
 
 LATENESS = timedelta(seconds=10)
@@ -168,6 +168,8 @@ class Engine:
     def finding(self, finding: Finding, offset: int) -> list[Verdict]:
         if not self._takes(offset) or finding.synthetic != self.incident.synthetic:
             return []
+        if finding.author_class is AuthorClass.OWN:
+            return []  # what the hospital says itself is no news to it
         entry, mark = entry_of(finding), self._watermark.value
         wanted = self._wanted(finding, entry)
         if not wanted:
