@@ -32,6 +32,7 @@ from listener.model.roles import (
     RECEIVER,
     REGISTER,
     REREAD,
+    WEBHOOKS,
     listen_to,
 )
 from listener.model.topics import TopicSpec
@@ -42,7 +43,7 @@ from listener.runtime.presence import PresenceReporter
 from listener.runtime.stage import Worker
 from listener.settings.schema import Settings
 from listener.settings.zone import find_zone
-from listener.sources.contract import Batch, Follows, Source
+from listener.sources.contract import Answers, Batch, Follows, Source
 
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
@@ -171,6 +172,20 @@ def ingest(context: Context) -> Made:
             yield Ingestor(source, its, spool=spool, keep=keep), part
         else:
             yield Player(source, its), part
+
+
+def webhooks(context: Context) -> Made:
+    """Where platforms are to call us; not in a replay, where none does."""
+    parts = context.listener
+    if parts is None or (context.alerts is not None and context.alerts.channels is None):
+        return
+    called = [each.webhook for each in parts.sources if isinstance(each, Answers)]
+    if not (its := [webhook for webhook in called if webhook is not None]):
+        return
+    from listener.webhooks.worker import Webhooks
+
+    app, part, place = context.app, context.app.health.part(WEBHOOKS), context.app.settings.webhooks
+    yield Webhooks(its, host=place.host, port=place.port, clock=app.clock, metrics=app.metrics, part=part), part
 
 
 def absent(context: Context) -> Made:

@@ -44,6 +44,7 @@ from alerts.app import (
     register,
     reread,
     volumes,
+    webhooks,
 )
 from listener.model.canary import CANARY
 from listener.model.roles import (
@@ -65,6 +66,7 @@ from listener.model.roles import (
     RECEIVER,
     REGISTER,
     REREAD,
+    WEBHOOKS,
     listen_to,
     with_parts,
 )
@@ -97,6 +99,7 @@ PIPELINE = (
     Step(listen_to("*"), LISTENER, ingest,
          reads=("mentions", "volumes", "gaps", "spending", "decisions"),
          writes=("mentions", "volumes", "gaps", "spending", "alerts", "deadletters")),
+    Step(WEBHOOKS, LISTENER, webhooks),
     Step(ABSENT, LISTENER, absent,
          reads=("mentions", "gaps"),
          writes=("mentions", "gaps")),

@@ -19,7 +19,7 @@ from listener.ingest.quota import QuotaMeter
 from listener.ingest.resume import held_posts, volumes_since
 from listener.ingest.worker import SourceWorker
 from listener.runtime.metrics import SourceState
-from listener.sources.contract import Batch, Counts, KnowsHeld, LiveSource
+from listener.sources.contract import Answers, Batch, Counts, KnowsHeld, LiveSource
 
 ITSELF = frozenset({""})
 """Whom a live source is read for, in its cursor: no incident, but itself."""
@@ -194,9 +194,18 @@ class Ingestor(SourceWorker):
         return self._publish()
 
     def _took(self, pending: Pending) -> None:
+        self._settle(durable=True)
+        self._done(pending)
+
+    def _done(self, pending: Pending) -> None:
         self._pending = None
         if self.phase is IngestorPhase.PUBLISHING:
             self.phase = IngestorPhase.LISTENING
+
+    def _settle(self, *, durable: bool) -> None:
+        """Who called the source may be answered."""
+        if isinstance(self.source, Answers):
+            self.source.settle(durable)
 
     def _refused(self, error: BusError) -> None:
         """Who was cut off in the middle of a commit is fenced, too: only if the bus is there was it by another."""
@@ -233,7 +242,7 @@ class Ingestor(SourceWorker):
         pending = self._pending or (self._hear_live(timeout) if is_open else None)
         if pending is None:
             return False
-        self._publisher.keep(pending, self._away, self._took)
+        self._settle(durable=self._publisher.keep(pending, self._away, self._done))
         return True
 
     def _after_outage(self) -> IngestorPhase:

@@ -60,17 +60,20 @@ class Publisher:
             transaction.on_commit(lambda: self._count(pending))
             transaction.on_commit(lambda: then(pending))
 
-    def keep(self, pending: Pending, away: OutageBuffer, then: Callable[[Pending], None]) -> None:
-        """To disk, and then `then`. Where there is no room its posts are lost, in a gap, and may be found again."""
+    def keep(self, pending: Pending, away: OutageBuffer, then: Callable[[Pending], None]) -> bool:
+        """To disk, and then `then`. Where there is no room its posts are lost, in a gap, and may be found again; False
+        then."""
         now = self._clock.now()
         start, end = pending.since(self._capture.until, now), pending.batch.until or now
         work = CollectedWork()
         self._write(work, pending)
-        if away.keep(work.messages, start, end):
+        kept = away.keep(work.messages, start, end)
+        if kept:
             self._capture.seen.update(pending.seen)
         # Where there was no room, only the posts are lost: what goes beside them is written with their gap.
         work.written()
         then(pending)
+        return kept
 
     def no_room(self, pending: Pending, why: str) -> None:
         """The bus has no room for it."""

@@ -103,6 +103,15 @@ class Metrics:
         self.reconnects = c("reconnects", "Connections made anew, by why the last one ended.", "source", "cause")
         self.source_queue = g("source_queue_posts", "Posts heard that wait to be taken in.", "source")
 
+        self.webhook_calls = c(
+            "webhook_calls", "Calls of a platform to our webhook, by what came of them.", "source", "outcome"
+        )
+        self.webhook_called = g(
+            "webhook_last_call_timestamp_seconds",
+            "When a platform's call was last taken; before the first, when this process began to listen for it.",
+            "source",
+        )
+
         self.spool_bytes = g("spool_bytes", "Kept on disk while the bus is away, and not yet on the bus.", "source")
         self.spool_oldest = g(
             "spool_oldest_timestamp_seconds", "When the oldest of it was heard; NaN while nothing is kept.", "source"

@@ -33,6 +33,7 @@ from listener.settings.meta import MetaSettings
 from listener.settings.prices import Budget, Prices, Tariff
 from listener.settings.receiver import ReceiverSettings, known_host
 from listener.settings.types import AnyPath, Duration, FilePath, Tree, within
+from listener.settings.webhooks import WebhooksSettings
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
 SHOWN = frozenset({"host", "encryption", "from", "sender", "user", "texts"})
@@ -252,6 +253,7 @@ class Settings(Tree):
     published: PublishedSettings = PublishedSettings()
     highlights: HighlightsSettings = HighlightsSettings()
     web: WebSettings = WebSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     receiver: ReceiverSettings | None = None
     board: BoardSettings | None = BoardSettings()
     channels: Channels = Field(default_factory=dict)

@@ -19,7 +19,8 @@ A source knows no bus, no mode and no matching. It belongs to one thread; only `
 What a platform offers beyond posts is a capability, a protocol of its own, which is found by its methods. A source that
 `Follows` is live and read by an `Ingestor`, and it may have `Counts`, `Costs` and a quota (`HasQuota`); one that does
 not is of the past and played by a `Player`. Either may have `Deletes`. A source that hears all that a platform says is
-one that `HearsInCalm`, and it `KnowsHeld`, so that it tells nothing of people who are none of our business.
+one that `HearsInCalm`, and it `KnowsHeld`, so that it tells nothing of people who are none of our business. One that
+its platform calls `Answers`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from listener.settings.files import Loc, RawSettings
     from listener.settings.prices import Tariff
     from listener.settings.schema import Settings
+    from listener.webhooks.webhook import Webhook
 
 SOURCES: Mapping[str, str] = {
     "recording": "listener.sources.recording.plugin:TYPE",
@@ -364,6 +366,19 @@ class KnowsHeld(Protocol):
 
     def learn_held(self, ids: Iterable[str]) -> None:
         """Ids of posts of its own that lie on the bus: before `open` all of them, later those that came."""
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """A live source that its platform calls, at a path of our own, and that owes each call an answer: a good one only
+    when what the call brought is durable. Its calls come through `webhook.mailbox`, which is open while it is."""
+
+    @property
+    def webhook(self) -> Webhook | None:
+        """None where the settings have it called by nobody."""
+
+    def settle(self, durable: bool) -> None:
+        """What the last batch held is on the bus, or on our own disk while that is away; or, False, nowhere."""
 
 
 @runtime_checkable

@@ -20,14 +20,17 @@ class NotTaken(Exception):
         self.status = status
 
 
-async def read_body(request: Request) -> bytes:
-    """All of it. Raises NotTaken for one that is too large or too slow, ClientDisconnect."""
+async def read_body(request: Request, largest: int = LARGEST) -> bytes:
+    """All of it. Raises NotTaken for one that is larger than `largest` bytes or too slow, ClientDisconnect."""
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > largest:
+        raise NotTaken(413)
     body = bytearray()
     try:
         async with asyncio.timeout(SECONDS):
             async for more in request.stream():
                 body += more
-                if len(body) > LARGEST:
+                if len(body) > largest:
                     raise NotTaken(413)
     except TimeoutError:
         raise NotTaken(408) from None

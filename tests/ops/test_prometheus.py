@@ -364,6 +364,32 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
         },
         set(),
     ),
+    "calls are refused and none is good": (
+        {
+            'lyttepost_webhook_calls_total{instance="a",source="facebook",outcome="refused"}': "0+1x120",
+            'lyttepost_webhook_calls_total{instance="a",source="facebook",outcome="taken"}': "7+0x120",
+        },
+        {"LyttepostWebhookRefused"},
+    ),
+    "strangers knock beside the platform": (
+        {
+            'lyttepost_webhook_calls_total{instance="a",source="facebook",outcome="refused"}': "0+9x120",
+            'lyttepost_webhook_calls_total{instance="a",source="facebook",outcome="taken"}': "0+1x120",
+        },
+        set(),
+    ),
+    "what a platform calls about cannot be kept": (
+        {'lyttepost_webhook_calls_total{instance="a",source="facebook",outcome="failed"}': "0+1x120"},
+        {"LyttepostWebhookFailing"},
+    ),
+    "a platform has not called for a week": (
+        {'lyttepost_webhook_last_call_timestamp_seconds{instance="a",source="facebook"}': "-700000+0x120"},
+        {"LyttepostWebhookSilent"},
+    ),
+    "a standby waits for no call": (
+        {'lyttepost_webhook_last_call_timestamp_seconds{instance="a",source="facebook"}': "NaN+0x120"},
+        set(),
+    ),
     "the disk is full": ({'lyttepost_bus_full{instance="a"}': "1+0x120"}, {"LyttepostBusFull"}),
     "the disk fills up": ({'lyttepost_bus_free_bytes{instance="a"}': "1e9+0x120"}, {"LyttepostBusFillingUp"}),
     "room not known yet is no alarm": ({'lyttepost_bus_free_bytes{instance="a"}': "NaN+0x120"}, set()),

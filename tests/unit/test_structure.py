@@ -50,6 +50,7 @@ ORDER = (
     ("listener.privacy",),
     ("listener.runtime",),
     ("listener.webserver",),
+    ("listener.webhooks",),
     ("listener.sources",),
     ("listener.ingest",),
     ("listener.maintenance",),
