@@ -42,3 +42,5 @@ class MetaSettings(Tree):
     app_id: NumericId | None = None
     app_secret: SecretStr | None = None
     app_secret_file: FilePath | None = None
+    verify_token: SecretStr | None = None
+    verify_token_file: FilePath | None = None

@@ -10,7 +10,7 @@ import pytest
 from listener.errors import ConfigError
 from listener.model.gaps import Cause
 from listener.settings.meta import MetaSettings
-from listener.sources.common.graph.access import App, GraphAccess, graph_access
+from listener.sources.common.graph.access import App, GraphAccess, graph_access, webhook_guard
 from listener.sources.common.graph.answers import Answer, Failure, Outcome, failure_of, outcome_of, why_of
 from listener.sources.common.graph.pages import next_page
 from listener.sources.common.graph.token import read_token
@@ -146,3 +146,11 @@ def test_proof_is_made_with_the_apps_secret_and_no_repr_holds_one() -> None:
 def test_without_a_token_the_setting_is_named() -> None:
     with pytest.raises(ConfigError, match=r"facebook\.access_token is not set"):
         graph_access(MetaSettings(), "facebook.access_token", None, None)
+
+
+def test_meta_calls_us_where_both_the_word_and_the_apps_secret_are_set() -> None:
+    assert webhook_guard(MetaSettings()) is None
+    assert webhook_guard(MetaSettings.model_validate({"app_secret": "x"})) is None
+    assert webhook_guard(MetaSettings.model_validate({"app_secret": "x", "verify_token": "ord"})) is not None
+    with pytest.raises(ConfigError, match=r"meta.app_secret is not"):
+        webhook_guard(MetaSettings.model_validate({"verify_token": "ord"}))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -31,6 +31,9 @@ SIZE: Final = 5_000_000
 _CHUNK: Final = 64 * 1024
 _TIMEOUT_OF_A_STEP: Final = 10.0
 _POISON: Final = None
+
+Q = TypeVar("Q")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +125,25 @@ def _connection(url: str, step: float) -> HTTPConnection:
     return HTTPConnection(host, parts.port or 80, timeout=step)
 
 
-class Poller:
-    """Belongs to the thread of a source; `stop` may be called from any. `bell` is rung when an outcome is to be taken.
+class OneAtATime(Generic[Q, R]):
+    """Questions answered by a thread of its own. Belongs to the thread of a source; `stop` may be called from any.
+    `bell` is rung when an outcome is to be taken.
 
-    `answer`: what answers a request, in the poller's own thread.
+    `answer`: what answers a question, in the own thread. `failed`: the outcome where that raises.
     """
 
-    def __init__(self, name: str, bell: Callable[[], None], answer: Callable[[Ask], Outcome] = answer_to) -> None:
+    def __init__(self, name: str, bell: Callable[[], None], answer: Callable[[Q], R], failed: R) -> None:
         self._name = name
         self._bell = bell
         self._answer = answer
-        self._asked: queue.SimpleQueue[Ask | None] = queue.SimpleQueue()
-        self._came: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._failed = failed
+        self._asked: queue.SimpleQueue[Q | None] = queue.SimpleQueue()
+        self._came: queue.SimpleQueue[R] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.busy = False
         """A request was handed over whose outcome was not taken yet."""
 
-    def ask(self, ask: Ask) -> None:
+    def ask(self, ask: Q) -> None:
         """Hand over a request. Raises RuntimeError while one is under way: there is one at a time."""
         if self.busy:
             raise RuntimeError("a request is under way")
@@ -151,7 +156,7 @@ class Poller:
             self._thread.start()
         self._asked.put(ask)
 
-    def take(self) -> Outcome | None:
+    def take(self) -> R | None:
         """What came of it; None while nothing did."""
         try:
             found = self._came.get_nowait()
@@ -165,12 +170,19 @@ class Poller:
         self._asked.put(_POISON)
         self._thread, self._came, self.busy = None, queue.SimpleQueue(), False
 
-    def _run(self, asked: queue.SimpleQueue[Ask | None], came: queue.SimpleQueue[Outcome]) -> None:
+    def _run(self, asked: queue.SimpleQueue[Q | None], came: queue.SimpleQueue[R]) -> None:
         while (ask := asked.get()) is not None:
             try:
                 outcome = self._answer(ask)
             except Exception:
                 # Whatever it is, whoever waits must hear of it.
-                outcome = Unanswered(Cause.RESET)
+                outcome = self._failed
             came.put(outcome)
             self._bell()
+
+
+class Poller(OneAtATime[Ask, Outcome]):
+    """Answers requests over HTTP."""
+
+    def __init__(self, name: str, bell: Callable[[], None], answer: Callable[[Ask], Outcome] = answer_to) -> None:
+        super().__init__(name, bell, answer, Unanswered(Cause.RESET))

@@ -7,9 +7,12 @@ import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from listener.errors import ConfigError
 from listener.settings.meta import MetaSettings
 from listener.settings.types import read_secret
+from listener.webhooks.meta import MetaGuard
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,26 @@ def app_of(settings: MetaSettings) -> App:
     return App(settings.app_id, None if secret is None else secret.get_secret_value())
 
 
-def graph_access(settings: MetaSettings, name: str, token: object, file: Path | None) -> GraphAccess:
+def graph_access(settings: MetaSettings, name: str, token: SecretStr | None, file: Path | None) -> GraphAccess:
     """`token` and `file`: the settings `name` and `name_file`. Raises ConfigError, also where neither is set."""
-    from pydantic import SecretStr
-
-    read = read_secret(token if isinstance(token, SecretStr) else None, file, name, header=True)
+    read = read_secret(token, file, name, header=True)
     if read is None:
         raise ConfigError(f"{name} is not set; write the token into a file and set {name}_file to its path")
     return GraphAccess(name, settings.base_url, settings.version, read.get_secret_value(), file, app_of(settings))
+
+
+def verify_token(settings: MetaSettings) -> SecretStr | None:
+    """The word of the handshake; None where Meta is not to call us. Raises ConfigError."""
+    return read_secret(settings.verify_token, settings.verify_token_file, "meta.verify_token")
+
+
+def webhook_guard(settings: MetaSettings) -> MetaGuard | None:
+    """By which calls of Meta's are known; None where it is not to call us. Raises ConfigError."""
+    token, app = verify_token(settings), app_of(settings)
+    if token is None:
+        return None
+    if app.secret is None:
+        raise ConfigError(
+            "meta.verify_token is set, and meta.app_secret is not: Meta signs its calls with it; set both"
+        )
+    return MetaGuard(SecretStr(app.secret), token)
