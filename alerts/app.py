@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,6 +77,12 @@ class App:
     metrics: Metrics
     health: Health
     process: str
+    limits: Mapping[str, timedelta] = field(default_factory=dict)
+    """Source → how long its content may lie, where that is not `retention.content` alone."""
+
+    def keep_of(self, source: str) -> timedelta:
+        """How long content of this source may lie."""
+        return self.limits.get(source, self.settings.retention.content)
 
 
 @dataclass(frozen=True)
@@ -168,8 +174,8 @@ def ingest(context: Context) -> Made:
             clock=app.clock, metrics=app.metrics, part=part, before=parts.before, ops=parts.ops,
         )  # fmt: skip
         if isinstance(source, Follows):
-            keep, spool = app.settings.retention.content, spool_of(app, source.name)
-            yield Ingestor(source, its, spool=spool, keep=keep), part
+            spool = spool_of(app, source.name)
+            yield Ingestor(source, its, spool=spool, keep=app.keep_of(source.name)), part
         else:
             yield Player(source, its), part
 
@@ -224,7 +230,7 @@ def annotate(context: Context) -> Made:
 
     app, part = context.app, context.app.health.part(ANNOTATE)
     yield Annotating(
-        app.bus, parts.model(), keep=app.settings.retention.content, part=part, clock=app.clock,
+        app.bus, parts.model(), keep=app.keep_of, part=part, clock=app.clock,
         metrics=app.metrics, member=app.process,
     ), part  # fmt: skip
 

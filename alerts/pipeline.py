@@ -9,7 +9,8 @@ and what people answered) and `dispatch` (with the register, whose texts it send
 purge of what was deleted at its platform, the receiver of what gateways tell later, and the ping to a dead-man
 service); each may have processes of its own, as many as it needs. The crisis team's web pages are a role of their
 own, `board`; so are the calm highlights, `highlights`, for what publishes has neither keys nor threads in common with
-what listens. Beside them `run` has one worker that looks after the bus as a whole, `listener.runtime.housekeeping`.
+what listens. Beside them `run` has workers that look after the bus as a whole: `listener.runtime.housekeeping`, and
+`listener.runtime.expiring` for content that may lie for less long than its topic says.
 
 Why here and not in `lyttepost.py`: commands live in both packages and must wire the same parts, and nothing may import
 the entry point.

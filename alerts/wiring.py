@@ -26,7 +26,7 @@ from listener.settings.files import RawSettings, load_yaml
 from listener.settings.schema import Settings, Tier
 from listener.settings.standing_tracks import load_standing
 from listener.settings.zone import find_zone
-from listener.sources.contract import Source, source_types
+from listener.sources.contract import Source, content_limits, source_types
 
 if TYPE_CHECKING:
     from alerts.annotate.learned import Model
@@ -55,6 +55,7 @@ def make_app(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str
         metrics=metrics,
         health=Health(clock),
         process=process_name(role, folder, name),
+        limits=content_limits(settings),
     )
 
 

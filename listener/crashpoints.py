@@ -22,6 +22,7 @@ POINTS: Final = frozenset(
         "capture.before_publish",
         "deletions.written",
         "deletions.purged",
+        "expiry.purged",
         "spool.kept",
         "spool.drained",
         "stage.before_publish",

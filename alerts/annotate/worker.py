@@ -14,7 +14,7 @@ several annotators, and after a kill, alerts of one and the same recording had o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -106,7 +106,8 @@ class Annotator:
 
 
 class Annotating:
-    """The worker. Its group is `annotate`. `keep`: a mention that is older is dropped, and lives on in no finding."""
+    """The worker. Its group is `annotate`. `keep`: of a source, how long what was captured from it may lie; a
+    mention that is older is dropped, and lives on in no finding."""
 
     name = ANNOTATE
 
@@ -118,7 +119,7 @@ class Annotating:
         clock: Clock,
         metrics: Metrics,
         part: Part,
-        keep: timedelta | None = None,
+        keep: Callable[[str], timedelta] | None = None,
         member: str = "",
     ) -> None:
         self._partitions = bus.partitions("findings")
@@ -162,7 +163,8 @@ class Annotating:
             return []
         found = decode(MENTIONS, record.value)
         if isinstance(found, Mention):
-            if self._keep is not None and self._clock.now() - from_ms(record.time_ms) > self._keep:
+            since = min(found.captured_at, from_ms(record.time_ms))
+            if self._keep is not None and self._clock.now() - since > self._keep(found.source):
                 self._metrics.posts_dropped.labels(found.source, "too_old").inc()
                 return []
             return [self._message(finding) for finding in self._annotator_for(found).findings(found)]

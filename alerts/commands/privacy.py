@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,13 +30,17 @@ from listener.maintenance.post_ids import ids_meant, looks_rounded, post_ids
 from listener.model.incidents import Mode
 from listener.model.records import Decision, DecisionKind
 from listener.model.topics import topic_specs
+from listener.privacy.expiry import Expiry, expire_spools, oldest_held, overdue
 from listener.privacy.purge import is_held, purge_posts
 from listener.settings.files import data_dir
 from listener.settings.schema import load_settings
+from listener.sources.contract import content_limits
 from listener.units import format_duration, from_ms
 
 if TYPE_CHECKING:
     from listener.bus.protocol import Bus
+    from listener.clock import Clock
+    from listener.privacy.expiry import Limits
 
 app = typer.Typer(help="Purge a post; prove that nothing is kept too long.", no_args_is_help=True)
 
@@ -87,16 +92,18 @@ def retention(
     json: Json = False,
     data: Data = None,
 ) -> None:
-    """Drop what is older than the settings allow; with --check, prove that nothing is."""
-    bus, clock = open_live_topics(data), SystemClock()
+    """Drop what is older than the settings and the platforms' terms allow; with --check, prove that nothing is."""
+    bus, clock, folder, settings = open_live_topics(data), SystemClock(), data_dir(data), load_settings()
+    limits = content_limits(settings)
     if not check:
         for topic, count in bus.retain(clock.now()).items():
             if count:
                 say(f"{topic}: {count} records dropped")
+        _expire(bus, limits, folder, clock)
     view = _view(bus, data)
     view.catch_up()
     view.release()
-    settings = load_settings()
+    of_sources = oldest_held(bus, folder, limits)
     oldest = {info.name: info.oldest_ms for info in bus.topics()}
     rows, late = [], []
     for spec in topic_specs(settings.bus.partitions, settings.retention.keep()):
@@ -105,9 +112,20 @@ def retention(
         over = at is not None and spec.keep is not None and clock.now() - at > spec.keep + SLACK
         late += [spec.name] if over else []
         rows.append((spec, at, over))
+    late_sources = set(overdue(of_sources, limits, clock.now()))
+    late += [f"content of {source}" for source in sorted(late_sources)]
     if json:
         out_json(
             [{"topic": s.name, "keep_seconds": _seconds(s.keep), "oldest": at, "ok": not over} for s, at, over in rows]
+            + [
+                {
+                    "source": source,
+                    "keep_seconds": limit.total_seconds(),
+                    "oldest": of_sources.get(source),
+                    "ok": source not in late_sources,
+                }
+                for source, limit in limits.items()
+            ]
         )
     else:
         head = ("TOPIC", "KEPT", "OLDEST", "")
@@ -120,7 +138,16 @@ def retention(
             )
             for s, at, o in rows
         ]
-        out_table([head, *body])
+        of_source = [
+            (
+                f"content of {source}",
+                format_duration(limit),
+                local(of_sources[source]) if source in of_sources else "-",
+                "TOO OLD" if source in late_sources else "ok",
+            )
+            for source, limit in limits.items()
+        ]
+        out_table([head, *body, *of_source])
     if late:
         raise LyttepostError(
             f"{', '.join(late)}: older than allowed; run `lyttepost privacy retention`, "
@@ -162,6 +189,18 @@ def rotate_key(
     say(f"{path}: a new key; keep a copy where you keep secrets. Restart `lyttepost run` so that it is used.")
     if holds_content(bus):
         say("Posts are held from before: until they are purged or past their retention, one person counts as two.")
+
+
+def _expire(bus: Bus, limits: Limits, folder: Path, clock: Clock) -> None:
+    if not limits:
+        return
+    gone, expiry = expire_spools(folder, limits, clock.now()), Expiry(bus, limits)
+    try:
+        gone += expiry.expire(clock.now())
+    finally:
+        expiry.close()
+    if gone:
+        say(f"content of {', '.join(limits)}: {gone} records removed")
 
 
 def _view(bus: Bus, data: str | None) -> Register:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +16,11 @@ from listener.bus import hashchain
 from listener.clock import SystemClock
 from listener.commands.shared import By, Data, Json, out, out_json, say, user
 from listener.errors import LyttepostError, Refused
+from listener.model import keys
 from listener.model.records import Decision, DecisionKind, Finding
 from listener.settings.files import config_dir, data_dir
+from listener.settings.schema import load_settings
+from listener.sources.contract import content_limits
 
 if TYPE_CHECKING:
     from alerts.annotate.learning import Lesson, Outcome
@@ -52,11 +55,11 @@ def learn(
             say("The model that was in force before is in force again.")
             return
         reader, banks = Reader.load(config_dir()), read(WEIGHTS)
-        lessons = dict(_lessons(register))
+        limits = content_limits(load_settings())
+        lessons = dict(_lessons(register, limits))
         try:
-            new, outcome = learn_from(
-                reader, banks, list(lessons.values()), list(_anchors(register, Understander(reader, banks), lessons))
-            )
+            anchors = list(_anchors(register, Understander(reader, banks), lessons, limits))
+            new, outcome = learn_from(reader, banks, list(lessons.values()), anchors)
         except ValueError as error:
             raise LyttepostError(f"{error}; `lyttepost register correct` makes more") from None
         if json:
@@ -75,20 +78,25 @@ def learn(
         say("It is in force; `lyttepost register learn --undo` takes it back.")
 
 
-def _lessons(register: OpenRegister) -> Iterator[tuple[str, Lesson]]:
-    """Post → what a person said of it; of those whose text is still kept, oldest first."""
+def _lessons(register: OpenRegister, limits: Collection[str]) -> Iterator[tuple[str, Lesson]]:
+    """Post → what a person said of it; of those whose text is still kept, oldest first.
+
+    None of sources whose content may not lie for long: what is learned from a post would outlive it.
+    """
     from alerts.annotate.learning import Lesson
 
     rows = {row.post: row for row in register.view.registered(Selection(officials=True, not_understood=True))}
     for correction in sorted(register.decisions.corrections.all(), key=lambda each: each.at):
         row = rows.get(correction.post)
-        found = None if row is None else register.view.finding(row)
+        found = None if row is None or keys.source_of(row.post) in limits else register.view.finding(row)
         if found is not None and not _is_official(found):
             themes = found.themes if correction.themes is None else correction.themes
             yield correction.post, Lesson(found.text, in_order(correction.kinds), themes, found.story)
 
 
-def _anchors(register: OpenRegister, judge: Understander, lessons: dict[str, Lesson]) -> Iterator[Lesson]:
+def _anchors(
+    register: OpenRegister, judge: Understander, lessons: dict[str, Lesson], limits: Collection[str]
+) -> Iterator[Lesson]:
     """The newest posts that nobody corrected, one of each story, as the model that came with the program has them."""
     from alerts.annotate.learning import MOST, Lesson
 
@@ -97,7 +105,8 @@ def _anchors(register: OpenRegister, judge: Understander, lessons: dict[str, Les
 
     def fresh() -> Iterator[Finding]:
         for row in newest:
-            if row.post not in lessons and row.story not in seen and not row.repost:
+            short = keys.source_of(row.post) in limits
+            if row.post not in lessons and row.story not in seen and not row.repost and not short:
                 seen.add(row.story)
                 found = register.view.finding(row)
                 if found is not None and not _is_official(found):

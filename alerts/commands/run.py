@@ -33,6 +33,7 @@ from listener.clock import SystemClock
 from listener.commands.shared import Data, say
 from listener.model import roles as of
 from listener.permissions import exposed
+from listener.runtime.expiring import LEASE_SECONDS, TURNS_WITHIN, Expiring
 from listener.runtime.housekeeping import Housekeeping
 from listener.runtime.logs import set_up
 from listener.runtime.service import RoleLock, Service, settle_memory
@@ -156,9 +157,19 @@ def run(
     def after_retention() -> None:
         purge_before(folder, clock.now() - settings.retention.content)
         wipe_aside(folder, clock.now() - KEEP_ASIDE)
+        let_go()
+
+    def let_go() -> None:
         for register in registers:
             register.release()
 
+    if process.limits:
+        part = process.health.part(of.EXPIRE, TURNS_WITHIN)
+        expiring = Expiring(
+            bus, process.limits, bus.lease(of.EXPIRE, process.process, LEASE_SECONDS), folder=folder, clock=clock,
+            metrics=process.metrics, part=part, after=let_go,
+        )  # fmt: skip
+        turning.append((expiring, part))
     part = process.health.part(of.HOUSEKEEPING)
     keeping = Housekeeping(
         bus,

@@ -1,7 +1,7 @@
 """The file of the register's view: its tables, and a finding as it stands in them.
 
 No text is in it. `findings` has a row for each; `stories` and what belongs to it is `alerts.register.alike`'s,
-`digests` is `alerts.register.wording`'s.
+`digests` is `alerts.register.wording`'s. `purged` has a row for each that was purged, until its bytes are gone.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS stories(
 CREATE INDEX IF NOT EXISTS to_do ON stories(todo) WHERE todo;
 CREATE INDEX IF NOT EXISTS joined ON stories(together, story) WHERE together != story;
 CREATE TABLE IF NOT EXISTS anchors(hash INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(hash, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS purged(id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS near(one INTEGER NOT NULL, two INTEGER NOT NULL, PRIMARY KEY(one, two)) WITHOUT ROWID;
 """
 VERSION = 6

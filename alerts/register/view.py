@@ -169,8 +169,10 @@ class Register:
         """
         with closing(connect(self._file.path)) as db:
             try:
+                (purged,) = db.execute("SELECT ifnull(max(id), 0) FROM purged").fetchone()
                 db.execute("PRAGMA temp_store=MEMORY")
                 db.execute("VACUUM")
+                db.execute("DELETE FROM purged WHERE id<=?", (purged,))
                 # Waits for whoever reads, as long as the connection waits for locks.
                 (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.OperationalError as error:
@@ -203,7 +205,7 @@ class Register:
         return not found or found[0].offset != position - 1 or _mark(found[0]) == last
 
     def release(self) -> None:
-        """Let go of what the bus has dropped, down to the bytes. May be called from any thread."""
+        """Let go of what the bus has dropped, and of the bytes of what was purged. May be called from any thread."""
         try:
             self._release()
         except sqlite3.Error as error:
@@ -226,6 +228,7 @@ class Register:
                     digest.forget_before(db, *gone)
                     dropped = True
             # Which stories stand together may name a post that went: that is made anew before its bytes go.
+            dropped = dropped or db.execute("SELECT 1 FROM purged LIMIT 1").fetchone() is not None
             while dropped and digest.waits(db):
                 digest.make_some(db, self._bus)
         if dropped:
@@ -266,7 +269,8 @@ class Register:
         if record.value is None:
             digest.forget(self._db, record.key)
             self._db.execute("DELETE FROM edited WHERE newer=?", (record.key,))
-            self._db.execute("DELETE FROM findings WHERE key=?", (record.key,))
+            if self._db.execute("DELETE FROM findings WHERE key=?", (record.key,)).rowcount:
+                self._db.execute("INSERT INTO purged DEFAULT VALUES")
             return
         finding = finding_in(record)  # of one that cannot be read the rules' stage has made a dead letter
         if finding is None or finding.synthetic:

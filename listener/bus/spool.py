@@ -176,6 +176,25 @@ def _purge(file: int, wanted: Wanted) -> int:
     return gone
 
 
+def kept(folder: Path) -> Iterator[tuple[datetime, Message]]:
+    """Every message that lies in the spools of a folder, brought to the bus or not, with when it was kept."""
+    for path in sorted(folder.glob("spool-*.jsonl")):
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be searched: {error.strerror}") from None
+        try:
+            with _locked(file):
+                found = [entry for entry, _, _ in _lines(file, 0, _whole(file))]
+        finally:
+            os.close(file)
+        for entry in found:
+            if entry.at is not None:
+                yield from ((entry.at, message) for message in entry.messages or ())
+
+
 def purge_before(folder: Path, oldest: datetime) -> int:
     """Overwrite what people said and was kept before. How many messages there were."""
     return purge(folder, lambda at, message: message.topic == "mentions" and at < oldest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from listener.maintenance.preflight import doubts, mistakes
 from listener.model.roles import ROLES, lacking_of
 from listener.model.topics import TopicSpec, topic_specs
 from listener.permissions import exposed
+from listener.privacy import expiry
 from listener.privacy.key_fingerprint import key_problem
 from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.runtime.checks import Check, failed, warning, well
@@ -29,6 +31,7 @@ from listener.runtime.control import Presences
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import RawSettings
 from listener.settings.schema import NOBODY_NAMED, Settings, nobody_named
+from listener.sources.contract import content_limits
 from listener.units import from_ms
 
 LITTLE_BYTES = 1 << 30
@@ -48,7 +51,7 @@ def examine_deployment(bus: Bus, settings: Settings, folder: Path, clock: Clock)
         yield failed("bus.healthy", why, "fix the bus first: nothing works without it")
         return
     yield _integrity(bus)
-    yield _retention(bus, settings, clock)
+    yield _retention(bus, settings, folder, clock)
     yield _key(settings, folder, bus)
     running = {role for presence in Presences(bus, clock).refresh() for role in presence.roles}
     for role in ROLES:
@@ -135,12 +138,16 @@ def overdue(bus: Bus, specs: Iterable[TopicSpec], now: datetime) -> list[str]:
     ]
 
 
-def _retention(bus: Bus, settings: Settings, clock: Clock) -> Check:
+def _retention(bus: Bus, settings: Settings, folder: Path, clock: Clock) -> Check:
     late = overdue(bus, topic_specs(settings.bus.partitions, settings.retention.keep()), clock.now())
+    with suppress(ConfigError):  # told among the settings
+        limits = content_limits(settings)
+        oldest = expiry.oldest_held(bus, folder, limits)
+        late += [f"content of {source}" for source in expiry.overdue(oldest, limits, clock.now())]
     if late:
         return failed(
             "retention.kept",
-            f"{', '.join(late)}: older than the settings allow",
+            f"{', '.join(late)}: older than the settings or a platform's terms allow",
             "run `lyttepost privacy retention`, and see why `lyttepost run` did not",
         )
     return well("retention.kept", "nothing is older than the settings allow")

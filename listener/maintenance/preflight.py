@@ -24,7 +24,7 @@ from listener.settings.files import Loc, RawSettings, expanded
 from listener.settings.hosts import is_loopback
 from listener.settings.schema import Settings
 from listener.settings.types import read_secret
-from listener.sources.contract import source_types
+from listener.sources.contract import content_limits, source_types
 
 _DOTTED = re.compile(r"([a-z_]+(?:\.[a-z_]+)+):? ?")
 
@@ -47,6 +47,7 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
         ),
         (("highlights", "access_token"), lambda: _own_keys(settings)),
         *((its.setting, partial(its.check, settings)) for its in source_types().values()),
+        (("retention", "sources"), partial(content_limits, settings)),
     ]
     found = [problem for problem in (_tried(raw, loc, check) for loc, check in checks) if problem]
     if why := _no_folder(data):

@@ -21,7 +21,7 @@ EVERY = "every"
 FOLLOW, CALM, ANSWERS, REGISTER, REREAD, PURGE = "follow", "calm", "answers", "register", "reread", "purge"
 DEADMAN, RECEIVER, BOARD = "deadman", "receiver", "board"
 HIGHLIGHTS, PROPOSE, PUBLISH = "highlights", "propose", "publish"
-HOUSEKEEPING, ABSENT, WEBHOOKS = "keeping", "absent", "webhooks"
+HOUSEKEEPING, EXPIRE, ABSENT, WEBHOOKS = "keeping", "expire", "absent", "webhooks"
 """The other workers, beside `annotate`, `judge` and `dispatch`. The board is a role too, and so are the highlights,
 whose workers are `propose` and `publish`."""
 RUN = (*ROLES, BOARD)

@@ -230,6 +230,17 @@ class Metrics:
         self.retention_allowed = g(
             "retention_allowed_seconds", "How old a record of the topic may get; +Inf is for ever.", "topic"
         )
+        self.content_oldest = g(
+            "retention_oldest_content_timestamp_seconds",
+            "When the oldest content of a source with a limit of its own was captured; NaN while none is held, and "
+            "where another process has that task.",
+            "source",
+        )
+        self.content_allowed = g(
+            "retention_content_allowed_seconds",
+            "How long content of a source with a limit of its own may lie.",
+            "source",
+        )
         self._at_rest()
 
     def _at_rest(self) -> None:

@@ -186,6 +186,10 @@ class RetentionSettings(Tree):
     baseline: Annotated[Duration, within(timedelta(days=1), timedelta(days=36500))] = timedelta(days=365)
     archive: Annotated[Duration, within(timedelta(days=1), timedelta(days=36500))] = timedelta(days=3650)
     deadletters: Annotated[Duration, within(timedelta(hours=1), timedelta(days=3650))] = timedelta(days=14)
+    sources: dict[str, Annotated[Duration, within(timedelta(hours=4), timedelta(days=3650))]] = Field(
+        default_factory=dict
+    )
+    """`listener.sources.contract.content_limits` joins them with what the platforms' terms allow."""
 
     @model_validator(mode="after")
     def _alerts_outlive_posts(self) -> RetentionSettings:

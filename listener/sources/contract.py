@@ -27,11 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from listener.errors import ConfigError
 from listener.plugins import load
+from listener.units import format_duration
 
 if TYPE_CHECKING:
     from listener.clock import Clock
@@ -242,6 +244,9 @@ class SourceType:
     replays: bool = False
     """Its posts are those of other sources, under the ids that they have there: whoever has `x:ID` purged means this
     source's post ID too. False where a platform's own posts are read, from a file or not."""
+    content_limit: timedelta | None = None
+    """The longest that the platform's terms let content of it lie, from when it was captured; None: they name no time.
+    It is purged before, whatever the settings say, and they may only name less."""
     bills: Callable[[RawSettings], bool] = _no_bill
     """By settings that nobody has checked yet: it is set up, and every post that it gives costs. Imports nothing heavy:
     `lyttepost mode` asks where no process runs that it could ask."""
@@ -249,6 +254,26 @@ class SourceType:
 
 def source_types() -> Mapping[str, SourceType]:
     return {name: load(path) for name, path in SOURCES.items()}
+
+
+def content_limits(settings: Settings, types: Mapping[str, SourceType] | None = None) -> Mapping[str, timedelta]:
+    """Source → how long its content may lie, of those for which that is not `retention.content` alone.
+
+    By `retention.sources`, else by what the platform's terms allow; set up or not, for something may be left from when
+    it was. Raises ConfigError for a source that does not exist, and for more than the terms allow.
+    """
+    types, named = types or source_types(), settings.retention.sources
+    for source, keep in named.items():
+        if source not in types:
+            raise ConfigError(f"retention.sources.{source}: no source is called so; known: {', '.join(sorted(types))}")
+        most = types[source].content_limit
+        if most is not None and keep > most:
+            raise ConfigError(
+                f"retention.sources.{source}: {format_duration(keep)} is longer than the platform's terms let content "
+                f"lie; write {format_duration(most)} or less, or leave it out"
+            )
+    limits = {name: its.content_limit for name, its in types.items() if its.content_limit is not None} | named
+    return {source: min(limit, settings.retention.content) for source, limit in limits.items()}
 
 
 @runtime_checkable

@@ -400,6 +400,20 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
         },
         {"LyttepostRetentionOverdue"},
     ),
+    "content of a source older than its terms allow": (
+        {
+            'lyttepost_retention_oldest_content_timestamp_seconds{instance="a",source="linkedin"}': "-172800+0x120",
+            'lyttepost_retention_content_allowed_seconds{instance="a",source="linkedin"}': "172800+0x120",
+        },
+        {"LyttepostContentOverdue"},
+    ),
+    "content that another process looks after is no alarm": (
+        {
+            'lyttepost_retention_oldest_content_timestamp_seconds{instance="a",source="linkedin"}': "NaN+0x120",
+            'lyttepost_retention_content_allowed_seconds{instance="a",source="linkedin"}': "172800+0x120",
+        },
+        set(),
+    ),
 }
 """What is otherwise than healthy (None: the series is missing) → the alerts that fire `AT` or after 90 minutes."""
 AT = {

@@ -32,12 +32,13 @@ def reposted(deployment: Deployment) -> tuple[str, list[str]]:
     return first, [first, *by_first[first]]
 
 
-def write_an_old_mention(deployment: Deployment) -> None:
+def write_an_old_mention(deployment: Deployment, source: str = "x", days: float = 31) -> None:
     deployment.data.mkdir()
-    bus = open_bus("embedded:", deployment.data, ManualClock(datetime.now(UTC) - timedelta(days=31)))
+    at = datetime.now(UTC) - timedelta(days=days)
+    bus = open_bus("embedded:", deployment.data, ManualClock(at))
     bus.ensure(topic_specs(1, Settings().retention.keep()))
     text = "gammel særordgammel"
-    old = Mention(source="x", id="1", at=START, captured_at=START, text=text, incidents={"a-0": ("a",)})
+    old = Mention(source=source, id="1", at=START, captured_at=at, text=text, incidents={"a-0": ("a",)})
     bus.publish([Message("mentions", old.post_key, encode(old))])
     bus.close()
 
@@ -126,3 +127,13 @@ def test_a_running_service_drops_what_is_too_old_by_itself(deploy: Callable[...,
     time.sleep(0.5)
     assert files_with(deployment.data, ["særordgammel"]) == []
     assert running.get("/readyz")[0] == 200
+
+
+def test_a_running_service_drops_what_of_one_source_may_not_lie_as_long(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(settings={"RETENTION__SOURCES__BLUESKY": "2d"})
+    write_an_old_mention(deployment, "bluesky", 1.97)
+    assert files_with(deployment.data, ["særordgammel"]) != []
+    running = deployment.start()
+    until(lambda: files_with(deployment.data, ["særordgammel"]) == [], 30, "it is dropped before its end, in calm")
+    assert running.metric("lyttepost_retention_content_allowed_seconds") == 2 * 86400
+    assert deployment.command("privacy", "retention", "--check").returncode == 0
