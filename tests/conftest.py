@@ -18,12 +18,13 @@ import pytest
 import stand_in
 from broker import Cluster, brokers
 from choice import Choice, Kind, choose
+from examples import examples
 from hypothesis import HealthCheck, settings
 from shared import shared_cluster, shared_folder, shared_stand_in
 
 # How long an example takes is the machine's business; Hypothesis else fails one that takes a fifth of a second.
 PATIENT = "patient"
-settings.register_profile(PATIENT, parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(PATIENT, examples(100, deadline=None, suppress_health_check=[HealthCheck.too_slow]))
 settings.load_profile(PATIENT)
 
 

@@ -31,7 +31,7 @@ Loc = tuple[str | int, ...]
 ENV_PREFIX = "LYTTEPOST_"
 ENV_OWN = {"LYTTEPOST_CONFIG", "LYTTEPOST_DATA", "LYTTEPOST_CRASH"}
 """Variables that are no settings: where the folders are, and the crash point that a test names."""
-ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_SEEDS", "LYTTEPOST_TEST_KAFKA"}
+ENV_TESTS = {"LYTTEPOST_EVALUATION_DATA", "LYTTEPOST_EXAMPLES", "LYTTEPOST_SEEDS", "LYTTEPOST_TEST_KAFKA"}
 
 
 SECTIONS = frozenset(

@@ -13,7 +13,8 @@ from quopri import decodestring
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -97,7 +98,7 @@ def test_a_subject_arrives_letter_for_letter(smtp: FakeSmtp, subject: str) -> No
     assert names(raw) == HEADERS + BODY_HEADERS
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.text(st.one_of(st.sampled_from(" æøåÆØÅ·–:,"), st.characters(codec="utf-8")), max_size=200), st.data())
 def test_whatever_the_subject_and_the_text_no_letter_is_lost_and_no_line_too_long(
     smtp: FakeSmtp, subject: str, data: st.DataObject

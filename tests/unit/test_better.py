@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from understanders import better, default
 
@@ -45,7 +46,7 @@ def test_plain_cases_get_their_kind_and_their_theme(text: str, kind: Kind, theme
     assert found.themes[0] == theme
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.text(max_size=300) | st.sampled_from(TEXTS), st.sampled_from(AuthorClass))
 def test_whatever_is_read_it_answers_in_the_shape_of_the_default_tier(text: str, author: AuthorClass) -> None:
     found, plain = (tier.understand(text, author_class=author) for tier in (better(), default()))

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.clock import ManualClock, SteadyClock
@@ -183,7 +184,7 @@ def test_a_post_by_an_account_that_is_named_passes_by_its_identity() -> None:
     assert OUTLOOK.wants(raw)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(
         st.one_of(
@@ -252,7 +253,7 @@ RECORDS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(RECORDS, BY, st.booleans())
 def test_whatever_of_a_record_a_track_matches_it_is_never_passed_over(
     record: dict[str, Any], did: str, ascii_only: bool

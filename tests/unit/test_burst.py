@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from burst_series import FIVE, MONDAY, town
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.rules.conditions.burst_detector import Burst, BurstReading, Tuning
@@ -30,7 +31,7 @@ def louder(counts: Counts, start: datetime, times: float, length: timedelta = ti
     return [(at, round((c + 1) * times) if start <= at < start + length else c) for at, c in counts]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 10_000)), min_size=1, max_size=200), st.integers(1, 199))
 def test_a_score_rests_on_the_past_alone(counts: list[int | None], cut: int) -> None:
     whole, part = Burst(FIVE), Burst(FIVE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.notify.duplicates import answers, doubles_of, first_of, may_be_doubled
@@ -75,7 +76,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.lists(STEPS, max_size=25))
 def test_nothing_is_answered_that_fired_after_the_word_and_every_open_word_is_sent(
     steps: list[tuple[str, str | int, set[int]]],

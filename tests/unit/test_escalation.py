@@ -6,7 +6,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.notify.escalation import Escalation
@@ -171,7 +172,7 @@ def made(minutes: float, what: str, about: Any, number: int) -> dict[str, Any]:
     return event(minutes, what, **({"alert": about} if about else {}), **({"by": "B"} if what == "ack" else {}))
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.lists(st.tuples(st.integers(0, 40), EVENT), max_size=10))
 def test_whatever_happens_no_alert_is_lost_and_nobody_is_told_twice_for_one_step(
     happenings: list[tuple[int, tuple[str, Any]]],

@@ -13,8 +13,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from examples import examples
 from highlights_support import ANY_TIME, BY_DAY, START, Newsroom, proposal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from alerts.highlights.listing import listed
@@ -447,7 +448,7 @@ class Watched:
             setattr(room.x, hook, lambda: self.do(what, other if what == "release" else id_))
 
 
-@settings(max_examples=80, suppress_health_check=list(HealthCheck))
+@examples(80, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(IDS)), min_size=10, max_size=40))
 def test_in_no_order_is_anything_published_twice_or_in_a_crisis(story: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

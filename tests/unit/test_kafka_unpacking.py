@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
@@ -39,7 +39,6 @@ def theirs(raw: bytearray) -> list[Raw]:
     return [(r.offset, r.key, r.value, r.timestamp) for batch in MemoryRecords(bytes(raw)) for r in batch]
 
 
-@settings(deadline=None)
 @given(records, st.sampled_from([NONE, GZIP, LZ4]), st.sampled_from([0, 1, 2**40]))
 def test_whatever_was_written_is_read_as_kafka_python_reads_it(
     written: list[Written], compression: int, base: int
@@ -54,7 +53,6 @@ def test_the_time_of_appending_stands_for_all_records() -> None:
     assert [record[3] for record in ours(raw)] == [record[3] for record in theirs(raw)] == [9, 9]
 
 
-@settings(deadline=None)
 @given(records, st.sampled_from([NONE, LZ4]), st.data())
 def test_damage_is_reported_as_such_or_does_no_harm(
     written: list[Written], compression: int, data: st.DataObject

@@ -35,9 +35,9 @@ def lessons(texts: Sequence[str] = NEW_WORD) -> list[Lesson]:
     return [Lesson(text, (Kind.WISH,), ("food",), f"s{number}") for number, text in enumerate(texts)]
 
 
-def anchors() -> list[Lesson]:
+def anchors(texts: Sequence[str] = OTHERS) -> list[Lesson]:
     """Posts that nobody corrected, as the model understands them."""
-    found = [(text, UNDERSTANDER.understand(text)) for text in OTHERS]
+    found = [(text, UNDERSTANDER.understand(text)) for text in texts]
     return [Lesson(text, each.labels, each.themes, each.story) for text, each in found]
 
 
@@ -75,7 +75,7 @@ def test_of_posts_that_nobody_corrected_nearly_all_stay_what_they_were(
 def test_copies_are_not_learned_from_and_judged_at_once() -> None:
     """One story in all lessons: whoever learned from one of its copies would know the others by heart."""
     one = [each._replace(story="the same") for each in lessons()]
-    _, outcome = learn(READER, BANKS, one, anchors())
+    _, outcome = learn(READER, BANKS, one, anchors(OTHERS[:40]))
     assert (outcome.kinds_after, outcome.themes_after) == (outcome.kinds_before, outcome.themes_before)
     assert outcome.worse == "nothing would be right more often than now"
 
@@ -85,9 +85,10 @@ def test_of_a_few_corrections_nothing_is_learned() -> None:
         learn(READER, BANKS, lessons()[: FEWEST - 1], anchors())
 
 
-def test_the_same_lessons_give_the_same_file(tmp_path: Path, learned: tuple[dict[str, Bank], Outcome]) -> None:
-    write(tmp_path / "one", learned[0])
-    write(tmp_path / "two", learn(READER, BANKS, lessons(), anchors())[0])
+def test_the_same_lessons_give_the_same_file(tmp_path: Path) -> None:
+    few = anchors(OTHERS[:40])
+    for name in ("one", "two"):
+        write(tmp_path / name, learn(READER, BANKS, lessons(), few)[0])
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 

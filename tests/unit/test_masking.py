@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.no import fodselsnummer
 
@@ -287,7 +287,6 @@ def test_spans_that_overlap_become_one() -> None:
     assert replace(text, fold(text), [Span(4, 7, "y", "two"), Span(2, 5, "x", "one")]) == ("abxh", ["one"])
 
 
-@settings(deadline=None)
 @given(st.text() | st.text("a9@%420EFB\u200b\ufe0f\uff11²①"))
 def test_folding_keeps_the_way_back(text: str) -> None:
     folded = fold(text)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.model.incidents import (
@@ -349,7 +350,7 @@ def sequences(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(sequences(), st.integers(0, 15))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_folding_in_pieces_equals_folding_at_once(values: list[bytes], cut: int) -> None:
     numbered = list(enumerate(values))
     whole = fold(State(), numbered)
@@ -361,7 +362,7 @@ def test_folding_in_pieces_equals_folding_at_once(values: list[bytes], cut: int)
 
 
 @given(sequences())
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_any_sequence_of_commands_gives_a_consistent_state(values: list[bytes]) -> None:
     state = State()
     for offset, value in enumerate(values):

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.model.records import Author, AuthorClass, Mention, Origin, Post, Quoted, Reach, encode
@@ -357,7 +358,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]", "", digits).lower()
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(data=st.data(), field=st.sampled_from(FIELDS), kind=st.sampled_from(sorted(SHAPES)))
 def test_nothing_that_names_a_person_is_left_in_a_mention(data: st.DataObject, field: str, kind: str) -> None:
     made = {"handle": HANDLE, "identity": IDENTITY, "phone": PHONE, "email": EMAIL}[kind]

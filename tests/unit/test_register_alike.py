@@ -10,7 +10,8 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.annotate.story import story
@@ -131,7 +132,7 @@ def dump(view: Register) -> Mapping[str, Sequence[object]]:
     return {what: sorted(view._db.execute(words)) for what, words in asked.items()}
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.randoms(use_true_random=False))
 def test_the_same_stories_are_one_in_whatever_order_posts_come_and_go(random: Random) -> None:
     chosen = [text for pair in random.sample(PAIRS, 15) for text in (pair.a, pair.b)]

@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from rules_streams import LATENESS, minutes
 from rules_support import INCIDENT, answered, finding, instant, judge, lookback, rule, tick
@@ -266,7 +267,7 @@ def run(made: Engine, records: Stream, start: int, stop: int) -> list[Verdict]:
     return [verdict for offset in range(start, stop) for verdict in made.feed(records[offset], offset)]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(answered_streams(), st.data())
 def test_a_restart_anywhere_changes_no_verdict(records: Stream, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(records)))
@@ -287,7 +288,7 @@ def test_a_restart_anywhere_changes_no_verdict(records: Stream, data: st.DataObj
     assert said == whole
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(answered_streams(), st.integers(0, 2**32))
 def test_a_shuffle_within_the_lateness_changes_no_verdict(records: Stream, seed: int) -> None:
     waits = [spec for spec in SPECS if spec.type != "any"]

@@ -9,7 +9,8 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from memory_support import objects_of
 from rules_naive import naive
@@ -85,7 +86,7 @@ def filled(random: Random) -> Records:
 
 
 @pytest.mark.parametrize("type", WINDOWED)
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(10)
 @given(seed=st.integers(0, 2**32), data=st.data())
 def test_late_posts_are_judged_as_the_plain_way_judges_them(type: str, seed: int, data: st.DataObject) -> None:
     specs = (*SAMPLES[type], *MORE.get(type, ()))
@@ -175,7 +176,7 @@ def test_eight_times_as_many_late_posts_cost_far_less_than_their_square(spec: Ru
     st.lists(st.tuples(st.integers(-1, 301), st.integers(-4, 9)), max_size=30),
     st.integers(0, 2**32),
 )
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_steps_find_what_a_walk_finds(steps: list[tuple[int, int]], asked: list[tuple[int, int]], seed: int) -> None:
     random, number, done = Random(seed), Steps(), []
     for step in steps:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from rules_streams import LATENESS, Records, run, streams
 from rules_support import INCIDENT, finding, gap, instant, rule, said, tick
@@ -40,7 +41,7 @@ def engine() -> Engine:
     return Engine(SPECS, INCIDENT, allowed_lateness=LATENESS)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(streams(), st.data())
 def test_a_restart_at_any_record_changes_no_verdict(records: Records, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(records)))
@@ -60,7 +61,7 @@ def test_a_restart_at_any_record_changes_no_verdict(records: Records, data: st.D
     assert run(successor, records, cut, len(records)) == after
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(streams(), st.data())
 def test_a_second_restart_is_as_good_as_the_first(records: Records, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(records)))
@@ -83,7 +84,7 @@ def test_a_second_restart_is_as_good_as_the_first(records: Records, data: st.Dat
     assert heard == whole
 
 
-@settings(max_examples=75, deadline=None)
+@examples(75)
 @given(streams(), st.integers(0, 2**32))
 def test_a_shuffle_within_the_lateness_changes_no_verdict(records: Records, seed: int) -> None:
     specs = [spec for spec in SPECS if spec.type != "any"]

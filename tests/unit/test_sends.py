@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.notify.recipients import LEDGER, People
@@ -220,7 +221,7 @@ OUTCOMES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(st.tuples(st.floats(0, 400), OUTCOMES), max_size=25))
 def test_whatever_fails_no_step_reaches_a_place_twice_unmarked_and_nobody_is_forgotten(
     turns: list[tuple[float, tuple[Outcome | None, str | None]]],

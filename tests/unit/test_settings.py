@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import yaml
 from pydantic import SecretStr
@@ -500,15 +500,8 @@ class CommandLine:
     def __call__(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
         env |= {"PYTHONPATH": str(ROOT), "LYTTEPOST_DATA": str(self.folder / "data")}
-        return subprocess.run(
-            [sys.executable, str(ROOT / "lyttepost.py"), *words],
-            cwd=self.folder,
-            env={**env, **{ENV_PREFIX + name: value for name, value in environ.items()}},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        env |= {ENV_PREFIX + name: value for name, value in environ.items()}
+        return forked.command(words, env, self.folder, timeout=60)
 
 
 @pytest.fixture

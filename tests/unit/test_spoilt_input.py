@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.commands.volumes import BadInput, make, records
@@ -103,7 +104,7 @@ def spoilt(draw: st.DrawFn, good: dict[str, Any]) -> bytes:
     return raw.replace(b"\n", b"")
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(line=spoilt(POST) | spoilt({"data": [POST, POST], "includes": {"users": [{"id": 7}]}}))
 def test_a_line_of_a_recording_is_posts_or_has_reasons(tmp_path_factory: pytest.TempPathFactory, line: bytes) -> None:
     path = tmp_path_factory.mktemp("bad") / "r"
@@ -119,7 +120,7 @@ def test_a_line_of_a_recording_is_posts_or_has_reasons(tmp_path_factory: pytest.
         encode(post)  # what cannot be written to the bus is no post
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.dictionaries(st.sampled_from(["data", "includes", "meta", "errors"]), NASTY | st.just([POST]) | st.just(POST))
 )
@@ -128,7 +129,7 @@ def test_a_page_of_search_is_posts_or_has_reasons(answer: dict[str, Any]) -> Non
         encode(post)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(spoilt(FINDING) | spoilt({"tick": AT}) | spoilt({"gap": [AT, AT], "source": "x"}) | st.binary(max_size=20))
 def test_a_finding_line_is_a_record_or_a_bad_line(line: bytes) -> None:
     with suppress(BadLine):
@@ -136,7 +137,7 @@ def test_a_finding_line_is_a_record_or_a_bad_line(line: bytes) -> None:
         assert isinstance(record, Finding | Tick | Gap)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.text(st.sampled_from('a1,"\n\r\x00 å-:TZz.'), max_size=12), max_size=6))
 def test_csv_is_rows_or_bad_input_that_names_its_line(lines: list[str]) -> None:
     said = "f:"
@@ -205,7 +206,7 @@ RULE = {
 EXAMPLE = {"name": "e", "findings": "[{place: a, repeat: 3, every: 1s}]", "until": "1h", "alerts": "[]"}
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.dictionaries(st.sampled_from(list(RULE)), st.sampled_from(VALUES), max_size=2),
     st.dictionaries(st.sampled_from(list(EXAMPLE)), st.sampled_from(VALUES), max_size=2),

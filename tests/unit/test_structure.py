@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -86,16 +87,23 @@ def paths() -> list[Path]:
     return sorted([ROOT / "lyttepost.py", *ROOT.glob("listener/**/*.py"), *ROOT.glob("alerts/**/*.py")])
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(tree: ast.Module) -> tuple[str, ...]:
     """Every module that is named in an import, at whatever depth; of `from a import b` both `a` and `a.b`."""
+    found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are written in full"
             assert node.module
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    return tuple(found)
 
 
 def within(name: str, package: str) -> bool:
@@ -104,7 +112,7 @@ def within(name: str, package: str) -> bool:
 
 @pytest.fixture(scope="module")
 def modules() -> Sources:
-    return {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in paths()}
+    return {module_name(path): parsed(path) for path in paths()}
 
 
 def breaches(modules: Sources, inside: str, forbidden: str, but: frozenset[str] = frozenset()) -> list[str]:
@@ -352,7 +360,7 @@ def test_every_command_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("path", paths(), ids=module_name)
 def test_a_module_says_what_it_is_for(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     assert not tree.body or ast.get_docstring(tree), f"{path.relative_to(ROOT)} has no docstring"
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from understanders import default
 
@@ -92,7 +93,7 @@ def test_what_the_account_is_comes_before_what_its_words_say(author: AuthorClass
     assert Kind.QUESTION not in found.labels
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.text(max_size=300) | st.sampled_from(TEXTS))
 def test_whatever_is_read_gives_chances_and_reasons_that_stand_in_it(text: str) -> None:
     found = default().understand(text)
