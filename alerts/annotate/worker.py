@@ -52,9 +52,12 @@ from listener.runtime.metrics import Metrics
 from listener.runtime.stage import Stage
 from listener.units import from_ms
 
+EXPIRED = "expired"
+"""Of a mention that was on the bus, and is older than it may be."""
 LOOK_SECONDS = 1.0
 """So often corrections are looked for."""
 
+NO_THEME = "none"
 _OWN = Mention.model_fields.keys() - Captured.model_fields.keys()
 
 
@@ -165,7 +168,7 @@ class Annotating:
         if isinstance(found, Mention):
             since = min(found.captured_at, from_ms(record.time_ms))
             if self._keep is not None and self._clock.now() - since > self._keep(found.source):
-                self._metrics.posts_dropped.labels(found.source, "too_old").inc()
+                self._metrics.posts_dropped.labels(found.source, EXPIRED).inc()
                 return []
             return [self._message(finding) for finding in self._annotator_for(found).findings(found)]
         if isinstance(found, Deletion):
@@ -188,6 +191,7 @@ class Annotating:
         if not finding.synthetic:
             for kind in finding.kinds:
                 self._kinds[kind].inc()
+            self._metrics.findings_by_theme.labels(next(iter(finding.themes), NO_THEME)).inc()
         if finding.origin is Origin.LIVE and not finding.synthetic:
             delay = self._clock.now() - finding.captured_at
             self._metrics.pipeline_delay.observe(max(0.0, delay.total_seconds()))

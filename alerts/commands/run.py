@@ -33,6 +33,7 @@ from listener.clock import SystemClock
 from listener.commands.shared import Data, say
 from listener.model import roles as of
 from listener.permissions import exposed
+from listener.runtime.certificates import certificate_files
 from listener.runtime.expiring import LEASE_SECONDS, TURNS_WITHIN, Expiring
 from listener.runtime.housekeeping import Housekeeping
 from listener.runtime.logs import set_up
@@ -180,6 +181,7 @@ def run(
         part=part,
         folder=folder,
         after_retention=after_retention,
+        certificates=certificate_files(settings),
     )
     service = Service([*turning, (keeping, part)], clock, bus_is_well=lambda: part.reason is None)
     settle_memory()

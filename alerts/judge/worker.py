@@ -97,8 +97,7 @@ class Judging:
         self._engines: dict[tuple[int, str], Engine] = {}
         self._heard: dict[int, datetime] = {}
         self._failing: dict[str, tuple[datetime, datetime]] = {}
-        for rule in self._rules:
-            metrics.add_rule(rule.name)
+        self._show_rules()
         self._for_ops: list[Message] = []
         self._rulebook = rulebook
         self._begun = False
@@ -173,9 +172,14 @@ class Judging:
             record_edit(self._bus, edit, now)
             log.info("the rules as %s edited them are in force: %s (%s)", edit.by, edit.news, edit.digest)
             self._rules = rulebook.rules = edit.rules
-            for rule in edit.rules:
-                self._metrics.add_rule(rule.name)
+            self._show_rules()
             self._stage.begin_again()
+
+    def _show_rules(self) -> None:
+        for rule in self._rules:
+            self._metrics.add_rule(rule.name)
+        for rule in on_findings(self._rules):
+            self._metrics.rule_seconds.labels(rule.name)
 
     # --- one record --------------------------------------------------------------------------------------------
 
@@ -328,6 +332,8 @@ class Judging:
             for rule, seconds in engine.take_spent().items():
                 spent[rule] += seconds
         for rule, seconds in spent.items():
+            if seconds:
+                self._metrics.rule_seconds.labels(rule).inc(seconds)
             if min(seconds, worked) > SLOW:
                 self._failed(RuleFailed(rule, TIMEOUT))
 

@@ -225,6 +225,7 @@ class Dispatcher:
             self._absorb(record)
         self._book.forget(self._time.now())
         self._look_at_duty()
+        self._counts.look(self._book, self._duty, leads, self._clock.monotonic(), self._time.now())
         if not leads:
             return moved or bool(records)
         self._settle()
@@ -251,7 +252,7 @@ class Dispatcher:
             self._counts.open(self._book, self._people)
         self._leads = leads
         if led and not leads:
-            self._metrics.alerts_undelivered.set(0)
+            self._counts.stand_by()
             log.warning("dispatch: another process took over; this one stands by")
         return self._leads
 
@@ -271,6 +272,8 @@ class Dispatcher:
             self._duty.take(told)
         about = self._book.get(record.key)  # records of all three topics bear the alert's id
         self.trips.take(about)
+        if self._leads:
+            self._counts.answered(told, about)
         if isinstance(told, Delivery):
             self._counts.failed(told)
             self._faults.follow(told)

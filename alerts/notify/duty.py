@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from alerts.duty.outlook import DutyOutlook, outlook
 from alerts.duty.reload import DutyBook, ageless
 from alerts.notify.channels.contract import Channel
 from alerts.notify.recipients import People
@@ -56,6 +57,10 @@ class DutyFollower:
             return DutyNews(troubles=tuple(troubles))
         self._seen = self._book.rosters
         return DutyNews(self._people.with_rosters(self._book.rosters), channels, tuple(troubles))
+
+    def outlook(self, at: datetime) -> DutyOutlook:
+        """How duty stands at an instant."""
+        return outlook(self._book.people, self._book.rosters, self._book.decided, at)
 
     def stands(self, what: str, part: str, at: datetime) -> bool:
         """Whether what ops were told is so still: `what` and `part` as in `DutyNews.troubles`."""

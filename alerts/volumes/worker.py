@@ -21,6 +21,7 @@ from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import BurstSpec, FiredBursts
 from alerts.volumes.alert import CALM, alert_of
+from alerts.volumes.shown import TrackMetrics
 from listener.bus.messages import message
 from listener.bus.protocol import Bus, Message, Record, TopicPartition
 from listener.bus.scan import scan
@@ -84,6 +85,7 @@ class Calm:
         self._series: dict[Key, Series] = {}
         self._listening: dict[str, Tracks] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._shown = TrackMetrics(metrics)
         self._fired = FiredBursts()
         self._proposed: dict[str, datetime] = {}
         self._read_rules(rules)
@@ -103,7 +105,10 @@ class Calm:
             known = set(self._tunings)
             if self._read_rules(self._rulebook.rules) != known:
                 self._stage.begin_again()
-        return self._stage.step(timeout)
+        moved = self._stage.step(timeout)
+        series = ((source, track, its) for (_, source, track), its in self._series.items())
+        self._shown.show(series, self._clock.monotonic())
+        return moved
 
     def close(self) -> None:
         self._stage.close()

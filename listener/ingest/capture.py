@@ -237,7 +237,8 @@ class Capture:
 
     def _count(self, batch: Batch, drops: Counter[str]) -> None:
         name = self._source
-        self._metrics.posts_heard.labels(name).inc(len(batch.posts))
+        # So that what was heard is what was published and what was dropped, by reason.
+        self._metrics.posts_heard.labels(name).inc(len(batch.posts) + batch.duplicates)
         self._metrics.posts_matched.labels(name).inc(len(batch.posts) - drops["no_match"] - drops["calm"])
         if batch.duplicates:
             drops["duplicate"] += batch.duplicates

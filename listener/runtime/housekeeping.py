@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, nan
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from listener.clock import Clock
 from listener.errors import BusError
 from listener.model.roles import HOUSEKEEPING
 from listener.model.topics import TopicSpec
+from listener.runtime.certificates import ends
 from listener.runtime.health import Part
 from listener.runtime.lag import lags
 from listener.runtime.metrics import Metrics
@@ -23,7 +24,8 @@ RETENTION_SECONDS = 3600.0
 
 
 class Housekeeping:
-    """`after_retention` is called after each retention, for views that must let go of what the bus has dropped."""
+    """`after_retention` is called after each retention, for views that must let go of what the bus has dropped.
+    `certificates`: the name of a setting → its file."""
 
     name = HOUSEKEEPING
 
@@ -38,6 +40,7 @@ class Housekeeping:
         part: Part,
         folder: Path,
         after_retention: Callable[[], None] = lambda: None,
+        certificates: Mapping[str, Path] | None = None,
     ) -> None:
         self._bus = bus
         self._specs = specs
@@ -47,13 +50,17 @@ class Housekeeping:
         self._part = part
         self._folder = folder
         self._after_retention = after_retention
+        self._certificates = dict(certificates or {})
         self._shown: set[tuple[str, str]] = set()
         self._counted: Counter[tuple[str, str]] = Counter()
-        self._due = {self._gauges: 0.0, self._retain: 0.0, self._ages: 0.0}
+        self._due = {self._gauges: 0.0, self._retain: 0.0, self._ages: 0.0, self._look_at_certificates: 0.0}
 
     def step(self, timeout: float) -> bool:
         self._part.beat()
-        every = {self._gauges: GAUGES_SECONDS, self._retain: RETENTION_SECONDS, self._ages: AGES_SECONDS}
+        every = {
+            self._gauges: GAUGES_SECONDS, self._retain: RETENTION_SECONDS, self._ages: AGES_SECONDS,
+            self._look_at_certificates: AGES_SECONDS,
+        }  # fmt: skip
         for task, seconds in every.items():
             if self._clock.monotonic() >= self._due[task]:
                 task()
@@ -113,3 +120,12 @@ class Housekeeping:
             self._metrics.oldest_record.labels(spec.name).set(min(first) / 1000 if first else nan)
             allowed = inf if spec.keep is None else spec.keep.total_seconds()
             self._metrics.retention_allowed.labels(spec.name).set(allowed)
+
+    def _look_at_certificates(self) -> None:
+        """Read again each time: a renewed one is put in the place of the old."""
+        for setting, path in self._certificates.items():
+            try:
+                end = ends(path).timestamp()
+            except (OSError, ValueError):
+                end = nan
+            self._metrics.credential_ends.labels(setting).set(end)

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import nan
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from listener.model.deliveries import Outcome
 from listener.model.records import Alert, Event, Kind, Origin, Severity
@@ -22,6 +30,18 @@ from listener.units import parse_instant
 NAMESPACE = "lyttepost"
 BUCKETS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 """Seconds. The client's own stop at 10 s, where an officer's wait begins."""
+ANSWER_BUCKETS = (30, 60, 120, 300, 600, 900, 1800, 3600)
+"""Seconds until a person answers: what `BUCKETS` tells apart is nothing to who has to wake up first."""
+
+PROCESS = (
+    ("virtual_memory_bytes", "gauge", "Addresses that the process has asked for; Linux only, as all of these."),
+    ("resident_memory_bytes", "gauge", "Memory that the process has."),
+    ("start_time_seconds", "gauge", "When the process began."),
+    ("cpu_seconds_total", "counter", "Processor time that the process took."),
+    ("open_fds", "gauge", "Files and connections that the process has open."),
+    ("max_fds", "gauge", "How many it may have open."),
+)
+"""What the client library says of its process, in its order and by its names."""
 
 
 class SourceState(StrEnum):
@@ -142,6 +162,9 @@ class Metrics:
         self.stage_records = c("stage_records", "Records that a stage has taken in and committed.", "stage")
         self.stage_batches = c("stage_batches", "Batches that a stage has committed.", "stage")
         self.findings = c("findings", "Findings by kind; one of several kinds counts for each.", "kind")
+        self.findings_by_theme = c(
+            "findings_by_theme", "Findings by their main theme; `none` where what they voice has none.", "theme"
+        )
         self.pipeline_delay = h("pipeline_delay_seconds", "From a live post's capture to its finding on the bus.")
 
         self.rules_watermark = g(
@@ -152,14 +175,54 @@ class Metrics:
             "1 while every source of an incident is in a gap, so that no window closes, else 0.",
         )
         self.rule_failures = c("rule_failures", "Times that a rule raised or was slow; it is tried again.", "rule")
+        self.rule_seconds = c("rule_seconds", "Time that judging by a rule took.", "rule")
         self.rules_reloaded = g(
             "rules_last_reload_successful",
             "1 while the rules' files are what is at work, 0 while they are refused and the old rules hold.",
         )
+        self.tracks_counted = g("tracks_counted", "Tracks whose posts are counted and judged.", "source")
+        self.track_posts = g(
+            "track_posts_per_minute",
+            "Posts of a track, the mean of its newest five minutes; of a source the loudest 50 tracks alone.",
+            "source",
+            "track",
+        )
+        self.track_usual = g(
+            "track_usual_posts_per_minute",
+            "The `least` and the `most` posts of a track that would be ordinary in its newest minute.",
+            "source",
+            "track",
+            "bound",
+        )
+
         self.alerts = c("alerts", "Verdicts of the rules.", "rule", "event", "severity")
         self.suppressed = c("alerts_suppressed", "Verdicts that were not passed on, by reason.", "reason")
         self.alerts_open = g(
             "alerts_open", "Alerts that nobody has acknowledged, passed ones included.", "severity", "exercise"
+        )
+        self.alerts_acknowledged = g(
+            "alerts_acknowledged", "Alerts that somebody has and that are not closed.", "severity", "exercise"
+        )
+        self.acknowledge = self._histogram(
+            "acknowledge_seconds",
+            "From an alert's firing, or its waiting again, to a person's acknowledgement.",
+            "exercise",
+            buckets=ANSWER_BUCKETS,
+        )
+        self.pages_waiting = g("pages_waiting", "Pages that were written down and that no way has taken yet.")
+        self.pages_oldest = g(
+            "pages_waiting_oldest_timestamp_seconds", "When the oldest of them was written; NaN while none waits."
+        )
+        self.on_duty = g("on_duty", "People who are on duty in a role now.", "role")
+        self.roster_gap = g(
+            "roster_gap_timestamp_seconds",
+            "When, within a week, nobody is on duty in a role whom anything wakes; NaN while there is no such time.",
+            "role",
+        )
+        self.people = g(
+            "people",
+            "People who are reached by more than the console, by whether they ever confirmed a test message.",
+            "confirmed",
         )
         self.alerts_undelivered = g(
             "alerts_undelivered", "Open alerts that have reached nobody of their own route; a fallback does not count."
@@ -241,6 +304,13 @@ class Metrics:
             "How long content of a source with a limit of its own may lie.",
             "source",
         )
+        self.credential_ends = g(
+            "credential_ends_timestamp_seconds",
+            "When a certificate or a token ends, by the setting that names it; NaN where that cannot be read.",
+            "setting",
+        )
+        ProcessCollector(namespace=NAMESPACE, registry=registry)
+        self.specs += [Spec(f"{NAMESPACE}_process_{name}", kind, (), meaning) for name, kind, meaning in PROCESS]
         self._at_rest()
 
     def _at_rest(self) -> None:
@@ -253,11 +323,14 @@ class Metrics:
         self.canary_round_trip.set(nan)
         self.deadman_sent.set(nan)
         self.highlights_read.set(nan)
+        self.pages_oldest.set(nan)
         for exercise in ("true", "false"):
             self.incidents_open.labels(exercise)
+            self.acknowledge.labels(exercise)
             self.review_due.labels(exercise).set(nan)
             for severity in Severity:
                 self.alerts_open.labels(severity, exercise)
+                self.alerts_acknowledged.labels(severity, exercise)
                 self.oldest_open.labels(severity, exercise).set(nan)
         for kind in Kind:
             self.findings.labels(kind)
@@ -309,9 +382,9 @@ class Metrics:
         self.specs.append(Spec(f"{NAMESPACE}_{name}", "gauge", labels, meaning))
         return Gauge(name, meaning, labels, namespace=NAMESPACE, registry=self.registry)
 
-    def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
+    def _histogram(self, name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = BUCKETS) -> Histogram:
         self.specs.append(Spec(f"{NAMESPACE}_{name}", "histogram", labels, meaning))
-        return Histogram(name, meaning, labels, namespace=NAMESPACE, registry=self.registry, buckets=BUCKETS)
+        return Histogram(name, meaning, labels, namespace=NAMESPACE, registry=self.registry, buckets=buckets)
 
 
 def table(metrics: Metrics) -> str:

@@ -27,7 +27,10 @@ def test_the_counters_are_right_after_a_run(deploy: Callable[..., Deployment], r
     until(lambda: running.metric("lyttepost_deliveries_total", outcome="sent") == told, 20, "all are told")
     matching = len(recording.matching)
     m = running.metric
-    assert m("lyttepost_posts_heard_total", source="recording") == len(recording.ids)
+    assert m("lyttepost_posts_heard_total", source="recording") == len(recording.ids) + recording.duplicates
+    assert m("lyttepost_posts_heard_total") == m("lyttepost_mentions_published_total") + m(
+        "lyttepost_posts_dropped_total"
+    )
     assert m("lyttepost_posts_matched_total", source="recording") == matching
     assert m("lyttepost_posts_dropped_total", reason="no_match") == len(recording.ids) - matching
     assert m("lyttepost_posts_dropped_total", reason="duplicate") == recording.duplicates

@@ -22,6 +22,9 @@ WHOLE_AFTER = timedelta(minutes=2)
 FURTHEST = timedelta(days=1)
 """Of a longer stretch without a post, as between two days of a recording, only the end is judged."""
 
+_NEWEST = 5
+"""Minutes: one alone says little of a track with a few posts an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -64,6 +67,15 @@ class Series:
         while minute < end:
             yield self._judge(minute, self._parts.pop(minute, 0), crisis=crisis, teaches=True)
             minute += MINUTE
+
+    def newest(self) -> tuple[float, tuple[float, float] | None] | None:
+        """Posts a minute, the mean of the five newest that were judged, and the least and the most that would be
+        ordinary in the newest (None: too little was heard to say); None before the first."""
+        burst = next(iter(self._bursts.values()), None)
+        if burst is None or self.judged is None:
+            return None
+        counts = burst.last_hour()[-_NEWEST:]
+        return sum(counts) / max(len(counts), 1), burst.usual(self.judged)
 
     def _judge(self, minute: datetime, count: int, *, crisis: bool, teaches: bool) -> Judged:
         if crisis and not all(burst.warm for burst in self._bursts.values()):
