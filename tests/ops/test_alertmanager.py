@@ -38,6 +38,7 @@ def of_process(name: str, instance: str = "a", **more: str) -> Labels:
 NOBODY: Labels = {"alertname": "LyttepostNobodyListens"}
 CANARY: Labels = {"alertname": "LyttepostCanaryMissing"}
 UNDELIVERED = of_process("AlertUndelivered")
+WAITING: Labels = {"alertname": "LyttepostPagesWaiting"}
 CHANNEL_DOWN: Labels = {"alertname": "LyttepostChannelDown", "channel": "email"}
 CHANNEL_FAILING: Labels = {"alertname": "LyttepostChannelFailing", "channel": "email"}
 BEHIND: Labels = {"alertname": "LyttepostFallingBehind", "group": "judge", "topic": "findings"}
@@ -61,7 +62,14 @@ CAUSES: Mapping[str, tuple[list[Labels], set[str]]] = {
         [of_process("NotReady", part="annotate"), CANARY],
         {"LyttepostNotReady"},
     ),
-    "the canary is missing, and nothing says why": ([CANARY], {"LyttepostCanaryMissing"}),
+    "the canary is missing, and nothing says why": (
+        [CANARY, {"alertname": "LyttepostCanaryBudgetBurnsFast"}, {"alertname": "LyttepostCanaryBudgetBurnsSlowly"}],
+        {"LyttepostCanaryMissing"},
+    ),
+    "canaries are late again and again": (
+        [{"alertname": "LyttepostCanaryBudgetBurnsFast"}, {"alertname": "LyttepostCanaryBudgetBurnsSlowly"}],
+        {"LyttepostCanaryBudgetBurnsFast"},
+    ),
     "a process is down, and another has a fault of its own": (
         [of_process("Down"), of_process("RulesBehind", instance="b")],
         {"LyttepostDown", "LyttepostRulesBehind"},
@@ -75,10 +83,18 @@ CAUSES: Mapping[str, tuple[list[Labels], set[str]]] = {
         {"LyttepostSpendingCeiling"},
     ),
     "mail is dead, and an alert reached nobody": (
-        [UNDELIVERED, CHANNEL_DOWN, CHANNEL_FAILING, DISPATCH_PART],
+        [UNDELIVERED, CHANNEL_DOWN, CHANNEL_FAILING, DISPATCH_PART, WAITING],
         {"LyttepostAlertUndelivered"},
     ),
-    "mail is dead, and others were told": ([CHANNEL_DOWN, CHANNEL_FAILING], {"LyttepostChannelDown"}),
+    "mail is dead, and others were told": ([CHANNEL_DOWN, CHANNEL_FAILING, WAITING], {"LyttepostChannelDown"}),
+    "counting in calm is refused": ([X_PART, of_source("NotCounted")], {"LyttepostNotReady"}),
+    "a roster has a hole, and a certificate ends": (
+        [
+            {"alertname": "LyttepostRosterGap", "role": "duty"},
+            {"alertname": "LyttepostCredentialEndsNow", "setting": "board.certificate.file"},
+        ],
+        {"LyttepostRosterGap", "LyttepostCredentialEndsNow"},
+    ),
     "two causes that have nothing to do with each other": (
         [of_source("SourceSilent"), of_process("RuleFailing", rule="wishes")],
         {"LyttepostSourceSilent", "LyttepostRuleFailing"},

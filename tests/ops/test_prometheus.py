@@ -93,14 +93,15 @@ def test_promtool_accepts_the_example_configuration_with_its_rules() -> None:
 
 
 def rules() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
-    return found
+    """The alerts."""
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
 
 def test_every_alert_says_how_bad_it_is_what_happened_and_what_to_do() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in ("critical", "warning", "deadman"), rule["alert"]
-        assert rule["annotations"].keys() == {"summary", "description"}, rule["alert"]
+        assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}, rule["alert"]
 
 
 HEALTHY = {
@@ -149,6 +150,15 @@ HEALTHY = {
     'lyttepost_budget_dollars{instance="a",source="x",cap="soft"}': "500+0x120",
     'lyttepost_budget_dollars{instance="a",source="x",cap="hard"}': "1000+0x120",
     'lyttepost_budget_dollars{instance="a",source="x",cap="ceiling"}': "2000+0x120",
+    'lyttepost_source_counted_timestamp_seconds{instance="a",source="x"}': "0+60x120",
+    'lyttepost_source_counted_timestamp_seconds{instance="a",source="recording"}': "NaN+0x120",
+    'lyttepost_pages_waiting_oldest_timestamp_seconds{instance="a"}': "NaN+0x120",
+    'lyttepost_roster_gap_timestamp_seconds{instance="a",role="duty"}': "NaN+0x120",
+    'lyttepost_roster_gap_timestamp_seconds{instance="a",role="ops"}': "300000+0x120",
+    'lyttepost_people{instance="a",confirmed="true"}': "1+0x120",
+    'lyttepost_people{instance="a",confirmed="false"}': "7+0x120",
+    'lyttepost_credential_ends_timestamp_seconds{instance="a",setting="board.certificate.file"}': "4e6+0x120",
+    'lyttepost_credential_ends_timestamp_seconds{instance="b",setting="board.certificate.file"}': "NaN+0x120",
     'lyttepost_bus_full{instance="a"}': "0+0x120",
     'lyttepost_bus_free_bytes{instance="a"}': "9e10+0x120",
     'lyttepost_retention_oldest_record_timestamp_seconds{instance="a",topic="mentions"}': "0+60x120",
@@ -180,6 +190,27 @@ def _spent(usd: int) -> dict[str, str | None]:
 
 def _arrived(values: str | None) -> dict[str, str | None]:
     return {'lyttepost_canary_last_arrived_timestamp_seconds{instance="a"}': values}
+
+
+def _counted(values: str) -> dict[str, str | None]:
+    return {'lyttepost_source_counted_timestamp_seconds{instance="a",source="x"}': values}
+
+
+def _waiting(values: str) -> dict[str, str | None]:
+    return {'lyttepost_pages_waiting_oldest_timestamp_seconds{instance="a"}': values}
+
+
+def _gap(values: str) -> dict[str, str | None]:
+    return {'lyttepost_roster_gap_timestamp_seconds{instance="a",role="duty"}': values}
+
+
+def _confirmed(yes: int, no: int) -> dict[str, str | None]:
+    name = 'lyttepost_people{{instance="a",confirmed="{}"}}'
+    return {name.format("true"): f"{yes}+0x120", name.format("false"): f"{no}+0x120"}
+
+
+def _ends(values: str) -> dict[str, str | None]:
+    return {'lyttepost_credential_ends_timestamp_seconds{instance="a",setting="board.certificate.file"}': values}
 
 
 TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
@@ -390,6 +421,26 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
         {'lyttepost_webhook_last_call_timestamp_seconds{instance="a",source="facebook"}': "NaN+0x120"},
         set(),
     ),
+    "nothing is counted in calm": (_counted("0+60x30 1800+0x90"), {"LyttepostNotCounted"}),
+    "counts are half an hour old": (_counted("0+60x60 3600+0x60"), set()),
+    "in crisis nobody counts, and the posts are heard": ({**IN_CRISIS, **_counted("1+0x120")}, set()),
+    "another process counts": (
+        {
+            **_counted("1+0x120"),
+            'lyttepost_source_counted_timestamp_seconds{instance="b",source="x"}': "0+60x120",
+        },
+        set(),
+    ),
+    "a page waits for ten minutes": (_waiting("4800+0x120"), {"LyttepostPagesWaiting"}),
+    "a page waits for two minutes": (_waiting("5280+0x120"), set()),
+    "a roster has a hole tomorrow": (_gap("100000+0x120"), {"LyttepostRosterGap"}),
+    "nobody is on duty now": (_gap("1+0x120"), {"LyttepostRosterGap"}),
+    "a roster has a hole in three days": (_gap("260000+0x120"), set()),
+    "nobody ever confirmed a message": (_confirmed(0, 8), {"LyttepostNobodyConfirmed"}),
+    "there is nobody but the console": (_confirmed(0, 0), set()),
+    "a certificate ends in ten days": (_ends("900000+0x120"), {"LyttepostCredentialEnding"}),
+    "a certificate ends tomorrow": (_ends("100000+0x120"), {"LyttepostCredentialEndsNow"}),
+    "a certificate has ended": (_ends("1+0x120"), {"LyttepostCredentialEndsNow"}),
     "the disk is full": ({'lyttepost_bus_full{instance="a"}': "1+0x120"}, {"LyttepostBusFull"}),
     "the disk fills up": ({'lyttepost_bus_free_bytes{instance="a"}': "1e9+0x120"}, {"LyttepostBusFillingUp"}),
     "room not known yet is no alarm": ({'lyttepost_bus_free_bytes{instance="a"}': "NaN+0x120"}, set()),
@@ -444,8 +495,74 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     promtool("test", "rules", tmp_path / "timelines.yml")
 
 
+BURN_STEP = 30
+"""Minutes."""
+BURN_HOURS = 96
+BURN_STEPS = BURN_HOURS * 60 // BURN_STEP
+
+
+def _round_trips(*late: int, every: int = BURN_HOURS, slow: float = 70.0) -> dict[str, str | None]:
+    """A canary an hour; of each `every` hours those of these numbers take long."""
+    hours = [slow if hour % every in late else 4.0 for hour in range(BURN_HOURS)]
+    steps = [str(value) for value in hours for _ in range(60 // BURN_STEP)]
+    return {'lyttepost_canary_round_trip_seconds{instance="a"}': " ".join(steps)}
+
+
+def _never(known: int) -> dict[str, str | None]:
+    """None has arrived, and `known` hours of that are known."""
+    steps = known * 60 // BURN_STEP
+    values = f"_x{BURN_STEPS - steps} 1+0x{steps}"
+    return {
+        'lyttepost_canary_last_arrived_timestamp_seconds{instance="a"}': values,
+        'lyttepost_canary_interval_seconds{instance="a"}': values.replace("1+0x", "3600+0x"),
+        'lyttepost_canary_round_trip_seconds{instance="a"}': f"NaN+0x{BURN_STEPS}",
+    }
+
+
+FAST, SLOWLY, MISSING = "LyttepostCanaryBudgetBurnsFast", "LyttepostCanaryBudgetBurnsSlowly", "LyttepostCanaryMissing"
+BURNS: dict[str, tuple[dict[str, str | None], set[str]]] = {
+    "all canaries are well": (_round_trips(), set()),
+    "one canary in four days was late": (_round_trips(95), set()),
+    "the last four were late": (_round_trips(92, 93, 94, 95), {FAST}),
+    "four were late and it is over": (_round_trips(91, 92, 93, 94), set()),
+    "every eighth is late": (_round_trips(4, every=8), {SLOWLY}),
+    "every hour one is a little slow": (_round_trips(*range(96), slow=50.0), set()),
+    "none arrives any more": (_never(20), {MISSING, FAST}),
+    "none has arrived since a Prometheus began two hours and a half ago": (_never(3), {MISSING}),
+    "no canary is posted": (
+        {**_round_trips(), 'lyttepost_canary_interval_seconds{instance="a"}': f"0+0x{BURN_STEPS}"},
+        set(),
+    ),
+}
+"""What is otherwise than well over four days → what of the canaries' alerts fires at their end."""
+
+
+def burn(name: str) -> dict[str, Any]:
+    changes, expected = BURNS[name]
+    well = {
+        'lyttepost_canary_interval_seconds{instance="a"}': f"3600+0x{BURN_STEPS}",
+        'lyttepost_canary_last_arrived_timestamp_seconds{instance="a"}': f"0+{BURN_STEP * 60}x{BURN_STEPS}",
+    }
+    series = {**well, **changes}
+    query = 'count by (alertname) (ALERTS{alertstate="firing",alertname=~"LyttepostCanary.*"} == 1)'
+    firing = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(expected)]
+    return {
+        "name": name,
+        "interval": f"{BURN_STEP}m",
+        "input_series": [{"series": key, "values": values} for key, values in series.items()],
+        "promql_expr_test": [{"expr": query, "eval_time": f"{BURN_HOURS * 60 - BURN_STEP}m", "exp_samples": firing}],
+    }
+
+
+def test_canaries_that_come_late_again_and_again_are_an_alert_of_their_own(tmp_path: Path) -> None:
+    written = {"rule_files": [str(RULES)], "evaluation_interval": f"{BURN_STEP}m", "tests": [burn(n) for n in BURNS]}
+    (tmp_path / "burns.yml").write_text(json.dumps(written), encoding="utf-8")
+    promtool("test", "rules", tmp_path / "burns.yml")
+
+
 def test_every_alert_has_a_timeline_that_fires_it() -> None:
-    fired = set().union(*(expected for _, expected in TIMELINES.values()), {"LyttepostDeadMan"})
+    both = [*TIMELINES.values(), *BURNS.values()]
+    fired = set().union(*(expected for _, expected in both), {"LyttepostDeadMan"})
     assert {rule["alert"] for rule in rules()} == fired
 
 
