@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -92,8 +92,20 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from listener import __version__
+
+        typer.echo(f"lyttepost {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options() -> None:
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """A hospital's listening post: hears what people say in a crisis, judges it, wakes the duty officer."""
 
 

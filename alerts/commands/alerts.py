@@ -13,6 +13,7 @@ from alerts.commands.alerts_pages import page_rows
 from alerts.commands.duty_people import people_in_force, waking
 from alerts.commands.ledger import verify_chains
 from alerts.notify import card
+from alerts.notify.journal import reference
 from alerts.notify.listing import Listing, list_alerts
 from alerts.notify.paged import pages_of
 from alerts.notify.recipients import load_people
@@ -30,7 +31,8 @@ from listener.commands.shared import (
     say,
     say_who_runs,
 )
-from listener.errors import ConfigError
+from listener.errors import ConfigError, UsageError
+from listener.maintenance.post_ids import ids_meant, post_id
 from listener.settings.files import data_dir, raw_settings
 
 if TYPE_CHECKING:
@@ -51,22 +53,30 @@ def _listing(book: AlertBook, data: str | None) -> Listing:
 def alerts(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Acknowledged and closed ones too.")] = False,
+    post: Annotated[
+        str | None,
+        typer.Option("--post", metavar="ID", help="Only those that show this post as a sample, answered or not."),
+    ] = None,
     json: Json = False,
     data: Data = None,
 ) -> None:
     """List the alerts that nobody has acknowledged."""
     if context.invoked_subcommand is not None:
         return
+    keys = _keys(post)
     with _open(data) as (bus, book):
         say_who_runs(bus)
         # A canary is nobody's to answer.
-        states = [s for s in (book.all() if everything else book.open()) if not s.alert.synthetic]
+        found = (s for s in (book.all() if everything or keys else book.open()) if not s.alert.synthetic)
+        states = [s for s in found if not keys or keys & {sample.key for sample in s.alert.samples}]
         listing = _listing(book, data)
+    if keys:
+        say(f"In the log it is {', '.join(map(reference, sorted(keys)))}.")
     if json:
         out_json([listing.as_json(state) for state in states])
         return
     if not states:
-        say("No alert is open." if not everything else "There are no alerts.")
+        say("No alert shows that post." if keys else "There are no alerts." if everything else "No alert is open.")
         return
     rows = [("ID", "FIRED", "SEVERITY", "RULE", "COUNT", "CONDITION", "HANDLING", "NEXT", "INCIDENT")]
     out_table(rows + [_row(listing, state) for state in states])
@@ -139,6 +149,16 @@ def _card(bus: Bus, state: AlertState, data: str | None) -> str:
     except ConfigError as error:
         say(f"The posts' texts cannot be shown: {error}")
         return card.build(state, people, messages, now=now, in_house=True).text
+
+
+def _keys(typed: str | None) -> frozenset[str]:
+    """The ids that a post may have on the bus."""
+    if typed is None:
+        return frozenset()
+    try:
+        return frozenset(ids_meant([post_id(typed)]))
+    except ValueError as error:
+        raise UsageError(f"--post {error}") from None
 
 
 def _row(listing: Listing, state: AlertState) -> tuple[str, ...]:

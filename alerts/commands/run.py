@@ -8,7 +8,6 @@ import re
 import resource
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Annotated
 
@@ -36,7 +35,7 @@ from listener.permissions import exposed
 from listener.runtime.certificates import certificate_files
 from listener.runtime.expiring import LEASE_SECONDS, TURNS_WITHIN, Expiring
 from listener.runtime.housekeeping import Housekeeping
-from listener.runtime.logs import set_up
+from listener.runtime.logs import LogFormat, in_zone, set_up
 from listener.runtime.service import RoleLock, Service, settle_memory
 from listener.runtime.web import Web
 from listener.settings.files import data_dir, raw_settings
@@ -60,24 +59,6 @@ class Role(StrEnum):
     BOARD = of.BOARD
     HIGHLIGHTS = of.HIGHLIGHTS
     ALL = "all"
-
-
-class _InZone(logging.Formatter):
-    """Times of the log as everywhere else: in the zone of the settings, with its offset."""
-
-    def __init__(self, zone: tzinfo) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
-        self._zone = zone
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        at = datetime.fromtimestamp(record.created, self._zone)
-        return f"{at:%Y-%m-%d %H:%M:%S},{round(record.msecs) % 1000:03d} {at:%z}"
-
-
-def _log(zone: tzinfo) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_InZone(zone))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _raise_limits() -> None:
@@ -122,14 +103,17 @@ def run(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Log every retry, and what the clients of Kafka and X log.")
     ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Of the log on standard error; json is an object a line.")
+    ] = LogFormat.TEXT,
     data: Data = None,
 ) -> None:
     """Run the listener, the workers and the web port. SIGTERM stops them within five seconds, nothing lost."""
     raw, clock, folder = raw_settings(), SystemClock(), data_dir(data)
-    set_up(sys.stderr, clock, verbose=verbose)
+    set_up(sys.stderr, clock, verbose=verbose, form=log_format)
     _raise_limits()
     settings = load_settings(raw)
-    _log(find_zone(settings.timezone))
+    in_zone(find_zone(settings.timezone))
     roles: Sequence[str] = (role.value,)
     if role is Role.ALL:
         roles = of.RUN if settings.board is not None else of.ROLES

@@ -32,6 +32,7 @@ from alerts.notify.counts import DispatchMetrics
 from alerts.notify.delivery_faults import DeliveryFaults
 from alerts.notify.duty import DutyFollower
 from alerts.notify.escalation import BegunStep, Escalation
+from alerts.notify.journal import Journal
 from alerts.notify.links import Links
 from alerts.notify.messages import Messages
 from alerts.notify.notices_due import NoticePlan
@@ -127,6 +128,7 @@ class Dispatcher:
         self._book = AlertBook()
         self._channels = dict(channels)
         self._counts = DispatchMetrics(metrics, clock.now())
+        self._journal = Journal(clock.now())
         self._whole: set[BegunStep] = set()
         self._go_by(people)
         self._duty = duty
@@ -222,7 +224,7 @@ class Dispatcher:
             moved = self._collect(min(timeout, TURN_SECONDS))
             self._write_outcomes()
         for record in records:
-            self._absorb(record)
+            self._absorb(record, leads)
         self._book.forget(self._time.now())
         self._look_at_duty()
         self._counts.look(self._book, self._duty, leads, self._clock.monotonic(), self._time.now())
@@ -247,7 +249,7 @@ class Dispatcher:
         if leads and not led:
             # Only who has read it all leads: when the bus fails in the middle, the next turn reads the rest.
             for record in drain(self._reader):
-                self._absorb(record)
+                self._absorb(record, leads=True)
             log.info("dispatch: this process sends the alerts from now on")
             self._counts.open(self._book, self._people)
         self._leads = leads
@@ -256,7 +258,7 @@ class Dispatcher:
             log.warning("dispatch: another process took over; this one stands by")
         return self._leads
 
-    def _absorb(self, record: Record) -> None:
+    def _absorb(self, record: Record, leads: bool) -> None:
         if record.topic in CHAINED:
             self._chain.follow(record)
         at, told = from_ms(record.time_ms), None
@@ -268,6 +270,8 @@ class Dispatcher:
         known = isinstance(told, Page) and self._book.pages.get(told.id) is not None
         if told is not None:
             self._book.take(told, at)
+            if leads:
+                self._journal.take(told, at)
         if self._duty is not None and isinstance(told, AboutDuty):
             self._duty.take(told)
         about = self._book.get(record.key)  # records of all three topics bear the alert's id
@@ -321,8 +325,6 @@ class Dispatcher:
             # At the instant of the person's own word: later, it would answer what fired in between.
             said = Decision(kind=answer.kind, id=answer.state.id, at=answer.at, by=answer.by, why=answer.why)
             self._book.take_decision(hashchain.append(self._bus, "decisions", said))
-            # Not by whom and why: words that a person typed may hold a line break.
-            log.info("dispatch: alert %s: %s, see its decision", answer.state.id, answer.kind.value)
         self._unfollowed, self._follow_at = bool(found), clock + FOLLOW_SECONDS
         if found:
             self._stale = True
@@ -472,11 +474,6 @@ class Dispatcher:
             first = outcome is Outcome.SENT and (delivery.channel, delivery.target) in own
             if first and state and not state.reached(own):
                 self._metrics.dispatch_latency.observe(max(0.0, (delivery.at - state.fired_at).total_seconds()))
-            log.log(
-                logging.INFO if outcome is Outcome.SENT else logging.WARNING,
-                "dispatch: alert %s step %d by %s, attempt %d: %s %s",
-                delivery.alert, delivery.step, delivery.channel, delivery.attempt, outcome.value, delivery.reason or "",
-            )  # fmt: skip
 
     def _bury(self) -> None:
         """What could not be read becomes a dead letter, once, and ops are alerted: it may have been an alert."""

@@ -4,14 +4,20 @@ one at its end, however often something is tried again meanwhile.
 `Outage` follows a fault that is known as one. `Sparing` filters the log and holds back what is said again
 and again by whatever else tries again. What the clients of Kafka, X and HTTP say of themselves is left out: our own
 lines tell it in our own words. `lyttepost run --verbose` lets it through, for finding a fault.
+
+For programs each line is an object of JSON (`LogFormat.JSON`). What is an `event` has its name and its fields there; as
+text it is a sentence.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
 from numbers import Number
 from pathlib import Path
 from typing import TextIO
@@ -28,12 +34,57 @@ CLIENTS = ("kafka", "tweepy", "urllib3", "requests", "apprise", "oauthlib", "aut
 log = logging.getLogger(__name__)
 
 
-def set_up(stream: TextIO, clock: Clock, *, verbose: bool = False) -> None:
-    """Our log goes to `stream`, and nothing else does."""
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class _Lines(logging.Formatter):
+    """A line a record. Times stand in one zone, with its offset; no break of a line gets into one."""
+
+    def __init__(self, form: LogFormat) -> None:
+        super().__init__()
+        self._form = form
+        self.zone: tzinfo = UTC
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, self.zone)
+        message = record.getMessage()
+        if record.exc_info and record.exc_info[0] is not None:
+            # Its class alone: the words of an error that is not ours may be somebody's post.
+            message = f"{message} ({record.exc_info[0].__name__})"
+        if self._form is LogFormat.TEXT:
+            words = message.replace("\r", " ").replace("\n", " ")
+            return f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d} {at:%z} {record.levelname} {words}"
+        line = {"time": at.isoformat(timespec="milliseconds"), "level": record.levelname.lower(), "logger": record.name}
+        named: tuple[str, Mapping[str, object]] | None = getattr(record, _EVENT, None)
+        if named is not None:
+            line["event"] = named[0]
+        return json.dumps({**line, "message": message, **(named[1] if named else {})}, ensure_ascii=False)
+
+
+_EVENT = "lyttepost_event"
+
+
+def event(log: logging.Logger, name: str, message: str, /, *, level: int = logging.INFO, **fields: object) -> None:
+    """Log that something was decided: a name (`alert.fired`), a sentence, and its fields, JSON all of them. None of it
+    may be a post's text, a person's name or a secret."""
+    log.log(level, "%s", message, extra={_EVENT: (name, fields)})
+
+
+def set_up(stream: TextIO, clock: Clock, *, verbose: bool = False, form: LogFormat = LogFormat.TEXT) -> None:
+    """Our log goes to `stream`, and nothing else does. Its times are those of UTC until `in_zone` says otherwise."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Lines(form))
     handler.addFilter(Sparing(clock, verbose=verbose))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
+
+
+def in_zone(zone: tzinfo) -> None:
+    """From now on the log's times are those of this zone, as everywhere else."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, _Lines):
+            handler.formatter.zone = zone
 
 
 def reason_of(error: Exception) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from memory_support import objects_of
@@ -13,7 +14,7 @@ from memory_support import objects_of
 from listener.clock import ManualClock
 from listener.errors import BusError
 from listener.runtime.health import Health
-from listener.runtime.logs import Outage, Sparing, reason_of, set_up
+from listener.runtime.logs import LogFormat, Outage, Sparing, event, in_zone, reason_of, set_up
 from listener.runtime.service import Service
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
@@ -116,7 +117,7 @@ def test_an_outage_is_one_line_at_its_start_one_a_minute_and_one_at_its_end(
     for _ in range(30):
         clock.advance(timedelta(seconds=1))
         outage.look()
-    said = [line.partition(" ")[2].partition(" ")[2] for line in lines()]
+    said = [line.split(" ", 3)[3] for line in lines()]
     assert said[0] == "ERROR the bus failed: no answer to question 0; it is tried again"
     assert said[1].startswith("ERROR the bus has failed for 60 s: no answer to question ")
     assert said[2].startswith("ERROR the bus has failed for 120 s: no answer to question ")
@@ -185,3 +186,51 @@ def test_workers_that_suffer_from_one_bus_speak_with_one_voice(
         assert part.reason is None
     assert "odd works again" in lines()[2]
     assert len(lines()) == 3
+
+
+# --- the lines themselves --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_json(clock: ManualClock) -> Iterator[Callable[[], list[str]]]:
+    stream = io.StringIO()
+    root = logging.getLogger()
+    kept, level = root.handlers[:], root.level
+    root.handlers.clear()
+    set_up(stream, clock, form=LogFormat.JSON)
+    yield lambda: stream.getvalue().splitlines()
+    root.handlers[:] = kept
+    root.setLevel(level)
+
+
+def test_for_programs_each_line_is_an_object_and_an_event_has_its_fields(as_json: Callable[[], list[str]]) -> None:
+    say(OURS, logging.ERROR, "rule %s failed: %s", "brann", "a\nb")
+    event(logging.getLogger(OURS), "alert.fired", "alert a1 fired", alert="a1", posts=["0" * 12], exercise=False)
+    first, second = map(json.loads, as_json())
+    assert datetime.fromisoformat(first.pop("time")).tzinfo is not None
+    assert first == {"level": "error", "logger": OURS, "message": "rule brann failed: a\nb"}
+    del second["time"]
+    assert second == {
+        "level": "info", "logger": OURS, "event": "alert.fired", "message": "alert a1 fired", "alert": "a1",
+        "posts": ["0" * 12], "exercise": False,
+    }  # fmt: skip
+
+
+def test_as_text_what_is_logged_stays_on_its_line(lines: Callable[[], list[str]]) -> None:
+    say(OURS, logging.ERROR, "rule %s failed", "a\r\n2031-01-11 19:00:00,000 INFO all is well")
+    assert len(lines()) == 1
+
+
+def test_the_words_of_an_error_that_is_not_ours_are_not_logged(lines: Callable[[], list[str]]) -> None:
+    try:
+        raise ValueError("Oddny ligger på rom 4")
+    except ValueError:
+        logging.getLogger(OURS).exception("it failed")
+    assert lines()[0].endswith("ERROR it failed (ValueError)")
+
+
+def test_times_are_those_of_the_zone_as_soon_as_it_is_known(lines: Callable[[], list[str]]) -> None:
+    say(OURS, logging.INFO, "one")
+    in_zone(timezone(timedelta(hours=5, minutes=30)))
+    say(OURS, logging.INFO, "two")
+    assert [line.split()[2] for line in lines()] == ["+0000", "+0530"]
