@@ -110,6 +110,7 @@ class TickLine(_Line):
 class GapLine(_Line):
     gap: tuple[At, At | None]
     source: str = SOURCE
+    part: str | None = None
 
     @model_validator(mode="after")
     def _forwards(self) -> GapLine:
@@ -121,7 +122,9 @@ class GapLine(_Line):
     def record(self) -> Gap:
         """The same gap when it is reported again, with its end."""
         start, end = self.gap
-        return Gap(id=f"{self.source}:{format_instant(start)}", source=self.source, start=start, end=end, cause="told")
+        whose = self.source if self.part is None else f"{self.source}:{self.part}"
+        id_ = f"{whose}:{format_instant(start)}"
+        return Gap(id=id_, source=self.source, part=self.part, start=start, end=end, cause="told")
 
 
 class AnsweredLine(_Line):
@@ -208,4 +211,5 @@ def write_tick(until: datetime) -> bytes:
 
 def write_gap(gap: Gap) -> bytes:
     end = None if gap.end is None else format_instant(gap.end)
-    return to_json({"gap": [format_instant(gap.start), end], "source": gap.source})
+    its = {"source": gap.source} if gap.part is None else {"source": gap.source, "part": gap.part}
+    return to_json({"gap": [format_instant(gap.start), end], **its})

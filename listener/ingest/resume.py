@@ -86,6 +86,20 @@ def held_posts(bus: Bus, source: str, beat: Callable[[], None]) -> Iterator[str]
         yield id_
 
 
+def held_aliases(bus: Bus, source: str, beat: Callable[[], None]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The posts of a source that lie on the bus: the id as the platform has it, and what else the platform calls it.
+
+    `beat` is called now and then: there may be a month of them.
+    """
+    for record in scan_records(bus, [MENTIONS.name], beat=beat):
+        if record.value is None or not keys.is_of(record.key, source) or b'"aliases":["' not in record.value:
+            continue
+        with suppress(BadRecord):
+            found = decode(MENTIONS, record.value)
+            if isinstance(found, Mention) and found.aliases:
+                yield (found.edits[0] if found.edits else found.id), found.aliases
+
+
 def volumes_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Volume]:
     """The minutes of tracks that were published as counted for `source` since then, in the order of publishing.
 

@@ -130,7 +130,7 @@ class Post(Recorded):
 
     `handles` maps every name that text, links or url may hold, lower case and without @, to its author's id. `edits`
     are the ids it had before it was edited, the first one first. `version` tells its edits apart where the platform
-    keeps the id; None as first published.
+    keeps the id; None as first published. `aliases` are what else the platform calls it when it tells of a deletion.
     """
 
     type: Literal["post"] = "post"
@@ -145,6 +145,7 @@ class Post(Recorded):
     quote_of: str | None = None
     edits: tuple[str, ...] = ()
     version: str | None = None
+    aliases: tuple[str, ...] = ()
     hashtags: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     handles: Mapping[str, str] = Field(default_factory=dict)
@@ -192,6 +193,8 @@ class Mention(Captured):
 
     type: Literal["mention"] = "mention"
     incidents: Mapping[str, tuple[str, ...]]
+    aliases: tuple[str, ...] | None = None
+    """As the post has them, if it has any: numbers of servers, no names."""
 
 
 class Cue(Model):

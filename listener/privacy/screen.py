@@ -68,6 +68,7 @@ class Screen:
             "reply_to": post.reply_to,
             "quote_of": post.quote_of,
             "edits": post.edits,
+            "aliases": post.aliases or None,
             "hashtags": tuple(map(cleaner.words, post.hashtags)),
             "links": tuple(map(cleaner.link, post.links)),
             "place": cleaner.words(post.place) if post.place else None,

@@ -407,6 +407,15 @@ class Answers(Protocol):
 
 
 @runtime_checkable
+class KnowsAliases(Protocol):
+    """A source whose platform tells of a deletion by another name than the post's id, one of its `Post.aliases`: those
+    lie on the bus beside the id, and are told after a restart. (Those of what it gives itself it knows.)"""
+
+    def learn_aliases(self, aliases: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+        """Ids of posts of its own that lie on the bus, each with its aliases: before `open`, after `learn_held`."""
+
+
+@runtime_checkable
 class HearsInCalm(Protocol):
     """A live source that hears everything, in calm too, when it gives the posts of standing tracks: they are counted
     minute by minute, and dropped. Any other gives no post in calm."""
