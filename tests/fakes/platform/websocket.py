@@ -42,7 +42,9 @@ class WebSocket:
         self.closed: int | None = None
         """The code that the client closed it with."""
         self.heard = 0
-        """Messages of the client's; a stream takes none."""
+        """Messages of the client's; most streams take none."""
+        self.said: list[bytes] = []
+        """Those messages, until somebody takes them."""
 
     @staticmethod
     def is_asked_for(headers: Mapping[str, str]) -> bool:
@@ -84,6 +86,7 @@ class WebSocket:
                 return False
             elif opcode in (TEXT, BINARY):
                 self.heard += 1
+                self.said.append(payload)
         return True
 
     def _messages(self) -> Iterator[tuple[int, bytes]]:
