@@ -52,6 +52,8 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "x_search_refused": OpsAlertType(),
     "x_silent": OpsAlertType(),
     "x_not_counted": OpsAlertType(),
+    "mastodon_server_silent": OpsAlertType("servers", Severity.WARNING),
+    "mastodon_unauthorized": OpsAlertType("servers"),
     "budget_soft": OpsAlertType(_MONEY, Severity.WARNING),
     "budget_hard": OpsAlertType(_MONEY, to="duty"),
     "budget_ceiling": OpsAlertType(_MONEY, to="duty"),

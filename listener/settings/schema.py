@@ -29,6 +29,7 @@ from listener.settings.deadman import DeadManSettings
 from listener.settings.files import Loc, RawSettings, advice, raw_settings
 from listener.settings.highlights import HighlightsSettings
 from listener.settings.kafka import KafkaSettings
+from listener.settings.mastodon import MastodonSettings
 from listener.settings.meta import MetaSettings
 from listener.settings.prices import Budget, Prices, Tariff
 from listener.settings.receiver import ReceiverSettings, known_host
@@ -249,6 +250,7 @@ class Settings(Tree):
     sources: SourcesSettings = SourcesSettings()
     x: XSettings = XSettings()
     bluesky: BlueskySettings = BlueskySettings()
+    mastodon: MastodonSettings = MastodonSettings()
     meta: MetaSettings = MetaSettings()
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()

@@ -31,6 +31,7 @@ from listener.runtime.presence import PresenceReporter
 from listener.settings.schema import Settings
 from listener.sources.contract import Batch, Counts, Follows, Source, SourceType, source_types
 from tests.fakes.bluesky import FakeBluesky, Network
+from tests.fakes.mastodon import TOKEN, FakeMastodon, Federation
 from tests.fakes.x import FakeX, ScaledClock
 
 TRACK = "granvik"
@@ -116,8 +117,26 @@ def bluesky(folder: Path) -> Iterator[Platform]:
         yield Platform("bluesky", source_types()["bluesky"], settings, network.clock, say=say, delete=delete)
 
 
+@contextmanager
+def mastodon(folder: Path) -> Iterator[Platform]:
+    federation = Federation(ScaledClock(10.0))
+    with FakeMastodon(federation=federation) as a, FakeMastodon(federation=federation, domain="b.example") as b:
+        servers = [{"url": server.url, "token": TOKEN} for server in (a, b)]
+        settings = Settings.model_validate({"mastodon": {"servers": servers}})
+
+        def say(count: int) -> list[str]:
+            return [federation.post(f"brann i #{TRACK}, nå").uri for _ in range(count)]
+
+        def delete(ids: Sequence[str]) -> None:
+            for id_ in ids:
+                federation.delete(id_)
+
+        yield Platform("mastodon", source_types()["mastodon"], settings, federation.clock, say=say, delete=delete)
+
+
 PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {
     "bluesky": bluesky,
+    "mastodon": mastodon,
     "recording": recording,
     "x": x,
 }
@@ -139,6 +158,11 @@ class Session:
     @property
     def deleted(self) -> set[str]:
         return {id_ for batch in self.batches for id_ in batch.deleted}
+
+    @property
+    def aliases(self) -> list[tuple[str, tuple[str, ...]]]:
+        """As they lie on the bus beside the ids."""
+        return [(post.id, post.aliases) for batch in self.batches for post in batch.posts]
 
     @property
     def gaps(self) -> list[Gap]:

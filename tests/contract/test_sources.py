@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ from listener.sources.contract import (
     Examination,
     Follows,
     HearsInCalm,
+    KnowsAliases,
     KnowsHeld,
     OfferedCounts,
     Source,
@@ -295,7 +296,7 @@ def names_what_was_deleted(platform: Platform, folder: Path) -> None:
     platform.delete(said[1:2])
     with session(platform, before.cursor) as after:
         assert isinstance(after.source, Deletes)
-        knows(after, said)
+        knows(after, said, before.aliases)
         assert isinstance(after.source.catch_up_deletes, CatchUp)
         after.read_until(lambda: after.up, "heard again")
         if after.source.catch_up_deletes is not CatchUp.NONE:
@@ -304,10 +305,12 @@ def names_what_was_deleted(platform: Platform, folder: Path) -> None:
         assert after.deleted <= set(said[:2])
 
 
-def knows(its: Session, held: Sequence[str]) -> None:
+def knows(its: Session, held: Sequence[str], aliases: Iterable[tuple[str, tuple[str, ...]]] = ()) -> None:
     """As the worker says it, of what is on the bus."""
     if isinstance(its.source, KnowsHeld):
         its.source.learn_held(held)
+    if isinstance(its.source, KnowsAliases):
+        its.source.learn_aliases(aliases)
 
 
 def brings_deletions_to_the_bus(platform: Platform, folder: Path) -> None:

@@ -1,0 +1,71 @@
+"""What a server says of itself: where it streams, what its people are called behind the @, which feeds are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from listener.settings.hosts import is_loopback
+
+PATH: Final = "/api/v2/instance"
+STREAM_PATH: Final = "/api/v1/streaming"
+OPEN: Final = frozenset({"public", "authenticated"})
+"""Since 4.5 a server says who may read a feed; another word than these means that we may not."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """`streaming`: the websocket's address. `closed`: what of `hashtags`, `timelines` is not to be read; None where
+    the server does not say, as before 4.5."""
+
+    streaming: str
+    domain: str
+    closed: frozenset[str] | None = None
+
+    def gives(self, feed: str) -> bool:
+        """Whether the feed's timeline can be read, as far as the server says."""
+        return ("hashtags" if feed.startswith("#") else "timelines") not in (self.closed or ())
+
+
+class Unfit(ValueError):
+    """Where it says it streams we do not go; the message is for people."""
+
+
+def read_instance(found: Any, url: str) -> Instance:
+    """`url`: the server's, as the settings have it. Raises Unfit."""
+    raw = found if isinstance(found, dict) else {}
+    configuration = _mapping(raw, "configuration")
+    own = urlsplit(url)
+    told = _mapping(configuration, "urls").get("streaming")
+    written = told if isinstance(told, str) and told else f"{url}"
+    parts = urlsplit(written)
+    scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
+    host = parts.hostname or ""
+    if scheme not in ("wss", "ws") or not host or parts.username is not None:
+        raise Unfit("where it says it streams is no address")
+    if scheme == "ws" and own.scheme == "https" and not is_loopback(host):
+        raise Unfit("it would have the token in the clear")
+    domain = raw.get("domain")
+    access = configuration.get("timelines_access")
+    return Instance(
+        f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{STREAM_PATH}",
+        domain.lower() if isinstance(domain, str) and domain else own.netloc,
+        _closed(access) if isinstance(access, dict) else None,
+    )
+
+
+def _mapping(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = raw.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _closed(access: Mapping[str, Any]) -> frozenset[str]:
+    """Closed is a feed of which neither half (the server's own, the others') is open to us."""
+    found = set()
+    for name, ours in (("hashtag_feeds", "hashtags"), ("live_feeds", "timelines")):
+        halves = [who for who in _mapping(access, name).values() if isinstance(who, str)]
+        if halves and not any(who in OPEN for who in halves):
+            found.add(ours)
+    return frozenset(found)

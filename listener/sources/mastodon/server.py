@@ -1,0 +1,457 @@
+"""One server as the source sees it: whether it is heard, up to when, its gaps, and what it brought.
+
+It is **heard** once its stream is open and all that was said before is read by its timelines: the stream is opened
+first, then each feed is read from the last post that we know of, so that nothing falls between. From then on all is
+heard up to the stream's last sign of life. Where it is not heard for longer than a post may be late, that is a gap of
+this server; it ends, filled, when it is heard again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from listener.clock import Clock
+from listener.model.gaps import Cause
+from listener.model.records import Gap
+from listener.sources.common.fields import LATEST, Raw, Unusable, time_of
+from listener.sources.common.gap_tracker import GapBook
+from listener.sources.common.sieve import Sieve
+from listener.sources.mastodon.access import Access, Token
+from listener.sources.mastodon.cursor import Place, Seat
+from listener.sources.mastodon.feeds import order
+from listener.sources.mastodon.frames import Failure, Gone, Said
+from listener.sources.mastodon.held import Held
+from listener.sources.mastodon.inbox import Down, Frame, Inbox, Item, Missing, Page, Refused, Up
+from listener.sources.mastodon.instance import Instance
+from listener.sources.mastodon.jobs import Ask, Look, Missed, Probe
+from listener.sources.mastodon.payload import alias, id_of
+from listener.sources.mastodon.reader import Reader
+from listener.sources.mastodon.reading import Reading, Taken
+from listener.sources.mastodon.rest import Rest
+from listener.sources.mastodon.stream import KEPT_OUT, Stream
+from listener.units import format_instant
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE: Final = 500
+LATE: Final = timedelta(seconds=10)
+"""So long may it be unheard without a gap: as late as a post may be."""
+GRACE: Final = timedelta(seconds=15)
+"""So much later may the stream bring what the timeline shows."""
+DEAF_SECONDS: Final = 600.0
+"""Between two connections that are given up because the timeline shows more than they bring."""
+MAX_ASKED: Final = 1_000
+"""Posts on the bus that are asked for one by one after a time in which deletions were not heard."""
+
+
+@dataclass
+class _Wanted:
+    """What is asked of it now. `opened`: since when an incident is open; None in calm."""
+
+    feeds: frozenset[str] = frozenset()
+    opened: datetime | None = None
+    looks: tuple[Look, ...] = ()
+
+
+class Server:
+    """Belongs to the source's thread; `stop` may be called from any. `part`: as its gaps name it."""
+
+    def __init__(
+        self,
+        source: str,
+        access: Access,
+        clock: Clock,
+        bell: Event,
+        chance: Callable[[], float],
+        *,
+        part: str | None,
+        silence: float,
+        probe: float,
+        make: Callable[[str, Clock], Rest],
+    ) -> None:
+        self.name = access.name
+        self.timeline = access.timeline
+        self._clock = clock
+        self._probe = probe
+        self._source = source
+        self._part = part
+        self.inbox = Inbox(bell)
+        token = Token(access)
+        self._stream = Stream(
+            access, lambda: make(access.url, clock), token, self.inbox, clock, chance, silence=silence
+        )
+        self._reader = Reader(lambda: make(access.url, clock), token, self.inbox, clock, chance)
+        self._domain = urlsplit(access.url).netloc
+        self.reset(Held())
+
+    def reset(self, held: Held) -> None:
+        """`held`: what all servers share of what is known."""
+        self._reading = Reading(self._source, self._domain, held, self._clock)
+        self.book = GapBook(self._source, self._part)
+        self.seat = Seat()
+        self.up = self.heard_now = False
+        self.cause: Cause = Cause.PROCESS_DOWN
+        self.trouble: str | None = None
+        self.kept_out: Cause | None = None
+        self.instance: Instance | None = None
+        self.reconnects: list[str] = []
+        self.looked: list[str] = []
+        self._wanted = _Wanted()
+        self._running = False
+        self._serial = 0
+        self._pending: set[str] = set()
+        self._whole = True
+        self._ahead: dict[str, tuple[str, datetime]] = {}
+        self._reread: datetime | None = None
+        self.counted: datetime | None = None
+        """Of a start in calm: up to when others were heard, so that what a timeline shows of before was counted."""
+        self._been: datetime | None = None
+        """Up to when it had been heard when we last wished to read again what lies before."""
+        self._probed = self._clock.monotonic()
+        self._deaf = float("-inf")
+        self._sure: datetime | None = None
+        self._unsure = True
+        self._looks: dict[str, set[str]] = {}
+
+    # --- what is wanted --------------------------------------------------------------------------------------------
+
+    def recall(self, gaps: Iterable[Gap]) -> None:
+        self.book.recall(gaps)
+
+    def begin(self, seat: Seat, since: datetime) -> None:
+        """Go on where the bus has us; where it has nothing, `since` on."""
+        self.inbox.clear()
+        self.seat = seat
+        if seat.heard is None:
+            seat.heard, self._unsure = since, False
+        self._probed = self._clock.monotonic()
+
+    def reread(self, since: datetime) -> None:
+        """Of that time on posts were lost on our side: they are read once more."""
+        self._reread = since
+
+    def follow(
+        self, feeds: frozenset[str], sieve: Sieve, opened: datetime | None, looks: Sequence[Look], *, again: bool
+    ) -> None:
+        """`opened`: since when the first incident is open, None in calm; `again`: what was passed over since then is to
+        be read once more; `looks`: what is to be looked back for."""
+        new, gone = feeds - self._wanted.feeds, self._wanted.feeds - feeds
+        self._wanted, self._reading.sieve = _Wanted(feeds, opened, tuple(looks)), sieve
+        for feed in gone:
+            self.seat.feeds.pop(feed, None)
+            self._ahead.pop(feed, None)
+            self._pending.discard(feed)
+        if not self._running:
+            self._running = True
+            self._stream.want(feeds)
+            self._reader.start()
+            self._stream.start()
+        else:
+            self._stream.want(feeds)
+            since = opened or self._clock.now()
+            for feed in sorted(feeds if again and opened is not None else new):
+                # Also of one that was heard in calm: what came since then was counted and dropped.
+                if self.up:
+                    self._catch_up(Missed(self._serial, feed, None, since))
+            if gone and self.up and not self._pending:
+                self._all_read()
+        self._reader.forget(Look)
+        self._looks.clear()
+        if self.heard_now:
+            self._look_back()
+
+    def ask(self, held: Iterable[tuple[str, str]]) -> None:
+        """Are these still there? Asked one by one, when nothing else is to be done."""
+        self._reader.forget(Ask)
+        for number, (uri, name) in enumerate(held):
+            if number >= MAX_ASKED:
+                break
+            self._reader.put(Ask(uri, name))
+
+    def watch(self) -> None:
+        if self._running:
+            self._stream.watch()
+
+    def stop(self) -> None:
+        self._running = self.up = self.heard_now = False
+        self._stream.stop()
+        self._reader.stop()
+
+    # --- what it brought -------------------------------------------------------------------------------------------
+
+    def take(self) -> Taken:
+        """Some of what waits, understood; and how well it is heard."""
+        taken = Taken()
+        items, alive = self.inbox.take(BATCH_SIZE)
+        for item in items:
+            self._meet(item, taken)
+        if alive is not None and self.heard_now and not self._pending:
+            self.seat.heard = max(alive, self.seat.heard or alive)
+        self._mind_gap()
+        self._mind_probe()
+        return taken
+
+    def _meet(self, item: Item, taken: Taken) -> None:
+        match item:
+            case Up():
+                self._begin_connection(item)
+            case Down():
+                self._end_connection(item)
+            case Frame():
+                self._hear(item, taken)
+            case Page():
+                self._read(item, taken)
+            case Missing():
+                taken.deleted += self._reading.gone(item.job.alias, taken) if isinstance(item.job, Ask) else ()
+            case Refused():
+                self._is_refused(item)
+
+    def _begin_connection(self, up: Up) -> None:
+        self.up, self.instance, self.trouble, self.kept_out = True, up.instance, None, None
+        self._reading.domain = up.instance.domain
+        self._serial += 1
+        self._reader.begin(self._serial)
+        self._pending, self._whole, self._ahead = set(), True, {}
+        heard = self.seat.heard or up.at
+        for feed in sorted(self._wanted.feeds):
+            place = self.seat.feeds.get(feed)
+            since = heard if self._wanted.opened is None else min(heard, self._wanted.opened)
+            if self._reread is not None:
+                place, since = None, min(since, self._reread)
+            # In calm exactly from there, for what is read twice would be counted twice.
+            after = None if place is None else place.last if self._wanted.opened is None else place.anchor
+            self._catch_up(Missed(self._serial, feed, after, since))
+        if not self._pending:
+            self._all_read()
+
+    def _catch_up(self, job: Missed) -> None:
+        if self.instance is not None and not self.instance.gives(job.feed):
+            # What is closed is answered as if nothing had been said.
+            self._whole = False
+            return
+        self.heard_now = False
+        self._pending.add(job.feed)
+        if self.seat.heard is not None and job.since < self.seat.heard and job.after is None:
+            # What is read once more is no gap, if that is done as soon as any other is.
+            self._been = max(self.seat.heard, self._been or self.seat.heard)
+            self.seat.heard = job.since
+        self._reader.put(job)
+
+    def _end_connection(self, down: Down) -> None:
+        self.up = self.heard_now = False
+        self._reader.begin(0)
+        self._pending.clear()
+        self._unsure = True
+        self.cause, self.trouble = down.cause, down.why
+        self.kept_out = down.cause if down.cause in KEPT_OUT else None
+        self.reconnects.append(down.cause)
+
+    def _is_refused(self, refused: Refused) -> None:
+        log.warning("mastodon: %s: %s; asked again", self.name, refused.why)
+        if isinstance(refused.job, Missed) and refused.job.serial == self._serial and self.up:
+            self.cause, self.trouble = refused.cause, refused.why
+            self.kept_out = refused.cause if refused.cause in KEPT_OUT else None
+
+    def _hear(self, frame: Frame, taken: Taken) -> None:
+        message = self._reading.frame(frame.raw, taken)
+        match message:
+            case Gone():
+                taken.deleted += self._reading.gone(alias(self.name, message.id), taken)
+            case Failure():
+                cause = Cause.FORBIDDEN if message.status in (403, None) else Cause.UNAUTHORIZED
+                self._stream.leave(cause, "it refuses a feed")
+            case Said():
+                self._reading.status(message.status, self.name, message.feed, taken)
+                if message.feed in self._wanted.feeds and not message.edited:
+                    self._reach(message.feed, message.status)
+
+    def _reach(self, feed: str, raw: Raw) -> None:
+        """So far was a feed read. While what lies before is not read yet, that is remembered apart."""
+        try:
+            id_, at = id_of(raw), min(time_of(raw, "created_at"), self._clock.now())
+        except Unusable:
+            return
+        place = self.seat.feeds.get(feed)
+        if feed in self._pending or not self.up:
+            known = self._ahead.get(feed)
+            if known is None or order(id_) > order(known[0]):
+                self._ahead[feed] = id_, at
+        elif place is None:
+            self.seat.feeds[feed] = Place.first(id_, at)
+        else:
+            place.reach(id_, at)
+
+    def _read(self, page: Page, taken: Taken) -> None:
+        job = page.job
+        if isinstance(job, Missed | Probe) and job.serial != self._serial:
+            return
+        if isinstance(job, Ask):
+            if self._wanted.opened is not None:
+                for raw in page.statuses:
+                    self._reading.status(raw, self.name, None, taken)
+            return
+        if isinstance(job, Look):
+            self._look(page, job, taken)
+            return
+        unknown = False
+        for raw in page.statuses:
+            unknown |= isinstance(job, Probe) and self._is_missed(raw, page.at)
+            at = _at(raw)
+            old = isinstance(job, Missed) and job.after is None and at < job.since
+            if old or (self.counted is not None and at <= self.counted and self._wanted.opened is None):
+                self._reading.known(raw, self.name)
+                continue
+            self._reading.status(raw, self.name, job.feed, taken)
+        self._note(job, page)
+        if isinstance(job, Missed) and page.ends:
+            self._whole = self._whole and not page.short
+            self._pending.discard(job.feed)
+            if (ahead := self._ahead.pop(job.feed, None)) is not None:
+                self._advance(job.feed, *ahead)
+            if not self._pending:
+                self._all_read()
+        elif isinstance(job, Probe):
+            if unknown and job.feed.startswith("#"):
+                self._is_deaf()
+            elif not unknown:
+                self._sure = page.at
+
+    def _note(self, job: Missed | Probe, page: Page) -> None:
+        """So far was the feed read by this page: at once where pages come oldest first, else once the last one has."""
+        found = []
+        for raw in page.statuses:
+            try:
+                found.append((id_of(raw), min(time_of(raw, "created_at"), page.at)))
+            except Unusable:
+                continue
+        for id_, at in sorted(found, key=lambda each: order(each[0])):
+            if isinstance(job, Missed) and job.after is None:
+                known = self._ahead.get(job.feed)
+                if known is None or order(id_) > order(known[0]):
+                    self._ahead[job.feed] = id_, at
+            else:
+                self._advance(job.feed, id_, at)
+
+    def _advance(self, feed: str, id_: str, at: datetime) -> None:
+        place = self.seat.feeds.get(feed)
+        if place is None:
+            self.seat.feeds[feed] = Place.first(id_, at)
+        else:
+            place.reach(id_, at)
+
+    def _all_read(self) -> None:
+        """The stream is open, and what was missed before it is read: from now on it is heard."""
+        now = self._clock.now()
+        self.heard_now, self.trouble, self.kept_out, self._reread, self._been = True, None, None, None, None
+        self.seat.heard = max(self.seat.heard or now, now)
+        self.cause = Cause.RESET
+        over = self.book.end(now)
+        if over is not None:
+            if self._whole:
+                self.book.filled(over.id, over.end, done=True)
+            else:
+                self.book.forget(over.id)
+        self._sure = now
+        self._look_back()
+
+    @property
+    def is_whole(self) -> bool:
+        """All that was missed before could be read."""
+        return self._whole
+
+    def unsure(self) -> bool:
+        """Once after each time in which deletions and edits were not heard."""
+        was, self._unsure = self._unsure and self.heard_now, self._unsure and not self.heard_now
+        return was
+
+    # --- gaps, and a stream that is deaf ---------------------------------------------------------------------------
+
+    def _mind_gap(self) -> None:
+        now, heard = self._clock.now(), self.seat.heard
+        if heard is not None and self.book.lasting is None and now - max(heard, self._been or heard) > LATE:
+            here = Cause.QUEUE_FULL if len(self.inbox) > BATCH_SIZE else Cause.SILENCE
+            self.book.begin(heard, here if self.heard_now else self.cause)
+
+    def _mind_probe(self) -> None:
+        """Now and then its timelines are read beside the stream: who hears nothing may be deaf."""
+        if not self.heard_now or self._clock.monotonic() - self._probed < self._probe:
+            return
+        self._probed = self._clock.monotonic()
+        for feed in sorted(self._wanted.feeds):
+            place = self.seat.feeds.get(feed)
+            if place is not None and self.instance is not None and self.instance.gives(feed):
+                self._reader.put(Probe(self._serial, feed, place.last))
+
+    def _is_missed(self, raw: Raw, at: datetime) -> bool:
+        """The timeline shows it, and the stream should have brought it by now."""
+        try:
+            known = self._reading.is_known(alias(self.name, id_of(raw)))
+        except Unusable:
+            return False
+        return not known and _at(raw) < at - GRACE
+
+    def _is_deaf(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._deaf < DEAF_SECONDS:
+            return
+        self._deaf = now
+        log.warning("mastodon: %s: its timelines show what its stream does not bring", self.name)
+        self.book.begin(self._sure or self._clock.now(), Cause.SILENCE)
+        self.heard_now = False
+        self._stream.leave(Cause.SILENCE, "its stream is deaf")
+
+    # --- what was said before --------------------------------------------------------------------------------------
+
+    def waiting(self) -> list[str]:
+        """The incidents that are not looked back to yet."""
+        return sorted({look.incident for look in self._wanted.looks if look.key not in self.looked})
+
+    def _look_back(self) -> None:
+        if self._looks or self._reader.waiting(Look):
+            return
+        for look in self._wanted.looks:
+            if look.key in self.looked or look.feed not in self._wanted.feeds:
+                continue
+            if self.instance is not None and self.instance.gives(look.feed):
+                self._looks.setdefault(look.key, set()).add(look.feed)
+                self._reader.put(look)
+
+    def _look(self, page: Page, job: Look, taken: Taken) -> None:
+        for raw in page.statuses:
+            if job.since <= _at(raw) < job.until:
+                self._reading.status(raw, self.name, job.feed, taken, before=job)
+        left = self._looks.get(job.key)
+        if page.ends and left is not None:
+            left.discard(job.feed)
+            if not left:
+                del self._looks[job.key]
+                self.looked.append(job.key)
+
+    # --- for people ------------------------------------------------------------------------------------------------
+
+    def shown(self) -> dict[str, Any]:
+        gap = self.book.lasting
+        shown: dict[str, Any] = {
+            "heard": self.heard_now and gap is None,
+            "feeds": len(self._wanted.feeds),
+            "queue": len(self.inbox),
+            "asking": self._reader.waiting(Ask),
+        }
+        if gap is not None:
+            shown |= {"gap": gap.cause, "gap_since": format_instant(gap.start)}
+        if self.trouble is not None:
+            shown["trouble"] = self.trouble
+        return shown
+
+
+def _at(raw: Raw) -> datetime:
+    try:
+        return time_of(raw, "created_at")
+    except Unusable:
+        return LATEST
