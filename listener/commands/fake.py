@@ -28,6 +28,10 @@ class Fake(NamedTuple):
 
 FAKES: Mapping[str, Fake] = {
     "bluesky": Fake("FakeBluesky", "LYTTEPOST_BLUESKY__HOSTS='[\"<that address>\"]' LYTTEPOST_BLUESKY__ENABLED=true"),
+    "mastodon": Fake(
+        "FakeMastodon",
+        'LYTTEPOST_MASTODON__SERVERS=\'[{"url": "<that address>", "token": "a-token-of-no-account"}]\'',
+    ),
 }
 """Platform → its fake: a folder of tests/fakes, which comes with the program. X has its own: `lyttepost x fake`."""
 

@@ -36,6 +36,10 @@ ID = "1906123456789012345"
         (f"https://x.com/%40kari_vakt/status%2F{ID}", f"x:{ID}"),
         (f"recording:https://x.com/kari_vakt/status/{ID}", f"recording:{ID}"),
         (f"x:https://x.com/kari_vakt/status/{ID}", f"x:{ID}"),
+        (
+            "https://social.example/users/kari_vakt/statuses/112233",
+            "mastodon:https://social.example/users/kari_vakt/statuses/112233",
+        ),
     ],
 )
 def test_an_id_is_understood_however_it_is_written_and_no_name_is_left_in_it(typed: str, meant: str) -> None:
@@ -67,9 +71,9 @@ def test_an_id_is_understood_however_it_is_written_and_no_name_is_left_in_it(typ
         (f"{ID}{ID}", "more digits"),
         ("9999999999999999999", "more digits"),
         ("x:p17", "no post id"),
-        (f"recrding:{ID}", "known: bluesky, recording, x"),
-        (f"twitter:{ID}", "known: bluesky, recording, x"),
-        (f"brann-0:x:{ID}", "known: bluesky, recording, x"),
+        (f"recrding:{ID}", "known: bluesky, mastodon, recording, x"),
+        (f"twitter:{ID}", "known: bluesky, mastodon, recording, x"),
+        (f"brann-0:x:{ID}", "known: bluesky, mastodon, recording, x"),
         ("recording: ", "no post id"),
         ("recording:hei du", "no post id"),
         ("https://x.com/kari_vakt", "to no post"),
@@ -77,8 +81,8 @@ def test_an_id_is_understood_however_it_is_written_and_no_name_is_left_in_it(typ
         ("https://x.com/kari_vakt/status/1.90E+18", "spreadsheet"),
         (f"https://x.com/search?q=/kari_vakt/status/{ID}", "to no post"),
         ("https://t.co/Ab3dEf9h1", "to no post"),
-        ("https://social.example/@kari_vakt/112233445566", "no source of ours"),
-        ("https://social.example/users/kari_vakt/statuses/112233", "no source of ours"),
+        ("https://social.example/@kari_vakt/112233445566", "write the post's uri"),
+        ("https://social.example/@kari_vakt@annet.example/112233", "write the post's uri"),
         ("https://bsky.app/profile/kari.example/post/3kabc", "by a handle"),
     ],
 )
