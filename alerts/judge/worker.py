@@ -177,7 +177,7 @@ class Judging:
 
     def _show_rules(self) -> None:
         for rule in self._rules:
-            self._metrics.add_rule(rule.name)
+            self._metrics.add_rule(rule.name, rule.severity)
         for rule in on_findings(self._rules):
             self._metrics.rule_seconds.labels(rule.name)
 

@@ -124,7 +124,7 @@ class Calm:
         self._rules = [rule for rule in rules if isinstance(rule, BurstSpec)]
         self._tunings = tuple(dict.fromkeys(rule.tuning for rule in self._rules))
         for rule in self._rules:
-            self._metrics.add_rule(rule.name)
+            self._metrics.add_rule(rule.name, rule.severity)
         return set(self._tunings)
 
     # --- one record --------------------------------------------------------------------------------------------

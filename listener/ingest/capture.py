@@ -76,14 +76,24 @@ class Capture:
     """What one source's posts become. `seen` holds what is on the bus already, once for each incident."""
 
     def __init__(
-        self, source: str, screen: Screen, standing: Sequence[str], *, partitions: int, clock: Clock, metrics: Metrics
+        self,
+        source: str,
+        screen: Screen,
+        standing: Sequence[str],
+        *,
+        partitions: int,
+        clock: Clock,
+        metrics: Metrics,
+        live: bool = False,
     ) -> None:
+        """`live`: its posts are said now, so that it tells something how old they are when they come."""
         self._source = source
         self._screen = screen
         self._standing = tuple(standing)
         self._partitions = partitions
         self._clock = clock
         self._metrics = metrics
+        self._delay = metrics.source_delay.labels(source) if live else None
         self._matcher = Matcher({})
         self._late = Matcher({})
         self.incidents: tuple[Incident, ...] = ()
@@ -177,6 +187,8 @@ class Capture:
             return
         pending.messages.append(made)
         pending.mentions += 1
+        if self._delay is not None and mention.origin is Origin.LIVE:
+            self._delay.observe(max(0.0, (mention.captured_at - post.at).total_seconds()))
 
     def tick(self, cursor: str | None, *, final: bool) -> list[Message]:
         """The source is heard until now: one message for every partition. Nothing, while it was not heard at all."""

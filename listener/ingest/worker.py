@@ -22,7 +22,7 @@ from listener.model.incidents import State
 from listener.model.records import Mention
 from listener.model.roles import listen_to
 from listener.runtime.metrics import SourceState
-from listener.sources.contract import Batch, Source
+from listener.sources.contract import Batch, Follows, Source
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class SourceWorker(ABC):
         self._pending: Pending | None = None
         self._capture = Capture(
             source.name, context.screen, context.standing, partitions=context.bus.partitions("mentions"),
-            clock=context.clock, metrics=context.metrics,
+            clock=context.clock, metrics=context.metrics, live=isinstance(source, Follows),
         )  # fmt: skip
         self._status = SourceStatus(source, context.reporter, context.metrics, context.part)
         self._reporter.joins(self.name)

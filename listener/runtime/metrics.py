@@ -111,6 +111,7 @@ class Metrics:
             "Up to when a source's posts are counted in calm; NaN where they are not.",
             "source",
         )
+        self.source_delay = h("source_delay_seconds", "From a live post's own time to its capture.", "source")
         self.source_state = g("source_state", "1 for the state that the source is in, else 0.", "source", "state")
         self.posts_heard = c("posts_heard", "Posts that a source offered.", "source")
         self.posts_matched = c("posts_matched", "Posts that matched a track of an open incident.", "source")
@@ -349,8 +350,10 @@ class Metrics:
         self.source_counted.labels(source).set(nan)
         self.set_source_state(source, SourceState.IDLE)
 
-    def add_rule(self, rule: str) -> None:
-        """Show a rule before it has failed."""
+    def add_rule(self, rule: str, severity: Severity = Severity.WARNING) -> None:
+        """Show a rule before it has failed or said anything."""
+        for event in (Event.FIRED, Event.RESOLVED):
+            self.alerts.labels(rule, event, severity)
         self.rule_failures.labels(rule)
 
     def count_alert(self, alert: Alert) -> None:

@@ -88,8 +88,11 @@ def test_promtool_accepts_the_rules_and_finds_none_twice() -> None:
     assert "SUCCESS" in promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
 
 
-def test_promtool_accepts_the_example_configuration_with_its_rules() -> None:
-    assert "SUCCESS" in promtool("check", "config", CONFIG)
+@pytest.mark.parametrize("path", [CONFIG, DEPLOY / "prometheus.compose.yml"], ids=lambda path: path.name)
+def test_promtool_accepts_the_example_configurations_with_their_rules(path: Path) -> None:
+    assert "SUCCESS" in promtool("check", "config", path)
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["scrape_configs"]
+    assert [job["job_name"] for job in jobs] == ["lyttepost"], "the rules go by it"
 
 
 def rules() -> list[dict[str, Any]]:
