@@ -19,6 +19,7 @@ the entry point.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from alerts.app import (
@@ -47,6 +48,7 @@ from alerts.app import (
     volumes,
     webhooks,
 )
+from listener.errors import LyttepostError
 from listener.model.canary import CANARY
 from listener.model.roles import (
     ABSENT,
@@ -162,9 +164,15 @@ def flow(
     board: BoardParts | None = None,
     highlights: HighlightsParts | None = None,
 ) -> list[WorkerPart]:
-    """The workers of these roles, in the order of the flow."""
+    """The workers of these roles, in the order of the flow. Where one cannot be made, those before it are closed."""
     context, its_roles = Context(app, sorted(roles), listener, alerts, board, highlights), {EVERY, *with_parts(roles)}
-    for step in PIPELINE:
-        if step.role in its_roles:
-            context.made.extend(list(step.made_by(context)))
+    try:
+        for step in PIPELINE:
+            if step.role in its_roles:
+                context.made.extend(step.made_by(context))
+    except BaseException:
+        for worker, _ in context.made:
+            with suppress(LyttepostError):
+                worker.close()
+        raise
     return context.made

@@ -38,22 +38,37 @@ if TYPE_CHECKING:
     from alerts.notify.reports import Reports
 
 
-def make_app(settings: Settings, folder: Path, bus: Bus, clock: Clock, role: str, name: str = "") -> App:
-    """The bus with all its topics, metrics and health of one process."""
-    specs = topic_specs(settings.bus.partitions, settings.retention.keep())
-    bus.ensure(specs)
+def make_metrics(settings: Settings, clock: Clock) -> Metrics:
+    """The metrics of one process."""
     metrics = Metrics(CollectorRegistry(), __version__)
     metrics.clock.set_function(lambda: clock.now().timestamp())
     every = settings.canary.every
     metrics.canary_interval.set(0 if every is None else every.total_seconds())
+    return metrics
+
+
+def make_app(
+    settings: Settings,
+    folder: Path,
+    bus: Bus,
+    clock: Clock,
+    role: str,
+    name: str = "",
+    *,
+    metrics: Metrics | None = None,
+    health: Health | None = None,
+) -> App:
+    """The bus with all its topics, metrics and health of one process; those that are given, or its own."""
+    specs = topic_specs(settings.bus.partitions, settings.retention.keep())
+    bus.ensure(specs)
     return App(
         settings=settings,
         folder=folder,
         bus=bus,
         specs=specs,
         clock=clock,
-        metrics=metrics,
-        health=Health(clock),
+        metrics=metrics or make_metrics(settings, clock),
+        health=health or Health(clock),
         process=process_name(role, folder, name),
         limits=content_limits(settings),
     )

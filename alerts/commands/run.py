@@ -7,13 +7,14 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from alerts.app import WorkerPart
+from alerts.app import App, WorkerPart
 from alerts.pipeline import GROUPS, flow
 from alerts.register.view import Register
 from alerts.wiring import (
@@ -24,8 +25,9 @@ from alerts.wiring import (
     make_board_parts,
     make_highlights_parts,
     make_listener,
+    make_metrics,
 )
-from listener.bus.protocol import open_bus
+from listener.bus.protocol import Bus, open_bus
 from listener.bus.spool import purge_before
 from listener.bus.sqlite.view import KEEP_ASIDE, wipe_aside
 from listener.clock import SystemClock
@@ -34,9 +36,11 @@ from listener.model import roles as of
 from listener.permissions import exposed
 from listener.runtime.certificates import certificate_files
 from listener.runtime.expiring import LEASE_SECONDS, TURNS_WITHIN, Expiring
+from listener.runtime.health import Health
 from listener.runtime.housekeeping import Housekeeping
 from listener.runtime.logs import LogFormat, in_zone, set_up
 from listener.runtime.service import RoleLock, Service, settle_memory
+from listener.runtime.starting import announced, ended_by_signals, when_bus_is_there
 from listener.runtime.web import Web
 from listener.settings.files import data_dir, raw_settings
 from listener.settings.schema import load_settings
@@ -76,6 +80,47 @@ def _say_where(workers: Iterable[WorkerPart]) -> None:
         board = worker.board if isinstance(worker, Patient) else worker
         if isinstance(board, Board):
             say(f"The board is at {board.address}")
+
+
+def _looking_after(process: App, turning: Sequence[WorkerPart]) -> Iterator[WorkerPart]:
+    """Who looks after the bus as a whole: content that goes sooner than its topic, and, last, the housekeeping."""
+    registers = [worker for worker, _ in turning if isinstance(worker, Register)]
+    folder, clock, settings = process.folder, process.clock, process.settings
+
+    def after_retention() -> None:
+        purge_before(folder, clock.now() - settings.retention.content)
+        wipe_aside(folder, clock.now() - KEEP_ASIDE)
+        let_go()
+
+    def let_go() -> None:
+        for register in registers:
+            register.release()
+
+    if process.limits:
+        part = process.health.part(of.EXPIRE, TURNS_WITHIN)
+        lease = process.bus.lease(of.EXPIRE, process.process, LEASE_SECONDS)
+        yield (
+            Expiring(
+                process.bus, process.limits, lease, folder=folder, clock=clock, metrics=process.metrics, part=part,
+                after=let_go,
+            ),
+            part,
+        )  # fmt: skip
+    part = process.health.part(of.HOUSEKEEPING)
+    yield (
+        Housekeeping(
+            process.bus,
+            process.specs,
+            GROUPS,
+            clock=clock,
+            metrics=process.metrics,
+            part=part,
+            folder=folder,
+            after_retention=after_retention,
+            certificates=certificate_files(settings),
+        ),
+        part,
+    )
 
 
 NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
@@ -127,60 +172,46 @@ def run(
     for problem in exposed(folder):
         log.warning("%s", problem)
     locks = [RoleLock(folder, f"{each}-{name}" if name else each) for each in roles]
-    bus = open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka)
-    process = make_app(settings, folder, bus, clock, role, name)
-    listener = None
-    if Role.LISTENER in roles:
-        listener = make_listener(process, raw, live_sources(settings, clock), live_key(settings, folder, process))
+    # What a person must fix is said before anything is waited for.
+    sources = live_sources(settings, clock) if Role.LISTENER in roles else []
     tells = role not in (Role.LISTENER, Role.BOARD, Role.HIGHLIGHTS)
     alerts = make_alerts(raw, settings, None, tell=True, learned=folder) if tells else None
     board = make_board_parts(raw, settings, folder) if Role.BOARD in roles else None
     highlights = make_highlights_parts(raw, settings) if Role.HIGHLIGHTS in roles else None
-    turning = flow(process, roles, listener, alerts, board, highlights)
-    registers = [worker for worker, _ in turning if isinstance(worker, Register)]
+    metrics, health = make_metrics(settings, clock), Health(clock)
 
-    def after_retention() -> None:
-        purge_before(folder, clock.now() - settings.retention.content)
-        wipe_aside(folder, clock.now() - KEEP_ASIDE)
-        let_go()
+    def wired() -> tuple[Bus, list[WorkerPart]]:
+        bus = open_bus(settings.bus.url, folder, clock, kafka=settings.bus.kafka)
+        try:
+            process = make_app(settings, folder, bus, clock, role, name, metrics=metrics, health=health)
+            with announced(bus, process.process, roles, clock):
+                key = live_key(settings, folder, process) if Role.LISTENER in roles else b""
+                listener = make_listener(process, raw, sources, key) if Role.LISTENER in roles else None
+                turning = flow(process, roles, listener, alerts, board, highlights)
+                return bus, [*turning, *_looking_after(process, turning)]
+        except BaseException:
+            bus.close()
+            raise
 
-    def let_go() -> None:
-        for register in registers:
-            register.release()
-
-    if process.limits:
-        part = process.health.part(of.EXPIRE, TURNS_WITHIN)
-        expiring = Expiring(
-            bus, process.limits, bus.lease(of.EXPIRE, process.process, LEASE_SECONDS), folder=folder, clock=clock,
-            metrics=process.metrics, part=part, after=let_go,
-        )  # fmt: skip
-        turning.append((expiring, part))
-    part = process.health.part(of.HOUSEKEEPING)
-    keeping = Housekeeping(
-        bus,
-        process.specs,
-        GROUPS,
-        clock=clock,
-        metrics=process.metrics,
-        part=part,
-        folder=folder,
-        after_retention=after_retention,
-        certificates=certificate_files(settings),
-    )
-    service = Service([*turning, (keeping, part)], clock, bus_is_well=lambda: part.reason is None)
-    settle_memory()
-    service.obey_signals()
-    web = Web(process.metrics, process.health, settings.web.host, settings.web.port if port is None else port)
-    where = f"http://{settings.web.host}:{web.port}"
-    say(f"lyttepost {role} runs on {folder}; metrics and health at {where} (pid {os.getpid()})")
-    if board is not None:
-        _say_where(turning)
-    if listener is not None and not listener.sources:
-        say("No source is set up: set sources.recording.path to play a recording under an exercise.")
+    web = Web(metrics, health, settings.web.host, settings.web.port if port is None else port)
+    where = f"metrics and health at http://{settings.web.host}:{web.port} (pid {os.getpid()})"
     try:
-        service.run()
+        with ended_by_signals():
+            bus, turning = when_bus_is_there(
+                wired, health, clock, lambda: say(f"lyttepost {role} waits for the bus; {where}")
+            )
+        with closing(bus):
+            keeping = turning[-1][1]
+            service = Service(turning, clock, bus_is_well=lambda: keeping.reason is None)
+            settle_memory()
+            service.obey_signals()
+            say(f"lyttepost {role} runs on {folder}; {where}")
+            if board is not None:
+                _say_where(turning)
+            if Role.LISTENER in roles and not sources:
+                say("No source is set up: set sources.recording.path to play a recording under an exercise.")
+            service.run()
     finally:
         web.stop()
-        bus.close()
         for lock in locks:
             lock.release()

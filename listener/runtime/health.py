@@ -71,6 +71,11 @@ class Health:
             if self._parts.get(part.name) is part:
                 del self._parts[part.name]
 
+    def leave_only(self, part: Part) -> None:
+        """All others are gone, whatever they were."""
+        with self._lock:
+            self._parts = {part.name: part}
+
     def alive(self) -> tuple[bool, Mapping[str, str | None]]:
         """Whether every loop turns, and for each part None or how long it has stood still."""
         return _verdict({part.name: part.stuck() for part in self._all()})

@@ -113,15 +113,15 @@ def test_what_x_says_while_the_broker_is_dead_is_captured_once_or_in_a_gap(
         if killed:
             assert running.process.wait(90) == -signal.SIGKILL
             assert spool(deployment).stat().st_size
-            early = deployment.start("--role", "listener", wait=False)
-            assert early.process.wait(90) == 1
+            early = deployment.start("--role", "listener", env={"LYTTEPOST_CRASH": "spool.drained"})
+            until(lambda: "waits for the bus" in early.get("/readyz")[1], 30, "it says what it waits for")
+            assert early.get("/healthz")[0] == 200
             assert "Traceback" not in early.said
         else:
             assert running.get("/healthz")[0] == 200
         lone.start(1)
         if killed:
-            again = deployment.start("--role", "listener", env={"LYTTEPOST_CRASH": "spool.drained"}, wait=False)
-            assert again.process.wait(90) == -signal.SIGKILL
+            assert early.process.wait(90) == -signal.SIGKILL
             running = deployment.start("--role", "listener")
         until(lambda: not spool(deployment).read_bytes(), 60, "what was kept is on the bus")
         until(lambda: running.metric("lyttepost_source_state", source="x", state="listening") == 1, 40, "X is heard")
