@@ -28,6 +28,10 @@ class Fake(NamedTuple):
 
 FAKES: Mapping[str, Fake] = {
     "bluesky": Fake("FakeBluesky", "LYTTEPOST_BLUESKY__HOSTS='[\"<that address>\"]' LYTTEPOST_BLUESKY__ENABLED=true"),
+    "feeds": Fake(
+        "FakeFeeds",
+        'LYTTEPOST_FEEDS__READ=\'[{"url": "<that address>/feeds/posten", "name": "Posten", "inside": true}]\'',
+    ),
     "mastodon": Fake(
         "FakeMastodon",
         'LYTTEPOST_MASTODON__SERVERS=\'[{"url": "<that address>", "token": "a-token-of-no-account"}]\'',

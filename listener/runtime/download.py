@@ -78,6 +78,7 @@ class Limits:
 
 
 LIMITS = Limits()
+_BROKEN = "breaks off in the middle of its answer, or answers with what is no HTTP; try again"
 
 
 UNKNOWN = Validators()
@@ -183,14 +184,18 @@ def _body(
     response: urllib3.BaseHTTPResponse, headers: Mapping[str, str], limits: Limits, given_up: Callable[[], bool]
 ) -> bytes:
     _refuse(response.status, headers)
-    content, unpacked = bytearray(), _unpacker(headers.get("content-encoding", ""), limits)
+    content, unpacked, came = bytearray(), _unpacker(headers.get("content-encoding", ""), limits), 0
     while chunk := response.read1(CHUNK, decode_content=False):
+        came += len(chunk)
         # Never more at once than may come in all: a small answer may unpack to one that fills the memory.
         content += unpacked(chunk, limits.size + 1 - len(content))
         if len(content) > limits.size:
-            raise DownloadError(too_large(limits))
+            raise DownloadError(too_large(limits), status=200)
         if given_up():
             raise DownloadError(f"is not read after {limits.seconds:g} s; try again later")
+    length = headers.get("content-length", "")
+    if length.isdigit() and came < int(length) and "transfer-encoding" not in headers:
+        raise DownloadError(_BROKEN)
     return bytes(content)
 
 
@@ -202,15 +207,15 @@ def _unpacker(encoding: str, limits: Limits) -> Callable[[bytes, int], bytes]:
         case "gzip" | "x-gzip" | "deflate":
             unzip = zlib.decompressobj(47)  # either, by its first bytes
         case _:
-            raise DownloadError("answers packed in a way that was not asked for; tell those who run it")
+            raise DownloadError("answers packed in a way that was not asked for; tell those who run it", status=200)
 
     def unpack(chunk: bytes, most: int) -> bytes:
         try:
             out = unzip.decompress(chunk, most)
         except zlib.error:
-            raise DownloadError("is packed, and cannot be unpacked; try again") from None
+            raise DownloadError("is packed, and cannot be unpacked; try again", status=200) from None
         if unzip.unconsumed_tail:
-            raise DownloadError(too_large(limits))
+            raise DownloadError(too_large(limits), status=200)
         return out
 
     return unpack
@@ -249,7 +254,7 @@ def _reason(error: Exception, limits: Limits) -> str:
     ):
         return f"gives no answer within {limits.step:g} s; try again, or look whether its server answers at all"
     if isinstance(error, exceptions.ProtocolError):
-        return "breaks off in the middle of its answer, or answers with what is no HTTP; try again"
+        return _BROKEN
     return "cannot be reached; look at the host's name, the network and the firewall"
 
 

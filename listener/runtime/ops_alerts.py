@@ -44,6 +44,7 @@ _MONEY = "source spent rate hard ceiling left next"
 OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "disk_full": OpsAlertType(),
     "source_silent": OpsAlertType(),
+    "feeds_unread": OpsAlertType("feeds", Severity.WARNING),
     "x_unauthorized": OpsAlertType(),
     "x_forbidden": OpsAlertType(),
     "x_refused": OpsAlertType(),

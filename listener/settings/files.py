@@ -47,6 +47,7 @@ SECTIONS = frozenset(
         "sources",
         "x",
         "bluesky",
+        "feeds",
         "mastodon",
         "meta",
         "privacy",

@@ -29,6 +29,7 @@ from listener.settings.deadman import DeadManSettings
 from listener.settings.files import Loc, RawSettings, advice, raw_settings
 from listener.settings.highlights import HighlightsSettings
 from listener.settings.kafka import KafkaSettings
+from listener.settings.listened_feeds import FeedsSettings
 from listener.settings.mastodon import MastodonSettings
 from listener.settings.meta import MetaSettings
 from listener.settings.prices import Budget, Prices, Tariff
@@ -250,6 +251,7 @@ class Settings(Tree):
     sources: SourcesSettings = SourcesSettings()
     x: XSettings = XSettings()
     bluesky: BlueskySettings = BlueskySettings()
+    feeds: FeedsSettings = FeedsSettings()
     mastodon: MastodonSettings = MastodonSettings()
     meta: MetaSettings = MetaSettings()
     privacy: PrivacySettings = PrivacySettings()

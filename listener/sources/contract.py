@@ -50,6 +50,7 @@ SOURCES: Mapping[str, str] = {
     "recording": "listener.sources.recording.plugin:TYPE",
     "x": "listener.sources.x.plugin:TYPE",
     "bluesky": "listener.sources.bluesky.plugin:TYPE",
+    "feeds": "listener.sources.feeds.plugin:TYPE",
     "mastodon": "listener.sources.mastodon.plugin:TYPE",
 }
 """Name → `SourceType`. These modules are light: `lyttepost mode` asks them too."""

@@ -31,6 +31,7 @@ from listener.runtime.presence import PresenceReporter
 from listener.settings.schema import Settings
 from listener.sources.contract import Batch, Counts, Follows, Source, SourceType, source_types
 from tests.fakes.bluesky import FakeBluesky, Network
+from tests.fakes.feeds import FakeFeeds
 from tests.fakes.mastodon import TOKEN, FakeMastodon, Federation
 from tests.fakes.x import FakeX, ScaledClock
 
@@ -118,6 +119,26 @@ def bluesky(folder: Path) -> Iterator[Platform]:
 
 
 @contextmanager
+def feeds(folder: Path) -> Iterator[Platform]:
+    """Two houses, read each second of the test's."""
+    clock = ScaledClock(SPEED)
+    with FakeFeeds(clock=clock) as fake:
+        fake.publish("posten", "Helt andre nyheter", published=-7200)
+        fake.house("avisa").atom = True
+        read = [
+            {"url": fake.address("posten"), "name": "Posten", "inside": True},
+            {"url": fake.address("avisa"), "name": "Avisa", "inside": True},
+        ]
+        settings = Settings.model_validate({"feeds": {"read": read, "every": "30s", "in_calm": "1m"}})
+
+        def say(count: int) -> list[str]:
+            houses = ("posten", "avisa")
+            return [fake.publish(houses[n % 2], f"brann i {TRACK}", f"sak {n}").guid for n in range(count)]
+
+        yield Platform("feeds", source_types()["feeds"], settings, clock, say=say)
+
+
+@contextmanager
 def mastodon(folder: Path) -> Iterator[Platform]:
     federation = Federation(ScaledClock(10.0))
     with FakeMastodon(federation=federation) as a, FakeMastodon(federation=federation, domain="b.example") as b:
@@ -136,6 +157,7 @@ def mastodon(folder: Path) -> Iterator[Platform]:
 
 PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {
     "bluesky": bluesky,
+    "feeds": feeds,
     "mastodon": mastodon,
     "recording": recording,
     "x": x,

@@ -125,6 +125,12 @@ def test_a_packed_answer_is_unpacked_though_none_was_asked_for(how: str) -> None
     assert b"Accept-Encoding: identity\r\n" in asked[0]
 
 
+def test_an_answer_that_breaks_off_is_none() -> None:
+    whole = answer(b"<rss>" + b"x" * 100)
+    with answers(whole[:-50]) as (port, _), pytest.raises(DownloadError, match="breaks off"):
+        download(f"http://127.0.0.1:{port}/", "*/*", QUICK)
+
+
 @pytest.mark.parametrize("how", ["gzip", "deflate"])
 def test_a_small_answer_that_unpacks_to_a_huge_one_is_refused_before_it_is_there(how: str) -> None:
     bomb = packed(how, bytes(200_000_000))

@@ -264,6 +264,7 @@ def test_only_this_command_imports_the_parser_of_feeds() -> None:
     importers = [
         path.name
         for path in modules
+        if path.parent.name != "feeds"  # the source, which is made where it is set up alone
         for line in path.read_text("utf-8").splitlines()
         if line.startswith("from listener.sources.common.feeds")
     ]

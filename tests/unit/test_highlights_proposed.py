@@ -149,9 +149,9 @@ EVENTS = """<?xml version="1.0"?><rss version="2.0" xmlns:ev="http://purl.org/rs
 
 
 def test_a_feed_may_say_itself_when_a_course_is() -> None:
-    from listener.sources.common.feeds import AHEAD, _believed
+    from listener.sources.common.feeds import AHEAD, believed
 
-    read = _believed(read_document(COURSES, EVENTS.encode(), {"content-type": "application/rss+xml"}), NOW + AHEAD)
+    read = believed(read_document(COURSES, EVENTS.encode(), {"content-type": "application/rss+xml"}), NOW + AHEAD)
     found = {each.title: each for each in proposals([read], [COURSES], set(), HOW, NOW)}
     assert found["Kurs i stell av sår"].text.startswith("Kurs i stell av sår (20.–21. mars 2031)")
     assert found["Kurs i stell av sår"].guid == f"{COURSES} k-1"

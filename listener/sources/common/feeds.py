@@ -118,14 +118,17 @@ def read_feeds(
             feed_read = done.get(timeout=max(0.0, until - clock.monotonic()))
         except queue.Empty:
             break
-        found[feed_read.feed] = _believed(feed_read, latest)
+        found[feed_read.feed] = believed(feed_read, latest)
     slow = f"is not read after {limits.seconds:g} s; try again, or look whether its server answers at all"
     return [found.get(feed) or Feed(feed, error=slow) for feed in wanted]
 
 
-def _believed(feed: Feed, latest: datetime) -> Feed:
+def believed(feed: Feed, latest: datetime) -> Feed:
     """What says that it is from after `latest` does not say when it was published."""
-    entries = [replace(each, at=None, ahead=each.at) if each.at and each.at > latest else each for each in feed.entries]
+    entries = [
+        replace(each, at=None, first=None, ahead=each.at) if each.at and each.at > latest else each
+        for each in feed.entries
+    ]
     return replace(feed, entries=tuple(sorted(entries, key=lambda entry: entry.at is None)))
 
 
@@ -170,11 +173,11 @@ def read_document(feed: str, content: bytes, headers: Mapping[str, str], *, page
     """What a document holds. `headers`: of the answer, names in lower case; `pages`: a web page will do. Raises
     FeedError."""
     if not content.strip():
-        raise FeedError("is empty; look whether the address is right")
+        raise FeedError("is empty; look whether the address is right", status=200)
     head = content[:_HEAD]
     if _PAGE.search(head) and not _FEED.search(head):
         if not pages:
-            raise FeedError("is a web page and no feed; name a feed of it instead")
+            raise FeedError("is a web page and no feed; name a feed of it instead", status=200)
         page = read_page(content, headers.get("content-type", ""))
         if not page.title and not page.text:
             raise FeedError("is a page without any text that could be read; name a feed of it instead")
@@ -183,7 +186,8 @@ def read_document(feed: str, content: bytes, headers: Mapping[str, str], *, page
     # Never the bytes themselves: what looks like a path it would open.
     parsed = feedparser.parse(io.BytesIO(content), response_headers=dict(headers))
     if not parsed.entries and (parsed.bozo or not parsed.get("version")):
-        raise FeedError(f"is no RSS, no Atom and no web page{_seen(headers)}; look whether the address is right")
+        why = f"is no RSS, no Atom and no web page{_seen(headers)}; look whether the address is right"
+        raise FeedError(why, status=200)
     entries = [entry for raw in parsed.entries if (entry := _entry(feed, raw)).title or entry.text]
     entries.sort(key=lambda entry: -(entry.at.timestamp() if entry.at else 0.0))
     broken = isinstance(parsed.get("bozo_exception"), SAXException)

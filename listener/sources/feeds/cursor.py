@@ -1,0 +1,86 @@
+"""What the source of feeds must still know after a crash: the cursor in its ticks on the bus.
+
+No id of an entry lies in it but as a digest: it goes with every tick, in calm too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from listener.errors import Corrupt
+from listener.units import format_instant, parse_instant
+
+
+def short(text: str) -> str:
+    """A digest of 48 bits: among the thousands of entries that one feed ever had, two are hardly taken for the same."""
+    return blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+
+@dataclass
+class FeedMemory:
+    """Of one feed. `read`: when it was asked the last time that it answered; None before it ever did.
+
+    `newest`: digests of the newest entries of then, of which one at least must be there next time, or what came between
+    is lost. `undated`: of all entries of then that do not say when they were published. `held`: of entries that
+    lie on the bus → of their words.
+    """
+
+    read: datetime | None = None
+    newest: tuple[str, ...] = ()
+    undated: tuple[str, ...] = ()
+    held: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        read = None if self.read is None else format_instant(self.read)
+        return {"read": read, "newest": list(self.newest), "undated": list(self.undated), "held": self.held}
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> FeedMemory:
+        read = None if raw["read"] is None else parse_instant(raw["read"])
+        held = {str(entry): str(words) for entry, words in raw["held"].items()}
+        return cls(read, _texts(raw["newest"]), _texts(raw["undated"]), held)
+
+
+@dataclass
+class Memory:
+    """`feeds`: by the name in the settings. `alive`: up to when somebody read them. `notices`: what ops were told and
+    is not over → since when."""
+
+    feeds: dict[str, FeedMemory] = field(default_factory=dict)
+    alive: datetime | None = None
+    notices: dict[str, datetime] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return json.dumps(
+            {
+                "feeds": {name: feed.to_json() for name, feed in self.feeds.items()},
+                "alive": None if self.alive is None else format_instant(self.alive),
+                "notices": {name: format_instant(at) for name, at in self.notices.items()},
+            },
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Memory:
+        """Raises Corrupt: it is our own word, from the bus."""
+        try:
+            raw = json.loads(text)
+            return cls(
+                {str(name): FeedMemory.of(feed) for name, feed in raw["feeds"].items()},
+                None if raw["alive"] is None else parse_instant(raw["alive"]),
+                {str(name): parse_instant(at) for name, at in raw["notices"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Corrupt("the feeds' cursor on the bus is unreadable; was it written by another version?") from None
+
+
+def _texts(raw: Iterable[Any]) -> tuple[str, ...]:
+    if not isinstance(raw, list):
+        raise TypeError("not a list")
+    return tuple(map(str, raw))

@@ -1,0 +1,208 @@
+"""What of a feed's document is news: known by name, words and date, whatever the feed does with its entries."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from listener.errors import Corrupt
+from listener.model.records import AuthorClass, Origin
+from listener.privacy.screen import Screen
+from listener.settings.listened_feeds import ListenedFeed
+from listener.sources.common.feeds import Entry, Feed
+from listener.sources.feeds.cursor import FeedMemory, Memory, short
+from listener.sources.feeds.reading import News, Reading
+
+NOON = datetime(2031, 3, 2, 12, tzinfo=UTC)
+URL = "https://posten.example/rss"
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def entry(name: str, minutes: float | None, title: str = "Røyk over sykehuset", **more: Any) -> Entry:
+    when = None if minutes is None else at(minutes)
+    link = more.pop("link", f"https://posten.example/{name}")
+    return Entry(feed=URL, title=title, text=more.pop("text", ""), link=link, at=when, guid=name, first=when, **more)
+
+
+def feed(**more: Any) -> ListenedFeed:
+    return ListenedFeed(url=URL, name="Posten", **more)
+
+
+class Desk:
+    """One feed, read every two minutes."""
+
+    def __init__(self, memory: FeedMemory | None = None, **more: Any) -> None:
+        self.reading = Reading("feeds", feed(**more), memory or FeedMemory())
+        self.time = -2.0
+
+    def read(self, *entries: Entry, broken: bool = False) -> News:
+        self.time += 2
+        return self.reading.read(Feed(URL, entries, broken=broken), at(self.time))
+
+    def fresh(self, *entries: Entry) -> list[str]:
+        return [item.post.id for item in self.read(*entries).items if item.fresh]
+
+
+def test_of_what_was_there_at_first_nothing_is_news_and_what_comes_later_is_once() -> None:
+    desk = Desk()
+    old, new = entry("https://p.example/a", -60), entry("https://p.example/b", 1)
+    assert desk.fresh(old) == []
+    assert desk.fresh(new, old) == ["https://p.example/b"]
+    assert desk.fresh(old, new) == []
+
+
+def test_an_entry_that_was_dropped_is_no_news_when_it_comes_back() -> None:
+    desk = Desk()
+    desk.read()
+    entries = [entry(f"https://p.example/{n}", 1 + n / 1000) for n in range(700)]
+    assert len(desk.fresh(*entries[:400])) == 400
+    assert len(desk.fresh(*entries[300:])) == 300
+    assert desk.fresh(*entries[:400]) == []
+
+
+def test_a_change_of_its_words_is_an_edit_with_a_version_and_a_new_date_alone_is_none() -> None:
+    desk = Desk()
+    desk.read()
+    desk.read(entry("a", 1))
+    touched = Entry(feed=URL, title="Røyk over sykehuset", text="", link="https://posten.example/a", at=at(5), guid="a")
+    assert desk.fresh(touched) == []
+    (item,) = desk.read(entry("a", 1, "Røyk over sykehuset: ingen skadet")).items
+    assert (item.post.id, item.fresh, item.is_edit, item.first) == ("posten.example/a", True, True, at(1))
+    assert item.post.at == at(desk.time), "it was not there the last time"
+    (again,) = desk.read(entry("a", 1, "Røyk over sykehuset: ingen skadet")).items
+    assert (again.fresh, again.post) == (False, item.post)
+
+
+def test_an_edit_that_says_when_it_was_made_counts_from_then() -> None:
+    desk = Desk()
+    desk.read()
+    desk.read(entry("a", 1))
+    changed = Entry(feed=URL, title="Nytt", text="", link="https://posten.example/a", at=at(3), guid="a", first=at(1))
+    (item,) = desk.read(changed).items
+    assert (item.post.at, item.first) == (at(3), at(1))
+
+
+def test_entries_without_a_date_count_from_when_they_are_first_seen_but_for_those_of_the_beginning() -> None:
+    desk = Desk()
+    assert desk.read(entry("a", None)).items == ()
+    (item,) = desk.read(entry("a", None), entry("b", None)).items
+    assert (item.post.id, item.post.at, item.fresh) == ("posten.example/b", at(2), True)
+
+
+def test_a_restart_knows_those_without_a_date_and_what_was_held() -> None:
+    desk = Desk()
+    desk.read(entry("a", None))
+    desk.read(entry("a", None), entry("b", 1))
+    desk.reading.hold(["posten.example/b"])
+    kept = Memory.parse(str(Memory(feeds={"Posten": desk.reading.memory}))).feeds["Posten"]
+    assert kept == desk.reading.memory
+    after = Desk(kept)
+    after.time = desk.time
+    news = after.read(entry("a", None), entry("b", 1, "Røyk: ingen skadet"), entry("c", 3))
+    assert news.scanned
+    assert [(item.post.id, item.is_edit, item.fresh) for item in news.items] == [
+        ("posten.example/c", False, True),
+        ("posten.example/b", True, True),
+    ]
+
+
+def test_a_date_in_the_future_or_before_all_feeds_is_none() -> None:
+    desk = Desk()
+    desk.read()
+    ahead, ancient = entry("a", 60), entry("b", -60 * 24 * 365 * 60)
+    items = {item.post.id: item.post.at for item in desk.read(ahead, ancient).items}
+    assert items == {"posten.example/a": at(2), "posten.example/b": at(2)}
+
+
+def test_where_all_entries_have_one_name_their_links_tell_them_apart() -> None:
+    desk = Desk()
+    desk.read()
+    first = entry("0", 1, "Røyk", link="https://p.example/1")
+    second = entry("0", 1, "Brann", link="https://p.example/2")
+    assert desk.fresh(first, second) == ["https://p.example/1", "https://p.example/2"]
+
+
+def test_where_entries_have_other_names_each_time_they_are_known_by_link_and_words() -> None:
+    desk = Desk()
+    desk.read(entry("a1", -5, link="https://p.example/a"))
+    news = desk.read(entry("a2", -5, link="https://p.example/a"))
+    assert ([item.fresh for item in news.items], news.lost) == ([False], None)
+
+
+def test_a_turnover_of_the_whole_feed_is_lost_time() -> None:
+    desk = Desk()
+    desk.read(entry("a", -5), entry("b", -6))
+    assert desk.read(entry("a", -5), entry("c", 1)).lost is None
+    assert desk.read(entry("x", 3), entry("y", 3.5)).lost == (at(2), at(3))
+    assert desk.read().lost is None
+    assert desk.read(entry("z", 7)).lost is None, "there was nothing whose place it could have taken"
+
+
+def test_what_a_document_that_is_cut_off_lacks_was_not_dropped() -> None:
+    """Where nothing in it is known, something may be lost: that is said."""
+    desk = Desk()
+    desk.read(entry("a", -5), entry("b", -6))
+    assert desk.read(entry("c", 1), broken=True).lost == (at(0), at(1))
+    assert desk.reading.memory.newest == (short("posten.example/a"), short("posten.example/b"))
+    assert desk.read(entry("c", 1), entry("a", -5)).lost is None
+
+
+@pytest.mark.parametrize(
+    ("entry_", "id_"),
+    [
+        (entry("tag:posten.example,2031:1", 1), "posten.example/tag:posten.example,2031:1"),
+        (entry("https://p.example/å b", 1), "https://p.example/%C3%A5%20b"),
+        (entry("", 1, link="https://p.example/x"), "https://p.example/x"),
+        (entry("", 1, "Brann nå", link=""), "posten.example/Brann%20n%C3%A5"),
+    ],
+)
+def test_an_entry_has_a_name_without_blanks(entry_: Entry, id_: str) -> None:
+    desk = Desk()
+    desk.read()
+    assert desk.fresh(entry_) == [id_]
+
+
+def test_a_name_of_thousands_of_letters_is_cut_and_still_one_of_its_own() -> None:
+    desk = Desk()
+    desk.read()
+    ids = desk.fresh(entry("https://p.example/" + "x" * 600, 1), entry("https://p.example/" + "x" * 601, 1))
+    assert len(set(ids)) == 2
+    assert max(map(len, ids)) == 300
+
+
+def test_a_post_is_the_house_s_and_of_its_class() -> None:
+    desk = Desk(by="own")
+    desk.read()
+    (item,) = desk.read(entry("a", 1, text="Ring 22 00 00 00")).items
+    post = item.post
+    assert (post.text, post.url) == ("Røyk over sykehuset\nRing 22 00 00 00", "https://posten.example/a")
+    assert post.author is not None
+    assert (post.author.id, post.author.author_class) == ("posten", AuthorClass.OWN)
+    assert desk.read(entry("b", 3, link="javascript:alert(1)")).items[0].post.url is None
+
+
+@pytest.mark.parametrize(("account", "author"), [(None, "~"), ("@Fjellbyposten", "@fjellbyposten")])
+def test_what_is_stored_names_the_house_where_the_settings_do_and_masks_what_it_quotes(
+    account: str | None, author: str
+) -> None:
+    desk = Desk(account=account)
+    desk.read()
+    (item,) = desk.read(entry("a", 1, text="Kari Nordmann, 01017012345, sier: @kari_n har mer")).items
+    screen = Screen(b"k" * 32, {"fjellbyposten": AuthorClass.MEDIA})
+    safe = screen.mention(item.post, incidents={}, origin=Origin.LIVE, captured_at=NOON, exercise=False)
+    assert safe.author is not None
+    assert safe.author == author or (account is None and "posten" not in safe.author.lower())
+    assert safe.author_class is AuthorClass.MEDIA
+    assert "01017012345" not in safe.text
+    assert "@kari_n" not in safe.text
+
+
+@pytest.mark.parametrize("cursor", ["", "{}", "[]", '{"feeds": {"a": {}}, "alive": null, "notices": {}}', "no cursor"])
+def test_a_cursor_of_another_is_refused(cursor: str) -> None:
+    with pytest.raises(Corrupt):
+        Memory.parse(cursor)
