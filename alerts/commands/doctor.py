@@ -30,7 +30,7 @@ def doctor(
 ) -> None:
     """Check settings, disk, bus, retention, key, who runs, whom an alert would page, and X: plan, rules, clocks, cost.
 
-    Reads all that is on the bus, connects to the channels' servers without a word, and asks X three free questions.
+    Reads all that is on the bus, connects to the channels' servers without a word, and asks X four free questions.
     Changes nothing. Exit code 1 when something failed; 0 when nothing did.
     """
     from listener.runtime.checks import CheckLevel, worst

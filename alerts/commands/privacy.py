@@ -18,6 +18,7 @@ from listener.commands.shared import (
     Why,
     local,
     open_live_topics,
+    out,
     out_json,
     out_table,
     reason,
@@ -26,6 +27,7 @@ from listener.commands.shared import (
     user,
 )
 from listener.errors import ConfigError, LyttepostError, Refused
+from listener.ingest.deletion_proof import deletion_proofs
 from listener.maintenance.post_ids import ids_meant, looks_rounded, post_ids
 from listener.model.incidents import Mode
 from listener.model.records import Decision, DecisionKind
@@ -34,7 +36,7 @@ from listener.privacy.expiry import Expiry, expire_spools, oldest_held, overdue
 from listener.privacy.purge import is_held, purge_posts
 from listener.settings.files import data_dir
 from listener.settings.schema import load_settings
-from listener.sources.contract import content_limits
+from listener.sources.contract import content_limits, source_types
 from listener.units import format_duration, from_ms
 
 if TYPE_CHECKING:
@@ -114,6 +116,8 @@ def retention(
         rows.append((spec, at, over))
     late_sources = set(overdue(of_sources, limits, clock.now()))
     late += [f"content of {source}" for source in sorted(late_sources)]
+    proofs = list(deletion_proofs(bus, folder, source_types(), clock.now()))
+    unasked = [proof.source for proof in proofs if proof.late]
     if json:
         out_json(
             [{"topic": s.name, "keep_seconds": _seconds(s.keep), "oldest": at, "ok": not over} for s, at, over in rows]
@@ -125,6 +129,10 @@ def retention(
                     "ok": source not in late_sources,
                 }
                 for source, limit in limits.items()
+            ]
+            + [
+                {"deletions_at": proof.source, "oldest": proof.oldest, "checked": proof.begun, "ok": not proof.late}
+                for proof in proofs
             ]
         )
     else:
@@ -148,11 +156,22 @@ def retention(
             for source, limit in limits.items()
         ]
         out_table([head, *body, *of_source])
+        for proof in proofs:
+            if proof.oldest is not None:
+                checked = "never" if proof.begun is None else local(proof.begun)
+                out(f"deletions at {proof.source}: last asked {checked}{'  LATE' if proof.late else '  ok'}")
+    problems = []
     if late:
-        raise LyttepostError(
+        problems.append(
             f"{', '.join(late)}: older than allowed; run `lyttepost privacy retention`, "
             "and see why `lyttepost run` did not"
         )
+    problems += [
+        f"{source}: was not asked for a day which of the posts held here are gone there; see `lyttepost doctor`"
+        for source in unasked
+    ]
+    if problems:
+        raise LyttepostError("\n".join(problems))
 
 
 @app.command("rotate-key")

@@ -279,6 +279,9 @@ class Account:
             if new or cost:
                 for incident in (batch.incident,) if batch.incident else matched.get(post.id, ()):
                     by_incident[incident] = _add(by_incident.get(incident, Spent()), new, cost)
+        for id_ in batch.charged:
+            if self._first("post", id_):
+                posts, usd = posts + 1, usd + self._prices.post
         # What we could not read was delivered, and will be billed, too.
         unread = sum(line.reason is not DropReason.NOT_A_POST for line in batch.bad)
         posts, usd = posts + unread, usd + unread * self._prices.post

@@ -16,10 +16,10 @@ from listener.ingest.capture import Pending
 from listener.ingest.context import IngestContext
 from listener.ingest.outage import OutageBuffer
 from listener.ingest.quota import QuotaMeter
-from listener.ingest.resume import held_aliases, held_posts, volumes_since
+from listener.ingest.resume import held_aliases, held_posts, held_versions, volumes_since
 from listener.ingest.worker import SourceWorker
 from listener.runtime.metrics import SourceState
-from listener.sources.contract import Answers, Batch, Counts, KnowsAliases, KnowsHeld, LiveSource
+from listener.sources.contract import Answers, AsksAboutHeld, Batch, Counts, KnowsAliases, KnowsHeld, LiveSource
 
 ITSELF = frozenset({""})
 """Whom a live source is read for, in its cursor: no incident, but itself."""
@@ -145,6 +145,8 @@ class Ingestor(SourceWorker):
             self.source.learn_held(held_posts(self._bus, self.source.name, self._part.beat))
         if isinstance(self.source, KnowsAliases):
             self.source.learn_aliases(held_aliases(self._bus, self.source.name, self._part.beat))
+        if isinstance(self.source, AsksAboutHeld):
+            self.source.ask_about(lambda: held_versions(self._bus, self.source.name))
         self.source.open(resume)
 
     def _listen(self, timeout: float) -> bool:

@@ -100,6 +100,21 @@ def held_aliases(bus: Bus, source: str, beat: Callable[[], None]) -> Iterator[tu
                 yield (found.edits[0] if found.edits else found.id), found.aliases
 
 
+def held_versions(bus: Bus, source: str) -> Iterator[str]:
+    """The ids of the posts of a source that lie on the bus, of an edited one those of all its versions.
+
+    From any thread: it has a reader of its own.
+    """
+    for record in scan_records(bus, [MENTIONS.name]):
+        if record.value is None or not keys.is_of(record.key, source) or not keys.is_post(record.key):
+            continue
+        yield record.key.removeprefix(keys.of_source(source, ""))
+        if b'"edits":["' in record.value:
+            with suppress(BadRecord):
+                found = decode(MENTIONS, record.value)
+                yield from found.edits if isinstance(found, Mention) else ()
+
+
 def volumes_since(bus: Bus, source: str, since: datetime, beat: Callable[[], None]) -> Iterator[Volume]:
     """The minutes of tracks that were published as counted for `source` since then, in the order of publishing.
 

@@ -46,6 +46,7 @@ class SourceStatus:
         if told.get("heard"):
             self._metrics.source_heard.labels(name).set(parse_instant(told["heard"]).timestamp())
         self._metrics.set_counted(name, told.get("counted"))
+        self._metrics.set_deletions_checked(name, told.get("deletions_checked"))
         if state is not SourceState.LISTENING:
             return state
         if gap is None:

@@ -112,6 +112,12 @@ class Metrics:
             "source",
         )
         self.source_delay = h("source_delay_seconds", "From a live post's own time to its capture.", "source")
+        self.deletions_checked = g(
+            "source_deletions_checked_timestamp_seconds",
+            "When the last complete check which held posts are gone at the platform was begun; NaN where none is "
+            "held, or the platform tells of deletions unasked.",
+            "source",
+        )
         self.source_state = g("source_state", "1 for the state that the source is in, else 0.", "source", "state")
         self.posts_heard = c("posts_heard", "Posts that a source offered.", "source")
         self.posts_matched = c("posts_matched", "Posts that matched a track of an open incident.", "source")
@@ -348,6 +354,7 @@ class Metrics:
             self.mentions.labels(source, origin)
         self.source_heard.labels(source).set(nan)
         self.source_counted.labels(source).set(nan)
+        self.deletions_checked.labels(source).set(nan)
         self.set_source_state(source, SourceState.IDLE)
 
     def add_rule(self, rule: str, severity: Severity = Severity.WARNING) -> None:
@@ -371,6 +378,10 @@ class Metrics:
     def set_counted(self, source: str, until: str | None) -> None:
         """`until`: an instant as presence has it; None where another process counts, or nobody."""
         self.source_counted.labels(source).set(nan if until is None else parse_instant(until).timestamp())
+
+    def set_deletions_checked(self, source: str, begun: str | None) -> None:
+        """`begun`: an instant as presence has it; None where there is none."""
+        self.deletions_checked.labels(source).set(nan if begun is None else parse_instant(begun).timestamp())
 
     def set_source_state(self, source: str, state: SourceState) -> None:
         """One state is 1, all others are 0."""

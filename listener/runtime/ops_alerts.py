@@ -55,6 +55,7 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "x_not_counted": OpsAlertType(),
     "mastodon_server_silent": OpsAlertType("servers", Severity.WARNING),
     "mastodon_unauthorized": OpsAlertType("servers"),
+    "x_deletions_unchecked": OpsAlertType(),
     "budget_soft": OpsAlertType(_MONEY, Severity.WARNING),
     "budget_hard": OpsAlertType(_MONEY, to="duty"),
     "budget_ceiling": OpsAlertType(_MONEY, to="duty"),

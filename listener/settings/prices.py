@@ -40,11 +40,13 @@ class Prices(Tree):
     user: Price = 0.0
     counts: Price = 0.005
     search: Price = 0.0
+    compliance: Price = 0.0
     other: Price = 0.0
 
     def call(self, endpoint: str) -> float:
         """One request that was answered; what its answer holds is priced by itself."""
-        return {"counts": self.counts, "search": self.search}.get(endpoint, self.other)
+        named = {"counts": self.counts, "search": self.search, "compliance": self.compliance}
+        return named.get(endpoint, self.other)
 
 
 class Budget(Tree):

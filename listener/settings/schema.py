@@ -116,12 +116,17 @@ class XCountsSettings(Tree):
     every: Annotated[Duration, within(timedelta(minutes=1), timedelta(hours=1))] = timedelta(minutes=5)
 
 
+class XDeletionsSettings(Tree):
+    by: Literal["jobs", "lookup"] = "jobs"
+
+
 class XSettings(Tree):
     base_url: Annotated[str, AfterValidator(api_address)] = "https://api.x.com"
     bearer_token: SecretStr | None = None
     bearer_token_file: FilePath | None = None
     reposts: bool = True
     counts: XCountsSettings = XCountsSettings()
+    deletions: XDeletionsSettings = XDeletionsSettings()
     prices: Prices = Prices()
     budget: Budget = Budget()
 

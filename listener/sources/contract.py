@@ -137,6 +137,8 @@ class Batch:
     """Requests made since the last batch."""
     deleted: tuple[str, ...] = ()
     """Ids of posts that were deleted at the platform, whether we hold them or not; posts of this batch too."""
+    charged: tuple[str, ...] = ()
+    """Ids of posts that were read once more, which the platform charges for; they are no news."""
     volumes: tuple[Volume, ...] = ()
     """Posts counted by the platform, of minutes and tracks that are not on `volumes` yet."""
     quota: QuotaUse | None = None
@@ -246,6 +248,8 @@ class SourceType:
     replays: bool = False
     """Its posts are those of other sources, under the ids that they have there: whoever has `x:ID` purged means this
     source's post ID too. False where a platform's own posts are read, from a file or not."""
+    checks_deletions: Callable[[str | None], datetime | None] | None = None
+    """Of one that `AsksAboutHeld`: its cursor → when the last complete check was begun. None: another source."""
     content_limit: timedelta | None = None
     """The longest that the platform's terms let content of it lie, from when it was captured; None: they name no time.
     It is purged before, whatever the settings say, and they may only name less."""
@@ -393,6 +397,16 @@ class KnowsHeld(Protocol):
 
     def learn_held(self, ids: Iterable[str]) -> None:
         """Ids of posts of its own that lie on the bus: before `open` all of them, later those that came."""
+
+
+@runtime_checkable
+class AsksAboutHeld(Protocol):
+    """A source whose platform tells of deletions only when it is asked about posts by their ids. Its `state` may hold
+    `deletions_checked`: when the last check that is complete was begun, None where nothing is held."""
+
+    def ask_about(self, held: Callable[[], Iterable[str]]) -> None:
+        """Before `open`: how the ids of its own posts that lie on the bus now are read, at any time and from any
+        thread. Raises BusError where they cannot be."""
 
 
 @runtime_checkable

@@ -98,7 +98,11 @@ def x(folder: Path) -> Iterator[Platform]:
         def say(count: int) -> list[str]:
             return [fake.post(f"brann i {TRACK}, nå").id for _ in range(count)]
 
-        yield Platform("x", source_types()["x"], settings, clock, say=say)
+        def delete(ids: Sequence[str]) -> None:
+            for id_ in ids:
+                fake.do("delete", id=id_)
+
+        yield Platform("x", source_types()["x"], settings, clock, say=say, delete=delete)
 
 
 @contextmanager
@@ -226,8 +230,10 @@ class Session:
 
 
 @contextmanager
-def session(platform: Platform, resume: str | None = None, *, crisis: bool = True) -> Iterator[Session]:
-    source = platform.source()
+def session(
+    platform: Platform, resume: str | None = None, *, crisis: bool = True, source: Source | None = None
+) -> Iterator[Session]:
+    source = source or platform.source()
     try:
         if isinstance(source, Follows):
             source.recall(())

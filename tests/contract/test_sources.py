@@ -30,6 +30,7 @@ from listener.settings.prices import Tariff
 from listener.settings.schema import Settings
 from listener.sources.contract import (
     SOURCES,
+    AsksAboutHeld,
     Batch,
     CatchUp,
     Costs,
@@ -328,6 +329,31 @@ def brings_deletions_to_the_bus(platform: Platform, folder: Path) -> None:
         its.turn_until(lambda: its.deleted() >= set(said), "deletions")
 
 
+def asks_about_what_is_held(platform: Platform, folder: Path) -> None:
+    """AsksAboutHeld: about all that is held, and once until a day is over; what is deleted goes to the bus."""
+    source = platform.source()
+    if not isinstance(source, AsksAboutHeld):
+        return
+    said = platform.say(3)
+    platform.delete(said[:2])
+    source.ask_about(lambda: said)
+    with session(platform, source=source) as its:
+        its.read_until(lambda: its.deleted >= set(said[:2]), "deletions")
+        its.read_until(lambda: its.source.state().get("deletions_checked"), "a complete check")
+        assert its.deleted == set(said[:2])
+        good_batches(its)
+    read = platform.type.checks_deletions
+    assert read is not None
+    assert read(its.cursor) is not None
+    assert read(None) is None
+    again = platform.source()
+    assert isinstance(again, AsksAboutHeld)
+    again.ask_about(lambda: said)
+    with session(platform, its.cursor, source=again) as after:
+        after.read_for(SHORT)
+        assert after.deleted == set()
+
+
 def follows_at_once(platform: Platform, folder: Path) -> None:
     """Follows: it hears what is wanted as soon as it is, and no more when it is not."""
     if not isinstance(platform.source(), Follows):
@@ -365,6 +391,7 @@ CHECKS: tuple[Rule, ...] = (
     costs_nothing_while_halted,
     names_what_was_deleted,
     brings_deletions_to_the_bus,
+    asks_about_what_is_held,
     follows_at_once,
 )
 

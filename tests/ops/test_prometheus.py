@@ -454,6 +454,14 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
         },
         {"LyttepostRetentionOverdue"},
     ),
+    "a platform is not asked for deletions": (
+        {'lyttepost_source_deletions_checked_timestamp_seconds{instance="a",source="x"}': "-90000+0x120"},
+        {"LyttepostDeletionsUnchecked"},
+    ),
+    "nothing is held, so that nothing need be asked": (
+        {'lyttepost_source_deletions_checked_timestamp_seconds{instance="a",source="x"}': "NaN+0x120"},
+        set(),
+    ),
     "content of a source older than its terms allow": (
         {
             'lyttepost_retention_oldest_content_timestamp_seconds{instance="a",source="linkedin"}': "-172800+0x120",

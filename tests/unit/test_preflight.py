@@ -127,6 +127,8 @@ HOSTILE = [
     ("bus:\n  kafka:\n    sasl: {username: a, password_file: HERE/none}\n", "bus.kafka.sasl.password_file"),
     ("bus:\n  kafka:\n    sasl: {username: a, password_file: HERE/empty}\n", "bus.kafka.sasl.password_file"),
     ("bus:\n  kafka:\n    sasl: {mechanism: GSSAPI}\n", "bus.kafka.sasl.mechanism"),
+    *one("x", "deletions.by", "nothing", "true", "1"),
+    *one("x", "prices.compliance", "-1", ".inf"),
     *one("retention", "sources.x", "3h", "0d", "4000d", "7", "much"),
     *one("retention", "sources.fjesbok", "7d"),
     ("retention: {sources: 7d}\n", "retention.sources"),

@@ -18,8 +18,10 @@ STREAM: Final = "stream"
 SEARCH: Final = "search"
 COUNTS: Final = "counts"
 CONNECTIONS: Final = "connections"
+COMPLIANCE: Final = "compliance"
+LOOKUP: Final = "lookup"
 OTHER: Final = "other"
-ENDPOINTS: Final = (RULES, STREAM, SEARCH, COUNTS, CONNECTIONS, OTHER)
+ENDPOINTS: Final = (RULES, STREAM, SEARCH, COUNTS, CONNECTIONS, COMPLIANCE, LOOKUP, OTHER)
 
 _BY_PATH: Final = (
     ("/2/tweets/search/stream/rules", RULES),
@@ -27,8 +29,9 @@ _BY_PATH: Final = (
     ("/2/tweets/search/", SEARCH),
     ("/2/tweets/counts/", COUNTS),
     ("/2/connections", CONNECTIONS),
+    ("/2/compliance/jobs", COMPLIANCE),
 )
-_COSTLY: Final = frozenset({STREAM, SEARCH, COUNTS})
+_COSTLY: Final = frozenset({STREAM, SEARCH, COUNTS, LOOKUP})
 """What costs by itself or by what it brings."""
 
 
@@ -57,4 +60,6 @@ class CallMeter:
 
 def endpoint_of(path: str) -> str:
     """X's path → one of `ENDPOINTS`; before it may stand the path of a base address."""
+    if path.endswith("/2/tweets"):
+        return LOOKUP
     return next((endpoint for part, endpoint in _BY_PATH if part in path), OTHER)

@@ -28,6 +28,7 @@ from listener.sources.common.json import read_json
 from listener.sources.common.key import Key
 from listener.sources.x.access import NAME, Access
 from listener.sources.x.call_meter import CallMeter
+from listener.sources.x.compliance import Job, read_job, read_jobs
 from listener.sources.x.filter_rules import Rule, RuleAtX
 from listener.sources.x.requested_fields import Asked, reason_of
 
@@ -234,6 +235,20 @@ class Api:
         params = {"query": query, "granularity": "minute", **span, **({"next_token": token} if token else {})}
         answer = self._call(partial(_get_counts, params=params), tweepy.Client)
         return SearchPage(answer, (answer.get("meta") or {}).get("next_token"))
+
+    def compliance_jobs(self) -> list[Job]:
+        """The jobs about posts that X knows of, newest first."""
+        return read_jobs(self._call(lambda c: c.get_compliance_jobs("tweets"), tweepy.Client))
+
+    def create_compliance_job(self, name: str) -> Job:
+        job = read_job(self._call(lambda c: c.create_compliance_job("tweets", name=name), tweepy.Client).get("data"))
+        if job is None:
+            raise XError(Trouble.SERVER)
+        return job
+
+    def look_up(self, ids: Sequence[str]) -> Mapping[str, Any]:
+        """X's answer about at most 100 posts by their ids; each one that it gives is paid for."""
+        return self._call(lambda c: c.get_tweets(list(ids), tweet_fields="withheld"), tweepy.Client)
 
     def drop_connections(self) -> None:
         """Clear all stream connections of our application, those that only X still knows among them."""

@@ -14,7 +14,12 @@ from listener.units import format_instant, parse_instant
 @dataclass
 class Memory:
     """`heard`: the last byte whose posts are on the bus. `back`: incident → looked back to. `notices`: what ops were
-    told and is not over → since when. `again`: gap that is filled and will be searched once more → its end."""
+    told and is not over → since when. `again`: gap that is filled and will be searched once more → its end.
+
+    Of the check which posts that are held are gone at X: `complied`, when the last one that is complete was begun;
+    `unchecked`, since when there is something to be checked that never was; `check` and `begun`, the mark of the one
+    under way and when it was begun.
+    """
 
     heard: datetime | None = None
     back: dict[str, datetime] = field(default_factory=dict)
@@ -22,6 +27,10 @@ class Memory:
     checked: datetime | None = None
     """When X last said that our rules are in force."""
     again: dict[str, datetime] = field(default_factory=dict)
+    complied: datetime | None = None
+    unchecked: datetime | None = None
+    check: str | None = None
+    begun: datetime | None = None
 
     def __str__(self) -> str:
         return json.dumps(
@@ -31,6 +40,10 @@ class Memory:
                 "back": _written(self.back),
                 "notices": _written(self.notices),
                 "again": _written(self.again),
+                "complied": _maybe(self.complied),
+                "unchecked": _maybe(self.unchecked),
+                "check": self.check,
+                "begun": _maybe(self.begun),
             },
             separators=(",", ":"),
         )
@@ -41,7 +54,12 @@ class Memory:
         try:
             raw = json.loads(text)
             heard, checked = (None if raw[n] is None else parse_instant(raw[n]) for n in ("heard", "checked"))
-            return cls(heard, _read(raw["back"]), _read(raw["notices"]), checked, _read(raw.get("again", {})))
+            memory = cls(heard, _read(raw["back"]), _read(raw["notices"]), checked, _read(raw.get("again", {})))
+            for name in ("complied", "unchecked", "begun"):
+                if raw.get(name) is not None:
+                    setattr(memory, name, parse_instant(raw[name]))
+            memory.check = None if raw.get("check") is None else str(raw["check"])
+            return memory
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("X's cursor on the bus is unreadable; was it written by another version?") from None
 

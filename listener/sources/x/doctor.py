@@ -1,6 +1,6 @@
 """X as `lyttepost doctor` finds it: our key, the plan, the rules in force, the clocks, the connections.
 
-Three requests, all of them free. What X reports of a plan is the cap on rules and the limits on calls; its price, and
+Four requests, all of them free. What X reports of a plan is the cap on rules and the limits on calls; its price, and
 whether it may be used at all by a public hospital, it does not say.
 """
 
@@ -69,6 +69,27 @@ def examine_x(
     yield tracks(incidents, standing)
     yield _connections(api, expected=bool(incidents))
     yield cost(settings, standing)
+    yield _deletions(api, settings)
+
+
+def _deletions(api: Api, settings: XSettings) -> Check:
+    """Whether X tells which of our posts are gone. By looking posts up anybody may; what that costs is told."""
+    price = settings.prices.post
+    if settings.deletions.by == "lookup":
+        says = f"which posts are gone at X is asked by looking each of them up: {price * 1000:.2f} USD a day for 1,000"
+        return warning("x.deletions", says, "where the plan has batch compliance, x.deletions.by: jobs costs nothing")
+    try:
+        api.compliance_jobs()
+    except XError as error:
+        denied = error.trouble in (Trouble.FORBIDDEN, Trouble.UNAUTHORIZED, Trouble.REFUSED)
+        fix = (
+            "ask X for batch compliance in your plan, or set x.deletions.by: lookup, which costs as much as reading "
+            f"all that is held once a day ({price * 1000:.2f} USD for 1,000 posts); until then purge by hand"
+            if denied
+            else _ADVICE.get(error.trouble, _ELSE)
+        )
+        return failed("x.deletions", f"X does not tell which of our posts are gone: {error}", fix)
+    return well("x.deletions", "X lets us ask which of our posts are gone there (batch compliance), once a day")
 
 
 def cost(settings: XSettings, standing: Collection[str]) -> Check:

@@ -13,6 +13,8 @@ from listener.sources.contract import Examination, Source, SourceType
 from listener.sources.x.post_ids import POST_IDS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from listener.clock import Clock
     from listener.settings.files import Loc, RawSettings
     from listener.settings.schema import Settings
@@ -27,7 +29,16 @@ def _make(settings: Settings, clock: Clock) -> Source | None:
     # tweepy takes a third of a second to import.
     from listener.sources.x.source import XSource
 
-    return XSource(access, clock, reposts=its.reposts, tariff=its.tariff, count_every=its.counts.every)
+    return XSource(
+        access, clock, reposts=its.reposts, tariff=its.tariff, count_every=its.counts.every,
+        by_lookup=its.deletions.by == "lookup",
+    )  # fmt: skip
+
+
+def _checks_deletions(cursor: str | None) -> datetime | None:
+    from listener.sources.x.cursor import Memory
+
+    return None if cursor is None else Memory.parse(cursor).complied
 
 
 def _check(settings: Settings) -> None:
@@ -81,4 +92,5 @@ TYPE: Final = SourceType(
     examine=_examine,
     post_ids=POST_IDS,
     bills=_bills,
+    checks_deletions=_checks_deletions,
 )

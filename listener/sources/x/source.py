@@ -30,11 +30,13 @@ from listener.sources.x.client import DENIED, REST_SECONDS, Api, Trouble
 from listener.sources.x.counter import EVERY, Counter
 from listener.sources.x.counts import Burst, is_burst
 from listener.sources.x.cursor import Memory
+from listener.sources.x.deletion_check import DeletionCheck
 from listener.sources.x.reading import Read, read_broken, read_line
 from listener.sources.x.refusals import REFUSALS, Part, Refusal, Refusals
 from listener.sources.x.rule_sync import Confirmed, Failed, RuleResult, RuleSync, Wanted
 from listener.sources.x.search import REACH, Searcher
 from listener.sources.x.status import REFUSED, SILENT, SPENT, Notices, shown
+from listener.sources.x.storage import Storage
 from listener.sources.x.stream import SILENCE, TICK_SECONDS, ConnectionState, Stream
 
 BATCH_SIZE: Final = 1000
@@ -62,6 +64,7 @@ class XSource:
         chance: Callable[[], float] = random.random,
         rest_seconds: float = REST_SECONDS,
         silence: float = SILENCE,
+        by_lookup: bool = False,
         most_lines: int = MAX_LINES,
     ) -> None:
         self.name = name
@@ -79,6 +82,8 @@ class XSource:
         self._counter = Counter(
             api, clock, chance, self._buffer.bell.set, source=name, every=count_every, reposts=reposts, burst=burst
         )
+        storage = Storage(access.base_url)
+        self._deletions = DeletionCheck(api, storage, clock, chance, self._buffer.bell.set, by_lookup=by_lookup)
         self._reset()
 
     def _reset(self) -> None:
@@ -106,10 +111,14 @@ class XSource:
     def learn_counts(self, volumes: Iterable[Volume]) -> None:
         self._counter.learn(volumes)
 
+    def ask_about(self, held: Callable[[], Iterable[str]]) -> None:
+        self._deletions.ask_about(held)
+
     def open(self, resume: str | None) -> None:
         """Ready to follow. Raises Corrupt when the cursor is none of ours."""
         self._prepare(Memory.parse(resume) if resume else Memory())
         self._connection = ConnectionState(self._buffer, self._memory.heard)
+        self._deletions.start(self._memory)
 
     def _prepare(self, memory: Memory) -> None:
         self._memory = memory
@@ -204,6 +213,7 @@ class XSource:
             stopped=self._call_meter.shut or self._is_kept_out(),
             counter=self._counter,
             dropped=self._asked.dropped,
+            deletions=self._deletions,
         )
 
     def close(self) -> None:
@@ -212,6 +222,7 @@ class XSource:
         self._rule_sync.stop()
         self._searcher.stop()
         self._counter.stop()
+        self._deletions.stop()
         self._stream.stop()
         self._buffer.clear()
         self._rule_results.clear()
@@ -223,7 +234,8 @@ class XSource:
         """What there is to give now, the stream and search in turn; counts can wait for both."""
         self._mind_counts()
         self._search_turn = not self._search_turn
-        return (self._search_turn and self._refill.take()) or self._live() or self._counter.take(self._memory)
+        found = (self._search_turn and self._refill.take()) or self._live() or self._counter.take(self._memory)
+        return found or self._deletions.take()
 
     def _live(self) -> Batch | None:
         items, heard = self._buffer.take(BATCH_SIZE)
@@ -359,6 +371,7 @@ class XSource:
         self._stream.retry()
         self._searcher.retry()
         self._counter.retry()
+        self._deletions.retry()
 
     def _refused(self) -> list[Refusal]:
         """All that X refuses of what is asked of it now."""
@@ -385,6 +398,7 @@ class XSource:
         if self._incidents and not self._call_meter.shut:
             self._notices.mind_silence(self._book.lasting, now, patient_from=self._patient_from)
         self._notices.mind_search(self._refill.refused, now)
+        self._notices.mind_deletions(self._deletions.late_since(), holds=self._deletions.holds)
 
     def _mind_counts(self) -> None:
         if self._incidents or self._call_meter.shut:

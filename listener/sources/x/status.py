@@ -12,6 +12,7 @@ from listener.sources.common.notices import NoticeBook
 from listener.sources.x.client import Trouble
 from listener.sources.x.counter import Counter
 from listener.sources.x.cursor import Memory
+from listener.sources.x.deletion_check import DeletionCheck
 from listener.sources.x.refusals import Refusal
 from listener.sources.x.requested_fields import Asked
 from listener.sources.x.rule_sync import Confirmed
@@ -24,6 +25,7 @@ UNCOUNTED: Final = "x_not_counted"
 REFUSED: Final = "x_track_refused"
 SEARCH_REFUSED: Final = "x_search_refused"
 FIELD: Final = "x_field_refused"
+UNCHECKED: Final = "x_deletions_unchecked"
 LASTS: Final = timedelta(seconds=20)
 """So long must a refusal last before ops are alerted: X says no now and then, and lets us in a moment later."""
 REFUSED_NOTICES: Final[Mapping[Trouble, str]] = {
@@ -78,6 +80,13 @@ class Notices(NoticeBook):
         elif refused is False:
             self.over(SEARCH_REFUSED)
 
+    def mind_deletions(self, late_since: datetime | None, *, holds: bool | None) -> None:
+        """`holds`: whether any post of X is held; None: nobody knows yet."""
+        if late_since is not None:
+            self.begin(UNCHECKED, late_since)
+        elif holds is not None:
+            self.over(UNCHECKED)
+
     def mind_counts(self, counter: Counter) -> None:
         """In calm: whether X gives counts."""
         if (since := counter.late_since()) is not None:
@@ -100,6 +109,7 @@ def shown(
     stopped: bool,
     counter: Counter,
     dropped: Sequence[str],
+    deletions: DeletionCheck,
 ) -> dict[str, Any]:
     """For presence and the board. `state` is a word of `listener.runtime.metrics.SourceState`; `problem` is for a
     person, and `stopped`: it keeps us from being heard. `dropped`: fields that X refuses."""
@@ -112,6 +122,7 @@ def shown(
         "unfilled": unfilled,
         "looking_back": list(looking_back),
         **counter.state(),
+        **deletions.state(),
     }
     if up_at is not None:
         state["connected_since"] = format_instant(up_at)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .account_api import Account, AccountApi
+from .compliance_api import ComplianceApi
 from .faults import Faults
 from .names import names
 from .plans import Plan
@@ -53,6 +54,7 @@ class Api:
         self._streams = streams
         self.rules = RulesApi(world, faults)
         self.search = SearchApi(world, faults)
+        self.compliance = ComplianceApi(world, faults)
         self.account = AccountApi(world, account or Account())
         stream = "/2/tweets/search/stream"
         self.routes = (
@@ -66,6 +68,10 @@ class Api:
             _route("DELETE", "/2/connections", "connections:some", lambda params, body: self._kill(body)),
             _route("DELETE", "/2/connections/all", "connections:all", lambda params, body: self._kill(None)),
             _route("DELETE", "/2/connections/(?P<id>[^/]+)", "connections:one", lambda p, body: self._kill_one(p)),
+            _route("GET", "/2/tweets", "lookup", lambda params, body: self.search.lookup(params)),
+            _route("GET", "/2/compliance/jobs", "compliance.list", lambda params, body: self.compliance.list(params)),
+            _route("POST", "/2/compliance/jobs", "compliance.post", lambda params, body: self.compliance.create(body)),
+            _route("GET", "/2/compliance/jobs/(?P<id>[^/]+)", "compliance.get", lambda p, b: self.compliance.get(p)),
             _route("GET", "/2/usage/tweets", "usage", lambda params, body: self._usage(params)),
             _route("POST", "/2/tweets", "tweets", lambda params, body: self.account.publish(body), user=True),
             _route("GET", "/2/users/me", "me", lambda params, body: self.account.me(), user=True),

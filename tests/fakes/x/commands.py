@@ -188,6 +188,26 @@ class Commands(Verbs):
         """Its author deletes a post."""
         self._world.delete(str(id))
 
+    def remove(self, id: str, reason: str = "suspended") -> None:
+        """X wants a post removed, for a reason of batch compliance: suspended, protected, scrub_geo, deactivated, …"""
+        self._world.remove(str(id), reason)
+
+    def jobs_take(self, seconds: float) -> None:
+        """Compliance jobs are done so long after their ids are there."""
+        self._faults.job_seconds = seconds
+
+    def jobs_fail(self, count: int = 1) -> None:
+        """The next `count` compliance jobs fail."""
+        self._faults.jobs_fail = count
+
+    def uploads_expire(self, seconds: float = 0.0) -> None:
+        """The storage takes ids only so long after their job was made."""
+        self._faults.upload_valid = timedelta(seconds=seconds)
+
+    def cut_results(self, count: int = 1) -> None:
+        """The next `count` results of compliance jobs end in the middle of a line."""
+        self._faults.results_cut = count
+
     def foreign_rule(self, value: str, tag: str | None = None) -> str:
         """A rule that somebody else put there."""
         return self._world.add_rule(value, tag).id

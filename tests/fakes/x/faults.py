@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass
@@ -77,6 +77,15 @@ class Faults:
     """Parameter → values that X does not take (any more, or in our plan); none: the parameter itself."""
     search_lag: float = 0.0
     """Seconds from a post's publication until search knows it."""
+
+    job_seconds: float = 2.0
+    """So long does a compliance job take."""
+    jobs_fail: int = 0
+    """So many of the next jobs fail."""
+    upload_valid: timedelta = timedelta(minutes=15)
+    """So long after a job was made is its storage open for the ids."""
+    results_cut: int = 0
+    """So many of the next results are cut off."""
 
     def take(self, what: str, endpoint: str, now: datetime) -> Standing | None:
         """The first fault of this sort that the request runs into; a time of it is used up."""

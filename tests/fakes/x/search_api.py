@@ -84,6 +84,31 @@ class SearchApi:
         self._world.count_read(p.id for p in page)
         return Reply(200, {**out, "meta": meta})
 
+    def lookup(self, params: Mapping[str, str]) -> Reply:
+        """Posts by their ids: those that may be seen are given, and paid for; of the others it is said that they are
+        not."""
+        ids = [each for each in params.get("ids", "").split(",") if each]
+        if not 1 <= len(ids) <= 100 or not all(each.isdecimal() for each in ids):
+            raise BadParameter("ids", params.get("ids", ""), "`ids` must be 1 to 100 ids")
+        ask = Ask.of({name: value for name, value in params.items() if name != "ids"}, self._faults.refused_fields)
+        posts = [self._world.posts.get(each) for each in ids]
+        seen = [p for p in posts if p is not None and p.deleted_at is None and p.gone in (None, "scrub_geo")]
+        shown, includes = ask.answer([p.data for p in seen], self._world.known)
+        errors = [
+            {
+                "value": each, "resource_id": each, "parameter": "ids", "resource_type": "tweet",
+                "title": "Authorization Error" if post is not None and post.gone else "Not Found Error",
+                "detail": f"Could not find tweet with ids: [{each}].",
+                "type": "https://api.twitter.com/2/problems/resource-not-found",
+            }
+            for each, post in zip(ids, posts, strict=True)
+            if post not in seen
+        ]  # fmt: skip
+        self._world.count_read(p.id for p in seen)
+        out = {"data": shown} if shown else {}
+        out |= {"includes": includes} if includes else {}
+        return Reply(200, {**out, **({"errors": errors} if errors else {})})
+
     def counts(self, params: Mapping[str, str]) -> Reply:
         _known(params, _COUNTS)
         grain = _GRAIN.get(params.get("granularity", "hour"))

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from ..platform.sockets import Sockets
 from ..platform.web import Handler
 from .api import Api, Open
+from .compliance_api import STORAGE
 from .control import PREFIX, Control
 from .faults import Faults
 from .plans import Limits
@@ -45,6 +46,7 @@ class Web:
         self.bearer = bearer
         self._sockets = Sockets(lambda connection, client: _Handler(connection, client, self), port, "fake-x")
         self.port = self._sockets.port
+        api.compliance.host = f"http://localhost:{self.port}"
 
     @property
     def clock(self) -> Clock:
@@ -83,6 +85,9 @@ class _Handler(Handler):
     def do_POST(self) -> None:
         self._answer("POST")
 
+    def do_PUT(self) -> None:
+        self._answer("PUT")
+
     def do_DELETE(self) -> None:
         self._answer("DELETE")
 
@@ -96,6 +101,9 @@ class _Handler(Handler):
         request = Request(self._now(), method, url.path, params, _decoded(body), len(self.web.streams.open))
         with self.web.world.lock:
             self.web.world.requests.append(request)
+        if url.path.startswith(STORAGE):
+            self._store(method, url.path.removeprefix(STORAGE), body, request)
+            return
         found = self.web.api.find(method, url.path)
         if found is None:
             request.status = 404
@@ -119,6 +127,24 @@ class _Handler(Handler):
             request.status = answer.status
             slow = self._take("slow", family)
             self._send(answer, headers, slow.seconds if slow else 0.0)
+
+    def _store(self, method: str, path: str, body: bytes, request: Request) -> None:
+        """The storage beside the API: no token opens it, and whoever sends one has given it away."""
+        kind, _, key = path.partition("/")
+        if self._misbehave(f"storage.{kind}"):
+            return
+        with self.web.world.lock:
+            compliance = self.web.api.compliance
+            refusal = self._take("refuse", f"storage.{kind}")
+            if self.headers.get("Authorization") is not None:
+                compliance.leaks.append(f"{method} {path}")
+                reply = Reply(401, b"")
+            elif refusal is not None:
+                reply = of_status(refusal.status)
+            else:
+                reply = compliance.put(key, body) if method == "PUT" else compliance.fetch(key)
+        request.status = reply.status
+        self._send(reply, {})
 
     def _misbehave(self, family: str) -> bool:
         """Hang, then go on; or drop the connection: True, there is nothing left to answer."""
@@ -210,7 +236,7 @@ class _Handler(Handler):
             self.reset()
 
     def _send(self, reply: Reply, headers: Mapping[str, str], seconds: float = 0.0) -> None:
-        body = b"" if reply.body is None else json.dumps(reply.body, ensure_ascii=False).encode()
+        body = reply.content()
         head = {**headers, **reply.headers, "Content-Type": reply.content_type, "Content-Length": str(len(body))}
         self._write_head(reply.status, head, body, seconds)
 

@@ -47,6 +47,8 @@ class Post:
     matched: tuple[Rule, ...] = ()
     deleted_at: datetime | None = None
     newer: str | None = None
+    gone: str | None = None
+    """Why X wants it removed though it is not deleted: `suspended`, `protected`, `scrub_geo`, …"""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,11 @@ class World:
         with self.lock:
             self.posts[post_id].deleted_at = self.clock.now()
             self.known.tweets.pop(post_id, None)
+
+    def remove(self, post_id: str, reason: str) -> None:
+        """X wants it removed: its account was suspended or protected, its place was scrubbed, … Raises KeyError."""
+        with self.lock:
+            self.posts[post_id].gone = reason
 
     def add_rule(self, value: str, tag: str | None = None) -> Rule:
         """Raises language.InvalidRule. Whoever calls has looked for duplicates and the plan's limit."""
