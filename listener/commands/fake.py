@@ -36,6 +36,11 @@ FAKES: Mapping[str, Fake] = {
         "FakeMastodon",
         'LYTTEPOST_MASTODON__SERVERS=\'[{"url": "<that address>", "token": "a-token-of-no-account"}]\'',
     ),
+    "youtube": Fake(
+        "FakeYoutube",
+        "LYTTEPOST_YOUTUBE__BASE_URL=<that address> LYTTEPOST_YOUTUBE__API_KEY=any "
+        'LYTTEPOST_YOUTUBE__CHANNELS=\'{"UCfjordbysykehus00000000": "@fjordbysykehus"}\'',
+    ),
 }
 """Platform → its fake: a folder of tests/fakes, which comes with the program. X has its own: `lyttepost x fake`."""
 

@@ -27,7 +27,7 @@ class QuotaMeter:
     def recall(self) -> None:
         """Tell the source what the bus has, before it is opened. Raises BusError."""
         if self._metered is not None:
-            known = quota_of(self._bus, self._source)
+            known = quotas(self._bus).get(self._source)
             self._metered.learn_quota(known)
             if known is not None:
                 self.show(known)
@@ -44,10 +44,6 @@ class QuotaMeter:
                 gauge.clear()
 
 
-def quota_of(bus: Bus, source: str) -> QuotaUse | None:
-    """The newest account of a source that is on the bus."""
-    found: QuotaUse | None = None
-    for each in scan(bus, SPENDING):
-        if isinstance(each, QuotaUse) and each.source == source:
-            found = each
-    return found
+def quotas(bus: Bus) -> dict[str, QuotaUse]:
+    """Source → its newest account that is on the bus."""
+    return {each.source: each for each in scan(bus, SPENDING) if isinstance(each, QuotaUse)}

@@ -19,6 +19,7 @@ from listener.bus.protocol import Bus
 from listener.bus.sqlite.reserve import RESERVE_BYTES
 from listener.clock import Clock
 from listener.errors import BusError, ConfigError
+from listener.ingest.quota import quotas
 from listener.maintenance.preflight import doubts, mistakes
 from listener.model.roles import ROLES, lacking_of
 from listener.model.topics import TopicSpec, topic_specs
@@ -38,6 +39,8 @@ LITTLE_BYTES = 1 << 30
 """A crisis of a day writes less; what is logged and exported beside it may not."""
 SHOWN = 3
 """So many damages are reported; the rest are counted."""
+NEARLY = 0.8
+"""Of a day's calls, after which little is left."""
 SLACK = timedelta(hours=1)
 """Retention runs each hour, so a record may be so much older than its limit."""
 
@@ -53,6 +56,7 @@ def examine_deployment(bus: Bus, settings: Settings, folder: Path, clock: Clock)
     yield _integrity(bus)
     yield _retention(bus, settings, folder, clock)
     yield _key(settings, folder, bus)
+    yield from _quotas(bus, clock)
     running = {role for presence in Presences(bus, clock).refresh() for role in presence.roles}
     for role in ROLES:
         lacking = lacking_of(role, running)
@@ -62,6 +66,21 @@ def examine_deployment(bus: Bus, settings: Settings, folder: Path, clock: Clock)
             yield warning(
                 f"run.{each}", f"no process with the role {each} runs", f"start `lyttepost run --role {each}`"
             )
+
+
+def _quotas(bus: Bus, clock: Clock) -> Iterator[Check]:
+    """What is left of a day's calls where a platform allows so many."""
+    for source, use in sorted(quotas(bus).items()):
+        if clock.now() - use.at > timedelta(days=1):
+            continue  # nothing was asked today
+        says = f"{use.used} of {use.units} units were used on {use.day}, the platform's own day"
+        if use.exhausted or use.used >= use.units:
+            fix = "nothing more is heard of it until the platform's midnight: apply for more, or ask less often"
+            yield failed(f"{source}.quota", f"{says}: nothing is left", fix)
+        elif use.used > use.units * NEARLY:
+            yield warning(f"{source}.quota", f"{says}: little is left", "it is asked more rarely; apply for more")
+        else:
+            yield well(f"{source}.quota", says)
 
 
 def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iterator[Check]:

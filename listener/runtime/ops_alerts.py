@@ -45,6 +45,8 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "disk_full": OpsAlertType(),
     "source_silent": OpsAlertType(),
     "feeds_unread": OpsAlertType("feeds", Severity.WARNING),
+    "source_refused": OpsAlertType(),
+    "source_quota_spent": OpsAlertType(),
     "x_unauthorized": OpsAlertType(),
     "x_forbidden": OpsAlertType(),
     "x_refused": OpsAlertType(),

@@ -50,6 +50,7 @@ SECTIONS = frozenset(
         "feeds",
         "mastodon",
         "meta",
+        "youtube",
         "privacy",
         "retention",
         "rules",

@@ -36,6 +36,7 @@ from listener.settings.prices import Budget, Prices, Tariff
 from listener.settings.receiver import ReceiverSettings, known_host
 from listener.settings.types import AnyPath, Duration, FilePath, Tree, within
 from listener.settings.webhooks import WebhooksSettings
+from listener.settings.youtube import YoutubeSettings
 from listener.settings.zone import DEFAULT_ZONE, find_zone
 
 SHOWN = frozenset({"host", "encryption", "from", "sender", "user", "texts"})
@@ -259,6 +260,7 @@ class Settings(Tree):
     feeds: FeedsSettings = FeedsSettings()
     mastodon: MastodonSettings = MastodonSettings()
     meta: MetaSettings = MetaSettings()
+    youtube: YoutubeSettings = YoutubeSettings()
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()
     rules: RulesSettings = RulesSettings()

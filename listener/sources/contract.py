@@ -52,6 +52,7 @@ SOURCES: Mapping[str, str] = {
     "bluesky": "listener.sources.bluesky.plugin:TYPE",
     "feeds": "listener.sources.feeds.plugin:TYPE",
     "mastodon": "listener.sources.mastodon.plugin:TYPE",
+    "youtube": "listener.sources.youtube.plugin:TYPE",
 }
 """Name → `SourceType`. These modules are light: `lyttepost mode` asks them too."""
 

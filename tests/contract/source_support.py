@@ -34,6 +34,7 @@ from tests.fakes.bluesky import FakeBluesky, Network
 from tests.fakes.feeds import FakeFeeds
 from tests.fakes.mastodon import TOKEN, FakeMastodon, Federation
 from tests.fakes.x import FakeX, ScaledClock
+from tests.fakes.youtube import CHANNEL, FakeYoutube
 
 TRACK = "granvik"
 WITHIN = 20.0
@@ -159,12 +160,30 @@ def mastodon(folder: Path) -> Iterator[Platform]:
         yield Platform("mastodon", source_types()["mastodon"], settings, federation.clock, say=say, delete=delete)
 
 
+@contextmanager
+def youtube(folder: Path) -> Iterator[Platform]:
+    clock = ScaledClock(SPEED)
+    with FakeYoutube(clock=clock, key="a-key") as fake:
+        its = {"base_url": fake.url, "api_key": "a-key", "channels": {CHANNEL: "@fjordby"}, "deletions": "1m"}
+        settings = Settings.model_validate({"youtube": its})
+
+        def say(count: int) -> list[str]:
+            return [fake.world.say(f"brann i {TRACK}, nå").id for _ in range(count)]
+
+        def delete(ids: Sequence[str]) -> None:
+            for id_ in ids:
+                fake.world.delete(id_)
+
+        yield Platform("youtube", source_types()["youtube"], settings, clock, say=say, delete=delete)
+
+
 PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {
     "bluesky": bluesky,
     "feeds": feeds,
     "mastodon": mastodon,
     "recording": recording,
     "x": x,
+    "youtube": youtube,
 }
 """One for every entry of SOURCES."""
 

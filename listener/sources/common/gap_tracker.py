@@ -114,6 +114,10 @@ class GapBook:
         self._over.pop(gap_id, None)
         self._whole.pop(gap_id, None)
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self._changed)
+
     def take(self) -> tuple[Gap, ...]:
         """What has changed since the last call."""
         out, self._changed = tuple(self._changed.values()), {}

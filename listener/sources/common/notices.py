@@ -26,6 +26,10 @@ class NoticeBook:
             if (since := self._standing.pop(what, None)) is not None:
                 self._new.append(Notice(what, since, over=True, words=words or {}))
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self._new)
+
     def take(self) -> tuple[Notice, ...]:
         out, self._new = tuple(self._new), []
         return out

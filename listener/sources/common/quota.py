@@ -64,6 +64,10 @@ class DayQuota:
         tomorrow = now.astimezone(self._zone).date() + timedelta(days=1)
         return datetime.combine(tomorrow, time(), self._zone).astimezone(UTC)
 
+    def is_settled(self, now: datetime) -> bool:
+        """The day has begun for sure: our clock may be an hour or two ahead of the platform's."""
+        return self.ends(now) - now < timedelta(hours=22)
+
     def pace(self, cost: float, now: datetime, *, reserve: int = 0) -> float:
         """Seconds from one round of `cost` units to the next with which what is left, less `reserve` units, lasts to
         the day's end; infinite where it is not enough for one."""
