@@ -6,42 +6,18 @@ in a process of its own; `LYTTEPOST_SEEDS=20` plays so many and prints what beca
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from listener.model.gaps import Cause
 from tests.soak.bluesky import FAULTS, script
-
-ROOT = Path(__file__).parents[2]
-SEEDS = range(1, 1 + int(os.environ.get("LYTTEPOST_SEEDS") or 1))
-COLUMNS = (
-    "seed", "faults", "kills", "offered", "captured", "in_gaps", "twice", "lost", "edits", "deleted", "left",
-    "unheard", "gaps", "open_gaps",
-)  # fmt: skip
+from tests.soak.seeds import outcomes_of
 
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[dict[str, Any]]:
-    out = [played(seed) for seed in SEEDS]
-    rows = [COLUMNS, *(tuple(str(o[name]) for name in COLUMNS) for o in out)]
-    print("\n" + "\n".join("  ".join(cell.rjust(9) for cell in row) for row in rows))
-    return out
-
-
-def played(seed: int) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.soak.bluesky", "--seed", str(seed)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    return outcomes_of("tests.soak.bluesky")
 
 
 @pytest.mark.long
