@@ -6,6 +6,7 @@ Ten seconds of the listener's and the servers' time pass in each second of the t
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from listener.ingest.gaps import to_ledger
 from listener.model.gaps import Cause, closed, is_whole, open_gap
 from listener.model.incidents import Action
 from listener.sources.mastodon.access import Access
-from tests.fakes.mastodon import TOKEN
+from tests.fakes.mastodon import TOKEN, FakeMastodon
 from tests.fakes.platform import Platform, Reply, Route
 
 SLOWLY = 20.0
@@ -349,6 +350,41 @@ def test_a_server_that_is_away_holds_nobody_up_and_is_a_gap_of_its_own_that_is_f
     nothing_lost_or_twice(here, crisis)
 
 
+def test_two_that_are_away_do_not_slow_the_third(here: Fediverse) -> None:
+    with FakeMastodon(federation=here.federation, domain="c.example") as c:
+        deployment = here.deployment(accesses=here.accesses(here.a, here.b, c))
+        deployment.open("#granvik")
+        deployment.turn_until(lambda: hears_all(deployment), SLOWLY)
+        here.a.do("hang", on="all", hold=3600)
+        here.b.do("slow", on="all", hold=3600)
+        for server in (here.a, here.b):
+            server.do("freeze")
+        deployment.turn_until(lambda: len({gap.part for gap in deployment.gaps()}) == 2, SLOWLY)
+        late = []
+        for number in range(5):
+            said = here.clock.now()
+            hear(here, deployment, f"nummer {number} #granvik")
+            late.append((here.clock.now() - said).total_seconds())
+        assert sorted(late)[2] < 8, "most within a second of the test's"
+        ticks = deployment.ticks()
+        assert (here.clock.now() - ticks[-1]).total_seconds() < 15
+        began = time.monotonic()
+        deployment.source.close()
+        assert time.monotonic() - began < 1.0
+
+
+def test_an_answer_that_never_ends_is_left_behind(fast: Fediverse) -> None:
+    deployment = fast.deployment(accesses=fast.accesses(fast.a))
+    deployment.open("#granvik")
+    deployment.turn_until(deployment.hears, SLOWLY)
+    hear(fast, deployment)
+    fast.a.do("slow", on="tag", hold=100_000, times=1)
+    fast.a.do("abort")
+    said = fast.say()
+    deployment.turn_until(lambda: deployment.captured()[said] == 1, SLOWLY)
+    nothing_lost_or_twice(fast, deployment)
+
+
 def test_when_all_are_away_the_whole_is_a_gap_and_ops_are_told(fast: Fediverse) -> None:
     deployment = fast.deployment()
     deployment.open("#granvik")
@@ -509,6 +545,8 @@ def test_a_feed_that_is_closed_fills_no_gap(here: Fediverse) -> None:
     hear(here, again)
     (gap,) = again.gaps()
     assert not is_whole(gap)
+    here.a.do("abort")
+    again.turn_until(lambda: len(again.gaps()) == 2, SLOWLY)  # however short
     assert gap.start <= here.federation.statuses[said].at <= gap.end
     assert here.lost(again) == []
 

@@ -33,6 +33,8 @@ class Held:
         self._news: list[str] = []
         self._versions: OrderedDict[str, str] = OrderedDict()
         """Uri → the newest version given lately; "" as first published."""
+        self._met: OrderedDict[str, None] = OrderedDict()
+        """Aliases of what was given lately, taken or not."""
         self._deleted: OrderedDict[str, None] = OrderedDict()
         """Aliases and uris of what was deleted lately."""
 
@@ -80,9 +82,14 @@ class Held:
         """What was given is to be given again, where it is read once more."""
         self._versions.clear()
 
-    def is_known(self, alias: str) -> bool:
+    def met(self, alias: str | None) -> None:
+        """A server gave it, whatever becomes of it."""
+        if alias is not None:
+            _remember(self._met, alias, None)
+
+    def was_met(self, alias: str) -> bool:
         """It was given lately, or lies on the bus, or was deleted."""
-        return alias in self._recent or alias in self._uris or alias in self._deleted
+        return alias in self._met or alias in self._uris or alias in self._deleted
 
     def deleted(self, alias: str) -> tuple[str | None, tuple[str, ...]]:
         """A post was deleted: its uri, where it was given, and the uri once more if it lies on the bus."""

@@ -76,6 +76,14 @@ class Reader:
             for jobs in self._jobs.values():
                 jobs.clear()
 
+    def watch(self) -> None:
+        """To be called now and then: a thread whose call never ends is left behind."""
+        if self._thread is not None and self._rest is not None and self._rest.is_stuck:
+            log.warning("mastodon: an answer of the timelines does not end; asked anew")
+            self._stop.set()
+            self._rest = None
+            self.start()
+
     def begin(self, serial: int) -> None:
         """From now on jobs of this connection are wanted, and of no other."""
         with self._lock:
@@ -123,7 +131,8 @@ class Reader:
         try:
             self._do(job, rest, stop)
         except CallError as error:
-            self._failed(job, error, stop)
+            if not stop.is_set():
+                self._failed(job, error, stop)
             return
         self._failures = 0
         self._done(job)

@@ -16,7 +16,7 @@ from listener.sources.mastodon.feeds import TIMELINES
 from listener.sources.mastodon.frames import Message, Other, read_message
 from listener.sources.mastodon.held import Held
 from listener.sources.mastodon.jobs import Look
-from listener.sources.mastodon.payload import asks_not_to_be_indexed, is_public, read_status, words_of
+from listener.sources.mastodon.payload import alias, asks_not_to_be_indexed, id_of, is_public, read_status, words_of
 
 LONGEST: Final = 1_000_000
 """Bytes of a message that may be a post."""
@@ -66,6 +66,7 @@ class Reading:
 
     def status(self, raw: Raw, server: str, feed: str | None, taken: Taken, *, before: Look | None = None) -> None:
         """A post, as the stream or a page has it. `before`: it was looked back for."""
+        self._held.met(_alias(raw, server))
         if not is_public(raw):
             return
         if feed in TIMELINES.values() and asks_not_to_be_indexed(raw):
@@ -96,12 +97,14 @@ class Reading:
             return
         self._held.name(post)
 
-    def is_known(self, alias: str) -> bool:
-        return self._held.is_known(alias)
+    def was_met(self, raw: Raw, server: str) -> bool:
+        """The server gave it before, whatever became of it; or it is such that nobody could tell."""
+        name = _alias(raw, server)
+        return name is None or self._held.was_met(name)
 
-    def gone(self, alias: str, taken: Taken) -> tuple[str, ...]:
+    def gone(self, name: str, taken: Taken) -> tuple[str, ...]:
         """A post was deleted. Its id, if it lies on the bus."""
-        uri, held = self._held.deleted(alias)
+        uri, held = self._held.deleted(name)
         if uri is not None:
             taken.leave_out(uri)
         return held
@@ -109,3 +112,10 @@ class Reading:
     def _bad(self, reason: DropReason, raw: bytes, taken: Taken) -> None:
         digest = hashlib.sha256(raw).hexdigest()
         taken.bad.append(BadLine(reason, f"{self._source}:stream", len(raw), digest))
+
+
+def _alias(raw: Raw, server: str) -> str | None:
+    try:
+        return alias(server, id_of(raw))
+    except Unusable:
+        return None

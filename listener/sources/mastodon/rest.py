@@ -69,6 +69,8 @@ class Rest:
         self._pool = urllib3.PoolManager(num_pools=1, retries=False, ssl_context=context)
         self._response: urllib3.BaseHTTPResponse | None = None
         self.allowance = Allowance()
+        self.busy_since: float | None = None
+        """Since when a call lasts, by our clock's monotonic seconds."""
         self.date: datetime | None = None
         """The server's own clock, as of the last answer."""
 
@@ -81,6 +83,7 @@ class Rest:
             "Accept-Encoding": "identity",
             "User-Agent": "lyttepost",
         }
+        self.busy_since = self._clock.monotonic()
         try:
             response = self._pool.request(
                 "GET", address, headers=headers, timeout=self._step, preload_content=False, redirect=False
@@ -93,8 +96,16 @@ class Rest:
                 response.close()
         except (exceptions.HTTPError, OSError, ValueError) as error:
             raise CallError(Cause.UNREACHABLE, f"it cannot be reached ({type(error).__name__})") from None
+        finally:
+            self.busy_since = None
         self._note(response)
         return self._judged(response.status, body)
+
+    @property
+    def is_stuck(self) -> bool:
+        """A call lasts for longer than any may: its head trickles in, and whoever waits for it cannot be woken."""
+        since = self.busy_since
+        return since is not None and self._clock.monotonic() - since > 2 * WHOLE_SECONDS
 
     def abandon(self) -> None:
         """End the call that lasts, if any does."""

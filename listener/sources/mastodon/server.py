@@ -23,7 +23,7 @@ from listener.sources.common.fields import LATEST, Raw, Unusable, time_of
 from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.sieve import Sieve
 from listener.sources.mastodon.access import Access, Token
-from listener.sources.mastodon.cursor import Place, Seat
+from listener.sources.mastodon.cursor import OVERLAP, Place, Seat
 from listener.sources.mastodon.feeds import order
 from listener.sources.mastodon.frames import Failure, Gone, Said
 from listener.sources.mastodon.held import Held
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 BATCH_SIZE: Final = 500
 LATE: Final = timedelta(seconds=10)
 """So long may it be unheard without a gap: as late as a post may be."""
+CAUGHT_UP: Final = timedelta(seconds=5)
 GRACE: Final = timedelta(seconds=15)
 """So much later may the stream bring what the timeline shows."""
 DEAF_SECONDS: Final = 600.0
@@ -158,7 +159,7 @@ class Server:
             for feed in sorted(feeds if again and opened is not None else new):
                 # Also of one that was heard in calm: what came since then was counted and dropped.
                 if self.up:
-                    self._catch_up(Missed(self._serial, feed, None, since))
+                    self._catch_up(Missed(self._serial, feed, None, since), anew=True)
             if gone and self.up and not self._pending:
                 self._all_read()
         self._reader.forget(Look)
@@ -177,6 +178,7 @@ class Server:
     def watch(self) -> None:
         if self._running:
             self._stream.watch()
+            self._reader.watch()
 
     def stop(self) -> None:
         self._running = self.up = self.heard_now = False
@@ -193,6 +195,9 @@ class Server:
             self._meet(item, taken)
         if alive is not None and self.heard_now and not self._pending:
             self.seat.heard = max(alive, self.seat.heard or alive)
+            if self._clock.now() - self.seat.heard <= CAUGHT_UP:
+                # It came late, but it all came: the connection is the same.
+                self._end_gap(self.seat.heard)
         self._mind_gap()
         self._mind_probe()
         return taken
@@ -220,24 +225,39 @@ class Server:
         self._pending, self._whole, self._ahead = set(), True, {}
         heard = self.seat.heard or up.at
         for feed in sorted(self._wanted.feeds):
-            place = self.seat.feeds.get(feed)
-            since = heard if self._wanted.opened is None else min(heard, self._wanted.opened)
-            if self._reread is not None:
-                place, since = None, min(since, self._reread)
-            # In calm exactly from there, for what is read twice would be counted twice.
-            after = None if place is None else place.last if self._wanted.opened is None else place.anchor
-            self._catch_up(Missed(self._serial, feed, after, since))
+            anew = feed not in self.seat.feeds or self._reread is not None
+            self._catch_up(self._missed_of(feed, heard), anew=anew)
+        if not self._whole:
+            self._lose(heard, up.at)
         if not self._pending:
             self._all_read()
 
-    def _catch_up(self, job: Missed) -> None:
+    def _lose(self, start: datetime, end: datetime) -> None:
+        """What lies between cannot be read, however short it is: that stays a gap."""
+        if self.book.lasting is None and (lost := self.book.between(start, end, self.cause)) is not None:
+            self.book.forget(lost.id)
+
+    def _missed_of(self, feed: str, heard: datetime) -> Missed:
+        """What of a feed was missed. In calm exactly from its last post on, for what is read twice would be counted
+        twice; in crisis from some time before, for a post may come late."""
+        opened, place = self._wanted.opened, self.seat.feeds.get(feed)
+        if self._reread is not None:
+            return Missed(self._serial, feed, None, min(heard, self._reread))
+        if place is None:
+            return Missed(self._serial, feed, None, heard if opened is None else min(heard, opened))
+        after = place.last if opened is None else place.anchor
+        since = heard if opened is None else min(heard, max(heard - OVERLAP, opened))
+        return Missed(self._serial, feed, after or None, since)
+
+    def _catch_up(self, job: Missed, *, anew: bool) -> None:
+        """`anew`: of a time in which the feed was not read, or not for what is wanted now."""
         if self.instance is not None and not self.instance.gives(job.feed):
             # What is closed is answered as if nothing had been said.
             self._whole = False
             return
         self.heard_now = False
         self._pending.add(job.feed)
-        if self.seat.heard is not None and job.since < self.seat.heard and job.after is None:
+        if anew and self.seat.heard is not None and job.since < self.seat.heard:
             # What is read once more is no gap, if that is done as soon as any other is.
             self._been = max(self.seat.heard, self._been or self.seat.heard)
             self.seat.heard = job.since
@@ -310,10 +330,14 @@ class Server:
             self._reading.status(raw, self.name, job.feed, taken)
         self._note(job, page)
         if isinstance(job, Missed) and page.ends:
-            self._whole = self._whole and not page.short
+            if page.short:
+                self._whole = False
+                self._lose(job.since, page.at)
             self._pending.discard(job.feed)
             if (ahead := self._ahead.pop(job.feed, None)) is not None:
                 self._advance(job.feed, *ahead)
+            # Of a feed without any post it is known, too, that it was read.
+            self.seat.feeds.setdefault(job.feed, Place.first("", page.at))
             if not self._pending:
                 self._all_read()
         elif isinstance(job, Probe):
@@ -351,14 +375,16 @@ class Server:
         self.heard_now, self.trouble, self.kept_out, self._reread, self._been = True, None, None, None, None
         self.seat.heard = max(self.seat.heard or now, now)
         self.cause = Cause.RESET
-        over = self.book.end(now)
-        if over is not None:
-            if self._whole:
-                self.book.filled(over.id, over.end, done=True)
-            else:
-                self.book.forget(over.id)
+        self._end_gap(now)
         self._sure = now
         self._look_back()
+
+    def _end_gap(self, at: datetime) -> None:
+        over = self.book.end(at)
+        if over is not None and self._whole:
+            self.book.filled(over.id, over.end, done=True)
+        elif over is not None:
+            self.book.forget(over.id)
 
     @property
     def is_whole(self) -> bool:
@@ -385,16 +411,12 @@ class Server:
         self._probed = self._clock.monotonic()
         for feed in sorted(self._wanted.feeds):
             place = self.seat.feeds.get(feed)
-            if place is not None and self.instance is not None and self.instance.gives(feed):
+            if place is not None and place.last and self.instance is not None and self.instance.gives(feed):
                 self._reader.put(Probe(self._serial, feed, place.last))
 
     def _is_missed(self, raw: Raw, at: datetime) -> bool:
         """The timeline shows it, and the stream should have brought it by now."""
-        try:
-            known = self._reading.is_known(alias(self.name, id_of(raw)))
-        except Unusable:
-            return False
-        return not known and _at(raw) < at - GRACE
+        return not self._reading.was_met(raw, self.name) and _at(raw) < at - GRACE
 
     def _is_deaf(self) -> None:
         now = self._clock.monotonic()

@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 10.0
 SILENCE: Final = 30.0
-PING_SECONDS: Final = 4.0
+PING_SECONDS: Final = 3.0
 """Between two of our pings: up to the answer of the last one everything was heard."""
-LOOK_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.05
 """Real seconds after which a reader that waits looks about."""
 STOP_SECONDS: Final = 0.3
 FAILED_SECONDS: Final = 5.0
@@ -125,7 +125,13 @@ class Stream:
         self._end(End(cause, why))
 
     def watch(self) -> None:
-        """To be called now and then: a connection that has fallen silent is ended."""
+        """To be called now and then: a connection that is mute is ended, a thread whose call never ends is left."""
+        if self._thread is not None and self._rest is not None and self._rest.is_stuck:
+            self._stop.set()
+            self._rest = None
+            self._inbox.say(Down(Cause.UNREACHABLE, "its answer does not end"))
+            self.start()
+            return
         last = self._last if self._last is not None else self._since
         if self._ws is not None and self._clock.monotonic() - last > self._silence:
             self._end(End(Cause.SILENCE, "it is mute"))
