@@ -41,6 +41,11 @@ FAKES: Mapping[str, Fake] = {
         "LYTTEPOST_YOUTUBE__BASE_URL=<that address> LYTTEPOST_YOUTUBE__API_KEY=any "
         'LYTTEPOST_YOUTUBE__CHANNELS=\'{"UCfjordbysykehus00000000": "@fjordbysykehus"}\'',
     ),
+    "instagram": Fake(
+        "FakeInstagram",
+        "LYTTEPOST_META__BASE_URL=<that address> LYTTEPOST_INSTAGRAM__ACCOUNT=17841400000000001 "
+        "LYTTEPOST_INSTAGRAM__ACCESS_TOKEN=EAAa-token-of-no-app LYTTEPOST_INSTAGRAM__ENABLED=true",
+    ),
 }
 """Platform → its fake: a folder of tests/fakes, which comes with the program. X has its own: `lyttepost x fake`."""
 

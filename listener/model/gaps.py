@@ -45,6 +45,8 @@ class Cause(StrEnum):
     """Bytes came that may have been a post and cannot be read."""
     TOO_OLD = "too_old"
     """The platform gives nothing any more of what was said so long ago."""
+    TOO_MANY = "too_many"
+    """More was said than the platform gives at once, and nothing tells where the rest begins."""
     BEHIND = "behind"
     """The platform's own server is behind, and comes no nearer."""
 

@@ -51,6 +51,7 @@ SECTIONS = frozenset(
         "mastodon",
         "meta",
         "youtube",
+        "instagram",
         "privacy",
         "retention",
         "rules",
@@ -58,6 +59,7 @@ SECTIONS = frozenset(
         "published",
         "web",
         "receiver",
+        "webhooks",
         "board",
         "channels",
     }

@@ -28,6 +28,7 @@ from listener.settings.bus_address import check_url
 from listener.settings.deadman import DeadManSettings
 from listener.settings.files import Loc, RawSettings, advice, raw_settings
 from listener.settings.highlights import HighlightsSettings
+from listener.settings.instagram import InstagramSettings
 from listener.settings.kafka import KafkaSettings
 from listener.settings.listened_feeds import FeedsSettings
 from listener.settings.mastodon import MastodonSettings
@@ -261,6 +262,7 @@ class Settings(Tree):
     mastodon: MastodonSettings = MastodonSettings()
     meta: MetaSettings = MetaSettings()
     youtube: YoutubeSettings = YoutubeSettings()
+    instagram: InstagramSettings = InstagramSettings()
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()
     rules: RulesSettings = RulesSettings()

@@ -53,6 +53,7 @@ SOURCES: Mapping[str, str] = {
     "feeds": "listener.sources.feeds.plugin:TYPE",
     "mastodon": "listener.sources.mastodon.plugin:TYPE",
     "youtube": "listener.sources.youtube.plugin:TYPE",
+    "instagram": "listener.sources.instagram.plugin:TYPE",
 }
 """Name → `SourceType`. These modules are light: `lyttepost mode` asks them too."""
 

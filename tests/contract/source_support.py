@@ -32,6 +32,8 @@ from listener.settings.schema import Settings
 from listener.sources.contract import Batch, Counts, Follows, Source, SourceType, source_types
 from tests.fakes.bluesky import FakeBluesky, Network
 from tests.fakes.feeds import FakeFeeds
+from tests.fakes.graph import APP_SECRET, DEFAULT_TOKEN
+from tests.fakes.instagram import ACCOUNT, FakeInstagram
 from tests.fakes.mastodon import TOKEN, FakeMastodon, Federation
 from tests.fakes.x import FakeX, ScaledClock
 from tests.fakes.youtube import CHANNEL, FakeYoutube
@@ -177,9 +179,33 @@ def youtube(folder: Path) -> Iterator[Platform]:
         yield Platform("youtube", source_types()["youtube"], settings, clock, say=say, delete=delete)
 
 
+@contextmanager
+def instagram(folder: Path) -> Iterator[Platform]:
+    """Comments under a post of the account, by poll; five minutes in each of the test's seconds, so that a deletion is
+    found, and found again."""
+    with FakeInstagram(clock=ScaledClock(300.0)) as gram:
+        medium = gram.medium("Til alle pårørende")
+        its = {
+            "enabled": True, "account": ACCOUNT, "access_token": DEFAULT_TOKEN, "every": "10s", "calm_every": "1m",
+            "recheck": "10m",
+        }  # fmt: skip
+        meta = {"base_url": gram.url, "app_id": gram.app_id, "app_secret": APP_SECRET}
+        settings = Settings.model_validate({"instagram": its, "meta": meta})
+
+        def say(count: int) -> list[str]:
+            return [gram.comment(f"brann i {TRACK}, nå", under=medium).post for _ in range(count)]
+
+        def delete(ids: Sequence[str]) -> None:
+            for id_ in ids:
+                gram.delete(id_.partition("_")[2])
+
+        yield Platform("instagram", source_types()["instagram"], settings, gram.clock, say=say, delete=delete)
+
+
 PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {
     "bluesky": bluesky,
     "feeds": feeds,
+    "instagram": instagram,
     "mastodon": mastodon,
     "recording": recording,
     "x": x,

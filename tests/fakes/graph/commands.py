@@ -71,6 +71,31 @@ class GraphCommands(Commands):
         """Calls are answered in this version, whichever they ask for."""
         self._platform.served = version
 
+    # -- the webhook -----------------------------------------------------------------------------------------------
+
+    def call_back(self, url: str | None) -> None:
+        """From now on this address is called about what happens; None: nobody is."""
+        self._platform.caller.url = url
+
+    def mute(self, seconds: float, loses: bool = False) -> None:
+        """Nobody is called for so long; what happens meanwhile is told late, or never."""
+        self._platform.caller.mute_until = self._in(seconds)
+        self._platform.caller.loses = bool(loses)
+
+    def twice(self, count: int = 1) -> None:
+        """The next `count` calls are made twice."""
+        self._platform.caller.twice = int(count)
+
+    def swap(self, count: int = 2) -> None:
+        """The next `count` calls are held, then made the last one first."""
+        self._platform.caller.holds = int(count)
+
+    def forge(self, count: int = 1) -> None:
+        """The next `count` calls are signed with another secret."""
+        self._platform.caller.forges = int(count)
+
+    # -- all of it -------------------------------------------------------------------------------------------------
+
     def heal(self, on: str | None = None) -> None:
         """All faults end, or those that stand on this route; what was said and lost stays so."""
         super().heal(on)

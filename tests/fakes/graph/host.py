@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
-from ..platform import Clock, Platform, Reply, Request, Route, Step, Verbs
+from ..platform import Clock, Platform, RealClock, Reply, Request, Route, Step, Verbs
 from ..platform.faults import ALL
+from .caller import Caller
 from .commands import GraphCommands
 
 DEFAULT_TOKEN = "EAAa-token-of-no-app"
@@ -53,6 +55,8 @@ class GraphHost(Platform):
     kinds: ClassVar[frozenset[str]] = frozenset({"PAGE"})
     use: ClassVar[str] = "pages"
     """What the header of limits calls this use."""
+    calls_about: ClassVar[str] = "page"
+    """What its calls of a webhook are about: their `object`."""
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class GraphHost(Platform):
         self.app_id, self.secret, self.needs_proof = app_id, secret, needs_proof
         self.too_early = 0
         """Calls that were made while calls were limited, but for the first, to which it was said."""
+        self.caller = Caller(clock or RealClock(), secret, self.calls_about)
         self.well()
         super().__init__(clock=clock, port=port, scenario=scenario)
 
@@ -115,6 +120,13 @@ class GraphHost(Platform):
         self.hollow: dict[str, int] = {}
         self.no_next: dict[str, int] = {}
         self.served = ""
+        self.caller.well()
+
+    def start(self) -> Self:
+        super().start()
+        self._threads.append(threading.Thread(target=self.caller.run, args=(self.stopping,), daemon=True))
+        self._threads[-1].start()
+        return self
 
     def renew(self, token: str | None = None) -> None:
         self.void = 0
@@ -130,7 +142,8 @@ class GraphHost(Platform):
 
     def state(self) -> dict[str, Any]:
         with self.lock:
-            return {"too_early": self.too_early, "calls": len(self.asked)}
+            told = {"waiting": self.caller.waiting, "done": len(self.caller.done), "lost": len(self.caller.lost)}
+            return {"too_early": self.too_early, "calls": len(self.asked), "webhook": told}
 
     def page(self, items: Sequence[Mapping[str, Any]], request: Request, *, most: int = MOST) -> dict[str, Any]:
         """Those of a page, and the address of the next: with our token in it, as the original has it."""
