@@ -44,6 +44,8 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "alerts.commands.doctor:app",
     "bus": "listener.commands.bus:app",
     "board": "alerts.commands.board:app",
+    "backup": "alerts.commands.backup:app",
+    "restore": "alerts.commands.backup:restore_app",
     "config": "alerts.commands.config:app",
 }
 """Command → the module and attribute that hold it."""
