@@ -379,6 +379,8 @@ class YoutubeSource:
                 talks = self._who_asks()
                 gone = self._held.judge(talks.gone)
                 talks.gone.clear()
+                for id_ in gone:
+                    self._talks.threads.doubt(id_.partition(".")[0])
                 self._schedule.suspects = self._held.suspected
                 if not self._held.suspected:
                     self._memory.checked = self._schedule.checked = now

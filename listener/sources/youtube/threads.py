@@ -49,6 +49,11 @@ class Threads:
         """All of its replies were read, when there were so many."""
         self._known[thread] = _Known(channel, published, count)
 
+    def doubt(self, thread: str) -> None:
+        """Its replies are to be read again, whatever their number: where one went, one that came is not seen by it."""
+        if (known := self._known.get(thread)) is not None:
+            known.count = -1
+
     def forget(self, thread: str) -> None:
         self._known.pop(thread, None)
 
