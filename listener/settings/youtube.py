@@ -60,5 +60,5 @@ class YoutubeSettings(Tree):
     every: Every = Every()
     units: int = Field(default=10_000, ge=100, le=10_000_000)
     replies: Annotated[Duration, within(timedelta(hours=1), timedelta(days=30))] = timedelta(days=3)
-    deletions: Annotated[Duration, within(timedelta(minutes=1), timedelta(days=1))] = timedelta(days=1)
+    deletions: Annotated[Duration, within(timedelta(minutes=1), timedelta(days=1))] = timedelta(hours=22)
     owner: OwnerSettings | None = None

@@ -251,7 +251,8 @@ class SourceType:
     """Its posts are those of other sources, under the ids that they have there: whoever has `x:ID` purged means this
     source's post ID too. False where a platform's own posts are read, from a file or not."""
     checks_deletions: Callable[[str | None], datetime | None] | None = None
-    """Of one that `AsksAboutHeld`: its cursor → when the last complete check was begun. None: another source."""
+    """Of one that tells of deletions only when it is asked, as one that `AsksAboutHeld`: its cursor → when the last
+    complete check was begun. None: another source."""
     content_limit: timedelta | None = None
     """The longest that the platform's terms let content of it lie, from when it was captured; None: they name no time.
     It is purged before, whatever the settings say, and they may only name less."""

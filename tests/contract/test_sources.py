@@ -38,6 +38,7 @@ from listener.sources.contract import (
     Deletes,
     Examination,
     Follows,
+    HasQuota,
     HearsInCalm,
     KnowsAliases,
     KnowsHeld,
@@ -281,6 +282,32 @@ def costs_nothing_while_halted(platform: Platform, folder: Path) -> None:
         its.read_until(lambda: its.up, "heard again")
 
 
+def keeps_the_account_of_its_day(platform: Platform, folder: Path) -> None:
+    """HasQuota: what was used is told with its batches, shown, and gone on with by the next process."""
+    if not isinstance(platform.source(), HasQuota):
+        return
+    with session(platform) as its:
+        its.read_until(lambda: its.up, "heard")
+        its.come(platform.say(1))
+        told = [batch.quota for batch in its.batches if batch.quota is not None]
+        calls = sum(count for batch in its.batches for count in batch.calls.values())
+        assert 0 < told[-1].used <= told[-1].units
+        assert sum(told[-1].calls.values()) == calls
+        assert [use.used for use in told] == sorted(use.used for use in told)
+        assert its.source.state()["quota"]["used"] >= told[-1].used
+    again = platform.source()
+    assert isinstance(again, HasQuota)
+    again.learn_quota(told[-1])
+    assert again.state()["quota"] == {"used": told[-1].used, "units": told[-1].units, "exhausted": False}
+    with process(platform, folder) as one:
+        one.open(exercise=False)
+        one.turn_until(lambda: Session(platform, one.worker.source).up, "heard")
+        used = one.worker.source.state()["quota"]["used"]
+    with process(platform, folder) as two:
+        two.turn_until(lambda: two.worker.source.state()["state"] != "idle", "open")
+        assert two.worker.source.state()["quota"]["used"] >= used - 1  # the last call may not be told of yet
+
+
 def names_what_was_deleted(platform: Platform, folder: Path) -> None:
     """Deletes: what is deleted while it listens, and in time in which nobody does as far as it declares."""
     if not isinstance(platform.source(), Deletes):
@@ -389,6 +416,7 @@ CHECKS: tuple[Rule, ...] = (
     refuses_a_cursor_of_another,
     counts_no_minute_twice,
     costs_nothing_while_halted,
+    keeps_the_account_of_its_day,
     names_what_was_deleted,
     brings_deletions_to_the_bus,
     asks_about_what_is_held,

@@ -15,7 +15,7 @@ from listener.units import format_instant, parse_instant
 class Memory:
     """`heard`: up to when all comments are on the bus. `newest`: channel → when the newest that was met was published,
     by the platform's clock. `back`: incident → looked back to. `notices`: what ops were told and is not over → since
-    when. `checked`: when it was last asked which comments are deleted."""
+    when. `checked`: when the last complete check of what is deleted was begun."""
 
     heard: datetime | None = None
     newest: dict[str, datetime] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -31,6 +31,12 @@ def _make(settings: Settings, clock: Clock) -> Source | None:
         access, its.channels, clock, crisis=its.every.crisis, calm=its.every.calm, units=its.units,
         replies=its.replies, deletions=its.deletions,
     )  # fmt: skip
+
+
+def _checks_deletions(cursor: str | None) -> datetime | None:
+    from listener.sources.youtube.cursor import Memory
+
+    return None if cursor is None else Memory.parse(cursor).checked
 
 
 def _check(settings: Settings) -> None:
@@ -79,6 +85,7 @@ TYPE: Final = SourceType(
     doubts=_doubts,
     examine=_examine,
     post_ids=POST_IDS,
+    checks_deletions=_checks_deletions,
     # What is stored is to be asked for again or deleted within 30 days; we do both.
     content_limit=timedelta(days=30),
 )

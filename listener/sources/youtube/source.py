@@ -74,7 +74,7 @@ class YoutubeSource:
         calm: timedelta | None = timedelta(minutes=15),
         units: int = 10_000,
         replies: timedelta = timedelta(days=3),
-        deletions: timedelta = timedelta(days=1),
+        deletions: timedelta = timedelta(hours=22),
         chance: Callable[[], float] = random.random,
         answer: Callable[[Ask], Outcome] = answer_to,
     ) -> None:
@@ -113,6 +113,8 @@ class YoutubeSource:
         self._began, self._began_at = self._clock.now(), self._clock.monotonic()
         self._well = self._clock.monotonic()
         """When the last round began that went through, on the monotonic clock: ours may be set back, or forth."""
+        self._checking: datetime | None = None
+        """When the check of what is deleted was begun that is not complete yet."""
         self._skew = timedelta()
         self._deep: datetime | None = None
         """Down to where the next round reads, beyond what is new."""
@@ -196,7 +198,10 @@ class YoutubeSource:
         now = self._clock.now()
         counted = self._heard if self.hears_in_calm and not self._incidents else None
         return {
-            "state": self._word(now),
+            "state": self._status.word(
+                wanted=self._wants() and not self._leaving, crisis=bool(self._incidents), spent=self._is_spent(),
+                heard=self._book.lasting is None and (self._whole or not self._incidents), counts=self.hears_in_calm,
+            ),
             "quota": dict(self._quota.shown()),
             "queue": sum(len(batch.posts) for batch in tuple(self._ready)),
             "threads": len(self._talks.threads),
@@ -204,6 +209,7 @@ class YoutubeSource:
             **self._status.shown(
                 now, heard=self._heard, counted=counted, arrived=self._dialogue.arrived, gap=self._book.lasting,
                 fault=self._key.fault, owner=self._dialogue.owner, disabled=self._talks.disabled,
+                checked=self._memory.checked if len(self._held) else None,
             ),
             **({"clock_off": round(self._skew.total_seconds())} if abs(self._skew) > SKEWED else {}),
         }  # fmt: skip
@@ -321,6 +327,7 @@ class YoutubeSource:
             case Due.AGAIN:
                 return self._dialogue.begin(self._talks.again())
             case Due.STILL:
+                self._checking = self._checking or now
                 return self._dialogue.begin(self._who_asks().still(self._held.to_ask()))
 
     def _who_asks(self) -> Talks:
@@ -359,13 +366,13 @@ class YoutubeSource:
         return ours.replace(microsecond=0) + min(timedelta(), self._skew if abs(self._skew) > SKEWED else timedelta())
 
     def _ended(self, end: End) -> None:
+        now = self._clock.now()
         for talks in (self._talks, self._held_talks):
             if talks.clock is not None:
-                self._skew, talks.clock = talks.clock - self._clock.now(), None
+                self._skew, talks.clock = talks.clock - now, None
         if end.refused is not None:
             self._failed(end.refused)
             return
-        now = self._clock.now()
         spent, self._dialogue.spent = self._dialogue.spent, 0
         self._schedule.went_well(self._due, spent, self._quota, now, crisis=bool(self._incidents), held=len(self._held))
         match self._due:
@@ -383,7 +390,8 @@ class YoutubeSource:
                     self._talks.threads.doubt(id_.partition(".")[0])
                 self._schedule.suspects = self._held.suspected
                 if not self._held.suspected:
-                    self._memory.checked = self._schedule.checked = now
+                    self._memory.checked = self._schedule.checked = self._checking or self._began
+                    self._checking = None
                 self._give(deleted=gone)
 
     def _went_round(self) -> None:
@@ -405,15 +413,15 @@ class YoutubeSource:
             self._give(until=heard)
 
     def _failed(self, refused: Refused) -> None:
-        now, owner = self._clock.now(), self._dialogue.owner
-        asked_by_owner = owner is not None and (self._due is Due.HELD or self._who_asks() is self._held_talks)
-        if self._due in (Due.HELD, Due.STILL) and asked_by_owner and owner is not None and refused.trouble in _OWNERS:
+        now, owner, due = self._clock.now(), self._dialogue.owner, self._due
+        by_owner = due is Due.HELD or (due is Due.STILL and self._who_asks() is self._held_talks)
+        if by_owner and owner is not None and refused.trouble in _OWNERS:
             # The public ones are heard all the same.
             owner.denied(refused.why)
-            self._schedule.put_off(self._due, HELD_SECONDS if owner.refused is None else REFUSED_SECONDS)
+            self._schedule.put_off(due, HELD_SECONDS if owner.refused is None else REFUSED_SECONDS)
             return
-        if self._due is not Due.ROUND and refused.trouble in _OF_THE_QUESTION:
-            self._schedule.put_off(self._due, CONFIRM_SECONDS)
+        if due is not Due.ROUND and refused.trouble in _OF_THE_QUESTION:
+            self._schedule.put_off(due, CONFIRM_SECONDS)
             return
         if refused.trouble is Trouble.QUOTA and self._quota.is_settled(now):
             self._quota.exhaust(now)
@@ -485,14 +493,3 @@ class YoutubeSource:
             return
         cause = Cause.RATE_LIMITED if spent or self._schedule.is_stretched else Cause.SILENCE
         self._book.begin(min(heard, now), cause if spent or failure is None else failure.cause)
-
-    def _word(self, now: datetime) -> str:
-        if self._leaving or not self._wants():
-            return "idle"
-        if self._status.refusal is not None or self._is_spent():
-            return "stopped"
-        if self._incidents:
-            return "listening" if self._book.lasting is None and self._whole else "connecting"
-        if not self.hears_in_calm:
-            return "idle"
-        return "counting" if self._book.lasting is None else "connecting"

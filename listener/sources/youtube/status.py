@@ -58,6 +58,18 @@ class Status:
         if gap is not None and self.failure is not None and self.refusal is None and now - gap.start > longest:
             self._notices.begin(SILENT, gap.start)
 
+    def word(self, *, wanted: bool, crisis: bool, spent: bool, heard: bool, counts: bool) -> str:
+        """One of `listener.runtime.metrics.SourceState`. `counts`: in calm too; `spent`: nothing is left of the day."""
+        if not wanted:
+            return "idle"
+        if self.refusal is not None or spent:
+            return "stopped"
+        if not heard and (crisis or counts):
+            return "connecting"
+        if crisis:
+            return "listening"
+        return "counting" if counts else "idle"
+
     @property
     def has_news(self) -> bool:
         return self._notices.has_news
@@ -76,10 +88,13 @@ class Status:
         fault: str | None,
         owner: Owner | None,
         disabled: Collection[str],
+        checked: datetime | None,
     ) -> dict[str, Any]:
         """For presence and the board. `problem` is for a person. `heard`: up to when all was; `arrived`: when an answer
-        last came; `fault`: what is wrong with the key's file; `disabled`: channels whose comments are turned off."""
+        last came; `fault`: what is wrong with the key's file; `disabled`: channels whose comments are turned off;
+        `checked`: when the last complete check of what is deleted was begun, None where nothing is held."""
         state: dict[str, Any] = {"heard": None if arrived is None else format_instant(arrived)}
+        state["deletions_checked"] = None if checked is None else format_instant(checked)
         if heard is not None:
             state["behind"] = round(max(0.0, (now - heard).total_seconds()), 1)
         if counted is not None:
