@@ -22,6 +22,7 @@ SECONDS = 2.0
 def servers() -> Iterator[tuple[FakeMastodon, FakeMastodon]]:
     federation = Federation()
     with FakeMastodon(federation=federation) as a, FakeMastodon(federation=federation, domain="b.example") as b:
+        federation.post("hei #mastodon")
         yield a, b
 
 
@@ -84,6 +85,13 @@ def test_a_feed_that_is_closed_is_told_for_its_empty_answer_is_no_silence(
     assert (told.level, "the timeline public" in told.says) == (CheckLevel.WARNING, True)
     a.do("close_feed", which="hashtags")
     assert "hashtags" in found(a.url)["mastodon.feeds"].says
+
+
+def test_a_server_that_shows_nothing_where_somebody_always_writes_is_told() -> None:
+    with FakeMastodon() as fake:
+        fake.do("close_feed", tells=False)
+        told = found(fake.url)["mastodon.feeds"]
+        assert (told.level, "#mastodon" in told.says) == (CheckLevel.WARNING, True)
 
 
 def test_which_tracks_find_nothing_of_their_own_is_told(servers: tuple[FakeMastodon, FakeMastodon]) -> None:

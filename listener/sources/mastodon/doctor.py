@@ -25,6 +25,8 @@ SKEW: Final = timedelta(seconds=5)
 SKEW_FAILS: Final = timedelta(seconds=60)
 _LONGEST: Final = 5.0
 """Seconds for one step with one server."""
+BUSY: Final = "#mastodon"
+"""Somebody always writes under it: where nothing stands there, the emptiness is the server's."""
 WHOSE: Final = "/api/v1/accounts/verify_credentials"
 
 
@@ -37,12 +39,13 @@ def examine_mastodon(
 ) -> Iterator[Check]:
     """`incidents`: those that Mastodon is listened to for. Every call ends within `seconds`."""
     wanted = sorted({*standing, *(track for incident in incidents for track in incident.tracks)})
-    troubles, closed, skews = [], [], []
+    troubles, closed, mute, skews = [], [], [], []
     for access in accesses:
         rest = Rest(access.url, clock, step=min(seconds, _LONGEST))
         try:
             instance = read_instance(rest.get(PATH, {}, access.token), access.url)
             closed += [f"{access.name}: {what}" for what in _closed(access, instance, wanted)]
+            mute += [access.name] if _is_mute(rest, instance, access) else []
             if (
                 trouble := _refused(rest, access, wanted) or _heard(instance, access, min(seconds, _LONGEST))
             ) is not None:
@@ -54,7 +57,7 @@ def examine_mastodon(
         if rest.date is not None:
             skews.append(clock.now() - rest.date)
     yield _servers(len(accesses), troubles)
-    yield _feeds(closed)
+    yield _feeds(closed, mute)
     yield tracks(accesses, wanted)
     if skews:
         yield _clocks(min(skews, key=abs))
@@ -107,7 +110,20 @@ def _servers(count: int, troubles: Sequence[str]) -> Check:
     )
 
 
+def _is_mute(rest: Rest, instance: Instance, access: Access) -> bool:
+    """Nothing is there under a hashtag under which somebody always writes. Where the server says that it closes them,
+    that is told already."""
+    if not instance.gives(BUSY):
+        return False
+    path, params = address(BUSY)
+    try:
+        return bool(rest.get(path, {**params, "limit": "1"}, access.token) == [])
+    except CallError:
+        return False  # told by what else is asked
+
+
 def _closed(access: Access, instance: Instance, wanted: Sequence[str]) -> Iterator[str]:
+    yield from instance.partly
     if instance.closed is None:
         return
     for feed in sorted(feeds_of(wanted, access.timeline)):
@@ -117,9 +133,17 @@ def _closed(access: Access, instance: Instance, wanted: Sequence[str]) -> Iterat
                 return
 
 
-def _feeds(closed: Sequence[str]) -> Check:
+def _feeds(closed: Sequence[str], mute: Sequence[str]) -> Check:
+    if not closed and mute:
+        return warning(
+            "mastodon.feeds",
+            f"nothing is to be read under {BUSY} at {', '.join(mute)}: hashtags may be closed there, or it is new",
+            "look there by hand for a hashtag in use; where there is none, name other servers under mastodon.servers",
+        )
     if not closed:
-        return well("mastodon.feeds", "no server says that it closes a feed that is listened to")
+        return well(
+            "mastodon.feeds", f"each server gives posts under {BUSY}, and none says that it closes a feed of ours"
+        )
     return warning(
         "mastodon.feeds",
         f"closed, so that what is missed cannot be read there: {', '.join(closed)}",
@@ -136,11 +160,11 @@ def tracks(accesses: Sequence[Access], wanted: Sequence[str]) -> Check:
     shown = ", ".join(repr(track) for track in without[:5]) + (
         f" and {len(without) - 5} more" if len(without) > 5 else ""
     )
-    where = f"the timelines of {', '.join(timelines)}" if timelines else "nothing else"
+    where = f", and in the timelines of {', '.join(timelines)}" if timelines else ""
     return warning(
         "mastodon.tracks",
         f"not asked for at Mastodon, which has no stream of words: {shown}; found only in posts with a hashtag that is "
-        f"asked for, and in {where}",
+        f"asked for{where}",
         "add the hashtags that people will write (--track '#…'), or hear a whole timeline (mastodon.servers, timeline)",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +23,8 @@ class Instance:
     streaming: str
     domain: str
     closed: frozenset[str] | None = None
+    partly: tuple[str, ...] = ()
+    """Of what it gives only one half, by its own words: `hashtags (remote)`."""
 
     def gives(self, feed: str) -> bool:
         """Whether the feed's timeline can be read, as far as the server says."""
@@ -53,6 +55,7 @@ def read_instance(found: Any, url: str) -> Instance:
         f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{STREAM_PATH}",
         domain.lower() if isinstance(domain, str) and domain else own.netloc,
         _closed(access) if isinstance(access, dict) else None,
+        tuple(_partly(access)) if isinstance(access, dict) else (),
     )
 
 
@@ -63,9 +66,16 @@ def _mapping(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _closed(access: Mapping[str, Any]) -> frozenset[str]:
     """Closed is a feed of which neither half (the server's own, the others') is open to us."""
-    found = set()
+    return frozenset(name for name, halves in _halves(access) if halves and not any(halves.values()))
+
+
+def _partly(access: Mapping[str, Any]) -> Iterator[str]:
+    for name, halves in _halves(access):
+        if any(halves.values()):
+            yield from (f"{name} ({half})" for half, is_open in sorted(halves.items()) if not is_open)
+
+
+def _halves(access: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, bool]]]:
     for name, ours in (("hashtag_feeds", "hashtags"), ("live_feeds", "timelines")):
-        halves = [who for who in _mapping(access, name).values() if isinstance(who, str)]
-        if halves and not any(who in OPEN for who in halves):
-            found.add(ours)
-    return frozenset(found)
+        told = _mapping(access, name)
+        yield ours, {half: told[half] in OPEN for half in ("local", "remote") if isinstance(told.get(half), str)}

@@ -24,6 +24,7 @@ from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.sieve import Sieve
 from listener.sources.mastodon.access import Access, Token
 from listener.sources.mastodon.cursor import OVERLAP, Place, Seat
+from listener.sources.mastodon.deafness import GRACE, Deafness
 from listener.sources.mastodon.feeds import order
 from listener.sources.mastodon.frames import Failure, Gone, Said
 from listener.sources.mastodon.held import Held
@@ -43,10 +44,6 @@ BATCH_SIZE: Final = 500
 LATE: Final = timedelta(seconds=10)
 """So long may it be unheard without a gap: as late as a post may be."""
 CAUGHT_UP: Final = timedelta(seconds=5)
-GRACE: Final = timedelta(seconds=15)
-"""So much later may the stream bring what the timeline shows."""
-DEAF_SECONDS: Final = 600.0
-"""Between two connections that are given up because the timeline shows more than they bring."""
 MAX_ASKED: Final = 1_000
 """Posts on the bus that are asked for one by one after a time in which deletions were not heard."""
 
@@ -114,9 +111,7 @@ class Server:
         """Of a start in calm: up to when others were heard, so that what a timeline shows of before was counted."""
         self._been: datetime | None = None
         """Up to when it had been heard when we last wished to read again what lies before."""
-        self._probed = self._clock.monotonic()
-        self._deaf = float("-inf")
-        self._sure: datetime | None = None
+        self._deafness = Deafness(self._probe, self._clock.monotonic())
         self._unsure = True
         self._looks: dict[str, set[str]] = {}
 
@@ -131,7 +126,7 @@ class Server:
         self.seat = seat
         if seat.heard is None:
             seat.heard, self._unsure = since, False
-        self._probed = self._clock.monotonic()
+        self._deafness = Deafness(self._probe, self._clock.monotonic())
 
     def reread(self, since: datetime) -> None:
         """Of that time on posts were lost on our side: they are read once more."""
@@ -200,6 +195,7 @@ class Server:
                 self._end_gap(self.seat.heard)
         self._mind_gap()
         self._mind_probe()
+        self._mind_deafness()
         return taken
 
     def _meet(self, item: Item, taken: Taken) -> None:
@@ -223,6 +219,7 @@ class Server:
         self._serial += 1
         self._reader.begin(self._serial)
         self._pending, self._whole, self._ahead = set(), True, {}
+        self._deafness.connected()
         heard = self.seat.heard or up.at
         for feed in sorted(self._wanted.feeds):
             anew = feed not in self.seat.feeds or self._reread is not None
@@ -287,6 +284,7 @@ class Server:
                 cause = Cause.FORBIDDEN if message.status in (403, None) else Cause.UNAUTHORIZED
                 self._stream.leave(cause, "it refuses a feed")
             case Said():
+                self._deafness.brings(str(message.status.get("id")))
                 self._reading.status(message.status, self.name, message.feed, taken)
                 if message.feed in self._wanted.feeds and not message.edited:
                     self._reach(message.feed, message.status)
@@ -319,9 +317,9 @@ class Server:
         if isinstance(job, Look):
             self._look(page, job, taken)
             return
-        unknown = False
         for raw in page.statuses:
-            unknown |= isinstance(job, Probe) and self._is_missed(raw, page.at)
+            if isinstance(job, Probe):
+                self._compare(raw, job.feed, page.at)
             at = _at(raw)
             old = isinstance(job, Missed) and job.after is None and at < job.since
             if old or (self.counted is not None and at <= self.counted and self._wanted.opened is None):
@@ -341,10 +339,7 @@ class Server:
             if not self._pending:
                 self._all_read()
         elif isinstance(job, Probe):
-            if unknown and job.feed.startswith("#"):
-                self._is_deaf()
-            elif not unknown:
-                self._sure = page.at
+            self._deafness.probed(page.at)
 
     def _note(self, job: Missed | Probe, page: Page) -> None:
         """So far was the feed read by this page: at once where pages come oldest first, else once the last one has."""
@@ -376,7 +371,7 @@ class Server:
         self.seat.heard = max(self.seat.heard or now, now)
         self.cause = Cause.RESET
         self._end_gap(now)
-        self._sure = now
+        self._deafness.connected(now)
         self._look_back()
 
     def _end_gap(self, at: datetime) -> None:
@@ -406,25 +401,24 @@ class Server:
 
     def _mind_probe(self) -> None:
         """Now and then its timelines are read beside the stream: who hears nothing may be deaf."""
-        if not self.heard_now or self._clock.monotonic() - self._probed < self._probe:
+        now = self._clock.monotonic()
+        if not self.heard_now or not self._deafness.is_due(now):
             return
-        self._probed = self._clock.monotonic()
         for feed in sorted(self._wanted.feeds):
             place = self.seat.feeds.get(feed)
             if place is not None and place.last and self.instance is not None and self.instance.gives(feed):
                 self._reader.put(Probe(self._serial, feed, place.last))
 
-    def _is_missed(self, raw: Raw, at: datetime) -> bool:
-        """The timeline shows it, and the stream should have brought it by now."""
-        return not self._reading.was_met(raw, self.name) and _at(raw) < at - GRACE
+    def _compare(self, raw: Raw, feed: str, at: datetime) -> None:
+        """What a probe's page shows with what the stream brought."""
+        if feed.startswith("#") and not self._reading.was_met(raw, self.name) and _at(raw) < at - GRACE:
+            self._deafness.shows(str(raw.get("id")), self._clock.monotonic())
 
-    def _is_deaf(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._deaf < DEAF_SECONDS:
+    def _mind_deafness(self) -> None:
+        if not self.heard_now or not self._deafness.is_deaf(self._clock.monotonic()):
             return
-        self._deaf = now
         log.warning("mastodon: %s: its timelines show what its stream does not bring", self.name)
-        self.book.begin(self._sure or self._clock.now(), Cause.SILENCE)
+        self.book.begin(self._deafness.sure or self._clock.now(), Cause.SILENCE)
         self.heard_now = False
         self._stream.leave(Cause.SILENCE, "its stream is deaf")
 
