@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -26,6 +26,8 @@ ANCHORS: Final = 8
 UNDATED: Final = 200
 LONGEST_TITLE: Final = 500
 LONGEST_ID: Final = 300
+MINUTE: Final = timedelta(minutes=1)
+"""So exactly does a feed tell the time of an entry, or to the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Reading:
             ids[id_] = None
             if (item := self._item(id_, entry, first, asked, first_time=first_time)) is not None:
                 if scanned and not item.is_edit:
-                    item = replace(item, fresh=before is not None and item.first >= minute_of(before))
+                    item = replace(item, fresh=before is not None and item.first >= before - MINUTE)
                 items.append(item)
         lost = None if first_time else self._lost({short(id_) for id_ in ids}, dates, asked)
         if not document.broken or first_time:
@@ -199,11 +201,6 @@ def _links_of(entries: Iterable[Entry]) -> dict[str, set[str]]:
     for entry in entries:
         found.setdefault(entry.guid, set()).add(entry.link)
     return found
-
-
-def minute_of(at: datetime) -> datetime:
-    """Its minute: feeds tell the time of an entry to the second, and some to the minute."""
-    return at.replace(second=0, microsecond=0)
 
 
 def _same(entry: Entry) -> str:

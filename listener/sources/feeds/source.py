@@ -30,10 +30,11 @@ from listener.runtime.download import LIMITS, Limits
 from listener.settings.listened_feeds import FeedsSettings
 from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.notices import NoticeBook
+from listener.sources.common.placing import Place, places, wanted_of
 from listener.sources.contract import Batch, CatchUp, OfferedCounts
-from listener.sources.feeds.cursor import Memory, short
+from listener.sources.feeds.cursor import Memory
 from listener.sources.feeds.followed import Followed
-from listener.sources.feeds.reading import Item, News, minute_of
+from listener.sources.feeds.reading import MINUTE, Item, News
 from listener.units import format_instant
 
 TICK_SECONDS: Final = 1.0
@@ -79,7 +80,7 @@ class FeedsSource:
         self._book = GapBook(self.name)
         self._feeds: tuple[Followed, ...] = ()
         self._incidents: dict[str, Incident] = {}
-        self._looked: dict[str, str] = {}
+        self._looked: dict[str, object] = {}
         """Incident → for what was looked at all that the feeds hold."""
         self._over: tuple[Incident, ...] = ()
         self._followed = False
@@ -133,9 +134,9 @@ class FeedsSource:
         real = {incident.id: incident for incident in incidents if not incident.synthetic}
         before, self._incidents = self._incidents, real
         self._over = tuple(incident for incident in over if not incident.synthetic and incident.closed_at is not None)
-        wanted = {id_: _tracks(incident) for id_, incident in real.items()}
-        again = {id_ for id_, tracks in wanted.items() if self._looked.get(id_) != tracks}
-        self._looked = wanted
+        wanted = {id_: wanted_of(incident) for id_, incident in real.items()}
+        again = {id_ for id_, what in wanted.items() if self._looked.get(id_) != what}
+        self._looked = dict(wanted)
         switched = not self._followed or real.keys() != before.keys()
         self._followed = True
         for feed in self._feeds:
@@ -215,7 +216,7 @@ class FeedsSource:
         origin = None if lasting is None else Origin.GAP_FILL
         # Closed since it was read the last time: what was published until then is theirs.
         late = [i for i in self._over if i.closed_at is not None and i.closed_at >= (feed.before or asked)]
-        found: dict[tuple[str | None, Origin | None], list[Post]] = {}
+        found: dict[Place, list[Post]] = {}
         for item in news.items:
             for place in self._places(item, item.fresh or news.scanned, again, late, origin):
                 found.setdefault(place, []).append(item.post)
@@ -230,23 +231,12 @@ class FeedsSource:
 
     def _places(
         self, item: Item, fresh: bool, again: frozenset[str], late: Sequence[Incident], live: Origin | None
-    ) -> Iterable[tuple[str | None, Origin | None]]:
-        """For whom an entry is given, and as what: for all that are open (None), or for one of them. For nobody where
-        it is known, or is older than anybody looks back."""
+    ) -> Iterable[Place]:
         # Changed since, it says something new, however old it is.
         said = item.post.at if item.is_edit else item.first
-        wanted = {id_: i for id_, i in self._incidents.items() if fresh or id_ in again}
-        heard = {id_ for id_, incident in wanted.items() if said >= minute_of(incident.opened_at)}
-        if heard and heard == self._incidents.keys():
-            yield None, live
-        else:
-            yield from ((id_, live) for id_ in sorted(heard))
-        for id_ in sorted(wanted.keys() - heard):
-            if item.post.at >= wanted[id_].opened_at - timedelta(seconds=wanted[id_].lookback):
-                yield id_, Origin.LOOKBACK
-        for incident in late if fresh else ():
-            if incident.closed_at is not None and minute_of(incident.opened_at) <= said <= incident.closed_at:
-                yield incident.id, Origin.GAP_FILL
+        yield from places(
+            said, item.post.at, self._incidents, fresh=fresh, again=again, late=late, live=live, slack=MINUTE
+        )
         if not self._incidents and item.fresh:
             yield None, None  # in calm: counted, and dropped
 
@@ -298,8 +288,3 @@ class FeedsSource:
         if until is not None:
             self._ticked, self._given, self._memory.alive = now, until, until
         return Batch(until=until, cursor=str(self._memory), gaps=gaps, notices=notices)
-
-
-def _tracks(incident: Incident) -> str:
-    """By which it is seen that an incident is to be looked back for once more."""
-    return short("\n".join((str(incident.lookback), *sorted(incident.tracks))))
