@@ -32,6 +32,11 @@ FAKES: Mapping[str, Fake] = {
         "FakeFeeds",
         'LYTTEPOST_FEEDS__READ=\'[{"url": "<that address>/feeds/posten", "name": "Posten", "inside": true}]\'',
     ),
+    "linkedin": Fake(
+        "FakeLinkedIn",
+        "LYTTEPOST_LINKEDIN__BASE_URL=<that address> LYTTEPOST_LINKEDIN__ENABLED=true LYTTEPOST_LINKEDIN__BASIS=fake "
+        "LYTTEPOST_LINKEDIN__ORGANIZATION=2031 LYTTEPOST_LINKEDIN__TOKEN=a-token-of-no-account",
+    ),
     "mastodon": Fake(
         "FakeMastodon",
         'LYTTEPOST_MASTODON__SERVERS=\'[{"url": "<that address>", "token": "a-token-of-no-account"}]\'',

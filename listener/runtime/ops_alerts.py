@@ -47,6 +47,8 @@ OPS_ALERTS: Mapping[str, OpsAlertType] = {
     "feeds_unread": OpsAlertType("feeds", Severity.WARNING),
     "source_refused": OpsAlertType(),
     "source_quota_spent": OpsAlertType(),
+    "linkedin_refused": OpsAlertType("status"),
+    "linkedin_ending": OpsAlertType("what", Severity.WARNING),
     "x_unauthorized": OpsAlertType(),
     "x_forbidden": OpsAlertType(),
     "x_refused": OpsAlertType(),

@@ -48,6 +48,7 @@ SECTIONS = frozenset(
         "x",
         "bluesky",
         "feeds",
+        "linkedin",
         "mastodon",
         "meta",
         "youtube",

@@ -30,6 +30,7 @@ from listener.settings.files import Loc, RawSettings, advice, raw_settings
 from listener.settings.highlights import HighlightsSettings
 from listener.settings.instagram import InstagramSettings
 from listener.settings.kafka import KafkaSettings
+from listener.settings.linkedin import LinkedInSettings
 from listener.settings.listened_feeds import FeedsSettings
 from listener.settings.mastodon import MastodonSettings
 from listener.settings.meta import MetaSettings
@@ -259,6 +260,7 @@ class Settings(Tree):
     x: XSettings = XSettings()
     bluesky: BlueskySettings = BlueskySettings()
     feeds: FeedsSettings = FeedsSettings()
+    linkedin: LinkedInSettings = LinkedInSettings()
     mastodon: MastodonSettings = MastodonSettings()
     meta: MetaSettings = MetaSettings()
     youtube: YoutubeSettings = YoutubeSettings()

@@ -51,6 +51,7 @@ SOURCES: Mapping[str, str] = {
     "x": "listener.sources.x.plugin:TYPE",
     "bluesky": "listener.sources.bluesky.plugin:TYPE",
     "feeds": "listener.sources.feeds.plugin:TYPE",
+    "linkedin": "listener.sources.linkedin.plugin:TYPE",
     "mastodon": "listener.sources.mastodon.plugin:TYPE",
     "youtube": "listener.sources.youtube.plugin:TYPE",
     "instagram": "listener.sources.instagram.plugin:TYPE",

@@ -34,6 +34,7 @@ from tests.fakes.bluesky import FakeBluesky, Network
 from tests.fakes.feeds import FakeFeeds
 from tests.fakes.graph import APP_SECRET, DEFAULT_TOKEN
 from tests.fakes.instagram import ACCOUNT, FakeInstagram
+from tests.fakes.linkedin import FakeLinkedIn
 from tests.fakes.mastodon import TOKEN, FakeMastodon, Federation
 from tests.fakes.x import FakeX, ScaledClock
 from tests.fakes.youtube import CHANNEL, FakeYoutube
@@ -146,6 +147,28 @@ def feeds(folder: Path) -> Iterator[Platform]:
 
 
 @contextmanager
+def linkedin(folder: Path) -> Iterator[Platform]:
+    clock = ScaledClock(SPEED)
+    with FakeLinkedIn(clock=clock, calls=100_000) as fake:
+        version = f"{clock.now():%Y%m}"
+        its = {
+            "enabled": True, "basis": "prøve", "base_url": fake.url, "organization": 2031, "token": fake.token,
+            "version": version, "every": "1m", "in_calm": "5m", "calls": 100_000,
+        }  # fmt: skip
+        fake.page.write("noe helt annet", "ola", clock.now() - timedelta(hours=9))
+
+        def say(count: int) -> list[str]:
+            return [fake.comment(f"brann i {TRACK}, nå").urn for _ in range(count)]
+
+        def delete(ids: Sequence[str]) -> None:
+            for id_ in ids:
+                fake.tell({"delete": id_})
+
+        settings = Settings.model_validate({"linkedin": its})
+        yield Platform("linkedin", source_types()["linkedin"], settings, clock, say=say, delete=delete)
+
+
+@contextmanager
 def mastodon(folder: Path) -> Iterator[Platform]:
     federation = Federation(ScaledClock(10.0))
     with FakeMastodon(federation=federation) as a, FakeMastodon(federation=federation, domain="b.example") as b:
@@ -206,6 +229,7 @@ PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {
     "bluesky": bluesky,
     "feeds": feeds,
     "instagram": instagram,
+    "linkedin": linkedin,
     "mastodon": mastodon,
     "recording": recording,
     "x": x,
