@@ -6,7 +6,7 @@ Each is imported when it is made: a process of one role is ready sooner without 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -93,6 +93,8 @@ class ListenerParts:
     screen: Screen
     standing: Sequence[str]
     before: Callable[[Batch], None] = lambda batch: None
+    allowed: Collection[str] | None = None
+    """The accounts that tracks may follow; None: any."""
     ops: OpsAlerts = field(default_factory=OpsAlerts.load)
 
 
@@ -171,7 +173,7 @@ def ingest(context: Context) -> Made:
         lease = app.bus.lease(f"source:{source.name}", app.process, LEASE_SECONDS)
         its = IngestContext(
             bus=app.bus, reporter=context.reporter, lease=lease, screen=parts.screen, standing=parts.standing,
-            clock=app.clock, metrics=app.metrics, part=part, before=parts.before, ops=parts.ops,
+            clock=app.clock, metrics=app.metrics, part=part, before=parts.before, allowed=parts.allowed, ops=parts.ops,
         )  # fmt: skip
         if isinstance(source, Follows):
             spool = spool_of(app, source.name)

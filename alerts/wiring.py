@@ -23,6 +23,7 @@ from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.ops_alerts import OpsAlerts
 from listener.settings.files import RawSettings, load_yaml
+from listener.settings.followed import check_standing
 from listener.settings.schema import Settings, Tier
 from listener.settings.standing_tracks import load_standing
 from listener.settings.zone import find_zone
@@ -96,10 +97,15 @@ def make_listener(
         {**app.settings.privacy.named_accounts.classes(), **(named or {})},
         lambda kind, count: masks.labels(kind).inc(count),
     )
+    file, allowed = load_yaml(raw.folder / "tracks.yaml"), app.settings.privacy.may_be_followed
+    standing = load_standing(file)
+    check_standing(file, standing, allowed)
     return ListenerParts(
         sources=sources,
         screen=screen,
-        standing=load_standing(load_yaml(raw.folder / "tracks.yaml")),
+        standing=standing,
+        # Of a recording that is played to oneself nothing is kept, and any of its accounts may be looked at.
+        allowed=allowed if named is None else None,
         ops=OpsAlerts.load(raw.folder),
     )
 

@@ -58,6 +58,7 @@ class Refusal(StrEnum):
     ACCOUNT_NAME = "account_name"
     TOO_MANY_TRACKS = "too_many_tracks"
     TOO_COMMON = "too_common"
+    FOLLOWS_PERSON = "follows_person"
     # Of what it is about.
     NO_INCIDENT = "no_incident"
     WHICH_INCIDENT = "which_incident"

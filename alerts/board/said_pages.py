@@ -77,7 +77,6 @@ class PostLine(NamedTuple):
     text: str
     withheld: bool
     time: str
-    author: str
     official: bool
     kinds: Sequence[str]
     themes: Sequence[str]
@@ -352,7 +351,6 @@ def _post(inside: Inside, row: Registered, text: str | None, ours: Words, *, vei
         text=shown,
         withheld=withheld,
         time=ours.messages.time(from_ms(row.at), inside.now),
-        author=(row.author or "")[-6:],
         official=row.whose != Whose.PUBLIC,
         kinds=sorted(apart(row.kinds)),
         themes=row.themes.split(),

@@ -53,6 +53,7 @@ def check(data: Data = None) -> None:
     from alerts.notify.recipients import load_people
     from alerts.rules.load import load_rules
     from listener.maintenance.preflight import doubts, mistakes
+    from listener.settings.followed import check_standing
     from listener.settings.schema import load_settings, nobody_named
     from listener.settings.standing_tracks import load_standing
 
@@ -79,6 +80,8 @@ def check(data: Data = None) -> None:
         typed = load_settings(raw)
         kept.append(typed.retention.content)
         problems.extend(mistakes(raw, typed, data_dir(data)))
+        tracks = load_yaml(folder / "tracks.yaml")
+        tried(lambda: check_standing(tracks, load_standing(tracks), typed.privacy.may_be_followed))
         for doubt in doubts(raw, typed, load_standing(load_yaml(folder / "tracks.yaml"))):
             say(f"lyttepost: {doubt}")
         if (unnamed := nobody_named(raw, typed)) is not None:

@@ -58,7 +58,7 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
     from alerts.notify.diagnostics import examine_alerting, examine_routes, examine_silence
     from listener.bus.scan import scan
     from listener.clock import SystemClock
-    from listener.maintenance.diagnostics import examine_deployment, examine_settings
+    from listener.maintenance.diagnostics import examine_deployment, examine_followed, examine_settings
     from listener.model.decisions import DECISIONS
     from listener.runtime.checks import failed
     from listener.runtime.control import Control, Presences, source_states
@@ -86,6 +86,7 @@ def _examine(data: str | None, seconds: float) -> Iterator[Check]:
         raise
     except LyttepostError as error:
         yield failed("bus.healthy", str(error), "fix the bus first: nothing works without it")
+    yield examine_followed(raw, incidents, standing)
     yield from examine_alerting(raw, standing, seconds, decided)
     yield from examine_routes(raw, folder, words, decided, clock.now(), find_zone(settings.timezone))
     if settings.board is not None:

@@ -17,7 +17,12 @@ from alerts.rules.spec import MAX_FINDINGS_OF_FILE, RuleSpec, RuleType
 from alerts.rules.table import TYPES
 from listener.errors import ConfigError
 from listener.plugins import load
+from listener.privacy.pseudonyms import PREFIX
 from listener.settings.files import Loc, YamlFile, load_yaml
+
+AUTHOR = "author"
+COUNTED = frozenset({"cardinality_field"})
+"""Options under which authors are only counted, and none of them becomes a key or a term."""
 
 
 def load_rules(path: Path, fields: Set[str] | None = frozenset()) -> tuple[RuleSpec, ...]:
@@ -99,6 +104,8 @@ def _check(spec: RuleSpec, fields: Set[str] | None) -> Iterator[tuple[Loc, str]]
             if (problem := _name(name, known)) is not None:
                 yield (option, name), problem
             for value in values:
+                if name == AUTHOR and value.startswith(PREFIX):
+                    yield (option, name), "singles out what one person says; choose another filter"
                 allowed = VALUES.get(name)
                 if allowed and value.casefold() not in allowed:
                     yield (option, name), f"can never be {value!r}; it is one of {', '.join(allowed)}"
@@ -106,6 +113,8 @@ def _check(spec: RuleSpec, fields: Set[str] | None) -> Iterator[tuple[Loc, str]]
         for name in names:
             if (problem := _name(name, known)) is not None:
                 yield (option,), problem
+            elif name == AUTHOR and option not in COUNTED:
+                yield (option,), "by 'author' what one person says would be put together; count people, or name another"
             elif name in UNSPEAKABLE:
                 yield (option,), f"{name!r} leads to a person and must not be in an alert; choose another field"
 

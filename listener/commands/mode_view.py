@@ -10,6 +10,7 @@ from listener.errors import ConfigError
 from listener.model.incidents import Command, Incident, Mode, Result, State, Transition
 from listener.runtime.control import source_states
 from listener.settings.files import load_yaml, raw_settings
+from listener.settings.followed import allowed_accounts, left_out
 from listener.settings.standing_tracks import load_standing
 from listener.units import format_duration, format_instant
 
@@ -66,6 +67,8 @@ def standing_tracks() -> list[str] | None:
 def report(state: State, found: Sequence[Follower], json: bool, *, now: datetime, waited: bool = True) -> None:
     """Data for standard output. `waited`: there was time to follow."""
     sources, standing = source_states(f.presence for f in found), standing_tracks()
+    for track in left_out(state.open, allowed_accounts(raw_settings())):
+        say(f"{track} is not listened for: it would follow a person, and the settings do not allow that (any more)")
     if json:
         out_json(
             {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from listener.bus.protocol import Bus, Lease
@@ -25,6 +25,8 @@ class IngestContext:
     screen: Screen
     standing: Sequence[str]
     """The tracks that are counted whatever is open."""
+    allowed: Collection[str] | None = None
+    """The accounts that tracks may follow; None: any, of a recording that somebody plays to himself."""
     clock: Clock
     metrics: Metrics
     part: Part

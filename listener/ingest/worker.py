@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from listener.errors import BusError, BusFull, Corrupt, LyttepostError
@@ -18,10 +19,11 @@ from listener.ingest.context import IngestContext
 from listener.ingest.publisher import Publisher
 from listener.ingest.resume import cursor, last_heard, resumed
 from listener.ingest.source_status import SourceStatus
-from listener.model.incidents import State
+from listener.model.incidents import Incident, State
 from listener.model.records import Mention
 from listener.model.roles import listen_to
 from listener.runtime.metrics import SourceState
+from listener.settings.followed import persons_among
 from listener.sources.contract import Batch, Follows, Source
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class SourceWorker(ABC):
         self._metrics = context.metrics
         self._part = context.part
         self._before = context.before
+        self._allowed = context.allowed
         self._epoch: int | None = None
         self._renewed = self._retry_at = float("-inf")
         self._pending: Pending | None = None
@@ -92,12 +95,25 @@ class SourceWorker(ABC):
         if state.epoch == self._epoch:
             return
         since = self._since()
-        its = tuple(i for i in state.incidents.values() if i.exercise or not self.source.only_exercise)
+        its = tuple(map(self._heard, self._may_serve(state)))
         self._capture.listen_for(
             tuple(i for i in its if i.open), tuple(i for i in its if i.closed_at is not None and i.closed_at > since)
         )
         self._epoch = state.epoch
         self._reporter.applied(self.name, state.epoch)
+
+    def _may_serve(self, state: State) -> Iterator[Incident]:
+        return (i for i in state.incidents.values() if i.exercise or not self.source.only_exercise)
+
+    def _heard(self, incident: Incident) -> Incident:
+        """Without the tracks that would follow a person: one that was opened when the settings allowed them, too."""
+        persons = [] if self._allowed is None else persons_among(incident.tracks, self._allowed)
+        if not persons:
+            return incident
+        if incident.open:
+            why = "they would follow a person; `lyttepost mode` names them"
+            log.warning("source %s: %d tracks are not listened for: %s", self.source.name, len(persons), why)
+        return replace(incident, tracks=tuple(track for track in incident.tracks if track not in persons))
 
     def _wanted(self) -> bool:
         return bool(self._capture.incidents) or not self.source.only_exercise

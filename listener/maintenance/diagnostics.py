@@ -21,6 +21,7 @@ from listener.clock import Clock
 from listener.errors import BusError, ConfigError
 from listener.ingest.quota import quotas
 from listener.maintenance.preflight import doubts, mistakes
+from listener.model.incidents import Incident
 from listener.model.roles import ROLES, lacking_of
 from listener.model.topics import TopicSpec, topic_specs
 from listener.permissions import exposed
@@ -31,6 +32,7 @@ from listener.runtime.checks import Check, failed, warning, well
 from listener.runtime.control import Presences
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import RawSettings
+from listener.settings.followed import HOW, allowed_accounts, left_out, persons_among, refusal
 from listener.settings.schema import NOBODY_NAMED, Settings, nobody_named
 from listener.sources.contract import content_limits
 from listener.units import from_ms
@@ -104,6 +106,18 @@ def examine_settings(raw: RawSettings, settings: Settings, folder: Path) -> Iter
         )
     yield _private(folder)
     yield _disk(settings, folder)
+
+
+def examine_followed(raw: RawSettings, incidents: Iterable[Incident], standing: Iterable[str]) -> Check:
+    """Whether a track would follow a person: of tracks.yaml, or of an incident that was opened when the settings
+    allowed it."""
+    allowed = allowed_accounts(raw)
+    if wrong := persons_among(standing, allowed):
+        return failed("privacy.followed", f"tracks.yaml: {refusal(wrong[0])}", "correct it; `lyttepost run` refuses it")
+    if wrong := left_out(incidents, allowed):
+        says = f"{', '.join(wrong[:3])}: not listened for, because it would follow a person"
+        return warning("privacy.followed", says, f"drop it (`lyttepost mode change --drop-track`), or {HOW}")
+    return well("privacy.followed", "no track follows a person")
 
 
 def _private(folder: Path) -> Check:

@@ -32,6 +32,7 @@ from listener.model.tracks import LONGEST as LONGEST_TRACK
 from listener.model.tracks import account_track, canonical, common_word, place_track, too_common
 from listener.runtime.control import Control, source_states
 from listener.settings.files import RawSettings, raw_settings
+from listener.settings.followed import allowed_accounts, persons_among, refusal
 from listener.units import format_duration
 
 BOUNDS = {"lookback": (timedelta(), MAX_LOOKBACK), "review_after": (MIN_REVIEW, MAX_REVIEW)}
@@ -116,12 +117,13 @@ def open_command(
         exercise=exercise,
     )
     _require_few(command.add, fields)
+    _require_no_person(command.add, settings, field_of(fields, "accounts"))
     return command
 
 
 def change_command(
     incident: str, *, why: str, by: str, now: datetime, add: Iterable[str] = (), drop: Iterable[str] = (),
-    fields: Fields = AS_THEY_ARE,
+    settings: ReadSettings = raw_settings, fields: Fields = AS_THEY_ARE,
 ) -> Command:  # fmt: skip
     """Add tracks to an open incident, by its id, or drop some."""
     adding, dropping = field_of(fields, "add"), field_of(fields, "drop")
@@ -137,6 +139,7 @@ def change_command(
     if not command.add and not command.drop:
         raise BadValue("name at least one track", f"{adding}, {dropping}", Refusal.NO_TRACK)
     _require_few(command.add, fields)
+    _require_no_person(command.add, settings, adding)
     return command
 
 
@@ -247,6 +250,14 @@ def _require_few(tracks: Sequence[str], fields: Fields, before: Incident | None 
         many = f"{len(tracks):,} tracks; an incident has at most {MAX_TRACKS:,}. Choose those that people would write"
         named = field_of(fields, "tracks")
         raise BadValue(many, named, Refusal.TOO_MANY_TRACKS, count=len(tracks), most=MAX_TRACKS)
+
+
+def _require_no_person(tracks: Sequence[str], settings: ReadSettings, field: str) -> None:
+    """Raises Refused for an account that is no named public body's or newsroom's, and for which no basis is written."""
+    if not any(track[:1] == "@" for track in tracks):
+        return
+    for track in persons_among(tracks, allowed_accounts(settings())):
+        raise Refused(f"{field}: {refusal(track)}", Refusal.FOLLOWS_PERSON, track=track)
 
 
 def _require_open(state: State, incident: str, field: str) -> None:

@@ -27,6 +27,7 @@ from listener.settings.board import BoardSettings
 from listener.settings.bus_address import check_url
 from listener.settings.deadman import DeadManSettings
 from listener.settings.files import Loc, RawSettings, advice, raw_settings
+from listener.settings.followed import plain
 from listener.settings.highlights import HighlightsSettings
 from listener.settings.instagram import InstagramSettings
 from listener.settings.kafka import KafkaSettings
@@ -176,9 +177,21 @@ def _plain(handle: str) -> str:
     return handle.strip().removeprefix("@").casefold()
 
 
+def _basis(text: str) -> str:
+    if not text.strip():
+        raise ValueError("write on what basis this person's account may be followed, or leave it out")
+    return text
+
+
 class PrivacySettings(Tree):
     key_file: FilePath | None = None
     named_accounts: NamedAccounts = NamedAccounts()
+    followed_persons: dict[Handle, Annotated[str, AfterValidator(_basis)]] = Field(default_factory=dict)
+
+    @property
+    def may_be_followed(self) -> frozenset[str]:
+        """The accounts that a track may follow, without @, in lower case."""
+        return frozenset(map(plain, (*self.named_accounts.classes(), *self.followed_persons)))
 
     @property
     def key_path(self) -> Path:

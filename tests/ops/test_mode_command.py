@@ -106,6 +106,7 @@ def deployment(tmp_path: Path) -> CommandDeployment:
             "PYTHONPATH": str(ROOT),
             "LYTTEPOST_DATA": str(folder),
             "LYTTEPOST_BOARD": "null",
+            "LYTTEPOST_PRIVACY__NAMED_ACCOUNTS__PUBLIC_BODY": "[fjordbyunivsyk]",
             "LYTTEPOST_PRIVACY__KEY_FILE": str(tmp_path / "keys" / "pseudonym.key"),
         },
     )
@@ -275,8 +276,8 @@ def test_an_exercise_is_marked_wherever_it_is_named(deployment: CommandDeploymen
 
 
 def test_change_adds_and_drops_tracks(deployment: CommandDeployment) -> None:
-    deployment.crisis("--track", "brann", "--account", "@x", "--no-wait")
-    words = "--incident", "brann-ullevaal-0", "--add-track", "#røyk", "--drop-track", "@X", "--why", "støy"
+    deployment.crisis("--track", "brann", "--account", "@FjordbyUnivsyk", "--no-wait")
+    words = "--incident", "brann-ullevaal-0", "--add-track", "#røyk", "--drop-track", "@fjordbyUNIVSYK", "--why", "støy"
     said = json.loads(deployment.done("mode", "change", *words, "--no-wait", "--json"))
     assert said["incidents"][0]["tracks"] == ["brann", "#røyk"]
 
@@ -328,6 +329,26 @@ def test_an_incident_that_is_not_open_is_refused_with_3(deployment: CommandDeplo
         assert result.returncode == code
         assert incident in result.stderr
     assert len(deployment.history()) == 2
+
+
+NOBODY_NAMED = {"LYTTEPOST_PRIVACY__NAMED_ACCOUNTS__PUBLIC_BODY": "[]"}
+
+
+def test_a_track_on_a_person_is_refused_with_3_and_the_reason_unless_a_basis_is_written(
+    deployment: CommandDeployment,
+) -> None:
+    words = ("mode", "crisis", "--name", "Brann", "--account", "@Kari", "--why", "meldt", "--no-wait")
+    refused = deployment.says(*words)
+    assert refused.returncode == 3
+    assert "--account: @kari follows an account of nobody that is named: no person is followed" in refused.stderr
+    assert "privacy.followed_persons" in refused.stderr
+    assert deployment.history() == []
+    written = {"LYTTEPOST_PRIVACY__FOLLOWED_PERSONS": "{'@kari': avtalt 3. mai}"}
+    assert deployment.says(*words, env=written).returncode == 0
+    # The basis is gone: the incident stays, and what is not listened for any more is said.
+    shown = deployment.says("mode", env=NOBODY_NAMED)
+    assert shown.returncode == 0
+    assert "@kari is not listened for: it would follow a person" in shown.stderr
 
 
 def test_too_common_a_track_on_a_paid_source_is_refused_unless_it_is_meant(deployment: CommandDeployment) -> None:

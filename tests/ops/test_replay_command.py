@@ -71,8 +71,7 @@ def test_the_same_recording_gives_the_same_bytes_zipped_or_not_and_at_any_speed(
         gzip.compress((machine.folder / "work" / plain).read_bytes())
     )
     first = machine.run("replay", plain, *TRACK, "--json")
-    keyed = [alert for alert in alerts(first) if alert["rule"] == "large-account"]
-    assert keyed[0]["key"].startswith("p_")
+    assert "large-account" in {alert["rule"] for alert in alerts(first)}
     assert first.stdout == machine.run("replay", plain, *TRACK, "--json").stdout
     assert first.stdout == machine.run("replay", "brann.jsonl.gz", *TRACK, "--json").stdout
     assert first.stdout == machine.run("replay", plain, *TRACK, "--json", "--speed", "6000").stdout
@@ -80,12 +79,11 @@ def test_the_same_recording_gives_the_same_bytes_zipped_or_not_and_at_any_speed(
     assert cards.stdout == machine.run("replay", plain, *TRACK, "--speed", "6000").stdout
 
 
-def test_another_recording_gives_its_authors_other_pseudonyms(machine: Machine) -> None:
-    one = machine.run("replay", machine.write("en.jsonl", crisis()), *TRACK, "--json", "--name", "Brann")
-    other = [*crisis(), post(200, 99, "Nordvik sykehus åpner igjen")]
-    two = machine.run("replay", machine.write("to.jsonl", other), *TRACK, "--json", "--name", "Brann")
-    keys = [alert["key"] for done in (one, two) for alert in alerts(done) if alert["rule"] == "large-account"]
-    assert len(set(keys)) == 2
+def test_no_alert_bears_an_author(machine: Machine) -> None:
+    done = machine.run("replay", machine.write("brann.jsonl", crisis()), *TRACK, "--json")
+    assert alerts(done)
+    assert "p_" not in done.stdout
+    assert "konto" not in "".join(alert["key"] for alert in alerts(done))
 
 
 def test_standard_input_will_do_zipped_too(machine: Machine) -> None:

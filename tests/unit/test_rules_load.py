@@ -28,11 +28,11 @@ OPTIONS = {
     "any": {},
     "blacklist": {"compare_key": "place", "blacklist": "a"},
     "whitelist": {"compare_key": "place", "whitelist": "a", "ignore_null": "true"},
-    "change": {"compare_key": "author", "ignore_null": "false", "timeframe": "5m"},
+    "change": {"compare_key": "place", "ignore_null": "false", "timeframe": "5m"},
     "frequency": {"timeframe": "5m", "num_events": "2"},
     "spike": {"timeframe": "5m", "spike_height": "2", "spike_type": "both"},
     "flatline": {"timeframe": "5m", "threshold": "1"},
-    "new_term": {"fields": "author", "timeframe": "5m", "terms_window_size": "36500d", "learn": "5m"},
+    "new_term": {"fields": "place", "timeframe": "5m", "terms_window_size": "36500d", "learn": "5m"},
     "cardinality": {"timeframe": "5m", "cardinality_field": "author", "max_cardinality": "1"},
     "percentage_match": {"timeframe": "5m", "max_percentage": "50", "match_bucket_filter": "{place: a}"},
     "metric_aggregation": {

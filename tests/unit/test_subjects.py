@@ -27,7 +27,7 @@ TYPICAL: dict[str, dict[str, Any]] = {
     "authority-speaks": {"count": 1, "key": "public_body", "key_fields": ("author_class",)},
     "burst": {"count": 120, "baseline": 4.2, "key": "x: fjordby*", "key_fields": ("source", "track")},
     "eyewitness": {"count": 3},
-    "large-account": {"count": 1, "key": "p_8h2", "key_fields": ("author",)},
+    "large-account": {"count": 1, "key": "x", "key_fields": ("source",)},
     "media-on-rumour": {"count": 1},
     "new-hashtag": {"count": 3, "key": "fjellbyhjelp", "key_fields": ("hashtags",)},
     "question-many-ask": {"count": 6, "key": "relatives_contact", "key_fields": ("main_theme",)},

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from listener.errors import ConfigError
 from listener.runtime.checks import Check, warning
+from listener.settings.followed import plain, refusal
 from listener.settings.hosts import is_loopback
 from listener.sources.bluesky.post_ids import POST_IDS
 from listener.sources.contract import Examination, Source, SourceType
@@ -28,6 +30,7 @@ def _make(settings: Settings, clock: Clock) -> Source | None:
     its = settings.bluesky
     if not its.enabled:
         return None
+    _check(settings)
     from listener.sources.bluesky.source import BlueskySource
 
     return BlueskySource(
@@ -40,7 +43,10 @@ def _make(settings: Settings, clock: Clock) -> Source | None:
 
 
 def _check(settings: Settings) -> None:
-    """Everything that can be wrong is wrong with one value: the settings' own types say so."""
+    """Accounts that are heard by name are followed: none of a person."""
+    for handle in settings.bluesky.accounts:
+        if plain(handle) not in settings.privacy.may_be_followed:
+            raise ConfigError(f"bluesky.accounts.{handle}: {refusal(f'@{handle}')}")
 
 
 def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
