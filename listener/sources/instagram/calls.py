@@ -7,7 +7,9 @@ answered well. What cannot be fetched any more is lost, and counted so: whether 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final
 
 from listener.model.gaps import Cause
@@ -17,7 +19,7 @@ from listener.sources.contract import DropReason
 from listener.sources.instagram import questions
 from listener.sources.instagram.cursor import Memory, Wanted
 from listener.sources.instagram.parts import Ears
-from listener.sources.instagram.payload import Account, Told, read_call, read_mention, told_comment
+from listener.sources.instagram.payload import Account, Told, is_mention, read_call, read_mention, told_comment
 from listener.sources.instagram.questions import Part, Question
 from listener.sources.instagram.round import bad_line
 from listener.sources.instagram.sorting import Sorted, Sorting
@@ -26,6 +28,7 @@ from listener.webhooks.mailbox import Mailbox
 MOST: Final = 1_000
 """Mentions that may wait to be fetched."""
 KNOWN: Final = 10_000
+AGAIN_SECONDS: Final = 30.0
 _MOMENT: Final = timedelta(seconds=1)
 
 
@@ -38,6 +41,8 @@ class Calls:
         self._ears = ears
         self._memory = memory
         self._due: dict[tuple[str, str | None], float] = {}
+        self._refused: dict[tuple[str, str | None], datetime | None] = {}
+        """Mentions that did not answer → up to when all was heard then."""
         self._known: OrderedDict[tuple[str, str | None], None] = OrderedDict()
         """Mentions that were told and are done with: they are told twice."""
         self.lost = 0
@@ -98,18 +103,27 @@ class Calls:
             return
         its = self._ears.parts[Part.MENTIONS]
         match answer.outcome:
-            case Outcome.OK:
+            case Outcome.OK if is_mention(answer.data):
                 self._fetched(answer, wanted, ours, latest)
-                self._done(wanted)
                 its.well(latest, latest)
-            case Outcome.STOPPED:
-                self._done(wanted)
-                self._lose(wanted, answer.cause, latest)
+            case Outcome.OK | Outcome.STOPPED:
+                self._not_there(wanted, answer, latest, now)
             case Outcome.FORBIDDEN:
                 its.fail(answer, now)
                 its.deaf(wanted.at, answer.cause)
             case _:
                 self._due[wanted.medium, wanted.comment] = now + (answer.wait or 0.0)
+
+    def _not_there(self, wanted: Wanted, answer: Answer, latest: datetime, now: float) -> None:
+        """It is gone; or the token is of the wrong kind, which is answered just so. Then no round goes through either:
+        it is asked for again, and is lost only if one went through meanwhile."""
+        key, heard = (wanted.medium, wanted.comment), self._ears.all.at
+        first = self._refused.setdefault(key, heard)
+        if heard is not None and (first is None or heard > first):
+            self.done(wanted)
+            self._lose(wanted, Cause.REFUSED, latest)
+        else:
+            self._due[key] = now + AGAIN_SECONDS
 
     def _fetched(self, answer: Answer, wanted: Wanted, ours: Account, latest: datetime) -> None:
         posts, bad = [], []
@@ -117,12 +131,17 @@ class Calls:
             posts.append(read_mention(answer.data, wanted.medium, ours, latest))
         except Unusable as refused:
             bad.append(bad_line(answer.data, refused.reason, "mention"))
-        self._sorting.queue(self._sorting.told(Part.MENTIONS, posts, bad))
+        # It is wanted until the batch that holds it: a crash before that has it fetched again.
+        self._due[wanted.medium, wanted.comment] = inf
+        self._sorting.queue(replace(self._sorting.told(Part.MENTIONS, posts, bad), fetched=wanted))
 
-    def _done(self, wanted: Wanted) -> None:
+    def done(self, wanted: Wanted) -> None:
+        """It goes to the bus, or is lost."""
         key = wanted.medium, wanted.comment
-        self._memory.wanted.remove(wanted)
+        if wanted in self._memory.wanted:
+            self._memory.wanted.remove(wanted)
         self._due.pop(key, None)
+        self._refused.pop(key, None)
         self._known[key] = None
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)

@@ -37,8 +37,6 @@ class Held:
         self._doubted: dict[str, float] = {}
         """Comment → when it may be asked for again, after it did not answer."""
         self._due = 0.0
-        self.unknown = 0
-        """Comments of media that we may not ask for."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -86,10 +84,7 @@ class Held:
                 self._doubted[id_] = now + CONFIRM
             return None
         if not (answer.ok and as_id(answer.data.get("id")) == question.medium):
-            if answer.code == _NOT_THERE:
-                self.forget(id_)
-                self.unknown += 1
-            elif id_ in self._doubted:
+            if id_ in self._doubted:
                 self._doubted[id_] = now + CONFIRM
             return None
         if id_ in self._doubted:

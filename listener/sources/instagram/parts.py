@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
+from typing import Any
 
 from listener.model.gaps import Cause, closed, is_whole
 from listener.model.records import Gap
@@ -18,6 +19,7 @@ from listener.sources.common.graph.answers import Answer
 from listener.sources.instagram.payload import SOURCE
 from listener.sources.instagram.questions import Part
 from listener.sources.instagram.round import Cut
+from listener.units import format_instant
 
 
 @dataclass(slots=True)
@@ -57,6 +59,11 @@ class Heard:
             else:
                 self.over = self.book.filled(over.id, over.end, done=True) or over
         self.cut = False
+
+    def told(self) -> dict[str, Any]:
+        """For presence and the board."""
+        told: dict[str, Any] = {"heard": None if self.at is None else format_instant(self.at)}
+        return told if self.fault is None else {**told, "fault": self.fault.why}
 
     def lose(self, start: datetime, end: datetime, cause: Cause, *, whole: bool = False) -> Gap | None:
         """A stretch of which not all is to be had; `whole`: it was found after all."""
@@ -160,6 +167,15 @@ class Ears:
         for part, heard in ((None, self.all), *self.parts.items()):
             if heard.fault is not None and heard.fault.needs_person:
                 yield part, heard.fault
+
+    def problems(self) -> Iterator[str]:
+        """The same for a person; no word of Meta's."""
+        for part, answer in self.faults():
+            again = "with another token, or after a restart"
+            if answer.wait is not None:
+                again = f"{max(1, round(answer.wait / 60))} minutes later"
+            what = "Instagram" if part is None else f"Instagram's {part}"
+            yield f"{what}: {answer.why}; it is asked again {again}"
 
     def renewed(self) -> None:
         """There is another token: everything may be asked again."""

@@ -94,6 +94,11 @@ def read_medium(raw: Raw, latest: datetime) -> Post:
     )
 
 
+def is_mention(raw: Mapping[str, Any]) -> bool:
+    """Whether it tells of one at all: behind a token of the wrong kind an answer may be empty."""
+    return any(isinstance(raw.get(name), dict) for name in ("mentioned_comment", "mentioned_media"))
+
+
 def read_mention(raw: Mapping[str, Any], medium: str, ours: Account, latest: datetime) -> Post:
     """What `mentioned_comment` or `mentioned_media` tells of the mention of us. Raises Unusable."""
     is_comment = isinstance(raw.get("mentioned_comment"), dict)

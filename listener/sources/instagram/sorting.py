@@ -16,7 +16,7 @@ from typing import Final
 from listener.model.incidents import Incident
 from listener.model.records import Origin, Post
 from listener.sources.contract import BadLine
-from listener.sources.instagram.cursor import Memory
+from listener.sources.instagram.cursor import Memory, Wanted
 from listener.sources.instagram.parts import Ears
 from listener.sources.instagram.payload import Account, Medium
 from listener.sources.instagram.questions import Part
@@ -34,6 +34,15 @@ REMEMBERED: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
+class RoundOver:
+    """Behind all that a round found: what the cursor may know once that is on the bus."""
+
+    heard: Mapping[str, datetime]
+    counted: datetime
+    back: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Sorted:
     """What goes into one batch. `fills`: the gap of whose time it is, of all or of `part`."""
 
@@ -44,6 +53,9 @@ class Sorted:
     origin: Origin | None = None
     incident: str | None = None
     fills: str | None = None
+    fetched: Wanted | None = None
+    """The mention that it is: wanted no more once this is on the bus."""
+    over: RoundOver | None = None
 
 
 class Sorting:
@@ -59,6 +71,8 @@ class Sorting:
         self._incidents: Mapping[str, Incident] = {}
         self._late: Sequence[Incident] = ()
         self._looking: dict[str, Incident] = {}
+        self._counted: dict[str, Post] = {}
+        """In calm, what this round is to count."""
         self.media: Mapping[str, Medium] = {}
         self.ahead = timedelta()
         """So much is our clock ahead of Meta's: incidents were opened by ours, and posts have theirs."""
@@ -84,6 +98,10 @@ class Sorting:
         """From when on more is wanted than what is new."""
         return min(map(self._back_to, self._looking.values()), default=None)
 
+    def round_begins(self) -> None:
+        """What another did not bring to its end is counted by this one."""
+        self._counted.clear()
+
     def put(self, found: Found, round_at: datetime | None) -> None:
         """What an answer of a round brought. `round_at`: when the round began."""
         groups: dict[tuple[Origin | None, str | None, str | None], list[Post]] = {}
@@ -94,9 +112,9 @@ class Sorting:
                 groups.setdefault((Origin.GAP_FILL if late else origin, incident, fills), []).append(post)
         bad = tuple(line for line in found.bad if self._is_new("bad", line.digest))
         for (origin, incident, fills), posts in groups.items():
-            self._add(Sorted(found.part, tuple(posts), origin=origin, incident=incident, fills=fills))
+            self.queue(Sorted(found.part, tuple(posts), origin=origin, incident=incident, fills=fills))
         if bad:
-            self._add(Sorted(found.part, bad=bad))
+            self.queue(Sorted(found.part, bad=bad))
 
     def told(self, part: Part, posts: Iterable[Post], bad: Iterable[BadLine] = ()) -> Sorted:
         """What one call or one answer brought beside the rounds, to go into one batch: late, if any of it is."""
@@ -108,21 +126,33 @@ class Sorting:
         return Sorted(part, tuple(new), tuple(bad), len(offered) - len(new), origin, fills=fills)
 
     def queue(self, sorted_: Sorted) -> None:
-        if sorted_.posts or sorted_.bad:
-            self._add(sorted_)
+        """Behind what waits already."""
+        self._ready.append(sorted_)
+        self._waiting += len(sorted_.posts)
 
     def take(self) -> Sorted | None:
-        if not self._ready:
-            return None
-        taken = self._ready.popleft()
-        self._waiting -= len(taken.posts)
+        """The next; what goes to the bus with it is in the memory from now on."""
+        taken = None
+        while self._ready and (taken is None or (self._ready[0].over is not None and not self._ready[0].posts)):
+            first = self._ready.popleft()
+            self._waiting -= len(first.posts)
+            if first.over is not None:
+                self._know(first.over)
+            taken = first if taken is None and (first.over is None or first.posts) else taken
         return taken
 
-    def round_is_over(self, at: datetime) -> None:
-        """Everything that was said until then has been put."""
-        counted = at if self._incidents else at - self.settle
-        self._memory.counted = max(self._memory.counted or counted, counted)
-        self._memory.back |= {id_: _wish(incident) for id_, incident in self._looking.items()}
+    def _know(self, over: RoundOver) -> None:
+        memory = self._memory
+        memory.heard = dict(over.heard)
+        memory.counted = max(memory.counted or over.counted, over.counted)
+        memory.back |= over.back
+
+    def round_is_over(self, at: datetime, heard: Mapping[str, datetime]) -> None:
+        """Everything that was said until then has been put. `heard`: for the cursor, once all of it is on the bus."""
+        back = {id_: _wish(incident) for id_, incident in self._looking.items()}
+        # What was counted goes to the bus with the place behind it, so that a restart counts none twice.
+        posts, self._counted = tuple(self._counted.values()), {}
+        self.queue(Sorted(posts=posts, over=RoundOver(heard, at if self._incidents else at - self.settle, back)))
         self._looking, self._late = {}, ()
 
     # --- one post -----------------------------------------------------------------------------------------------------
@@ -134,8 +164,11 @@ class Sorting:
             for id_, incident in self._looking.items()
             if self._back_to(incident) <= post.at < self._opened(incident) and self._is_new(id_, post.id)
         ]
-        if (self._is_wanted(post) or self._is_counted(post, round_at)) and self._is_new("", post.id):
-            found.append((None, None))
+        if self._is_wanted(post):
+            if self._is_new("", post.id):
+                found.append((None, None))
+        elif self._is_counted(post, round_at):
+            self._counted[post.id] = post
         return found
 
     def _is_wanted(self, post: Post) -> bool:
@@ -185,10 +218,6 @@ class Sorting:
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return True
-
-    def _add(self, sorted_: Sorted) -> None:
-        self._ready.append(sorted_)
-        self._waiting += len(sorted_.posts)
 
 
 def _wish(incident: Incident) -> str:

@@ -126,6 +126,7 @@ class InstagramSource:
         """What is to be asked before anything else."""
         self._round: Round | None = None
         self._round_due = -inf
+        self._looked = False
         self._missing: frozenset[str] = frozenset()
         self._rounds = 0
         self._contact: datetime | None = None
@@ -222,7 +223,7 @@ class InstagramSource:
     def state(self) -> Mapping[str, Any]:
         ears, now = self._ears, self._clock.now()
         lasting = ears.all.book.lasting
-        problem = self._client.key.fault or next((self._words(p, answer) for p, answer in ears.faults()), None)
+        problem = self._client.key.fault or next(ears.problems(), None)
         word = "listening" if self._incidents else "counting"
         if self._leaving:
             word = "idle"
@@ -233,7 +234,7 @@ class InstagramSource:
             "connected": bool(self._rounds) and lasting is None,
             "heard": None if self._contact is None else format_instant(self._contact),
             "queue": len(self._sorting),
-            "parts": {str(part): self._part(part) for part in ears.wanted},
+            "parts": {str(part): ears.parts[part].told() for part in ears.wanted},
             "mentions": {
                 "waiting": len(self._memory.wanted), "lost": self._calls.lost, "told": self.webhook is not None,
             },
@@ -258,22 +259,6 @@ class InstagramSource:
         if problem is not None and not self._leaving:
             state["problem"] = problem
         return state
-
-    def _part(self, part: Part) -> dict[str, Any]:
-        heard = self._ears.parts[part]
-        told: dict[str, Any] = {"heard": None if heard.at is None else format_instant(heard.at)}
-        if heard.fault is not None:
-            told["fault"] = heard.fault.why
-        return told
-
-    @staticmethod
-    def _words(part: Part | None, answer: Answer) -> str:
-        """For a person; no word of Meta's."""
-        again = "with another token, or after a restart"
-        if answer.wait is not None:
-            again = f"{max(1, round(answer.wait / 60))} minutes later"
-        what = "Instagram" if part is None else f"Instagram's {part}"
-        return f"{what}: {answer.why}; it is asked again {again}"
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
@@ -325,11 +310,14 @@ class InstagramSource:
         if (mention := self._calls.next(now)) is not None:
             return mention
         if self._round is None and now >= self._round_due and (due := self._ears.due(now)):
+            self._sorting.round_begins()
             self._round = Round(self._plan(due), self._ours, self._budget, self._latest)
-        if self._round is not None:
-            return self._round.next()
-        busy = (self._client.usage.percent or 0.0) >= BUSY
-        return None if busy or not self._rounds else self._held.next(now)
+        if self._rounds and (self._client.usage.percent or 0.0) < BUSY:
+            # Rounds may follow each other without a pause, and what is gone must be found out all the same.
+            self._looked = not self._looked
+            if (self._looked or self._round is None) and (question := self._held.next(now)) is not None:
+                return question
+        return None if self._round is None else self._round.next()
 
     def _plan(self, due: tuple[Part, ...]) -> Plan:
         parts = self._ears.parts
@@ -409,7 +397,7 @@ class InstagramSource:
                 its.deaf(min(start, its.at or start), answer.cause)
         self._rounds += 1
         self._cause, self._late = Cause.SILENCE, ()
-        self._sorting.round_is_over(ended.at)
+        self._sorting.round_is_over(ended.at, self._ears.told())
 
     def _fault(self, answer: Answer, now: float, *, all_: bool = True) -> None:
         """Nothing is heard of anything."""
@@ -457,6 +445,8 @@ class InstagramSource:
     def _turn(self) -> Batch | None:
         self._mind()
         sorted_ = self._sorting.take()
+        if sorted_ is not None and sorted_.fetched is not None:
+            self._calls.done(sorted_.fetched)
         if sorted_ is None and self.webhook is not None and (self._memory.given is not None or not self._incidents):
             sorted_ = self._calls.call(self.webhook.mailbox, crisis=bool(self._incidents), now=self._now())
         until = self._until()
@@ -473,7 +463,6 @@ class InstagramSource:
             self._memory.given, self._ticked = until, self._clock.monotonic()
         if self.webhook is not None:
             self._memory.up = self._now()
-        self._memory.heard = self._ears.told()
         return Batch(
             posts=sorted_.posts if sorted_ else (),
             bad=sorted_.bad if sorted_ else (),
@@ -490,8 +479,8 @@ class InstagramSource:
 
     def _until(self) -> datetime | None:
         """Up to when all is heard; None where the bus knows that already, or what was found is yet to be taken."""
-        heard = self._ears.all.at
-        if heard is None or not self._rounds or self._ears.all.book.lasting is not None or len(self._sorting):
+        heard = self._memory.heard.get("")
+        if heard is None or not self._rounds or self._ears.all.book.lasting is not None:
             return None
         until = heard - self._sorting.settle
         return until if self._memory.given is None or until > self._memory.given else None
