@@ -59,7 +59,7 @@ def test_what_happens_is_streamed_to_who_subscribed_in_its_shape(server: FakeMas
         server.federation.edit(post.uri, "det brenner ikke #granvik")
         server.federation.delete(post.uri)
         (stream, kind, made), (_, changed, edited), (_, gone, id_) = (event(ws) for _ in range(3))
-    assert (stream, kind, changed, gone) == (["hashtag", "granvik"], "update", "status.update", "delete")
+    assert (stream, kind, changed, gone) == (["hashtag", "Granvik"], "update", "status.update", "delete")
     assert (made["uri"], made["account"]["acct"], made["mentions"][0]["acct"]) == (
         post.uri,
         "kari@b.example",
@@ -69,6 +69,13 @@ def test_what_happens_is_streamed_to_who_subscribed_in_its_shape(server: FakeMas
     assert made["edited_at"] is None
     assert edited["edited_at"] is not None
     assert id_ == made["id"]
+
+
+def test_a_hashtag_is_kept_without_its_accents(server: FakeMastodon) -> None:
+    with reader(server, "Sørøya") as ws:
+        server.federation.post("ferga #soroya")
+        assert event(ws)[0] == ["hashtag", "Sørøya"]
+    assert len(page(server, "s%C3%B8r%C3%B8ya")) == 1
 
 
 def test_servers_of_one_federation_give_one_uri_under_numbers_of_their_own() -> None:

@@ -199,7 +199,7 @@ class MastodonSource:
             state["counted"] = format_instant(self._given)
         if gap is not None:
             state |= {"gap": gap.cause, "gap_since": format_instant(gap.start)}
-        if kept_out:
+        if kept_out and len(kept_out) == len(self._servers):
             told = "; ".join(f"{server.name}: {server.trouble}" for server in kept_out)
             state["problem"] = f"Mastodon refuses us: {told}"
         return state

@@ -30,6 +30,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from ..platform import Clock, Handler, Platform, Reply, Request, Route, Step, Verbs, rfc3339
 from ..platform.streams import End, StreamReader
@@ -37,7 +38,7 @@ from ..platform.websocket import PING, WebSocket, text
 from ..platform.websocket import frame as ws_frame
 from .commands import MastodonCommands
 from .federation import HOME, Event, Federation, Status, refuses, say
-from .server import Subscriber, View, frame
+from .server import Subscriber, View, folded, frame
 
 __all__ = ["HOME", "TOKEN", "FakeMastodon", "Federation", "Status"]
 
@@ -181,8 +182,9 @@ class FakeMastodon(Platform):
 
     def _push(self, subscriber: Subscriber, event: Event) -> None:
         id_ = self.view.numbers.of[event.status.uri]
-        for feed, stream in self.view.feeds_of(event.status):
-            if feed not in subscriber.feeds:
+        for feed in self.view.feeds_of(event.status):
+            stream = subscriber.feeds.get(feed)
+            if stream is None:
                 continue
             if event.kind == "delete":
                 subscriber.reader.push(frame(stream, "delete", id_))
@@ -228,9 +230,7 @@ class FakeMastodon(Platform):
         return self._refused(request) or Reply(200, body, self._limits(self.clock.now()))
 
     def _tag(self, request: Request) -> Reply:
-        from urllib.parse import unquote
-
-        feed = f"#{unquote(request.named['tag']).lower()}"
+        feed = f"#{folded(unquote(request.named['tag']))}"
         return self._answer(request, [] if "hashtags" in self.closed else self.view.page(feed, request.params))
 
     def _public(self, request: Request) -> Reply:
@@ -289,7 +289,7 @@ class FakeMastodon(Platform):
     def _asked(self, subscriber: Subscriber, message: bytes) -> None:
         try:
             asked = json.loads(message)
-            feed = f"#{asked['tag'].lower()}" if asked["stream"] == "hashtag" else str(asked["stream"])
+            feed = f"#{folded(asked['tag'])}" if asked["stream"] == "hashtag" else str(asked["stream"])
         except (ValueError, KeyError, TypeError, AttributeError):
             subscriber.reader.push(text(b'{"error":"Invalid JSON"}'))
             return

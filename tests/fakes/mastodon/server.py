@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,8 @@ MOST = 40
 
 @dataclass
 class Subscriber:
-    """One websocket; `feeds`: what its client subscribed to. `frozen`: nothing of its is read, nor answered."""
+    """One websocket; `feeds`: what its client subscribed to, each as it named it. `frozen`: nothing of its is read, nor
+    answered."""
 
     reader: StreamReader
     feeds: dict[str, list[str]]
@@ -61,16 +63,16 @@ class View:
         known_to = status.more.get("known_to")
         return known_to is None or self.domain in known_to or status.home == self.domain
 
-    def feeds_of(self, status: Status) -> list[tuple[str, list[str]]]:
-        """The feeds in which it stands, each with how the stream names it."""
+    def feeds_of(self, status: Status) -> list[str]:
+        """The feeds in which it stands."""
         if status.more.get("visibility", "public") != "public" or "boost" in status.more:
             return []
-        found = [(f"#{tag}", ["hashtag", tag]) for tag in status.tags]
+        found = [f"#{folded(tag)}" for tag in status.tags]
         if "reply_to" not in status.more:
-            found.append(("public", ["public"]))
+            found.append("public")
             if status.home == self.domain:
-                found.append(("public:local", ["public:local"]))
-        return found
+                found.append("public:local")
+        return list(dict.fromkeys(found))
 
     def page(self, feed: str, params: Mapping[str, list[str]]) -> list[dict[str, Any]]:
         """A page of a timeline, the newest first; behind `min_id` that which lies nearest to it."""
@@ -83,8 +85,7 @@ class View:
         ids = sorted(
             int(id_)
             for uri, id_ in self.numbers.of.items()
-            if (status := self.federation.statuses[uri]).deleted_at is None
-            and any(name == feed for name, _ in self.feeds_of(status))
+            if (status := self.federation.statuses[uri]).deleted_at is None and feed in self.feeds_of(status)
         )
         newest, oldest = of("max_id"), of("min_id")
         ids = [id_ for id_ in ids if (newest is None or id_ < newest) and (oldest is None or id_ > oldest)]
@@ -135,6 +136,12 @@ class View:
     def _number(self, by: str) -> str:
         """Of an account: another on every server."""
         return str(int.from_bytes(hashlib.sha256(f"{self.domain}|{by}".encode()).digest()[:7], "big"))
+
+
+def folded(tag: str) -> str:
+    """A hashtag as servers keep it: `Sørøya` and `soroya` are one."""
+    plain = unicodedata.normalize("NFKD", tag.lower()).translate(str.maketrans("øł", "ol"))
+    return "".join(char for char in plain if not unicodedata.combining(char))
 
 
 def frame(stream: list[str], event: str, payload: Any) -> bytes:
