@@ -87,6 +87,8 @@ class Inbox:
         self._items: deque[Item] = deque()
         self._bytes = 0
         self._alive: datetime | None = None
+        self.pages = 0
+        """Pages that wait."""
         self.heard: datetime | None = None
         """When the last message or sign of life came, of this connection or of one before it."""
 
@@ -96,7 +98,7 @@ class Inbox:
     def clear(self) -> None:
         with self._lock:
             self._items.clear()
-            self._bytes, self._alive, self.heard = 0, None, None
+            self._bytes, self._alive, self.heard, self.pages = 0, None, None, 0
 
     def frame(self, at: datetime, raw: bytes) -> bool:
         """False: there is no room for it."""
@@ -118,13 +120,23 @@ class Inbox:
         """Anything but a message; there is always room for it."""
         with self._lock:
             self._items.append(item)
+            self.pages += isinstance(item, Page)
             if isinstance(item, Up | Down):
                 self._alive = item.at if isinstance(item, Up) else None
         self.bell.set()
 
     def take(self, most: int) -> tuple[list[Item], datetime | None]:
-        """Some in order, and up to when the stream was heard; None while more of it waits, or it is not open."""
+        """In order, of about so many posts; and up to when the stream was heard, None while more of it waits, or it is
+        not open."""
+        out: list[Item] = []
         with self._lock:
-            out = [self._items.popleft() for _ in range(min(most, len(self._items)))]
-            self._bytes -= sum(len(item.raw) for item in out if isinstance(item, Frame))
+            while self._items and most > 0:
+                item = self._items.popleft()
+                out.append(item)
+                if isinstance(item, Frame):
+                    self._bytes -= len(item.raw)
+                elif isinstance(item, Page):
+                    self.pages -= 1
+                    most -= len(item.statuses)
+                most -= 1
             return out, None if self._items else self._alive

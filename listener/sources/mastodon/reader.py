@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 MAX_PAGES: Final = 500
 """Of one job: 20,000 posts."""
+PAGES_AHEAD: Final = 50
+"""So many may wait to be taken."""
 ASK_SECONDS: Final = 2.0
 """Between two posts that are asked for one by one: half of what a server allows."""
 _FIRST: Final = 1.0
@@ -239,6 +241,9 @@ class Reader:
             raise CallError(Cause.GARBLED, "its answer holds no posts") from None
 
     def _page(self, job: Job, statuses: list[Raw], *, ends: bool = False, short: bool = False) -> None:
+        while self._inbox.pages >= PAGES_AHEAD and not self._stop.is_set():
+            # Nobody takes them as fast; the server has time.
+            self._clock.wait(_IDLE, self._stop)
         self._inbox.say(Page(self._clock.now(), job, statuses, ends, short))
 
 

@@ -151,8 +151,11 @@ class Server:
         else:
             self._stream.want(feeds)
             since = opened or self._clock.now()
+            if again and opened is not None:
+                # Also of what was heard in calm: what came since then was counted and dropped. If this connection ends
+                # before it is read, the next one is to do it.
+                self._reread = min(opened, self._reread or opened)
             for feed in sorted(feeds if again and opened is not None else new):
-                # Also of one that was heard in calm: what came since then was counted and dropped.
                 if self.up:
                     self._catch_up(Missed(self._serial, feed, None, since), anew=True)
             if gone and self.up and not self._pending:
@@ -307,7 +310,7 @@ class Server:
 
     def _read(self, page: Page, taken: Taken) -> None:
         job = page.job
-        if isinstance(job, Missed | Probe) and job.serial != self._serial:
+        if isinstance(job, Missed | Probe) and (job.serial != self._serial or job.feed not in self._wanted.feeds):
             return
         if isinstance(job, Ask):
             if self._wanted.opened is not None:
@@ -321,8 +324,7 @@ class Server:
             if isinstance(job, Probe):
                 self._compare(raw, job.feed, page.at)
             at = _at(raw)
-            old = isinstance(job, Missed) and job.after is None and at < job.since
-            if old or (self.counted is not None and at <= self.counted and self._wanted.opened is None):
+            if self._is_old(job, at):
                 self._reading.known(raw, self.name)
                 continue
             self._reading.status(raw, self.name, job.feed, taken)
@@ -340,6 +342,12 @@ class Server:
                 self._all_read()
         elif isinstance(job, Probe):
             self._deafness.probed(page.at)
+
+    def _is_old(self, job: Missed | Probe, at: datetime) -> bool:
+        """It was read before, or said before anybody was to listen; in calm, counted before."""
+        if self._wanted.opened is None and self.counted is not None and at <= self.counted:
+            return True
+        return isinstance(job, Missed) and (job.after is None or self._wanted.opened is not None) and at < job.since
 
     def _note(self, job: Missed | Probe, page: Page) -> None:
         """So far was the feed read by this page: at once where pages come oldest first, else once the last one has."""
