@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from listener.clock import SystemClock
+from listener.bus.messages import message
+from listener.bus.protocol import open_bus
+from listener.clock import ManualClock, SystemClock
+from listener.maintenance.diagnostics import examine_deployment
+from listener.model.records import SPENDING
+from listener.model.spending import QuotaUse
+from listener.model.topics import topic_specs
 from listener.runtime.checks import Check, CheckLevel
 from listener.settings.schema import Settings
 from listener.sources.contract import Examination
@@ -117,3 +125,27 @@ def test_the_key_is_read_from_its_file(fake: FakeYoutube, tmp_path: Path) -> Non
     source = TYPE.make(settings, SystemClock())
     assert source is not None
     assert source.name == "youtube"
+
+
+@pytest.mark.parametrize(
+    ("used", "exhausted", "level"),
+    [(3_000, False, CheckLevel.OK), (9_000, False, CheckLevel.WARNING), (3_000, True, CheckLevel.FAILED)],
+)
+def test_what_is_left_of_the_day_is_told_from_the_bus(
+    tmp_path: Path, used: int, exhausted: bool, level: CheckLevel
+) -> None:
+    clock = ManualClock(datetime(2031, 3, 2, 21, tzinfo=UTC))
+    with closing(open_bus("embedded:", tmp_path, clock, durable=False)) as bus:
+        bus.ensure(topic_specs(1, {}))
+        use = QuotaUse(
+            source="youtube", at=clock.now(), day="2031-03-02", units=10_000, used=used, exhausted=exhausted
+        )  # fmt: skip
+        bus.publish([message(SPENDING, use)])
+
+        def told() -> dict[str, Check]:
+            return {check.id: check for check in examine_deployment(bus, Settings(), tmp_path, clock)}
+
+        assert told()["youtube.quota"].level is level
+        assert f"{used} of 10000 units" in told()["youtube.quota"].says
+        clock.advance(timedelta(days=2))
+        assert "youtube.quota" not in told()

@@ -26,7 +26,7 @@ from listener.sources.youtube.cursor import Memory
 from listener.sources.youtube.deletions import Held
 from listener.sources.youtube.payload import read_comment
 from listener.sources.youtube.schedule import Due, Schedule
-from listener.sources.youtube.talks import Talks
+from listener.sources.youtube.talks import Talks, floors_of
 from listener.sources.youtube.threads import Met, Threads
 
 AT = datetime(2031, 3, 2, 21, 0, tzinfo=UTC)
@@ -306,6 +306,13 @@ def test_of_those_we_hold_the_missing_ones_are_told() -> None:
     assert api.play(api.talks.still(ids("h", 60))) is None
     assert [len(request.params["id"].split(",")) for request in api.asked] == [50, 10]
     assert len(api.talks.gone) == 15
+
+
+def test_a_list_is_read_to_what_was_met_and_to_what_the_api_gives_late() -> None:
+    late = timedelta(minutes=2)
+    assert floors_of([CHANNEL], {}, AT, late) == {CHANNEL: AT - late}
+    assert floors_of([CHANNEL], {CHANNEL: AT - timedelta(days=1)}, AT, late) == {CHANNEL: AT - timedelta(days=1)}
+    assert floors_of([CHANNEL], {CHANNEL: AT}, AT, late) == {CHANNEL: AT - late}
 
 
 # --- memory, deletions, schedule ------------------------------------------------------------------------------------

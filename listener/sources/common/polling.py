@@ -25,6 +25,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 from listener.model.gaps import Cause
+from listener.runtime.unlogged import unlogged
 
 SECONDS: Final = 15.0
 SIZE: Final = 5_000_000
@@ -84,7 +85,8 @@ def answer_to(ask: Ask, *, seconds: float = SECONDS, size: int = SIZE) -> Outcom
     timer.daemon = True
     timer.start()
     try:
-        outcome = _exchange(ask, min(seconds, _TIMEOUT_OF_A_STEP), size, opened)
+        with unlogged():
+            outcome = _exchange(ask, min(seconds, _TIMEOUT_OF_A_STEP), size, opened)
     finally:
         timer.cancel()
     # A body of no known length ends where the socket was shut.

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -30,13 +29,14 @@ from listener.model.spending import QuotaUse
 from listener.sources.common.gap_tracker import GapBook, unheard
 from listener.sources.common.polling import Ask, Outcome, answer_to
 from listener.sources.common.quota import DayQuota
-from listener.sources.contract import BadLine, Batch, CatchUp, OfferedCounts
+from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.youtube.access import Access
 from listener.sources.youtube.api import COST, Refused, Trouble
 from listener.sources.youtube.comments import Bounds, Comments
 from listener.sources.youtube.cursor import Memory
 from listener.sources.youtube.deletions import Held
 from listener.sources.youtube.dialogue import Dialogue, End
+from listener.sources.youtube.outbox import Outbox
 from listener.sources.youtube.schedule import CONFIRM_SECONDS, HELD_SECONDS, REFUSED_SECONDS, Due, Schedule
 from listener.sources.youtube.status import Status
 from listener.sources.youtube.talks import Talks, floors_of
@@ -118,14 +118,13 @@ class YoutubeSource:
         self._skew = timedelta()
         self._deep: datetime | None = None
         """Down to where the next round reads, beyond what is new."""
-        self._ready: deque[Batch] = deque()
-        self._reconnects: list[str] = []
-        self._told: QuotaUse | None = None
+        self._found: list[Post] = []
         self._prepare(Memory())
 
     def _prepare(self, memory: Memory) -> None:
         self._memory = memory
         self._status = Status(memory.notices)
+        self._out = Outbox(memory, self._book, self._status, self._dialogue, self._quota)
         self._heard = memory.heard
         self._newest, self._held_newest = dict(memory.newest), dict[str, datetime]()
         known = memory.newest.values()
@@ -141,7 +140,6 @@ class YoutubeSource:
 
     def learn_quota(self, use: QuotaUse | None) -> None:
         self._quota.recall(use, self._clock.now())
-        self._told = self._quota.use
 
     def learn_held(self, ids: Iterable[str]) -> None:
         self._held.learn(ids)
@@ -183,8 +181,7 @@ class YoutubeSource:
             self.tend()
             if self._followed:
                 self._turn()
-            if self._ready:
-                batch = self._ready.popleft()
+            if (batch := self._out.take()) is not None:
                 self.counts.add(batch)
                 return batch
             left = deadline - self._clock.monotonic()
@@ -203,7 +200,7 @@ class YoutubeSource:
                 heard=self._book.lasting is None and (self._whole or not self._incidents), counts=self.hears_in_calm,
             ),
             "quota": dict(self._quota.shown()),
-            "queue": sum(len(batch.posts) for batch in tuple(self._ready)),
+            "queue": self._out.posts,
             "threads": len(self._talks.threads),
             "unfilled": len(self._book.unfilled),
             **self._status.shown(
@@ -243,6 +240,7 @@ class YoutubeSource:
         """An incident was opened, or more is listened for: what was met meanwhile is offered once more."""
         opened = min(incident.opened_at for incident in self._incidents.values())
         if from_calm:
+            self._found = []
             self._heard, self._well = max(self._heard or opened, opened), self._clock.monotonic()
             self._whole = False
             if self._book.lasting is not None:
@@ -260,7 +258,9 @@ class YoutubeSource:
             self._book.end(now)
         elif self._heard is not None and self._heard < now:
             self._book.between(self._heard, now, Cause.SILENCE)
-        self._heard, self._well = now, self._clock.monotonic()
+        # What was not heard until here is in a gap: whoever comes after us need not look for it.
+        self._heard = self._memory.heard = now
+        self._well = self._clock.monotonic()
         self._dialogue.drop()
         # Threads further down may have answers of the last minute.
         self._deep = min(now - self._replies, self._deep or now)
@@ -304,8 +304,7 @@ class YoutubeSource:
             crisis=bool(self._incidents),
             spent=self._is_spent() and self._wants(),
         )
-        if self._book.has_news or self._status.has_news or self._reconnects:
-            self._give()
+        self._out.tell()
 
     def _choose(self) -> End | None:
         """Begin what is due, if anything is."""
@@ -338,8 +337,7 @@ class YoutubeSource:
     def _floors(self, newest: Mapping[str, datetime]) -> dict[str, datetime]:
         """By the platform's clock."""
         now = self._clock.now()
-        known = {channel: min(at, now + self._skew) for channel, at in newest.items()}
-        floors = floors_of(self._channels, known, self._at_platform(min(self._heard or now, now)), OVERLAP)
+        floors = floors_of(self._channels, newest, self._at_platform(min(self._heard or now, now)), OVERLAP)
         if self._deep is not None:
             floors = {channel: min(floor, self._at_platform(self._deep)) for channel, floor in floors.items()}
         return floors
@@ -375,6 +373,7 @@ class YoutubeSource:
             return
         spent, self._dialogue.spent = self._dialogue.spent, 0
         self._schedule.went_well(self._due, spent, self._quota, now, crisis=bool(self._incidents), held=len(self._held))
+        self._status.beside.pop(self._due, None)
         match self._due:
             case Due.ROUND:
                 self._went_round()
@@ -392,10 +391,11 @@ class YoutubeSource:
                 if not self._held.suspected:
                     self._memory.checked = self._schedule.checked = self._checking or self._began
                     self._checking = None
-                self._give(deleted=gone)
+                self._out.put(deleted=gone)
 
     def _went_round(self) -> None:
         """All that was said before it began is heard."""
+        self._give_posts()
         heard = self._heard = max(self._heard or self._began, self._began)
         self._whole, self._deep, self._well = True, None, self._began_at
         self._newest = dict(self._talks.newest)
@@ -408,9 +408,10 @@ class YoutubeSource:
                 self._book.filled(gap.id, gap.end, done=True)
         self._status.heard_again(self._clock.now(), self._talks.missing)
         self._talks.threads.forget_before(self._at_platform(self._clock.now() - self._replies))
+        counted, self._found = self._found, []
         if self._incidents or self.hears_in_calm:
             self._memory.heard = heard
-            self._give(until=heard)
+            self._out.put(counted, until=heard)
 
     def _failed(self, refused: Refused) -> None:
         now, owner, due = self._clock.now(), self._dialogue.owner, self._due
@@ -422,26 +423,38 @@ class YoutubeSource:
             return
         if due is not Due.ROUND and refused.trouble in _OF_THE_QUESTION:
             self._schedule.put_off(due, CONFIRM_SECONDS)
+            self._status.beside[due] = refused.why
+            if due is Due.AGAIN:
+                # Then by the lists, down to the oldest of them: dearer, and no answer is missed.
+                self._deep = min(now - self._replies, self._deep or now)
             return
         if refused.trouble is Trouble.QUOTA and self._quota.is_settled(now):
             self._quota.exhaust(now)
         self._schedule.failed(refused.trouble)
         self._status.failed(refused, now)
-        self._reconnects.append(refused.cause)
+        self._out.reconnects.append(refused.cause)
 
     # --- batches -----------------------------------------------------------------------------------------------------
 
     def _give_found(self) -> None:
         found = self._comments.take_found()
         for incident, posts in found.back.items():
-            self._give(posts, origin=Origin.LOOKBACK, incident=incident)
-        by_gap: dict[str | None, list[Post]] = {}
-        for post in sorted(found.posts, key=lambda post: post.at):
-            by_gap.setdefault(self._gap_of(post), []).append(post)
-        for gap, posts in by_gap.items():
-            self._give(posts, origin=Origin.GAP_FILL if gap else None, fills=gap)
+            self._out.put(posts, origin=Origin.LOOKBACK, incident=incident)
         if found.bad:
-            self._give(bad=tuple(found.bad))
+            self._out.put(bad=tuple(found.bad))
+        self._found += found.posts
+        if self._incidents:
+            self._give_posts()
+
+    def _give_posts(self) -> None:
+        """In a crisis at once. In calm with the end of their round, so that none is counted twice after a crash: of
+        what was counted nothing is kept by which it could be known."""
+        by_gap: dict[str | None, list[Post]] = {}
+        for post in sorted(self._found, key=lambda post: post.at):
+            by_gap.setdefault(self._gap_of(post), []).append(post)
+        self._found = by_gap.pop(None, []) if not self._incidents else []
+        for gap, posts in by_gap.items():
+            self._out.put(posts, origin=Origin.GAP_FILL if gap else None, fills=gap)
 
     def _gap_of(self, post: Post) -> str | None:
         """The gap in whose time it was said, or that lasts: it is heard late."""
@@ -451,31 +464,6 @@ class YoutubeSource:
             if gap.end is not None and gap.start.replace(microsecond=0) <= post.at <= gap.end:
                 return gap.id
         return None
-
-    def _give(
-        self,
-        posts: Sequence[Post] = (),
-        *,
-        bad: tuple[BadLine, ...] = (),
-        until: datetime | None = None,
-        deleted: tuple[str, ...] = (),
-        origin: Origin | None = None,
-        incident: str | None = None,
-        fills: str | None = None,
-    ) -> None:
-        """To be published as one, with whatever is new of ourselves."""
-        use = self._quota.use
-        quota, self._told = (use if use != self._told else None), use
-        reconnects, self._reconnects = tuple(self._reconnects), []
-        # What was found of a gap is counted with it.
-        gaps = {gap.id: gap for gap in (*(g for g in self._gaps() if g.id == fills), *self._book.take())}
-        self._ready.append(
-            Batch(
-                posts=tuple(posts), bad=bad, until=until, cursor=str(self._memory), origin=origin, incident=incident,
-                fills=fills, gaps=tuple(gaps.values()), notices=self._status.take(), reconnects=reconnects,
-                calls=self._dialogue.take_calls(), deleted=deleted, quota=quota,
-            )
-        )  # fmt: skip
 
     # --- gaps --------------------------------------------------------------------------------------------------------
 

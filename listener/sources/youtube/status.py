@@ -29,6 +29,8 @@ class Status:
     def __init__(self, standing: dict[str, datetime]) -> None:
         self._notices = NoticeBook(standing)
         self._missing: list[str] = []
+        self.beside: dict[str, str] = {}
+        """What is asked beside the rounds and refused for what it asks: its name → why."""
         self.failure: Refused | None = None
         """Of the last round, or of what was asked beside it."""
         self.refusal: tuple[Refused, datetime] | None = None
@@ -101,6 +103,8 @@ class Status:
             state["counted"] = format_instant(counted)
         if disabled:
             state["disabled"] = sorted(disabled)
+        if self.beside:
+            state["refused"] = dict(self.beside)
         if gap is not None:
             state |= {"gap": gap.cause, "gap_since": format_instant(gap.start)}
         if (problem := self._problem(fault, owner)) is not None:

@@ -41,8 +41,8 @@ class Talks:
         self._owner = owner
         self.window: datetime | None = None
         self.newest: dict[str, datetime] = {}
-        """Channel → when the newest thread that was met began, by the platform's clock. Between it and what was met
-        before, there may be more as long as no talk went through."""
+        """Channel → when the newest comment that was met was published, by the platform's clock. Between it and what
+        was met before, there may be more as long as no talk went through."""
         self.clock: datetime | None = None
         """The platform's, as the last answer had it."""
         self.disabled: set[str] = set()
@@ -114,8 +114,8 @@ class Talks:
             self.disabled.discard(channel)
             empty = 0 if page.items else empty + 1
             met = [found for raw in page.items if (found := self._meet(raw, channel)) is not None]
-            for _, _, at in met:
-                self.newest[channel] = max(self.newest.get(channel, at), at)
+            for thread, _, _ in met:
+                self._note(channel, (thread.top, *thread.given))
             enough = self._is_enough(met, floor)
             if (refused := (yield from self._owed(met, floor))) is not None:
                 return refused
@@ -195,11 +195,17 @@ class Talks:
             empty = 0 if page.items else empty + 1
             for raw in page.items:
                 self._offer(raw, channel)
+            self._note(channel, page.items)
             if page.next is None:
                 return None
             if empty >= EMPTY or page.next == token:
                 return Refused(Trouble.NETWORK, Cause.GARBLED, "pages without end")
             token = page.next
+
+    def _note(self, channel: str, comments: Iterable[Raw]) -> None:
+        """When the newest of them was published."""
+        for at in filter(None, map(_when, comments)):
+            self.newest[channel] = max(self.newest.get(channel, at), at)
 
     def _page(self, request: Request) -> Generator[Request, Outcome, Page | Refused]:
         page = api.read((yield request))
@@ -209,10 +215,11 @@ class Talks:
 
 
 def floors_of(
-    channels: Iterable[str], newest: Mapping[str, datetime], otherwise: datetime, overlap: timedelta
+    channels: Iterable[str], newest: Mapping[str, datetime], heard: datetime, overlap: timedelta
 ) -> dict[str, datetime]:
-    """Channel → down to when its list is read: a little below what was met before; where nothing was, `otherwise`."""
-    return {channel: newest[channel] - overlap if channel in newest else otherwise for channel in channels}
+    """Channel → down to when its list is read: to the newest comment that was met before, and in any case to `overlap`
+    before all was heard, for what the API gave late. All by the platform's clock."""
+    return {channel: min(newest.get(channel, heard), heard - overlap) for channel in channels}
 
 
 def _channel_of(comment: Raw) -> str:

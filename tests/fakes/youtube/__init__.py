@@ -87,7 +87,7 @@ class FakeYoutube(Platform):
         """Nothing goes wrong from now on."""
         self.limited_until: datetime | None = None
         self.empty_pages = self.fails_midway = self.bad_tokens = self.repeats = 0
-        self.shuffled = self.lifts = self.markup = self.display = False
+        self.shuffled = self.lifts = self.markup = self.display = self.refuses_ids = False
         self.rng = random.Random(1)
 
     def routes(self) -> Iterable[Route]:
@@ -212,7 +212,7 @@ class FakeYoutube(Platform):
         return f"{abs(hash((request.one('allThreadsRelatedToChannelId'), request.one('moderationStatus')))):x}"
 
     def _by_ids(self, ids: list[str], parts: list[str]) -> Reply:
-        if len(ids) > MOST_IDS:
+        if len(ids) > MOST_IDS or self.refuses_ids:
             return error(400, "invalidFilters")
         world = self.world
         found = [world.comments[i] for i in ids if i in world.comments]

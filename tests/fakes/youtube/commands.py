@@ -74,6 +74,10 @@ class YoutubeCommands(Commands):
         """An answer lifts its thread to the top."""
         self._platform.lifts = bool(threads)
 
+    def refuse_ids(self, of_threads: bool = True) -> None:
+        """Threads are not given by their ids."""
+        self._platform.refuses_ids = bool(of_threads)
+
     def markup(self, on_texts: bool = True) -> None:
         """Texts come as HTML alone, whatever was asked for."""
         self._platform.markup = bool(on_texts)
