@@ -1,0 +1,149 @@
+"""What is deployed: units, manifests, the image and its lock hold together, and the field's own tools accept them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from listener.model.roles import ALERTS, PARTS, RUN
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "systemd" / "lyttepost@.service"
+KUBERNETES = DEPLOY / "kubernetes"
+LOCK = re.compile(
+    r"^(?P<name>[\w.-]+)==(?P<version>\S+)(?P<hashes>(?: \\\n +--hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE
+)
+
+
+def tool(name: str) -> str:
+    """The path of a tool: beside this Python or of the machine. CI has them all (`pip install -e '.[deploy]'`)."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    return found or pytest.skip(f"{name} is not there: pip install -e '.[deploy]', apt install systemd")
+
+
+def asked(*words: str | Path) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def manifests() -> Iterator[dict[str, Any]]:
+    for path in sorted(KUBERNETES.glob("*.yaml")):
+        if path.name != "kustomization.yaml":
+            yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
+
+
+# --- systemd ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit as `lyttepost@all`, whose program is there."""
+    text = UNIT.read_text(encoding="utf-8").replace("/opt/lyttepost/bin/lyttepost", "/bin/true")
+    made = tmp_path / "lyttepost@all.service"
+    made.write_text(text, encoding="utf-8")
+    return made
+
+
+def test_systemd_accepts_the_unit_without_a_word(unit: Path) -> None:
+    # It exits with 0 on errors too.
+    assert asked(tool("systemd-analyze"), "verify", unit) == ""
+
+
+def test_the_unit_is_hardened(unit: Path) -> None:
+    said = asked(tool("systemd-analyze"), "security", "--offline=yes", "--no-pager", unit)
+    (exposure,) = re.findall(r"Overall exposure level.*: ([\d.]+)", said)
+    assert float(exposure) <= 1.6
+
+
+# --- Kubernetes ------------------------------------------------------------------------------------------------------
+
+
+def test_kubernetes_accepts_every_manifest() -> None:
+    for path in sorted(KUBERNETES.glob("*.yaml")):
+        if path.name != "kustomization.yaml":
+            asked(tool("kubernetes-validate"), "--strict", path)
+
+
+def test_kustomize_makes_one_of_them() -> None:
+    made = list(yaml.safe_load_all(asked(tool("kubectl"), "kustomize", KUBERNETES)))
+    assert {each["metadata"]["namespace"] for each in made} == {"lyttepost"}
+
+
+def test_every_manifest_is_listed() -> None:
+    listed = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert sorted(listed) == sorted(
+        path.name for path in KUBERNETES.glob("*.yaml") if path.name != "kustomization.yaml"
+    )
+
+
+def test_the_parts_that_run_there_are_all_that_are_needed() -> None:
+    pods = {each["metadata"]["name"]: each["spec"] for each in manifests() if "template" in each.get("spec", {})}
+    assert set(pods) == {*RUN, *PARTS[ALERTS]} - {ALERTS}
+    for name, spec in pods.items():
+        pod = spec["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["args"][:3] == ["run", "--role", name]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert not pod["automountServiceAccountToken"]
+        for each in (container, *pod.get("initContainers", ())):
+            context = each["securityContext"]
+            assert context["readOnlyRootFilesystem"]
+            assert not context["allowPrivilegeEscalation"]
+            assert context["capabilities"] == {"drop": ["ALL"]}
+        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        mounted = {volume["name"] for volume in container["volumeMounts"]}
+        claimed = {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", ())}
+        assert mounted <= {volume["name"] for volume in pod["volumes"]} | claimed
+
+
+# --- the image -------------------------------------------------------------------------------------------------------
+
+
+def test_hadolint_and_the_schema_of_compose_accept_the_containers() -> None:
+    asked(tool("hadolint"), DEPLOY / "Dockerfile")
+    asked(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
+
+
+def locked() -> dict[str, str]:
+    text = (DEPLOY / "requirements.lock").read_text(encoding="utf-8")
+    found = {canonicalize_name(each["name"]): each["version"] for each in LOCK.finditer(text)}
+    assert len(found) == text.count("==")
+    return found
+
+
+def test_every_dependency_is_locked_within_its_range() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = locked()
+    for line in (*project["dependencies"], *project["optional-dependencies"]["oidc"]):
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate():
+            assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), (
+                f"{line}: is locked otherwise; run `python deploy/lock.py`"
+            )
+
+
+def test_the_bill_of_materials_names_what_is_locked_with_licences() -> None:
+    bom = json.loads((DEPLOY / "bom.json").read_text(encoding="utf-8"))
+    assert {canonicalize_name(each["name"]): each["version"] for each in bom["components"]} == locked()
+    assert [each["name"] for each in bom["components"] if each["licenses"][0]["license"]["name"] == "not said"] == []
+
+
+def test_the_image_installs_what_is_locked_and_nothing_else() -> None:
+    said = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    assert "--require-hashes --requirement /requirements.lock" in said
+    assert "--no-index --no-deps /wheels/*.whl" in said
