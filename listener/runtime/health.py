@@ -58,6 +58,7 @@ class Health:
         self.clock = clock
         self._lock = threading.Lock()
         self._parts: dict[str, Part] = {}
+        self._start: Part | None = None
 
     def part(self, name: str, turns_within: float | None = TURNS_WITHIN) -> Part:
         """A new part, in place of an earlier one of that name. `turns_within` None: it has no loop."""
@@ -70,14 +71,25 @@ class Health:
         with self._lock:
             if self._parts.get(part.name) is part:
                 del self._parts[part.name]
+        if part is self._start:
+            for each in self._all():
+                each.turned_at = self.clock.monotonic()
+            self._start = None
 
     def leave_only(self, part: Part) -> None:
         """All others are gone, whatever they were."""
         with self._lock:
             self._parts = {part.name: part}
 
+    def starts(self) -> Part:
+        """A part that says why the process is not there yet. Until it leaves nothing is stuck: nothing turns yet."""
+        self._start = self.part("start", None)
+        return self._start
+
     def alive(self) -> tuple[bool, Mapping[str, str | None]]:
         """Whether every loop turns, and for each part None or how long it has stood still."""
+        if self._start is not None:
+            return True, {self._start.name: None}
         return _verdict({part.name: part.stuck() for part in self._all()})
 
     def ready(self) -> tuple[bool, Mapping[str, str | None]]:

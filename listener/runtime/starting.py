@@ -40,7 +40,7 @@ def when_bus_is_there(
     `waits` is called once, when it has to be waited for. What else `make` raises is raised: a wrong password, a topic
     that is not as it must be, a log that was lost.
     """
-    part, outage, never = health.part("start", None), Outage("the bus", clock), threading.Event()
+    part, outage, never = health.starts(), Outage("the bus", clock), threading.Event()
     part.problem("starting")
     try:
         while True:

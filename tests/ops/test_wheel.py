@@ -99,7 +99,7 @@ def test_the_wheel_holds_all_code_and_all_configuration(wheel: Path) -> None:
     assert "listener/_config/demo/crisis.jsonl" in config
     metadata = {name for name in names if ".dist-info/" in name}
     fakes, there = {"listener/_fakes/__init__.py"}, ROOT / "tests" / "fakes"
-    for platform in ("platform", "x", *FAKES):
+    for platform in ("platform", "graph", "x", *FAKES):
         fakes |= {f"listener/_fakes/{platform}/{name}" for name in files_of(there / platform)}
     assert names - metadata == code | config | fakes
     assert any(name.endswith("licenses/LICENSE") for name in metadata)
@@ -116,6 +116,7 @@ def test_the_wheel_has_one_command_and_says_what_not_everyone_needs(wheel: Path)
     assert [line for line in metadata if line.startswith("Provides-Extra: ")] == [
         "Provides-Extra: apprise",
         "Provides-Extra: better",
+        "Provides-Extra: deploy",
         "Provides-Extra: oidc",
         "Provides-Extra: test",
         "Provides-Extra: train",

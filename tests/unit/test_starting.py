@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,22 @@ def test_the_bus_is_waited_for_alive_and_not_ready_and_what_for_is_said() -> Non
     assert told == ["waits"]
     assert list(health.ready()[1]) == ["half made"], "the parts of the last try, and those alone"
     assert clock.now() > START
+
+
+def test_a_start_that_takes_long_is_no_reason_to_be_restarted() -> None:
+    clock = ManualClock(START)
+    health = Health(clock)
+
+    def make() -> str:
+        health.part("judge")
+        clock.advance(timedelta(minutes=5))
+        assert health.alive() == (True, {"start": None})
+        return "made"
+
+    when_bus_is_there(make, health, clock)
+    assert health.alive()[0]
+    clock.advance(timedelta(minutes=5))
+    assert health.alive() == (False, {"judge": "its loop has not turned for 300 s"})
 
 
 def test_what_a_person_must_fix_is_not_waited_for() -> None:
