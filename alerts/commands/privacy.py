@@ -219,7 +219,7 @@ def _expire(bus: Bus, limits: Limits, folder: Path, clock: Clock) -> None:
     finally:
         expiry.close()
     if gone:
-        say(f"content of {', '.join(limits)}: {gone} records removed")
+        say(f"content of sources with a limit of their own: {gone} records removed")
 
 
 def _view(bus: Bus, data: str | None) -> Register:

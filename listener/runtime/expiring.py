@@ -7,6 +7,7 @@ own beside `listener.runtime.housekeeping`, for on a cluster a purge waits until
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from math import nan
 from pathlib import Path
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TURN_SECONDS = 600.0
 RETRY_SECONDS = 60.0
+REST_SECONDS = 0.02
 LEASE_SECONDS = 1500.0
 """Two turns and a half: who was killed is replaced long before anything is too old."""
 TURNS_WITHIN = 180.0
@@ -47,7 +49,7 @@ class Expiring:
         part: Part,
         after: Callable[[], None] = lambda: None,
     ) -> None:
-        self._expiry = Expiry(bus, limits, part.beat)
+        self._expiry = Expiry(bus, limits, self._rest)
         self._limits = limits
         self._lease = lease
         self._folder = folder
@@ -55,6 +57,7 @@ class Expiring:
         self._metrics = metrics
         self._part = part
         self._after = after
+        self._never = threading.Event()
         self._leads = False
         self._due = float("-inf")
         for source, limit in limits.items():
@@ -87,6 +90,11 @@ class Expiring:
         self._expiry.close()
         if self._leads:
             self._lease.release()
+
+    def _rest(self) -> None:
+        """Between two pieces of much to read: who has just started has more urgent things to do."""
+        self._part.beat()
+        self._clock.wait(REST_SECONDS, self._never)
 
     def _show(self) -> None:
         """Only who looks after the bus knows; elsewhere it is not known."""

@@ -255,7 +255,7 @@ def test_the_command_proves_it_for_each_source_and_ends_with_1_where_something_i
 
     done = machine.run("privacy", "retention")
     assert done.returncode == 0, done.stderr
-    assert "content of bluesky: 3 records removed" in done.stderr
+    assert "content of sources with a limit of their own: 3 records removed" in done.stderr
     checked = machine.run("privacy", "retention", "--check", "--json")
     assert checked.returncode == 0, checked.stderr
     assert files_with(machine.data, OLD) == []
