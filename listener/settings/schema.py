@@ -26,6 +26,7 @@ from listener.settings.bluesky import BlueskySettings
 from listener.settings.board import BoardSettings
 from listener.settings.bus_address import check_url
 from listener.settings.deadman import DeadManSettings
+from listener.settings.facebook import FacebookSettings
 from listener.settings.files import Loc, RawSettings, advice, raw_settings
 from listener.settings.followed import plain
 from listener.settings.highlights import HighlightsSettings
@@ -276,6 +277,7 @@ class Settings(Tree):
     linkedin: LinkedInSettings = LinkedInSettings()
     mastodon: MastodonSettings = MastodonSettings()
     meta: MetaSettings = MetaSettings()
+    facebook: FacebookSettings = FacebookSettings()
     youtube: YoutubeSettings = YoutubeSettings()
     instagram: InstagramSettings = InstagramSettings()
     privacy: PrivacySettings = PrivacySettings()

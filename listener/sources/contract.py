@@ -53,6 +53,7 @@ SOURCES: Mapping[str, str] = {
     "feeds": "listener.sources.feeds.plugin:TYPE",
     "linkedin": "listener.sources.linkedin.plugin:TYPE",
     "mastodon": "listener.sources.mastodon.plugin:TYPE",
+    "facebook": "listener.sources.facebook.plugin:TYPE",
     "youtube": "listener.sources.youtube.plugin:TYPE",
     "instagram": "listener.sources.instagram.plugin:TYPE",
 }

@@ -29,8 +29,11 @@ from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.presence import PresenceReporter
 from listener.settings.schema import Settings
-from listener.sources.contract import Batch, Counts, Follows, Source, SourceType, source_types
+from listener.sources.contract import Answers, Batch, Counts, Follows, Source, SourceType, source_types
+from listener.webhooks.application import application
+from listener.webserver.server import WebServer, listen
 from tests.fakes.bluesky import FakeBluesky, Network
+from tests.fakes.facebook import FakeFacebook
 from tests.fakes.feeds import FakeFeeds
 from tests.fakes.graph import APP_SECRET, DEFAULT_TOKEN
 from tests.fakes.instagram import ACCOUNT, FakeInstagram
@@ -58,6 +61,8 @@ class Platform:
     there: Sequence[str] = ()
     say: Callable[[int], list[str]] = lambda count: []
     delete: Callable[[Sequence[str]], None] = lambda ids: None
+    called_at: Callable[[str], None] = lambda url: None
+    """Told where a source that its platform calls is to be called."""
     since: datetime = field(init=False)
     """Since when its incident is open."""
 
@@ -124,6 +129,31 @@ def bluesky(folder: Path) -> Iterator[Platform]:
                 network.delete(id_)
 
         yield Platform("bluesky", source_types()["bluesky"], settings, network.clock, say=say, delete=delete)
+
+
+@contextmanager
+def facebook(folder: Path) -> Iterator[Platform]:
+    """A Page with one post of its own, from before; people write below it."""
+    clock = ScaledClock(20.0)
+    with FakeFacebook(clock=clock, secret="app-hemmelighet") as fake:
+        page = fake.world
+        post = page.say(f"Det brenner i {TRACK}", at=clock.now() - timedelta(days=1), told=False)
+        its = {
+            "meta": {"base_url": fake.url, "app_secret": "app-hemmelighet", "verify_token": "et-ord"},
+            "facebook": {"page_id": page.id, "access_token": fake.token},
+        }
+
+        def say(count: int) -> list[str]:
+            return [page.say(f"brann i {TRACK}, nå", by="Kari Fjell", on=post.id).id for _ in range(count)]
+
+        def delete(ids: Sequence[str]) -> None:
+            for id_ in ids:
+                page.delete(id_)
+
+        yield Platform(
+            "facebook", source_types()["facebook"], Settings.model_validate(its), clock, say=say, delete=delete,
+            called_at=lambda url: fake.do("call", url=url, token="et-ord"),
+        )  # fmt: skip
 
 
 @contextmanager
@@ -227,6 +257,7 @@ def instagram(folder: Path) -> Iterator[Platform]:
 
 PLATFORMS: Mapping[str, Callable[[Path], AbstractContextManager[Platform]]] = {
     "bluesky": bluesky,
+    "facebook": facebook,
     "feeds": feeds,
     "instagram": instagram,
     "linkedin": linkedin,
@@ -280,6 +311,8 @@ class Session:
         batch = self.source.read(0.05)
         if batch is not None:
             self.batches.append(batch)
+            if isinstance(self.source, Answers):
+                self.source.settle(True)
         return batch
 
     def read_until(self, condition: Callable[[], Any], what: str) -> None:
@@ -299,6 +332,21 @@ class Session:
 
 
 @contextmanager
+def served(platform: Platform, source: Source) -> Iterator[None]:
+    """Where the platform calls the source, if it does."""
+    if not isinstance(source, Answers) or source.webhook is None:
+        yield
+        return
+    app = application({source.name: source.webhook}, platform.clock, Metrics(CollectorRegistry(), "0"))
+    server = WebServer(lambda _: app, listen("127.0.0.1", 0, "webhooks"), "webhooks")
+    platform.called_at(f"http://127.0.0.1:{server.port}/{source.name}")
+    try:
+        yield
+    finally:
+        server.close()
+
+
+@contextmanager
 def session(
     platform: Platform, resume: str | None = None, *, crisis: bool = True, source: Source | None = None
 ) -> Iterator[Session]:
@@ -311,7 +359,8 @@ def session(
         source.open(resume)
         its = Session(platform, source)
         its.follow(*([platform.incident()] if crisis else []))
-        yield its
+        with served(platform, source):
+            yield its
     finally:
         source.close()
 
@@ -367,7 +416,8 @@ def process(platform: Platform, folder: Path) -> Iterator[Process]:
     )  # fmt: skip
     worker = Ingestor(source, context) if isinstance(source, Follows) else Player(source, context)
     try:
-        yield Process(worker, reporter, bus, clock)
+        with served(platform, source):
+            yield Process(worker, reporter, bus, clock)
     finally:
         worker.close()
         reporter.close()
