@@ -187,16 +187,23 @@ class GraphClient:
             stream=True,
             allow_redirects=False,
         )
+        headers = {name.lower(): value for name, value in response.headers.items()}
         with response:
             content = bytearray()
-            for chunk in response.iter_content(_CHUNK):
-                content += chunk
-                if shut.is_set():
-                    return _closed()
-                if len(content) > self._largest:
-                    why = f"an answer of more than {self._largest / 1e6:g} MB was not read"
-                    return Answer(outcome=Outcome.UNAVAILABLE, status=response.status_code, why=why)
-        headers = {name.lower(): value for name, value in response.headers.items()}
+            try:
+                for chunk in response.iter_content(_CHUNK):
+                    content += chunk
+                    if shut.is_set():
+                        return _closed()
+                    if len(content) > self._largest:
+                        why = f"an answer of more than {self._largest / 1e6:g} MB was not read"
+                        return Answer(outcome=Outcome.UNAVAILABLE, status=response.status_code, why=why)
+            except requests.exceptions.RequestException as error:
+                # How long to wait stands in the head, and counts though the rest never came.
+                usage = usage_of(headers)
+                return Answer(
+                    outcome=Outcome.UNAVAILABLE, status=response.status_code, usage=usage, why=_network(error)
+                )
         return _read(response.status_code, headers, bytes(content))
 
     # --- what an answer teaches -----------------------------------------------------------------------------------
