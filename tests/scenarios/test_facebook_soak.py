@@ -1,5 +1,5 @@
-"""A Facebook Page at its worst: every fault that its fake knows, at what is asked and at what it calls about, in an order
-of the seed's, and `kill -9` among them.
+"""A Facebook Page at its worst: every fault that its fake knows, at what is asked and at what it calls about, in an
+order of the seed's, and `kill -9` among them.
 
 What was written is captured once or lies in a recorded gap, not one call is made before the time told, and of what was
 deleted no byte is left. One seed by default, in a process of its own; `LYTTEPOST_SEEDS=20` plays so many and prints

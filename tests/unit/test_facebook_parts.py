@@ -265,6 +265,7 @@ def play(answers: list[tuple[str, Answer]], **more: Any) -> tuple[Read | Failed,
     known: frozenset[str] = more.pop("known", frozenset())
     plan = Plan(**{
         "page": PAGE, "lists": ("feed",), "until": AT - timedelta(hours=1), "full": True, "probe": False, "untold": (),
+        "verify": (),
         "oldest": AT - timedelta(days=14), "choose": lambda posts: posts, "is_known": known.__contains__,
         "now": lambda: AT, **more,
     })  # fmt: skip

@@ -8,7 +8,7 @@ missed a round is *full*: every post's comments are read back to its beginning.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,6 +26,9 @@ TURNS: Final = 5
 IN_CALM: Final = 3
 ACTIVE: Final = timedelta(hours=1)
 """So long after its last comment is a post read in each round too."""
+VERIFIED: Final = 20
+VERIFIED_IN_CALM: Final = 200
+"""Of so many ids it is asked in a round whether they are there yet."""
 MOST_POSTS: Final = 200
 """Whose comments a full round reads."""
 PROBE_SECONDS: Final = 600.0
@@ -44,6 +47,7 @@ class Done:
     whole: bool
     posts: int
     until: datetime
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Asking:
         self._running: tuple[Round, Plan] | None = None
         self._began = self._clock.now()
         self._untold: dict[str, Untold] = {}
+        self._verify: dict[str, None] = {}
         self._due = float("-inf")
         self._full: datetime | None = None
         self._turn = 0
@@ -143,6 +148,14 @@ class Asking:
             if self._refused_token is None and self._client.shut_until is None:
                 self._due = min(self._due, self._clock.monotonic())
 
+    @property
+    def to_verify(self) -> tuple[str, ...]:
+        return tuple(self._verify)
+
+    def verify(self, ids: Iterable[str]) -> None:
+        """Whether these are there yet is asked for, some of them in each round that proves who we are."""
+        self._verify.update(dict.fromkeys(ids))
+
     # --- rounds ---------------------------------------------------------------------------------------------------
 
     def turn(self, floor: datetime) -> Done | Refused | None:
@@ -170,7 +183,9 @@ class Asking:
         self._began = now
         back, full = self._full, self._full is not None
         until = min(back, floor) if back is not None else floor
-        probe = self._clock.monotonic() >= self._probe_at
+        verify = self.to_verify[: VERIFIED if self._crisis else VERIFIED_IN_CALM]
+        # What is not there for a token of another kind is not gone.
+        probe = self._clock.monotonic() >= self._probe_at or bool(verify)
         untold, self._untold = tuple(self._untold.values()), {}
         plan = Plan(
             page=self._page,
@@ -180,6 +195,7 @@ class Asking:
             oldest=now + self.skew - self._posts_for,
             probe=probe,
             untold=untold,
+            verify=verify,
             choose=self._choose_all if full else self._choose,
             is_known=self._is_known,
             now=lambda: self._clock.now() + self.skew,
@@ -215,7 +231,9 @@ class Asking:
         if self._full is not None and plan.full and plan.until <= self._full + self.skew:
             self._full = None
         self._due = now if self._full is not None else now + every
-        return Done(self._began, plan.full, came.whole, came.posts, until)
+        for id_ in plan.verify:
+            self._verify.pop(id_, None)
+        return Done(self._began, plan.full, came.whole, came.posts, until, came.gone)
 
     def distrust(self) -> None:
         """The round that came to its end proves that the token is not the Page's."""

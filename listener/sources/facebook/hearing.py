@@ -118,7 +118,7 @@ class Hearing:
                     elif isinstance(change, Removed):
                         self._remove(change)
                     elif isinstance(change, Said):
-                        self._called_about(change, call)
+                        self._called_about(change, call, asking)
                         asking.active(change.post, self._ours(change.at))
                     elif change.id not in self.known:
                         asking.look_up(change)
@@ -131,7 +131,7 @@ class Hearing:
                 self.called = call.at
                 self._uncalled.clear()
 
-    def _called_about(self, said: Said, call: Call) -> None:
+    def _called_about(self, said: Said, call: Call, asking: Asking) -> None:
         at = self._ours(said.at)
         self._learn(said)
         news = self.known.said(said)
@@ -143,7 +143,15 @@ class Hearing:
             origin = Origin.LOOKBACK
         elif call.at - at > LATE_CALL:
             origin = Origin.GAP_FILL
+        if call.at - at > LATE_CALL and self._opened is not None:
+            # That it was deleted may have been told before, to a process that is no more.
+            asking.verify([said.id])
         self._give(said, at, news.version, (origin, None))
+
+    def find_gone(self, ids: Iterable[str]) -> None:
+        """Answers say that these are not there any more."""
+        for id_ in ids:
+            self._remove(Removed(id_, id_.partition("_")[0] == self._page))
 
     def _remove(self, removed: Removed) -> None:
         self._found.deleted += self.known.removed(removed)

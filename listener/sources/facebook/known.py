@@ -130,6 +130,10 @@ class Known:
         for id_ in ids:
             self._held.setdefault(id_.partition("_")[0], set()).add(id_)
 
+    @property
+    def held(self) -> list[str]:
+        return sorted(id_ for ids in self._held.values() for id_ in ids if id_ not in self._removed)
+
     def was_removed(self, said: Said) -> bool:
         return said.id in self._removed or said.post in self._removed or said.parent in self._removed
 

@@ -53,8 +53,9 @@ class Plan:
     """What a round asks for. `until`: how far back comments are read, by Facebook's clock; but for a `full` one no
     further than to a page without anything new. `oldest`: posts from before are not asked for comments.
 
-    `probe`: whether to ask who we are. `untold`: single things that were told of without a word. `choose`: below which
-    of the posts, the newest first, comments are asked for.
+    `probe`: whether to ask who we are. `untold`: single things that were told of without a word. `verify`: ids of which
+    it is asked whether they are there yet. `choose`: below which of the posts, the newest first, comments are asked
+    for.
     """
 
     page: str
@@ -64,6 +65,7 @@ class Plan:
     oldest: datetime
     probe: bool
     untold: Sequence[Untold]
+    verify: Sequence[str]
     choose: Callable[[Sequence[str]], Sequence[str]]
     is_known: Callable[[str], bool]
     now: Callable[[], datetime]
@@ -72,10 +74,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A round that came to its end. `whole`: all that was asked for was found. `posts`: how many there are."""
+    """A round that came to its end. `whole`: all that was asked for was found. `posts`: how many there are. `gone`: of
+    what was to be verified, what is not there any more."""
 
     whole: bool
     posts: int
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,14 @@ def reading(plan: Plan, found: Findings) -> Round:
     if last is not None and not there and missing > 1:
         # Not one of them is there: it is no post that was deleted, it is we who may not see them.
         return last
-    return Read(whole, len(posts))
+    gone: list[str] = []
+    for id_ in plan.verify:
+        answer = yield Question(id_, {"fields": "id"})
+        if answer.code == NOT_THERE:
+            gone.append(id_)
+        elif not answer.ok and answer.outcome is not Outcome.FORBIDDEN:
+            return Failed(answer)
+    return Read(whole, len(posts), tuple(gone))
 
 
 def _read_list(

@@ -7,7 +7,8 @@
 A call comes within seconds, and now and then not at all; so the Page is asked for what is there, and what only an
 answer told of is marked as heard late. A **gap** is the time in which the Page could not be asked: it begins with the
 last round that came to its end, and ends, filled, with the next full one, which reads every post's comments back to its
-beginning. What is deleted is told by calls alone; Facebook repeats one that was not answered well for 36 hours.
+beginning. What is deleted is told by calls, which Facebook repeats for 36 hours where they were not answered well; of
+what was told of late, and once a day of all that lies on the bus, it is asked whether it is there yet.
 
 In calm everything is given to be counted, and dropped (`listener.ingest.capture`).
 """
@@ -48,6 +49,9 @@ BEFORE: Final = timedelta(minutes=2)
 SILENT_AFTER: Final = timedelta(minutes=2)
 SILENT_IN_CALM: Final = timedelta(hours=3)
 """So long may a gap last before ops are alerted."""
+VERIFY_EVERY: Final = timedelta(days=1)
+VERIFY_MOST: Final = 100
+"""Ids to be verified that are kept over a restart; of all that is held it is asked once a day."""
 UNCALLED: Final = 3
 """So many that only answers told of prove that no call comes."""
 
@@ -141,6 +145,7 @@ class FacebookSource:
         self._client.reopen()
         if self._memory.shut is not None:
             self._client.shut(self._memory.shut)
+        self._asking.verify(self._memory.verify)
         if self.webhook is not None:
             self.webhook.mailbox.open()
         self._leaving = False
@@ -275,6 +280,7 @@ class FacebookSource:
             self._round_failed(came)
         self._mind_gap()
         self._mind()
+        self._mind_held()
         self._give(lasting)
 
     def _round_ended(self, done: Done) -> None:
@@ -288,6 +294,7 @@ class FacebookSource:
         self._notices.over(*_NOTICES.values())
         self._sure = max(done.at, self._sure or done.at)
         self._cause = Cause.SILENCE
+        self._hearing.find_gone(done.gone)
         if done.full:
             self._hearing.looked_back(self._memory.back, done.until)
             self._fill(done)
@@ -357,6 +364,15 @@ class FacebookSource:
             elif self._hearing.uncalled == 0:
                 self._notices.over(NOT_CALLED)
 
+    def _mind_held(self) -> None:
+        """Once a day it is asked of all that lies on the bus whether it is there yet: a deletion may not be told."""
+        now = self._clock.now()
+        if self._memory.verified is None:
+            self._memory.verified = now
+        elif now - self._memory.verified > VERIFY_EVERY and not self._asking.to_verify:
+            self._asking.verify(self._hearing.known.held)
+            self._memory.verified = now
+
     # --- what is given ---------------------------------------------------------------------------------------------
 
     def _until(self) -> datetime | None:
@@ -385,7 +401,7 @@ class FacebookSource:
         if until is not None:
             self._memory.heard = self._given = until
             self._ticked = now
-        self._memory.shut = self._client.shut_until
+        self._memory.shut, self._memory.verify = self._client.shut_until, self._asking.to_verify[:VERIFY_MOST]
         before, self._cursor = self._cursor, str(self._memory)
         last = Batch(
             until=until, cursor=self._cursor, gaps=tuple(gaps.values()), notices=notices, reconnects=reconnects
