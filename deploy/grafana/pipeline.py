@@ -342,9 +342,15 @@ MONEY = (
     ),
     graph(
         "Used of what a day allows",
-        "What our calls have used today, as a share of what the platform allows. At 1 no more is asked today.",
+        "What our calls have used today, as a share of what the platform allows. At 1 no more is asked today. "
+        "Some allow for longer, such as hashtags a week: at 1 a new one must wait.",
         "percentunit",
         ("max by (source) (lyttepost_quota_used_units) / max by (source) (lyttepost_quota_units)", "{{source}}"),
+        (
+            "max by (source, allowance) (lyttepost_source_allowance_used) "
+            "/ max by (source, allowance) (lyttepost_source_allowance)",
+            "{{source}} {{allowance}}",
+        ),
     ),
     graph(
         "Posts that are paid for",

@@ -46,6 +46,9 @@ class SourceStatus:
         if told.get("heard"):
             self._metrics.source_heard.labels(name).set(parse_instant(told["heard"]).timestamp())
         self._metrics.set_counted(name, told.get("counted"))
+        for what, its in told.get("allowances", {}).items():
+            self._metrics.allowance_used.labels(name, what).set(its["used"])
+            self._metrics.allowance.labels(name, what).set(its["of"])
         self._metrics.set_deletions_checked(name, told.get("deletions_checked"))
         if state is not SourceState.LISTENING:
             return state

@@ -163,6 +163,13 @@ class Metrics:
         )
 
         self.quota_used = g("quota_used_units", "Units used of today's allowance at a platform; its own day.", "source")
+        self.allowance_used = g(
+            "source_allowance_used",
+            "What is used of an allowance that a platform gives for longer than a day, such as `hashtags` a week.",
+            "source",
+            "allowance",
+        )
+        self.allowance = g("source_allowance", "That allowance in full.", "source", "allowance")
         self.quota_units = g("quota_units", "Units that a platform allows a day, as the settings have it.", "source")
 
         self.deadletters = c("deadletters", "Records and lines that could not be used.", "stage", "reason")

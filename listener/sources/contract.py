@@ -329,7 +329,8 @@ class Follows(Protocol):
 
     The `state` of its `state()` is a word of `listener.runtime.metrics.SourceState`. Beside it may stand `heard`, the
     time of the last byte; `queue`, the number of posts that wait; `problem`, which a person must fix and which makes
-    the process unready; and `reach`, how many seconds back it can search.
+    the process unready; `reach`, how many seconds back it can search; and
+    `allowances`: name → how much is `used` of what the platform gives for longer than a day, `of` how much.
     """
 
     def recall(self, gaps: Sequence[Gap]) -> None:

@@ -93,7 +93,9 @@ def test_by_hashtag_and_tag_media_of_others_are_nobodys(here: Gram) -> None:
     listener.turn_until(lambda: set(listener.posts()) == {by_tag.post, tagged.post}, SLOWLY)
     values = listener.values("mentions", "mention")
     assert [value.get("author") for value in values] == [None, None]
-    assert listener.state["hashtags"] == {"used": 1, "of": 30, "refused": []}
+    assert listener.state["allowances"] == {"hashtags": {"used": 1, "of": 30}}
+    assert listener.metric("source_allowance_used", source="instagram", allowance="hashtags") == 1
+    assert listener.metric("source_allowance", source="instagram", allowance="hashtags") == 30
     listener.turn_for(1.0)
     assert len(here.fake.requests("tag")) == 1  # its id is kept: a search is asked once
     assert all(count == 1 for count in listener.captured().values())
@@ -354,12 +356,12 @@ def test_more_comments_than_a_page_holds_are_a_gap_though_a_next_page_may_fill_i
 
 def test_more_hashtags_than_the_week_has_are_refused_and_those_of_before_stay_spent(here: Gram) -> None:
     first = here.crisis("granvik", hashtags=tuple(f"gammel{n}" for n in range(28)))
-    first.turn_until(lambda: first.state["hashtags"]["used"] == 28, SLOWLY)
+    first.turn_until(lambda: first.state["allowances"]["hashtags"]["used"] == 28, SLOWLY)
     first.turn_for(0.5)
     first.die()
     second = here.deployment("listener@other", hashtags=("ny1", "ny2", "ny3", "ny4"))
-    second.turn_until(lambda: second.hears() and second.state["hashtags"]["used"] == 30, SLOWLY)
-    assert second.state["hashtags"]["refused"] == ["ny3", "ny4"]
+    second.turn_until(lambda: second.hears() and second.state["allowances"]["hashtags"]["used"] == 30, SLOWLY)
+    assert second.state["refused_hashtags"] == ["ny3", "ny4"]
     assert "ny3, ny4 must wait" in second.state["problem"]
     second.turn_for(0.5)
     assert len(here.fake.searched) == 30

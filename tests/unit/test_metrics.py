@@ -75,7 +75,7 @@ def test_no_label_can_hold_what_somebody_posted(metrics: Metrics) -> None:
     bounded = {
         "version", "part", "exercise", "source", "state", "reason", "origin", "kind", "cause", "stage", "rule",
         "event", "severity", "channel", "outcome", "group", "topic", "scope", "cap", "endpoint",
-        "theme", "bound", "confirmed", "role", "setting",
+        "allowance", "theme", "bound", "confirmed", "role", "setting",
         "track",  # of a source the loudest 50, which the crisis team wrote
         "incident",  # ids of open incidents, which the crisis team names
     }  # fmt: skip

@@ -27,6 +27,7 @@ from listener.clock import Clock, SteadyClock
 from listener.model.gaps import Cause
 from listener.model.incidents import Incident
 from listener.model.records import Gap
+from listener.settings.instagram import TAGS_A_WEEK
 from listener.sources.common.gap_tracker import unheard
 from listener.sources.common.graph.answers import Answer, Outcome
 from listener.sources.common.graph.client import GraphClient
@@ -243,9 +244,10 @@ class InstagramSource:
         }  # fmt: skip
         if self._wishes.hashtags:
             refused = self._budget.refused(now)
-            state["hashtags"] = {"used": self._budget.used(now), "of": 30, "refused": list(refused)}
+            state["allowances"] = {"hashtags": {"used": self._budget.used(now), "of": TAGS_A_WEEK}}
+            state["refused_hashtags"] = list(refused)
             if refused and problem is None:
-                problem = f"30 hashtags in 7 days are used up: {', '.join(refused)} must wait"
+                problem = f"{TAGS_A_WEEK} hashtags in 7 days are used up: {', '.join(refused)} must wait"
         if self._client.usage.percent is not None:
             state["usage"] = self._client.usage.percent
         if self._client.outdated is not None:
