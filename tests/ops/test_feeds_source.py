@@ -18,6 +18,7 @@ from listener.settings.schema import Settings
 from listener.sources.contract import Batch, Examination, source_types
 from listener.sources.feeds.source import FeedsSource
 from tests.fakes.feeds import FakeFeeds
+from tests.fakes.feeds.house import bomb
 from tests.fakes.platform import ScaledClock
 
 SPEED = 60.0
@@ -205,6 +206,7 @@ def test_a_page_or_a_bomb_in_the_place_of_a_feed_is_a_gap(room: Room, verb: str,
     room.fake.publish("posten", "Var der", published=-60)
     room.open(incidents=[room.incident()])
     room.heard()
+    bomb()  # takes a moment to make
     room.fake.do(verb, feed="posten", times=1000)
     assert room.gap(lasts=True, part="posten").cause == cause
     room.fake.publish("avisa", "Andre går videre")

@@ -90,7 +90,7 @@ def test_a_shorter_interval_counts_from_the_last_question(bench: Bench) -> None:
 
 def test_failures_are_asked_again_after_ever_longer_times(bench: Bench) -> None:
     bench.place.fails = True
-    for wait in (10, 20, 40, 80, 160, 300, 300):
+    for wait in (10, 20, 40, 80, 120, 120):
         assert isinstance(bench.answer().error, OSError)
         bench.passes(wait * 1.1 - 1)
         assert bench.is_still()

@@ -138,16 +138,24 @@ def test_a_turnover_of_the_whole_feed_is_lost_time() -> None:
     desk = Desk()
     desk.read(entry("a", -5), entry("b", -6))
     assert desk.read(entry("a", -5), entry("c", 1)).lost is None
-    assert desk.read(entry("x", 3), entry("y", 3.5)).lost == (at(2), at(3))
-    assert desk.read().lost is None
-    assert desk.read(entry("z", 7)).lost is None, "there was nothing whose place it could have taken"
+    assert desk.read(entry("x", 3), entry("y", 3.5)).lost == (at(2), at(4))
+    assert desk.read().blank
+    assert desk.read(entry("x", 3), entry("z", 7)).lost is None
+
+
+def test_a_feed_that_was_empty_for_a_while_may_have_held_what_nobody_read() -> None:
+    desk = Desk()
+    assert not desk.read().blank, "it may always be"
+    assert desk.read(entry("a", 1)).lost is None
+    assert desk.read().blank
+    assert desk.read(entry("z", 6)).lost == (at(2), at(6))
 
 
 def test_what_a_document_that_is_cut_off_lacks_was_not_dropped() -> None:
     """Where nothing in it is known, something may be lost: that is said."""
     desk = Desk()
     desk.read(entry("a", -5), entry("b", -6))
-    assert desk.read(entry("c", 1), broken=True).lost == (at(0), at(1))
+    assert desk.read(entry("c", 1), broken=True).lost == (at(0), at(2))
     assert desk.reading.memory.newest == (short("posten.example/a"), short("posten.example/b"))
     assert desk.read(entry("c", 1), entry("a", -5)).lost is None
 

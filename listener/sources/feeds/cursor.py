@@ -25,25 +25,29 @@ def short(text: str) -> str:
 class FeedMemory:
     """Of one feed. `read`: when it was asked the last time that it answered; None before it ever did.
 
-    `newest`: digests of the newest entries of then, of which one at least must be there next time, or what came between
-    is lost. `undated`: of all entries of then that do not say when they were published. `held`: of entries that
-    lie on the bus → of their words.
+    `newest`: digests of the newest entries when it last had any, `anchored`, of which one at least must be there next
+    time, or what came between is lost. `undated`: of all entries of then that do not say when they were published.
+    `held`: of entries that lie on the bus → of their words.
     """
 
     read: datetime | None = None
     newest: tuple[str, ...] = ()
+    anchored: datetime | None = None
     undated: tuple[str, ...] = ()
     held: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         read = None if self.read is None else format_instant(self.read)
-        return {"read": read, "newest": list(self.newest), "undated": list(self.undated), "held": self.held}
+        anchored = None if self.anchored is None else format_instant(self.anchored)
+        newest = list(self.newest)
+        return {"read": read, "anchored": anchored, "newest": newest, "undated": list(self.undated), "held": self.held}
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> FeedMemory:
         read = None if raw["read"] is None else parse_instant(raw["read"])
         held = {str(entry): str(words) for entry, words in raw["held"].items()}
-        return cls(read, _texts(raw["newest"]), _texts(raw["undated"]), held)
+        anchored = None if raw["anchored"] is None else parse_instant(raw["anchored"])
+        return cls(read, _texts(raw["newest"]), anchored, _texts(raw["undated"]), held)
 
 
 @dataclass

@@ -108,7 +108,7 @@ class Followed:
 
     def heard(self, news: News, asked: datetime) -> None:
         """It was read: a gap that lasted is over, and filled but for what came and went."""
-        self._well(asked, news.lost)
+        self._well(asked, news.lost, blank=news.blank)
 
     def mind_gap(self, now: datetime, every: timedelta) -> None:
         """Not read for longer than it should be."""
@@ -125,12 +125,14 @@ class Followed:
             return Feed(self._feed.url, unchanged=True)
         return believed(found, self._clock.now() + AHEAD)
 
-    def _well(self, asked: datetime, lost: tuple[datetime, datetime] | None) -> None:
+    def _well(self, asked: datetime, lost: tuple[datetime, datetime] | None, *, blank: bool = False) -> None:
         if self._failing:
             self._failing = False
             log.info("feed %s: is read again", self.name)
         self._cause = Cause.UNREACHABLE
         over = self.book.end(asked)
+        if blank and over is not None:
+            self.book.forget(over.id)  # nothing was found of it, for nothing was there
         if lost is not None:
             missed = over or self.book.between(*lost, Cause.TOO_OLD)
             if missed is not None:

@@ -21,7 +21,7 @@ from listener.errors import LyttepostError
 
 FIRST: Final = 10.0
 """Seconds after a first failure; doubled with each in a row."""
-LONGEST: Final = 300.0
+LONGEST: Final = 120.0
 """Seconds between two questions that fail, unless they are further apart by themselves."""
 JITTER: Final = 0.2
 ABANDONED: Final = 3600.0

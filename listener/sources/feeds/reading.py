@@ -47,11 +47,13 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class News:
     """What one document holds: `items`, oldest first. `scanned`: it is the first one that this process read, so that
-    what is known of those before is their ids at most. `lost`: from when to when entries came and went unread."""
+    what is known of those before is their ids at most. `lost`: from when to when entries came and went unread. `blank`:
+    it is empty and was not, which is no proof that nothing was published."""
 
     items: tuple[Item, ...]
     scanned: bool
     lost: tuple[datetime, datetime] | None = None
+    blank: bool = False
 
 
 @dataclass(slots=True)
@@ -108,16 +110,18 @@ class Reading:
         lost = None if first_time else self._lost({short(id_) for id_ in ids}, dates, asked)
         if not document.broken or first_time:
             # Of a document that is cut off the end may be missing: what was there before is still what counts.
-            memory.newest = tuple(short(id_) for id_ in [*ids][:ANCHORS])
+            if ids:
+                memory.newest, memory.anchored = tuple(short(id_) for id_ in [*ids][:ANCHORS]), asked
             memory.undated = tuple(dict.fromkeys([*undated, *memory.undated]))[:UNDATED]
             there = {short(id_) for id_ in ids}
             memory.held = {digest: words for digest, words in memory.held.items() if digest in there}
         memory.read = asked
-        return News(tuple(sorted(items, key=lambda item: item.post.at)), scanned, lost)
+        blank = not ids and bool(memory.newest)
+        return News(tuple(sorted(items, key=lambda item: item.post.at)), scanned, lost, blank)
 
     def unchanged(self, asked: datetime) -> None:
         """Its server says that it is what it was."""
-        self.memory.read = asked
+        self.memory.read = self.memory.anchored = asked
 
     def _item(
         self, id_: str, entry: Entry, first: datetime | None, asked: datetime, *, first_time: bool
@@ -157,12 +161,12 @@ class Reading:
 
     def _lost(self, there: set[str], dates: list[datetime], asked: datetime) -> tuple[datetime, datetime] | None:
         """Nothing is there any more of what was newest the last time: the feed may have held more in between."""
-        read, newest = self.memory.read, self.memory.newest
-        if read is None or not newest or not there or there & set(newest):
+        since, newest = self.memory.anchored, self.memory.newest
+        if since is None or not newest or not there or there & set(newest):
             return None
         # What is there reaches back to the time of the last reading, under whatever names: then nothing is lost.
         oldest = min(dates, default=asked)
-        return None if oldest <= read else (read, oldest)
+        return None if oldest <= since - MINUTE else (since, min(oldest + MINUTE, asked))
 
     def _id_of(self, entry: Entry, links: dict[str, set[str]]) -> str:
         """The name of an entry that stays when it is changed; with the feed's host, where it is no address."""
