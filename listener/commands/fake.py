@@ -90,10 +90,11 @@ def fake(
     except (OSError, fakes("platform").BadScenario) as error:
         raise ConfigError(f"the fake {platform} cannot start: {error}") from None
     with server:
-        out(server.url)
-        sys.stdout.flush()
-        say(f"A fake {platform}. Try: {FAKES[platform].hint} lyttepost run")
         try:
+            say(f"A fake {platform}. Try: {FAKES[platform].hint} lyttepost run")
+            # Whoever reads the address may end us at once.
+            out(server.url)
+            sys.stdout.flush()
             threading.Event().wait()
         except KeyboardInterrupt:
             return
