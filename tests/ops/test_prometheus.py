@@ -345,6 +345,14 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
         },
         {"LyttepostSpoolLeftOver"},
     ),
+    "many dead letters come before the first scrape": (
+        {'lyttepost_deadletters_total{instance="a",stage="judge",reason="bad_json"}': "_x60 20+0x60"},
+        {"LyttepostDeadLettersRising"},
+    ),
+    "a few dead letters come before the first scrape": (
+        {'lyttepost_deadletters_total{instance="a",stage="judge",reason="bad_json"}': "_x60 3+0x60"},
+        set(),
+    ),
     "dead letters rise": (
         {'lyttepost_deadletters_total{instance="a",stage="annotate",reason="bad_json"}': "0+5x120"},
         {"LyttepostDeadLettersRising"},
@@ -483,6 +491,7 @@ AT = {
     "the bus is away for one look": "60m",
     "a rule fails now": "60m",
     "a rule failed before its first scrape": "61m",
+    "many dead letters come before the first scrape": "61m",
 }
 
 

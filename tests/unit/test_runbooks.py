@@ -25,6 +25,7 @@ ALERTS = {
     for rule in group["rules"]
     if "alert" in rule
 }
+FOLLOWED = ROOT / "tests" / "scenarios" / "test_runbooks_followed.py"
 COMMANDS = sorted(set(re.findall(r"`lyttepost ([^`]+)`", PAGE)))
 
 
@@ -67,3 +68,15 @@ def test_metrics_of_the_runbooks_exist() -> None:
 
     known = {spec.name for spec in Metrics(CollectorRegistry(), "0").specs}
     assert set(re.findall(r"\blyttepost_[a-z_]+", PAGE)) <= known
+
+
+def test_the_entries_that_are_said_to_be_followed_are_those_of_the_drill() -> None:
+    text = FOLLOWED.read_text(encoding="utf-8")
+    calls = re.findall(r'drill\.follow\("([\w ]+)"', text) + re.findall(
+        r'\("(\w+)", drill\.(?:deadman|canaries)\)', text
+    )
+    drilled = {name for call in calls for name in call.split()}
+    told = re.search(r"^\*\*Followed to the end\*\*.+?:\n(.+?)\. The others", PAGE, re.MULTILINE | re.DOTALL)
+    assert told
+    assert set(re.split(r",\s+", told[1])) == drilled
+    assert {f"Lyttepost{name}" for name in drilled} <= ALERTS.keys()
