@@ -61,6 +61,7 @@ ELSEWHERE = {
     "lyttepost_credential_ends_timestamp_seconds": "no certificate is in use",
     "lyttepost_retention_oldest_content_timestamp_seconds": "no source here has a limit of its own",
     "lyttepost_quota_used_units": "no source here has a day's quota",
+    "lyttepost_source_allowance_used": "no source here has an allowance for longer than a day",
     "lyttepost_source_deletions_checked_timestamp_seconds": "nothing is held for so long that it is asked about",
     "lyttepost_bus_producer_errors_total": "no write to this bus fails",
     "lyttepost_spool_oldest_timestamp_seconds": "an embedded bus is never away",
