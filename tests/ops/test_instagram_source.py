@@ -380,7 +380,7 @@ def test_more_hashtags_than_the_week_has_are_refused_and_those_of_before_stay_sp
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("on", ["node", "comments"])
+@pytest.mark.parametrize("on", [pytest.param("node", marks=pytest.mark.long), "comments"])
 def test_a_fault_that_passes_makes_no_gap_and_loses_nothing(
     here: Gram, on: str, verb: str, params: dict[str, Any]
 ) -> None:

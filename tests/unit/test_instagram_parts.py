@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from listener.errors import Corrupt
-from listener.model.records import AuthorClass, Origin
+from listener.model.incidents import Incident
+from listener.model.records import AuthorClass, Origin, Post
 from listener.privacy.screen import Screen
 from listener.settings.instagram import InstagramSettings
 from listener.sources.common.fields import Unusable
@@ -17,8 +18,10 @@ from listener.sources.common.graph.answers import Answer, Outcome
 from listener.sources.instagram.cursor import Memory, Wanted
 from listener.sources.instagram.hashtags import WEEK, Spent, TagBudget
 from listener.sources.instagram.held import CONFIRM, Held
+from listener.sources.instagram.parts import Ears
 from listener.sources.instagram.payload import (
     Account,
+    Medium,
     read_call,
     read_comment,
     read_medium,
@@ -27,7 +30,8 @@ from listener.sources.instagram.payload import (
 )
 from listener.sources.instagram.post_ids import POST_IDS, split
 from listener.sources.instagram.questions import Kind, Part, Question
-from listener.sources.instagram.round import Plan, Round
+from listener.sources.instagram.round import Found, Plan, Round
+from listener.sources.instagram.sorting import Sorting
 
 NOW = datetime(2031, 2, 3, 12, tzinfo=UTC)
 OURS = Account("17841400000000001", "fjordbysykehus")
@@ -377,3 +381,61 @@ def test_media_of_a_hashtag_from_more_than_a_day_ago_are_not_to_be_had() -> None
     its = begun(plan(**parts))
     (cut,) = its.cuts
     assert (cut.part, cut.whole, cut.end - cut.start) == (Part.HASHTAGS, False, timedelta(hours=6, minutes=5))
+
+
+# --- sorting ---------------------------------------------------------------------------------------------------------
+
+
+def sorting(memory: Memory, *incidents: Incident) -> Sorting:
+    made = Sorting(memory, Ears((Part.COMMENTS,)), lambda: NOW)
+    made.follow({incident.id: incident for incident in incidents}, ())
+    return made
+
+
+def fire(opened: datetime = NOW - timedelta(hours=1), lookback: float = 0.0) -> Incident:
+    return Incident(
+        id="brann-0", name="Brann", tracks=("granvik",), opened_at=opened, opened_by="vakt", why="prøve",
+        review_at=opened + timedelta(hours=4), lookback=lookback,
+    )  # fmt: skip
+
+
+def said(minutes: float, number: int = 0) -> Post:
+    id_ = str(17_900_000_000_000_000 + number)
+    return Post(source="instagram", id=f"{MEDIUM}_{id_}", at=NOW + timedelta(minutes=minutes), text="granvik")
+
+
+def test_what_a_call_told_and_nobody_could_keep_is_taken_when_it_is_told_again() -> None:
+    its = sorting(Memory(), fire())
+    its.media = {MEDIUM: Medium(MEDIUM, NOW)}
+    assert its.told(Part.COMMENTS, [said(-1)]).posts == (said(-1),)
+    assert its.told(Part.COMMENTS, [said(-1)]).doubles == 1
+    its.told(Part.COMMENTS, [said(-2, 1)])
+    its.forget_told()
+    assert its.told(Part.COMMENTS, [said(-2, 1)]).posts == (said(-2, 1),)
+
+
+def test_the_place_behind_a_round_is_known_only_with_the_last_of_what_it_found() -> None:
+    memory = Memory(given=NOW - timedelta(minutes=10))
+    its = sorting(memory, fire(lookback=7200.0))
+    its.put(Found(Part.COMMENTS, [said(-5), said(-30, 1), said(-90, 2)]), NOW)
+    its.round_is_over(NOW, {"": NOW})
+    taken = [(its.take(), bool(memory.heard)) for _ in range(4)]
+    assert [each.origin for each, _ in taken if each is not None] == [None, Origin.GAP_FILL, Origin.LOOKBACK]
+    assert [known for _, known in taken] == [False, False, True, True]
+    assert memory.back.keys() == {"brann-0"}
+
+
+def test_in_calm_a_post_counts_between_two_rounds_and_in_one_batch_with_the_place_behind_it() -> None:
+    memory = Memory(counted=NOW - timedelta(minutes=30))
+    its = sorting(memory)
+    found = Found(Part.COMMENTS, [said(-40), said(-20, 1), said(-0.1, 2)])
+    its.put(found, NOW)
+    assert its.take() is None
+    its.round_begins()  # that one was not brought to its end
+    its.put(found, NOW)
+    its.put(found, NOW)
+    its.round_is_over(NOW, {"": NOW})
+    taken = its.take()
+    assert taken is not None
+    assert taken.posts == (said(-20, 1),)
+    assert memory.counted == NOW - timedelta(seconds=30)

@@ -71,6 +71,7 @@ class Sorting:
         self._incidents: Mapping[str, Incident] = {}
         self._late: Sequence[Incident] = ()
         self._looking: dict[str, Incident] = {}
+        self._told: tuple[str, ...] = ()
         self._counted: dict[str, Post] = {}
         """In calm, what this round is to count."""
         self.media: Mapping[str, Medium] = {}
@@ -120,10 +121,17 @@ class Sorting:
         """What one call or one answer brought beside the rounds, to go into one batch: late, if any of it is."""
         offered = list(posts)
         new = [post for post in offered if self._is_wanted(post) and self._is_told(post, part)]
+        self._told = tuple(post.id for post in new)
         fills = next(filter(None, (self._gap_of(post, part) for post in new)), None)
         late = fills is not None or any(map(self._is_late, new))
         origin = Origin.GAP_FILL if late else None
         return Sorted(part, tuple(new), tuple(bad), len(offered) - len(new), origin, fills=fills)
+
+    def forget_told(self) -> None:
+        """What was told last lies nowhere, and is to be told again."""
+        for id_ in self._told:
+            self._seen.pop(("", id_), None)
+        self._told = ()
 
     def queue(self, sorted_: Sorted) -> None:
         """Behind what waits already."""

@@ -48,7 +48,7 @@ from listener.webhooks.meta import MetaGuard
 from listener.webhooks.webhook import Webhook
 
 PATIENCE: Final = 15.0
-"""Seconds beyond two rounds after which what is not heard is a gap."""
+"""Seconds beyond two rounds, or one that met a fault, after which what is not heard is a gap."""
 TICK_SECONDS: Final = 1.0
 SILENT: Final = "source_silent"
 REFUSED: Final = "source_refused"
@@ -180,6 +180,8 @@ class InstagramSource:
         self._sorting.follow(real, self._late)
 
     def settle(self, durable: bool) -> None:
+        if not durable:
+            self._sorting.forget_told()
         if self.webhook is not None:
             self.webhook.mailbox.settle(durable)
 
@@ -417,7 +419,9 @@ class InstagramSource:
     def _mind(self) -> None:
         """Whether what is not heard has become a gap, and what ops must know of it."""
         now, ears = self._now(), self._ears
-        patience = timedelta(seconds=2 * self._every + PATIENCE)
+        # Where a fault was answered nobody hopes for a round that is only slow: others must not wait for it.
+        rounds = 2 if ears.all.fault is None else 1
+        patience = timedelta(seconds=rounds * self._every + PATIENCE)
         if ears.all.book.lasting is None and now - self._known_until(ears.all.ours) > patience:
             ears.all.deaf(self._start(ears.all.at), self._cause)
         for part in ears.wanted:
