@@ -143,6 +143,30 @@ def test_what_was_deleted_before_it_came_is_never_stored(here: Wall) -> None:
     assert its.captured()[id_] == 0
 
 
+def test_what_is_told_late_and_was_deleted_before_a_restart_is_found_out(here: Wall) -> None:
+    its = here.crisis()
+    id_ = here.say(told=False)
+    thing = here.fake.world.things[id_]
+    thing.at -= timedelta(minutes=5)
+    thing.gone_at = here.clock.now()
+    here.fake.world._tell(thing, "add", thing.at)
+    its.turn_until(lambda: its.captured()[id_] == 1, SLOWLY)
+    its.turn_until(lambda: id_ in deleted(its), SLOWLY)
+
+
+def test_once_a_day_it_is_asked_of_all_that_is_held_whether_it_is_there_yet(here: Wall) -> None:
+    its = here.crisis()
+    gone, stays = here.hear(its), here.hear(its)
+    here.fake.do("untold", count=1)
+    here.fake.world.delete(gone)
+    its.turn_for(1.0)
+    assert deleted(its) == set()
+    its.source._memory.verified -= timedelta(days=2)
+    its.turn_until(lambda: gone in deleted(its), SLOWLY)
+    its.turn_for(1.0)
+    assert stays not in deleted(its)
+
+
 def test_what_the_page_hides_stays_for_its_author_took_nothing_back(here: Wall) -> None:
     its = here.crisis()
     id_ = here.hear(its)

@@ -321,6 +321,19 @@ def test_one_post_that_is_gone_is_passed_over_and_all_of_them_are_a_fault() -> N
     assert isinstance(came, Failed)
 
 
+def test_what_is_to_be_verified_is_gone_only_where_it_is_not_there() -> None:
+    gone = Answer(outcome=Outcome.STOPPED, status=400, code=100, wait=None)
+    closed = Answer(outcome=Outcome.FORBIDDEN, status=403, code=10, wait=3600.0)
+    before = [("me", ok(id=PAGE)), ("1000/feed", ok())]
+    came, _ = play(
+        [*before, ("500_1", ok(id="500_1")), ("500_2", gone), ("500_3", closed)],
+        probe=True, verify=("500_1", "500_2", "500_3"),
+    )  # fmt: skip
+    assert came == Read(whole=True, posts=0, gone=("500_2",))
+    limited = Answer(outcome=Outcome.RATE_LIMITED, status=400, code=4, wait=300.0)
+    assert play([*before, ("500_1", limited)], probe=True, verify=("500_1",))[0] == Failed(limited)
+
+
 def test_a_limit_ends_a_round_wherever_it_comes() -> None:
     limited = Answer(outcome=Outcome.RATE_LIMITED, status=400, code=80001, wait=300.0)
     assert play([("1000/feed", limited)])[0] == Failed(limited)
