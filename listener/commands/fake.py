@@ -30,7 +30,7 @@ FAKES: Mapping[str, Fake] = {
     "bluesky": Fake("FakeBluesky", "LYTTEPOST_BLUESKY__HOSTS='[\"<that address>\"]' LYTTEPOST_BLUESKY__ENABLED=true"),
     "facebook": Fake(
         "FakeFacebook",
-        "LYTTEPOST_META__BASE_URL=<that address> LYTTEPOST_META__APP_SECRET=app-secret "
+        "LYTTEPOST_META__BASE_URL=<that address> LYTTEPOST_META__APP_SECRET=a-secret-of-no-app "
         "LYTTEPOST_META__VERIFY_TOKEN=et-ord-vi-valgte LYTTEPOST_FACEBOOK__PAGE_ID=1000 "
         "LYTTEPOST_FACEBOOK__ACCESS_TOKEN=EAAa-token-of-no-app",
     ),

@@ -15,6 +15,12 @@ import pytest
 import requests
 from pydantic import SecretStr
 
+from listener.commands.fake import FAKES
+from listener.settings.files import raw_settings
+from listener.settings.schema import load_settings
+from listener.sources.common.graph.access import webhook_guard
+from listener.sources.common.graph.client import GraphClient
+from listener.sources.facebook.plugin import page_access
 from listener.webhooks.meta import signature_of
 from tests import fakes
 from tests.fakes.facebook import FakeFacebook
@@ -161,3 +167,25 @@ def test_the_sample_is_a_scenario_of_it() -> None:
     assert len(steps) > 15
     with FakeFacebook(scenario=[step for step in steps if step.verb != "call"][:2]) as fake:
         until(lambda: fake.world.things)
+
+
+def test_the_hint_of_the_command_points_a_listener_at_it(
+    facebook: FakeFacebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for given in FAKES["facebook"].hint.replace("<that address>", facebook.url).split():
+        name, _, value = given.partition("=")
+        monkeypatch.setenv(name, value)
+    settings = load_settings(raw_settings())
+    access = page_access(settings)
+    assert access is not None
+    client = GraphClient(access, facebook.clock)
+    assert client.get("me", {"fields": "id"}).data["id"] == settings.facebook.page_id
+    guard = webhook_guard(settings.meta)
+    assert guard is not None
+    body = b"{}"
+    signed = {"x-hub-signature-256": signature_of(body, SecretStr(facebook.secret))}
+    assert guard.is_genuine(signed, body)
+    sample = Path(fakes.__file__).parent / "facebook" / "sample.jsonl"
+    assert f'"token": "{settings.meta.verify_token.get_secret_value() if settings.meta.verify_token else ""}"' in (
+        sample.read_text(encoding="utf-8")
+    )
