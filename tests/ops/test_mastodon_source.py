@@ -131,6 +131,24 @@ def test_what_was_said_between_the_switch_and_our_hearing_of_it_is_read_again_an
     assert len(deployment.captured()) == 2
 
 
+def test_what_a_switch_asked_for_is_read_though_the_connection_breaks_first(here: Fediverse) -> None:
+    deployment = here.deployment(standing=("#granvik",))
+    deployment.turn_until(lambda: hears_all_counting(deployment), SLOWLY)
+    for server in (here.a, here.b):
+        server.do("status", status=503, on="tag")
+    deployment.open("#granvik")
+    said = here.say("ordet #granvik")
+    here.goes_by(3)
+    deployment.turn_for(0.2)
+    for server in (here.a, here.b):
+        server.do("abort")
+    deployment.turn_until(lambda: "reset" in deployment.metrics_reconnects(), SLOWLY)
+    for server in (here.a, here.b):
+        server.do("heal")
+    deployment.turn_until(lambda: deployment.captured()[said] == 1, SLOWLY)
+    nothing_lost_or_twice(here, deployment)
+
+
 def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_none(fast: Fediverse) -> None:
     said = [fast.say(f"før #granvik {n}") for n in range(50)]
     fast.goes_by(30)
