@@ -190,9 +190,14 @@ def test_what_was_said_before_an_incident_is_looked_back_for_and_what_came_befor
 
 
 def test_after_the_crisis_nothing_is_kept_any_more(here: Gram) -> None:
-    listener = here.crisis(standing=("granvik",))
+    listener = here.crisis(standing=("granvik",), calls=True)
     post = hear(here, listener)
+    here.fake.do("error", code=2, on="node", status=500)
+    here.fake.mention("granvik, @fjordbysykehus")
+    listener.turn_until(lambda: listener.state["mentions"]["waiting"] == 1, SLOWLY)
     listener.switch(Action.CLOSE)
+    listener.turn_until(lambda: listener.state["mentions"]["waiting"] == 0, SLOWLY)
+    here.fake.do("heal")
     listener.turn_until(lambda: listener.state["state"] == "counting", SLOWLY)
     here.fake.comment("granvik, etterpå")
     listener.turn_for(4.0)

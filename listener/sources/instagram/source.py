@@ -178,6 +178,8 @@ class InstagramSource:
         if real.keys() - before.keys() or any(real[id_] != before.get(id_) for id_ in real):
             self._round, self._round_due = None, -inf
         self._sorting.follow(real, self._late)
+        if not real and not self._late:
+            self._memory.wanted.clear()  # in calm no id of a mention is kept
 
     def settle(self, durable: bool) -> None:
         if not durable:
