@@ -26,18 +26,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from alerts.annotate.better import ENCODER
 from alerts.annotate.encoder import LAYER, MOST_PIECES, Rows, Vocabulary, eight_bits, read, write
-from alerts.annotate.understanding import STANCES, Reader
-from alerts.annotate.weights import Bank, Scorer
-from listener.model.records import Kind
+from alerts.annotate.understanding import STANCES
 from listener.settings.files import packaged_config
 from tests.corpus import train
 from tests.corpus.data import CORPUS, Labelled, corpus, opinions, requests
 from tests.corpus.e5 import ATTENTION, E5, WIDTH, packaged
-from tests.corpus.scores import best_threshold, f1, macro
+from tests.corpus.weighing import KINDS, default_odds, together
 
 FROZEN = 6
 """Layers that stay as they are: what they make of a text is worked out once."""
@@ -56,13 +53,6 @@ MAIN = 0.8
 """What the main theme weighs where a post has others, which share the rest."""
 WEIGHING = {"kinds": 1.0, "themes": 1.5, "all themes": 0.5, "stance": 0.5, "patient_exposed": 1.5}
 """How much each head counts. `all themes` only helps to train and is not kept."""
-EXPOSED_RECALL = 0.97
-"""Of the posts that name a patient, so many are to be above 0.5 in the folds."""
-RATIOS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
-"""What may be tried: how much the default tier's log odds count beside the encoder's."""
-REVIEWS_RATIO, REVIEWS_OFFSET = 0.5, (0.5, 0.0, 0.0)
-"""Of the stance of reviews; the default tier has seen them all. Chosen on NoReC's dev part: negative ones are rare."""
-KINDS = [kind.value for kind in Kind]
 
 Params = dict[str, Any]
 
@@ -327,90 +317,7 @@ def said(params: Params, texts: Texts, rows: Iterable[int]) -> dict[str, Any]:
     return {name: values[rows] for name, values in found.items()}
 
 
-# --- beside the default tier -----------------------------------------------------------------------------------------
-
-
-def default_odds(posts: list[Labelled], seen: list[int], others: list[int]) -> dict[str, Any]:
-    """What a default tier says of `others` that has seen only `seen`: log odds."""
-    reader = Reader.load(packaged_config())
-    found = [reader.read(post.text).features for post in posts]
-    fold = train.folds([post.writer for post in posts])
-    given = ([posts[i] for i in seen], [found[i] for i in seen], fold[seen])
-    banks: dict[str, Bank] = {"kinds": train.kinds(*given), "themes": train.themes(*given)}
-    banks["patient_exposed"] = train.patient_exposed(*given)
-    space = train.Space(given[1], rare=True)
-    stances = train.labels(given[0], STANCES, lambda post: (post.stance,))
-    banks["stance"] = space.bank(STANCES, *train.fit_all(space.matrix(given[1]), stances, 0.7), {})
-    return odds(banks, [found[i] for i in others])
-
-
-def odds(banks: dict[str, Bank], found: Sequence[Any]) -> dict[str, Any]:
-    scorer = Scorer(banks)
-    scores = np.array([scorer.scores(scorer.rows(each)) for each in found])
-    return {
-        name: scores[:, scorer.places[name]] * bank.about.get("slope", 1.0) + bank.about.get("offset", 0.0)
-        for name, bank in banks.items()
-    }
-
-
-def together(posts: list[Labelled], ours: dict[str, Any], theirs: dict[str, Any], labels: Any) -> dict[str, Any]:
-    """How much each tier counts, and thresholds, from posts whose writers neither has seen.
-
-    `ours`: what the encoder says; `theirs`: the default tier's log odds.
-    """
-    found: dict[str, Any] = {}
-    wanted = train.labels(posts, KINDS, lambda post: post.kinds)
-
-    def kinds_by(ratio: float) -> tuple[Any, ...]:
-        return train.calibrated(ours["kinds"] + ratio * theirs["kinds"], wanted)
-
-    ratio = min(RATIOS, key=lambda ratio: -_likely(kinds_by(ratio)[2], wanted))
-    slope, offset, chances = kinds_by(ratio)
-    thresholds = [round(best_threshold(wanted[:, k], chances[:, k]), 4) for k in range(len(KINDS))]
-    for name, by in (("encoder alone", kinds_by(0)[2]), ("together", chances)):
-        each = [f1(wanted[:, k], by[:, k] >= best_threshold(wanted[:, k], by[:, k])) for k in range(len(KINDS))]
-        train.tell(f"kinds, {name}", dict(zip(KINDS, each, strict=True)) | {"macro": float(np.mean(each))})
-    found["kinds"] = _part(KINDS, ratio, slope, offset) | {"threshold": thresholds}
-
-    having = [i for i, post in enumerate(posts) if post.themes]
-    first = np.array([labels["themes"].index(posts[i].themes[0]) for i in having])
-    wanted = train.labels([posts[i] for i in having], labels["themes"], lambda post: post.themes)
-    a, b = ours["themes"][having], theirs["themes"][having]
-    right = {ratio: float(np.mean((a + ratio * b).argmax(axis=1) == first)) for ratio in RATIOS}
-    train.tell("main theme, by ratio", {str(ratio): right[ratio] for ratio in RATIOS})
-    ratio = max(RATIOS, key=lambda ratio: right[ratio])
-    slope, offset, chances = train.calibrated((a + ratio * b).reshape(-1, 1), wanted.reshape(-1, 1))
-    count = len(labels["themes"])
-    threshold = round(best_threshold(wanted.ravel(), chances.ravel()), 4)
-    found["themes"] = _part(labels["themes"], ratio, slope * count, offset * count) | {"threshold": [threshold] * count}
-
-    shown = np.array([post.patient_exposed for post in posts])
-    by = {ratio: (ours["patient_exposed"] + ratio * theirs["patient_exposed"])[:, 0] for ratio in RATIOS}
-    cuts = {ratio: float(np.quantile(by[ratio][shown], 1 - EXPOSED_RECALL)) for ratio in RATIOS}
-    sure = {ratio: float(shown[by[ratio] >= cuts[ratio]].mean()) for ratio in RATIOS}
-    train.tell(f"patient_exposed, precision at {EXPOSED_RECALL}", {str(ratio): sure[ratio] for ratio in RATIOS})
-    ratio = max(RATIOS, key=lambda ratio: sure[ratio])
-    fitted = LogisticRegression(C=1e4).fit(by[ratio][:, None], shown)
-    slope = round(float(fitted.coef_[0][0]), 6)
-    found["patient_exposed"] = _part(["patient_exposed"], ratio, [slope], [round(-slope * cuts[ratio], 6)])
-
-    stances = np.array([STANCES.index(post.stance) for post in posts])
-    by = {ratio: ours["stance"][:, :3] + ratio * theirs["stance"] for ratio in RATIOS}
-    right = {ratio: macro(stances, by[ratio].argmax(axis=1), 3) for ratio in RATIOS}
-    train.tell("stance, macro F1 by ratio", {str(ratio): right[ratio] for ratio in RATIOS})
-    ratio = max(RATIOS, key=lambda ratio: right[ratio])
-    found["stance"] = _part(labels["stance"], ratio, [1.0] * 6, [0.0] * 3 + list(REVIEWS_OFFSET))
-    found["stance"]["own"][3:] = [REVIEWS_RATIO] * 3
-    return found
-
-
-def _likely(chances: Any, wanted: Any) -> float:
-    return float(np.log(np.where(wanted, chances, 1 - chances).clip(1e-6)).mean())
-
-
-def _part(labels: Sequence[str], ratio: float, slope: Sequence[float], offset: Sequence[float]) -> dict[str, Any]:
-    own = [round(ratio * each, 6) for each in slope]
-    return {"labels": list(labels), "own": own, "slope": list(slope), "offset": list(offset)}
+# --- the file --------------------------------------------------------------------------------------------------------
 
 
 def export(path: Path, e5: E5, kept: list[int], params: Params, texts: Texts, beside: dict[str, Any]) -> int:
