@@ -61,8 +61,13 @@ class Tokens(NamedTuple):
 
 def features(tokens: Tokens, cues: Iterable[str] = ()) -> Features:
     """The features of a text; `cues`: the names of the cue groups that hold in it."""
-    named = np.array([_name(name) for name in cues], np.uint32) ^ _CUES
-    return Features(_words(tokens), once(_letters(tokens.low)), named)
+    return Features(_words(tokens), once(_letters(tokens.low)), cue_hashes(cues))
+
+
+def cue_hashes(names: Iterable[str]) -> Hashes:
+    """The hash of each of these names of cue groups."""
+    hashes: Hashes = np.array([_name(name) for name in names], np.uint32) ^ _CUES
+    return hashes
 
 
 def tokenize(text: str) -> Tokens:

@@ -33,7 +33,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from alerts.annotate.features import Features
+from alerts.annotate.features import Features, cue_hashes
 from alerts.annotate.understanding import DIALECT, STANCES, WEIGHTS, Reader, Understander, Understanding
 from alerts.annotate.weights import BLOCKS, Bank, Block, quantized, read, share, write
 from listener.model.records import Kind
@@ -43,15 +43,18 @@ from tests.corpus.scores import best_threshold, f1, macro
 
 SHARES = {"words": 1.0, "letters": 1.0, "cues": 0.2}
 """What each block is multiplied by: how freely its weights may grow."""
-KINDS_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.25}}
+LIKINGS = tuple(f"word: {name}" for name in ("good", "bad", "very", "but_yet"))
+"""Of `config/words.yaml`: how something is liked. They tell the stance of a review; kinds and themes gain nothing."""
+KINDS_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.25}, "without": LIKINGS}
 KINDS_RIDGE, KINDS_COUNTED = 0.5, 0.02
-THEMES_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.35}, "rare": True}
+THEMES_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.35}, "rare": True, "without": LIKINGS}
 THEMES_RIDGE, THEMES_COUNTED = 1.3, 0.025
 SECOND = 0.2
 """What a theme that is not the main one counts for, where the main one counts for 1."""
-STANCE_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.1}, "rare": True}
-REVIEWS_C = 0.4
-REQUEST_C = 0.3
+STANCE_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.35}, "rare": True}
+OURS_C = 0.7
+REVIEWS_C, REVIEWS_COUNTED = 0.3, 0.1
+REQUEST_C, REQUEST_COUNTED = 0.3, 0.03
 CLOSE, TINY = 1e-4, 1e-300
 """How near to the solution is near enough: what is left of what was wanted; no score changes below it."""
 PRUNED = 2
@@ -59,7 +62,7 @@ PRUNED = 2
 ENOUGH = 3
 """Texts that must have a feature for it to get a weight."""
 FOLDS = 5
-EXPOSED_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.3}}
+EXPOSED_SPACE: dict[str, Any] = {"shares": SHARES | {"cues": 0.3}, "without": LIKINGS}
 EXPOSED_RIDGE = 0.5
 EXPOSED_RECALL = 0.93
 """Of the posts that name a patient, so many are to be above 0.5 in the folds."""
@@ -85,8 +88,12 @@ class Space:
         enough: int = ENOUGH,
         shares: Mapping[str, float] = SHARES,
         rare: bool = False,
+        without: Sequence[str] = (),
     ) -> None:
-        """`rare`: what few texts have weighs more: good for what a text is about, and not for how it is said."""
+        """`rare`: what few texts have weighs more: good for what a text is about, and not for how it is said.
+
+        `without`: names of cues that are not looked at.
+        """
         self.keys = {}
         factors = []
         for block in BLOCKS:
@@ -96,8 +103,9 @@ class Space:
                 continue
             hashes = np.concatenate([np.unique(getattr(each, block)) for each in found])
             keys, counts = np.unique(hashes, return_counts=True)
-            self.keys[block] = keys[counts >= enough]
-            few = np.log(len(found) / counts[counts >= enough]) / 3 if rare and block != "cues" else 1.0
+            enough_of = (counts >= enough) & ~np.isin(keys, cue_hashes(without) if block == "cues" else ())
+            self.keys[block] = keys[enough_of]
+            few = np.log(len(found) / counts[enough_of]) / 3 if rare and block != "cues" else 1.0
             factors.append(np.full(len(self.keys[block]), shares[block]) * few)
         self.factor = np.concatenate(factors)
 
@@ -223,7 +231,9 @@ def fitted(
     x = space.matrix(found)
     weights, bias = by(x, wanted, strength)
     if share:
-        weights = weights + share * space.log_ratios(x, ys) / space.factor
+        ratios = space.log_ratios(x, ys)
+        # What stands in every text tells nothing, and has the factor 0.
+        weights = weights + share * np.divide(ratios, space.factor, out=np.zeros_like(ratios), where=space.factor > 0)
     return weights, bias
 
 
@@ -329,13 +339,16 @@ def request(texts: list[str], ys: list[bool], reader: Reader) -> Bank:
     wanted = np.array([[y] for y in ys])
     # What is cut is of the same events as these: messages that lie side by side go to different folds.
     fold = np.arange(len(texts)) % FOLDS
-    slope, offset, chances = calibrated(held_back(found, wanted, fit_all, REQUEST_C, fold, rare=True), wanted)
+    by = (fit_all, REQUEST_C)
+    slope, offset, chances = calibrated(
+        held_back(found, wanted, *by, fold, ys=wanted, share=REQUEST_COUNTED, rare=True), wanted
+    )
     cut = float(best_threshold(wanted[:, 0], chances[:, 0]))
     tell("request", {"f1": f1(wanted[:, 0], chances[:, 0] >= cut)})
     space = Space(found, rare=True)
     return space.bank(
         ["request"],
-        *fit_all(space.matrix(found), wanted, REQUEST_C),
+        *fitted(space, found, wanted, *by, wanted, REQUEST_COUNTED),
         {"slope": slope, "offset": cut_at_half(offset, cut)},
     )
 
@@ -353,15 +366,18 @@ def stance(
     ours = labels(posts, STANCES, lambda post: (post.stance,))
     theirs = np.array([[y == stance for stance in STANCES] for y in ys])
     side_by_side = np.arange(len(more)) * FOLDS // len(more)
-    for name, of, wanted, c, by in (("ours", found, ours, 0.7, fold), ("NoReC", more, theirs, REVIEWS_C, side_by_side)):
-        right, got = wanted.argmax(axis=1), held_back(of, wanted, fit_all, c, by, **STANCE_SPACE).argmax(axis=1)
-        tell(f"stance, {name}", {"macro f1": macro(right, got, len(STANCES))})
+    for name, of, wanted, c, counted, by in (
+        ("ours", found, ours, OURS_C, 0.0, fold),
+        ("NoReC", more, theirs, REVIEWS_C, REVIEWS_COUNTED, side_by_side),
+    ):
+        got = held_back(of, wanted, fit_all, c, by, ys=wanted, share=counted, **STANCE_SPACE).argmax(axis=1)
+        tell(f"stance, {name}", {"macro f1": macro(wanted.argmax(axis=1), got, len(STANCES))})
     space = Space([*found, *more], **STANCE_SPACE)
     x_ours, x_theirs = space.matrix(found), space.matrix(more)
     is_review = np.arange(len(found) + len(more))[:, None] >= len(found)
     fits = (
-        fit_all(x_ours, ours, 0.7),
-        fit_all(x_theirs, theirs, REVIEWS_C),
+        fit_all(x_ours, ours, OURS_C),
+        fitted(space, more, theirs, fit_all, REVIEWS_C, theirs, REVIEWS_COUNTED),
         fit_all(sparse.vstack([x_ours, x_theirs]), is_review, 4),
     )
     heads = [*STANCES, *(f"review {stance}" for stance in STANCES), "is review"]

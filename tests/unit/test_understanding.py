@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from understanders import default
 
-from alerts.annotate.features import MAX_CHARS, features, spread, tokenize
+from alerts.annotate.features import MAX_CHARS, cue_hashes, features, spread, tokenize
 from alerts.annotate.persons import Persons
 from alerts.annotate.themes import Themes
 from alerts.annotate.understanding import NOTHING, WEIGHTS, Reader, Understander
 from alerts.annotate.weights import BLOCKS, Bank, Block, Lookup, quantized, read, write
 from alerts.annotate.words import load_words
 from listener.errors import ConfigError
-from listener.model.records import AuthorClass, Kind
+from listener.model.records import AuthorClass, Kind, Stance
 from listener.settings.files import packaged_config
 
 TEXTS = (
@@ -217,6 +217,24 @@ def test_each_hash_is_found_where_it_stands(keys: set[int], others: list[int]) -
     rows = Lookup(rising).rows(asked)
     for hash_, row in zip(asked.tolist(), rows.tolist(), strict=True):
         assert row == (sorted(keys).index(hash_) if hash_ in keys else len(keys))
+
+
+def test_words_of_liking_count_for_the_stance_and_for_no_kind_and_theme() -> None:
+    banks, hashes = read(WEIGHTS), cue_hashes(["word: good", "word: bad"])
+    assert np.isin(hashes, banks["stance"].blocks["cues"].keys).all()
+    for bank in ("kinds", "themes", "patient_exposed"):
+        assert not np.isin(hashes, banks[bank].blocks["cues"].keys).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "stance"),
+    [
+        ("Skuespillerne er glitrende, og musikken er både leken og klok.", Stance.POSITIVE),
+        ("Handlingen er dessverre forutsigbar, og dialogen blir påtatt og langtekkelig.", Stance.NEGATIVE),
+    ],
+)
+def test_a_review_is_read_by_how_it_likes(text: str, stance: Stance) -> None:
+    assert default().understand(text).stance is stance
 
 
 def test_every_theme_of_the_model_has_words_for_people() -> None:
