@@ -128,6 +128,7 @@ class InstagramSource:
         self._round: Round | None = None
         self._round_due = -inf
         self._looked = False
+        self._waits: datetime | None = None
         self._missing: frozenset[str] = frozenset()
         self._rounds = 0
         self._contact: datetime | None = None
@@ -465,7 +466,9 @@ class InstagramSource:
             fills = gap.id
             gaps.setdefault(fills, gap)
         notices, deleted, self._deleted = self._notices.take(), tuple(self._deleted), []
-        if sorted_ is None and not (until or gaps or notices or deleted):
+        # Until when nobody may call must outlive us, though there be nothing else to say.
+        waits, self._waits = self._memory.shut is not None and self._memory.shut != self._waits, self._memory.shut
+        if sorted_ is None and not (until or gaps or notices or deleted or waits):
             return None
         if until is not None:
             self._memory.given, self._ticked = until, self._clock.monotonic()
