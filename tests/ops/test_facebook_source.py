@@ -346,6 +346,24 @@ def test_a_fault_that_lasts_is_a_gap_that_is_filled_when_it_is_over(here: Wall) 
     assert its.gaps()[0].refilled >= 1
 
 
+def test_a_round_that_broke_off_hides_nothing_that_lies_behind_it(here: Wall) -> None:
+    its = here.crisis()
+    here.fake.do("mute", seconds=10_000, loses=True)
+    ids = [here.say() for _ in range(230)]
+    its.turn_until(lambda: bool(its.captured()), SLOWLY)
+    here.fake.do("reset", on="comments", times=1)
+    its.turn_until(lambda: set(ids) <= set(its.captured()), SLOWLY)
+
+
+def test_a_fault_that_lasts_is_asked_about_ever_more_rarely(here: Wall) -> None:
+    its = here.crisis()
+    here.fake.do("status", status=503)
+    its.turn_until(lambda: its.gaps() != [], SLOWLY)
+    calls = len(here.fake.asked)
+    its.turn_for(3.0)
+    assert len(here.fake.asked) - calls < 8
+
+
 def test_a_post_that_is_not_there_any_more_stops_nobody(here: Wall) -> None:
     its = here.crisis()
     other = here.fake.world.say("Et annet innlegg")

@@ -125,13 +125,14 @@ class Asking:
             self._due = min(self._due, self._clock.monotonic())
         self._crisis = crisis
 
-    def read_back(self, until: datetime) -> None:
-        """The next round is a full one, back to then, by our clock; it begins as soon as it may."""
+    def read_back(self, until: datetime, *, soon: bool = True) -> None:
+        """The next round is a full one, back to then, by our clock. `soon`: it begins at once; else when it is due, as
+        after a fault, which is not asked about again before its pause is over."""
         if self._full is None or until < self._full:
             self._full = until
         if self._running is not None and self._running[1].until <= until + self.skew:
             return
-        if self._refused_token is None:
+        if soon and self._refused_token is None:
             self._due = min(self._due, self._clock.monotonic())
 
     def active(self, post: str, at: datetime) -> None:

@@ -190,7 +190,7 @@ def _read_comments(plan: Plan, post: str, found: Findings) -> Generator[Question
             _take(item, post, asked_at, found)
         further = next_page(answer.data, params)
         if is_enough or further is None:
-            return True
+            return is_enough or not _goes_on(answer)
         params = further
     return False
 
@@ -203,6 +203,12 @@ def _take(item: Raw, post: str, asked_at: datetime, found: Findings) -> None:
         return
     if said is not None:
         found.said.append(said)
+
+
+def _goes_on(answer: Answer) -> bool:
+    """It names a next page: where that is the page itself, it cannot be had now."""
+    paging = answer.data.get("paging")
+    return isinstance(paging, dict) and bool(paging.get("next"))
 
 
 def _is_enough(plan: Plan, items: Collection[Raw]) -> bool:

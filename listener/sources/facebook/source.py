@@ -292,12 +292,14 @@ class FacebookSource:
         self._memory.posts, self._looked = self._memory.posts or done.posts > 0, True
         self._refusal = None
         self._notices.over(*_NOTICES.values())
-        self._sure = max(done.at, self._sure or done.at)
+        before, self._sure = self._sure, max(done.at, self._sure or done.at)
         self._cause = Cause.SILENCE
         self._hearing.find_gone(done.gone)
         if done.full:
             self._hearing.looked_back(self._memory.back, done.until)
             self._fill(done)
+        elif not done.whole:
+            self._asking.read_back((before or done.at) - BEFORE, soon=False)
         elif self._book.lasting is not None:
             # It lasts until all of it was read.
             self._asking.read_back(self._book.lasting.start - BEFORE)
@@ -327,8 +329,10 @@ class FacebookSource:
             self._stop(refused.outcome, why)
         elif refused.outcome is Outcome.RATE_LIMITED:
             self._start_gap(Cause.RATE_LIMITED)
-        if self._book.lasting is not None:
-            self._asking.read_back(self._book.lasting.start - BEFORE)
+        # What it found so far is known, and must not keep a later round from what lies behind it.
+        sure = self._sure or self._clock.now()
+        start = sure if self._book.lasting is None else min(sure, self._book.lasting.start)
+        self._asking.read_back(start - BEFORE, soon=False)
 
     def _stop(self, outcome: Outcome, why: str) -> None:
         cause = {
@@ -338,7 +342,7 @@ class FacebookSource:
         self._start_gap(cause)
         self._notices.begin(_NOTICES[outcome], self._clock.now())
         if self._book.lasting is not None:
-            self._asking.read_back(self._book.lasting.start - BEFORE)
+            self._asking.read_back(self._book.lasting.start - BEFORE, soon=False)
 
     def _start_gap(self, cause: Cause) -> None:
         if self._book.lasting is None:
@@ -349,7 +353,7 @@ class FacebookSource:
             every = self._every if self._incidents else self._calm_every
             if self._clock.now() - self._sure > every + max(GRACE, every / 2):
                 self._start_gap(self._cause)
-                self._asking.read_back(self._sure - BEFORE)
+                self._asking.read_back(self._sure - BEFORE, soon=False)
 
     def _mind(self) -> None:
         """Whether there is something that ops must know of."""
