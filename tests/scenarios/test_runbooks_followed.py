@@ -193,6 +193,8 @@ def test_in_calm_each_entry_leads_to_quiet(deploy: Callable[..., Deployment], tm
 @pytest.mark.long
 def test_in_a_crisis_each_entry_leads_to_quiet(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
     with drilling(deploy, tmp_path) as drill:
+        with_push = PEOPLE % ", {channel: ntfy, target: kari}"
+        drill.deployment.configure(people=with_push)
         in_crisis(drill, "--review-after", "1m")
         drill.follow("ReviewOverdue", nothing,
                      lambda: drill.say("mode", "review", "--for", "6h", "--why", "brenner ennå"))  # fmt: skip
@@ -214,6 +216,8 @@ def test_in_a_crisis_each_entry_leads_to_quiet(deploy: Callable[..., Deployment]
         drill.follow("SourceSilent GapOpen", mute, hear_again)
 
         def nothing_gets_through() -> None:
+            listening = {"source": "x", "state": "listening"}
+            until(lambda: drill.running.metric("lyttepost_source_state", **listening) == 1, 120, "it hears again")
             drill.smtp.always, drill.push.always = "550", "500"
             drill.post()
 
