@@ -169,7 +169,7 @@ def in_crisis(drill: Drill, *more: str) -> None:
     until(lambda: drill.running.metric("lyttepost_source_state", **listening) == 1, 60, "it hears")
 
 
-@pytest.mark.long
+@pytest.mark.drill
 def test_in_calm_each_entry_leads_to_quiet(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
     with drilling(deploy, tmp_path) as drill:
         config = drill.deployment.configure()
@@ -190,7 +190,7 @@ def test_in_calm_each_entry_leads_to_quiet(deploy: Callable[..., Deployment], tm
         drill.follow("DeadLettersRising", garble, lambda: drill.say("deadletters", "--json"))
 
 
-@pytest.mark.long
+@pytest.mark.drill
 def test_in_a_crisis_each_entry_leads_to_quiet(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
     with drilling(deploy, tmp_path) as drill:
         with_push = PEOPLE % ", {channel: ntfy, target: kari}"
@@ -230,7 +230,7 @@ def test_in_a_crisis_each_entry_leads_to_quiet(deploy: Callable[..., Deployment]
         drill.follow("AlertUnacknowledged", drill.post, drill.acknowledge)
 
 
-@pytest.mark.long
+@pytest.mark.drill
 def test_what_it_costs_and_the_process_itself(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
     with drilling(deploy, tmp_path) as drill:
         in_crisis(drill)
