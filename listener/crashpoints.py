@@ -31,6 +31,9 @@ POINTS: Final = frozenset(
         "dispatch.after_send",
         "highlights.after_intent",
         "highlights.after_send",
+        "backup.read_again",
+        "restore.proven",
+        "restore.put",
     }
 )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,7 +18,7 @@ from alerts.board.access import accounts, sessions
 from listener.clock import SystemClock
 from listener.commands.shared import Data, Json, out_json, out_table, say
 from listener.errors import Refused, UsageError
-from listener.maintenance.backup import Backup, back_up, look_at, restore
+from listener.maintenance.backup import LOG, Backup, back_up, look_at, restore
 from listener.runtime.service import locked_roles
 from listener.settings.bus_address import embedded_file
 from listener.settings.files import data_dir, raw_settings
@@ -41,7 +44,8 @@ def backup(
     folder, log = _log_of(data)
     if not log.is_file():
         raise UsageError(f"{log}: no log is there; --data names another folder")
-    made = back_up(log, [folder / name for name in BESIDE], file, SystemClock(), _progress())
+    with _tidied():
+        made = back_up(log, [folder / name for name in BESIDE], file, SystemClock(), _progress())
     _show(made, json)
     say(f"{file} holds {made.records} records, and was read again: it is whole. Keep it as you keep patients' data.")
 
@@ -56,15 +60,19 @@ def restore_(
     """Put a backup in force in a data folder that holds no log, or prove with --check that it is whole."""
     folder, log = _log_of(data)
     if check:
-        _show(look_at(file, SystemClock(), file.parent, _progress()), json)
+        with _tidied():
+            _show(look_at(file, SystemClock(), file.parent, _progress()), json)
         say(f"{file} is whole.")
         return
-    if log != folder / log.name:
+    if log != folder / LOG:
         raise Refused(f"bus.url names {log}: restore into a data folder (bus.url: embedded:), and move the log there")
     if running := locked_roles(folder):
         raise Refused(f"a process with the role {running[0]} runs on {folder}; stop it first")
-    put = restore(file, folder, SystemClock(), VIEWS, _progress())
+    with _tidied():
+        put, kept = restore(file, folder, SystemClock(), VIEWS, _progress())
     _show(put, json)
+    for name in kept:
+        say(f"{folder / name} was there, and stays: it is newer than the backup's.")
     say(f"{folder} is as it was at {put.made_at}. What came after is gone: the time until now becomes a gap.")
     say("Purge again what was purged since then, and expect alerts that were open then to be sent once more.")
 
@@ -79,7 +87,22 @@ def _log_of(data: str | None) -> tuple[Path, Path]:
             "processes stopped, `lyttepost bus copy` copies it onto an embedded log, which this command backs up"
         )
     named = embedded_file(rest)
-    return folder, Path(named).expanduser() if named else folder / "bus.sqlite"
+    return folder, Path(named).expanduser() if named else folder / LOG
+
+
+@contextmanager
+def _tidied() -> Iterator[None]:
+    """Within, who ends the program (a timer, a connection that broke) leaves no copy of the log behind."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    kept = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def _show(backup: Backup, json: bool) -> None:

@@ -6,10 +6,15 @@ for they are made anew from the log; so is the pseudonym key, which no backup of
 
 Nothing is trusted: a backup is read again before it is given its name, and before one is put in force its files are
 compared with their digests, its topics with theirs, and its hash chains are followed.
+
+Whoever is killed leaves a folder `.lyttepost-…` with a copy of the log, which no purge reaches: the next backup or
+restore in that place removes it.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -17,20 +22,24 @@ import shutil
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from listener import __version__
 from listener.bus import hashchain
+from listener.bus.history import NAME as HISTORY
+from listener.bus.history import UNREADABLE, History
 from listener.bus.scan import scan_records
 from listener.bus.sqlite.bus import EmbeddedBus
 from listener.bus.sqlite.store import FORMAT as LOG_FORMAT
 from listener.bus.sqlite.store import explain
 from listener.clock import Clock
-from listener.errors import ConfigError, Corrupt, LyttepostError, Refused
+from listener.crashpoints import point
+from listener.errors import BusFull, ConfigError, Corrupt, LyttepostError, Refused
 from listener.maintenance.copy import LEFT_OUT, Proof, prove
 from listener.model.topics import TOPICS
 from listener.permissions import create_private, make_folder
@@ -43,6 +52,11 @@ MANIFEST: Final = "manifest.json"
 CHAINED: Final = ("decisions", "deliveries")
 CHUNK: Final = 1 << 20
 LARGEST_MANIFEST: Final = 1 << 20
+
+MAKING, MADE = ".lyttepost+", ".lyttepost-"
+"""How a folder for what is made begins: until it is locked, and from then on."""
+NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What a file system says that has no hard links: that of a USB stick, of many a file server."""
 
 Progress = Callable[[str], None]
 
@@ -99,17 +113,17 @@ def back_up(log: Path, beside: Sequence[Path], target: Path, clock: Clock, progr
             )
             for path in files:
                 archive.write(path, path.name)
+        for path in files:
+            path.unlink()  # there may be no room for two
         progress("it is read again")
         with _unpacked(packed, work / "again") as again:
-            if again != made:
+            if again != made or _differing(again, work / "again"):
                 raise LyttepostError(f"{target}: what was read again is not what was written; is the disk well?")
         _sync(packed)
-        # Not over one that came meanwhile: a link is made or fails.
-        try:
-            os.link(packed, target)
-        except FileExistsError:
-            raise Refused(f"{target}: is there already; a backup is never written over another file") from None
-        _sync(target.parent)
+        point("backup.read_again")
+        if not _name(packed, target):
+            raise Refused(f"{target}: is there already; a backup is never written over another file")
+        _sync_names(target.parent)
     return made
 
 
@@ -119,31 +133,54 @@ def look_at(file: Path, clock: Clock, scratch: Path, progress: Progress) -> Back
         return _proven(file, work, clock, progress)
 
 
-def restore(file: Path, folder: Path, clock: Clock, views: Sequence[str], progress: Progress) -> Backup:
+def restore(
+    file: Path, folder: Path, clock: Clock, views: Sequence[str], progress: Progress
+) -> tuple[Backup, Sequence[str]]:
     """Put a backup in force in a data folder that holds no log. `views`: files that are made anew, and are removed.
 
-    The caller knows that nothing runs there. Raises Refused where a log is there, or what one left; and for a backup of
-    a newer version. Raises Corrupt for one that is not as it was made. Then the folder is as before.
+    Gives the backup, and which of its other files were in the folder already: those stay, for they are newer than it.
+    The caller knows that nothing runs there. Raises Refused where a log is there, or what one left; for a backup of a
+    newer version; and for one of another log than the folder had. Raises Corrupt for one that is not as it was made.
+    Then the folder is as before.
     """
-    for name in (LOG, f"{LOG}-wal"):
-        path = folder / name
+    log = folder / LOG
+    for path in (log, folder / f"{LOG}-wal"):
         if path.exists() and path.stat().st_size:
             raise Refused(f"{path}: is there already; move it away first, and keep it until you know what it holds")
     make_folder(folder)
     with _work_in(folder) as work:
         backup = _proven(file, work, clock, progress)
+        _refuse_another(file, work / LOG, folder)
         progress("it is put in force")
-        with closing(sqlite3.connect(work / LOG)) as db:
-            # As a log is made: readers and the writer do not wait for one another.
-            db.execute("PRAGMA journal_mode=WAL")
+        point("restore.proven")
         for name in (f"{LOG}-wal", f"{LOG}-shm", *views):
             (folder / name).unlink(missing_ok=True)
-        for name in backup.files:
-            if name != LOG:
-                _put(work / name, folder / name)
-        _put(work / LOG, folder / LOG)
-        _sync(folder)
-    return backup
+        kept = [name for name in backup.files if name != LOG and not _put(work / name, folder / name)]
+        point("restore.put")
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
+        # The log last: whoever is killed before leaves a folder without one, into which it is restored again.
+        if not _put(work / LOG, log):
+            raise Refused(f"{log}: came meanwhile; something was started here: stop it, and move that log away")
+        _sync_names(folder)
+    return backup, kept
+
+
+def _refuse_another(file: Path, made: Path, folder: Path) -> None:
+    """Made ready as a log is made, for readers and the writer not to wait for one another. Raises Refused, BusError."""
+    known = History(folder / LOG, folder).ids() - {UNREADABLE}
+    try:
+        with closing(sqlite3.connect(made)) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            found = db.execute("SELECT 1 FROM sqlite_master WHERE name='identity'").fetchone()
+            ids = {id_ for (id_,) in db.execute("SELECT id FROM identity")} if found else set()
+    except sqlite3.Error as error:
+        raise explain(made, error) from None
+    if ids and not known <= ids:
+        raise Refused(
+            f"{file}: is of another log than {folder} had, as its {HISTORY} says, and nothing would start there; "
+            "restore it into an empty folder (--data), or restore the newest backup of the log that was here"
+        )
 
 
 def _proven(file: Path, work: Path, clock: Clock, progress: Progress) -> Backup:
@@ -151,9 +188,8 @@ def _proven(file: Path, work: Path, clock: Clock, progress: Progress) -> Backup:
     with _unpacked(file, work) as backup:
         if set(backup.files) - {path.name for path in work.iterdir()} or LOG not in backup.files:
             raise Corrupt(f"{file}: a file that its manifest names is missing")
-        for name, digest in backup.files.items():
-            if _digest_of(work / name) != digest:
-                raise Corrupt(f"{file}: {name} is not as it was packed; take another backup")
+        if (name := _differing(backup, work)) is not None:
+            raise Corrupt(f"{file}: {name} is not as it was packed; take another backup")
     progress("its records are counted")
     log_id, topics = _proofs(work, clock)
     if (log_id, list(topics)) != (backup.log_id, list(backup.topics)):
@@ -173,7 +209,7 @@ def _unpacked(file: Path, into: Path) -> Iterator[Backup]:
                     shutil.copyfileobj(packed, out, CHUNK)
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file") from None
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError) as error:
         raise Corrupt(f"{file}: is no whole backup ({type(error).__name__}); take another") from None
     except OSError as error:
         raise LyttepostError(f"{file}: cannot be unpacked in {into.parent}: {error.strerror or error}") from None
@@ -208,7 +244,8 @@ def _snapshot(log: Path, target: Path) -> None:
         with closing(sqlite3.connect(f"{log.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
             db.execute("VACUUM INTO ?", (str(target),))
     except sqlite3.Error as error:
-        raise explain(log, error) from None
+        full = isinstance(explain(log, error), BusFull)  # not the disk of the log, but that of its copy
+        raise explain(target if full else log, error) from None
 
 
 def _proofs(folder: Path, clock: Clock) -> tuple[str, Sequence[Proof]]:
@@ -226,9 +263,18 @@ def _proofs(folder: Path, clock: Clock) -> tuple[str, Sequence[Proof]]:
 
 @contextmanager
 def _work_in(folder: Path) -> Iterator[Path]:
-    """A folder of its own for what is made, on the disk of what it will be; gone afterwards."""
+    """A folder of its own for what is made, on the disk of what it will be; gone afterwards.
+
+    It is locked for as long as its process lives. Those that are not are removed: theirs was killed.
+    """
     try:
-        made = Path(tempfile.mkdtemp(prefix=".lyttepost-", dir=folder))
+        for left in folder.glob(f"{MADE}*"):
+            if (lock := _locked(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
+        making = Path(tempfile.mkdtemp(prefix=MAKING, dir=folder))
+        lock = _locked(making)
+        made = making.rename(making.with_name(making.name.replace(MAKING, MADE, 1)))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
     try:
@@ -237,12 +283,50 @@ def _work_in(folder: Path) -> Iterator[Path]:
         raise LyttepostError(f"{error.filename or folder}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
-def _put(made: Path, target: Path) -> None:
+def _locked(folder: Path) -> int | None:
+    """A lock on a folder of ours; None where somebody holds it, or where the file system knows no such locks."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if os.fstat(handle).st_uid != os.geteuid():
+            raise PermissionError
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _put(made: Path, target: Path) -> bool:
     made.chmod(0o600)
     _sync(made)
-    made.replace(target)
+    return _name(made, target)
+
+
+def _name(made: Path, target: Path) -> bool:
+    """Give it its name, unless something came to bear it: a link is made or fails. Whether it has it."""
+    try:
+        os.link(made, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if not create_private(target):
+            return False
+        made.replace(target)
+    return True
+
+
+def _differing(backup: Backup, folder: Path) -> str | None:
+    """A file that is not as the backup says, if there is one."""
+    return next((name for name, digest in backup.files.items() if _digest_of(folder / name) != digest), None)
 
 
 def _digest_of(path: Path) -> str:
@@ -256,3 +340,9 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_names(folder: Path) -> None:
+    """What is named in it stays so after a power cut, where its file system can promise that of a folder."""
+    with suppress(OSError):
+        _sync(folder)

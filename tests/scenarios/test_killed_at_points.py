@@ -15,9 +15,9 @@ from listener.crashpoints import POINTS
 
 ONCE = {"bus.made", "bus.remembered"}
 """They are passed when a log is first made, before there is anything to lose: tests/contract/test_bus_history.py."""
-ELSEWHERE = ("spool.", "deletions.", "expiry.", "highlights.")
-"""Of the spool: test_kafka_away; of deletions, retention by source and highlights, which no recording tells:
-tests/ops/test_deletions.py, tests/ops/test_expiry.py, tests/ops/test_highlights_published.py."""
+ELSEWHERE = ("spool.", "deletions.", "expiry.", "highlights.", "backup.", "restore.")
+"""Of the spool: test_kafka_away; of deletions, retention by source, highlights and backups, which no recording tells:
+tests/ops/test_deletions.py, test_expiry.py, test_highlights_published.py and test_backup_faults.py there."""
 
 TIMES = {"bus": (20, 45, 70), "capture": (1, 2, 2)}
 """At which time past it each process dies. To those of the bus all come; the recording is captured in two pieces."""
