@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, NoReturn, TypeVar
 
@@ -77,14 +77,17 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def announced(bus: Bus, process: str, roles: Sequence[str], clock: Clock) -> Iterator[None]:
-    """Within, the process says each second that it is there and has not followed yet. Raises BusError."""
+    """Within, the process says each second that it is there and has not followed yet; and that it leaves, if it fails.
 
-    def say() -> None:
+    Raises BusError.
+    """
+
+    def say(leaving: bool = False) -> None:
         say_presence(
             bus,
             Presence(
                 process=process, roles=tuple(roles), host=socket.gethostname(), pid=os.getpid(), epoch=NOT_YET,
-                at=clock.now(),
+                at=clock.now(), leaving=leaving,
             ),
         )  # fmt: skip
 
@@ -103,6 +106,11 @@ def announced(bus: Bus, process: str, roles: Sequence[str], clock: Clock) -> Ite
     thread.start()
     try:
         yield
-    finally:
+    except BaseException:
         done.set()
         thread.join()
+        with suppress(BusError):
+            say(leaving=True)
+        raise
+    done.set()
+    thread.join()

@@ -79,6 +79,9 @@ def test_who_is_coming_says_so_again_and_again_and_has_followed_nothing(tmp_path
         (first,) = said(0.0)
         assert (first.process, first.epoch, first.roles) == ("all@granvik", NOT_YET, ("listener", "judge"))
         assert said(10 * SAY_SECONDS), "a slow start goes on saying that it is there"
+    with pytest.raises(ConfigError), announced(bus, "all@granvik", ("listener", "judge"), SystemClock()):
+        raise ConfigError("cues/nb.yaml:3: no list")
+    assert said(0.0)[-1].leaving, "nobody waits for who comes no more"
     threads = [thread.name for thread in threading.enumerate()]
     assert "starting" not in threads
     bus.close()
