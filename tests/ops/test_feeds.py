@@ -141,6 +141,20 @@ def test_of_broken_xml_what_can_be_read_is_read(web: Publisher) -> None:
     assert (feed.entries[0].title, feed.broken) == (BUS[0], True)
 
 
+def test_an_entry_that_is_cut_off_is_none_for_its_link_may_be_that_of_another(web: Publisher) -> None:
+    whole = rss(BUS, PHONE)
+    within = whole.rindex("nordvik.example/1") + len("nordvik.example/")
+    feed = read_feed(web.put("/cut-link", whole[:within]))
+    assert ([entry.title for entry in feed.entries], feed.broken) == ([BUS[0]], True)
+    with pytest.raises(FeedError, match="cut off before its first entry ends"):
+        read_feed(web.put("/cut-first", rss(BUS)[:-60]))
+
+
+def test_a_document_with_a_mistake_in_it_that_has_its_end_loses_no_entry(web: Publisher) -> None:
+    feed = read_feed(web.put("/mistake", rss(BUS, PHONE).replace("</channel>", "<br></channel>")))
+    assert ([entry.title for entry in feed.entries], feed.broken) == ([BUS[0], PHONE[0]], True)
+
+
 @pytest.mark.parametrize(
     ("path", "why"),
     [

@@ -17,7 +17,7 @@ from listener.runtime.checks import Check
 from listener.settings.schema import Settings
 from listener.sources.contract import Batch, Examination, source_types
 from listener.sources.feeds.source import FeedsSource
-from tests.fakes.feeds import FakeFeeds
+from tests.fakes.feeds import Entry, FakeFeeds
 from tests.fakes.feeds.house import bomb
 from tests.fakes.platform import ScaledClock
 
@@ -245,6 +245,75 @@ def test_a_turnover_of_the_whole_feed_is_a_gap_that_stays(room: Room) -> None:
     assert not is_whole(gap)
     assert room.of("Ny 3")
     assert room.of("Ny 0") == []
+
+
+def accounted_for(room: Room, entries: Sequence[Entry]) -> bool:
+    """Each was given, or was published in a time that stays a gap of its feed."""
+    stay = [gap for gap in room.gaps.values() if not is_whole(gap)]
+    missing = [entry for entry in entries if not room.of(entry.title)]
+    return all(any(g.start <= entry.at and (g.end is None or entry.at <= g.end) for g in stay) for entry in missing)
+
+
+def test_what_came_and_went_while_the_answer_was_on_its_way_lies_in_a_gap(room: Room) -> None:
+    room.houses = ("posten",)
+    room.fake.publish("posten", "Var der", published=-60)
+    room.fake.do("keeps", feed="posten", count=2)
+    room.open(incidents=[room.incident()])
+    room.heard()
+    asked = len(room.fake.requests("feed"))
+    room.fake.do("delay", on="feed", hold=40, times=1)
+    room.until(lambda: len(room.fake.requests("feed")) > asked, "asked once more")
+    entries = [room.fake.publish("posten", f"Imens {number}") for number in range(4)]
+    room.pass_(20)
+    entries += [room.fake.publish("posten", f"Til slutt {number}") for number in range(4)]
+    room.comes("Til slutt 3")
+    room.pass_(60)
+    assert not room.of("Til slutt 0")
+    assert accounted_for(room, entries)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_came_and_went_before_it_was_empty_and_then_away_lies_in_a_gap(room: Room, killed: bool) -> None:
+    crisis, room.houses = room.incident(), ("posten",)
+    room.fake.publish("posten", "Var der", published=-60)
+    room.fake.do("keeps", feed="posten", count=2)
+    room.open(incidents=[crisis])
+    room.heard()
+    asked = len(room.fake.requests("feed"))
+    entries = [room.fake.publish("posten", f"Før {number}") for number in range(4)]
+    room.fake.do("empty", feed="posten", times=1)
+    room.until(lambda: len(room.fake.requests("feed")) > asked, "read empty")
+    room.fake.do("status", status=503, on="feed")
+    lasting = room.gap(lasts=True, part="posten")
+    if killed:
+        room.close()
+        room.open(room.cursor, gaps=[lasting], incidents=[crisis])
+    entries += [room.fake.publish("posten", f"Etter {number}") for number in range(4)]
+    room.fake.do("heal")
+    room.comes("Etter 3")
+    room.gap(lasts=False, part="posten")
+    assert not room.of("Før 0")
+    assert accounted_for(room, entries)
+
+
+def test_who_is_killed_between_two_parts_of_a_document_has_read_none_of_it(room: Room) -> None:
+    crisis, room.houses, room.every = room.incident(), ("posten",), "1h"
+    room.fake.publish("posten", "Var der", published=-60)
+    room.fake.do("keeps", feed="posten", count=1)
+    room.open(incidents=[crisis])
+    room.heard()
+    room.until(lambda: room.batches[-1].until, "a tick")
+    entry = room.fake.publish("posten", "Mellom de to")
+    room.pass_(70)
+    room.follow(crisis, storm := room.incident("storm-0"))
+    room.comes("Mellom de to")
+    assert len(room.of("Mellom de to")) == 1, "the other part is yet to come"
+    room.close()
+    room.fake.publish("posten", "Siden")
+    cursor, room.batches = room.cursor, []
+    room.open(cursor, incidents=[crisis, storm])
+    room.comes("Siden")
+    assert accounted_for(room, [entry])
 
 
 def test_a_time_in_which_nobody_ran_is_one_gap_and_what_the_feeds_still_hold_is_found(room: Room) -> None:

@@ -67,11 +67,22 @@ def bench() -> Iterator[Bench]:
 
 
 def test_it_is_asked_at_once_and_then_each_so_often(bench: Bench) -> None:
-    assert bench.answer() == Asked(START, 1)
+    assert bench.answer() == Asked(START, 1, until=START)
     bench.passes(119)
     assert bench.is_still()
     bench.passes(1)
-    assert bench.answer() == Asked(START + timedelta(seconds=120), 2)
+    later = START + timedelta(seconds=120)
+    assert bench.answer() == Asked(later, 2, until=later)
+
+
+def test_an_answer_says_when_it_was_asked_for_and_when_it_was_there(bench: Bench) -> None:
+    bench.place.free.clear()
+    assert bench.poll.turn(120) is None
+    bench.passes(20)
+    bench.place.free.set()
+    assert bench.bell.wait(WITHIN)
+    bench.passes(5)
+    assert bench.poll.turn(120) == Asked(START, 1, until=START + timedelta(seconds=20))
 
 
 def test_whoever_is_in_a_hurry_waits_for_no_interval(bench: Bench) -> None:

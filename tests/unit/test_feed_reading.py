@@ -40,9 +40,10 @@ class Desk:
         self.reading = Reading("feeds", feed(**more), memory or FeedMemory())
         self.time = -2.0
 
-    def read(self, *entries: Entry, broken: bool = False) -> News:
+    def read(self, *entries: Entry, broken: bool = False, takes: float = 0.0) -> News:
+        """`takes`: minutes until the answer is there."""
         self.time += 2
-        return self.reading.read(Feed(URL, entries, broken=broken), at(self.time))
+        return self.reading.read(Feed(URL, entries, broken=broken), at(self.time), at(self.time + takes))
 
     def fresh(self, *entries: Entry) -> list[str]:
         return [item.post.id for item in self.read(*entries).items if item.fresh]
@@ -143,12 +144,54 @@ def test_a_turnover_of_the_whole_feed_is_lost_time() -> None:
     assert desk.read(entry("x", 3), entry("z", 7)).lost is None
 
 
+def test_what_was_published_while_the_answer_was_on_its_way_may_be_lost_too() -> None:
+    desk = Desk()
+    desk.read(entry("a", -5), entry("b", -6))
+    assert desk.read(entry("x", 2.8), entry("y", 2.9), takes=0.95).lost == (at(0), at(2.95))
+    assert desk.reading.memory.anchored == at(2), "what was said since then need not be in it"
+
+
 def test_a_feed_that_was_empty_for_a_while_may_have_held_what_nobody_read() -> None:
     desk = Desk()
     assert not desk.read().blank, "it may always be"
     assert desk.read(entry("a", 1)).lost is None
     assert desk.read().blank
     assert desk.read(entry("z", 6)).lost == (at(2), at(6))
+
+
+def test_that_a_feed_was_empty_is_believed_where_all_is_newer_and_there_was_room_for_more() -> None:
+    def filled(*entries: Entry) -> tuple[datetime, datetime] | None:
+        desk = Desk()
+        desk.read(entry("a", -5), entry("b", -6), entry("c", -7))
+        assert desk.read().blank
+        assert desk.read().blank
+        return desk.read(*entries).lost
+
+    assert filled(entry("x", 5)) is None
+    assert filled(entry("x", 5), entry("y", 3)) == (at(0), at(4)), "that one was there when it said that it was empty"
+    assert filled(entry("x", 5), entry("y", None)) is not None, "who knows since when"
+    assert filled(*(entry(name, 5) for name in "xyz")) is not None, "it may have held others in between"
+
+
+def test_nothing_is_forgotten_over_an_empty_document_and_one_that_is_still_empty_anchors_nothing() -> None:
+    desk = Desk()
+    desk.read(entry("a", -5), entry("b", None))
+    desk.reading.hold(["posten.example/a"])
+    assert desk.read().blank
+    desk.reading.unchanged(at(3))
+    memory = desk.reading.memory
+    assert (memory.read, memory.emptied, memory.anchored) == (at(3), at(3), at(0))
+    assert memory.held.keys() == {short("posten.example/a")}
+    assert Memory.parse(str(Memory(feeds={"Posten": memory}))).feeds["Posten"] == memory
+    assert desk.read(entry("b", None)).lost is None
+    assert memory.emptied is None
+
+
+def test_an_entry_that_always_stands_there_proves_nothing_of_those_between() -> None:
+    desk = Desk()
+    old = entry("about-us", -60 * 24 * 365)
+    desk.read(*(entry(str(n), -1 - n) for n in range(10)), old)
+    assert desk.read(*(entry(str(n), 1 + n / 100) for n in range(20, 30)), old).lost is not None
 
 
 def test_what_a_document_that_is_cut_off_lacks_was_not_dropped() -> None:

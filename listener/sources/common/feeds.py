@@ -56,6 +56,9 @@ _FEED = re.compile(rb"<(?:rss|feed|rdf:rdf|channel)\b", re.IGNORECASE)
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _HEAD = 4096
 """Bytes in which a document says what it is."""
+_END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>", re.IGNORECASE)
+_TAIL = 1024
+"""Bytes in which a document that is whole says that it ends."""
 
 
 FeedError = DownloadError
@@ -188,9 +191,15 @@ def read_document(feed: str, content: bytes, headers: Mapping[str, str], *, page
     if not parsed.entries and (parsed.bozo or not parsed.get("version")):
         why = f"is no RSS, no Atom and no web page{_seen(headers)}; look whether the address is right"
         raise FeedError(why, status=200)
-    entries = [entry for raw in parsed.entries if (entry := _entry(feed, raw)).title or entry.text]
-    entries.sort(key=lambda entry: -(entry.at.timestamp() if entry.at else 0.0))
     broken = isinstance(parsed.get("bozo_exception"), SAXException)
+    raws = parsed.entries
+    if broken and not _END.search(content[-_TAIL:]):
+        # It is cut off, most likely within an entry, whose link or words are no more than their beginnings then.
+        raws = raws[:-1]
+        if not raws:
+            raise FeedError("is cut off before its first entry ends", status=200)
+    entries = [entry for raw in raws if (entry := _entry(feed, raw)).title or entry.text]
+    entries.sort(key=lambda entry: -(entry.at.timestamp() if entry.at else 0.0))
     return Feed(feed, tuple(entries[:MOST_ENTRIES]), broken=broken)
 
 

@@ -26,28 +26,40 @@ class FeedMemory:
     """Of one feed. `read`: when it was asked the last time that it answered; None before it ever did.
 
     `newest`: digests of the newest entries when it last had any, `anchored`, of which one at least must be there next
-    time, or what came between is lost. `undated`: of all entries of then that do not say when they were published.
-    `held`: of entries that lie on the bus → of their words.
+    time, or what came between is lost. `emptied`: when it was empty the last time, since then; None where it was not.
+    `undated`: of all entries of then that do not say when they were published. `held`: of entries that lie on the bus →
+    of their words.
     """
 
     read: datetime | None = None
     newest: tuple[str, ...] = ()
     anchored: datetime | None = None
+    emptied: datetime | None = None
     undated: tuple[str, ...] = ()
     held: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        read = None if self.read is None else format_instant(self.read)
-        anchored = None if self.anchored is None else format_instant(self.anchored)
-        newest = list(self.newest)
-        return {"read": read, "anchored": anchored, "newest": newest, "undated": list(self.undated), "held": self.held}
+        return {
+            "read": _written(self.read),
+            "anchored": _written(self.anchored),
+            "emptied": _written(self.emptied),
+            "newest": list(self.newest),
+            "undated": list(self.undated),
+            "held": self.held,
+        }
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> FeedMemory:
-        read = None if raw["read"] is None else parse_instant(raw["read"])
         held = {str(entry): str(words) for entry, words in raw["held"].items()}
-        anchored = None if raw["anchored"] is None else parse_instant(raw["anchored"])
-        return cls(read, _texts(raw["newest"]), anchored, _texts(raw["undated"]), held)
+        # Who wrote it before `emptied` was there did not know.
+        return cls(
+            _read(raw["read"]),
+            _texts(raw["newest"]),
+            _read(raw["anchored"]),
+            _read(raw.get("emptied")),
+            _texts(raw["undated"]),
+            held,
+        )
 
 
 @dataclass
@@ -63,7 +75,7 @@ class Memory:
         return json.dumps(
             {
                 "feeds": {name: feed.to_json() for name, feed in self.feeds.items()},
-                "alive": None if self.alive is None else format_instant(self.alive),
+                "alive": _written(self.alive),
                 "notices": {name: format_instant(at) for name, at in self.notices.items()},
             },
             separators=(",", ":"),
@@ -77,11 +89,19 @@ class Memory:
             raw = json.loads(text)
             return cls(
                 {str(name): FeedMemory.of(feed) for name, feed in raw["feeds"].items()},
-                None if raw["alive"] is None else parse_instant(raw["alive"]),
+                _read(raw["alive"]),
                 {str(name): parse_instant(at) for name, at in raw["notices"].items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("the feeds' cursor on the bus is unreadable; was it written by another version?") from None
+
+
+def _written(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)
+
+
+def _read(raw: str | None) -> datetime | None:
+    return None if raw is None else parse_instant(raw)
 
 
 def _texts(raw: Iterable[Any]) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ class Followed:
             return Answered(asked.at, None)
         self.before = self.read_at
         self._validators = UNKNOWN if found.broken else found.validators
-        return Answered(asked.at, self.reading.read(found, asked.at))
+        return Answered(asked.at, self.reading.read(found, asked.at, asked.until or asked.at))
 
     def heard(self, news: News, asked: datetime) -> None:
         """It was read: a gap that lasted is over, and filled but for what came and went."""
@@ -130,7 +130,10 @@ class Followed:
             self._failing = False
             log.info("feed %s: is read again", self.name)
         self._cause = Cause.UNREACHABLE
-        over = self.book.end(asked)
+        if lost is not None and self.book.lasting is not None:
+            # What is missing may be older than the gap: it was empty or cut off when it was read before that.
+            self.book.begin(lost[0], self._cause)
+        over = self.book.end(asked if lost is None else max(asked, lost[1]))
         if blank and over is not None:
             self.book.forget(over.id)  # nothing was found of it, for nothing was there
         if lost is not None:

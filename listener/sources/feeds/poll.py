@@ -37,11 +37,13 @@ class NoAnswer(LyttepostError):
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[T]):
-    """What came of a question. `at`: when it was asked, so that all that was said before can be in the answer."""
+    """What came of a question. `at`: when it was asked, so that all that was said before can be in the answer. `until`:
+    when the answer was there, so that nothing that was said later can be in it; None where there is none."""
 
     at: datetime
     gave: T | None = None
     error: Exception | None = None
+    until: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -143,7 +145,9 @@ class Poll(Generic[T]):
 
     def _run(self, question: _Question[T]) -> None:
         try:
-            question.answer = Asked(question.at, self._ask(question.gone.is_set))
+            gave = self._ask(question.gone.is_set)
+            # A clock that was set back meanwhile tells nothing.
+            question.answer = Asked(question.at, gave, until=max(question.at, self._clock.now()))
         except Exception as error:  # whatever it is, the owner decides what it means
             question.answer = Asked(question.at, error=error)
         question.done.set()

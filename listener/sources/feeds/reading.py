@@ -84,8 +84,9 @@ class Reading:
             if (known := self._known.get(id_)) is not None:
                 self.memory.held[digest] = known.words
 
-    def read(self, document: Feed, asked: datetime) -> News:
-        """`asked`: when the feed was asked for it. What it holds is news from now on no more."""
+    def read(self, document: Feed, asked: datetime, answered: datetime) -> News:
+        """`asked`: when the feed was asked for it; `answered`: when it was there, so that it was written in between.
+        What it holds is news from now on no more."""
         memory, before, scanned = self.memory, self.memory.read, not self._scanned
         first_time, self._scanned = before is None, True
         undated: list[str] = []
@@ -101,27 +102,35 @@ class Reading:
             if first is None:
                 undated.append(short(id_))
             else:
-                dates.append(first)
+                # For what is posted later than it was asked for, too, says up to when something may be missing.
+                dates.append(_date(entry.first or entry.at, answered) or first)
             ids[id_] = None
             if (item := self._item(id_, entry, first, asked, first_time=first_time)) is not None:
                 if scanned and not item.is_edit:
                     item = replace(item, fresh=before is not None and item.first >= before - MINUTE)
                 items.append(item)
-        lost = None if first_time else self._lost({short(id_) for id_ in ids}, dates, asked)
-        if not document.broken or first_time:
+        there = {short(id_) for id_ in ids}
+        lost = None if first_time else self._lost(there, dates, answered, by_date=scanned, whole=not undated)
+        blank = not ids and bool(memory.newest)
+        if blank:
+            # It may hold again what it held: nothing of that is forgotten.
+            memory.emptied = asked
+        elif not document.broken or first_time:
             # Of a document that is cut off the end may be missing: what was there before is still what counts.
-            if ids:
-                memory.newest, memory.anchored = tuple(short(id_) for id_ in [*ids][:ANCHORS]), asked
+            memory.newest, memory.anchored = tuple(short(id_) for id_ in [*ids][:ANCHORS]), asked
+            memory.emptied = None
             memory.undated = tuple(dict.fromkeys([*undated, *memory.undated]))[:UNDATED]
-            there = {short(id_) for id_ in ids}
             memory.held = {digest: words for digest, words in memory.held.items() if digest in there}
         memory.read = asked
-        blank = not ids and bool(memory.newest)
         return News(tuple(sorted(items, key=lambda item: item.post.at)), scanned, lost, blank)
 
     def unchanged(self, asked: datetime) -> None:
-        """Its server says that it is what it was."""
-        self.memory.read = self.memory.anchored = asked
+        """Its server says that it is what it was: empty, if it was that."""
+        self.memory.read = asked
+        if self.memory.emptied is None:
+            self.memory.anchored = asked
+        else:
+            self.memory.emptied = asked
 
     def _item(
         self, id_: str, entry: Entry, first: datetime | None, asked: datetime, *, first_time: bool
@@ -159,14 +168,22 @@ class Reading:
             while len(each) > REMEMBERED:
                 each.popitem(last=False)
 
-    def _lost(self, there: set[str], dates: list[datetime], asked: datetime) -> tuple[datetime, datetime] | None:
-        """Nothing is there any more of what was newest the last time: the feed may have held more in between."""
-        since, newest = self.memory.anchored, self.memory.newest
+    def _lost(
+        self, there: set[str], dates: list[datetime], answered: datetime, *, by_date: bool, whole: bool
+    ) -> tuple[datetime, datetime] | None:
+        """Nothing is there any more of what was newest the last time: the feed may have held more in between, up to
+        when it answered. `by_date`: names may be others than they were; `whole`: all entries have a date."""
+        since, newest, emptied = self.memory.anchored, self.memory.newest, self.memory.emptied
         if since is None or not newest or not there or there & set(newest):
             return None
-        # What is there reaches back to the time of the last reading, under whatever names: then nothing is lost.
-        oldest = min(dates, default=asked)
-        return None if oldest <= since - MINUTE else (since, min(oldest + MINUTE, asked))
+        oldest = min(dates, default=answered)
+        if by_date and oldest <= since - MINUTE:
+            # What is there reaches back to the time of the last reading, under whatever names: then nothing is lost.
+            return None
+        if emptied is not None and whole and oldest > emptied and len(there) < len(newest):
+            # Nothing in it belies that it was empty, and there was room for more than came since.
+            return None
+        return since, min(oldest + MINUTE, answered)
 
     def _id_of(self, entry: Entry, links: dict[str, set[str]]) -> str:
         """The name of an entry that stays when it is changed; with the feed's host, where it is no address."""

@@ -90,6 +90,8 @@ class FeedsSource:
         self._given: datetime | None = None
         self._changed: dict[str, Gap] = {}
         self._memory = Memory()
+        self._told: str | None = None
+        """The last cursor that was given."""
         self._notices = NoticeBook(self._memory.notices)
 
     def recall(self, gaps: Sequence[Gap]) -> None:
@@ -109,6 +111,7 @@ class FeedsSource:
     def open(self, resume: str | None) -> None:
         """Ready to follow. Raises Corrupt when the cursor is none of ours."""
         self._memory = Memory.parse(resume) if resume else Memory()
+        self._told = resume
         self._notices = NoticeBook(self._memory.notices)
         now = self._clock.now()
         self._feeds = tuple(
@@ -222,7 +225,10 @@ class FeedsSource:
                 found.setdefault(place, []).append(item.post)
         feed.heard(news, asked)
         self._changed.update((gap.id, gap) for gap in feed.book.take())
-        for (incident, how), posts in found.items():
+        for left, ((incident, how), posts) in zip(reversed(range(len(found))), found.items(), strict=True):
+            if left == 0:
+                # With the last of it: who is killed before that must read the document again.
+                self._told = str(self._memory)
             fills = lasting.id if lasting is not None and how is Origin.GAP_FILL else None
             if lasting is not None and fills is not None:
                 # Told with what was found of it, which is counted.
@@ -243,7 +249,7 @@ class FeedsSource:
     def _made(self, posts: Sequence[Post], origin: Origin | None, incident: str | None, fills: str | None) -> Batch:
         return Batch(
             posts=tuple(posts),
-            cursor=str(self._memory),
+            cursor=self._told,
             origin=origin,
             incident=incident,
             fills=fills,
@@ -287,4 +293,5 @@ class FeedsSource:
             return None
         if until is not None:
             self._ticked, self._given, self._memory.alive = now, until, until
-        return Batch(until=until, cursor=str(self._memory), gaps=gaps, notices=notices)
+        self._told = str(self._memory)
+        return Batch(until=until, cursor=self._told, gaps=gaps, notices=notices)
