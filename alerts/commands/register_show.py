@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from alerts.commands.register_text import platforms
 from alerts.commands.register_view import open_register
 from alerts.notify.channels.text import one_line
 from alerts.notify.messages import sparkline
@@ -60,6 +61,8 @@ def _lines(register: OpenRegister, details: Details) -> Iterator[str]:
         yield f"  story {row.story}, first put so {local(row.first_at)}, last {local(row.last_at)}"
         people = f"{row.people} people" if row.authors_known else f"{row.people} posts that are no reposts"
         yield f"  {people}, {row.posts} posts, {row.reposts} reposts, in {register.named(row.incidents)}"
+        if on := platforms(row.sources):
+            yield f"  posts by platform: {on}"
         if row.better:
             yield f"  read by the better tier: {row.better} of {row.posts} posts"
         yield f"  posts: {', '.join(_few(details.posts))}"

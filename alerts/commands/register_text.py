@@ -102,8 +102,8 @@ def theme_lines(row: ThemeRow, names: Names, *, several: bool = False, length: i
     counted = f"{number(row.posts, 'post')}, {number(row.reposts, 'repost')}"
     yield f"{'':11}  {_counts(row.kinds)} · {counted} · last {local(row.last_at)}{where}"
     for sample in row.samples:
-        kinds = ", ".join(_specific(sample.kinds))
-        yield f"{'':11}  {f'{sample.people}×':>4} {_quoted(sample, names, length)} ({kinds})"
+        told = "; ".join(filter(None, (", ".join(_specific(sample.kinds)), platforms(sample.sources))))
+        yield f"{'':11}  {f'{sample.people}×':>4} {_quoted(sample, names, length)} ({told})"
 
 
 def story_lines(row: RegisterRow, names: Names, *, several: bool = False, length: int = LENGTH) -> Iterator[str]:
@@ -112,7 +112,8 @@ def story_lines(row: RegisterRow, names: Names, *, several: bool = False, length
     themes = ", ".join(names.theme(theme) for theme in row.themes)
     where = f"in {names.of(row.incidents)}" if several else ""
     counted = f"{number(row.posts, 'post')}, {number(row.reposts, 'repost')}, {local(row.first_at)}"
-    yield f"{'':11}  {' · '.join(filter(None, (counted, _counts(row.kinds), themes, trend(row.trend), where)))}"
+    on = platforms(row.sources)
+    yield f"{'':11}  {' · '.join(filter(None, (counted, on, _counts(row.kinds), themes, trend(row.trend), where)))}"
     decided = one_line(label(names.decisions.of_row(row)))
     yield f"{'':11}  {' · '.join(filter(None, (f'story {row.story[:STORY]}', decided)))}"
 
@@ -177,6 +178,11 @@ def ranked_by(rows: Sequence[Row]) -> str:
 
 def people_of(row: Row) -> str:
     return people(row.people) if row.authors_known else number(row.people, "post")
+
+
+def platforms(sources: Mapping[str, int]) -> str:
+    """Posts on each platform; nothing where there is one."""
+    return ", ".join(f"{source} {posts}" for source, posts in sources.items()) if len(sources) > 1 else ""
 
 
 def people(count: int) -> str:

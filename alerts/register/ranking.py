@@ -9,7 +9,7 @@ exercise and a real incident are never in one row.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -162,7 +162,8 @@ class RegisterRow:
     """One story that people voice. `text` is as the first of them put it, masked; None when it was purged.
 
     `incidents` are those that heard it: one post that several heard is one post. `kinds`, `themes`, `stances`: how many
-    people voice each, most first; `kind` is the first of them. `exposed`: `text` may show who a patient is.
+    people voice each, most first; `kind` is the first of them. `sources`: platform → its posts, most first. `exposed`:
+    `text` may show who a patient is.
     """
 
     kind: Kind
@@ -171,6 +172,7 @@ class RegisterRow:
     story: str
     people: int
     posts: int
+    sources: Mapping[str, int]
     reposts: int
     first_at: datetime
     last_at: datetime
@@ -198,6 +200,7 @@ class ThemeRow:
     exercise: bool
     people: int
     posts: int
+    sources: Mapping[str, int]
     reposts: int
     first_at: datetime
     last_at: datetime
@@ -344,6 +347,11 @@ class _Group:
                 people[name] |= who
         return dict(sorted(((name, len(who)) for name, who in people.items()), key=lambda each: (-each[1], each[0])))
 
+    def sources(self) -> dict[str, int]:
+        """Each platform → the posts that were heard there, most first, then by name."""
+        posts = Counter(post.partition(":")[0] for post in {row.post for row in self.rows})
+        return dict(sorted(posts.items(), key=lambda each: (-each[1], each[0])))
+
     def trend(self, as_of: datetime) -> Trend:
         end = to_ms(as_of)
         steps: list[set[str]] = [set() for _ in range(STEPS)]
@@ -361,6 +369,7 @@ class _Group:
             "exercise": bool(self.sample.exercise),
             "people": len(self.people),
             "posts": self.posts,
+            "sources": self.sources(),
             "reposts": len({row.post for row in self.rows if row.repost}),
             "first_at": from_ms(min(times)),
             "last_at": from_ms(max(times)),

@@ -124,6 +124,26 @@ def test_json_has_one_object_a_story(machine: Machine) -> None:
     assert "p_0" not in str(listed), "no pseudonym is told"
 
 
+def test_a_story_says_on_which_platforms_it_stands(machine: Machine) -> None:
+    told = [("x", 3), ("facebook", 2), ("bluesky", 1)]
+    said = [
+        finding(n, f"{WATER}{'!' * n}", f"p_{source}{n}", cues=(Cue(kind=Kind.WISH),)).model_copy(
+            update={"source": source, "id": f"{source[0]}{n}"}
+        )
+        for source, count in told
+        for n in range(count)
+    ]
+    publish(machine, [*said, themed(90, BLAME, "p_1", "information")])
+    one, other = machine.json("register")
+    assert (one["people"], one["posts"], one["sources"]) == (6, 6, {"x": 3, "facebook": 2, "bluesky": 1})
+    assert other["sources"] == {"x": 1}
+    shown = machine.run("register", "--by", "story").stdout
+    assert shown.count("x 3, facebook 2, bluesky 1") == 1
+    assert "x 1" not in shown, "one platform is not worth a word"
+    assert "\n  posts by platform: x 3, facebook 2, bluesky 1\n" in machine.run("register", "show", "f0").stdout
+    assert machine.json("register", "show", "f0")["sources"] == one["sources"]
+
+
 def test_json_by_theme_has_samples(machine: Machine) -> None:
     publish(machine, [themed(n, WATER, f"p_{n}", "supplies_help") for n in range(3)])
     (theme,) = machine.json("register", "--by", "theme")
