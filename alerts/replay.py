@@ -26,8 +26,8 @@ from alerts.notify import card
 from alerts.notify.channels.card import Card
 from alerts.notify.state import AlertBook
 from alerts.pipeline import flow
-from alerts.register.overview import Overview, read_themes
-from alerts.register.ranking import Selection
+from alerts.register.overview import Overview, read_stories, read_themes
+from alerts.register.ranking import RegisterRow, Selection
 from alerts.register.view import Register
 from alerts.wiring import make_alerts, make_app, make_listener, passing_key
 from listener.bus.protocol import Bus, Record, open_bus
@@ -42,15 +42,19 @@ from listener.runtime.control import Control
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
 from listener.sources.common.reader import LineReader
-from listener.sources.common.recorded_source import Cursor
+from listener.sources.common.recorded_source import Cursor, RecordedSource
 from listener.sources.contract import Batch
-from listener.sources.recording.source import RecordingSource
+from listener.sources.recording.parser import of_platforms
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the clock stands until the first post gives the time."""
 PACE_SECONDS = 0.1
 PLACES = 3
 """Of each reason, so many places in the recording are named."""
+MOST_STORIES = 100
+"""Of those that most people tell, so many are looked through for the one that is told in most places."""
+RECORDING = "recording"
+"""The source: what it gives is of the platforms that the recording names, else of none, under this name."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Summary:
     mentions: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    """Platform → the posts that were heard from it, as the recording names it."""
     places: dict[str, list[str]] = field(default_factory=dict)
     """Reason → the first places of it, as `file:line`."""
     kinds: Counter[str] = field(default_factory=Counter)
@@ -91,6 +97,7 @@ class OfferLog:
         self._order: list[datetime] = []
         self._heard = 0
         self.lines = 0
+        self.sources: Counter[str] = Counter()
         self.places: dict[str, list[str]] = {}
 
     def __call__(self, batch: Batch) -> None:
@@ -99,6 +106,7 @@ class OfferLog:
         if batch.cursor is not None:
             self.lines = Cursor.parse(batch.cursor).lines
         for post in batch.posts:
+            self.sources[post.source] += 1
             second = post.at.replace(microsecond=0)
             if not self._seconds[second]:
                 heappush(self._order, second)
@@ -121,7 +129,7 @@ class Replay:
 
     app: App
     incident: Incident
-    source: RecordingSource
+    source: RecordedSource
     clock: ManualClock
     parts: AlertsParts
     turning: list[WorkerPart]
@@ -182,6 +190,12 @@ class Replay:
             no_news=self.incident.tracks,
         )
 
+    def widest_story(self) -> RegisterRow | None:
+        """The story that is told on most platforms, of several by most people; None where nothing is registered."""
+        self.register.catch_up()
+        found = read_stories(self.register, Selection(incident=self.incident.id), self.clock.now(), limit=MOST_STORIES)
+        return max(found.stories, key=lambda row: (len(row.sources), row.people), default=None)
+
     def close(self) -> None:
         for worker, _ in self.turning:
             worker.close()
@@ -218,6 +232,7 @@ class Replay:
         metrics = self.app.metrics
         summary.read, summary.posts = counts.read, counts.posts
         summary.bad = Counter({str(reason): count for reason, count in counts.bad.items()})
+        summary.sources = self.offered.sources
         summary.places = self.offered.places
         summary.dropped = _by_label(metrics.posts_dropped, "reason")
         summary.matched = sum(_by_label(metrics.posts_matched, "source").values())
@@ -248,15 +263,17 @@ def replaying(
     rules: Path | None = None,
     named: Mapping[str, AuthorClass] | None = None,
     learned: Path | None = None,
+    platform: str | None = None,
 ) -> Iterator[Replay]:
     """A recording under an incident in a bus of its own. `pace` is the wall's clock.
 
     `speed` None is as fast as it goes; `named` are accounts that keep their name, beside those of the settings;
-    `learned` is the data folder in which the model may have learned from corrections.
+    `platform`: that of lines which name none, where it is known; `learned` is the data folder in which the
+    model may have learned from corrections.
     Raises ConfigError when a rule or the recording is not what it should be.
     """
     parts = make_alerts(raw, settings, rules, tell=False, learned=learned)
-    source = RecordingSource(path, speed, pace)
+    source = RecordedSource(RECORDING, of_platforms(platform), path, speed, pace)
     key, lines = passing_key(), None
     if path != "-" and not Path(path).is_fifo():
         source.open(None)  # what is no recording is refused here, before anything is set up

@@ -247,6 +247,8 @@ def sum_up(summary: Summary, seconds: float) -> None:
     say(f"read      {summary.read} in {seconds:.1f} s{pace}")
     again = f", of which {summary.mentions} are mentions" if summary.mentions != summary.matched else ""
     say(f"matched   {summary.matched}{again}")
+    if len(summary.sources) > 1:
+        say(f"sources   {_listed(summary.sources)}")
     say(f"dropped   {_listed(summary.dropped)}")
     say(f"bad       {_listed(summary.bad)}")
     for reason, places in summary.places.items():

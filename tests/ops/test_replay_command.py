@@ -51,6 +51,15 @@ def test_each_alert_is_a_line_of_json_in_order_of_event_time(machine: Machine) -
     )
 
 
+def test_a_recording_may_say_of_each_post_which_platform_it_is_of(machine: Machine) -> None:
+    several = [raw | {"platform": ("x", "facebook")[n % 2]} for n, raw in enumerate(crisis())]
+    done = machine.run("replay", machine.write("brann.jsonl", several), *TRACK, "--json")
+    of_x = sum(raw["platform"] == "x" for raw in several)
+    assert done.stderr.splitlines()[2] == f"sources   {of_x} x, {len(several) - of_x} facebook"
+    samples = [sample["id"].partition(":")[0] for alert in alerts(done) for sample in alert["samples"]]
+    assert set(samples) == {"x", "facebook"}
+
+
 def test_the_summary_accounts_for_all_that_was_read(machine: Machine) -> None:
     done = machine.run("replay", machine.write("brann.jsonl", crisis()), *TRACK, "--json")
     summary = done.stderr.splitlines()

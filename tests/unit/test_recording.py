@@ -22,9 +22,10 @@ from listener.clock import ManualClock, SystemClock
 from listener.errors import ConfigError, Corrupt
 from listener.model.records import AuthorClass, Post, Quoted
 from listener.sources.common.fields import Unusable
-from listener.sources.common.recorded_source import MAX_LINES
+from listener.sources.common.recorded_source import MAX_LINES, RecordedSource
 from listener.sources.common.seen_ids import SeenIds
 from listener.sources.contract import Batch, DropReason
+from listener.sources.recording.parser import of_platforms
 from listener.sources.recording.source import RecordingSource
 from listener.sources.x.payload import Includes, make_author, parse_answer, parse_post
 
@@ -60,6 +61,34 @@ def one(path: Path | str) -> Batch:
 
 def reasons(batch: Batch) -> dict[DropReason, int]:
     return dict(Counter(bad.reason for bad in batch.bad))
+
+
+# --- platforms -------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_of_the_platform_that_it_names_where_that_counts(tmp_path: Path) -> None:
+    answer = {"data": {"id": "5", "created_at": START.isoformat(), "text": "svar"}, "platform": "x"}
+    lines = [plain(1, platform="facebook"), plain(2, platform="Twitter for iPhone"), plain(3, platform=7), answer]
+    path = write(tmp_path / "r", *lines)
+    source = RecordedSource("mine", of_platforms(), str(path), None, ManualClock(START))
+    source.open(None)
+    batch = source.read(1.0)
+    assert batch is not None
+    assert [post.source for post in batch.posts] == ["facebook", "mine", "mine", "x"]
+    (unnamed,) = of_platforms("x")(plain(1), "mine")
+    assert isinstance(unnamed, Post)
+    assert unnamed.source == "x"
+    assert [post.source for post in one(path).posts] == ["recording"] * 4, "on a live bus it is of none"
+
+
+def test_two_platforms_may_give_the_same_id(tmp_path: Path) -> None:
+    path = write(tmp_path / "r", *(plain(1, n, platform=name) for n, name in enumerate(["facebook", "x", "facebook"])))
+    source = RecordedSource("x", of_platforms(), str(path), None, ManualClock(START))
+    source.open(None)
+    batch = source.read(1.0)
+    assert batch is not None
+    assert ([post.source for post in batch.posts], batch.duplicates) == (["facebook", "x"], 1)
+    assert one(path).duplicates == 2
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

@@ -69,12 +69,14 @@ def _parsed(reader: LineReader, source: str, parse: Parse) -> Iterator[Offered |
             broken = BadLine(content.reason, f"{reader.path}:{number}", content.length, content.digest)
             yield Offered(number, content, bad=(broken,))
         else:
-            yield _judge(number, content, reader.path, _items(content, source, reader, parse), seen)
+            yield _judge(number, content, reader.path, _items(content, source, reader, parse), source, seen)
     if strange > 0:
         raise _no_recording(reader.path, 1, first)
 
 
-def _judge(number: int, content: bytes, path: str, items: Iterable[Post | DropReason], seen: SeenIds) -> Offered:
+def _judge(
+    number: int, content: bytes, path: str, items: Iterable[Post | DropReason], source: str, seen: SeenIds
+) -> Offered:
     posts: list[Post] = []
     bad: list[BadLine] = []
     bad_of: dict[DropReason, BadLine] = {}
@@ -84,12 +86,18 @@ def _judge(number: int, content: bytes, path: str, items: Iterable[Post | DropRe
             if item not in bad_of:
                 bad_of[item] = _bad(item, path, number, content)
             bad.append(bad_of[item])
-        elif seen.add(item.id if item.version is None else f"{item.id}@{item.version}"):
+        elif seen.add(_id_of(item, source)):
             posts.append(item)
         else:
             duplicates += 1
     at = max((post.at for post in posts), default=None)
     return Offered(number, content, tuple(posts), tuple(bad), duplicates, at)
+
+
+def _id_of(post: Post, source: str) -> str:
+    """Under which it is known in the recording. Two platforms may give one id."""
+    own = post.id if post.version is None else f"{post.id}@{post.version}"
+    return own if post.source == source else f"{post.source}:{own}"
 
 
 def _items(content: bytes, source: str, reader: LineReader, parse: Parse) -> Iterable[Post | DropReason]:

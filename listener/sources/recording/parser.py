@@ -5,6 +5,10 @@ A line is an answer of X's stream or search (`{"data": …, "includes": …}`), 
 `lang`, `place`, `hashtags`, `links`, `repost_of`, `reply_to`, `quote_of`, `edits` and `url`. One that bears fields of
 X's own post object is read as such, with the users and posts that `twarc2 flatten` put inside. Ids may be numbers.
 Whatever else there is is passed over.
+
+Any line may name the `platform` that it was recorded from (`facebook`: a name of `SOURCES`). Only where nothing but the
+recording is played does that count (`of_platforms`): on a live bus a platform's source asks whether the posts
+there under its name are still up, and those of a recording are not for it to ask.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from typing import Any
 from listener.model.hashtags import hashtags_in
 from listener.model.records import Author, Post
 from listener.sources.common.fields import MAX_NAMED, Unusable, as_id, as_text, build, ids, text_of, texts, time_of
-from listener.sources.contract import DropReason
+from listener.sources.common.recorded_lines import Parse
+from listener.sources.contract import SOURCES, DropReason
 from listener.sources.x import payload as x
 
 _OF_X = frozenset({"entities", "referenced_tweets", "edit_history_tweet_ids", "note_tweet"})
@@ -27,6 +32,17 @@ def posts_in(raw: Any, source: str) -> Iterable[Post | Unusable]:
     if isinstance(raw, dict) and ("data" in raw or "meta" in raw):
         return x.parse_answer(raw, source)
     return (plain_post(raw, source),)
+
+
+def of_platforms(unnamed: str | None = None) -> Parse:
+    """As `posts_in`, each line's posts of the platform that it names; of `unnamed`, else of the source, where it names
+    none."""
+
+    def parse(raw: Any, source: str) -> Iterable[Post | Unusable]:
+        named = raw.get("platform") if isinstance(raw, dict) else None
+        return posts_in(raw, named if isinstance(named, str) and named in SOURCES else unnamed or source)
+
+    return parse
 
 
 def plain_post(raw: Any, source: str) -> Post:
