@@ -38,11 +38,14 @@ from listener.runtime.service import Service, settle_memory
 from listener.settings.board import BoardSettings
 from listener.settings.files import RawSettings, packaged_config
 from listener.settings.schema import RecordingSettings, Settings, SourcesSettings
-from listener.sources.contract import source_types
+from listener.sources.common.recorded_source import RecordedSource
+from listener.sources.recording.parser import of_platforms
 
 BEFORE = timedelta(minutes=1)
 """The incident is opened so long before the first post."""
 ME = "demo"
+RECORDING = "recording"
+"""The source, which counts what it gives of all platforms."""
 DAYS = 3
 COUNTED = 5
 """Tracks."""
@@ -102,13 +105,15 @@ def board_demo(
     name: str,
     tracks: Sequence[str],
     named: Mapping[str, AuthorClass],
+    platform: str,
     first: datetime,
     last: datetime,
     speed: float,
     port: int,
     wall: Clock,
 ) -> Iterator[BoardDemo]:
-    """`first`, `last`: when the first and the last post of the recording were written.
+    """`platform`: of the recording's posts that name none. `first`, `last`: when the first and the last of them were
+    written.
 
     Raises ConfigError where the port cannot be had.
     """
@@ -131,8 +136,9 @@ def board_demo(
             bus.publish(list(_weeks_before(first, tracks)))
             hashchain.append_all(bus, DECISIONS.name, list(_highlights(clock.now())))
             Control(bus).append(_opening(name, tracks, clock))
-            source = source_types()["recording"].make(settings, wall)
-            listener = make_listener(app, ours, [source] if source else [], passing_key(), named)
+            # On a bus of its own: what the recording says of its posts' platforms counts, as in a replay.
+            source = RecordedSource(RECORDING, of_platforms(platform), str(recording.path), speed, wall)
+            listener = make_listener(app, ours, [source], passing_key(), named)
             alerts = make_alerts(ours, settings, None, tell=True, learned=data)
             board = replace(make_board_parts(ours, settings, data), access=DemoAccess(ME))
             workers = flow(app, RUN, listener, alerts, board)
@@ -151,7 +157,7 @@ def _weeks_before(first: datetime, tracks: Sequence[str]) -> Iterator[Message]:
         for number in range(DAYS * 24 * 60):
             minute = (first - BEFORE).replace(second=0, microsecond=0) - timedelta(minutes=DAYS * 24 * 60 - number)
             usual = 0.12 if 7 <= minute.hour <= 21 else 0.03
-            yield message(VOLUMES, Volume(source="recording", track=name, minute=minute, count=chance.random() < usual))
+            yield message(VOLUMES, Volume(source=RECORDING, track=name, minute=minute, count=chance.random() < usual))
 
 
 def _highlights(now: datetime) -> Iterator[HighlightRecord]:

@@ -34,7 +34,7 @@ def demo(
 ) -> None:
     """Play a made-up hospital crisis on the board, on this machine alone, until you stop it."""
     from alerts.board_demo import board_demo
-    from alerts.commands.demo import NAME, NAMED, TRACKS
+    from alerts.commands.demo import NAME, NAMED, PLATFORM, TRACKS
     from listener.runtime.logs import set_up
     from listener.settings.schema import load_settings
 
@@ -43,10 +43,11 @@ def demo(
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     logging.getLogger().setLevel(logging.ERROR)
     with (packaged_config() / "demo" / "crisis.jsonl").open(encoding="utf-8") as lines:
-        times = [parse_time(json.loads(line)["data"]["created_at"]) for line in lines]
+        posts = [raw.get("data", raw) for raw in map(json.loads, lines)]
+    times = [parse_time(post["created_at"]) for post in posts]
     with board_demo(
-        raw, load_settings(raw), name=NAME, tracks=TRACKS, named=NAMED, first=times[0], last=times[-1], speed=speed,
-        port=port, wall=wall,
+        raw, load_settings(raw), name=NAME, tracks=TRACKS, named=NAMED, platform=PLATFORM,
+        first=times[0], last=times[-1], speed=speed, port=port, wall=wall,
     ) as playing:  # fmt: skip
         out(BEGIN.format(address=playing.address, speed=speed))
         sys.stdout.flush()

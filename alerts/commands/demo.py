@@ -15,8 +15,10 @@ from typing import Annotated
 
 import typer
 
+from alerts.commands.register_text import people_of, platforms
 from alerts.commands.replay import ending_cleanly, heading, progress, show_register, speed_of, stamp
 from alerts.notify.channels.text import one_line
+from alerts.register.ranking import RegisterRow
 from alerts.replay import SentCard, Summary, replaying
 from listener.clock import SystemClock
 from listener.commands.shared import local, out
@@ -27,6 +29,8 @@ from listener.settings.schema import load_settings
 
 app = typer.Typer(help="See the whole thing in under a minute, without any account.")
 
+PLATFORM = "x"
+"""Of posts of the recording that name none."""
 NAME = "Brann, Fjordby universitetssykehus"
 TRACKS = ("fjordby*", "FUS", "nordbygg*", "sjukehus*", "@FUSykehus_fjb")
 NAMED = {
@@ -46,9 +50,10 @@ SAMPLE = 95
 BEGIN = """\
 Lyttepost listens to what people say when a hospital is in crisis, and wakes the duty officer when it matters.
 
-This is made up: on a Saturday night a fire breaks out at a hospital. Three hours of posts are played through the
-real pipeline, under an incident marked as an exercise (ØVELSE), so every alert says so. Alerts are in Norwegian;
-LYTTEPOST_LANGUAGE=en turns them into English."""
+This is made up: on a Saturday night a fire breaks out at a hospital. Three hours of posts, as people write them on X,
+Facebook, Bluesky and Mastodon and newsrooms in their feeds, are played through the real pipeline, under an incident
+marked as an exercise (ØVELSE), so every alert says so. Alerts are in Norwegian; LYTTEPOST_LANGUAGE=en turns them into
+English."""
 
 FIRST = "\nThe first alert, as it reaches the officer:"
 OTHERS = "\nThe alerts after it, each by its first line and one of its posts (--full shows all, and when they passed):"
@@ -86,13 +91,22 @@ def demo(
     with (
         ending_cleanly(),
         replaying(
-            raw, settings, str(recording), name=NAME, tracks=TRACKS, speed=pace, pace=SystemClock(), named=NAMED
+            raw,
+            settings,
+            str(recording),
+            name=NAME,
+            tracks=TRACKS,
+            speed=pace,
+            pace=SystemClock(),
+            named=NAMED,
+            platform=PLATFORM,
         ) as playing,
     ):
         with progress(playing) as (bar, turned):
             settle_memory()
             summary = playing.play(bar.around(_Printer(full)), turned)
         _sum_up(summary)
+        _across(playing.widest_story())
         _print(REGISTER)
         show_register(playing, themes=TOP, samples=2, length=SAMPLE, exposed=True)
     _print(
@@ -146,11 +160,20 @@ def _clock(sent: SentCard) -> str:
 def _sum_up(summary: Summary) -> None:
     by_rule = ", ".join(f"{count} {rule}" for rule, count in summary.alerts.most_common())
     held = summary.suppressed.total()
-    out(f"\n{summary.read} posts heard in three hours → {summary.alerts.total()} alerts: {by_rule}.")
+    heard = ", ".join(f"{source} {posts}" for source, posts in summary.sources.most_common())
+    out(f"\n{summary.read} posts heard in three hours from {len(summary.sources)} sources: {heard}.")
+    out(f"{summary.alerts.total()} alerts: {by_rule}.")
     out(f"{held} more were held back: the officer had been alerted to the same shortly before, or it was nothing new.")
     if summary.first_alert is not None:
         zone = local(summary.first_alert)[20:]
         out(f"All times are {zone}, the time zone of the settings (LYTTEPOST_TIMEZONE).")
+
+
+def _across(story: RegisterRow | None) -> None:
+    if story is None or len(story.sources) == 1:
+        return
+    out(f"\nTold on {len(story.sources)} platforms, and one story: {platforms(story.sources)}, by {people_of(story)}:")
+    out(f"  «{one_line(story.text or '', WIDTH)}»")
 
 
 def _accounts() -> str:

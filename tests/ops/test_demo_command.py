@@ -57,9 +57,19 @@ def test_the_register_ranks_themes_by_people_each_with_its_trend_and_samples(sho
     assert len(ranked) == 5
     assert ranked == sorted(ranked, reverse=True)
     assert nothing == "annet om sykehuset", "what has no theme comes last"
-    assert len(re.findall(r"^ +\d+× «.+» ?.*\([a-z, ]+\)$", themes, re.MULTILINE)) >= 10
+    assert len(re.findall(r"^ +\d+× «.+» ?.*\([a-z, ]+(?:; [a-z0-9, ]+)?\)$", themes, re.MULTILINE)) >= 10
     assert re.search(r"^not ranked: \d+ posts of newsrooms", themes, re.MULTILINE)
     assert re.search(r"^not understood: \d+ posts .*: Polish \d+", themes, re.MULTILINE)
+
+
+def test_it_says_what_was_heard_where_and_which_story_is_told_on_several_platforms(shown: str) -> None:
+    heard = re.search(r"^\d+ posts heard in three hours from 5 sources: (.+)\.$", shown, re.MULTILINE)
+    assert heard is not None
+    assert re.findall(r"(\w+) \d+", heard[1])[0] == "x"
+    assert set(re.findall(r"(\w+) \d+", heard[1])) == {"x", "facebook", "bluesky", "mastodon", "feeds"}
+    told = re.search(r"^Told on 4 platforms, and one story: (.+), by \d+ people:\n  «Fetteren min", shown, re.MULTILINE)
+    assert told is not None
+    assert f"; {told[1]})" in shown.split("THEMES")[1], "beside the story in the register too"
 
 
 def test_in_english_if_asked(tmp_path: Path) -> None:
@@ -74,10 +84,12 @@ def test_all_in_full_if_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_takes_less_than_45_seconds(tmp_path: Path) -> None:
+def test_it_takes_less_than_45_seconds(tmp_path: Path, shown: str) -> None:
     started = time.monotonic()
-    assert Machine(tmp_path).run("demo").returncode == 0
+    done = Machine(tmp_path).run("demo")
+    assert done.returncode == 0
     assert time.monotonic() - started < 45
+    assert done.stdout == shown, "the same at whatever speed"
 
 
 def test_what_it_says_to_try_next_works_as_it_stands(shown: str, tmp_path: Path) -> None:

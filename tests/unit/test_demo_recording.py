@@ -1,4 +1,5 @@
-"""The demonstration's recording: it has the shape of a stream, all its voices, and nothing of the real world in it."""
+"""The demonstration's recording: what is of X has the shape of its stream, what is of other platforms is plain posts;
+it has all its voices, and nothing of the real world in it."""
 
 from __future__ import annotations
 
@@ -36,8 +37,18 @@ Line = dict[str, Any]
 
 
 @cache
-def lines() -> tuple[Line, ...]:
+def every_line() -> tuple[Line, ...]:
     return tuple(json.loads(line) for line in RECORDING.read_text(encoding="utf-8").splitlines())
+
+
+def lines() -> tuple[Line, ...]:
+    """Those of X."""
+    return tuple(line for line in every_line() if "platform" not in line)
+
+
+def elsewhere() -> tuple[Line, ...]:
+    """Those of the other platforms."""
+    return tuple(line for line in every_line() if "platform" in line)
 
 
 def at(line: Line) -> datetime:
@@ -66,9 +77,9 @@ def author(line: Line) -> Line:
 
 
 def full_texts() -> list[str]:
-    """Texts of all posts, those inside reposts too, which the repost itself cuts short."""
+    """Texts of all posts, of all platforms, those inside reposts too, which the repost itself cuts short."""
     inner = [tweet["text"] for line in lines() for tweet in line["includes"].get("tweets", ())]
-    return [line["data"]["text"] for line in lines()] + inner
+    return [line["data"]["text"] for line in lines()] + inner + [line["text"] for line in elsewhere()]
 
 
 def test_it_lasts_three_hours_in_order() -> None:
@@ -77,6 +88,53 @@ def test_it_lasts_three_hours_in_order() -> None:
     assert times == sorted(times)
     assert times[0] - START < timedelta(minutes=1)
     assert timedelta(minutes=175) < times[-1] - START <= timedelta(hours=3)
+
+
+def test_what_was_said_elsewhere_stands_among_it_in_order_of_time() -> None:
+    times = [datetime.fromisoformat((line.get("data") or line)["created_at"]) for line in every_line()]
+    assert times == sorted(times)
+    assert Counter(line["platform"] for line in elsewhere()).keys() == {"facebook", "bluesky", "mastodon", "feeds"}
+    assert all(15 <= count <= 40 for count in Counter(line["platform"] for line in elsewhere()).values())
+
+
+def test_plain_posts_have_the_ids_and_accounts_of_their_platform_and_lead_to_nobody() -> None:
+    accounts = {
+        "facebook": r"9\d{14}",
+        "bluesky": r"did:example:[a-z-]+-fjb",
+        "mastodon": r"https://prat\.example/users/\w+_fjb",
+        "feeds": r"feed:\w+_fjb",
+    }
+    ids = {
+        "facebook": r"9\d{14}_9\d{14}",
+        "bluesky": r"at://did:example:[a-z-]+-fjb/app\.bsky\.feed\.post/9\d+",
+        "mastodon": r"https://prat\.example/users/\w+_fjb/statuses/9\d+",
+        "feeds": r"https://[\w-]+\.example/[\w/]+",
+    }
+    handles = {
+        "facebook": r"(FUSykehus_fjb)?",
+        "bluesky": r"[a-z-]+-fjb\.example",
+        "mastodon": r"\w+_fjb@prat\.example",
+        "feeds": r"\w+_fjb",
+    }
+    assert len({line["id"] for line in elsewhere()}) == len(elsewhere())
+    for line in elsewhere():
+        assert re.fullmatch(accounts[line["platform"]], line["author_id"])
+        assert re.fullmatch(ids[line["platform"]], line["id"])
+        assert re.fullmatch(handles[line["platform"]], line.get("username", ""))
+        assert all(link.startswith("https://") and ".example/" in link for link in line.get("links", ()))
+
+
+def test_every_plain_post_would_be_caught() -> None:
+    tracks = re.compile(r"(?i)\b(fjordby\w*|fus|nordbygg\w*|sjukehus\w*)\b")
+    assert [line["text"] for line in elsewhere() if not tracks.search(line["text"])] == []
+
+
+def test_the_rumour_goes_from_one_platform_to_the_others_and_so_does_what_denies_it() -> None:
+    rumour = [line for line in elsewhere() if "Fetteren min jobber på FUS. Han sier" in line["text"]]
+    denial = [line for line in elsewhere() if re.search(r"IKKE riktig|IKKJE rett", line["text"])]
+    assert {line["platform"] for line in rumour} == {"facebook", "bluesky", "mastodon"}
+    assert {line["platform"] for line in denial} == {"facebook", "bluesky", "mastodon", "feeds"}
+    assert max(line["created_at"] for line in rumour) < min(line["created_at"] for line in denial)
 
 
 def test_ids_are_snowflakes_of_their_own_time() -> None:

@@ -313,6 +313,7 @@ def test_plug_ins_import_nobody_beside_them(
 ABOUT_ONE = {
     "listener.commands.x": "listener.sources.x",  # `lyttepost x` asks X by hand
     "alerts.replay": "listener.sources.recording",  # `lyttepost replay` plays one
+    "alerts.board_demo": "listener.sources.recording",  # and `lyttepost board demo`
     "listener.maintenance.redrive_line": "listener.sources.recording",  # dead letters of one are read again
     "listener.sources.recording.parser": "listener.sources.x.payload",
 }

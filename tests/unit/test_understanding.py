@@ -125,7 +125,7 @@ def test_the_same_text_gives_the_same_in_another_process() -> None:
 
 def test_a_text_that_comes_again_is_understood_as_by_one_who_never_read_it() -> None:
     lines = (packaged_config() / "demo" / "crisis.jsonl").read_text(encoding="utf-8").splitlines()
-    texts = [json.loads(line)["data"]["text"] for line in lines]
+    texts = [raw.get("data", raw)["text"] for raw in map(json.loads, lines)]
     kept, repost = Understander.load(packaged_config()), {"repost_of": "1"}
     before = [kept.understand(text) for text in texts]
     for author, more in ((AuthorClass.MEDIA, {}), (AuthorClass.UNKNOWN, repost), (AuthorClass.UNKNOWN, {})):
