@@ -388,9 +388,9 @@ def test_what_went_wrong_is_tried_again_with_growing_pauses_and_a_refusal_more_r
     clock = ManualClock(AT)
     quota = DayQuota("youtube", 10_000, "America/Los_Angeles", clock.now())
 
-    def waits(trouble: Trouble) -> list[int]:
+    def waits(*troubles: Trouble) -> list[int]:
         its, out = schedule(clock), []
-        for _ in range(6):
+        for trouble in troubles:
             its.failed(trouble)
             seconds = 0
             while due(its, quota, clock) is None:
@@ -399,8 +399,9 @@ def test_what_went_wrong_is_tried_again_with_growing_pauses_and_a_refusal_more_r
             out.append(seconds)
         return out
 
-    assert waits(Trouble.SERVER) == [5, 10, 20, 40, 60, 60]
-    assert waits(Trouble.UNAUTHORIZED) == [60, 120, 240, 480, 900, 900]
+    assert waits(*[Trouble.SERVER] * 6) == [5, 10, 20, 40, 60, 60]
+    assert waits(*[Trouble.UNAUTHORIZED] * 6) == [60, 120, 240, 480, 900, 900]
+    assert waits(*[Trouble.SERVER] * 3, Trouble.RATE_LIMITED, Trouble.SERVER) == [5, 10, 20, 60, 40]
 
 
 def test_it_is_asked_what_is_deleted_once_a_day_and_again_soon_for_what_is_missing() -> None:

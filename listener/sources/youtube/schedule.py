@@ -69,7 +69,7 @@ class Schedule:
         """Rounds come more rarely than they should, for want of units."""
         self._next = dict.fromkeys(Due, float("-inf"))
         self._not_before = float("-inf")
-        self._failures = 0
+        self._failures = self._limits = 0
         self._cost = float(self._channels)
         self._spent = 0
 
@@ -85,7 +85,7 @@ class Schedule:
     def retry(self) -> None:
         """Whatever went wrong, it is tried again now."""
         self._not_before = self._next[Due.HELD] = float("-inf")
-        self._failures = 0
+        self._failures = self._limits = 0
         self.at_once()
 
     def due(
@@ -121,7 +121,7 @@ class Schedule:
         """`spent`: units, since the last that went well."""
         self._spent += spent
         at = self._clock.monotonic()
-        self._failures = 0
+        self._failures = self._limits = 0
         if due is Due.ROUND:
             self._cost += _WEIGHT * (self._spent - self._cost)
             self._spent = 0
@@ -139,11 +139,14 @@ class Schedule:
             self._next[due] = at + confirm
 
     def failed(self, trouble: Trouble) -> None:
-        """Nothing is asked for a while; for longer each time."""
-        self._failures += 1
-        limited = trouble not in (Trouble.NETWORK, Trouble.SERVER, Trouble.PAGE)
-        first, longest = (_FIRST_LIMITED, _LONGEST_LIMITED) if limited else (_FIRST, _LONGEST)
-        wait = min(first * 2.0 ** min(self._failures - 1, 10), longest)
+        """Nothing is asked for a while; for longer each time. Faults and refusals are counted apart: who was away a few
+        times and then says for the first time that we ask too often is not left alone for long."""
+        if trouble in (Trouble.NETWORK, Trouble.SERVER, Trouble.PAGE):
+            self._failures += 1
+            wait = min(_FIRST * 2.0 ** min(self._failures - 1, 10), _LONGEST)
+        else:
+            self._limits += 1
+            wait = min(_FIRST_LIMITED * 2.0 ** min(self._limits - 1, 10), _LONGEST_LIMITED)
         self._not_before = self._clock.monotonic() + wait * (1 + _JITTER * self._chance())
 
     def put_off(self, due: Due, seconds: float) -> None:
