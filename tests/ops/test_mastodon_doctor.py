@@ -70,6 +70,7 @@ def test_one_whose_stream_refuses_answers_nothing_or_is_away_is_named(
     assert "its stream answers 503" in found(a.url, b.url)["mastodon.heard"].says
     away = found("http://127.0.0.1:1", b.url)["mastodon.heard"]
     assert "cannot be reached" in away.says
+    assert "mastodon.feeds" not in found("http://127.0.0.1:1")
     a.do("heal")
     a.do("stream_at", address="ws://127.0.0.1:1")
     assert "its stream cannot be had" in found(a.url)["mastodon.heard"].says

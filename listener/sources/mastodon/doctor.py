@@ -39,11 +39,12 @@ def examine_mastodon(
 ) -> Iterator[Check]:
     """`incidents`: those that Mastodon is listened to for. Every call ends within `seconds`."""
     wanted = sorted({*standing, *(track for incident in incidents for track in incident.tracks)})
-    troubles, closed, mute, skews = [], [], [], []
+    troubles, closed, mute, skews, reached = [], [], [], [], 0
     for access in accesses:
         rest = Rest(access.url, clock, step=min(seconds, _LONGEST))
         try:
             instance = read_instance(rest.get(PATH, {}, access.token), access.url)
+            reached += 1
             closed += [f"{access.name}: {what}" for what in _closed(access, instance, wanted)]
             mute += [access.name] if _is_mute(rest, instance, access) else []
             if (
@@ -57,7 +58,8 @@ def examine_mastodon(
         if rest.date is not None:
             skews.append(clock.now() - rest.date)
     yield _servers(len(accesses), troubles)
-    yield _feeds(closed, mute)
+    if reached:
+        yield _feeds(closed, mute)
     yield tracks(accesses, wanted)
     if skews:
         yield _clocks(min(skews, key=abs))
