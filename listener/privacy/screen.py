@@ -148,7 +148,8 @@ class _Cleaner:
                 # A name such as `oslo` is a word of the language: outside a link it stands for the town.
                 found.append((handle, author_id, len(handle) < 5 or not _TELLING.search(handle)))
         author = self._post.author
-        if author and not self._keeps_name(self.handle):
+        # Our own account stands in the settings: its number in the link to what it published shows nobody.
+        if author and not self._keeps_name(self.handle) and author.author_class is not AuthorClass.OWN:
             ids.add(author.id)
         found += [(author_id.lower(), author_id, False) for author_id in ids if len(author_id) >= 5]
         return found

@@ -233,7 +233,7 @@ def test_a_post_is_the_house_s_and_of_its_class() -> None:
     post = item.post
     assert (post.text, post.url) == ("Røyk over sykehuset\nRing 22 00 00 00", "https://posten.example/a")
     assert post.author is not None
-    assert (post.author.id, post.author.author_class) == ("posten", AuthorClass.OWN)
+    assert (post.author.id, post.author.author_class) == ("feed:posten", AuthorClass.OWN)
     assert desk.read(entry("b", 3, link="javascript:alert(1)")).items[0].post.url is None
 
 
@@ -251,6 +251,15 @@ def test_what_is_stored_names_the_house_where_the_settings_do_and_masks_what_it_
     assert safe.author_class is AuthorClass.MEDIA
     assert "01017012345" not in safe.text
     assert "@kari_n" not in safe.text
+
+
+def test_a_house_named_by_a_word_leaves_that_word_in_texts_and_links() -> None:
+    desk = Desk()
+    desk.read()
+    (item,) = desk.read(entry("a", 1, text="Posten leverer ikke i dag")).items
+    safe = Screen(b"k" * 32, {}).mention(item.post, incidents={}, origin=Origin.LIVE, captured_at=NOON, exercise=False)
+    assert "Posten leverer ikke i dag" in safe.text
+    assert (safe.url, safe.links) == ("https://posten.example/a", ("https://posten.example/a",))
 
 
 @pytest.mark.parametrize("cursor", ["", "{}", "[]", '{"feeds": {"a": {}}, "alive": null, "notices": {}}', "no cursor"])

@@ -205,7 +205,8 @@ class Reading:
             at=at,
             text=text,
             author=Author(
-                id=self._feed.name.casefold(),
+                # No name alone: `posten` is a word, which must not be taken for somebody's in texts and links.
+                id=f"feed:{self._feed.name.casefold()}",
                 handle=self._feed.account,
                 author_class=AuthorClass(self._feed.by),
             ),
