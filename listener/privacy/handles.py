@@ -21,9 +21,9 @@ Known = Callable[[str], bool]
 _MARKS = r"\u0300-\u036f"
 _AT_NAME = re.compile(
     rf"@(?!-?\d{{1,3}}\.\d+,)"  # a place on a map: /@59.9139,10.7522,15z
-    rf"(?P<name>[\w{_MARKS}]+(?:[.-]+(?!https?:)[\w{_MARKS}]+)*)(?:@(?P<server>[\w-]+(?:\.[\w-]+)+))?"
+    rf"(?P<name>[\w{_MARKS}]+(?:[.·-]+(?!https?:)[\w{_MARKS}]+)*)(?:@(?P<server>[\w-]+(?:\.[\w-]+)+))?"
 )
-_CUT = re.compile(r"[.-]+")
+_CUT = re.compile(r"[.·-]+")
 _LONGEST = 512
 """Characters of a name; no platform knows longer ones."""
 
@@ -123,11 +123,12 @@ def _name(match: re.Match[str], known: Known) -> tuple[int, int, str]:
     whole = match[0][1:]
     if known(whole) or match["server"]:
         return start, match.end(), whole
-    dotted, hyphened = "." in name, "-" in name
+    dotted, hyphened = "." in name or "·" in name, "-" in name
     if dotted or hyphened:
         for cut in reversed(list(_CUT.finditer(name, 0, _LONGEST))):
             if known(name[: cut.start()]):
                 return start, start + cut.start(), name[: cut.start()]
-    if hyphened and not dotted:  # no platform has a name with a hyphen and no dot
+    if hyphened and not dotted and match.string[match.start() - 1 : match.start()] != "/":
+        # But for YouTube's, which its source knows and in a link stand alone, no name has a hyphen and no dot.
         name = name.split("-", 1)[0]
     return start, start + len(name), name

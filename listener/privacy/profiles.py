@@ -52,7 +52,8 @@ _PATHS: Mapping[str, str] = {
     "fb.com": r"(?!(?:groups|events|watch)\b)(?P<name>\w[\w.-]*)",
     "fb.me": r"(?P<name>\w[\w.-]*)",
     "m.me": r"(?P<name>\w[\w.-]*)",
-    "linkedin.com": r"(?:in|pub)/(?P<name>[^\s/?#]+)",
+    # Before the low line stands who wrote a post; an article's address ends with it, and nothing tells where it begins.
+    "linkedin.com": r"(?:posts/(?P<person>[^\s/?#_]+)_|(?:in|pub|pulse)/(?P<name>[^\s/?#]+))",
     "youtube.com": r"(?:c|user|channel)/(?P<name>[^\s/?#]+)",
     "snapchat.com": r"add/(?P<name>[\w.-]+)",
     "reddit.com": r"(?:u|user)/(?P<name>[\w-]+)",

@@ -151,6 +151,7 @@ def test_a_person_whom_a_text_mentions_is_a_pseudonym_and_no_name() -> None:
         notification(inner={"text": "Takk @[Kari Nordmann](urn:li:person:aB3_x) og @[Fjordby](urn:li:organization:4)"})
     )
     assert its.text == "Takk @aB3_x og Fjordby"
+    assert post(notification(inner={"text": "Takk @[Kari Nordmann](urn:li:fsd_profile:aB3_x)"})).text == "Takk @aB3_x"
     safe = Screen(b"k" * 32, {}).mention(its, incidents={}, origin=Origin.LIVE, captured_at=NOON, exercise=False)
     assert "Kari" not in safe.text
     assert "aB3_x" not in safe.text

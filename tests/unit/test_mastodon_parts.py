@@ -84,6 +84,24 @@ def test_a_link_stands_whole_in_the_text_and_names_and_hashtags_are_no_links() -
     assert plain_text(html) == ("https://nrk.no/sak/1234567890123 @ola #x her", ("https://nrk.no/sak/1234567890123",))
 
 
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        (
+            '@<a class="u-url mention" href="https://f.example/profile/kari"><span>Kari Fjell</span></a>, hei',
+            "@kari, hei",
+        ),
+        ('<a class="mention" href="https://f.example/profile/kari/?x=1">Kari Fjell</a> hei', "@kari hei"),
+        ('<a class="mention" href="https://f.example/profile/kari">Kari</a>', "@Kari"),
+        ('<a class="mention" href="">Kari Fjell</a>', "@nobody"),
+        ('<a class="mention" href="https://b.example/@kari">@kari@b.example</a>', "@kari@b.example"),
+        ('hei <a class="mention" href="https://b.example/@kari">Kari Fjell', "hei @kari"),
+    ],
+)
+def test_a_mention_shows_an_account_and_no_person_s_name(html: str, text: str) -> None:
+    assert plain_text(html) == (text, ())
+
+
 def test_html_that_is_no_posts_is_refused_and_a_strange_one_costs_no_time() -> None:
     with pytest.raises(Unusable) as refused:
         plain_text("x" * (LONGEST + 1))

@@ -105,6 +105,7 @@ def test_a_handle_nobody_explained_has_the_same_pseudonym_everywhere() -> None:
         ("https://www.instagram.com/ola_n/?hl=no", "https://www.instagram.com/{}/?hl=no"),
         ("https://nb-no.facebook.com/ola_n/posts/1", "https://nb-no.facebook.com/{}/posts/1"),
         ("https://www.linkedin.com/in/ola_n/", "https://www.linkedin.com/in/{}/"),
+        ("https://www.linkedin.com/pulse/ola_n", "https://www.linkedin.com/pulse/{}"),
         ("https://bsky.app/profile/ola_n", "https://bsky.app/profile/{}"),
         ("https://tut.example/users/ola_n/statuses/1", "https://tut.example/users/{}/statuses/1"),
         ("https://eksempel.no/del?url=%40ola_n", "https://eksempel.no/del?url=%40{}"),
@@ -119,6 +120,28 @@ def test_a_handle_is_replaced_wherever_it_stands(text: str, left: str) -> None:
 )
 def test_handles_of_other_platforms_are_replaced_whole(handle: str) -> None:
     assert _text(f"Takk @{handle}, bra") == f"Takk @{pseudonym_of_handle(KEY, 'x', handle)}, bra"
+
+
+@pytest.mark.parametrize(
+    ("link", "left"),
+    [
+        (
+            "https://no.linkedin.com/posts/ola-n_brann-activity-7-aB",
+            "https://no.linkedin.com/posts/{}_brann-activity-7-aB",
+        ),
+        ("https://www.linkedin.com/posts/activity-7-aB", "https://www.linkedin.com/posts/activity-7-aB"),
+        ("https://www.youtube.com/@ola-n/videos", "https://www.youtube.com/@{}/videos"),
+    ],
+)
+def test_a_name_with_a_hyphen_is_found_in_links(link: str, left: str) -> None:
+    assert _mention(links=(link,)).links == (left.replace("{}", pseudonym_of_handle(KEY, "x", "ola-n")),)
+
+
+def test_the_link_to_what_our_own_account_published_goes_on_working() -> None:
+    url = "https://www.facebook.com/permalink.php?story_fbid=5&id=102030405060"
+    ours = _mention(url=url, author=Author(id="102030405060", author_class=AuthorClass.OWN))
+    assert (ours.url, ours.author) == (url, pseudonym(KEY, "x", "102030405060"))
+    assert "102030405060" not in str(_mention(url=url, author=Author(id="102030405060")).url)
 
 
 def test_a_known_handle_ends_where_it_ends() -> None:

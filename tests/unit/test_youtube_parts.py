@@ -177,13 +177,13 @@ def test_what_is_no_comment_has_a_reason(raw: dict[str, Any]) -> None:
 
 
 def test_no_name_is_left_in_what_goes_to_the_bus() -> None:
-    said = "@kari_fra2 og @ola.n! se youtube.com/@per-9 og kari_fra2 på youtube"
+    said = "@kari_fra2 og @ola.n! @@liv-vik, @jon·dal se youtube.com/@per-9 og kari_fra2 på youtube"
     raw = comment(textOriginal=said, authorDisplayName="@hemmelig_9")
     mention = Screen(b"k" * 32, {}).mention(
         post(raw), incidents={"i": ("t",)}, captured_at=AT, origin=Origin.LIVE, exercise=False
     )
     told = mention.model_dump_json()
-    for name in ("kari_fra2", "ola.n", "hemmelig_9", "UCkari"):
+    for name in ("kari_fra2", "ola.n", "vik", "dal", "-9", "hemmelig_9", "UCkari"):
         assert name not in told
 
 

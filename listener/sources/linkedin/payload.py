@@ -22,6 +22,8 @@ from listener.sources.contract import DropReason
 _COMMENT: Final = re.compile(r"urn:li:comment:\((?:urn:li:)?(\w+):(\d+),(\d+)\)")
 _URN: Final = re.compile(r"urn:li:\w+:[\w-]+|urn:li:comment:\([\w:-]+,\d+\)")
 _NAMED: Final = re.compile(r"@\[([^\]\n]{1,200})\]\((urn:li:(\w+):([\w-]{1,100}))\)")
+_HOUSES: Final = frozenset({"organization", "organizationBrand", "company", "school"})
+"""Whose name may stay; whatever else has one may be a person."""
 DELETED: Final = "COMMENT_DELETE"
 EDITED: Final = "COMMENT_EDIT"
 
@@ -61,7 +63,7 @@ def _post(raw: Raw, id_: str, at: datetime, source: str, organization: str, *, e
     names: dict[str, str] = {}
 
     def instead(found: re.Match[str]) -> str:
-        if found[3] != "person" and found[3] != "member":
+        if found[3] in _HOUSES:
             return found[1]
         names[found[4].lower()] = found[2]
         return f"@{found[4]}"

@@ -20,6 +20,7 @@ LONGEST: Final = 100_000
 _BLOCKS: Final = frozenset({"p", "div", "blockquote", "ul", "ol", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "table"})
 _LINES: Final = frozenset({"br", "li", "tr"})
 _UNSEEN: Final = frozenset({"script", "style", "template", "head"})
+_NAME: Final = re.compile(r"@?[^\s@]+(?:@[^\s@]+)?")
 _OURS: Final = frozenset({"mention", "hashtag", "u-url"})
 """Classes of links that name an account or a hashtag: they lead to pages of the server's own."""
 
@@ -41,6 +42,8 @@ class _Reader(HTMLParser):
         self.out: list[str] = []
         self.links: list[str] = []
         self._unseen: list[str] = []
+        self._mention: tuple[str, list[str]] | None = None
+        """Where the mention leads that is being read, and what is shown of it."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _UNSEEN:
@@ -50,20 +53,41 @@ class _Reader(HTMLParser):
         elif tag in _BLOCKS:
             self._block()
         elif tag == "a":
+            self._mentioned()
             its = dict(attrs)
             href, classes = its.get("href") or "", (its.get("class") or "").split()
             if href.startswith(("https://", "http://")) and _OURS.isdisjoint(classes):
                 self.links.append(href)
+            elif "mention" in classes and "hashtag" not in classes:
+                self._mention = href, []
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._unseen:
             self._unseen = self._unseen[: self._unseen.index(tag)]
         elif tag in _BLOCKS:
             self._block()
+        elif tag == "a":
+            self._mentioned()
+
+    def close(self) -> None:
+        super().close()
+        self._mentioned()
 
     def handle_data(self, data: str) -> None:
         if not self._unseen:
-            self.out.append(data.replace("\n", " ").replace("\r", " "))
+            (self.out if self._mention is None else self._mention[1]).append(data.replace("\n", " ").replace("\r", " "))
+
+    def _mentioned(self) -> None:
+        """Other software of the network shows a person's full name there: the account's takes its place, with its @, by
+        which privacy knows it."""
+        mention, self._mention = self._mention, None
+        if mention is None:
+            return
+        href, shown = mention[0], "".join(mention[1]).strip()
+        if not _NAME.fullmatch(shown):
+            shown = href.partition("?")[0].rstrip("/").rpartition("/")[2] or "nobody"
+        signed = "".join(self.out[-1:]).rstrip().endswith("@")
+        self.out.append(shown.removeprefix("@") if signed else f"@{shown.removeprefix('@')}")
 
     def _block(self) -> None:
         if self.out:

@@ -24,7 +24,7 @@ from listener.sources.youtube.post_ids import ID
 _TAG: Final = re.compile(r"</?(?:a|b|i|s|br|span)(?:\s[^<>]{0,2000})?\s*/?>", re.IGNORECASE)
 _BREAK: Final = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _ENTITY: Final = re.compile(r"&(?:amp|lt|gt|quot|#39|#x27|nbsp);")
-_NAMED: Final = re.compile(r"(?<![\w@])[@＠]([\w.·-]{1,60})")
+_NAMED: Final = re.compile(r"(?<!\w)[@＠]+([\w.·-]{1,60})")
 
 
 @dataclass(frozen=True, slots=True)
