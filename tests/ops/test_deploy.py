@@ -11,13 +11,19 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from listener.errors import ConfigError
 from listener.model.roles import ALERTS, PARTS, RUN
+from listener.settings.board import check_exposed
+from listener.settings.files import raw_settings
+from listener.settings.hosts import is_loopback
+from listener.settings.schema import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -111,6 +117,45 @@ def test_the_parts_that_run_there_are_all_that_are_needed() -> None:
         assert mounted <= {volume["name"] for volume in pod["volumes"]} | claimed
 
 
+# --- what they set ---------------------------------------------------------------------------------------------------
+
+VARIABLE = re.compile(r"\bLYTTEPOST_[A-Z0-9_]+(?=[=:])")
+NO_SETTINGS = {"LYTTEPOST_CONFIG", "LYTTEPOST_DATA"}
+
+
+def test_every_variable_that_is_set_anywhere_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [
+        path for path in DEPLOY.rglob("*") if path.suffix in {".yaml", ".service", ".md"} or path.name == "Dockerfile"
+    ]
+    named = {name for path in files for name in VARIABLE.findall(path.read_text(encoding="utf-8"))} - NO_SETTINGS
+    assert {"LYTTEPOST_WEB__HOST", "LYTTEPOST_BUS__URL", "LYTTEPOST_X__BEARER_TOKEN_FILE"} <= named
+    for name in named:
+        monkeypatch.setenv(name, "~")
+    wrong = []
+    try:
+        load_settings(raw_settings())
+    except ConfigError as error:
+        # A value that does not fit is not what is asked for here.
+        wrong = [line for line in str(error).splitlines() if "no such setting" in line]
+    assert wrong == []
+
+
+def test_what_comes_in_by_the_network_there_is_listened_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text(encoding="utf-8"))
+    for literal in kustomization["configMapGenerator"][0]["literals"]:
+        monkeypatch.setenv(*literal.split("=", 1))
+    settings = load_settings(raw_settings())
+    assert settings.board is not None
+    check_exposed(settings.board)
+    listened = {"metrics": settings.web, "board": settings.board, "webhooks": settings.webhooks}
+    for each in manifests():
+        for container in each.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+            for port in container["ports"]:
+                its = listened[port["name"]]
+                assert not is_loopback(its.host), port["name"]
+                assert its.port == port["containerPort"]
+
+
 # --- the image -------------------------------------------------------------------------------------------------------
 
 
@@ -147,3 +192,30 @@ def test_the_image_installs_what_is_locked_and_nothing_else() -> None:
     said = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert "--require-hashes --requirement /requirements.lock" in said
     assert "--no-index --no-deps /wheels/*.whl" in said
+
+
+def wheel_of(source: Path, out: Path) -> set[str]:
+    """What is in the wheel that is built there, by the backend alone."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out], cwd=source, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (made,) = out.glob("*.whl")
+    return set(ZipFile(made).namelist())
+
+
+@pytest.mark.slow
+def test_what_is_copied_into_the_image_is_enough_for_the_whole_wheel(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for line in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines():
+        if line.startswith("COPY "):
+            *names, target = line.split()[1:]
+            for name in names:
+                its = source / (name if target == "./" else target)
+                its.parent.mkdir(parents=True, exist_ok=True)
+                if (ROOT / name).is_dir():
+                    shutil.copytree(ROOT / name, its, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(ROOT / name, its)
+    assert wheel_of(source, tmp_path / "copied") == wheel_of(ROOT, tmp_path / "whole")
