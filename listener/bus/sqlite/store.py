@@ -185,7 +185,7 @@ class Store:
             try:
                 (found,) = db.execute("PRAGMA user_version").fetchone()
                 if found > FORMAT:
-                    raise BusError(f"{self.path}: written by a newer Lyttepost (format {found}); run that one")
+                    raise Refused(f"{self.path}: written by a newer Lyttepost (format {found}); run that one")
                 if found == 0:
                     if db.execute("SELECT 1 FROM sqlite_master").fetchone():
                         raise ConfigError(_foreign(self.path))
