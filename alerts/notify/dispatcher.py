@@ -247,6 +247,7 @@ class Dispatcher:
         led, leads = self._leads, self._lease.renew()
         self._renew_at = now + LEASE_SECONDS / 5
         if leads and not led:
+            self._journal.lead(self._time.now())
             # Only who has read it all leads: when the bus fails in the middle, the next turn reads the rest.
             for record in drain(self._reader):
                 self._absorb(record, leads=True)
@@ -270,8 +271,7 @@ class Dispatcher:
         known = isinstance(told, Page) and self._book.pages.get(told.id) is not None
         if told is not None:
             self._book.take(told, at)
-            if leads:
-                self._journal.take(told, at)
+            self._journal.take(told, at, leads=leads)
         if self._duty is not None and isinstance(told, AboutDuty):
             self._duty.take(told)
         about = self._book.get(record.key)  # records of all three topics bear the alert's id

@@ -16,8 +16,23 @@ from alerts.notify.journal import Journal, reference
 from alerts.notify.state import read_book
 from listener.bus import hashchain
 from listener.clock import ManualClock
-from listener.model.decisions import Silence
-from listener.model.records import Decision, DecisionKind, Sample
+from listener.model.answers import Standing, Verdict
+from listener.model.base import Recorded
+from listener.model.decisions import (
+    Answer,
+    Correction,
+    Note,
+    Silence,
+    Stand,
+    Status,
+    Swap,
+    TriedWay,
+    WayConfirmed,
+    WayTest,
+)
+from listener.model.highlights import Highlight, HighlightStep, HighlightWord, Step, Why, Word
+from listener.model.receipts import Receipt, Received
+from listener.model.records import Decision, DecisionKind, Kind, Sample
 from listener.runtime.logs import LogFormat, set_up
 from tests.ops.dispatch_support import TEXT, DispatchDeployment, idle, turn
 from tests.unit.telling_support import T0, alert
@@ -49,6 +64,7 @@ def test_from_the_post_to_the_acknowledgement_each_decision_is_one_line(
     dispatcher = deployment.dispatcher()
     deployment.fire(samples=[Sample(key=POST, digest="d" * 16)])
     turn(dispatcher, lambda: len(deployment.outcomes()) == 2)
+    idle(dispatcher)  # topics are read in no order of theirs
     acknowledge_all(deployment.bus, read_book(deployment.bus), ["a1"], "Kari Nordmann", "fordi jeg sier det", T0)
     idle(dispatcher)
     events = [line for line in lines() if "event" in line]
@@ -121,3 +137,84 @@ def test_what_is_older_than_the_process_is_history(lines: Callable[[], list[dict
     journal.take(alert("old"), T0 - timedelta(seconds=1))
     journal.take(alert("new"), T0)
     assert [line["alert"] for line in lines()] == ["new"]
+
+
+WHO: dict[str, Any] = {"by": "Kari Nordmann", "at": T0}
+ABOUT: dict[str, Any] = {**WHO, "incidents": ("brann",), "story": "5f0c"}
+SPAN: dict[str, Any] = {"start": T0, "end": T0 + timedelta(hours=8)}
+WAY = TriedWay(code="K7QX", channel="sms", place="d" * 8)
+
+
+@pytest.mark.parametrize(
+    ("record", "event", "about", "fields"),
+    [
+        (Note(**ABOUT, words=TEXT), "decision.note", "5f0c", {}),
+        (Status(**ABOUT, status=Standing.PASSED_ON), "decision.status", "5f0c", {"code": "passed_on"}),
+        (Answer(**ABOUT, verdict=Verdict.FALSE, words=TEXT), "decision.answer", "5f0c", {"code": "false"}),
+        (
+            Correction(**WHO, post=POST, story="5f0c", text="d" * 16, kinds=(Kind.WISH,)),
+            "decision.correction", reference(POST), {"kinds": ["wish"]},
+        ),
+        (
+            Swap(**WHO, overrides=(Stand(**SPAN, remove="kari", add="ola"), Stand(**SPAN, remove="ola", add="kari"))),
+            "decision.swap", "duty", {},
+        ),
+        (WayTest(**WHO, person="kari", ways=(WAY,)), "decision.way_test", "duty", {"channels": ["sms"]}),
+        (WayConfirmed(**WHO, person="kari", way=WAY), "decision.way_confirmed", "duty", {"channels": ["sms"]}),
+        (
+            Highlight(**WHO, id="h1", revision=0, feed="f", guid="g", link="https://a.example", title=TEXT, text=TEXT),
+            "decision.highlight", "h1", {},
+        ),
+        (HighlightWord(**WHO, id="h1", revision=0, word=Word.DROP), "decision.highlight_word", "h1", {"code": "drop"}),
+        (
+            HighlightStep(**WHO, id="h1", revision=0, step=Step.HELD, why=Why.CRISIS),
+            "decision.highlight_step", "h1", {"code": "held", "reason": "crisis"},
+        ),
+        (
+            Decision(kind=DecisionKind.ASSIGN, id="a1", **WHO, why="fordi jeg sier det", to="ola"),
+            "decision.assign", "a1", {},
+        ),
+        (Decision(kind=DecisionKind.BUDGET, id="x", **WHO, usd=50.0), "decision.budget", "x", {"usd": 50.0}),
+    ],
+)  # fmt: skip
+def test_whatever_people_decide_is_one_line_and_names_nobody(
+    lines: Callable[[], list[dict[str, Any]]], record: Recorded, event: str, about: str, fields: dict[str, Any]
+) -> None:
+    Journal(T0).take(record, T0)
+    (line,) = lines()
+    assert (line["event"], line["about"]) == (event, about)
+    assert line.items() >= fields.items()
+
+
+def test_what_a_provider_says_later_is_one_line(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    Journal(T0).take(
+        Receipt(channel="sms", provider_id="+4791234567", outcome=Received.UNDELIVERED, at=T0, code="21"), T0
+    )
+    (line,) = lines()
+    assert (line["event"], line["level"], line["code"]) == ("receipt.undelivered", "warning", "21")
+    assert "+4791234567" not in json.dumps(line)
+
+
+def test_what_nobody_said_because_its_process_died_says_who_takes_over(
+    deployment: DispatchDeployment, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    first, standby = deployment.dispatcher(), deployment.dispatcher(holder="two")
+    idle(first)
+    deployment.fire("a1")
+    idle(standby)
+    assert [line for line in lines() if "event" in line] == [], "the one who dies has not read it"
+    deployment.clock.advance(timedelta(seconds=6))
+    turn(standby, lambda: standby.leads)
+    fired = [line for line in lines() if line.get("event") == "alert.fired"]
+    assert [(line["alert"], line["read_as_standby"]) for line in fired] == [("a1", True)]
+
+
+def test_what_a_standby_read_long_ago_was_said_by_who_led(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    journal = Journal(T0)
+    for seconds in (0, 60, 69):
+        at = T0 + timedelta(seconds=seconds)
+        journal.take(alert(f"a{seconds}"), at, leads=False)
+    journal.lead(T0 + timedelta(seconds=71))
+    assert [line["alert"] for line in lines()] == ["a69"]
+    journal.lead(T0 + timedelta(seconds=71))
+    assert len(lines()) == 1, "once"
