@@ -40,12 +40,11 @@ from listener.settings.files import RawSettings, packaged_config
 from listener.settings.schema import RecordingSettings, Settings, SourcesSettings
 from listener.sources.common.recorded_source import RecordedSource
 from listener.sources.recording.parser import of_platforms
+from listener.sources.recording.source import NAME
 
 BEFORE = timedelta(minutes=1)
 """The incident is opened so long before the first post."""
 ME = "demo"
-RECORDING = "recording"
-"""The source, which counts what it gives of all platforms."""
 DAYS = 3
 COUNTED = 5
 """Tracks."""
@@ -137,7 +136,7 @@ def board_demo(
             hashchain.append_all(bus, DECISIONS.name, list(_highlights(clock.now())))
             Control(bus).append(_opening(name, tracks, clock))
             # On a bus of its own: what the recording says of its posts' platforms counts, as in a replay.
-            source = RecordedSource(RECORDING, of_platforms(platform), str(recording.path), speed, wall)
+            source = RecordedSource(NAME, of_platforms(platform), str(recording.path), speed, wall)
             listener = make_listener(app, ours, [source], passing_key(), named)
             alerts = make_alerts(ours, settings, None, tell=True, learned=data)
             board = replace(make_board_parts(ours, settings, data), access=DemoAccess(ME))
@@ -157,7 +156,7 @@ def _weeks_before(first: datetime, tracks: Sequence[str]) -> Iterator[Message]:
         for number in range(DAYS * 24 * 60):
             minute = (first - BEFORE).replace(second=0, microsecond=0) - timedelta(minutes=DAYS * 24 * 60 - number)
             usual = 0.12 if 7 <= minute.hour <= 21 else 0.03
-            yield message(VOLUMES, Volume(source=RECORDING, track=name, minute=minute, count=chance.random() < usual))
+            yield message(VOLUMES, Volume(source=NAME, track=name, minute=minute, count=chance.random() < usual))
 
 
 def _highlights(now: datetime) -> Iterator[HighlightRecord]:

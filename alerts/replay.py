@@ -45,6 +45,7 @@ from listener.sources.common.reader import LineReader
 from listener.sources.common.recorded_source import Cursor, RecordedSource
 from listener.sources.contract import Batch
 from listener.sources.recording.parser import of_platforms
+from listener.sources.recording.source import NAME
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the clock stands until the first post gives the time."""
@@ -53,8 +54,6 @@ PLACES = 3
 """Of each reason, so many places in the recording are named."""
 MOST_STORIES = 100
 """Of those that most people tell, so many are looked through for the one that is told in most places."""
-RECORDING = "recording"
-"""The source: what it gives is of the platforms that the recording names, else of none, under this name."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +272,7 @@ def replaying(
     Raises ConfigError when a rule or the recording is not what it should be.
     """
     parts = make_alerts(raw, settings, rules, tell=False, learned=learned)
-    source = RecordedSource(RECORDING, of_platforms(platform), path, speed, pace)
+    source = RecordedSource(NAME, of_platforms(platform), path, speed, pace)
     key, lines = passing_key(), None
     if path != "-" and not Path(path).is_fifo():
         source.open(None)  # what is no recording is refused here, before anything is set up

@@ -97,6 +97,18 @@ def test_what_was_said_elsewhere_stands_among_it_in_order_of_time() -> None:
     assert all(15 <= count <= 40 for count in Counter(line["platform"] for line in elsewhere()).values())
 
 
+def test_its_page_counts_as_it_is() -> None:
+    page = " ".join((RECORDING.parent / "README.md").read_text(encoding="utf-8").split())
+    of = Counter(line["platform"] for line in elsewhere())
+    counted = (
+        f"{len(every_line())} posts, one a line",
+        f"{len(lines())} are of X, {len(reposts())} of them reposts",
+        f"{of['facebook']} on the hospital's Facebook Page",
+        f"{of['bluesky']} on Bluesky, {of['mastodon']} on Mastodon, and {of['feeds']} of the feeds",
+    )
+    assert [words for words in counted if words not in page] == []
+
+
 def test_plain_posts_have_the_ids_and_accounts_of_their_platform_and_lead_to_nobody() -> None:
     accounts = {
         "facebook": r"9\d{14}",
