@@ -26,6 +26,7 @@ from listener.settings.schema import Settings
 from listener.settings.types import read_secret
 from listener.sources.contract import content_limits, source_types
 
+_ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 -- compared, and not bound to
 _DOTTED = re.compile(r"([a-z_]+(?:\.[a-z_]+)+):? ?")
 
 
@@ -70,6 +71,7 @@ def doubts(raw: RawSettings, settings: Settings, standing: Collection[str]) -> I
         yield str(raw.error(("highlights", "newest"), problem))
     if its_highlights.publishes and not its_highlights.all_feeds:
         yield str(raw.error(("highlights", "feeds"), "is empty: nothing is ever proposed, so nothing is published"))
+    yield from (str(raw.error(loc, why)) for loc, why in _ports_twice(settings))
     for track in standing:
         if why := too_common(track):
             yield f"{raw.folder / 'tracks.yaml'}: {track!r} {why}; a paid source bills every post that has it"
@@ -86,6 +88,19 @@ def _tried(raw: RawSettings, loc: Loc, check: Callable[[], object]) -> str | Non
         plain = str(error)[found.end() :] if found[0].endswith(": ") else str(error)
         return str(raw.error(named, plain))
     return None
+
+
+def _ports_twice(settings: Settings) -> Iterator[tuple[Loc, str]]:
+    """One process cannot listen twice at one place, and which of the two goes without depends on who comes first."""
+    parts = {name: getattr(settings, name) for name in ("web", "board", "receiver", "webhooks")}
+    taken: dict[int, str] = {}
+    for name, its in parts.items():
+        if its is None or its.port == 0:
+            continue
+        other = taken.setdefault(its.port, name)
+        hosts = {its.host, parts[other].host}
+        if other != name and (len(hosts) == 1 or hosts & _ANYWHERE):
+            yield (name, "port"), f"is {its.port}, as {other}.port is: one of the two cannot listen; set another"
 
 
 def _own_keys(settings: Settings) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -23,6 +24,13 @@ def _host(text: str) -> str:
     return text.rstrip("/")
 
 
+def _each_once(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    names = [urlsplit(host).netloc.lower() for host in hosts]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice} stands there twice; keep one of them")
+    return hosts
+
+
 def _accounts(named: Mapping[str, str]) -> dict[str, str]:
     out: dict[str, str] = {}
     for handle, did in named.items():
@@ -36,6 +44,6 @@ def _accounts(named: Mapping[str, str]) -> dict[str, str]:
 class BlueskySettings(Tree):
     enabled: bool = False
     version: Literal[1, 2] = 2
-    hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
+    hosts: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], AfterValidator(_each_once)] = ()
     silence: Annotated[Duration, within(timedelta(seconds=5), timedelta(minutes=5))] = timedelta(seconds=20)
     accounts: Annotated[dict[str, str], AfterValidator(_accounts)] = Field(default_factory=dict)

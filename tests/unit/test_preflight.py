@@ -255,6 +255,7 @@ HOSTILE = [
     *one("bluesky", "version", "0", "3", "two"),
     ("bluesky: {hosts: [jetstream.example]}\n", "bluesky.hosts.0"),
     ("bluesky: {hosts: ['wss://jetstream.example/subscribe']}\n", "bluesky.hosts.0"),
+    ("bluesky: {hosts: ['wss://jetstream.example', 'https://Jetstream.example/']}\n", "bluesky.hosts"),
     *one("bluesky", "silence", "0s", "6m", "20"),
     ("bluesky: {accounts: {sykehus.example: did:plc:kort}}\n", "bluesky.accounts"),
     ("linkedin: {enabled: true}\n", "linkedin"),
@@ -449,6 +450,8 @@ def test_a_data_folder_that_is_a_file_is_reported(place: Place) -> None:
     [
         ("x: {base_url: 'http://api.x.com'}\n", (), "in the clear"),
         ("bus: {kafka: {sasl: {username: a, password: b}}}\n", (), "is not used"),
+        ("webhooks: {port: 9471}\n", (), "webhooks.port: is 9471, as board.port is"),
+        ("board: {host: 0.0.0.0, port: 9469}\n", (), "board.port: is 9469, as web.port is"),
         ("", ("på",), "every other sentence"),
         ("", ("the",), "every other sentence"),
         ("", ("for*",), "finds 'for' too"),
@@ -461,7 +464,10 @@ def test_a_doubt_is_reported(text: str, standing: tuple[str, ...], words: str) -
 
 
 def test_ordinary_settings_leave_no_doubt() -> None:
-    these = raw("x: {base_url: 'http://127.0.0.1:1'}\n")
+    these = raw(
+        "x: {base_url: 'http://127.0.0.1:1'}\nweb: {port: 0}\nboard: {port: 0}\nreceiver: {port: 9470}\n"
+        "webhooks: {host: 10.0.0.1, port: 9470}\n"
+    )
     assert list(doubts(these, load_settings(these), ("fjordby sykehus", "fjordby*", "fjordby us", "#er", "@og"))) == []
 
 
