@@ -40,7 +40,8 @@ class LogFormat(StrEnum):
 
 
 class _Lines(logging.Formatter):
-    """A line a record. Times stand in one zone, with its offset; no break of a line gets into one."""
+    """A line a record. Times stand in one zone, with its offset; no break of a line gets into one, and as text no
+    character that a terminal would obey."""
 
     def __init__(self, form: LogFormat) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class _Lines(logging.Formatter):
             # Its class alone: the words of an error that is not ours may be somebody's post.
             message = f"{message} ({record.exc_info[0].__name__})"
         if self._form is LogFormat.TEXT:
-            words = message.replace("\r", " ").replace("\n", " ")
+            words = message if message.isprintable() else "".join(c if c.isprintable() else " " for c in message)
             return f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d} {at:%z} {record.levelname} {words}"
         line = {"time": at.isoformat(timespec="milliseconds"), "level": record.levelname.lower(), "logger": record.name}
         named: tuple[str, Mapping[str, object]] | None = getattr(record, _EVENT, None)
@@ -110,6 +111,8 @@ class Sparing(logging.Filter):
         self._said: dict[tuple[str, str, tuple[str, ...]], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, _EVENT, None) is not None:
+            return True  # each was decided once: that a send failed again is news
         client = record.name.partition(".")[0] in CLIENTS
         if self._verbose or (client and record.levelno >= logging.CRITICAL):
             return True

@@ -69,6 +69,11 @@ def test_systemd_accepts_the_unit_without_a_word(unit: Path) -> None:
     assert asked(tool("systemd-analyze"), "verify", unit) == ""
 
 
+def test_parts_on_one_machine_can_have_a_port_each() -> None:
+    files = re.findall(r"^EnvironmentFile=-(.+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert files == ["/etc/lyttepost/environment", "/etc/lyttepost/environment.%i"], "the part's own counts last"
+
+
 def test_the_unit_is_hardened(unit: Path) -> None:
     said = asked(tool("systemd-analyze"), "security", "--offline=yes", "--no-pager", unit)
     (exposure,) = re.findall(r"Overall exposure level.*: ([\d.]+)", said)

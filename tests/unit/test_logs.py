@@ -221,6 +221,18 @@ def test_as_text_what_is_logged_stays_on_its_line(lines: Callable[[], list[str]]
     assert len(lines()) == 1
 
 
+def test_no_character_reaches_a_terminal_that_it_would_obey(lines: Callable[[], list[str]]) -> None:
+    say(OURS, logging.INFO, "one\x1b[2Jtwo\u2028three\x85four\vfive æøå")
+    (line,) = lines()
+    assert line.endswith("INFO one [2Jtwo three four five æøå")
+
+
+def test_what_is_decided_again_and_again_is_a_line_each_time(as_json: Callable[[], list[str]]) -> None:
+    for _ in range(3):
+        event(logging.getLogger(OURS), "delivery.failed", "page p by sms: failed", level=logging.WARNING)
+    assert [json.loads(line)["message"] for line in as_json()] == ["page p by sms: failed"] * 3
+
+
 def test_the_words_of_an_error_that_is_not_ours_are_not_logged(lines: Callable[[], list[str]]) -> None:
     try:
         raise ValueError("Oddny ligger på rom 4")
