@@ -143,6 +143,7 @@ INCIDENTS = 36
 """Some more than fit, which about 28 do; what is read again grows with their square."""
 
 
+@pytest.mark.long
 def test_more_incidents_than_fit_beside_an_offset_do_not_stop_the_judging(tmp_path: Path) -> None:
     stand = Stand(tmp_path / "many")
     control = Control(stand.bus)

@@ -28,7 +28,7 @@ def nothing_left(deployment: Deployment, point: str) -> bool:
     return not point.startswith("bus") and deployment.settled() and all_told(deployment)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("point", sorted(p for p in POINTS if not p.startswith(ELSEWHERE) and p not in ONCE))
 def test_a_kill_at_a_named_point_leaves_what_an_undisturbed_run_leaves(
     deploy: Callable[..., Deployment], recording: Recording, undisturbed: tuple[Outcome, Path], point: str

@@ -64,7 +64,7 @@ def test_a_burst_in_calm_asks_once_and_its_command_opens_the_crisis(
     deployment = deploy(settings={"X__BEARER_TOKEN": "a-token-of-no-account", "X__BASE_URL": fake.url})
     settings = (ROOT / "config" / "settings.yaml").read_text(encoding="utf-8")
     channels = f"channels: {{webhook: {{url: '{hook.url}'}}}}"
-    deployment.configure(tracks=CONFIG, people=PEOPLE, settings=settings.replace("channels: {}", channels))
+    deployment.configure(tracks=CONFIG, people=PEOPLE, settings=settings.replace("\nchannels: {}", f"\n{channels}"))
     # What judges the counts dies before it can say anything.
     dying = deployment.start(env={"LYTTEPOST_CRASH": "stage.before_publish:2"}, wait=False)
     until(lambda: dying.process.poll() is not None, 90, "it dies")
