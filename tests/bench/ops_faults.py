@@ -231,7 +231,9 @@ def running() -> Iterator[Site]:
             f"channels:\n  email: {{host: 127.0.0.1, port: {smtp.port}, encryption: none, from: l@sykehus.example, "
             "timeout: 5}\n"
         )
-        settings.write_text(settings.read_text(encoding="utf-8").replace("channels: {}", mail), encoding="utf-8")
+        settings.write_text(
+            settings.read_text(encoding="utf-8").replace("\nchannels: {}", f"\n{mail}"), encoding="utf-8"
+        )
         ours = {
             "BUS__URL": kafka.url, "CONFIG": str(config), "X__BASE_URL": x.url, "X__BEARER_TOKEN": TOKEN,
             "PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"),

@@ -340,7 +340,7 @@ def test_a_running_service_sends_the_link_and_whoever_presses_has_it(tmp_path: P
     with webhook_server() as hook:
         links = {"url": f"http://127.0.0.1:{port}", "key_file": str(tmp_path / "key")}
         settings = (config / "settings.yaml").read_text("utf-8")
-        settings = settings.replace("channels: {}", f"channels: {json.dumps({'webhook': {'url': hook.url}})}")
+        settings = settings.replace("\nchannels: {}", f"\nchannels: {json.dumps({'webhook': {'url': hook.url}})}")
         settings = settings.replace("receiver: null", f"receiver: {json.dumps({'port': port, 'links': links})}")
         (config / "settings.yaml").write_text(settings, "utf-8")
         people = (config / "people.yaml").read_text("utf-8")

@@ -29,7 +29,7 @@ def check(tmp_path: Path) -> Check:
 
     def run(channels: dict[str, Any], contact: dict[str, str] | None = None, receiver: str = "null") -> Any:
         settings, people = tmp_path / "config" / "settings.yaml", tmp_path / "config" / "people.yaml"
-        text = settings.read_text("utf-8").replace("channels: {}", f"channels: {json.dumps(channels)}")
+        text = settings.read_text("utf-8").replace("\nchannels: {}", f"\nchannels: {json.dumps(channels)}")
         settings.write_text(text.replace("receiver: null", f"receiver: {receiver}"), "utf-8")
         if contact:
             written = people.read_text("utf-8").replace("- {channel: console}", f"- {json.dumps(contact)}")

@@ -369,7 +369,9 @@ def deployed(machine: Machine, fake: FakeGateway) -> int:
     shutil.copytree(packaged_config(), config)
     sms = settings_of("46elks", machine.folder, fake.url, timeout=10)
     settings = (
-        (config / "settings.yaml").read_text("utf-8").replace("channels: {}", f"channels: {json.dumps({'sms': sms})}")
+        (config / "settings.yaml")
+        .read_text("utf-8")
+        .replace("\nchannels: {}", f"\nchannels: {json.dumps({'sms': sms})}")
     )
     (config / "settings.yaml").write_text(settings.replace("receiver: null", f"receiver: {{port: {port}}}"), "utf-8")
     people = (config / "people.yaml").read_text("utf-8")

@@ -199,7 +199,7 @@ def _have_a_gateway(config: Path) -> None:
     mail = {"host": "127.0.0.1", "port": 9, "encryption": "none", "from": "l@sykehus.example"}
     settings, people = config / "settings.yaml", config / "people.yaml"
     channels = f"channels: {json.dumps({'sms': sms, 'email': mail})}"
-    text = settings.read_text(encoding="utf-8").replace("channels: {}", channels)
+    text = settings.read_text(encoding="utf-8").replace("\nchannels: {}", f"\n{channels}")
     settings.write_text(text, encoding="utf-8")
     kari = '  kari: {name: Kari, contacts: [{channel: sms, target: "+4740612345"}]}'
     nina = "  nina: {name: Nina, contacts: [{channel: email, target: nina@sykehus.example}]}"
