@@ -36,7 +36,10 @@ FAKES: Mapping[str, Fake] = {
     ),
     "feeds": Fake(
         "FakeFeeds",
-        'LYTTEPOST_FEEDS__READ=\'[{"url": "<that address>/feeds/posten", "name": "Posten", "inside": true}]\'',
+        "LYTTEPOST_FEEDS__READ='["
+        '{"url": "<that address>/feeds/posten", "name": "Posten", "inside": true}, '
+        '{"url": "<that address>/feeds/avisa", "name": "Avisa", "inside": true}, '
+        '{"url": "<that address>/feeds/sykehuset", "name": "Sykehuset", "by": "own", "inside": true}]\'',
     ),
     "linkedin": Fake(
         "FakeLinkedIn",
@@ -81,7 +84,8 @@ def fake(
     It misbehaves as the original does, by its scenario or on command: POST /__fake__/do/VERB at the same address.
     """
     if platform not in FAKES:
-        raise UsageError(f"there is no fake {platform!r}; there are: {', '.join(FAKES)}")
+        its_own = "that of X is `lyttepost x fake`" if platform == "x" else f"there are: {', '.join(FAKES)}"
+        raise UsageError(f"there is no fake {platform!r}; {its_own}")
     made: Any = fakes(platform)
     if scenario == Path(SAMPLE) and not scenario.exists():
         scenario = Path(str(made.__file__)).with_name("sample.jsonl")

@@ -213,6 +213,7 @@ def test_an_unknown_platform_and_a_bad_scenario_end_with_one_line(tmp_path: Path
     assert (unknown.returncode, unknown.stderr) == (
         2, f"lyttepost: there is no fake 'myspace'; there are: {', '.join(FAKES)}\n",
     )  # fmt: skip
+    assert "`lyttepost x fake`" in command("x").stderr
     path = tmp_path / "bad.jsonl"
     path.write_text("{", encoding="utf-8")
     bad = command(next(iter(FAKES)), "--scenario", str(path))
