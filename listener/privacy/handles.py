@@ -123,12 +123,16 @@ def _name(match: re.Match[str], known: Known) -> tuple[int, int, str]:
     whole = match[0][1:]
     if known(whole) or match["server"]:
         return start, match.end(), whole
+    if match.string[match.start() - 1 : match.start()] == "/":
+        return start, start + len(name), name  # in a link it stands alone, also YouTube's, with hyphens and no dot
     dotted, hyphened = "." in name or "·" in name, "-" in name
     if dotted or hyphened:
         for cut in reversed(list(_CUT.finditer(name, 0, _LONGEST))):
-            if known(name[: cut.start()]):
+            rest = name[cut.end() :]
+            # Behind a full stop a sentence begins with a capital; small letters may be the rest of another's name.
+            ends = "." not in rest if cut[0] == "-" else rest[0].isupper()
+            if ends and known(name[: cut.start()]):
                 return start, start + cut.start(), name[: cut.start()]
-    if hyphened and not dotted and match.string[match.start() - 1 : match.start()] != "/":
-        # But for YouTube's, which its source knows and in a link stand alone, no name has a hyphen and no dot.
+    if hyphened and not dotted:  # but for YouTube's, which its source knows, no platform has such a name
         name = name.split("-", 1)[0]
     return start, start + len(name), name

@@ -147,6 +147,8 @@ def test_the_link_to_what_our_own_account_published_goes_on_working() -> None:
 def test_a_known_handle_ends_where_it_ends() -> None:
     assert _text("@ola.Nå brenner det", handles={"ola": "1234567"}) == f"@{OLA}.Nå brenner det"
     assert _text("@fjordavisa.Nå brenner det") == "@fjordavisa.Nå brenner det"
+    for another in ("@ola.nordmann", "@ola-nordmann.example.org", "youtube.com/@ola-nordmann"):
+        assert "nordmann" not in _text(f"@ola hei, følg {another}", handles={"ola": "1234567"})
 
 
 def test_a_link_to_a_post_on_x_goes_on_working_without_the_name() -> None:
