@@ -200,10 +200,10 @@ def run(
             bus, turning = when_bus_is_there(
                 wired, health, clock, lambda: say(f"lyttepost {role} waits for the bus; {where}")
             )
+            settle_memory()
         with closing(bus):
             keeping = turning[-1][1]
             service = Service(turning, clock, bus_is_well=lambda: keeping.reason is None)
-            settle_memory()
             service.obey_signals()
             say(f"lyttepost {role} runs on {folder}; {where}")
             if board is not None:

@@ -187,7 +187,9 @@ class Outage:
             if now - self._newest >= self._settled and self._well():
                 if self._shown:
                     self._logged_at = now
-                    log.warning("%s works again, after %.0f s", self._subject, max(0.0, self._newest - self._since))
+                    # Where no complaint must settle, who looks knows that it is over only now.
+                    end = self._newest if self._settled else now
+                    log.warning("%s works again, after %.0f s", self._subject, max(0.0, end - self._since))
                 self._since = None
             elif now - self._logged_at >= EVERY_SECONDS:
                 self._report_lasting(now - self._since, now, self._why)

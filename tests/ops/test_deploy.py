@@ -23,6 +23,7 @@ from listener.model.roles import ALERTS, PARTS, RUN
 from listener.settings.board import check_exposed
 from listener.settings.files import raw_settings
 from listener.settings.hosts import is_loopback
+from listener.settings.receiver import ReceiverSettings
 from listener.settings.schema import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +153,8 @@ def test_what_comes_in_by_the_network_there_is_listened_for(monkeypatch: pytest.
     settings = load_settings(raw_settings())
     assert settings.board is not None
     check_exposed(settings.board)
-    listened = {"metrics": settings.web, "board": settings.board, "webhooks": settings.webhooks}
+    listened: dict[str, Any] = {"metrics": settings.web, "board": settings.board, "webhooks": settings.webhooks}
+    listened["receiver"] = ReceiverSettings(host="0.0.0.0")  # noqa: S104 - as the manifest says
     for each in manifests():
         for container in each.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
             for port in container["ports"]:
@@ -224,3 +226,21 @@ def test_what_is_copied_into_the_image_is_enough_for_the_whole_wheel(tmp_path: P
                 else:
                     shutil.copy(ROOT / name, its)
     assert wheel_of(source, tmp_path / "copied") == wheel_of(ROOT, tmp_path / "whole")
+
+
+def test_each_port_has_a_service_and_is_let_through() -> None:
+    opened, served, passed = set(), set(), set()
+    for each in manifests():
+        spec = each["spec"]
+        for container in spec.get("template", {}).get("spec", {}).get("containers", ()):
+            opened |= {(each["metadata"]["name"], port["containerPort"]) for port in container["ports"]}
+        if each["kind"] == "Service":
+            part = spec["selector"]["app.kubernetes.io/component"]
+            served |= {(part, port["port"]) for port in spec["ports"]}
+        if each["kind"] == "NetworkPolicy":
+            part = spec["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/component")
+            passed |= {(part, port["port"]) for rule in spec["ingress"] for port in rule["ports"]}
+    inward = {(part, port) for part, port in opened if port != 9469}
+    assert len(inward) == 3
+    assert inward <= served
+    assert inward | {(None, 9469)} == passed

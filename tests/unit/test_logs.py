@@ -136,6 +136,16 @@ def test_an_outage_that_comes_and_goes_is_no_more_than_a_start_an_end_and_one_a_
     assert len(lines()) <= 2 + 2 * 5
 
 
+def test_an_outage_that_one_try_met_lasted_until_the_next_one_went_well(
+    clock: ManualClock, lines: Callable[[], list[str]]
+) -> None:
+    outage = Outage("the bus", clock)
+    outage.lasts("another process has kept it locked")
+    clock.advance(timedelta(seconds=17))
+    outage.look()
+    assert lines()[-1].endswith("the bus works again, after 17 s")
+
+
 def test_an_outage_is_not_over_before_the_bus_is_well(clock: ManualClock, lines: Callable[[], list[str]]) -> None:
     well: list[bool] = []
     outage = Outage("the bus", clock, settled=10.0, well=lambda: bool(well))
