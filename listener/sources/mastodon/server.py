@@ -36,6 +36,7 @@ from listener.sources.mastodon.reader import Reader
 from listener.sources.mastodon.reading import Reading, Taken
 from listener.sources.mastodon.rest import Rest
 from listener.sources.mastodon.stream import KEPT_OUT, Stream
+from listener.sources.mastodon.unsettled import Unsettled
 from listener.units import format_instant
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ class Server:
         self._deafness = Deafness(self._probe, self._clock.monotonic())
         self._unsure = True
         self._looks: dict[str, set[str]] = {}
+        self._unsettled = Unsettled()
 
     # --- what is wanted --------------------------------------------------------------------------------------------
 
@@ -158,6 +160,8 @@ class Server:
             for feed in sorted(feeds if again and opened is not None else new):
                 if self.up:
                     self._catch_up(Missed(self._serial, feed, None, since), anew=True)
+            if self.up:
+                self._unsettled.asked(new, self._clock.monotonic(), self._clock.now())
             if gone and self.up and not self._pending:
                 self._all_read()
         self._reader.forget(Look)
@@ -197,6 +201,7 @@ class Server:
                 # It came late, but it all came: the connection is the same.
                 self._end_gap(self.seat.heard)
         self._mind_gap()
+        self._mind_unsettled()
         self._mind_probe()
         self._mind_deafness()
         return taken
@@ -227,6 +232,7 @@ class Server:
         for feed in sorted(self._wanted.feeds):
             anew = feed not in self.seat.feeds or self._reread is not None
             self._catch_up(self._missed_of(feed, heard), anew=anew)
+        self._unsettled.asked(self._wanted.feeds, self._clock.monotonic(), self._clock.now())
         if not self._whole:
             self._lose(heard, up.at)
         if not self._pending:
@@ -263,9 +269,19 @@ class Server:
             self.seat.heard = job.since
         self._reader.put(job)
 
+    def _mind_unsettled(self) -> None:
+        """In calm a word or two less are counted; read twice they might be counted twice."""
+        if not self.heard_now:
+            return
+        opened = self._wanted.opened
+        for feed, since in sorted(self._unsettled.settled(self._clock.monotonic()).items()):
+            if opened is not None and feed in self._wanted.feeds and self.instance and self.instance.gives(feed):
+                self._reader.put(Missed(self._serial, feed, None, max(since, opened)))
+
     def _end_connection(self, down: Down) -> None:
         self.up = self.heard_now = False
         self._reader.begin(0)
+        self._unsettled.clear()
         self._pending.clear()
         self._unsure = True
         self.cause, self.trouble = down.cause, down.why
@@ -333,12 +349,13 @@ class Server:
             if page.short:
                 self._whole = False
                 self._lose(job.since, page.at)
+            waited = job.feed in self._pending
             self._pending.discard(job.feed)
             if (ahead := self._ahead.pop(job.feed, None)) is not None:
                 self._advance(job.feed, *ahead)
             # Of a feed without any post it is known, too, that it was read.
             self.seat.feeds.setdefault(job.feed, Place.first("", page.at))
-            if not self._pending:
+            if waited and not self._pending:
                 self._all_read()
         elif isinstance(job, Probe):
             self._deafness.probed(page.at)

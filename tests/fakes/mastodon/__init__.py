@@ -116,6 +116,8 @@ class FakeMastodon(Platform):
         self.closed: frozenset[str] = frozenset()
         self.tells_access = True
         self.streams_at: str | None = None
+        self.subscribes_after = 0.0
+        """Seconds until what is subscribed to is sent."""
 
     def state(self) -> dict[str, Any]:
         with self.lock:
@@ -184,7 +186,7 @@ class FakeMastodon(Platform):
         id_ = self.view.numbers.of[event.status.uri]
         for feed in self.view.feeds_of(event.status):
             stream = subscriber.feeds.get(feed)
-            if stream is None:
+            if stream is None or self.clock.now() < subscriber.sent_from[feed]:
                 continue
             if event.kind == "delete":
                 subscriber.reader.push(frame(stream, "delete", id_))
@@ -294,6 +296,7 @@ class FakeMastodon(Platform):
             subscriber.reader.push(text(b'{"error":"Invalid JSON"}'))
             return
         if asked.get("type") == "subscribe":
+            subscriber.sent_from[feed] = self.clock.now() + timedelta(seconds=self.subscribes_after)
             subscriber.feeds[feed] = [asked["stream"], *([asked["tag"]] if "tag" in asked else [])]
         else:
             subscriber.feeds.pop(feed, None)

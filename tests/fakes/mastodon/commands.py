@@ -134,6 +134,10 @@ class MastodonCommands(Commands):
         """Where it says that it streams; None: where it does."""
         self._platform.streams_at = address
 
+    def subscribe_late(self, seconds: float) -> None:
+        """What is subscribed to from now on is sent no sooner than so many seconds later, and nothing says so."""
+        self._platform.subscribes_after = float(seconds)
+
     # -- the federation --------------------------------------------------------------------------------------------
 
     def say(self, item: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ class Subscriber:
     reader: StreamReader
     feeds: dict[str, list[str]]
     frozen: bool = False
+    sent_from: dict[str, datetime] = field(default_factory=dict)
+    """Feed → from when on it is sent."""
 
     def shown(self) -> dict[str, Any]:
         return {"feeds": sorted(self.feeds), "sent": self.reader.sent, "waiting": len(self.reader.lines)}
