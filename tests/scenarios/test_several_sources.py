@@ -26,6 +26,8 @@ from tests.fakes.mastodon import TOKEN, FakeMastodon
 from tests.fakes.youtube import CHANNEL, FakeYoutube
 
 KEY = "a-key-of-no-project"
+UNITS = 1_000_000
+"""So many that it is asked as often as it is said, and not as the day's quota allows."""
 BLUESKY, MASTODON, YOUTUBE = SOURCES = ("bluesky", "mastodon", "youtube")
 ACT_SECONDS, PAUSE_SECONDS = 9.0, 0.4
 STOP_SECONDS = 5.0
@@ -149,7 +151,7 @@ def world(deploy: Callable[..., Deployment]) -> Iterator[World]:
     with ExitStack() as stack:
         bluesky = stack.enter_context(FakeBluesky())
         mastodon = stack.enter_context(FakeMastodon())
-        youtube = stack.enter_context(FakeYoutube(key=KEY))
+        youtube = stack.enter_context(FakeYoutube(key=KEY, units=UNITS))
         settings = {
             "BLUESKY__ENABLED": "true",
             "BLUESKY__HOSTS": json.dumps([bluesky.url.replace("http", "ws")]),
@@ -160,6 +162,7 @@ def world(deploy: Callable[..., Deployment]) -> Iterator[World]:
             "YOUTUBE__API_KEY": KEY,
             "YOUTUBE__CHANNELS": json.dumps({CHANNEL: ""}),
             "YOUTUBE__EVERY__CRISIS": "5s",
+            "YOUTUBE__UNITS": str(UNITS),
         }
         deployment = deploy(settings=settings)
         yield World(bluesky, mastodon, youtube, deployment)
