@@ -44,5 +44,5 @@ def examine_webhook(
         return warning(name, f"nobody listens behind {url}: no listener runs", "start `lyttepost run`")
     return failed(
         name, f"{url} answers with {status}, and not with our handshake",
-        "the proxy must pass it on as it comes: no redirect, no log-in, no page of its own (deploy/README.md)",
+        "the proxy must pass it on as it is: no redirect, log-in or page of its own (listener/sources/README.md)",
     )  # fmt: skip

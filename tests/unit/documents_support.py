@@ -14,11 +14,12 @@ RULES = ROOT / "alerts" / "rules" / "README.md"
 GATEWAYS = ROOT / "alerts" / "notify" / "channels" / "README.md"
 OPERATING = ROOT / "deploy" / "README.md"
 PRIVACY = ROOT / "listener" / "privacy" / "README.md"
+SOURCES = ROOT / "listener" / "sources" / "README.md"
 RUNBOOKS = ROOT / "deploy" / "runbooks.md"
 SPEED = ROOT / "tests" / "bench" / "README.md"
 
 CORPUS = ROOT / "tests" / "corpus" / "README.md"
-PAGES = (README, ARCHITECTURE, CONTRIBUTING, RULES, GATEWAYS, OPERATING, RUNBOOKS, PRIVACY, SPEED, CORPUS)
+PAGES = (README, ARCHITECTURE, CONTRIBUTING, RULES, GATEWAYS, OPERATING, RUNBOOKS, SOURCES, PRIVACY, SPEED, CORPUS)
 """Every page that tells how it is now. CHANGELOG.md tells how it was, and is none of them."""
 
 FOLDERS = ("alerts", "config", "deploy", "listener", "tests")

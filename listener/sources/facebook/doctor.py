@@ -81,7 +81,7 @@ def _list(list_: str, answer: Answer) -> Check:
 
 def _subscribed(app: str | None, answer: Answer) -> Check:
     name = "facebook.subscribed"
-    how = "POST /PAGE/subscribed_apps with subscribed_fields=feed,mention (deploy/README.md)"
+    how = "POST /PAGE/subscribed_apps with subscribed_fields=feed,mention (listener/sources/README.md)"
     if not answer.ok:
         return warning(name, f"whether Facebook calls us is not told: {answer.why}", _fix(answer))
     apps: list[Mapping[str, Any]] = [each for each in dicts(answer.data.get("data")) if app in (None, each.get("id"))]

@@ -51,13 +51,15 @@ def _heard(answer: Answer, settings: InstagramSettings) -> Check:
         fix = {
             Outcome.RATE_LIMITED: "wait; each call makes it longer",
             Outcome.UNAVAILABLE: "check whether this machine reaches Meta (name, firewall, proxy)",
-        }.get(answer.outcome, "see instagram.account and the token; deploy/README.md tells how both are had")
+        }.get(answer.outcome, "see instagram.account and the token; listener/sources/README.md tells how both are had")
         return failed(name, f"the account does not answer: {answer.why}", fix)
     count = answer.data.get("media_count")
     if str(answer.data.get("id")) != settings.account or (
         isinstance(count, int) and count and not answer.data.get("media")
     ):
-        return failed(name, NOT_OURS, "make a token for the Page to which the account belongs; see deploy/README.md")
+        return failed(
+            name, NOT_OURS, "make a token for the Page to which the account belongs; see listener/sources/README.md"
+        )
     return well(name, f"the account answers, with {count if isinstance(count, int) else 'its'} media")
 
 
@@ -78,7 +80,7 @@ def _webhook(its: Examination) -> Check:
         return warning(
             "instagram.webhook",
             "meta.verify_token is not set: mentions are not heard, and comments minutes later",
-            "set it and meta.app_secret, and enter the address in the app's dashboard; see deploy/README.md",
+            "set it and meta.app_secret, and enter the address in the app's dashboard; see listener/sources/README.md",
         )
     return examine_webhook(
         "instagram", its.settings.webhooks, handshake_of(word), min(its.seconds, _LONGEST), running=its.running

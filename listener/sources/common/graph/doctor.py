@@ -106,4 +106,4 @@ def _clocks(source: str, ahead: timedelta) -> Check:
 
 
 _RENEW: Final = "make a new one, and put it into the file of {name}"
-_KIND: Final = "see deploy/README.md, {name}: how its token is made"
+_KIND: Final = "see listener/sources/README.md, {name}: how its token is made"
