@@ -48,7 +48,7 @@ from listener.runtime.switching import (
     open_command,
     review_command,
 )
-from listener.settings.files import raw_settings
+from listener.settings.files import data_dir, raw_settings
 from listener.units import format_duration
 
 if TYPE_CHECKING:
@@ -234,9 +234,15 @@ def _switch(
         there = Presences(bus, clock).refresh() if json else []
         report(control.state, followers(there, transition.offset), json, now=clock.now(), waited=False)
         return
-    following = wait_for_followers(bus, transition.offset, clock, _say_late)
+    following = wait_for_followers(bus, transition.offset, clock, _say_late, lambda: _starting(data))
     report(control.state, following, json, now=clock.now())
     _require_followed(following)
+
+
+def _starting(data: str | None) -> list[str]:
+    from listener.runtime.service import starting_roles
+
+    return starting_roles(data_dir(data), SystemClock().now())
 
 
 def _bills() -> list[str]:

@@ -5,7 +5,7 @@ Every process follows `control` by itself, from its beginning, and says once a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from listener.model.incidents import (
     fold,
     slug,
 )
-from listener.model.roles import ROLES, lacking_of
+from listener.model.roles import ROLES, lacking_of, with_parts
 from listener.model.topics import TOPICS
 from listener.units import format_instant
 
@@ -126,12 +126,17 @@ def laggards(found: Iterable[Follower]) -> list[str]:
 
 
 def wait_for_followers(
-    bus: Bus, epoch: int, clock: Clock, late: Callable[[list[str]], None] = lambda processes: None
+    bus: Bus,
+    epoch: int,
+    clock: Clock,
+    late: Callable[[list[str]], None] = lambda processes: None,
+    starting: Callable[[], Collection[str]] = tuple,
 ) -> list[Follower]:
     """Until every process that is there has applied `epoch` and both roles are among them, at most `FOLLOW_SECONDS`.
 
     Where nothing is missing but that some are slow, they are named to `late` once, and waited for up to `LATE_SECONDS`
-    as long as they go on saying that they are there: a busy machine is no service that hangs.
+    as long as they go on saying that they are there: a busy machine is no service that hangs. So is who lacks, where it
+    is among the roles of processes that are `starting` and have not come to the bus yet.
     """
     presences = Presences(bus, clock)
     began = clock.monotonic()
@@ -150,12 +155,14 @@ def wait_for_followers(
         if now - began < FOLLOW_SECONDS:
             continue
         alive = all(now - renewed.get(process, float("-inf")) < FOLLOW_SECONDS for process in behind)
-        only_slow = behind and alive and not missing_roles(Follower(f.presence, True) for f in found)
-        if not only_slow or now - began >= LATE_SECONDS:
+        absent = missing_roles(Follower(f.presence, True) for f in found)
+        come = with_parts(starting()) if absent else set()
+        expected = bool(behind or absent) and alive and not any(lacking_of(role, come) for role in absent)
+        if not expected or now - began >= LATE_SECONDS:
             return found
         if not named:
             named = True
-            late(behind)
+            late([*behind, *absent])
 
 
 def source_states(presences: Iterable[Presence]) -> Mapping[str, Mapping[str, Any]]:

@@ -15,6 +15,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +32,8 @@ TURN_SECONDS = 0.2
 STOP_SECONDS = 4.0
 REST_SECONDS = 0.05
 RETRY_SECONDS = 1.0
+STARTS_SECONDS = 60.0
+"""Who has been there for longer is not starting."""
 
 
 def settle_memory() -> None:
@@ -81,6 +84,21 @@ def locked_roles(folder: Path) -> list[str]:
             RoleLock(folder, path.stem).release()
             continue
         found.append(path.stem)
+    return found
+
+
+def starting_roles(folder: Path, now: datetime) -> list[str]:
+    """The roles of processes that live there and began just now, as their lock files say. No lock is tried: who starts
+    at that instant would be refused."""
+    found = []
+    for path in sorted(folder.glob("*.lock")):
+        try:
+            age = now.timestamp() - path.stat().st_mtime
+            os.kill(int(path.read_text("ascii")), 0)
+        except (OSError, ValueError, OverflowError):
+            continue
+        if abs(age) <= STARTS_SECONDS:
+            found.append(path.stem.partition("-")[0])
     return found
 
 

@@ -189,15 +189,18 @@ def test_waiting_goes_on_for_two_seconds_while_one_lags(bus: Bus, late: Presence
 
 
 class Talking(Running):
-    """While somebody waits, a process goes on saying what it has applied: `epoch` until `follows` seconds are over."""
+    """While somebody waits, a process says from `silent` seconds on what it has applied: from `follows` on `epoch`."""
 
-    def __init__(self, bus: Bus, epoch: int, follows: float, roles: str = "listener alerts") -> None:
+    def __init__(
+        self, bus: Bus, epoch: int, follows: float, roles: str = "listener alerts", silent: float = 0.0
+    ) -> None:
         super().__init__(T0)
         self._bus, self._epoch, self._follows, self._roles, self._said = bus, epoch, follows, roles, -1
+        self._silent = silent
 
     def monotonic(self) -> float:
         passed = (self.now() - T0).total_seconds()
-        if int(passed) > self._said:
+        if passed >= self._silent and int(passed) > self._said:
             self._said = int(passed)
             epoch = self._epoch if passed >= self._follows else self._epoch - 1
             say_presence(self._bus, replace(presence("all", epoch=epoch, roles=self._roles), at=self.now()))
@@ -216,6 +219,20 @@ def test_one_that_never_follows_is_waited_for_ten_seconds(bus: Bus) -> None:
     assert laggards(wait_for_followers(bus, 5, clock, named.append)) == ["all"]
     assert named == [["all"]]
     assert timedelta(seconds=10) <= clock.now() - T0 < timedelta(seconds=11)
+
+
+def test_who_is_starting_is_waited_for(bus: Bus) -> None:
+    clock, named = Talking(bus, 5, follows=0.0, silent=5.0), []
+    found = wait_for_followers(bus, 5, clock, named.append, lambda: ["listener", "judge", "annotate", "dispatch"])
+    assert (missing_roles(found), named) == ([], [["listener", "alerts"]])
+    assert clock.now() - T0 < timedelta(seconds=7)
+
+
+def test_who_starts_without_the_role_that_lacks_is_not_waited_for(bus: Bus) -> None:
+    clock = Running(T0)
+    found = wait_for_followers(bus, 5, clock, starting=lambda: ["listener", "board"])
+    assert missing_roles(found) == ["listener", "alerts"]
+    assert clock.now() - T0 < timedelta(seconds=3)
 
 
 def test_nobody_is_waited_for_longer_where_a_role_is_missing(bus: Bus) -> None:
