@@ -508,6 +508,7 @@ def timeline(name: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     tests = [timeline(name) for name in TIMELINES]
     written = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}

@@ -134,6 +134,6 @@ def test_a_running_service_drops_what_of_one_source_may_not_lie_as_long(deploy: 
     write_an_old_mention(deployment, "bluesky", 1.97)
     assert files_with(deployment.data, ["særordgammel"]) != []
     running = deployment.start()
-    until(lambda: files_with(deployment.data, ["særordgammel"]) == [], 30, "it is dropped before its end, in calm")
+    until(lambda: files_with(deployment.data, ["særordgammel"]) == [], 90, "it is dropped before its end, in calm")
     assert running.metric("lyttepost_retention_content_allowed_seconds", source="bluesky") == 2 * 86400
     assert deployment.command("privacy", "retention", "--check").returncode == 0

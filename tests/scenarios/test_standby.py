@@ -90,6 +90,7 @@ def cpu_stopped(running: Running) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_standby_takes_over_from_the_killed_and_from_the_frozen_who_publish_nothing_more(pair: Pair) -> None:
     first = pair.first.start("--role", "listener")
     done = pair.first.command(
