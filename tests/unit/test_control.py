@@ -48,10 +48,10 @@ def presence(process: str = "all@x", *, epoch: int = 0, at: datetime = T0, roles
 
 
 class Running(ManualClock):
-    """A clock that another thing happens on: each look at the monotonic time takes a tenth of a second."""
+    """A clock that another thing happens on: each look at the monotonic time takes a quarter of a second."""
 
     def monotonic(self) -> float:
-        self.advance(timedelta(seconds=0.1))
+        self.advance(timedelta(seconds=0.25))
         return super().monotonic()
 
 

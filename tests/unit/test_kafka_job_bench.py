@@ -196,6 +196,7 @@ def test_whatever_a_bench_started_ends_with_it(listed: Path, end: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["leaves", "stays"])
 def test_no_process_of_a_peer_outlives_its_measurement(listed: Path, way: str) -> None:
     cost = measured([sys.executable, "-c", STUBBORN, str(listed), way], os.environ, 3.0)

@@ -27,7 +27,7 @@ SENTENCES = ("Zorplet i {} hos dere nå igjen", "Igjen zorplet ved {}, altså")
 NEW_WORD = [sentence.format(place) for place in PLACES for sentence in SENTENCES]
 """A word of the house's own that no model knows: all of them a wish about food."""
 UNSEEN = "Zorplet i garderoben hos dere i dag igjen"
-OTHERS = [post.text for post in corpus()[::40]]
+OTHERS = [post.text for post in corpus()[::120]]
 """Posts that nobody corrects."""
 
 
@@ -85,10 +85,9 @@ def test_of_a_few_corrections_nothing_is_learned() -> None:
         learn(READER, BANKS, lessons()[: FEWEST - 1], anchors())
 
 
-def test_the_same_lessons_give_the_same_file(tmp_path: Path) -> None:
-    few = anchors(OTHERS[:40])
-    for name in ("one", "two"):
-        write(tmp_path / name, learn(READER, BANKS, lessons(), few)[0])
+def test_the_same_lessons_give_the_same_file(tmp_path: Path, learned: tuple[dict[str, Bank], Outcome]) -> None:
+    write(tmp_path / "one", learned[0])
+    write(tmp_path / "two", learn(READER, BANKS, lessons(), anchors())[0])
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
