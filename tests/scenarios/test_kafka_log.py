@@ -18,7 +18,7 @@ from tests.fakes.x import FakeX
 
 TOKEN = "a-token-of-no-account"
 SECONDS = float(os.environ.get("KAFKA_LOG_SECONDS", "70"))
-LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (WARNING|ERROR|CRITICAL) ")
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [+-]\d{4} (WARNING|ERROR|CRITICAL) ")
 ROLES = ("listener", "annotate", "judge", "dispatch")
 
 
