@@ -83,7 +83,7 @@ def live_bus(machine: Machine) -> Iterator[Bus]:
         yield bus
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 20) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
     """Ask until there is an answer."""
     until = monotonic() + seconds
     while not (found := what()):

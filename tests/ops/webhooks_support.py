@@ -168,7 +168,7 @@ class Machine:
         Control(self.bus).append(command)
         self.until(lambda: bool(self.worker._capture.open) is (action is Action.OPEN), "followed")
 
-    def until(self, condition: Any, what: str, seconds: float = 20.0) -> None:
+    def until(self, condition: Any, what: str, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}; {self.failures[-3:]}"
