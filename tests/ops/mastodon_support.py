@@ -26,6 +26,7 @@ from listener.privacy.screen import Screen
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
 from listener.runtime.presence import PresenceReporter
+from listener.sources.common.key import Key
 from listener.sources.mastodon.access import Access
 from listener.sources.mastodon.source import MastodonSource
 from tests.fakes.mastodon import TOKEN, FakeMastodon, Federation
@@ -49,7 +50,8 @@ class Fediverse:
     deployments: list[XListener] = field(default_factory=list)
 
     def accesses(self, *servers: FakeMastodon, token: str = TOKEN, timeline: str = "none") -> list[Access]:
-        return [Access(f"{server.domain}", server.url, token, timeline) for server in servers or (self.a, self.b)]
+        named = [(server.domain, server.url) for server in servers or (self.a, self.b)]
+        return [Access(name, url, Key("mastodon.servers.token", token), timeline) for name, url in named]
 
     def deployment(
         self, holder: str = "listener@test", standing: Sequence[str] = (), *, spool: Spool | None = None, **more: Any

@@ -19,6 +19,7 @@ from x_support import XListener
 from listener.ingest.gaps import to_ledger
 from listener.model.gaps import Cause, closed, is_whole, open_gap
 from listener.model.incidents import Action
+from listener.sources.common.key import Key
 from listener.sources.mastodon.access import Access
 from listener.sources.mastodon.unsettled import SETTLED
 from tests.fakes.mastodon import TOKEN, FakeMastodon
@@ -625,7 +626,7 @@ def test_no_word_name_or_token_is_logged_however_much_is(
     assert "hemmeligord" not in caplog.text
     assert "solveig" not in caplog.text
     assert TOKEN not in caplog.text
-    assert TOKEN not in repr(Access("a", "https://a.example", TOKEN))
+    assert TOKEN not in repr(Access("a", "https://a.example", Key("mastodon.servers.0.token", TOKEN)))
 
 
 def test_a_name_is_a_pseudonym_in_text_links_and_url_and_the_same_from_every_server(

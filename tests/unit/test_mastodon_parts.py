@@ -20,6 +20,7 @@ from listener.privacy.screen import Screen
 from listener.runtime.checks import CheckLevel
 from listener.settings.schema import Settings
 from listener.sources.common.fields import Unusable
+from listener.sources.common.key import Key
 from listener.sources.contract import DropReason
 from listener.sources.mastodon.access import Access, accesses
 from listener.sources.mastodon.cursor import OVERLAP, Memory, Place, Seat
@@ -244,7 +245,7 @@ def test_hashtags_and_single_words_have_a_feed_and_nothing_else_has() -> None:
 
 
 def test_what_nobody_can_hear_at_mastodon_is_told() -> None:
-    bare = [Access("a.example", "https://a.example", "t")]
+    bare = [Access("a.example", "https://a.example", Key("mastodon.servers.0.token", "t"))]
     told = tracks(bare, ["#granvik", "ullevål brann", "@ola@a.example"])
     assert told.level is CheckLevel.WARNING
     assert "'ullevål brann', '@ola@a.example'" in told.says

@@ -43,7 +43,7 @@ def examine_mastodon(
     for access in accesses:
         rest = Rest(access.url, clock, step=min(seconds, _LONGEST))
         try:
-            instance = read_instance(rest.get(PATH, {}, access.token), access.url)
+            instance = read_instance(rest.get(PATH, {}, access.key.token), access.url)
             reached += 1
             closed += [f"{access.name}: {what}" for what in _closed(access, instance, wanted)]
             mute += [access.name] if _is_mute(rest, instance, access) else []
@@ -78,11 +78,11 @@ def _refused(rest: Rest, access: Access, wanted: Sequence[str]) -> str | None:
     feeds = sorted(feeds_of(wanted, access.timeline)) or ["#mastodon"]
     path, params = address(feeds[0])
     try:
-        rest.get(path, {**params, "limit": "1"}, access.token)
+        rest.get(path, {**params, "limit": "1"}, access.key.token)
     except CallError as error:
         return _told(error)
     try:
-        rest.get(WHOSE, {}, access.token)
+        rest.get(WHOSE, {}, access.key.token)
     except CallError as error:
         # Without the scope for it a user's token is refused too, and may be all we need.
         return _told(error) if error.cause is Cause.UNAUTHORIZED else None
@@ -92,7 +92,7 @@ def _refused(rest: Rest, access: Access, wanted: Sequence[str]) -> str | None:
 def _heard(instance: Instance, access: Access, seconds: float) -> str | None:
     """Why its stream is not heard; None: it took us in, and answered there."""
     try:
-        with open_stream(instance.streaming, access.token, seconds) as ws:
+        with open_stream(instance.streaming, access.key.token, seconds) as ws:
             return None if ws.ping().wait(seconds) else "its stream answers nothing"
     except CallError as error:
         return _told(error)
@@ -119,7 +119,7 @@ def _is_mute(rest: Rest, instance: Instance, access: Access) -> bool:
         return False
     path, params = address(BUSY)
     try:
-        return bool(rest.get(path, {**params, "limit": "1"}, access.token) == [])
+        return bool(rest.get(path, {**params, "limit": "1"}, access.key.token) == [])
     except CallError:
         return False  # told by what else is asked
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from listener.clock import Clock
 from listener.model.gaps import Cause
 from listener.sources.common.fields import Raw, Unusable, time_of
-from listener.sources.mastodon.access import Token
+from listener.sources.common.key import Key
 from listener.sources.mastodon.feeds import address, order
 from listener.sources.mastodon.inbox import Inbox, Missing, Page, Refused
 from listener.sources.mastodon.jobs import URGENCY, Ask, Job, Look, Missed, Probe
@@ -43,10 +43,10 @@ class Reader:
     """`make` makes what calls the server: anew in each thread."""
 
     def __init__(
-        self, make: Callable[[], Rest], token: Token, inbox: Inbox, clock: Clock, chance: Callable[[], float]
+        self, make: Callable[[], Rest], key: Key, inbox: Inbox, clock: Clock, chance: Callable[[], float]
     ) -> None:
         self._make = make
-        self._token = token
+        self._key = key
         self._inbox = inbox
         self._clock = clock
         self._chance = chance
@@ -170,7 +170,8 @@ class Reader:
         self._clock.wait(wait, stop)
 
     def _do(self, job: Job, rest: Rest, stop: threading.Event) -> None:
-        token = self._token.read()
+        self._key.reread()
+        token = self._key.token
         match job:
             case Missed(after=None):
                 self._back(job, rest, token, stop)

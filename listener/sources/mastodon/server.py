@@ -22,7 +22,7 @@ from listener.model.records import Gap
 from listener.sources.common.fields import LATEST, Raw, Unusable, time_of
 from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.sieve import Sieve
-from listener.sources.mastodon.access import Access, Token
+from listener.sources.mastodon.access import Access
 from listener.sources.mastodon.cursor import OVERLAP, Place, Seat
 from listener.sources.mastodon.deafness import GRACE, Deafness
 from listener.sources.mastodon.feeds import order
@@ -81,11 +81,8 @@ class Server:
         self._source = source
         self._part = part
         self.inbox = Inbox(bell)
-        token = Token(access)
-        self._stream = Stream(
-            access, lambda: make(access.url, clock), token, self.inbox, clock, chance, silence=silence
-        )
-        self._reader = Reader(lambda: make(access.url, clock), token, self.inbox, clock, chance)
+        self._stream = Stream(access, lambda: make(access.url, clock), self.inbox, clock, chance, silence=silence)
+        self._reader = Reader(lambda: make(access.url, clock), access.key, self.inbox, clock, chance)
         self._domain = urlsplit(access.url).netloc
         self.reset(Held())
 

@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection
 
 from listener.clock import Clock
 from listener.model.gaps import Cause
-from listener.sources.mastodon.access import Access, Token
+from listener.sources.mastodon.access import Access
 from listener.sources.mastodon.feeds import subscription
 from listener.sources.mastodon.inbox import Down, Inbox, Up
 from listener.sources.mastodon.instance import PATH, Instance, Unfit, read_instance
@@ -64,7 +64,6 @@ class Stream:
         self,
         access: Access,
         make: Callable[[], Rest],
-        token: Token,
         inbox: Inbox,
         clock: Clock,
         chance: Callable[[], float],
@@ -73,7 +72,6 @@ class Stream:
     ) -> None:
         self._access = access
         self._make = make
-        self._token = token
         self._inbox = inbox
         self._clock = clock
         self._chance = chance
@@ -181,7 +179,8 @@ class Stream:
         """Connect, and read until the connection ends, whatever ends it. Raises nothing that is not ours."""
         mine = None
         try:
-            token = self._token.read()
+            self._access.key.reread()
+            token = self._access.key.token
             instance = self._ask(rest, token)
             if stop.is_set():
                 return End(Cause.CLOSED, "by us")
