@@ -18,9 +18,9 @@ from alerts.board.access import accounts, sessions
 from listener.clock import SystemClock
 from listener.commands.shared import Data, Json, out_json, out_table, say
 from listener.errors import Refused, UsageError
-from listener.maintenance.backup import LOG, Backup, back_up, look_at, restore
+from listener.maintenance.backup import Backup, back_up, look_at, restore
 from listener.runtime.service import locked_roles
-from listener.settings.bus_address import embedded_file
+from listener.settings.bus_address import LOG, embedded_log
 from listener.settings.files import data_dir, raw_settings
 
 BESIDE = (LEARNED, BEFORE, accounts.NAME)
@@ -86,8 +86,7 @@ def _log_of(data: str | None) -> tuple[Path, Path]:
             f"bus.url is {scheme}: the cluster keeps copies of its own, and has its own means to back it up; with all "
             "processes stopped, `lyttepost bus copy` copies it onto an embedded log, which this command backs up"
         )
-    named = embedded_file(rest)
-    return folder, Path(named).expanduser() if named else folder / LOG
+    return folder, embedded_log(rest, folder)
 
 
 @contextmanager

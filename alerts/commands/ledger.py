@@ -17,8 +17,8 @@ from listener.bus.scan import scan_records
 from listener.clock import SystemClock
 from listener.commands.shared import Data, duration, open_written_topics, out, say
 from listener.errors import UsageError
-from listener.model.decisions import DECISIONS, Silence
-from listener.model.deliveries import DELIVERIES, Delivery, Page
+from listener.model.decisions import Silence
+from listener.model.deliveries import Delivery, Page
 from listener.model.highlights import HighlightStep, HighlightWord
 from listener.model.receipts import Receipt
 from listener.model.records import Alert, BadRecord, Decision
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Who was notified of what, and who decided what: two hash chains, to prove and to export.")
 
-CHAINED = (DECISIONS.name, DELIVERIES.name)
 COLUMNS = (
     "at", "chain", "offset", "what", "alert", "condition", "person", "channel", "target", "outcome", "reason", "step",
     "round", "attempt", "may_repeat", "until", "policy", "page", "by", "to", "why", "about", "exercise", "digest",
@@ -82,7 +81,7 @@ def export(
 def verify_chains(data: str | None) -> None:
     """Raises Corrupt that names the first record that is not as it was written."""
     with closing(open_written_topics(data)) as bus:
-        for topic in CHAINED:
+        for topic in hashchain.CHAINED:
             chain, count = hashchain.Chain(), 0
             for record in scan_records(bus, [topic]):
                 chain.follow(record)
@@ -97,7 +96,7 @@ def verify_chains(data: str | None) -> None:
 
 def lines(bus: Bus, since: datetime | None) -> Iterator[Line]:
     """Both chains as lines, in the order in which they were written. What cannot be read has a line that says so."""
-    found = [(record, _read(record)) for record in scan_records(bus, CHAINED)]
+    found = [(record, _read(record)) for record in scan_records(bus, hashchain.CHAINED)]
     pages = {value.id: value for _, value in found if isinstance(value, Page)}
     sent = {
         (value.channel, id_): value for _, value in found if isinstance(value, Delivery) for id_ in value.provider_ids

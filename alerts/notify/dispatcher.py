@@ -76,7 +76,6 @@ DOUBLES_WAIT = timedelta(seconds=1)
 FOLLOW_SECONDS = 1.0
 """What follows from the time alone, such as that a review is due, is looked at so often."""
 
-CHAINED = ("decisions", "deliveries")
 READ_AT_ONCE = 5000
 """Records: to read is cheap, to plan is not, and in a storm one plan for many does."""
 PAGES_A_TURN = 500
@@ -260,7 +259,7 @@ class Dispatcher:
         return self._leads
 
     def _absorb(self, record: Record, leads: bool) -> None:
-        if record.topic in CHAINED:
+        if record.topic in hashchain.CHAINED:
             self._chain.follow(record)
         at, told = from_ms(record.time_ms), None
         self._time.at_least(at)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from listener.bus.protocol import Bus, Link, Record, TopicPartition
 from listener.errors import Corrupt
@@ -24,6 +24,9 @@ from listener.model.base import Chained
 from listener.model.records import encode
 
 R = TypeVar("R", bound=Chained)
+
+CHAINED: Final = ("decisions", "deliveries")
+"""The topics whose records form one."""
 
 
 def seal(record: R, prev: Chained | None) -> R:

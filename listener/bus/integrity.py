@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from listener.bus.hashchain import Chain
+from listener.bus.hashchain import CHAINED, Chain
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.errors import BusError, Corrupt
 from listener.model.topics import TOPICS
 
-CHAINED = ("deliveries", "decisions")
 CHUNK = 2_000
 MAX_NAMED = 5
 """Of the records of one partition that cannot be read, so many are named; the rest are counted."""

@@ -168,13 +168,12 @@ def copy_(
 
 def _require_file(url: str, folder: Path) -> None:
     """Opening a bus makes it: a misspelt file would be an empty bus, and a copy of that no copy of ours."""
-    from listener.settings.bus_address import embedded_file
+    from listener.settings.bus_address import embedded_log
 
     scheme, _, rest = url.partition(":")
     if scheme != "embedded":
         return
-    named = embedded_file(rest)
-    path = Path(named).expanduser() if named else folder / "bus.sqlite"
+    path = embedded_log(rest, folder)
     if not path.is_file():
         raise UsageError(f"--from: {path}: no bus is there")
 

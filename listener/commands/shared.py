@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -221,15 +221,16 @@ def open_live_topics(data: str | None) -> Bus:
 def open_written_topics(data: str | None) -> Bus:
     """The same for who looks at what was written: a folder without a log is refused, and none is made there."""
     from listener.bus.history import History
-    from listener.settings.bus_address import embedded_file
+    from listener.settings.bus_address import LOG, embedded_log
     from listener.settings.files import data_dir, raw_settings
 
     scheme, _, rest = str(raw_settings().get("bus.url", "embedded:")).partition(":")
     if scheme == "embedded":
-        folder, named = Path(data_dir(data)), None
-        with suppress(ValueError):  # told when it is opened
-            named = embedded_file(rest)
-        path = Path(named).expanduser() if named else folder / "bus.sqlite"
+        folder = data_dir(data)
+        try:
+            path = embedded_log(rest, folder)
+        except ValueError:
+            path = folder / LOG  # that the address is wrong is told when it is opened
         if not path.exists() and History(path, folder).lost() is None:
             raise UsageError(
                 f"{path.parent}: holds no log, so `lyttepost run` never began there; --data names another folder"

@@ -43,13 +43,12 @@ from listener.errors import BusFull, ConfigError, Corrupt, LyttepostError, Refus
 from listener.maintenance.copy import LEFT_OUT, Proof, prove
 from listener.model.topics import TOPICS
 from listener.permissions import create_private, make_folder
+from listener.settings.bus_address import LOG
 from listener.units import format_instant
 
 FORMAT: Final = 1
 """Of the ZIP file and its manifest."""
-LOG: Final = "bus.sqlite"
 MANIFEST: Final = "manifest.json"
-CHAINED: Final = ("decisions", "deliveries")
 CHUNK: Final = 1 << 20
 LARGEST_MANIFEST: Final = 1 << 20
 
@@ -253,11 +252,9 @@ def _proofs(folder: Path, clock: Clock) -> tuple[str, Sequence[Proof]]:
     with closing(EmbeddedBus("", folder, clock, durable=False)) as bus:
         made = {info.name: info.partitions for info in bus.topics()}
         specs = [replace(TOPICS[name], partitions=made[name]) for name in TOPICS if name in made]
-        for topic in CHAINED:
+        for topic in hashchain.CHAINED:
             if topic in made:
-                chain = hashchain.Chain()
-                for record in scan_records(bus, [topic]):
-                    chain.follow(record)
+                hashchain.verify(scan_records(bus, [topic]))
         return bus.store.id, [prove(bus, spec) for spec in specs if spec.name not in LEFT_OUT]
 
 

@@ -30,7 +30,7 @@ from listener.privacy.key_fingerprint import key_problem
 from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.runtime.checks import Check, failed, warning, well
 from listener.runtime.control import Presences
-from listener.settings.bus_address import embedded_file
+from listener.settings.bus_address import embedded_log
 from listener.settings.files import RawSettings
 from listener.settings.followed import HOW, allowed_accounts, left_out, persons_among, refusal
 from listener.settings.schema import NOBODY_NAMED, Settings, nobody_named
@@ -131,8 +131,7 @@ def _private(folder: Path) -> Check:
 def _disk(settings: Settings, folder: Path) -> Check:
     """Room where the state lies: the embedded log with its reserve, or what is kept while a cluster is away."""
     scheme, _, rest = settings.bus.url.partition(":")
-    named = embedded_file(rest) if scheme == "embedded" else None
-    place = Path(named).expanduser().parent if named else folder
+    place = embedded_log(rest, folder).parent if scheme == "embedded" else folder
     here = next(each for each in (place.absolute(), *place.absolute().parents) if each.is_dir())
     free = shutil.disk_usage(here).free
     says = f"{free >> 20} MiB free where {'the bus is' if scheme == 'embedded' else 'posts wait'} ({here})"

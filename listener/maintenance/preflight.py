@@ -18,7 +18,7 @@ from listener.errors import ConfigError
 from listener.model.tracks import too_common
 from listener.privacy.pseudonyms import check_key_outside, load_key
 from listener.settings.board import check_exposed
-from listener.settings.bus_address import embedded_file
+from listener.settings.bus_address import LOG, embedded_file
 from listener.settings.feeds import is_web
 from listener.settings.files import Loc, RawSettings, expanded
 from listener.settings.hosts import is_loopback
@@ -119,7 +119,7 @@ def _bus_file(settings: Settings, data: Path) -> None:
         return
     path = Path(named).expanduser()
     if path.is_dir():
-        raise ConfigError(f"bus.url: {path} is a folder; name a file in it, such as embedded:{path / 'bus.sqlite'}")
+        raise ConfigError(f"bus.url: {path} is a folder; name a file in it, such as embedded:{path / LOG}")
     if os.path.lexists(path) and not path.is_file():
         raise ConfigError(f"bus.url: {path} is no file that can hold a log; name another, such as embedded:/srv/x.db")
     if why := _no_folder(path.parent):

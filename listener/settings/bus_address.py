@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from listener.settings.files import expanded
 from listener.settings.hosts import host_problem, port_problem
+
+LOG: Final = "bus.sqlite"
+"""The embedded log, where `bus.url` names no file."""
 
 _PREFIX = r"[A-Za-z0-9_-]{1,40}"
 
@@ -57,6 +61,12 @@ def embedded_file(rest: str) -> str | None:
         raise ValueError("embedded: names a folder; name a file in it, such as embedded:/srv/x.db")
     expanded(path)
     return path
+
+
+def embedded_log(rest: str, folder: Path) -> Path:
+    """What stands behind `embedded:` → where the log lies, for this data folder. Raises ValueError."""
+    named = embedded_file(rest)
+    return Path(named).expanduser() if named else folder / LOG
 
 
 def kafka_address(rest: str) -> KafkaAddress:

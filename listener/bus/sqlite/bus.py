@@ -40,7 +40,7 @@ from listener.bus.transaction import CollectedTransaction
 from listener.clock import Clock
 from listener.errors import BusError, LyttepostError
 from listener.model.topics import TOPICS, TopicSpec
-from listener.settings.bus_address import embedded_file
+from listener.settings.bus_address import embedded_log
 from listener.units import to_ms
 
 EmbeddedTransaction = CollectedTransaction[GroupConsumer, RowLease]
@@ -62,8 +62,7 @@ class EmbeddedBus:
         reserve: int = RESERVE_BYTES,
         anew: bool = False,
     ) -> None:
-        named = embedded_file(url)
-        path = Path(named).expanduser() if named else folder / "bus.sqlite"
+        path = embedded_log(url, folder)
         self.clock = clock
         self.room = DiskReserve(path.with_name("reserve.bin"), reserve) if durable else None
         history = History(path, folder) if durable else None
