@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from alerts.annotate.learned import BEFORE, LEARNED
 from alerts.board.access import accounts, sessions
 from listener.clock import SystemClock
-from listener.commands.shared import Data, Json, out_json, out_table, say
+from listener.commands.shared import Data, Json, out_json, out_table, progress_line, say
 from listener.errors import Refused, UsageError
-from listener.maintenance.backup import Backup, back_up, look_at, restore
+from listener.maintenance.backup import Backup, Progress, back_up, look_at, restore
 from listener.runtime.service import locked_roles
+from listener.runtime.signals import ended_by
 from listener.settings.bus_address import LOG, embedded_log
 from listener.settings.files import data_dir, raw_settings
 
@@ -89,19 +87,14 @@ def _log_of(data: str | None) -> tuple[Path, Path]:
     return folder, embedded_log(rest, folder)
 
 
-@contextmanager
-def _tidied() -> Iterator[None]:
+def _progress() -> Progress:
+    show = progress_line()
+    return lambda step: show(f"{step} …")
+
+
+def _tidied() -> AbstractContextManager[None]:
     """Within, who ends the program (a timer, a connection that broke) leaves no copy of the log behind."""
-
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
-
-    kept = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    return ended_by(signal.SIGTERM, signal.SIGHUP, code=lambda number: 128 + number)
 
 
 def _show(backup: Backup, json: bool) -> None:
@@ -109,15 +102,3 @@ def _show(backup: Backup, json: bool) -> None:
         out_json(asdict(backup))
         return
     out_table([("TOPIC", "RECORDS", "SHA-256"), *((p.topic, str(p.records), p.digest) for p in backup.topics)])
-
-
-def _progress() -> Callable[[str], None]:
-    """On a terminal only."""
-    if not sys.stderr.isatty():
-        return lambda step: None
-
-    def show(step: str) -> None:
-        sys.stderr.write(f"\r{step} …\x1b[K\r")
-        sys.stderr.flush()
-
-    return show

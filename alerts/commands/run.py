@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import resource
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -40,7 +41,8 @@ from listener.runtime.health import Health
 from listener.runtime.housekeeping import Housekeeping
 from listener.runtime.logs import LogFormat, in_zone, set_up
 from listener.runtime.service import RoleLock, Service, settle_memory
-from listener.runtime.starting import announced, ended_by_signals, when_bus_is_there
+from listener.runtime.signals import ended_by
+from listener.runtime.starting import announced, when_bus_is_there
 from listener.runtime.web import Web
 from listener.settings.files import data_dir, raw_settings
 from listener.settings.schema import load_settings
@@ -185,8 +187,9 @@ def run(
         try:
             process = make_app(settings, folder, bus, clock, role, name, metrics=metrics, health=health)
             with announced(bus, process.process, roles, clock):
-                key = live_key(settings, folder, process) if Role.LISTENER in roles else b""
-                listener = make_listener(process, raw, sources, key) if Role.LISTENER in roles else None
+                listener = None
+                if Role.LISTENER in roles:
+                    listener = make_listener(process, raw, sources, live_key(settings, folder, process))
                 turning = flow(process, roles, listener, alerts, board, highlights)
                 return bus, [*turning, *_looking_after(process, turning)]
         except BaseException:
@@ -196,7 +199,8 @@ def run(
     web = Web(metrics, health, settings.web.host, settings.web.port if port is None else port)
     where = f"metrics and health at http://{settings.web.host}:{web.port} (pid {os.getpid()})"
     try:
-        with ended_by_signals():
+        # Nothing has begun that could be lost.
+        with ended_by(signal.SIGTERM, signal.SIGINT, code=lambda number: 0):
             bus, turning = when_bus_is_there(
                 wired, health, clock, lambda: say(f"lyttepost {role} waits for the bus; {where}")
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_
-import sys
 import threading
 from contextlib import closing
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from listener.commands.shared import (
     out,
     out_json,
     out_table,
+    progress_line,
     reason,
     say,
     user,
@@ -35,7 +35,6 @@ from listener.model.topics import TOPICS
 from listener.units import format_duration, format_instant, from_ms, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from listener.bus.protocol import Bus, Record
@@ -149,11 +148,12 @@ def copy_(
         raise UsageError("--from and --to name the same bus")
     _require_file(source, folder)
     specs = {spec.name: spec for spec in topic_specs(settings.bus.partitions, settings.retention.keep())}
+    show = progress_line()
     with (
         closing(open_bus(source, folder, clock, kafka=settings.bus.kafka)) as old,
         closing(open_bus(target, folder, clock, kafka=settings.bus.kafka, anew=True)) as new,
     ):
-        proofs, groups = copy(old, new, specs, clock, _progress())
+        proofs, groups = copy(old, new, specs, clock, lambda topic, count: show(f"{topic}: {count}"))
         parts = new.partitions("mentions") if any(proof.topic == "mentions" for proof in proofs) else None
     if json:
         said = {name: {f"{tp.topic}/{tp.partition}": c.offset for tp, c in its.items()} for name, its in groups.items()}
@@ -211,18 +211,6 @@ def give_up_history(why: Why, by: By = None, data: Data = None) -> None:
         decision = Decision(kind=DecisionKind.HISTORY_GIVEN_UP, id=id_, at=clock.now(), by=who, why=said)
         append(bus, "decisions", decision)
     say(f"{folder}: what was there before is given up; the log {id_[:8]} counts from now on.")
-
-
-def _progress() -> Callable[[str, int], None]:
-    """On a terminal only."""
-    if not sys.stderr.isatty():
-        return lambda topic, count: None
-
-    def show(topic: str, count: int) -> None:
-        sys.stderr.write(f"\r{topic}: {count}\x1b[K\r")
-        sys.stderr.flush()
-
-    return show
 
 
 def _is_made(bus: Bus, topic: str) -> bool:

@@ -108,6 +108,18 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def progress_line() -> Callable[[str], None]:
+    """Shows how far it is, each time in place of the last; on a terminal only."""
+    if not sys.stderr.isatty():
+        return lambda text: None
+
+    def show(text: str) -> None:
+        sys.stderr.write(f"\r{text}\x1b[K\r")
+        sys.stderr.flush()
+
+    return show
+
+
 def say_masked(option: str, words: str) -> None:
     """Of a team's words that stand otherwise than they were written."""
     say(f"{option}: numbers, addresses and account names were masked, as in posts: {words}")

@@ -81,8 +81,9 @@ def back_up(log: Path, beside: Sequence[Path], target: Path, clock: Clock, progr
 
     Whoever writes to the log goes on meanwhile. Raises Refused, ConfigError, BusError or Corrupt; then nothing is left.
     """
+    taken = Refused(f"{target}: is there already; a backup is never written over another file")
     if target.exists():
-        raise Refused(f"{target}: is there already; a backup is never written over another file")
+        raise taken
     if not target.parent.is_dir():
         raise ConfigError(f"{target.parent}: no such folder")
     with _work_in(target.parent) as work:
@@ -121,7 +122,7 @@ def back_up(log: Path, beside: Sequence[Path], target: Path, clock: Clock, progr
         _sync(packed)
         point("backup.read_again")
         if not _name(packed, target):
-            raise Refused(f"{target}: is there already; a backup is never written over another file")
+            raise taken
         _sync_names(target.parent)
     return made
 

@@ -7,14 +7,11 @@ As soon as the bus is there it says on `presence` that it is coming, so that who
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Final, NoReturn, TypeVar
+from typing import Final, TypeVar
 
 from listener.bus.protocol import Bus
 from listener.clock import Clock
@@ -58,21 +55,6 @@ def when_bus_is_there(
             return made
     finally:
         part.leave()
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Within, SIGTERM and SIGINT end the program at once and well: nothing has begun that could be lost."""
-
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        sys.exit(0)
-
-    kept = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
