@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from logged import logged
 
 from alerts.notify.answers import acknowledge_all
 from alerts.notify.journal import Journal, reference
@@ -33,7 +33,7 @@ from listener.model.decisions import (
 from listener.model.highlights import Highlight, HighlightStep, HighlightWord, Step, Why, Word
 from listener.model.receipts import Receipt, Received
 from listener.model.records import Decision, DecisionKind, Kind, Sample
-from listener.runtime.logs import LogFormat, set_up
+from listener.runtime.logs import LogFormat
 from tests.ops.dispatch_support import TEXT, DispatchDeployment, idle, turn
 from tests.unit.telling_support import T0, alert
 
@@ -44,18 +44,12 @@ SECRETS = (TEXT, POST, "did:plc", "kari", "ola", "sykehus.example", "fordi jeg s
 @pytest.fixture
 def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What the log has said so far, each line decoded."""
-    stream = io.StringIO()
-    root = logging.getLogger()
-    kept, level = root.handlers[:], root.level
-    root.handlers.clear()
-    set_up(stream, ManualClock(T0), form=LogFormat.JSON)
-    # What the mail server of the test says is not our log.
-    root.handlers[0].addFilter(lambda record: not record.name.startswith("mail."))
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    with logged(ManualClock(T0), LogFormat.JSON) as stream:
+        # What the mail server of the test says is not our log.
+        logging.getLogger().handlers[0].addFilter(lambda record: not record.name.startswith("mail."))
+        yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     for secret in SECRETS:
         assert secret not in stream.getvalue()
-    root.handlers[:] = kept
-    root.setLevel(level)
 
 
 def test_from_the_post_to_the_acknowledgement_each_decision_is_one_line(

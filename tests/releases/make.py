@@ -46,7 +46,7 @@ def recording(path: Path) -> None:
     path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
 
 
-class House:
+class Deployment:
     """A data folder in a passing place, and the commands on it."""
 
     def __init__(self, folder: Path) -> None:
@@ -63,6 +63,9 @@ class House:
             "PYTHONPATH": str(ROOT),
         }
 
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json"))
+
     def run(self, *words: str) -> str:
         done = subprocess.run(
             [sys.executable, str(ROOT / "lyttepost.py"), *words],
@@ -76,40 +79,31 @@ class House:
         return {name: json.loads(self.run(*words)) for name, words in SHOWN.items()}
 
 
-def live(house: House) -> None:
+def live(deployment: Deployment) -> None:
     """Everything that a deployment does, once."""
-    log = house.folder / "log.txt"
+    log = deployment.folder / "log.txt"
     with log.open("w", encoding="utf-8") as said:
         service = subprocess.Popen(
             [sys.executable, str(ROOT / "lyttepost.py"), "run", "--port", "0"],
-            env=house.environ, cwd=house.folder, stdout=said, stderr=said,
+            env=deployment.environ, cwd=deployment.folder, stdout=said, stderr=said,
         )  # fmt: skip
     while " runs on " not in log.read_text(encoding="utf-8"):
+        if service.poll() is not None:
+            sys.exit(log.read_text(encoding="utf-8"))
         time.sleep(0.1)
     try:
-        house.run(
-            "mode",
-            "crisis",
-            "--name",
-            "Øvelse Granvik",
-            "--track",
-            "granvik",
-            "--exercise",
-            "--why",
-            "prøve",
-            "--by",
-            "kari",
-        )
+        opened = ("--name", "Øvelse Granvik", "--track", "granvik", "--exercise", "--why", "prøve", "--by", "kari")
+        deployment.run("mode", "crisis", *opened)
         deadline = time.monotonic() + 120
-        while len(json.loads(house.run("alerts", "--json"))) < 2 or not json.loads(house.run("register", "--json")):
+        while len(deployment.json("alerts")) < 2 or not json.loads(deployment.run("register", "--json")):
             if time.monotonic() > deadline:
                 sys.exit("no two alerts within two minutes")
             time.sleep(1)
-        first, second, *_ = json.loads(house.run("alerts", "--json"))
-        house.run("alerts", "ack", first["id"], "--by", "kari")
-        house.run("alerts", "note", second["id"], "--text", "sett på", "--by", "ola")
-        house.run("privacy", "purge", "recording:1003", "--why", "slettet", "--by", "kari")
-        house.run("mode", "calm", "--why", "over", "--by", "kari")
+        first, second, *_ = deployment.json("alerts")
+        deployment.run("alerts", "ack", first["id"], "--by", "kari")
+        deployment.run("alerts", "note", second["id"], "--text", "sett på", "--by", "ola")
+        deployment.run("privacy", "purge", "recording:1003", "--why", "slettet", "--by", "kari")
+        deployment.run("mode", "calm", "--why", "over", "--by", "kari")
         time.sleep(3)
     finally:
         service.send_signal(signal.SIGTERM)
@@ -119,10 +113,10 @@ def live(house: House) -> None:
 def main() -> None:
     target = HERE / f"{__version__}.zip"
     with tempfile.TemporaryDirectory() as folder:
-        house = House(Path(folder))
-        live(house)
-        house.run("backup", str(target))
-        shown = house.shown()
+        deployment = Deployment(Path(folder))
+        live(deployment)
+        deployment.run("backup", str(target))
+        shown = deployment.shown()
     target.with_suffix(".json").write_text(json.dumps(shown, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from logged import logged
 from memory_support import objects_of
 
 from listener.clock import ManualClock
 from listener.errors import BusError
 from listener.runtime.health import Health
-from listener.runtime.logs import LogFormat, Outage, Sparing, event, in_zone, reason_of, set_up
+from listener.runtime.logs import LogFormat, Outage, Sparing, event, in_zone, reason_of
 from listener.runtime.service import Service
 
 START = datetime(2031, 1, 11, 19, 0, tzinfo=UTC)
@@ -29,14 +29,8 @@ def clock() -> ManualClock:
 @pytest.fixture
 def lines(clock: ManualClock) -> Iterator[Callable[[], list[str]]]:
     """What the log has said so far."""
-    stream = io.StringIO()
-    root, kept = logging.getLogger(), logging.getLogger().handlers[:]
-    level = root.level
-    root.handlers.clear()
-    set_up(stream, clock)
-    yield lambda: stream.getvalue().splitlines()
-    root.handlers[:] = kept
-    root.setLevel(level)
+    with logged(clock) as stream:
+        yield lambda: stream.getvalue().splitlines()
 
 
 def say(name: str, level: int, words: str, *args: object) -> None:
@@ -203,14 +197,8 @@ def test_workers_that_suffer_from_one_bus_speak_with_one_voice(
 
 @pytest.fixture
 def as_json(clock: ManualClock) -> Iterator[Callable[[], list[str]]]:
-    stream = io.StringIO()
-    root = logging.getLogger()
-    kept, level = root.handlers[:], root.level
-    root.handlers.clear()
-    set_up(stream, clock, form=LogFormat.JSON)
-    yield lambda: stream.getvalue().splitlines()
-    root.handlers[:] = kept
-    root.setLevel(level)
+    with logged(clock, LogFormat.JSON) as stream:
+        yield lambda: stream.getvalue().splitlines()
 
 
 def test_for_programs_each_line_is_an_object_and_an_event_has_its_fields(as_json: Callable[[], list[str]]) -> None:
