@@ -181,6 +181,18 @@ def test_limited_without_a_time_it_waits_longer_each_time(client: GraphClient, t
     assert [round(wait / 60) for wait in waits] == [5, 10]
 
 
+def test_limited_in_an_answer_that_breaks_off_it_waits_by_what_the_head_tells(
+    client: GraphClient, town: Town, clock: ManualClock
+) -> None:
+    town.do("limit", minutes=4, told=False)
+    town.do("cut", times=3)
+    assert client.get("one").outcome is Outcome.RATE_LIMITED
+    for _ in range(4):
+        assert client.get("one").asked is False
+        clock.advance(timedelta(minutes=1))
+    assert (town.too_early, client.calls) == (0, 1)
+
+
 def test_an_answer_that_tells_to_wait_is_given_and_obeyed(client: GraphClient, town: Town, clock: ManualClock) -> None:
     town.do("usage", percent=100, minutes=4)
     assert client.get("one").ok

@@ -2,7 +2,7 @@
 
 | told | outcome | asked again |
 |---|---|---|
-| 4, 17, 32, 613, 80001, 80002; 429 | RATE_LIMITED | not before the time told, by nobody |
+| 4, 17, 32, 613, 80001, 80002; 429; 4xx with no code at 100 % | RATE_LIMITED | not before the time told, by nobody |
 | 190, 102, 104 | UNAUTHORIZED | with another token |
 | 190 of subcode 492; 10; 200 to 299 | FORBIDDEN | once an hour: a role that is given back makes no new token |
 | 368; 100, 1705; any other code | STOPPED | by a person's word |
@@ -124,11 +124,12 @@ def failure_of(body: Any) -> Failure | None:
     )
 
 
-def outcome_of(status: int, failure: Failure | None) -> Outcome:
+def outcome_of(status: int, failure: Failure | None, *, used_up: bool = False) -> Outcome:
     """What an answer that holds no data says. Without an error of Meta's a status is the word of some proxy's, and no
-    word of the token."""
+    word of the token; but one with `used_up` in its head, a limit that is used up, is a refusal for that."""
     if failure is None or not failure.code:
-        return Outcome.RATE_LIMITED if status == 429 else Outcome.UNAVAILABLE
+        limited = status == 429 or (used_up and 400 <= status < 500)
+        return Outcome.RATE_LIMITED if limited else Outcome.UNAVAILABLE
     if failure.code in LIMITS or status == 429:
         return Outcome.RATE_LIMITED
     if failure.code == 10 or 200 <= failure.code <= 299:

@@ -199,11 +199,10 @@ class GraphClient:
                         why = f"an answer of more than {self._largest / 1e6:g} MB was not read"
                         return Answer(outcome=Outcome.UNAVAILABLE, status=response.status_code, why=why)
             except requests.exceptions.RequestException as error:
-                # How long to wait stands in the head, and counts though the rest never came.
+                # Whether and how long to wait stands in the head, and counts though the rest never came.
                 usage = usage_of(headers)
-                return Answer(
-                    outcome=Outcome.UNAVAILABLE, status=response.status_code, usage=usage, why=_network(error)
-                )
+                outcome = outcome_of(response.status_code, None, used_up=usage.is_used_up)
+                return Answer(outcome=outcome, status=response.status_code, usage=usage, why=_network(error))
         return _read(response.status_code, headers, bytes(content))
 
     # --- what an answer teaches -----------------------------------------------------------------------------------
@@ -289,10 +288,11 @@ def _read(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
         body: Any = read_json(content)
     except ValueError:
         body = None
+    usage = usage_of(headers)
     told: dict[str, Any] = {
         "status": status,
         "date": _date(headers.get("date")),
-        "usage": usage_of(headers),
+        "usage": usage,
         "version": _version(headers.get("facebook-api-version", "")),
     }
     failure = failure_of(body)
@@ -300,7 +300,7 @@ def _read(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
         if isinstance(body, dict):
             return Answer(outcome=Outcome.OK, data=body, **told)
         return Answer(outcome=Outcome.UNAVAILABLE, why="Meta's answer cannot be read", **told)
-    outcome = outcome_of(status, failure)
+    outcome = outcome_of(status, failure, used_up=usage.is_used_up)
     if failure is not None:
         told |= {"code": failure.code, "subcode": failure.subcode, "trace": failure.trace}
     return Answer(outcome=outcome, why=why_of(outcome, status, failure), **told)

@@ -31,6 +31,11 @@ class Usage:
     percent: float | None = None
     regain: timedelta = timedelta()
 
+    @property
+    def is_used_up(self) -> bool:
+        """Calls are refused until there is more."""
+        return self.percent is not None and self.percent >= 100.0
+
 
 def usage_of(headers: Mapping[str, str]) -> Usage:
     """Of an answer's headers, their names in lower case. What cannot be read tells nothing."""
