@@ -21,9 +21,8 @@ from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.bluesky import BlueskySettings
 from listener.sources.bluesky.frames import Place, place_of
 from listener.sources.bluesky.hosts import LARGEST, V1, V2, WIRE, Start, url_of
+from listener.sources.common.clock_check import check_clock
 
-SKEW: Final = timedelta(seconds=5)
-SKEW_FAILS: Final = timedelta(seconds=60)
 _LONGEST: Final = 5.0
 """Seconds for one host: the network has dozens of posts in each."""
 
@@ -71,7 +70,7 @@ def _hosts(hosts: Sequence[str], version: int, clock: Clock, seconds: float) -> 
         )
     else:
         yield well("bluesky.heard", f"{len(hosts)} of {len(hosts)} hosts are heard")
-    yield _clocks(min(skews, key=abs))
+    yield check_clock("bluesky.clock", min(skews, key=abs), "the hosts'", nearest="host")
 
 
 def _first(host: str, version: int, seconds: float) -> tuple[Place | None, str]:
@@ -100,15 +99,6 @@ def _first(host: str, version: int, seconds: float) -> tuple[Place | None, str]:
         return None, "it closes at once"
     except (InvalidHandshake, OSError, EOFError) as error:
         return None, f"it cannot be reached ({type(error).__name__})"
-
-
-def _clocks(skew: timedelta) -> Check:
-    if abs(skew) <= SKEW:
-        return well("bluesky.clock", f"our clock and the hosts' differ by {abs(skew).total_seconds():.0f} s")
-    ahead = skew > timedelta()
-    how = f"our clock is {abs(skew).total_seconds():.0f} s {'ahead of' if ahead else 'behind'} that of the nearest host"
-    fix = "set this machine's clock by NTP (`timedatectl set-ntp true`); if it is right, the host is behind"
-    return failed("bluesky.clock", how, fix) if abs(skew) > SKEW_FAILS else warning("bluesky.clock", how, fix)
 
 
 def accounts(settings: BlueskySettings, incidents: Sequence[Incident], standing: Collection[str]) -> Check:

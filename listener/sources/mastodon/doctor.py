@@ -8,21 +8,19 @@ it closes, the token whose it is and what it may, and each server must let us on
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
 from typing import Final
 
 from listener.clock import Clock
 from listener.model.gaps import Cause
 from listener.model.incidents import Incident
 from listener.runtime.checks import Check, failed, warning, well
+from listener.sources.common.clock_check import check_clock
 from listener.sources.mastodon.access import Access
 from listener.sources.mastodon.feeds import TIMELINES, address, feeds_of, tag_of
 from listener.sources.mastodon.instance import PATH, Instance, Unfit, read_instance
 from listener.sources.mastodon.rest import CallError, Rest
 from listener.sources.mastodon.wire import open_stream
 
-SKEW: Final = timedelta(seconds=5)
-SKEW_FAILS: Final = timedelta(seconds=60)
 _LONGEST: Final = 5.0
 """Seconds for one step with one server."""
 BUSY: Final = "#mastodon"
@@ -62,7 +60,7 @@ def examine_mastodon(
         yield _feeds(closed, mute)
     yield tracks(accesses, wanted)
     if skews:
-        yield _clocks(min(skews, key=abs))
+        yield check_clock("mastodon.clock", min(skews, key=abs), "the servers'", nearest="server")
 
 
 def _told(error: CallError | Unfit) -> str:
@@ -169,14 +167,3 @@ def tracks(accesses: Sequence[Access], wanted: Sequence[str]) -> Check:
         f"asked for{where}",
         "add the hashtags that people will write (--track '#…'), or hear a whole timeline (mastodon.servers, timeline)",
     )
-
-
-def _clocks(skew: timedelta) -> Check:
-    if abs(skew) <= SKEW:
-        return well("mastodon.clock", f"our clock and the servers' differ by {abs(skew).total_seconds():.0f} s")
-    ahead = skew > timedelta()
-    how = (
-        f"our clock is {abs(skew).total_seconds():.0f} s {'ahead of' if ahead else 'behind'} that of the nearest server"
-    )
-    fix = "set this machine's clock by NTP (`timedatectl set-ntp true`); if it is right, the server is behind"
-    return failed("mastodon.clock", how, fix) if abs(skew) > SKEW_FAILS else warning("mastodon.clock", how, fix)

@@ -15,6 +15,7 @@ from listener.clock import Clock
 from listener.model.incidents import Incident
 from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.schema import XSettings
+from listener.sources.common.clock_check import check_clock
 from listener.sources.x.access import Access
 from listener.sources.x.client import Api, Look, Trouble, XError
 from listener.sources.x.counts import cost_a_day, count_queries
@@ -24,8 +25,6 @@ from listener.units import format_duration
 LIVE: Final = "https://api.x.com"
 RULE_COUNTS: Final = "/2/tweets/search/stream/rules/counts"
 CONNECTIONS: Final = "/2/connections"
-SKEW: Final = timedelta(seconds=5)
-"""X's `Date` has whole seconds and the answer takes one; more than this is a clock that is wrong."""
 SKEW_FAILS: Final = timedelta(seconds=30)
 """Gaps are searched for from half a minute after they end: with this much, search asks for the future or too late."""
 
@@ -128,11 +127,7 @@ def _clocks(look: Look, now: datetime) -> Check:
         skew = now - theirs
     except (ValueError, TypeError):
         return warning("x.clock", "X's answer has no date that can be read", "check whether a proxy is in between")
-    if abs(skew) <= SKEW:
-        return well("x.clock", f"our clock and X's differ by {abs(skew).total_seconds():.0f} s")
-    how = f"our clock is {abs(skew).total_seconds():.0f} s {'ahead of' if skew > timedelta() else 'behind'} X's"
-    fix = "set this machine's clock by NTP (`timedatectl set-ntp true`)"
-    return failed("x.clock", how, fix) if abs(skew) > SKEW_FAILS else warning("x.clock", how, fix)
+    return check_clock("x.clock", skew, "X's", fails=SKEW_FAILS)
 
 
 def _limits(look: Look) -> Iterator[Check]:

@@ -7,21 +7,19 @@ or whose comments are turned off, is named.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from listener.clock import Clock
 from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.youtube import YoutubeSettings
+from listener.sources.common.clock_check import check_clock
 from listener.sources.common.polling import answer_to
 from listener.sources.youtube.access import Access
 from listener.sources.youtube.api import Page, Refused, Trouble, listed, read
 from listener.sources.youtube.owner import Owner
 
 LIVE: Final = "https://www.googleapis.com"
-SKEW: Final = timedelta(seconds=5)
-"""A `Date` has whole seconds and the answer takes one; more than this is a clock that is wrong."""
-SKEW_FAILS: Final = timedelta(seconds=60)
 DAY: Final = 86_400
 
 _ADVICE: Final[Mapping[Trouble, str]] = {
@@ -64,7 +62,7 @@ def examine_youtube(access: Access, settings: YoutubeSettings, clock: Clock, sec
             (heard if found.items else silent).append(channel)
     yield _channels(heard, silent, troubles)
     if at is not None:
-        yield _clocks(clock.now() - at)
+        yield check_clock("youtube.clock", clock.now() - at, "YouTube's")
     if access.owner is not None:
         yield _owner(access, next(iter(settings.channels)), clock, seconds)
 
@@ -101,15 +99,6 @@ def _channels(heard: list[str], silent: list[str], troubles: list[str]) -> Check
             "look at the channel's page: if there are comments, the id in youtube.channels is another's",
         )
     return well("youtube.heard", f"{every} of {every} channels are heard")
-
-
-def _clocks(skew: timedelta) -> Check:
-    if abs(skew) <= SKEW:
-        return well("youtube.clock", f"our clock and YouTube's differ by {abs(skew).total_seconds():.0f} s")
-    ahead = "ahead of" if skew > timedelta() else "behind"
-    how = f"our clock is {abs(skew).total_seconds():.0f} s {ahead} YouTube's"
-    fix = "set this machine's clock by NTP (`timedatectl set-ntp true`)"
-    return failed("youtube.clock", how, fix) if abs(skew) > SKEW_FAILS else warning("youtube.clock", how, fix)
 
 
 def _owner(access: Access, channel: str, clock: Clock, seconds: float) -> Check:

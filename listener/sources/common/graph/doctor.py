@@ -8,6 +8,7 @@ from typing import Final
 
 from listener.clock import Clock
 from listener.runtime.checks import Check, failed, warning, well
+from listener.sources.common.clock_check import check_clock
 from listener.sources.common.graph.answers import Answer, Outcome
 from listener.sources.common.graph.client import GraphClient
 from listener.sources.common.graph.token import TokenInfo, ask_token
@@ -88,21 +89,12 @@ def examine_api(client: GraphClient, source: str, answers: Collection[Answer], c
         )
     dates = [answer.date for answer in answers if answer.date is not None]
     if dates:
-        yield _clocks(source, max(dates) - clock.now())
+        yield check_clock(f"{source}.clock", clock.now() - max(dates), "Meta's", warns=SKEW, fails=SKEW_FAILS)
     percent = client.usage.percent
     if percent is not None and percent >= FULL:
         yield warning(
             f"{source}.limit", f"{percent:.0f} % of what Meta allows is used", "ask more rarely: every, calm_every"
         )
-
-
-def _clocks(source: str, ahead: timedelta) -> Check:
-    name, off = f"{source}.clock", abs(ahead)
-    if off <= SKEW:
-        return well(name, f"our clock and Meta's differ by {off.total_seconds():.0f} s")
-    says = f"our clock is {off.total_seconds():.0f} s {'behind' if ahead > timedelta() else 'ahead of'} Meta's"
-    fix = "set this machine's clock by NTP (`timedatectl set-ntp true`)"
-    return failed(name, says, fix) if off > SKEW_FAILS else warning(name, says, fix)
 
 
 _RENEW: Final = "make a new one, and put it into the file of {name}"
