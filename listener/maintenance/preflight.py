@@ -12,7 +12,6 @@ import ssl
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from listener.errors import ConfigError
 from listener.model.tracks import too_common
@@ -21,7 +20,7 @@ from listener.settings.board import check_exposed
 from listener.settings.bus_address import LOG, embedded_file
 from listener.settings.feeds import is_web
 from listener.settings.files import Loc, RawSettings, expanded
-from listener.settings.hosts import is_loopback
+from listener.settings.hosts import is_in_the_clear
 from listener.settings.schema import Settings
 from listener.settings.types import read_secret
 from listener.sources.contract import content_limits, source_types
@@ -63,8 +62,7 @@ def doubts(raw: RawSettings, settings: Settings, standing: Collection[str]) -> I
     if settings.bus.url.startswith("embedded:") and (settings.bus.kafka.sasl.username or settings.bus.kafka.tls.on):
         yield str(raw.error(("bus", "kafka"), "is not used, because bus.url is no kafka:// address"))
     its_highlights = settings.highlights
-    parts = urlsplit(its_highlights.base_url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    if is_in_the_clear(its_highlights.base_url):
         yield str(raw.error(("highlights", "base_url"), "sends what is published in the clear; write https://"))
     if settings.retention.archive < its_highlights.newest:
         problem = "is longer than decisions are kept (retention.archive): what is forgotten is proposed once more"

@@ -47,6 +47,14 @@ def is_loopback(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
+def is_in_the_clear(address: str) -> bool:
+    """Whether anybody on the way can read what is sent to this address: to another machine, and not encrypted."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(address)
+    return parts.scheme in ("http", "ws") and not is_loopback(parts.hostname or "")
+
+
 def _is_address(host: str) -> bool:
     import ipaddress
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from listener.errors import ConfigError
 from listener.runtime.checks import Check, warning
 from listener.settings.followed import plain, refusal
-from listener.settings.hosts import is_loopback
+from listener.settings.hosts import is_in_the_clear
 from listener.sources.bluesky.post_ids import POST_IDS
 from listener.sources.contract import Examination, Source, SourceType
 
@@ -51,8 +50,7 @@ def _check(settings: Settings) -> None:
 
 def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
     for place, host in enumerate(settings.bluesky.hosts):
-        parts = urlsplit(host)
-        if parts.scheme in ("ws", "http") and not is_loopback(parts.hostname or ""):
+        if is_in_the_clear(host):
             yield ("bluesky", "hosts", place), "is read in the clear, and anybody between may write into it; use wss://"
     if len(settings.bluesky.hosts) == 1 and settings.bluesky.enabled:
         yield ("bluesky", "hosts"), "names one host: when it is mute, nobody else is asked; name another"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from listener.errors import ConfigError
 from listener.runtime.checks import Check, warning
-from listener.settings.hosts import is_loopback
+from listener.settings.hosts import is_in_the_clear
 from listener.sources.contract import Examination, Source, SourceType
 from listener.sources.facebook.post_ids import POST_IDS
 
@@ -62,8 +61,7 @@ def _check(settings: Settings) -> None:
 def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
     if settings.facebook.page_id is None:
         return
-    parts = urlsplit(settings.meta.base_url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    if is_in_the_clear(settings.meta.base_url):
         yield ("meta", "base_url"), "sends the token in the clear; write https://"
     if settings.meta.verify_token is None and settings.meta.verify_token_file is None:
         yield (

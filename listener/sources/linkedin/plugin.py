@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from listener.errors import ConfigError
 from listener.runtime.checks import Check, warning, well
-from listener.settings.hosts import is_loopback
+from listener.settings.hosts import is_in_the_clear
 from listener.sources.contract import Examination, PostIds, Source, SourceType
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def _check(settings: Settings) -> None:
 
 def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
     its = settings.linkedin
-    parts = urlsplit(its.base_url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    if is_in_the_clear(its.base_url):
         yield ("linkedin", "base_url"), "sends the token in the clear; write https://"
     if its.enabled and its.token_expires is None:
         yield (

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from listener.errors import ConfigError
 from listener.runtime.checks import Check, warning
-from listener.settings.hosts import is_loopback
+from listener.settings.hosts import is_in_the_clear
 from listener.sources.contract import Examination, Source, SourceType
 from listener.sources.mastodon.post_ids import POST_IDS
 
@@ -39,8 +38,7 @@ def _check(settings: Settings) -> None:
 
 def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
     for place, server in enumerate(settings.mastodon.servers):
-        parts = urlsplit(server.url)
-        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        if is_in_the_clear(server.url):
             yield ("mastodon", "servers", place, "url"), "sends the token in the clear; write https://"
     if len(settings.mastodon.servers) == 1:
         yield (

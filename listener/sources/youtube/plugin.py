@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from listener.errors import ConfigError
 from listener.runtime.checks import Check, warning
-from listener.settings.hosts import is_loopback
+from listener.settings.hosts import is_in_the_clear
 from listener.sources.contract import Examination, Source, SourceType
 from listener.sources.youtube.post_ids import POST_IDS
 
@@ -51,8 +50,7 @@ def _doubts(settings: Settings) -> Iterator[tuple[Loc, str]]:
     if its.owner is not None:
         addresses.append(("owner", its.owner.token_url))
     for name, address in addresses:
-        parts = urlsplit(address)
-        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        if is_in_the_clear(address):
             yield ("youtube", name), "sends the key in the clear; write https://"
     if its.channels and its.api_key is None and its.api_key_file is None:
         yield ("youtube", "channels"), "are not listened to without youtube.api_key_file"
