@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from listener.settings.feeds import EXAMPLE, feed_problem, is_web
@@ -29,6 +29,14 @@ def host_address(text: str, schemes: Collection[str], example: str, otherwise: s
     return parts
 
 
+def bare_address(text: str, schemes: Collection[str], example: str, otherwise: str, ours: str = "the path is") -> str:
+    """An address of a host without a path and without a slash at its end. Raises ValueError as `host_address` does, and
+    for a path: that is `ours` to write."""
+    if host_address(text, schemes, example, otherwise).path.strip("/"):
+        raise ValueError(f"{ours} written behind it by us; {example}")
+    return text.rstrip("/")
+
+
 def api_address(text: str) -> str:
     """Where X's API is, without a slash at its end. Raises ValueError."""
     example = "write an address such as https://api.x.com"
@@ -47,3 +55,9 @@ def feed_address(text: str) -> str:
     if not is_web(text) and not expanded(text).is_absolute():
         raise ValueError(f"is neither a web address nor a whole path, from / or ~; {EXAMPLE}")
     return text
+
+
+def each_once(names: Sequence[str]) -> None:
+    """Raises ValueError that says which of them is there twice."""
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice} stands there twice; keep one of them")

@@ -11,23 +11,18 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from listener.model.tracks import account_track
-from listener.settings.addresses import host_address
+from listener.settings.addresses import bare_address, each_once
 from listener.settings.types import Duration, Tree, within
 
 EXAMPLE = "write an address such as wss://jetstream.us-east.bsky.network"
 
 
 def _host(text: str) -> str:
-    parts = host_address(text, ("wss", "ws", "https", "http"), EXAMPLE, f"is no address of a host; {EXAMPLE}")
-    if parts.path.strip("/"):
-        raise ValueError(f"the path is written behind it by us; {EXAMPLE}")
-    return text.rstrip("/")
+    return bare_address(text, ("wss", "ws", "https", "http"), EXAMPLE, f"is no address of a host; {EXAMPLE}")
 
 
 def _each_once(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    names = [urlsplit(host).netloc.lower() for host in hosts]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{twice} stands there twice; keep one of them")
+    each_once([urlsplit(host).netloc.lower() for host in hosts])
     return hosts
 
 

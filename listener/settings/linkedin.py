@@ -8,17 +8,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from listener.settings.addresses import host_address
+from listener.settings.addresses import bare_address
 from listener.settings.types import Duration, FilePath, Tree, within
 
 _EXAMPLE = "write an address such as https://api.linkedin.com"
 
 
 def _address(text: str) -> str:
-    parts = host_address(text, ("https", "http"), _EXAMPLE, f"is no address of an API; {_EXAMPLE}")
-    if parts.path.strip("/"):
-        raise ValueError(f"the path is written behind it by us; {_EXAMPLE}")
-    return text.rstrip("/")
+    return bare_address(text, ("https", "http"), _EXAMPLE, f"is no address of an API; {_EXAMPLE}")
 
 
 def _organization(text: str) -> str:

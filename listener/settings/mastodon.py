@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from listener.settings.addresses import host_address
+from listener.settings.addresses import bare_address, each_once
 from listener.settings.types import Duration, FilePath, Tree, within
 
 EXAMPLE = "write an address such as https://mastodon.example"
@@ -17,12 +17,10 @@ MAX_SERVERS = 20
 
 
 def _server(text: str) -> str:
-    parts = host_address(text, ("https", "http"), EXAMPLE, f"is no address of a server; {EXAMPLE}")
-    if parts.path.strip("/"):
-        raise ValueError(f"the path is written behind it by us; {EXAMPLE}")
+    address = bare_address(text, ("https", "http"), EXAMPLE, f"is no address of a server; {EXAMPLE}")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(f"takes neither blanks nor letters beyond ASCII; {EXAMPLE}")
-    return text.rstrip("/").lower()
+    return address.lower()
 
 
 class MastodonServer(Tree):
@@ -40,9 +38,7 @@ class MastodonServer(Tree):
 
 
 def _each_once(servers: tuple[MastodonServer, ...]) -> tuple[MastodonServer, ...]:
-    names = [server.name for server in servers]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{twice} stands there twice; keep one of them")
+    each_once([server.name for server in servers])
     return servers
 
 

@@ -7,17 +7,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from listener.settings.addresses import host_address
+from listener.settings.addresses import bare_address
 from listener.settings.types import FilePath, Tree
 
 EXAMPLE = "write an address such as https://graph.facebook.com"
 
 
 def _address(text: str) -> str:
-    parts = host_address(text, ("https", "http"), EXAMPLE, f"must be the address of a host; {EXAMPLE}")
-    if parts.path.strip("/"):
-        raise ValueError(f"version and path are written behind it by us; {EXAMPLE}")
-    return text.rstrip("/")
+    otherwise = f"must be the address of a host; {EXAMPLE}"
+    return bare_address(text, ("https", "http"), EXAMPLE, otherwise, ours="version and path are")
 
 
 def _version(text: str) -> str:
