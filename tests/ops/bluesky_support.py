@@ -7,24 +7,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-from x_support import XListener, inside
+from listener_support import ListenerDeployment, inside
 
-from listener.bus.protocol import open_bus
 from listener.bus.spool import Spool
 from listener.clock import Clock
-from listener.ingest.context import IngestContext
-from listener.ingest.ingestor import Ingestor
-from listener.ingest.worker import LEASE_SECONDS
-from listener.model.topics import topic_specs
-from listener.privacy.screen import Screen
-from listener.runtime.health import Health
-from listener.runtime.metrics import Metrics
-from listener.runtime.presence import PresenceReporter
 from listener.sources.bluesky.source import BlueskySource
 from tests.fakes.bluesky import FakeBluesky, Network
 from tests.fakes.platform import ScaledClock
@@ -33,18 +22,6 @@ SPEED = 10.0
 """Seconds of the network in each of the test's: ten are as late as a post may be, which no busy machine is."""
 FAST = 30.0
 """For what takes the network minutes."""
-
-
-class WrongClock(ScaledClock):
-    """The network's time, and how far ours is off it, in seconds."""
-
-    def __init__(self, right: ScaledClock) -> None:
-        super().__init__(right.speed)
-        self._right = right
-        self.off = 0.0
-
-    def now(self) -> datetime:
-        return self._right.now() + timedelta(seconds=self.off)
 
 
 @dataclass
@@ -56,25 +33,15 @@ class Sky:
     west: FakeBluesky
     folder: Path
     clock: ScaledClock
-    deployments: list[XListener] = field(default_factory=list)
+    deployments: list[ListenerDeployment] = field(default_factory=list)
 
     def deployment(
         self, holder: str = "listener@test", standing: Sequence[str] = (), *, spool: Spool | None = None, **more: Any
-    ) -> XListener:
+    ) -> ListenerDeployment:
         clock: Clock = more.pop("clock", self.clock)
-        bus = open_bus("embedded:", self.folder, clock, durable=False)
-        bus.ensure(topic_specs(1, {}))
-        metrics, health = Metrics(CollectorRegistry(), "0"), Health(clock)
-        part = health.part("listen-bluesky")
-        reporter = PresenceReporter(bus, holder, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
         hosts = more.pop("hosts", [self.east.url, self.west.url])
         source = BlueskySource(hosts, clock, **{"chance": random.Random(1).random, **more})
-        context = IngestContext(
-            bus=bus, reporter=reporter, lease=bus.lease("source:bluesky", holder, LEASE_SECONDS), standing=standing,
-            screen=Screen(b"k" * 32, {}), clock=clock, metrics=metrics, part=part,
-        )  # fmt: skip
-        listen = Ingestor(source, context, spool=spool)
-        deployment: Any = XListener(bus, clock, source, reporter, listen, part, metrics, spool)  # type: ignore[arg-type]
+        deployment = ListenerDeployment.deploy(source, self.folder, clock, holder, standing, spool=spool)
         self.deployments.append(deployment)
         return deployment
 
@@ -85,10 +52,10 @@ class Sky:
         """So much of the network's time passes, while nobody listens."""
         threading.Event().wait(seconds / self.clock.speed)
 
-    def lost(self, deployment: XListener, word: str = "granvik") -> list[str]:
+    def lost(self, deployment: ListenerDeployment, word: str = "granvik") -> list[str]:
         """Posts with this word that are neither captured nor inside a recorded gap that was not filled."""
         captured = {uri.partition("@")[0] for uri in deployment.captured()}
-        open_gaps = [gap for gap in deployment.gaps() if gap.refilled_until is None or gap.refilled_until < gap.end]
+        open_gaps = deployment.open_gaps()
         return [
             post.uri
             for post in self.network.posts.values()

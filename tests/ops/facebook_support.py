@@ -10,21 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+from listener_support import ListenerDeployment, inside
 from pydantic import SecretStr
-from x_support import XListener, inside
 
-from listener.bus.protocol import open_bus
 from listener.bus.spool import Spool
 from listener.clock import Clock
-from listener.ingest.context import IngestContext
-from listener.ingest.ingestor import Ingestor
-from listener.ingest.worker import LEASE_SECONDS
-from listener.model.topics import topic_specs
-from listener.privacy.screen import Screen
-from listener.runtime.health import Health
-from listener.runtime.metrics import Metrics
-from listener.runtime.presence import PresenceReporter
 from listener.sources.common.graph.access import App, GraphAccess
 from listener.sources.common.graph.client import GraphClient
 from listener.sources.facebook.source import FacebookSource
@@ -40,19 +30,7 @@ SECRET, WORD = "app-hemmelighet", "et-ord-vi-valgte"
 TRACK = "granvik"
 
 
-class WrongClock(ScaledClock):
-    """Facebook's time, and how far ours is off it, in seconds."""
-
-    def __init__(self, right: ScaledClock, off: float) -> None:
-        super().__init__(right.speed)
-        self._right = right
-        self.off = off
-
-    def now(self) -> Any:
-        return self._right.now() + timedelta(seconds=self.off)
-
-
-class Listener(XListener):
+class Listener(ListenerDeployment):
     def turn(self) -> None:
         """Waits for a bell, and not for the processor."""
         self.reporter.step(0.0)
@@ -67,7 +45,7 @@ class Wall:
     folder: Path
     clock: ScaledClock
     post: str
-    deployments: list[XListener] = field(default_factory=list)
+    deployments: list[ListenerDeployment] = field(default_factory=list)
     servers: list[WebServer] = field(default_factory=list)
 
     def deployment(
@@ -79,34 +57,24 @@ class Wall:
         called: bool = True,
         token_file: Path | None = None,
         **more: Any,
-    ) -> XListener:
+    ) -> ListenerDeployment:
         """`called`: Facebook has the address of its webhook."""
         clock: Clock = more.pop("clock", self.clock)
-        bus = open_bus("embedded:", self.folder, clock, durable=False)
-        bus.ensure(topic_specs(1, {}))
-        metrics, health = Metrics(CollectorRegistry(), "0"), Health(clock)
-        part = health.part("listen-facebook")
-        reporter = PresenceReporter(bus, holder, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
         access = GraphAccess(
             "facebook.access_token", self.fake.url, "v26.0", self.fake.token, token_file, App("77", SECRET)
         )
         guard = MetaGuard(SecretStr(SECRET), SecretStr(WORD)) if called else None
         source = FacebookSource(self.fake.world.id, GraphClient(access, clock), clock, guard=guard, **more)
-        context = IngestContext(
-            bus=bus, reporter=reporter, lease=bus.lease("source:facebook", holder, LEASE_SECONDS), standing=standing,
-            screen=Screen(b"k" * 32, {}), clock=clock, metrics=metrics, part=part,
-        )  # fmt: skip
-        worker = Ingestor(source, context, spool=spool)
-        made: Any = Listener(bus, clock, source, reporter, worker, part, metrics, spool)  # type: ignore[arg-type]
+        made = Listener.deploy(source, self.folder, clock, holder, standing, spool=spool)
         self.deployments.append(made)
         if source.webhook is not None:
-            app = application({"facebook": source.webhook}, clock, metrics)
+            app = application({"facebook": source.webhook}, clock, made.metrics)
             server = WebServer(lambda _: app, listen("127.0.0.1", 0, "webhooks"), "webhooks")
             self.servers.append(server)
             self.fake.do("call", url=f"http://127.0.0.1:{server.port}/facebook", token=WORD)
         return made
 
-    def crisis(self, **more: Any) -> XListener:
+    def crisis(self, **more: Any) -> ListenerDeployment:
         """One that listens for the track."""
         made = self.deployment(**more)
         made.open(TRACK)
@@ -117,7 +85,7 @@ class Wall:
         """A comment below the Page's post."""
         return self.fake.world.say(text, by=by, **{"on": self.post, **more}).id
 
-    def hear(self, its: XListener, text: str = f"det brenner i {TRACK}", **more: Any) -> str:
+    def hear(self, its: ListenerDeployment, text: str = f"det brenner i {TRACK}", **more: Any) -> str:
         """A comment, captured."""
         id_ = self.say(text, **more)
         its.turn_until(lambda: its.captured()[id_] == 1, 20)
@@ -127,29 +95,27 @@ class Wall:
         """So much of Facebook's time passes, while nobody listens."""
         threading.Event().wait(seconds / self.clock.speed)
 
-    def lost(self, its: XListener) -> list[str]:
+    def lost(self, its: ListenerDeployment) -> list[str]:
         """What holds the track, and is neither captured nor inside a recorded gap that was not filled."""
         captured = {id_.partition("@")[0] for id_ in its.captured()}
-        gaps = [
-            gap for gap in its.gaps() if gap.refilled_until is None or gap.end is None or gap.refilled_until < gap.end
-        ]
+        open_gaps = its.open_gaps()
         return [
             each.id
             for each in self.fake.world.things.values()
             if TRACK in each.texts[0] and each.on is not None and each.id not in captured
-            if each.gone_at is None and not any(inside(each.at, gap) for gap in gaps)
+            if each.gone_at is None and not any(inside(each.at, gap) for gap in open_gaps)
         ]
 
 
-def mention(its: XListener, id_: str) -> dict[str, Any]:
+def mention(its: ListenerDeployment, id_: str) -> dict[str, Any]:
     return next(v for v in its.values("mentions", "mention") if v["id"] == id_)
 
 
-def versions(its: XListener, id_: str) -> list[str]:
+def versions(its: ListenerDeployment, id_: str) -> list[str]:
     return [v["text"] for v in its.values("mentions", "mention") if v["id"].partition("@")[0] == id_]
 
 
-def deleted(its: XListener) -> set[str]:
+def deleted(its: ListenerDeployment) -> set[str]:
     return {id_ for v in its.values("mentions", "deletion") for id_ in v["ids"]}
 
 

@@ -10,24 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bluesky_support import WrongClock
-from prometheus_client import CollectorRegistry
+from listener_support import ListenerDeployment, inside
 from pydantic import SecretStr
-from x_support import XListener, inside
 
-from listener.bus.protocol import open_bus
 from listener.bus.spool import Spool
 from listener.clock import Clock
-from listener.ingest.context import IngestContext
-from listener.ingest.ingestor import Ingestor
-from listener.ingest.worker import LEASE_SECONDS
-from listener.model.gaps import is_whole
 from listener.model.records import Gap
-from listener.model.topics import topic_specs
-from listener.privacy.screen import Screen
 from listener.runtime.health import Health
-from listener.runtime.metrics import Metrics
-from listener.runtime.presence import PresenceReporter
 from listener.sources.common.graph.access import App, GraphAccess
 from listener.sources.common.graph.client import GraphClient
 from listener.sources.instagram.source import InstagramSource, Wishes
@@ -44,11 +33,11 @@ FAST = 120.0
 EVERY = 10.0
 WORD = "et-ord-vi-valgte"
 
-__all__ = ["ACCOUNT", "DEFAULT_TOKEN", "EVERY", "FAST", "SPEED", "Gram", "GramListener", "WrongClock", "gram"]
+__all__ = ["ACCOUNT", "DEFAULT_TOKEN", "EVERY", "FAST", "SPEED", "Gram", "GramListener", "gram"]
 
 
 @dataclass
-class GramListener(XListener):
+class GramListener(ListenerDeployment):
     """With the port that Meta calls, where it calls."""
 
     webhooks: Webhooks | None = None
@@ -69,7 +58,7 @@ class GramListener(XListener):
 
     def unfilled(self, part: str | None = None) -> list[Gap]:
         """Gaps that nothing was found for, of all or of a part."""
-        return [gap for gap in self.gaps() if gap.part == part and not is_whole(gap)]
+        return [gap for gap in self.open_gaps() if gap.part == part]
 
     def deleted(self) -> set[str]:
         return {id_ for value in self.values("mentions", "deletion") for id_ in value["ids"]}
@@ -97,11 +86,6 @@ class Gram:
     ) -> GramListener:
         """`calls`: Meta calls it. `file`: of the token. `seconds`: real ones, for a call of the API."""
         clock: Clock = wishes.pop("clock", self.clock)
-        bus = open_bus("embedded:", self.folder, clock, durable=False)
-        bus.ensure(topic_specs(1, {}))
-        metrics, health = Metrics(CollectorRegistry(), "0"), Health(clock)
-        part = health.part("listen-instagram")
-        reporter = PresenceReporter(bus, holder, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
         access = GraphAccess(
             "instagram.access_token", self.fake.url, "v26.0", DEFAULT_TOKEN, file, App(self.fake.app_id, APP_SECRET)
         )
@@ -113,17 +97,12 @@ class Gram:
             guard=MetaGuard(SecretStr(APP_SECRET), SecretStr(WORD)) if calls else None,
             chance=chance,
         )
-        context = IngestContext(
-            bus=bus, reporter=reporter, lease=bus.lease("source:instagram", holder, LEASE_SECONDS), standing=standing,
-            screen=Screen(b"k" * 32, {}), clock=clock, metrics=metrics, part=part,
-        )  # fmt: skip
-        listen = Ingestor(source, context, spool=spool)
-        webhooks = None
+        made = GramListener.deploy(source, self.folder, clock, holder, standing, spool=spool)
         if source.webhook is not None:
-            webhooks = Webhooks(
-                [source.webhook], host="127.0.0.1", port=0, clock=clock, metrics=metrics, part=health.part("webhooks")
+            part = Health(clock).part("webhooks")
+            made.webhooks = Webhooks(
+                [source.webhook], host="127.0.0.1", port=0, clock=clock, metrics=made.metrics, part=part
             )
-        made = GramListener(bus, clock, source, reporter, listen, part, metrics, spool, webhooks)  # type: ignore[arg-type]
         self.deployments.append(made)
         return made
 
@@ -147,12 +126,12 @@ class Gram:
 
     def lost(self, made: GramListener, word: str = "granvik") -> list[Said]:
         """What was said with this word and is neither captured, nor deleted, nor inside a gap that was not filled."""
-        captured, open_ = made.captured(), [gap for gap in made.gaps() if not is_whole(gap)]
+        captured, open_gaps = made.captured(), made.open_gaps()
         return [
             said
             for said in self.fake.world.values()
             if word in said.text and said.deleted_at is None and said.post not in captured
-            if not any(inside(said.at, gap) for gap in open_)
+            if not any(inside(said.at, gap) for gap in open_gaps)
         ]
 
 

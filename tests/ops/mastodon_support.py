@@ -11,21 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-from x_support import XListener, inside
+from listener_support import ListenerDeployment, inside
 
-from listener.bus.protocol import open_bus
 from listener.bus.spool import Spool
 from listener.clock import Clock
-from listener.ingest.context import IngestContext
-from listener.ingest.ingestor import Ingestor
-from listener.ingest.worker import LEASE_SECONDS
-from listener.model.gaps import is_whole
-from listener.model.topics import topic_specs
-from listener.privacy.screen import Screen
-from listener.runtime.health import Health
-from listener.runtime.metrics import Metrics
-from listener.runtime.presence import PresenceReporter
 from listener.sources.common.key import Key
 from listener.sources.mastodon.access import Access
 from listener.sources.mastodon.source import MastodonSource
@@ -47,7 +36,7 @@ class Fediverse:
     b: FakeMastodon
     folder: Path
     clock: ScaledClock
-    deployments: list[XListener] = field(default_factory=list)
+    deployments: list[ListenerDeployment] = field(default_factory=list)
 
     def accesses(self, *servers: FakeMastodon, token: str = TOKEN, timeline: str = "none") -> list[Access]:
         named = [(server.domain, server.url) for server in servers or (self.a, self.b)]
@@ -55,21 +44,11 @@ class Fediverse:
 
     def deployment(
         self, holder: str = "listener@test", standing: Sequence[str] = (), *, spool: Spool | None = None, **more: Any
-    ) -> XListener:
+    ) -> ListenerDeployment:
         clock: Clock = more.pop("clock", self.clock)
-        bus = open_bus("embedded:", self.folder, clock, durable=False)
-        bus.ensure(topic_specs(1, {}))
-        metrics, health = Metrics(CollectorRegistry(), "0"), Health(clock)
-        part = health.part("listen-mastodon")
-        reporter = PresenceReporter(bus, holder, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
         accesses = more.pop("accesses", self.accesses())
         source = MastodonSource(accesses, clock, **{"chance": random.Random(1).random, **more})
-        context = IngestContext(
-            bus=bus, reporter=reporter, lease=bus.lease("source:mastodon", holder, LEASE_SECONDS), standing=standing,
-            screen=Screen(b"k" * 32, {}), clock=clock, metrics=metrics, part=part,
-        )  # fmt: skip
-        listen = Ingestor(source, context, spool=spool)
-        deployment: Any = XListener(bus, clock, source, reporter, listen, part, metrics, spool)  # type: ignore[arg-type]
+        deployment = ListenerDeployment.deploy(source, self.folder, clock, holder, standing, spool=spool)
         self.deployments.append(deployment)
         return deployment
 
@@ -80,10 +59,10 @@ class Fediverse:
         """So much of the servers' time passes, while nobody listens."""
         threading.Event().wait(seconds / self.clock.speed)
 
-    def lost(self, deployment: XListener, word: str = "granvik") -> list[str]:
+    def lost(self, deployment: ListenerDeployment, word: str = "granvik") -> list[str]:
         """Posts with this word that are neither captured nor inside a recorded gap that was not filled."""
         captured = {v["edits"][0] if v.get("edits") else v["id"] for v in deployment.values("mentions", "mention")}
-        open_gaps = [gap for gap in deployment.gaps() if not is_whole(gap)]
+        open_gaps = deployment.open_gaps()
         return [
             status.uri
             for status in self.federation.statuses.values()

@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bluesky_support import FAST, Sky, WrongClock, sky
-from x_support import XListener
+from bluesky_support import FAST, Sky, sky
+from listener_support import ListenerDeployment, WrongClock
 
 from listener.bus.protocol import Lease
 from listener.ingest.absent import Absent
@@ -39,7 +39,7 @@ def fast(tmp_path: Path) -> Iterator[Sky]:
 
 
 @pytest.fixture
-def crisis(here: Sky) -> XListener:
+def crisis(here: Sky) -> ListenerDeployment:
     """Listening for `granvik`."""
     deployment = here.deployment()
     deployment.open("granvik")
@@ -47,18 +47,18 @@ def crisis(here: Sky) -> XListener:
     return deployment
 
 
-def hear(here: Sky, deployment: XListener, said: str = "det brenner i granvik") -> str:
+def hear(here: Sky, deployment: ListenerDeployment, said: str = "det brenner i granvik") -> str:
     """A post, captured."""
     uri = here.say(said)
     deployment.turn_until(lambda: deployment.captured()[uri] == 1, SLOWLY)
     return uri
 
 
-def versions(deployment: XListener, uri: str) -> list[str]:
+def versions(deployment: ListenerDeployment, uri: str) -> list[str]:
     return [v["text"] for v in deployment.values("mentions", "mention") if v["id"].partition("@")[0] == uri]
 
 
-def nothing_lost_or_twice(here: Sky, deployment: XListener) -> None:
+def nothing_lost_or_twice(here: Sky, deployment: ListenerDeployment) -> None:
     deployment.turn_until(lambda: deployment.hears() and not here.lost(deployment), SLOWLY)
     assert not [uri for uri, count in deployment.captured().items() if count > 1]
 
@@ -177,7 +177,7 @@ def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_no
     assert third.state["looking_back"] == []
 
 
-def test_a_track_that_is_added_is_heard_from_then_on(here: Sky, crisis: XListener) -> None:
+def test_a_track_that_is_added_is_heard_from_then_on(here: Sky, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     (incident,) = {i for v in crisis.values("mentions", "mention") for i in v["incidents"]}
     crisis.switch(Action.CHANGE, "sørøya", incident=incident)
@@ -188,7 +188,7 @@ def test_a_track_that_is_added_is_heard_from_then_on(here: Sky, crisis: XListene
 # --- edits and deletions -------------------------------------------------------------------------------------------
 
 
-def test_an_edit_keeps_its_id_and_is_a_version(here: Sky, crisis: XListener) -> None:
+def test_an_edit_keeps_its_id_and_is_a_version(here: Sky, crisis: ListenerDeployment) -> None:
     uri = hear(here, crisis)
     here.network.edit(uri, "det brenner ikke i granvik likevel")
     crisis.turn_until(lambda: len(versions(crisis, uri)) == 2, SLOWLY)
@@ -197,7 +197,7 @@ def test_an_edit_keeps_its_id_and_is_a_version(here: Sky, crisis: XListener) -> 
     assert edited["edits"] == [uri]
 
 
-def test_a_deletion_is_named_of_what_is_held_and_of_nothing_else(here: Sky, crisis: XListener) -> None:
+def test_a_deletion_is_named_of_what_is_held_and_of_nothing_else(here: Sky, crisis: ListenerDeployment) -> None:
     held, other = hear(here, crisis), here.say("en kopp kaffe")
     here.network.delete(other)
     here.network.delete(held)
@@ -206,7 +206,7 @@ def test_a_deletion_is_named_of_what_is_held_and_of_nothing_else(here: Sky, cris
     assert [v["ids"] for v in crisis.values("mentions", "deletion")] == [[held]]
 
 
-def test_an_account_that_is_deleted_takes_all_that_is_held_of_it(here: Sky, crisis: XListener) -> None:
+def test_an_account_that_is_deleted_takes_all_that_is_held_of_it(here: Sky, crisis: ListenerDeployment) -> None:
     his = [here.say(f"granvik {n}", by="per") for n in range(3)]
     hers = hear(here, crisis)
     crisis.turn_until(lambda: set(his) <= set(crisis.captured()), SLOWLY)
@@ -218,7 +218,7 @@ def test_an_account_that_is_deleted_takes_all_that_is_held_of_it(here: Sky, cris
 
 
 def test_what_was_deleted_while_nobody_listened_is_named_after_the_restart_in_calm_too(
-    here: Sky, crisis: XListener
+    here: Sky, crisis: ListenerDeployment
 ) -> None:
     uri = hear(here, crisis)
     crisis.switch(Action.CLOSE)
@@ -231,7 +231,7 @@ def test_what_was_deleted_while_nobody_listened_is_named_after_the_restart_in_ca
     assert again.values("mentions", "deletion")[0]["ids"] == [uri]
 
 
-def test_a_creation_that_comes_behind_its_deletion_is_never_stored(here: Sky, crisis: XListener) -> None:
+def test_a_creation_that_comes_behind_its_deletion_is_never_stored(here: Sky, crisis: ListenerDeployment) -> None:
     here.east.do("swap")
     uri = here.say()
     here.network.delete(uri)
@@ -253,7 +253,7 @@ def test_a_creation_that_comes_behind_its_deletion_is_never_stored(here: Sky, cr
     ],
 )
 def test_a_connection_that_ends_goes_on_elsewhere_with_nothing_lost_or_twice(
-    here: Sky, crisis: XListener, verb: str, cause: str
+    here: Sky, crisis: ListenerDeployment, verb: str, cause: str
 ) -> None:
     hear(here, crisis)
     here.east.do(verb)
@@ -266,7 +266,7 @@ def test_a_connection_that_ends_goes_on_elsewhere_with_nothing_lost_or_twice(
     nothing_lost_or_twice(here, crisis)
 
 
-def test_a_host_that_is_mute_is_left_for_the_other(here: Sky, crisis: XListener) -> None:
+def test_a_host_that_is_mute_is_left_for_the_other(here: Sky, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     here.east.do("silence", seconds=36_000, loses=True)
     said = here.say()
@@ -277,7 +277,7 @@ def test_a_host_that_is_mute_is_left_for_the_other(here: Sky, crisis: XListener)
     assert all(is_whole(gap) for gap in crisis.gaps())
 
 
-def test_an_outage_of_all_hosts_is_a_gap_that_is_filled(here: Sky, crisis: XListener) -> None:
+def test_an_outage_of_all_hosts_is_a_gap_that_is_filled(here: Sky, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     for host in (here.east, here.west):
         host.do("status", status=503, on="subscribe")
@@ -296,7 +296,7 @@ def test_an_outage_of_all_hosts_is_a_gap_that_is_filled(here: Sky, crisis: XList
     nothing_lost_or_twice(here, crisis)
 
 
-def test_a_restart_is_a_gap_that_is_filled(here: Sky, crisis: XListener) -> None:
+def test_a_restart_is_a_gap_that_is_filled(here: Sky, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     crisis.turn_for(0.3)
     crisis.die()
@@ -310,7 +310,7 @@ def test_a_restart_is_a_gap_that_is_filled(here: Sky, crisis: XListener) -> None
 
 
 def test_a_gap_that_another_wrote_while_nobody_listened_is_taken_over_and_filled(
-    here: Sky, crisis: XListener, monkeypatch: pytest.MonkeyPatch
+    here: Sky, crisis: ListenerDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("listener.ingest.absent.PATIENCE", 15.0)
     hear(here, crisis)
@@ -358,7 +358,9 @@ def test_what_no_host_keeps_any_more_stays_a_gap(fast: Sky, version: int) -> Non
     assert unfilled[0].start <= at <= unfilled[0].end
 
 
-def test_what_was_lost_for_want_of_room_while_the_bus_was_away_is_read_again(here: Sky, crisis: XListener) -> None:
+def test_what_was_lost_for_want_of_room_while_the_bus_was_away_is_read_again(
+    here: Sky, crisis: ListenerDeployment
+) -> None:
     start = here.clock.now()
     hear(here, crisis)
     end = here.clock.now()
@@ -373,7 +375,7 @@ def test_what_was_lost_for_want_of_room_while_the_bus_was_away_is_read_again(her
     nothing_lost_or_twice(here, again)
 
 
-def test_a_host_that_lost_its_numbers_is_read_on_by_time(here: Sky, crisis: XListener) -> None:
+def test_a_host_that_lost_its_numbers_is_read_on_by_time(here: Sky, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     crisis.turn_for(0.3)
     crisis.die()
@@ -399,7 +401,7 @@ def test_a_host_that_is_behind_is_left_for_the_other(fast: Sky) -> None:
     assert "behind" in deployment.metrics_reconnects()
 
 
-def test_a_hosts_clock_an_hour_ahead_ends_no_window(here: Sky, crisis: XListener) -> None:
+def test_a_hosts_clock_an_hour_ahead_ends_no_window(here: Sky, crisis: ListenerDeployment) -> None:
     here.east.do("host_clock", seconds=3600)
     uri = hear(here, crisis)
     (at,) = [v["at"] for v in crisis.values("mentions", "mention") if v["id"] == uri]
@@ -429,14 +431,14 @@ def test_our_own_clock_may_be_an_hour_off_and_right_itself(here: Sky) -> None:
     nothing_lost_or_twice(here, deployment)
 
 
-def test_the_authors_own_clock_does_not_count(here: Sky, crisis: XListener) -> None:
+def test_the_authors_own_clock_does_not_count(here: Sky, crisis: ListenerDeployment) -> None:
     uri = here.say("granvik", createdAt="1999-01-01T00:00:00Z")
     crisis.turn_until(lambda: crisis.captured()[uri] == 1, SLOWLY)
     (at,) = [v["at"] for v in crisis.values("mentions", "mention")]
     assert at[:4] != "1999"
 
 
-def test_what_is_no_event_is_counted_and_stops_nothing(here: Sky, crisis: XListener) -> None:
+def test_what_is_no_event_is_counted_and_stops_nothing(here: Sky, crisis: ListenerDeployment) -> None:
     for verb in ("garbage_frame", "bad_utf8", "binary", "unknown_kind", "twice"):
         here.east.do(verb)
     here.east.do("garbage_frame", content="{}")
@@ -451,7 +453,7 @@ def test_what_is_no_event_is_counted_and_stops_nothing(here: Sky, crisis: XListe
 
 
 def test_no_word_of_a_post_is_logged_however_much_is(
-    here: Sky, crisis: XListener, caplog: pytest.LogCaptureFixture
+    here: Sky, crisis: ListenerDeployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     hear(here, crisis, "granvik hemmeligord")

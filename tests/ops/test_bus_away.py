@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from x_support import SPEED, Town, XListener, inside, town
+from listener_support import ListenerDeployment, inside
+from x_support import SPEED, Town, town
 
 from listener.bus.hashchain import append
 from listener.bus.protocol import Message, partition_of
@@ -36,12 +37,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
         yield made
 
 
-def start(here: Town, most: int = ROOMY, holder: str = "listener@test", keep: timedelta | None = None) -> XListener:
+def start(
+    here: Town, most: int = ROOMY, holder: str = "listener@test", keep: timedelta | None = None
+) -> ListenerDeployment:
     """A listener that keeps what it hears while the bus is away."""
     return here.deployment(holder, spool=Spool(path_of(here.folder, "x"), most, here.clock), keep=keep)
 
 
-def crisis(here: Town, **more: Any) -> XListener:
+def crisis(here: Town, **more: Any) -> ListenerDeployment:
     deployment = start(here, **more)
     deployment.open("granvik")
     deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], 20)
@@ -58,11 +61,11 @@ def away(here: Town) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-def posts_counted(deployment: XListener) -> int:
+def posts_counted(deployment: ListenerDeployment) -> int:
     return sum(volume["count"] for volume in deployment.values("volumes", "volume"))
 
 
-def listen(deployment: XListener, until: Callable[[], bool], seconds: float = 10.0) -> None:
+def listen(deployment: ListenerDeployment, until: Callable[[], bool], seconds: float = 10.0) -> None:
     """Only the listener turns: the other workers fail and are tried again."""
     deadline = time.monotonic() + seconds
     while not until():
@@ -70,7 +73,9 @@ def listen(deployment: XListener, until: Callable[[], bool], seconds: float = 10
         deployment.listen.step(0.01)
 
 
-def say(here: Town, deployment: XListener, count: int, text: str = "granvik mens bussen er borte") -> list[str]:
+def say(
+    here: Town, deployment: ListenerDeployment, count: int, text: str = "granvik mens bussen er borte"
+) -> list[str]:
     """Posts, of which each is taken in by itself."""
     ids = []
     for number in range(count):
@@ -80,7 +85,7 @@ def say(here: Town, deployment: XListener, count: int, text: str = "granvik mens
     return ids
 
 
-def value(deployment: XListener, name: str) -> float:
+def value(deployment: ListenerDeployment, name: str) -> float:
     return deployment.metrics.registry.get_sample_value(f"lyttepost_{name}", {"source": "x"}) or 0.0
 
 

@@ -12,7 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from facebook_support import SECRET, TRACK, Wall, WrongClock, deleted, mention, versions, wall
+from facebook_support import SECRET, TRACK, Wall, deleted, mention, versions, wall
+from listener_support import WrongClock
 
 from listener.bus.scan import scan_records
 from listener.bus.spool import Spool, path_of

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from instagram_support import DEFAULT_TOKEN, FAST, Gram, GramListener, WrongClock, gram
+from instagram_support import DEFAULT_TOKEN, FAST, Gram, GramListener, gram
+from listener_support import WrongClock
 
 from listener.bus.scan import scan_records
 from listener.model.gaps import Cause, is_whole

@@ -12,9 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bluesky_support import WrongClock
+from listener_support import ListenerDeployment, WrongClock
 from mastodon_support import FAST, SPEED, Fediverse, fediverse
-from x_support import XListener
 
 from listener.ingest.gaps import to_ledger
 from listener.model.gaps import Cause, closed, is_whole, open_gap
@@ -42,7 +41,7 @@ def fast(tmp_path: Path) -> Iterator[Fediverse]:
 
 
 @pytest.fixture
-def crisis(here: Fediverse) -> XListener:
+def crisis(here: Fediverse) -> ListenerDeployment:
     """Listening for `#granvik` at both servers."""
     deployment = here.deployment()
     deployment.open("#granvik")
@@ -50,27 +49,27 @@ def crisis(here: Fediverse) -> XListener:
     return deployment
 
 
-def hears_all(deployment: XListener) -> bool:
+def hears_all(deployment: ListenerDeployment) -> bool:
     return all(server["heard"] for server in deployment.state["servers"].values()) and deployment.hears()
 
 
-def hear(here: Fediverse, deployment: XListener, said: str = "det brenner #granvik", **more: object) -> str:
+def hear(here: Fediverse, deployment: ListenerDeployment, said: str = "det brenner #granvik", **more: object) -> str:
     """A post, captured."""
     uri = here.say(said, **more)
     deployment.turn_until(lambda: deployment.captured()[uri] == 1, SLOWLY)
     return uri
 
 
-def versions(deployment: XListener, uri: str) -> list[str]:
+def versions(deployment: ListenerDeployment, uri: str) -> list[str]:
     found = deployment.values("mentions", "mention")
     return [v["text"] for v in found if v["id"] == uri or v.get("edits") == [uri]]
 
 
-def named(deployment: XListener) -> set[str]:
+def named(deployment: ListenerDeployment) -> set[str]:
     return {uri for v in deployment.values("mentions", "deletion") for uri in v["ids"]}
 
 
-def nothing_lost_or_twice(here: Fediverse, deployment: XListener) -> None:
+def nothing_lost_or_twice(here: Fediverse, deployment: ListenerDeployment) -> None:
     deployment.turn_until(lambda: hears_all(deployment) and not here.lost(deployment), SLOWLY)
     assert not [uri for uri, count in deployment.captured().items() if count > 1]
 
@@ -125,7 +124,7 @@ def test_minutes_of_calm_are_counted_once_over_a_restart(here: Fediverse) -> Non
     assert sum(v["count"] for v in second.values("volumes", "volume")) == 4
 
 
-def hears_all_counting(deployment: XListener) -> bool:
+def hears_all_counting(deployment: ListenerDeployment) -> bool:
     return all(server["heard"] for server in deployment.state["servers"].values())
 
 
@@ -187,7 +186,7 @@ def test_the_hours_before_an_incident_are_read_too_and_a_kill_amid_them_loses_no
     assert third.state["looking_back"] == []
 
 
-def test_a_track_that_is_added_is_heard_from_then_on(here: Fediverse, crisis: XListener) -> None:
+def test_a_track_that_is_added_is_heard_from_then_on(here: Fediverse, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     (incident,) = {i for v in crisis.values("mentions", "mention") for i in v["incidents"]}
     crisis.switch(Action.CHANGE, "sørøya", incident=incident)
@@ -199,7 +198,7 @@ def test_a_track_that_is_added_is_heard_from_then_on(here: Fediverse, crisis: XL
 
 
 def test_a_post_that_several_servers_give_is_one_and_one_that_one_gives_is_heard(
-    here: Fediverse, crisis: XListener
+    here: Fediverse, crisis: ListenerDeployment
 ) -> None:
     both = hear(here, crisis)
     alone = [here.say(f"bare hos #granvik {name}", by=f"ola@{name}", known_to=[name]) for name in ("b.example",)]
@@ -223,7 +222,7 @@ def test_a_whole_timeline_is_heard_where_the_settings_say_so_and_words_are_found
 # --- edits and deletions -------------------------------------------------------------------------------------------
 
 
-def test_an_edit_keeps_its_id_and_is_a_version_once(here: Fediverse, crisis: XListener) -> None:
+def test_an_edit_keeps_its_id_and_is_a_version_once(here: Fediverse, crisis: ListenerDeployment) -> None:
     uri = hear(here, crisis)
     here.federation.edit(uri, "det brenner ikke likevel #granvik")
     crisis.turn_until(lambda: len(versions(crisis, uri)) == 2, SLOWLY)
@@ -232,7 +231,9 @@ def test_an_edit_keeps_its_id_and_is_a_version_once(here: Fediverse, crisis: XLi
     assert len(versions(crisis, uri)) == 2
 
 
-def test_a_deletion_is_named_of_what_is_held_by_its_uri_and_of_nothing_else(here: Fediverse, crisis: XListener) -> None:
+def test_a_deletion_is_named_of_what_is_held_by_its_uri_and_of_nothing_else(
+    here: Fediverse, crisis: ListenerDeployment
+) -> None:
     held, other = hear(here, crisis), here.say("en kopp kaffe #kaffe")
     here.federation.delete(other)
     here.federation.delete(held)
@@ -242,7 +243,7 @@ def test_a_deletion_is_named_of_what_is_held_by_its_uri_and_of_nothing_else(here
 
 
 def test_a_deletion_of_a_post_from_before_a_restart_is_known_by_the_servers_number(
-    here: Fediverse, crisis: XListener
+    here: Fediverse, crisis: ListenerDeployment
 ) -> None:
     uri = hear(here, crisis)
     crisis.turn_for(0.3)
@@ -287,7 +288,7 @@ def test_what_a_proxy_says_of_a_post_purges_nothing(fast: Fediverse) -> None:
     assert named(again) == set()
 
 
-def test_in_calm_too_what_was_deleted_is_named(here: Fediverse, crisis: XListener) -> None:
+def test_in_calm_too_what_was_deleted_is_named(here: Fediverse, crisis: ListenerDeployment) -> None:
     uri = hear(here, crisis)
     crisis.switch(Action.CLOSE)
     crisis.turn_until(lambda: crisis.state["state"] == "counting", SLOWLY)
@@ -298,7 +299,7 @@ def test_in_calm_too_what_was_deleted_is_named(here: Fediverse, crisis: XListene
     again.turn_until(lambda: named(again) == {uri}, SLOWLY)
 
 
-def test_what_comes_in_the_wrong_order_is_taken_rightly(here: Fediverse, crisis: XListener) -> None:
+def test_what_comes_in_the_wrong_order_is_taken_rightly(here: Fediverse, crisis: ListenerDeployment) -> None:
     for server in (here.a, here.b):
         server.do("swap")
     gone = here.say("angrer #granvik")
@@ -321,7 +322,7 @@ def test_what_comes_in_the_wrong_order_is_taken_rightly(here: Fediverse, crisis:
     ("verb", "cause"), [("close", "closed"), ("abort", "reset"), ("cut_streams", "reset"), ("half_frame", "reset")]
 )
 def test_a_connection_that_ends_is_made_anew_with_nothing_lost_or_twice(
-    here: Fediverse, crisis: XListener, verb: str, cause: str
+    here: Fediverse, crisis: ListenerDeployment, verb: str, cause: str
 ) -> None:
     hear(here, crisis)
     here.a.do(verb)
@@ -333,7 +334,7 @@ def test_a_connection_that_ends_is_made_anew_with_nothing_lost_or_twice(
     assert crisis.gaps() == []
 
 
-def test_a_server_that_answers_nothing_is_connected_to_anew(here: Fediverse, crisis: XListener) -> None:
+def test_a_server_that_answers_nothing_is_connected_to_anew(here: Fediverse, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     crisis.turn_for(2 * SETTLED / SPEED)
     here.a.do("freeze")
@@ -364,7 +365,7 @@ def test_a_stream_that_answers_and_is_deaf_is_found_out_by_the_timeline(fast: Fe
 
 
 def test_a_server_that_is_away_holds_nobody_up_and_is_a_gap_of_its_own_that_is_filled(
-    here: Fediverse, crisis: XListener
+    here: Fediverse, crisis: ListenerDeployment
 ) -> None:
     hear(here, crisis)
     here.a.do("status", status=503, on="all")
@@ -438,7 +439,7 @@ def test_when_all_are_away_the_whole_is_a_gap_and_ops_are_told(fast: Fediverse) 
     nothing_lost_or_twice(fast, deployment)
 
 
-def test_a_restart_is_a_gap_of_each_that_is_filled(here: Fediverse, crisis: XListener) -> None:
+def test_a_restart_is_a_gap_of_each_that_is_filled(here: Fediverse, crisis: ListenerDeployment) -> None:
     hear(here, crisis)
     crisis.turn_for(0.3)
     crisis.die()
@@ -453,7 +454,7 @@ def test_a_restart_is_a_gap_of_each_that_is_filled(here: Fediverse, crisis: XLis
 
 
 def test_a_post_that_its_server_hears_late_is_found_though_its_number_is_of_before(
-    here: Fediverse, crisis: XListener
+    here: Fediverse, crisis: ListenerDeployment
 ) -> None:
     hear(here, crisis)
     for server in (here.a, here.b):
@@ -473,7 +474,7 @@ def test_a_post_that_its_server_hears_late_is_found_though_its_number_is_of_befo
 
 
 def test_what_was_lost_for_want_of_room_while_the_bus_was_away_is_read_again(
-    here: Fediverse, crisis: XListener
+    here: Fediverse, crisis: ListenerDeployment
 ) -> None:
     start = here.clock.now()
     lost = here.say("tapt #granvik")
@@ -488,7 +489,7 @@ def test_what_was_lost_for_want_of_room_while_the_bus_was_away_is_read_again(
     assert again.captured()[lost] == 1
 
 
-def test_what_is_no_post_is_counted_and_stops_nothing(here: Fediverse, crisis: XListener) -> None:
+def test_what_is_no_post_is_counted_and_stops_nothing(here: Fediverse, crisis: ListenerDeployment) -> None:
     for verb in ("garbage_frame", "bad_utf8", "binary", "notification", "twice"):
         here.a.do(verb)
     for wrong in ('{"event":"update"}', '{"event":"update","payload":"[]"}', '{"event":"delete","payload":{}}', "[]"):
@@ -601,7 +602,9 @@ def test_with_our_clock_an_hour_off_nothing_is_lost_or_twice(here: Fediverse, of
     assert not [uri for uri, count in deployment.captured().items() if count > 1]
 
 
-def test_a_post_dated_ahead_or_long_ago_is_heard_and_ends_no_window(here: Fediverse, crisis: XListener) -> None:
+def test_a_post_dated_ahead_or_long_ago_is_heard_and_ends_no_window(
+    here: Fediverse, crisis: ListenerDeployment
+) -> None:
     ahead = here.clock.now() + timedelta(hours=1)
     uri = here.say("fra framtiden #granvik", created_at=ahead.isoformat())
     crisis.turn_until(lambda: crisis.captured()[uri] == 1, SLOWLY)
@@ -616,7 +619,7 @@ def test_a_post_dated_ahead_or_long_ago_is_heard_and_ends_no_window(here: Fedive
 
 
 def test_no_word_name_or_token_is_logged_however_much_is(
-    here: Fediverse, crisis: XListener, caplog: pytest.LogCaptureFixture
+    here: Fediverse, crisis: ListenerDeployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     hear(here, crisis, "hemmeligord #granvik", by="solveig")
@@ -630,7 +633,7 @@ def test_no_word_name_or_token_is_logged_however_much_is(
 
 
 def test_a_name_is_a_pseudonym_in_text_links_and_url_and_the_same_from_every_server(
-    here: Fediverse, crisis: XListener
+    here: Fediverse, crisis: ListenerDeployment
 ) -> None:
     one = hear(here, crisis, "@kari_2@b.example se https://b.example/@kari_2/9 #granvik", by="ola_7@a.example")
     other = hear(here, crisis, "jeg er med #granvik", by="kari_2@b.example", known_to=[])

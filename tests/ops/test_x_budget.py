@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from x_support import SPEED, Town, XListener, town
+from listener_support import ListenerDeployment
+from x_support import SPEED, Town, town
 
 from listener.bus.hashchain import append, verify
 from listener.model.records import Decision, DecisionKind
@@ -30,36 +31,36 @@ def fast(tmp_path: Path) -> Iterator[Town]:
         yield here
 
 
-def listening(town: Town, tariff: Tariff = TARIFF, **more: Any) -> XListener:
+def listening(town: Town, tariff: Tariff = TARIFF, **more: Any) -> ListenerDeployment:
     deployment = town.deployment(tariff=tariff, **more)
     deployment.open("granvik")
     deployment.turn_until(deployment.hears)
     return deployment
 
 
-def hear(town: Town, deployment: XListener, count: int = 1) -> list[str]:
+def hear(town: Town, deployment: ListenerDeployment, count: int = 1) -> list[str]:
     """Posts, heard live."""
     ids = [town.fake.post(f"granvik nummer {n}").id for n in range(count)]
     deployment.turn_until(lambda: deployment.captured().keys() >= set(ids))
     return ids
 
 
-def spent(deployment: XListener) -> float:
+def spent(deployment: ListenerDeployment) -> float:
     return float(deployment.values("spending")[-1]["month"]["usd"])
 
 
-def told(deployment: XListener) -> list[tuple[str, str]]:
+def told(deployment: ListenerDeployment) -> list[tuple[str, str]]:
     return [(what, event) for what, event in deployment.alerts() if what.startswith("budget")]
 
 
-def raise_to(deployment: XListener, usd: float) -> None:
+def raise_to(deployment: ListenerDeployment, usd: float) -> None:
     said = Decision(
         kind=DecisionKind.BUDGET, id="x", at=deployment.clock.now(), by="kari", why="brannen er ikke slukket", usd=usd
     )
     append(deployment.bus, "decisions", said)
 
 
-def stopped(town: Town, deployment: XListener) -> None:
+def stopped(town: Town, deployment: ListenerDeployment) -> None:
     """Listened until the ceiling."""
     hear(town, deployment, 10)
     deployment.turn_until(lambda: deployment.state["state"] == "stopped")
@@ -255,7 +256,7 @@ def test_only_the_one_that_listens_shows_what_it_costs(fast: Town) -> None:
     hear(fast, deployment)
     deployment.turn_for(0.1)
 
-    def shown(deployment: XListener) -> float | None:
+    def shown(deployment: ListenerDeployment) -> float | None:
         labels = {"source": "x", "scope": "incident", "incident": "brann-0"}
         return deployment.metrics.registry.get_sample_value("lyttepost_spent_dollars", labels)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import pytest
-from x_support import SPEED, Town, XListener, town
+from listener_support import ListenerDeployment
+from x_support import SPEED, Town, town
 
 from listener.bus.protocol import Bus, TopicPartition
 from listener.ingest.worker import LEASE_SECONDS
@@ -38,12 +39,14 @@ def here(tmp_path: Path) -> Iterator[Town]:
         yield fast
 
 
-def wait_minutes(deployment: XListener, minutes: float) -> None:
+def wait_minutes(deployment: ListenerDeployment, minutes: float) -> None:
     """Of the fast clock."""
     deployment.turn_for(minutes * 60 / FAST)
 
 
-def counter(here: Town, holder: str = "listener@test", tracks: tuple[str, ...] = TRACKS, **more: object) -> XListener:
+def counter(
+    here: Town, holder: str = "listener@test", tracks: tuple[str, ...] = TRACKS, **more: object
+) -> ListenerDeployment:
     return here.deployment(holder, standing=tracks, count_every=MINUTE, **more)
 
 
@@ -88,25 +91,25 @@ def truth(here: Town, track: str) -> Counter[datetime]:
     return Counter(post.created_at.replace(second=0, microsecond=0) for post in posts)
 
 
-def kept(deployment: XListener) -> Kept:
+def kept(deployment: ListenerDeployment) -> Kept:
     return KEPT.setdefault(deployment.bus, Kept(deployment.bus)).read()
 
 
-def counted(deployment: XListener, track: str = TOTAL) -> dict[datetime, int]:
+def counted(deployment: ListenerDeployment, track: str = TOTAL) -> dict[datetime, int]:
     return kept(deployment).counts[track]
 
 
-def has_baselines(deployment: XListener) -> bool:
+def has_baselines(deployment: ListenerDeployment) -> bool:
     """A week of each track and of the total."""
     return all(len(counted(deployment, track)) > WEEK - 15 for track in (TOTAL, *TRACKS))
 
 
-def settled(deployment: XListener, until: datetime, track: str = TOTAL) -> bool:
+def settled(deployment: ListenerDeployment, until: datetime, track: str = TOTAL) -> bool:
     """The track is counted up to then, the minute of `until` with it."""
     return max(counted(deployment, track), default=until - MINUTE) >= until.replace(second=0, microsecond=0)
 
 
-def assert_true(here: Town, deployment: XListener, track: str = TOTAL) -> None:
+def assert_true(here: Town, deployment: ListenerDeployment, track: str = TOTAL) -> None:
     """Every minute has the count that there was, stands there once, and none lies uncounted between two."""
     there, ours = truth(here, track), counted(deployment, track)
     assert {m: c for m, c in ours.items() if c != there[m]} == {}

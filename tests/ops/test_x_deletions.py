@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from command_support import Machine, live_bus
+from listener_support import ListenerDeployment
 from prometheus_client import CollectorRegistry
-from x_support import TOKEN, Town, XListener, town
+from x_support import TOKEN, Town, town
 
 from alerts.deletions import PAUSE_SECONDS, Deletions
 from listener.bus.messages import message
@@ -83,7 +84,7 @@ def lose(here: Town, posts: dict[str, str]) -> set[str]:
     return {posts[reason] for reason in REASONS}
 
 
-def named(listener: XListener) -> list[str]:
+def named(listener: ListenerDeployment) -> list[str]:
     return [id_ for value in listener.values("mentions", "deletion") for id_ in value["ids"]]
 
 
@@ -91,11 +92,11 @@ def jobs(here: Town) -> int:
     return len(here.fake.api.compliance.jobs)
 
 
-def checked(listener: XListener) -> float:
+def checked(listener: ListenerDeployment) -> float:
     return listener.metric("source_deletions_checked_timestamp_seconds")
 
 
-def is_checked(listener: XListener) -> bool:
+def is_checked(listener: ListenerDeployment) -> bool:
     return "deletions_checked" in listener.state and not isnan(checked(listener))
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from x_support import SPEED, Town, XListener, town
+from listener_support import ListenerDeployment
+from x_support import SPEED, Town, town
 
 from listener.bus.protocol import Lease
 from listener.ingest.absent import Absent
@@ -27,19 +28,19 @@ def fast(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def crisis(fast: Town) -> XListener:
+def crisis(fast: Town) -> ListenerDeployment:
     """Listening for `granvik`, and has heard of it."""
     return begun(fast.deployment())
 
 
-def begun(deployment: XListener) -> XListener:
+def begun(deployment: ListenerDeployment) -> ListenerDeployment:
     deployment.open("granvik")
     deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"])
     deployment.turn_for(0.1)
     return deployment
 
 
-def hear(town: Town, deployment: XListener) -> str:
+def hear(town: Town, deployment: ListenerDeployment) -> str:
     post = town.fake.post("det brenner i granvik")
     deployment.turn_until(lambda: deployment.captured()[post.id] == 1)
     return post.id
@@ -52,7 +53,9 @@ def connects(town: Town) -> int:
 # --- the end of a crisis in which nobody ran --------------------------------------------------------------------------
 
 
-def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fast: Town, crisis: XListener) -> None:
+def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(
+    fast: Town, crisis: ListenerDeployment
+) -> None:
     heard = hear(fast, crisis)
     crisis.turn_for(0.2)
     last = crisis.ticks()[-1]
@@ -75,7 +78,7 @@ def test_an_incident_that_ends_while_nobody_runs_leaves_a_gap_that_is_filled(fas
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_gap_that_another_wrote_while_nobody_ran_is_taken_over_and_filled(
-    fast: Town, crisis: XListener, monkeypatch: pytest.MonkeyPatch, ended: bool
+    fast: Town, crisis: ListenerDeployment, monkeypatch: pytest.MonkeyPatch, ended: bool
 ) -> None:
     """`ended`: its incident was closed, and the gap with it, before anybody came back."""
     monkeypatch.setattr("listener.ingest.absent.PATIENCE", 15.0)
@@ -110,7 +113,7 @@ def test_a_gap_that_another_wrote_while_nobody_ran_is_taken_over_and_filled(
     assert {gap.cause for gap in again.gaps() if gap.refilled} == {"process_down"}
 
 
-def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: Town, crisis: XListener) -> None:
+def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", on="stream")
     fast.fake.do("reset")
@@ -125,7 +128,9 @@ def test_a_gap_that_lasted_when_its_incident_ended_unheard_ends_with_it(fast: To
     assert again.gaps()[-1].end == next(iter(again.reporter.state.incidents.values())).closed_at
 
 
-def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: Town, crisis: XListener) -> None:
+def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(
+    fast: Town, crisis: ListenerDeployment
+) -> None:
     hear(fast, crisis)
     crisis.switch(Action.CLOSE)
     crisis.turn_until(lambda: not fast.fake.world.rules)
@@ -138,7 +143,7 @@ def test_a_crisis_that_ended_while_we_ran_leaves_no_gap_at_the_next_start(fast: 
 
 
 def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_same(
-    fast: Town, crisis: XListener
+    fast: Town, crisis: ListenerDeployment
 ) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", on="search", seconds=120)
@@ -153,7 +158,7 @@ def test_a_gap_that_is_not_filled_yet_when_the_crisis_ends_is_filled_all_the_sam
 # --- search that knows late -------------------------------------------------------------------------------------------
 
 
-def cut_and_missed(town: Town, deployment: XListener) -> str:
+def cut_and_missed(town: Town, deployment: ListenerDeployment) -> str:
     """A gap, and a post in it that search knows only two minutes later."""
     town.fake.do("search_lag", seconds=120)
     with town.deaf(deployment):
@@ -165,7 +170,7 @@ def cut_and_missed(town: Town, deployment: XListener) -> str:
     return missed.id
 
 
-def test_what_search_knew_too_late_is_found_by_a_second_sweep(fast: Town, crisis: XListener) -> None:
+def test_what_search_knew_too_late_is_found_by_a_second_sweep(fast: Town, crisis: ListenerDeployment) -> None:
     missed = cut_and_missed(fast, crisis)
     crisis.turn_until(lambda: crisis.captured()[missed] == 1)
     crisis.turn_for(0.2)
@@ -177,7 +182,7 @@ def test_what_search_knew_too_late_is_found_by_a_second_sweep(fast: Town, crisis
     assert all(r.status == 200 for r in searches)
 
 
-def test_a_second_sweep_outlives_the_process(fast: Town, crisis: XListener) -> None:
+def test_a_second_sweep_outlives_the_process(fast: Town, crisis: ListenerDeployment) -> None:
     missed = cut_and_missed(fast, crisis)
     swept = crisis.gaps()[-1]
     crisis.turn_for(0.1)
@@ -193,7 +198,9 @@ def test_a_second_sweep_outlives_the_process(fast: Town, crisis: XListener) -> N
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_a_search_that_x_refuses_is_told_to_ops_until_it_answers(fast: Town, crisis: XListener, status: int) -> None:
+def test_a_search_that_x_refuses_is_told_to_ops_until_it_answers(
+    fast: Town, crisis: ListenerDeployment, status: int
+) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", status=status, on="search")
     fast.fake.do("reset")
@@ -206,7 +213,7 @@ def test_a_search_that_x_refuses_is_told_to_ops_until_it_answers(fast: Town, cri
     crisis.turn_until(lambda: ("x_search_refused", "resolved") in crisis.alerts())
 
 
-def test_a_search_that_only_fails_is_no_refusal(fast: Town, crisis: XListener) -> None:
+def test_a_search_that_only_fails_is_no_refusal(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", status=503, on="search", seconds=90)
     fast.fake.do("reset")
@@ -245,7 +252,7 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.fixture
-def full(small_disk: Path) -> Iterator[tuple[Town, XListener, Path]]:
+def full(small_disk: Path) -> Iterator[tuple[Town, ListenerDeployment, Path]]:
     """Listening, with a queue of 20 lines, on a disk that has filled up."""
     with town(small_disk / "data", ScaledClock(SPEED)) as here:
         deployment = begun(here.deployment(durable=True, most_lines=20))
@@ -257,7 +264,7 @@ def full(small_disk: Path) -> Iterator[tuple[Town, XListener, Path]]:
         yield here, deployment, other
 
 
-def all_found(here: Town, deployment: XListener) -> None:
+def all_found(here: Town, deployment: ListenerDeployment) -> None:
     deployment.turn_until(lambda: deployment.captured().keys() == here.fake.world.posts.keys(), 20)
     deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], 15)
     assert set(deployment.captured().values()) == {1}
@@ -265,7 +272,7 @@ def all_found(here: Town, deployment: XListener) -> None:
 
 
 def test_while_the_disk_is_full_the_stream_is_kept_and_what_is_too_much_is_a_gap(
-    full: tuple[Town, XListener, Path],
+    full: tuple[Town, ListenerDeployment, Path],
 ) -> None:
     here, deployment, other = full
     before, known = connects(here), len(deployment.captured())
@@ -282,7 +289,7 @@ def test_while_the_disk_is_full_the_stream_is_kept_and_what_is_too_much_is_a_gap
     assert {"disk_full", "reset", "queue_full"} <= set(deployment.causes())
 
 
-def test_while_the_disk_is_full_the_tracks_follow_the_mode(full: tuple[Town, XListener, Path]) -> None:
+def test_while_the_disk_is_full_the_tracks_follow_the_mode(full: tuple[Town, ListenerDeployment, Path]) -> None:
     here, deployment, other = full
     here.fake.do("reset")
     deployment.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")

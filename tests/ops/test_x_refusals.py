@@ -13,7 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from x_support import TOKEN, Town, XListener, town
+from listener_support import ListenerDeployment
+from x_support import TOKEN, Town, town
 
 from listener.sources.x.access import Access
 from listener.units import parse_instant
@@ -31,19 +32,19 @@ def here(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def crisis(here: Town) -> XListener:
+def crisis(here: Town) -> ListenerDeployment:
     deployment = here.deployment()
     deployment.open("granvik")
     settle(deployment)
     return deployment
 
 
-def settle(deployment: XListener, seconds: float = 20.0) -> None:
+def settle(deployment: ListenerDeployment, seconds: float = 20.0) -> None:
     """Heard, and all that was missed is searched."""
     deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], seconds)
 
 
-def turn_for(deployment: XListener, seconds: float) -> None:
+def turn_for(deployment: ListenerDeployment, seconds: float) -> None:
     """Of the fast clock."""
     deployment.turn_for(seconds / SPEED)
 
@@ -52,7 +53,7 @@ def asked(town: Town, path: str, since: datetime) -> list[datetime]:
     return [request.at for request in town.fake.requests(path) if request.at >= since]
 
 
-def fired(deployment: XListener, what: str) -> datetime:
+def fired(deployment: ListenerDeployment, what: str) -> datetime:
     """When ops were told."""
     (at,) = (v["at"] for v in deployment.values("alerts") if (v["reason"], v["event"]) == (what, "fired"))
     return parse_instant(at)
@@ -66,7 +67,7 @@ def assert_growing(times: list[datetime], most: int) -> None:
     assert all(b > 1.2 * a for a, b in pairwise(pauses)), pauses
 
 
-def hear(town: Town, deployment: XListener, said: str) -> str:
+def hear(town: Town, deployment: ListenerDeployment, said: str) -> str:
     post = town.fake.post(said)
     deployment.turn_until(lambda: deployment.captured()[post.id] == 1, 20)
     return post.id
@@ -74,7 +75,7 @@ def hear(town: Town, deployment: XListener, said: str) -> str:
 
 @pytest.mark.parametrize(("status", "what", "cause"), TROUBLES)
 def test_one_refusal_of_the_stream_is_a_short_gap_and_wakes_nobody(
-    here: Town, crisis: XListener, status: int, what: str, cause: str
+    here: Town, crisis: ListenerDeployment, status: int, what: str, cause: str
 ) -> None:
     here.fake.do("refuse", status=status, on="stream", times=1)
     here.fake.do("reset")
@@ -92,7 +93,7 @@ def test_one_refusal_of_the_stream_is_a_short_gap_and_wakes_nobody(
 
 @pytest.mark.parametrize(("status", "what", "cause"), TROUBLES)
 def test_a_long_refusal_of_everything_is_told_in_time_and_ends_by_itself(
-    here: Town, crisis: XListener, status: int, what: str, cause: str
+    here: Town, crisis: ListenerDeployment, status: int, what: str, cause: str
 ) -> None:
     hear(here, crisis, "granvik først")
     began = here.clock.now()
@@ -155,7 +156,7 @@ def test_a_token_file_spoilt_while_we_run_is_reported_and_the_token_before_it_st
 
 @pytest.mark.parametrize(("status", "what", "cause"), TROUBLES)
 def test_rules_refused_while_the_stream_flows_cost_no_word(
-    here: Town, crisis: XListener, status: int, what: str, cause: str
+    here: Town, crisis: ListenerDeployment, status: int, what: str, cause: str
 ) -> None:
     began = here.clock.now()
     here.fake.do("refuse", status=status, on="rules")
@@ -187,7 +188,7 @@ def test_counts_refused_in_calm_are_asked_for_again(here: Town, status: int, wha
     deployment.turn_until(lambda: deployment.part.unready() is None)
 
 
-def test_search_refused_once_fills_the_gap_all_the_same(here: Town, crisis: XListener) -> None:
+def test_search_refused_once_fills_the_gap_all_the_same(here: Town, crisis: ListenerDeployment) -> None:
     began = here.clock.now()
     here.fake.do("refuse", status=401, on="search", times=1)
     missed = here.fake.post("granvik i gapet", live=False)
@@ -197,7 +198,7 @@ def test_search_refused_once_fills_the_gap_all_the_same(here: Town, crisis: XLis
     assert ("x_search_refused", "fired") not in crisis.alerts()
 
 
-def test_search_refused_for_long_is_told_and_asked_once_for_all_gaps(here: Town, crisis: XListener) -> None:
+def test_search_refused_for_long_is_told_and_asked_once_for_all_gaps(here: Town, crisis: ListenerDeployment) -> None:
     here.fake.do("refuse", status=403, on="search")
     for _ in range(3):
         here.fake.do("reset")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from x_support import SPEED, TOKEN, Town, XListener, town
+from listener_support import ListenerDeployment
+from x_support import SPEED, TOKEN, Town, town
 
 from listener.clock import SystemClock
 from listener.model.incidents import Action
@@ -27,7 +28,7 @@ def fast(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def crisis(fast: Town) -> XListener:
+def crisis(fast: Town) -> ListenerDeployment:
     """Listening for `granvik`."""
     deployment = fast.deployment()
     deployment.open("granvik")
@@ -35,19 +36,19 @@ def crisis(fast: Town) -> XListener:
     return deployment
 
 
-def hear(town: Town, deployment: XListener, said: str = "det brenner i granvik") -> str:
+def hear(town: Town, deployment: ListenerDeployment, said: str = "det brenner i granvik") -> str:
     """A post, heard live."""
     post = town.fake.post(said)
     deployment.turn_until(lambda: deployment.captured()[post.id] == 1)
     return post.id
 
 
-def settle(deployment: XListener, seconds: float = 10.0) -> None:
+def settle(deployment: ListenerDeployment, seconds: float = 10.0) -> None:
     """Heard again, and all that was missed is searched."""
     deployment.turn_until(lambda: deployment.hears() and not deployment.state["unfilled"], seconds)
 
 
-def cut(town: Town, deployment: XListener) -> None:
+def cut(town: Town, deployment: ListenerDeployment) -> None:
     """The connection is reset, and that is noticed."""
     town.fake.do("reset")
     deployment.turn_until(lambda: not deployment.hears())
@@ -71,7 +72,7 @@ def test_in_calm_no_stream_is_open_and_left_over_rules_go(fast: Town) -> None:
     assert deployment.values("mentions") == []
 
 
-def test_an_incident_opens_the_stream_and_its_end_closes_it(fast: Town, crisis: XListener) -> None:
+def test_an_incident_opens_the_stream_and_its_end_closes_it(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     crisis.switch(Action.CLOSE)
     crisis.turn_until(lambda: not fast.fake.streams.open and not fast.fake.world.rules)
@@ -95,7 +96,7 @@ def test_the_time_until_x_has_confirmed_is_a_gap_and_filled(fast: Town) -> None:
     assert fast.lost(deployment) == []
 
 
-def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisis: XListener) -> None:
+def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisis: ListenerDeployment) -> None:
     fast.fake.do("foreign_rule", value="katt", tag=None)
     crisis.switch(Action.CHANGE, "sandnesbrua", incident="brann-0")
     crisis.turn_until(lambda: any("sandnesbrua" in r.value for r in fast.fake.world.rules.values()))
@@ -104,7 +105,7 @@ def test_a_new_track_is_heard_and_foreign_rules_are_left_alone(fast: Town, crisi
     assert sorted(r.value for r in fast.fake.world.rules.values()) == ['"granvik" OR "sandnesbrua"', "katt"]
 
 
-def test_a_quote_is_heard_for_what_it_quotes_and_keeps_none_of_it(fast: Town, crisis: XListener) -> None:
+def test_a_quote_is_heard_for_what_it_quotes_and_keeps_none_of_it(fast: Town, crisis: ListenerDeployment) -> None:
     about_us = fast.fake.post("det brenner i granvik, sier naboen")
     crisis.turn_until(lambda: crisis.captured()[about_us.id] == 1)
     quote = fast.fake.post("Herregud, se her", quote_of=about_us.id)
@@ -174,7 +175,7 @@ ENDS: list[tuple[str, Callable[[Town], Any], str]] = [
 
 @pytest.mark.parametrize(("how", "cause"), [pytest.param(how, cause, id=name) for name, how, cause in ENDS])
 def test_after_an_end_it_connects_again_and_fills_the_gap(
-    fast: Town, crisis: XListener, how: Callable[[Town], Any], cause: str
+    fast: Town, crisis: ListenerDeployment, how: Callable[[Town], Any], cause: str
 ) -> None:
     hear(fast, crisis)
     with fast.deaf(crisis, lambda: how(fast)):
@@ -193,7 +194,9 @@ def test_after_an_end_it_connects_again_and_fills_the_gap(
 
 
 @pytest.mark.parametrize("line", ["garbage", "bad_utf8", "huge_line"])
-def test_a_line_that_cannot_be_read_ends_nothing_and_is_searched_for(fast: Town, crisis: XListener, line: str) -> None:
+def test_a_line_that_cannot_be_read_ends_nothing_and_is_searched_for(
+    fast: Town, crisis: ListenerDeployment, line: str
+) -> None:
     hear(fast, crisis)
     before = connects(fast)
     fast.fake.do(line)
@@ -212,7 +215,9 @@ STRANGE = (
 )  # fmt: skip
 
 
-def test_no_line_of_whatever_shape_ends_the_stream_or_is_passed_over_in_silence(fast: Town, crisis: XListener) -> None:
+def test_no_line_of_whatever_shape_ends_the_stream_or_is_passed_over_in_silence(
+    fast: Town, crisis: ListenerDeployment
+) -> None:
     """Stock tweepy ends for good, without a word, when its handler meets one it did not expect."""
     hear(fast, crisis)
     before = connects(fast)
@@ -225,7 +230,7 @@ def test_no_line_of_whatever_shape_ends_the_stream_or_is_passed_over_in_silence(
 
 
 @pytest.mark.parametrize("then", ["close", "abort", "reset"])
-def test_a_post_whose_line_is_cut_in_half_is_found_by_search(fast: Town, crisis: XListener, then: str) -> None:
+def test_a_post_whose_line_is_cut_in_half_is_found_by_search(fast: Town, crisis: ListenerDeployment, then: str) -> None:
     hear(fast, crisis)
     fast.fake.do("half_line", then=then)
     cut_off = fast.fake.post("granvik, midt i et ord")
@@ -259,20 +264,20 @@ def test_whatever_fails_in_the_streams_thread_ends_no_stream_for_good(fast: Town
     assert fast.lost(deployment) == []
 
 
-def test_a_long_post_is_heard_whole(fast: Town, crisis: XListener) -> None:
+def test_a_long_post_is_heard_whole(fast: Town, crisis: ListenerDeployment) -> None:
     said = "granvik " + "og så en lang historie " * 30 + "slutt"
     first = hear(fast, crisis, said)
     assert [v["text"] for v in crisis.values("mentions", "mention") if v["id"] == first] == [said]
 
 
 @pytest.mark.parametrize("oddity", ["untagged", "unmatched"])
-def test_a_post_without_its_rules_tag_is_a_post(fast: Town, crisis: XListener, oddity: str) -> None:
+def test_a_post_without_its_rules_tag_is_a_post(fast: Town, crisis: ListenerDeployment, oddity: str) -> None:
     fast.fake.do(oddity)
     hear(fast, crisis)
     hear(fast, crisis)
 
 
-def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: XListener) -> None:
+def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: ListenerDeployment) -> None:
     fast.fake.do("twice", count=2)
     first, second = hear(fast, crisis), hear(fast, crisis)
     fast.fake.do("again", last=2)
@@ -280,7 +285,9 @@ def test_a_post_sent_twice_is_captured_once(fast: Town, crisis: XListener) -> No
     assert crisis.captured() == {first: 1, second: 1, last: 1}
 
 
-def test_an_edit_is_captured_with_the_ids_it_had_before_and_counted_as_one_post(fast: Town, crisis: XListener) -> None:
+def test_an_edit_is_captured_with_the_ids_it_had_before_and_counted_as_one_post(
+    fast: Town, crisis: ListenerDeployment
+) -> None:
     first = hear(fast, crisis)
     edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
     again = fast.fake.do("edit", id=edit, text="det brenner litt i granvik")
@@ -293,7 +300,7 @@ def test_an_edit_is_captured_with_the_ids_it_had_before_and_counted_as_one_post(
     assert sum(v["count"] for v in crisis.values("volumes", "volume") if v["track"] == "granvik") == 2
 
 
-def test_an_edit_that_comes_before_its_post_ends_the_same(fast: Town, crisis: XListener) -> None:
+def test_an_edit_that_comes_before_its_post_ends_the_same(fast: Town, crisis: ListenerDeployment) -> None:
     fast.fake.do("unordered", count=2)
     first = fast.fake.post("det brenner i granvik").id
     edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
@@ -302,7 +309,7 @@ def test_an_edit_that_comes_before_its_post_ends_the_same(fast: Town, crisis: XL
     assert sum(v["count"] for v in crisis.values("volumes", "volume") if v["track"] == "granvik") == 1
 
 
-def test_what_search_brings_of_an_edited_post_is_captured_once(fast: Town, crisis: XListener) -> None:
+def test_what_search_brings_of_an_edited_post_is_captured_once(fast: Town, crisis: ListenerDeployment) -> None:
     first = hear(fast, crisis)
     cut(fast, crisis)
     edit = fast.fake.do("edit", id=first, text="det brenner ikke i granvik")
@@ -311,7 +318,7 @@ def test_what_search_brings_of_an_edited_post_is_captured_once(fast: Town, crisi
     assert crisis.captured() == {first: 1, edit: 1}
 
 
-def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, crisis: XListener) -> None:
+def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, crisis: ListenerDeployment) -> None:
     """Stock tweepy connects 450 times a second."""
     began = fast.clock.now()
     fast.fake.do("close_at_connect", times=1000)
@@ -329,7 +336,7 @@ def test_200_and_then_close_keeps_within_the_connects_that_x_allows(fast: Town, 
     assert fast.lost(crisis) == []
 
 
-def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: XListener) -> None:
+def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: ListenerDeployment) -> None:
     fast.fake.do("refuse", status=503, on="stream", seconds=60)
     cut(fast, crisis)
     settle(crisis)
@@ -340,7 +347,7 @@ def test_503_is_tried_again_ever_more_seldom(fast: Town, crisis: XListener) -> N
     assert all(wait >= 5 * 2**number for number, wait in enumerate(waits)), waits
 
 
-def test_429_waits_until_x_says(fast: Town, crisis: XListener) -> None:
+def test_429_waits_until_x_says(fast: Town, crisis: ListenerDeployment) -> None:
     fast.fake.do("limit", on="stream", seconds=150)
     cut(fast, crisis)
     settle(crisis)
@@ -351,7 +358,7 @@ def test_429_waits_until_x_says(fast: Town, crisis: XListener) -> None:
     assert 140 < (gap.end - gap.start).total_seconds() < 200
 
 
-def test_429_without_a_time_waits_a_minute_at_first(fast: Town, crisis: XListener) -> None:
+def test_429_without_a_time_waits_a_minute_at_first(fast: Town, crisis: ListenerDeployment) -> None:
     fast.fake.do("limit", on="stream", seconds=100, reset=False)
     cut(fast, crisis)
     settle(crisis)
@@ -360,7 +367,7 @@ def test_429_without_a_time_waits_a_minute_at_first(fast: Town, crisis: XListene
     assert (tries[1] - tries[0]).total_seconds() >= 60
 
 
-def test_too_many_connections_are_cleared(fast: Town, crisis: XListener) -> None:
+def test_too_many_connections_are_cleared(fast: Town, crisis: ListenerDeployment) -> None:
     fast.fake.do("stuck")
     cut(fast, crisis)
     settle(crisis)
@@ -370,7 +377,7 @@ def test_too_many_connections_are_cleared(fast: Town, crisis: XListener) -> None
 
 @pytest.mark.parametrize(("status", "what"), [(401, "x_unauthorized"), (403, "x_forbidden")])
 def test_whoever_changes_the_tracks_of_a_refused_listener_need_not_wait(
-    fast: Town, crisis: XListener, status: int, what: str
+    fast: Town, crisis: ListenerDeployment, status: int, what: str
 ) -> None:
     """Asked again by itself, too, with pauses of minutes: see test_x_refusals."""
     hear(fast, crisis)
@@ -412,7 +419,7 @@ def test_one_refused_track_makes_no_other_unheard(fast: Town) -> None:
     assert ("x_track_refused", "fired") in deployment.alerts()
 
 
-def test_rules_that_x_lost_are_put_back_and_the_time_is_a_gap(fast: Town, crisis: XListener) -> None:
+def test_rules_that_x_lost_are_put_back_and_the_time_is_a_gap(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     fast.fake.do("drop_rules")
     missed = fast.fake.post("granvik uten regel")
@@ -440,7 +447,7 @@ def test_an_answer_that_drips_or_never_comes_holds_up_nobody(tmp_path: Path) -> 
 # --- search -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town, crisis: XListener) -> None:
+def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     settle(crisis)
     fast.fake.do("refuse", status=503, on="search", seconds=120)
@@ -457,7 +464,7 @@ def test_what_search_cannot_fill_stays_an_open_gap_and_is_tried_again(fast: Town
     assert crisis.metric("gaps_open") == 0
 
 
-def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: XListener) -> None:
+def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     with fast.deaf(crisis):
         missed = [fast.fake.post(f"granvik nummer {n}", live=False).id for n in range(350)]
@@ -470,7 +477,7 @@ def test_a_gap_of_many_pages_is_filled_whole(fast: Town, crisis: XListener) -> N
 # --- crashes, stops, successors -------------------------------------------------------------------------------------
 
 
-def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: XListener) -> None:
+def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: ListenerDeployment) -> None:
     heard = hear(fast, crisis)
     crisis.turn_for(0.2)
     last = crisis.ticks()[-1]
@@ -486,7 +493,7 @@ def test_the_time_in_which_nobody_ran_is_a_gap_and_filled(fast: Town, crisis: XL
     assert fast.lost(again) == []
 
 
-def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: XListener) -> None:
+def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", status=503, on="stream")
     fast.fake.do("reset")
@@ -501,7 +508,7 @@ def test_a_crash_in_a_gap_goes_on_with_the_same_gap(fast: Town, crisis: XListene
     assert again.causes() == ["rules_unconfirmed", "reset"]
 
 
-def test_a_successor_takes_over_and_a_zombie_publishes_nothing(fast: Town, crisis: XListener) -> None:
+def test_a_successor_takes_over_and_a_zombie_publishes_nothing(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     crisis.turn_for(0.2)
     time.sleep(0.2)  # longer than the lease, in their time
@@ -545,7 +552,7 @@ def test_a_full_queue_is_a_gap_and_filled(tmp_path: Path) -> None:
         assert set(deployment.captured().values()) == {1}
 
 
-def test_ticks_stand_still_in_a_gap(fast: Town, crisis: XListener) -> None:
+def test_ticks_stand_still_in_a_gap(fast: Town, crisis: ListenerDeployment) -> None:
     hear(fast, crisis)
     fast.fake.do("refuse", on="stream")
     fast.fake.do("reset")

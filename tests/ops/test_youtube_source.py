@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from x_support import XListener
-from youtube_support import KEY, OAUTH, Tube, WrongClock, tube, units
+from listener_support import ListenerDeployment, WrongClock
+from youtube_support import KEY, OAUTH, Tube, tube, units
 
 from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Action
@@ -31,32 +31,32 @@ def here(tmp_path: Path) -> Iterator[Tube]:
 
 
 @pytest.fixture
-def crisis(here: Tube) -> XListener:
+def crisis(here: Tube) -> ListenerDeployment:
     return here.crisis()
 
 
-def hear(deployment: XListener, *ids: str) -> None:
+def hear(deployment: ListenerDeployment, *ids: str) -> None:
     deployment.turn_until(lambda: all(deployment.captured()[id_] == 1 for id_ in ids), SLOWLY)
 
 
-def causes(deployment: XListener) -> list[str]:
+def causes(deployment: ListenerDeployment) -> list[str]:
     """Of its gaps; left out is that this machine was so busy that a round took a minute of YouTube's."""
     return [cause for cause in deployment.causes() if cause != Cause.SILENCE]
 
 
-def nothing_lost_or_twice(here: Tube, deployment: XListener) -> None:
+def nothing_lost_or_twice(here: Tube, deployment: ListenerDeployment) -> None:
     deployment.turn_until(lambda: deployment.hears() and not here.lost(deployment), SLOWLY)
     assert not [id_ for id_, count in deployment.captured().items() if count > 1]
 
 
-def texts(deployment: XListener) -> list[str]:
+def texts(deployment: ListenerDeployment) -> list[str]:
     return [value["text"] for value in deployment.values("mentions", "mention")]
 
 
 # --- comments and answers -----------------------------------------------------------------------------------------
 
 
-def test_comments_and_all_answers_are_captured_once(here: Tube, crisis: XListener) -> None:
+def test_comments_and_all_answers_are_captured_once(here: Tube, crisis: ListenerDeployment) -> None:
     top = here.say("er akutten åpen")
     answers = [here.say(f"svar nummer {number}", reply_to=top) for number in range(8)]
     hear(crisis, top, *answers)
@@ -68,14 +68,14 @@ def test_comments_and_all_answers_are_captured_once(here: Tube, crisis: XListene
     assert max(crisis.captured().values()) == 1
 
 
-def test_more_than_a_page_is_read_page_by_page(here: Tube, crisis: XListener) -> None:
+def test_more_than_a_page_is_read_page_by_page(here: Tube, crisis: ListenerDeployment) -> None:
     said = [here.say(f"granvik {number}") for number in range(70)]
     hear(crisis, *said)
     nothing_lost_or_twice(here, crisis)
 
 
 @pytest.mark.parametrize("lifts", [False, True])
-def test_an_answer_to_a_thread_far_down_is_found(here: Tube, crisis: XListener, lifts: bool) -> None:
+def test_an_answer_to_a_thread_far_down_is_found(here: Tube, crisis: ListenerDeployment, lifts: bool) -> None:
     here.fake.do("lift", threads=lifts)
     old = here.say("granvik, et gammelt spørsmål")
     for number in range(9):
@@ -88,7 +88,7 @@ def test_an_answer_to_a_thread_far_down_is_found(here: Tube, crisis: XListener, 
     nothing_lost_or_twice(here, crisis)
 
 
-def test_an_edit_keeps_its_id_and_is_a_version(here: Tube, crisis: XListener) -> None:
+def test_an_edit_keeps_its_id_and_is_a_version(here: Tube, crisis: ListenerDeployment) -> None:
     id_ = here.say("granvik brenner")
     hear(crisis, id_)
     here.goes_by(2)
@@ -101,7 +101,7 @@ def test_an_edit_keeps_its_id_and_is_a_version(here: Tube, crisis: XListener) ->
     assert len(texts(crisis)) == 2
 
 
-def test_who_is_not_named_is_nobody_and_names_are_masked(here: Tube, crisis: XListener) -> None:
+def test_who_is_not_named_is_nobody_and_names_are_masked(here: Tube, crisis: ListenerDeployment) -> None:
     nobody = here.say("granvik uten navn", by=None)
     somebody = here.say("@kari_fra2 så det i granvik, sier @ola.nordmann.", by="per_9")
     hear(crisis, nobody, somebody)
@@ -113,7 +113,7 @@ def test_who_is_not_named_is_nobody_and_names_are_masked(here: Tube, crisis: XLi
         assert name.encode() not in held, name
 
 
-def test_markup_is_read_as_what_it_shows(here: Tube, crisis: XListener) -> None:
+def test_markup_is_read_as_what_it_shows(here: Tube, crisis: ListenerDeployment) -> None:
     here.fake.do("markup")
     id_ = here.say("<granvik> & brann\nhele natten")
     hear(crisis, id_)
@@ -160,7 +160,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("verb", "params"), FAULTS, ids=lambda each: each if isinstance(each, str) else "")
 def test_whatever_goes_wrong_nothing_is_lost_or_twice(
-    here: Tube, crisis: XListener, verb: str, params: dict[str, Any]
+    here: Tube, crisis: ListenerDeployment, verb: str, params: dict[str, Any]
 ) -> None:
     top = here.say("granvik, før")
     hear(crisis, top)
@@ -174,7 +174,9 @@ def test_whatever_goes_wrong_nothing_is_lost_or_twice(
     assert all(is_whole(gap) for gap in crisis.gaps())
 
 
-def test_an_hour_without_an_answer_is_a_gap_that_is_filled_and_ops_are_told(here: Tube, crisis: XListener) -> None:
+def test_an_hour_without_an_answer_is_a_gap_that_is_filled_and_ops_are_told(
+    here: Tube, crisis: ListenerDeployment
+) -> None:
     here.fake.do("status", on="threads", status=503)
     missed = here.say("granvik, midt i")
     crisis.turn_until(lambda: ("source_silent", "fired") in crisis.alerts(), SLOWLY)
@@ -188,7 +190,7 @@ def test_an_hour_without_an_answer_is_a_gap_that_is_filled_and_ops_are_told(here
     assert (is_whole(gap), gap.refilled) == (True, 1)
 
 
-def test_a_restart_is_a_gap_that_is_filled_and_goes_on_with_the_account(here: Tube, crisis: XListener) -> None:
+def test_a_restart_is_a_gap_that_is_filled_and_goes_on_with_the_account(here: Tube, crisis: ListenerDeployment) -> None:
     hear(crisis, here.say())
     used = units(crisis)
     crisis.die()
@@ -272,13 +274,13 @@ def test_a_wrong_key_is_a_gap_that_ops_hear_of_and_no_storm(here: Tube) -> None:
 
 
 @pytest.mark.parametrize(("status", "cause"), [(401, Cause.UNAUTHORIZED), (403, Cause.FORBIDDEN)])
-def test_a_refusal_by_status_alone_is_one(here: Tube, crisis: XListener, status: int, cause: Cause) -> None:
+def test_a_refusal_by_status_alone_is_one(here: Tube, crisis: ListenerDeployment, status: int, cause: Cause) -> None:
     here.fake.do("status", on="threads", status=status, times=1)
     crisis.turn_until(lambda: causes(crisis) == [cause], SLOWLY)
     crisis.turn_until(crisis.hears, SLOWLY)
 
 
-def test_a_video_whose_comments_are_turned_off_is_no_gap(here: Tube, crisis: XListener) -> None:
+def test_a_video_whose_comments_are_turned_off_is_no_gap(here: Tube, crisis: ListenerDeployment) -> None:
     tops = [here.say(f"granvik {video}", video=f"video00000{video}") for video in (1, 2)]
     answers = [here.say(f"granvik svar {n}", reply_to=tops[0]) for n in range(7)]
     hear(crisis, *tops, *answers)
@@ -289,7 +291,7 @@ def test_a_video_whose_comments_are_turned_off_is_no_gap(here: Tube, crisis: XLi
     assert causes(crisis) == []
 
 
-def test_a_channel_whose_comments_are_turned_off_is_no_gap(here: Tube, crisis: XListener) -> None:
+def test_a_channel_whose_comments_are_turned_off_is_no_gap(here: Tube, crisis: ListenerDeployment) -> None:
     body = {"error": {"code": 403, "errors": [{"reason": "commentsDisabled"}]}}
     here.fake.do("status", on="threads", status=403, body=body)
     crisis.turn_for(2.0)
@@ -324,7 +326,7 @@ def test_where_known_threads_cannot_be_asked_for_by_id_the_lists_are_read_down_t
     deployment.turn_until(lambda: "refused" not in deployment.state, SLOWLY)
 
 
-def test_a_restart_in_calm_finds_no_gap_of_a_crisis_that_is_over(here: Tube, crisis: XListener) -> None:
+def test_a_restart_in_calm_finds_no_gap_of_a_crisis_that_is_over(here: Tube, crisis: ListenerDeployment) -> None:
     hear(crisis, here.say())
     crisis.switch(Action.CLOSE)
     crisis.turn_until(lambda: crisis.state["state"] == "counting" and not crisis.state["unfilled"], SLOWLY)
@@ -339,11 +341,11 @@ def test_a_restart_in_calm_finds_no_gap_of_a_crisis_that_is_over(here: Tube, cri
 # --- deletions ----------------------------------------------------------------------------------------------------
 
 
-def deleted(deployment: XListener) -> set[str]:
+def deleted(deployment: ListenerDeployment) -> set[str]:
     return {id_ for value in deployment.values("mentions", "deletion") for id_ in value["ids"]}
 
 
-def test_what_is_deleted_is_named_once_it_is_missing_twice(here: Tube, crisis: XListener) -> None:
+def test_what_is_deleted_is_named_once_it_is_missing_twice(here: Tube, crisis: ListenerDeployment) -> None:
     kept, gone = here.say("granvik blir"), here.say("granvik går")
     hear(crisis, kept, gone)
     here.fake.world.delete(gone)
@@ -353,7 +355,7 @@ def test_what_is_deleted_is_named_once_it_is_missing_twice(here: Tube, crisis: X
     assert texts(crisis).count("granvik blir") == 1
 
 
-def test_one_empty_answer_deletes_nothing(here: Tube, crisis: XListener) -> None:
+def test_one_empty_answer_deletes_nothing(here: Tube, crisis: ListenerDeployment) -> None:
     hear(crisis, *[here.say(f"granvik {number}") for number in range(3)])
     here.fake.do("status", on="comments", status=200, body={"items": []}, times=1)
     crisis.turn_until(lambda: len(here.fake.requests("comments")) >= 3, SLOWLY)
@@ -423,7 +425,7 @@ def test_what_was_said_between_the_switch_and_our_hearing_of_it_is_captured(here
     hear(deployment, id_)
 
 
-def test_what_was_said_before_the_return_to_calm_is_captured_after_it(here: Tube, crisis: XListener) -> None:
+def test_what_was_said_before_the_return_to_calm_is_captured_after_it(here: Tube, crisis: ListenerDeployment) -> None:
     hear(crisis, here.say())
     here.fake.do("status", on="threads", status=503)
     last = here.say("granvik, sist")
@@ -456,7 +458,7 @@ def test_what_waits_for_review_is_heard_in_the_owners_name_and_once(here: Tube) 
     assert causes(deployment) == []
 
 
-def test_without_a_grant_they_are_not_asked_for(here: Tube, crisis: XListener) -> None:
+def test_without_a_grant_they_are_not_asked_for(here: Tube, crisis: ListenerDeployment) -> None:
     held = here.say("granvik holdes", held=True)
     crisis.turn_for(1.5)
     assert held not in crisis.captured()

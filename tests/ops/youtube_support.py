@@ -12,19 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-from x_support import XListener, inside
+from listener_support import ListenerDeployment, inside
 
-from listener.bus.protocol import open_bus
 from listener.clock import Clock
-from listener.ingest.context import IngestContext
-from listener.ingest.ingestor import Ingestor, IngestorPhase
-from listener.ingest.worker import LEASE_SECONDS
-from listener.model.topics import topic_specs
-from listener.privacy.screen import Screen
-from listener.runtime.health import Health
-from listener.runtime.metrics import Metrics
-from listener.runtime.presence import PresenceReporter
+from listener.ingest.ingestor import IngestorPhase
 from listener.sources.common.key import Key
 from listener.sources.common.polling import answer_to
 from listener.sources.youtube.access import Access, OwnersGrant
@@ -38,18 +29,6 @@ KEY = "a-key-of-no-project"
 OAUTH = ("a-client", "a-secret", "a-refresh-token")
 
 
-class WrongClock(ScaledClock):
-    """YouTube's time, and how far ours is off it, in seconds."""
-
-    def __init__(self, right: ScaledClock, off: float = 0.0) -> None:
-        super().__init__(right.speed)
-        self._right = right
-        self.off = off
-
-    def now(self) -> datetime:
-        return self._right.now() + timedelta(seconds=self.off)
-
-
 @dataclass
 class Tube:
     """A fake YouTube, a folder, and the listeners that came and went on it."""
@@ -57,18 +36,13 @@ class Tube:
     fake: FakeYoutube
     folder: Path
     clock: ScaledClock
-    deployments: list[XListener] = field(default_factory=list)
+    deployments: list[ListenerDeployment] = field(default_factory=list)
 
     def deployment(
         self, holder: str = "listener@test", standing: Sequence[str] = ("@fjordby",), **more: Any
-    ) -> XListener:
+    ) -> ListenerDeployment:
         """`owner`: in the owner's name too; `key_file`: the key is read from it."""
         clock: Clock = more.pop("clock", self.clock)
-        bus = open_bus("embedded:", self.folder, clock, durable=False)
-        bus.ensure(topic_specs(1, {}))
-        metrics, health = Metrics(CollectorRegistry(), "0"), Health(clock)
-        part = health.part("listen-youtube")
-        reporter = PresenceReporter(bus, holder, ["listener"], clock=clock, metrics=metrics, part=health.part("follow"))
         grant = OwnersGrant(*OAUTH, f"{self.fake.url}/token") if more.pop("owner", False) else None
         access = Access(self.fake.url, Key("youtube.api_key", KEY, more.pop("key_file", None)), grant)
         usual = {
@@ -76,16 +50,11 @@ class Tube:
             "deletions": timedelta(minutes=2),
         }  # fmt: skip
         source = YoutubeSource(access, more.pop("channels", {CHANNEL: "fjordby"}), clock, **{**usual, **more})
-        context = IngestContext(
-            bus=bus, reporter=reporter, lease=bus.lease("source:youtube", holder, LEASE_SECONDS), standing=standing,
-            screen=Screen(b"k" * 32, {}), clock=clock, metrics=metrics, part=part,
-        )  # fmt: skip
-        listen = Ingestor(source, context)
-        deployment: Any = XListener(bus, clock, source, reporter, listen, part, metrics)  # type: ignore[arg-type]
+        deployment = ListenerDeployment.deploy(source, self.folder, clock, holder, standing)
         self.deployments.append(deployment)
         return deployment
 
-    def crisis(self, *args: Any, lookback: float = 0.0, **more: Any) -> XListener:
+    def crisis(self, *args: Any, lookback: float = 0.0, **more: Any) -> ListenerDeployment:
         """A deployment that listens for `granvik`, after some calm."""
         deployment = self.deployment(*args, **more)
         deployment.turn_until(lambda: deployment.listen.phase is IngestorPhase.LISTENING, 20)
@@ -101,7 +70,7 @@ class Tube:
         """So much of YouTube's time passes, while nobody listens."""
         threading.Event().wait(seconds / self.clock.speed)
 
-    def lost(self, deployment: XListener, word: str = "granvik") -> list[str]:
+    def lost(self, deployment: ListenerDeployment, word: str = "granvik") -> list[str]:
         """Comments with this word that are neither captured nor inside a recorded gap that was not filled."""
         captured = {id_.partition("@")[0] for id_ in deployment.captured()}
         unfilled = [g for g in deployment.gaps() if g.end is None or (g.refilled_until or g.start) < g.end]
@@ -115,7 +84,7 @@ class Tube:
         ]
 
 
-def units(deployment: XListener) -> int:
+def units(deployment: ListenerDeployment) -> int:
     return int(deployment.state["quota"]["used"])
 
 
