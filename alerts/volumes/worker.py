@@ -21,7 +21,7 @@ from alerts.rules.judge import IncidentInfo
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import BurstSpec, FiredBursts
 from alerts.volumes.alert import CALM, alert_of
-from alerts.volumes.shown import TrackMetrics
+from alerts.volumes.track_metrics import TrackMetrics
 from listener.bus.messages import message
 from listener.bus.protocol import Bus, Message, Record, TopicPartition
 from listener.bus.scan import scan

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.rules.conditions.burst_detector import Tuning
 from alerts.rules.conditions.series import MINUTE, Series
-from alerts.volumes.shown import MOST, SECONDS, STILL_SECONDS, TrackMetrics
+from alerts.volumes.track_metrics import MOST, SECONDS, STILL_SECONDS, TrackMetrics
 from listener.runtime.metrics import Metrics
 
 START = datetime(2031, 1, 13, tzinfo=UTC)
