@@ -22,6 +22,7 @@ from listener.maintenance.backup import MANIFEST, back_up
 from listener.model.records import Decision, DecisionKind
 from listener.model.topics import topic_specs
 from listener.runtime.service import RoleLock
+from tests.ops.backup_support import in_crisis
 from tests.ops.command_support import START, Machine
 
 WORDS = "Bestemor Oddny ble kjørt fra Granvik sykehjem"
@@ -29,10 +30,7 @@ WORDS = "Bestemor Oddny ble kjørt fra Granvik sykehjem"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Machine:
-    made = Machine(tmp_path)
-    done = made.run("mode", "crisis", "--name", "Brann", "--track", "brann", "--why", "prøve", "--no-wait")
-    assert done.returncode == 0, done.stderr
-    return made
+    return in_crisis(tmp_path)
 
 
 def bus_of(folder: Path) -> Bus:

@@ -17,6 +17,7 @@ from alerts.board.access import accounts
 from listener.clock import SystemClock
 from listener.errors import LyttepostError, Refused
 from listener.maintenance.backup import back_up, look_at, restore
+from tests.ops.backup_support import in_crisis
 from tests.ops.command_support import COMMAND, Machine
 
 
@@ -26,10 +27,7 @@ def quiet(step: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Machine:
-    made = Machine(tmp_path)
-    done = made.run("mode", "crisis", "--name", "Brann", "--track", "brann", "--why", "prøve", "--no-wait")
-    assert done.returncode == 0, done.stderr
-    return made
+    return in_crisis(tmp_path)
 
 
 @pytest.fixture
