@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,6 +73,37 @@ def create_private(path: Path) -> bool:
             raise OSError(errno.ENOENT, "it is a link that leads nowhere; is a disk not mounted?", str(path)) from None
         return False
     return True
+
+
+def write_whole(path: Path, content: bytes, place: Callable[[Path], None] | None = None) -> None:
+    """Write a file whole or not at all, with mode 0600, and on the disk when this returns. Raises OSError.
+
+    It is made beside `path`, and `place` then gives it its name; without one it takes the place of what is there.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask takes away
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if place is None:
+            new.replace(path)
+        else:
+            place(new)
+    finally:
+        new.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """What a file holds, or what is named in a folder, is on the disk when this returns. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def make_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from listener.errors import Refused
-from listener.permissions import FILE_MODE
+from listener.permissions import write_whole
 
 NAME = "bus.id"
 UNREADABLE = ""
@@ -141,19 +141,4 @@ def _read(path: Path) -> Mapping[str, str] | None:
 
 
 def _write(path: Path, known: Mapping[str, str]) -> None:
-    """Whole or not at all, and on the disk."""
-    new = path.with_name(f".{NAME}.{new_id()}")
-    try:
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(known, indent=1).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, json.dumps(known, indent=1).encode() + b"\n")

@@ -20,12 +20,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from listener.bus.protocol import Message
 from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.permissions import make_folder, open_private
 from listener.units import format_instant, parse_instant
+
+T = TypeVar("T")
 
 SYNC_SECONDS = 1.0
 CRC_CHARS = 8
@@ -146,20 +149,7 @@ class Spool:
 
 def purge(folder: Path, wanted: Wanted) -> int:
     """Overwrite every message that is `wanted`, in all spools of a folder, whoever writes them. How many there were."""
-    gone = 0
-    for path in sorted(folder.glob("spool-*.jsonl")):
-        try:
-            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be searched: {error.strerror}; nothing was removed") from None
-        try:
-            with _locked(file):
-                gone += _purge(file, wanted)
-        finally:
-            os.close(file)
-    return gone
+    return sum(_of_each(folder, os.O_RDWR, lambda file: _purge(file, wanted), "; nothing was removed"))
 
 
 def _purge(file: int, wanted: Wanted) -> int:
@@ -178,21 +168,28 @@ def _purge(file: int, wanted: Wanted) -> int:
 
 def kept(folder: Path) -> Iterator[tuple[datetime, Message]]:
     """Every message that lies in the spools of a folder, brought to the bus or not, with when it was kept."""
-    for path in sorted(folder.glob("spool-*.jsonl")):
-        try:
-            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be searched: {error.strerror}") from None
-        try:
-            with _locked(file):
-                found = [entry for entry, _, _ in _lines(file, 0, _whole(file))]
-        finally:
-            os.close(file)
+    for found in _of_each(folder, os.O_RDONLY, lambda file: [entry for entry, _, _ in _lines(file, 0, _whole(file))]):
         for entry in found:
             if entry.at is not None:
                 yield from ((entry.at, message) for message in entry.messages or ())
+
+
+def _of_each(folder: Path, flags: int, work: Callable[[int], T], then: str = "") -> Iterator[T]:
+    """What `work` makes of each spool of a folder, while nobody else writes to it. `then`: what comes of one that
+    cannot be opened."""
+    for path in sorted(folder.glob("spool-*.jsonl")):
+        try:
+            file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be searched: {error.strerror}{then}") from None
+        try:
+            with _locked(file):
+                made = work(file)
+        finally:
+            os.close(file)
+        yield made
 
 
 def purge_before(folder: Path, oldest: datetime) -> int:

@@ -42,7 +42,7 @@ from listener.crashpoints import point
 from listener.errors import BusFull, ConfigError, Corrupt, LyttepostError, Refused
 from listener.maintenance.copy import LEFT_OUT, Proof, prove
 from listener.model.topics import TOPICS
-from listener.permissions import create_private, make_folder
+from listener.permissions import create_private, make_folder, sync
 from listener.settings.bus_address import LOG
 from listener.units import format_instant
 
@@ -119,7 +119,7 @@ def back_up(log: Path, beside: Sequence[Path], target: Path, clock: Clock, progr
         with _unpacked(packed, work / "again") as again:
             if again != made or _differing(again, work / "again"):
                 raise LyttepostError(f"{target}: what was read again is not what was written; is the disk well?")
-        _sync(packed)
+        sync(packed)
         point("backup.read_again")
         if not _name(packed, target):
             raise taken
@@ -303,7 +303,7 @@ def _locked(folder: Path) -> int | None:
 
 def _put(made: Path, target: Path) -> bool:
     made.chmod(0o600)
-    _sync(made)
+    sync(made)
     return _name(made, target)
 
 
@@ -332,15 +332,7 @@ def _digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _sync_names(folder: Path) -> None:
     """What is named in it stays so after a power cut, where its file system can promise that of a folder."""
     with suppress(OSError):
-        _sync(folder)
+        sync(folder)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from listener.errors import ConfigError
-from listener.permissions import open_regular
+from listener.permissions import make_folder, open_regular, sync, write_whole
 
 KEY_BYTES = 32
 PREFIX = "p_"
@@ -108,36 +108,18 @@ def _read(path: Path) -> bytes:
 def _write(path: Path, place: Callable[[Path], None]) -> bytes:
     """A new key in a file beside `path`, whole and on the disk, then put in its place."""
     key = secrets.token_bytes(KEY_BYTES)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        make_folder(path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
-                os.fchmod(file.fileno(), 0o600)
-                file.write(key.hex().encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            place(new)
+            write_whole(path, key.hex().encode() + b"\n", place)
         except FileExistsError:
-            pass  # another process was first: its key is the key
-        finally:
-            new.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+            sync(path.parent)  # another process was first: its key is the key
     except OSError as error:
         raise ConfigError(
             f"{path}: the pseudonym key cannot be written: {error.strerror}; "
             f"choose a folder that this user may write, or make it with {_by_hand(path)}"
         ) from None
     return key
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:

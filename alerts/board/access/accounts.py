@@ -21,7 +21,7 @@ from typing import Any
 from alerts.board.access.names import fit_name, folded
 from alerts.board.access.roles import BoardRole
 from listener.errors import ConfigError, Refused, UsageError
-from listener.permissions import FILE_MODE, make_folder, open_private, open_regular
+from listener.permissions import make_folder, open_private, open_regular, write_whole
 from listener.runtime.checks import Check, warning, well
 from listener.settings.board import BoardSettings
 from listener.units import format_instant, parse_instant
@@ -155,21 +155,7 @@ class Accounts:
             }
             for each in sorted(known.values(), key=lambda each: folded(each.name))
         ]
-        new = self.path.with_name(f".{NAME}.{secrets.token_hex(8)}")
-        try:
-            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-            with os.fdopen(handle, "wb") as file:
-                file.write(json.dumps({"accounts": told}, ensure_ascii=False, indent=1).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
-        finally:
-            new.unlink(missing_ok=True)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(self.path, json.dumps({"accounts": told}, ensure_ascii=False, indent=1).encode() + b"\n")
 
     def _look(self) -> tuple[int, int, int]:
         try:
