@@ -281,6 +281,20 @@ def test_not_one_call_is_made_before_the_time_told_also_over_a_restart(here: Wal
     assert is_whole(second.gaps()[0])
 
 
+def test_told_to_wait_by_the_last_answer_of_a_round_no_call_is_made_after_a_kill_either(here: Wall) -> None:
+    its = here.deployment(lists=("feed",), calm_every=timedelta(seconds=5))
+    its.turn_until(lambda: "counted" in its.state and its.state["state"] == "counting", SLOWLY)
+    here.fake.do("usage", percent=100, minutes=10, on="comments")
+    its.turn_until(lambda: "shut" in its.state, SLOWLY)
+    its.turn_for(0.1)
+    its.die()
+    calls = len(here.fake.asked)
+    second = here.deployment()
+    second.turn_until(lambda: second.state["state"] == "connecting", SLOWLY)
+    second.turn_for(1.0)
+    assert len(here.fake.asked) == calls
+
+
 def test_a_token_that_has_expired_is_a_gap_ops_are_told_and_nothing_is_tried_again(here: Wall, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(here.fake.token)

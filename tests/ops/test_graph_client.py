@@ -209,6 +209,7 @@ def test_what_an_earlier_process_was_told_holds_and_a_clock_set_back_makes_it_no
     first = client_of(town, clock)
     first.get("one")
     until = first.shut_until
+    assert (first.take_told_wait(), first.take_told_wait()) == (True, False)
     assert until is not None
     assert timedelta(minutes=30) < until - clock.now() < timedelta(minutes=31)
     second = client_of(town, clock)

@@ -397,7 +397,8 @@ class FacebookSource:
             # Told again, so that what was found of it is counted.
             gaps.setdefault(lasting.id, lasting)
         notices, reconnects, self._reconnects = self._notices.take(), tuple(self._reconnects), []
-        if not (found or gaps or notices or reconnects or due):
+        told_wait = self._client.take_told_wait()
+        if not (found or gaps or notices or reconnects or due or told_wait):
             if self.webhook is not None:
                 # Called about nothing that anybody said.
                 self.webhook.mailbox.settle(True)

@@ -128,7 +128,6 @@ class InstagramSource:
         self._round: Round | None = None
         self._round_due = -inf
         self._looked = False
-        self._waits: datetime | None = None
         self._missing: frozenset[str] = frozenset()
         self._rounds = 0
         self._contact: datetime | None = None
@@ -345,7 +344,6 @@ class InstagramSource:
         if answer.asked:
             self._contact = self._clock.now() if answer.status else self._contact
         now = self._clock.monotonic()
-        self._memory.shut = self._client.shut_until
         match question.kind:
             case Kind.MENTION:
                 self._mention(question, answer, now)
@@ -466,10 +464,10 @@ class InstagramSource:
             fills = gap.id
             gaps.setdefault(fills, gap)
         notices, deleted, self._deleted = self._notices.take(), tuple(self._deleted), []
-        # Until when nobody may call must outlive us, though there be nothing else to say.
-        waits, self._waits = self._memory.shut is not None and self._memory.shut != self._waits, self._memory.shut
-        if sorted_ is None and not (until or gaps or notices or deleted or waits):
+        told_wait = self._client.take_told_wait()
+        if sorted_ is None and not (until or gaps or notices or deleted or told_wait):
             return None
+        self._memory.shut = self._client.shut_until
         if until is not None:
             self._memory.given, self._ticked = until, self._clock.monotonic()
         if self.webhook is not None:

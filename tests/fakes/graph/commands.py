@@ -35,9 +35,9 @@ class GraphCommands(Commands):
         self._platform.limit_code, self._platform.limit_is_told = int(code), bool(told)
         self._platform.limited_first = True
 
-    def usage(self, percent: float = 90.0, minutes: float = 0.0) -> None:
+    def usage(self, percent: float = 90.0, minutes: float = 0.0, on: str = ALL) -> None:
         """From now on each answer tells that so much of the limit is used, and in how many minutes there is more."""
-        self._platform.percent, self._platform.regain = float(percent), float(minutes)
+        self._platform.percent, self._platform.regain, self._platform.usage_on = float(percent), float(minutes), on
 
     def expire(self, subcode: int = 463) -> None:
         """The token is void: 190 with this subcode."""

@@ -117,6 +117,7 @@ class GraphHost(Platform):
         self.limited_first = False
         self.limit_code, self.limit_is_told = 80002, True
         self.percent = self.regain = 0.0
+        self.usage_on = ALL
         self.hollow: dict[str, int] = {}
         self.no_next: dict[str, int] = {}
         self.served = ""
@@ -207,8 +208,7 @@ class GraphHost(Platform):
 
     def _told(self, request: Request, reply: Reply) -> Reply:
         """With the headers that every answer has."""
-        minutes = self.regain
-        percent = self.percent
+        percent, minutes = (self.percent, self.regain) if self.usage_on in (ALL, request.route) else (0.0, 0.0)
         if self.limited_until is not None:
             percent = 100.0
             left = (self.limited_until - self.clock.now()).total_seconds() / 60

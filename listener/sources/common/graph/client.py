@@ -82,6 +82,8 @@ class GraphClient:
         self._faults = self._limits = 0
         self._shut: tuple[float, Answer] | None = None
         """Until when on the monotonic clock nobody calls, and what they are told."""
+        self._told_wait = False
+        """Nobody may call for longer than `take_told_wait` has said."""
         self._void: tuple[str, Answer] | None = None
         """The token that was refused, and what was said of it."""
         self.calls = 0
@@ -105,6 +107,13 @@ class GraphClient:
         if left > timedelta():
             told = Answer(outcome=Outcome.RATE_LIMITED, asked=False, why="too many calls were made")
             self._shut_for(left.total_seconds(), told)
+
+    def take_told_wait(self) -> bool:
+        """Whether nobody may call for longer than when this was last asked. Then `shut_until` is to be written down at
+        once, though there is nothing else to say, or a restart would not know of it."""
+        with self._lock:
+            told, self._told_wait = self._told_wait, False
+        return told
 
     @property
     def outdated(self) -> str | None:
@@ -253,7 +262,7 @@ class GraphClient:
         with self._lock:
             until = self._clock.monotonic() + min(seconds, LONGEST.total_seconds())
             if self._shut is None or until > self._shut[0]:
-                self._shut = until, told
+                self._shut, self._told_wait = (until, told), True
 
 
 def _session() -> requests.Session:
