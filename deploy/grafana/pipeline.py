@@ -27,10 +27,14 @@ SOURCES = (
     ),
     number(
         "Last byte",
-        "How long ago a source sent anything, a keep-alive included. Seconds: it is there, whatever it says. "
-        "More than a minute in a crisis: we are deaf.",
+        "How long ago a source sent anything, a keep-alive included; of one that is asked in rounds, such as feeds, "
+        "how long beyond a round. Seconds: it is there, whatever it says. More than a minute in a crisis: we are deaf.",
         "s",
-        ("time() - max by (source) (lyttepost_source_last_heard_timestamp_seconds)", "{{source}}"),
+        (
+            "clamp_min(time() - max by (source) (lyttepost_source_last_heard_timestamp_seconds)\n"
+            "  - max by (source) (lyttepost_source_interval_seconds), 0)",
+            "{{source}}",
+        ),
         width=8,
         colours=((None, "green"), (30, "orange"), (60, "red")),
     ),

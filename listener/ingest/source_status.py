@@ -45,6 +45,9 @@ class SourceStatus:
         self._metrics.source_queue.labels(name).set(told.get("queue", 0))
         if told.get("heard"):
             self._metrics.source_heard.labels(name).set(parse_instant(told["heard"]).timestamp())
+        # Whoever does not ask must not hide that nothing is heard by whoever does.
+        every = told.get("every", 0) if state is SourceState.LISTENING else 0
+        self._metrics.source_interval.labels(name).set(every)
         self._metrics.set_counted(name, told.get("counted"))
         for what, its in told.get("allowances", {}).items():
             self._metrics.allowance_used.labels(name, what).set(its["used"])

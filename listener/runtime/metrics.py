@@ -111,6 +111,12 @@ class Metrics:
             "Up to when a source's posts are counted in calm; NaN where they are not.",
             "source",
         )
+        self.source_interval = g(
+            "source_interval_seconds",
+            "From one round to the next of a source that is asked for posts; 0 of one that streams, and in a process "
+            "that does not listen to it.",
+            "source",
+        )
         self.source_delay = h("source_delay_seconds", "From a live post's own time to its capture.", "source")
         self.deletions_checked = g(
             "source_deletions_checked_timestamp_seconds",
@@ -361,6 +367,7 @@ class Metrics:
             self.mentions.labels(source, origin)
         self.source_heard.labels(source).set(nan)
         self.source_counted.labels(source).set(nan)
+        self.source_interval.labels(source)
         self.deletions_checked.labels(source).set(nan)
         self.set_source_state(source, SourceState.IDLE)
 

@@ -328,8 +328,9 @@ class Follows(Protocol):
     """A live source, which is told what is wanted now. A recording has all it has, and is `only_exercise`.
 
     The `state` of its `state()` is a word of `listener.runtime.metrics.SourceState`. Beside it may stand `heard`, the
-    time of the last byte; `queue`, the number of posts that wait; `problem`, which a person must fix and which makes
-    the process unready; `reach`, how many seconds back it can search; and
+    time of the last byte; `every`, the seconds from one round to the next, where it asks for posts; `queue`, the number
+    of posts that wait; `problem`, which a person must fix and which makes the process unready; `reach`, how many
+    seconds back it can search; and
     `allowances`: name → how much is `used` of what the platform gives for longer than a day, `of` how much.
     """
 

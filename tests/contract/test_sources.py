@@ -108,6 +108,7 @@ def good_state(source: Source) -> None:
         assert parse_instant(state["counted"]).tzinfo is UTC
     assert isinstance(state.get("queue", 0), int)
     assert isinstance(state.get("problem"), str | None)
+    assert state.get("every", 0.0) >= 0
     assert isinstance(state.get("reach", 0.0), int | float)
     assert TRACK not in json.dumps({key: state[key] for key in state.keys() & {"problem", "note"}})
 

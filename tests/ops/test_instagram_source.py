@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from instagram_support import DEFAULT_TOKEN, FAST, Gram, GramListener, gram
+from instagram_support import DEFAULT_TOKEN, EVERY, FAST, Gram, GramListener, gram
 from listener_support import WrongClock
 
 from listener.bus.scan import scan_records
@@ -84,6 +84,14 @@ def test_comments_and_answers_to_them_are_heard_and_belong_to_what_they_stand_un
     assert said[first.post]["author_class"] == AuthorClass.UNKNOWN
     assert b"kari" not in bytes_of(here.folder)
     assert len({said[each.post]["author"] for each in answers}) == 5
+
+
+def test_how_often_it_is_asked_is_told_by_the_process_that_asks_alone(here: Gram) -> None:
+    listener, standby = here.crisis("granvik"), here.deployment("standby@test")
+    assert listener.metric("source_interval_seconds", source="instagram") == EVERY
+    for turned in (listener, standby, listener, standby):
+        turned.turn()
+    assert standby.metric("source_interval_seconds", source="instagram") == 0
 
 
 def test_by_hashtag_and_tag_media_of_others_are_nobodys(here: Gram) -> None:

@@ -134,6 +134,8 @@ HEALTHY = {
     'lyttepost_incidents_open{instance="a",exercise="false"}': "0+0x120",
     'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="x"}': "0+60x120",
     'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="recording"}': "NaN+0x120",
+    'lyttepost_source_interval_seconds{instance="a",source="x"}': "0+0x120",
+    'lyttepost_source_interval_seconds{instance="a",source="recording"}': "0+0x120",
     'lyttepost_source_state{instance="a",source="x",state="listening"}': "1+0x120",
     'lyttepost_source_state{instance="a",source="recording",state="idle"}': "1+0x120",
     'lyttepost_gaps_open{instance="a",source="x"}': "0+0x120",
@@ -199,6 +201,22 @@ def _counted(values: str) -> dict[str, str | None]:
     return {'lyttepost_source_counted_timestamp_seconds{instance="a",source="x"}': values}
 
 
+def _asked_hourly(counted: str) -> dict[str, str | None]:
+    return {
+        'lyttepost_source_interval_seconds{instance="a",source="facebook"}': "3600+0x120",
+        'lyttepost_source_counted_timestamp_seconds{instance="a",source="facebook"}': f"{counted}+0x120",
+    }
+
+
+def _linkedin(heard: str) -> dict[str, str | None]:
+    return {
+        'lyttepost_source_state{instance="a",source="linkedin",state="listening"}': "1+0x120",
+        'lyttepost_source_interval_seconds{instance="a",source="linkedin"}': "300+0x120",
+        'lyttepost_source_interval_seconds{instance="b",source="linkedin"}': "0+0x120",  # it stands by
+        'lyttepost_source_last_heard_timestamp_seconds{instance="a",source="linkedin"}': f"{heard}+0x120",
+    }
+
+
 def _waiting(values: str) -> dict[str, str | None]:
     return {'lyttepost_pages_waiting_oldest_timestamp_seconds{instance="a"}': values}
 
@@ -259,6 +277,11 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
     ),
     "a part is not ready": ({'lyttepost_ready{instance="a",part="bus"}': "0+0x120"}, {"LyttepostNotReady"}),
     "silence in crisis": ({**IN_CRISIS, **LONG_AGO}, {"LyttepostSourceSilent"}),
+    "a source that is asked every five minutes says nothing between": ({**IN_CRISIS, **_linkedin("5100")}, set()),
+    "a source that is asked every five minutes misses a round": (
+        {**IN_CRISIS, **_linkedin("4800")},
+        {"LyttepostSourceSilent"},
+    ),
     "silence in calm is no alarm": ({**LONG_AGO}, set()),
     "another process hears the source": (
         {**IN_CRISIS, **LONG_AGO, 'lyttepost_source_last_heard_timestamp_seconds{instance="b",source="x"}': "0+60x120"},
@@ -434,6 +457,8 @@ TIMELINES: dict[str, tuple[dict[str, str | None], set[str]]] = {
     ),
     "nothing is counted in calm": (_counted("0+60x30 1800+0x90"), {"LyttepostNotCounted"}),
     "counts are half an hour old": (_counted("0+60x60 3600+0x60"), set()),
+    "a source that is asked every hour was counted an hour ago": (_asked_hourly("1800"), set()),
+    "a source that is asked every hour misses a round": (_asked_hourly("-100"), {"LyttepostNotCounted"}),
     "in crisis nobody counts, and the posts are heard": ({**IN_CRISIS, **_counted("1+0x120")}, set()),
     "another process counts": (
         {

@@ -206,6 +206,7 @@ class FacebookSource:
             "state": "stopped" if self._refusal is not None else word,
             "connected": gap is None and not self._leaving,
             "heard": None if heard is None else format_instant(heard),
+            "every": self._interval.total_seconds(),
             "queue": 0 if self.webhook is None else len(self.webhook.mailbox),
             "called": None if self._hearing.called is None else format_instant(self._hearing.called),
             "uncalled": self._hearing.uncalled,
@@ -230,6 +231,10 @@ class FacebookSource:
         self._bell.set()
 
     # --- where we are ----------------------------------------------------------------------------------------------
+
+    @property
+    def _interval(self) -> timedelta:
+        return self._every if self._incidents else self._calm_every
 
     def _begin(self) -> None:
         """Go on where the bus has us. Where it has nothing, everything since an incident was opened is to be had."""
@@ -350,7 +355,7 @@ class FacebookSource:
 
     def _mind_gap(self) -> None:
         if self._book.lasting is None and self._sure is not None:
-            every = self._every if self._incidents else self._calm_every
+            every = self._interval
             if self._clock.now() - self._sure > every + max(GRACE, every / 2):
                 self._start_gap(self._cause)
                 self._asking.read_back(self._sure - BEFORE, soon=False)

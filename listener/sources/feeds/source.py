@@ -175,6 +175,7 @@ class FeedsSource:
             "feeds": len(self._feeds),
             "unread": [feed.name for feed in deaf],
             "heard": format_instant(max(heard)) if heard else None,
+            "every": self._every.total_seconds(),
             "queue": sum(len(batch.posts) for batch in tuple(self._ready)),
         }
         lasting = self._book.lasting or next((feed.book.lasting for feed in deaf), None)

@@ -238,6 +238,7 @@ class InstagramSource:
             "state": word,
             "connected": bool(self._rounds) and lasting is None,
             "heard": None if self._contact is None else format_instant(self._contact),
+            "every": self._every,
             "queue": len(self._sorting),
             "parts": {str(part): ears.parts[part].told() for part in ears.wanted},
             "mentions": {

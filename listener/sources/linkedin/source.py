@@ -192,6 +192,7 @@ class LinkedInSource:
         state: dict[str, Any] = {
             "state": "stopped" if refused and not self._leaving else word,
             "heard": None if self._arrived is None else format_instant(self._arrived),
+            "every": self._every.total_seconds(),
             "queue": sum(len(batch.posts) for batch in tuple(self._ready)),
             "quota": dict(self._quota.shown()),
             "reach": REACH.total_seconds(),

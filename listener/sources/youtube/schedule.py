@@ -78,6 +78,10 @@ class Schedule:
         """So far behind may we be in calm without a gap."""
         return timedelta(seconds=2 * (self._calm or 0.0) + 60)
 
+    def every(self, *, crisis: bool) -> float:
+        """Seconds from one round to the next, where the units last; 0 where nothing is asked in calm."""
+        return self._crisis if crisis else (self._calm or 0.0)
+
     def at_once(self) -> None:
         """A round is due now, unless something went wrong just before."""
         self._next[Due.ROUND] = float("-inf")
@@ -125,7 +129,7 @@ class Schedule:
         if due is Due.ROUND:
             self._cost += _WEIGHT * (self._spent - self._cost)
             self._spent = 0
-            every = self._crisis if crisis else (self._calm or 0.0)
+            every = self.every(crisis=crisis)
             reserve = 2 * -(-held // MOST_IDS)
             pace = quota.pace(max(self._cost, 1.0), now, reserve=reserve if crisis else quota.units // 2 + reserve)
             self.is_stretched = pace > every

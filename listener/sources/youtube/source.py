@@ -200,6 +200,7 @@ class YoutubeSource:
                 heard=self._book.lasting is None and (self._whole or not self._incidents), counts=self.hears_in_calm,
             ),
             "quota": dict(self._quota.shown()),
+            "every": self._schedule.every(crisis=bool(self._incidents)),
             "queue": self._out.posts,
             "threads": len(self._talks.threads),
             "unfilled": len(self._book.unfilled),
