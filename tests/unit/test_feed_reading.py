@@ -173,6 +173,17 @@ def test_that_a_feed_was_empty_is_believed_where_all_is_newer_and_there_was_room
     assert filled(*(entry(name, 5) for name in "xyz")) is not None, "it may have held others in between"
 
 
+def test_one_empty_answer_alone_is_not_believed_for_the_feed_may_hold_fewer_by_now() -> None:
+    desk = Desk()
+    desk.read(*(entry(str(n), -1 - n) for n in range(10)))
+    assert desk.read().blank
+    assert desk.read(entry("y", 3.9), entry("x", 3.8)).lost == (at(0), at(4))
+    assert desk.read().blank
+    desk.reading.unchanged(at(8))
+    desk.time = 8
+    assert desk.read(entry("z", 9)).lost is None, "it is empty still, says its server"
+
+
 def test_nothing_is_forgotten_over_an_empty_document_and_one_that_is_still_empty_anchors_nothing() -> None:
     desk = Desk()
     desk.read(entry("a", -5), entry("b", None))

@@ -27,14 +27,15 @@ class FeedMemory:
 
     `newest`: digests of the newest entries when it last had any, `anchored`, of which one at least must be there next
     time, or what came between is lost. `emptied`: when it was empty the last time, since then; None where it was not.
-    `undated`: of all entries of then that do not say when they were published. `held`: of entries that lie on the bus →
-    of their words.
+    `empties`: how many answers since then found it so. `undated`: of all entries of then that do not say when they were
+    published. `held`: of entries that lie on the bus → of their words.
     """
 
     read: datetime | None = None
     newest: tuple[str, ...] = ()
     anchored: datetime | None = None
     emptied: datetime | None = None
+    empties: int = 0
     undated: tuple[str, ...] = ()
     held: dict[str, str] = field(default_factory=dict)
 
@@ -43,6 +44,7 @@ class FeedMemory:
             "read": _written(self.read),
             "anchored": _written(self.anchored),
             "emptied": _written(self.emptied),
+            "empties": self.empties,
             "newest": list(self.newest),
             "undated": list(self.undated),
             "held": self.held,
@@ -51,12 +53,13 @@ class FeedMemory:
     @classmethod
     def of(cls, raw: dict[str, Any]) -> FeedMemory:
         held = {str(entry): str(words) for entry, words in raw["held"].items()}
-        # Who wrote it before `emptied` was there did not know.
+        # Who wrote it before `emptied` and `empties` were there did not know.
         return cls(
             _read(raw["read"]),
             _texts(raw["newest"]),
             _read(raw["anchored"]),
             _read(raw.get("emptied")),
+            int(raw.get("empties", 0)),
             _texts(raw["undated"]),
             held,
         )

@@ -114,11 +114,11 @@ class Reading:
         blank = not ids and bool(memory.newest)
         if blank:
             # It may hold again what it held: nothing of that is forgotten.
-            memory.emptied = asked
+            memory.emptied, memory.empties = asked, memory.empties + 1
         elif not document.broken or first_time:
             # Of a document that is cut off the end may be missing: what was there before is still what counts.
             memory.newest, memory.anchored = tuple(short(id_) for id_ in [*ids][:ANCHORS]), asked
-            memory.emptied = None
+            memory.emptied, memory.empties = None, 0
             memory.undated = tuple(dict.fromkeys([*undated, *memory.undated]))[:UNDATED]
             memory.held = {digest: words for digest, words in memory.held.items() if digest in there}
         memory.read = asked
@@ -130,7 +130,7 @@ class Reading:
         if self.memory.emptied is None:
             self.memory.anchored = asked
         else:
-            self.memory.emptied = asked
+            self.memory.emptied, self.memory.empties = asked, self.memory.empties + 1
 
     def _item(
         self, id_: str, entry: Entry, first: datetime | None, asked: datetime, *, first_time: bool
@@ -180,8 +180,10 @@ class Reading:
         if by_date and oldest <= since - MINUTE:
             # What is there reaches back to the time of the last reading, under whatever names: then nothing is lost.
             return None
-        if emptied is not None and whole and oldest > emptied and len(there) < len(newest):
-            # Nothing in it belies that it was empty, and there was room for more than came since.
+        twice = self.memory.empties > 1
+        if emptied is not None and twice and whole and oldest > emptied and len(there) < len(newest):
+            # Nothing in it belies that it was empty, and there was room for more than came since. One empty answer may
+            # be a slip, before which and after which it held more than it still does.
             return None
         return since, min(oldest + MINUTE, answered)
 
