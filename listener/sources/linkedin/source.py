@@ -55,8 +55,6 @@ FIRST_SECONDS: Final = 10.0
 LONGEST_SECONDS: Final = 300.0
 REFUSED_SECONDS: Final = 3600.0
 """Between two calls where only a person can help."""
-SETTLED: Final = timedelta(hours=22)
-"""With no more than so much of a day left it has begun at LinkedIn too: our clock may be an hour or two ahead."""
 LIMITED_SECONDS: Final = 1800.0
 KEY_SECONDS: Final = 1.0
 KNOWN: Final = 20_000
@@ -287,7 +285,7 @@ class LinkedInSource:
         self._wait = min(FIRST_SECONDS * 2.0 ** min(self._failures - 1, 20), LONGEST_SECONDS) * spread
         if failure.trouble in _PERSON:
             self._wait = REFUSED_SECONDS * spread
-        elif failure.trouble is Trouble.LIMITED and self._quota.ends(now) - now < SETTLED:
+        elif failure.trouble is Trouble.LIMITED and self._quota.is_settled(now):
             self._quota.exhaust(now)
         elif failure.trouble is Trouble.LIMITED:
             self._wait = LIMITED_SECONDS * spread
