@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from xml.sax import SAXException
 
@@ -109,21 +110,31 @@ def read_feeds(
 
     `known`: feed → the validators of when it was last read.
     """
+    found = read_in_time(
+        {feed: partial(_read_again, feed, limits, known.get(feed, UNKNOWN)) for feed in feeds}, clock, limits.seconds
+    )
+    slow = f"is not read after {limits.seconds:g} s; try again, or look whether its server answers at all"
+    return [found.get(feed) or Feed(feed, error=slow) for feed in dict.fromkeys(feeds)]
+
+
+def read_in_time(reads: Mapping[str, Callable[[], Feed]], clock: Clock, seconds: float) -> dict[str, Feed]:
+    """What each of these gave, which read beside each other; none raises. What took longer than `seconds` is not in it.
+
+    `reads`: name → what reads it, as `read_feed` does.
+    """
     found: dict[str, Feed] = {}
-    done: queue.SimpleQueue[Feed] = queue.SimpleQueue()
-    wanted = list(dict.fromkeys(feeds))
-    for feed in wanted:
+    done: queue.SimpleQueue[tuple[str, Feed]] = queue.SimpleQueue()
+    for name, read in reads.items():
         # A thread that waits for a name server or for headers that trickle cannot be ended: it is left behind.
-        threading.Thread(target=_hand_over, args=(feed, limits, done, known.get(feed, UNKNOWN)), daemon=True).start()
-    until, latest = clock.monotonic() + limits.seconds, clock.now() + AHEAD
-    while len(found) < len(wanted):
+        threading.Thread(target=_hand_over, args=(name, read, done), daemon=True).start()
+    until, latest = clock.monotonic() + seconds, clock.now() + AHEAD
+    while len(found) < len(reads):
         try:
-            feed_read = done.get(timeout=max(0.0, until - clock.monotonic()))
+            name, feed_read = done.get(timeout=max(0.0, until - clock.monotonic()))
         except queue.Empty:
             break
-        found[feed_read.feed] = believed(feed_read, latest)
-    slow = f"is not read after {limits.seconds:g} s; try again, or look whether its server answers at all"
-    return [found.get(feed) or Feed(feed, error=slow) for feed in wanted]
+        found[name] = believed(feed_read, latest)
+    return found
 
 
 def believed(feed: Feed, latest: datetime) -> Feed:
@@ -135,20 +146,22 @@ def believed(feed: Feed, latest: datetime) -> Feed:
     return replace(feed, entries=tuple(sorted(entries, key=lambda entry: entry.at is None)))
 
 
-def _hand_over(feed: str, limits: Limits, done: queue.SimpleQueue[Feed], known: Validators) -> None:
-    done.put(_tried(feed, limits, known))
+def _hand_over(name: str, read: Callable[[], Feed], done: queue.SimpleQueue[tuple[str, Feed]]) -> None:
+    try:
+        found = read()
+    except FeedError as error:
+        found = Feed(name, error=str(error))
+    except Exception as error:
+        # Whatever a parser of other people's documents may raise: the other feeds are worth as much as before.
+        found = Feed(name, error=f"cannot be read ({type(error).__name__}); look at it in a browser")
+    done.put((name, found))
 
 
-def _tried(feed: str, limits: Limits, known: Validators) -> Feed:
+def _read_again(feed: str, limits: Limits, known: Validators) -> Feed:
     try:
         return read_feed(feed, limits, known)
     except NotModified:
         return Feed(feed, validators=known, unchanged=True)
-    except FeedError as error:
-        return Feed(feed, error=str(error))
-    except Exception as error:
-        # Whatever a parser of other people's documents may raise: the other feeds are worth as much as before.
-        return Feed(feed, error=f"cannot be read ({type(error).__name__}); look at it in a browser")
 
 
 def read_feed(
