@@ -83,12 +83,12 @@ def _say(record: Recorded, **more: Any) -> None:
             _decision(record.kind.value, about, page=record.page, **({"usd": record.usd} if record.usd else {}), **more)
         case Silence():
             _decision("silence", record.id, until=format_instant(record.end), **more)
-        case Note() | Status() | Answer():
-            code = record.status if isinstance(record, Status) else getattr(record, "verdict", None)
-            _decision(
-                record.type, record.story or record.theme, story=record.story, theme=record.theme,
-                incidents=list(record.incidents), code=code and code.value, **more,
-            )  # fmt: skip
+        case Note():
+            _about(record, None, **more)
+        case Status():
+            _about(record, record.status.value, **more)
+        case Answer():
+            _about(record, record.verdict.value, **more)
         case Correction():
             kinds = [kind.value for kind in record.kinds]
             _decision(record.type, reference(record.post), story=record.story, kinds=kinds, **more)
@@ -110,6 +110,13 @@ def _say(record: Recorded, **more: Any) -> None:
 
 def _decision(what: str, about: str, **fields: Any) -> None:
     event(log, f"decision.{what}", f"decision: {what} of {about}", about=about, **fields)
+
+
+def _about(said: Note | Status | Answer, code: str | None, **more: Any) -> None:
+    _decision(
+        said.type, said.story or said.theme, story=said.story, theme=said.theme, incidents=list(said.incidents),
+        code=code, **more,
+    )  # fmt: skip
 
 
 def _receipt(told: Receipt, **more: Any) -> None:

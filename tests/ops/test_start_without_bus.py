@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.ops.command_support import COMMAND
+from tests.ops.command_support import Machine
 
 
 @pytest.fixture
@@ -29,13 +28,8 @@ def address() -> Iterator[str]:
 @contextmanager
 def run(folder: Path, address: str, **more: str) -> Iterator[subprocess.Popen[str]]:
     """`lyttepost run`, which ends with the block, whatever came of it."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
-    env |= {
-        "LYTTEPOST_DATA": str(folder / "data"), "LYTTEPOST_BUS__URL": f"kafka://{address}",
-        "LYTTEPOST_PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"), **more,
-    }  # fmt: skip
-    command = [*COMMAND, "run", "--port", "0"]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
+    machine = Machine(folder, {"LYTTEPOST_BUS__URL": f"kafka://{address}", **more})
+    with machine.start("run", "--port", "0", stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
