@@ -311,15 +311,10 @@ class Server:
             id_, at = id_of(raw), min(time_of(raw, "created_at"), self._clock.now())
         except Unusable:
             return
-        place = self.seat.feeds.get(feed)
         if feed in self._pending or not self.up:
-            known = self._ahead.get(feed)
-            if known is None or order(id_) > order(known[0]):
-                self._ahead[feed] = id_, at
-        elif place is None:
-            self.seat.feeds[feed] = Place.first(id_, at)
+            self._keep_ahead(feed, id_, at)
         else:
-            place.reach(id_, at)
+            self._advance(feed, id_, at)
 
     def _read(self, page: Page, taken: Taken) -> None:
         job = page.job
@@ -373,11 +368,15 @@ class Server:
                 continue
         for id_, at in sorted(found, key=lambda each: order(each[0])):
             if isinstance(job, Missed) and job.after is None:
-                known = self._ahead.get(job.feed)
-                if known is None or order(id_) > order(known[0]):
-                    self._ahead[job.feed] = id_, at
+                self._keep_ahead(job.feed, id_, at)
             else:
                 self._advance(job.feed, id_, at)
+
+    def _keep_ahead(self, feed: str, id_: str, at: datetime) -> None:
+        """So far it is read once all that lies before is."""
+        known = self._ahead.get(feed)
+        if known is None or order(id_) > order(known[0]):
+            self._ahead[feed] = id_, at
 
     def _advance(self, feed: str, id_: str, at: datetime) -> None:
         place = self.seat.feeds.get(feed)
