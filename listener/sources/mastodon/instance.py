@@ -41,8 +41,7 @@ def read_instance(found: Any, url: str) -> Instance:
     configuration = _mapping(raw, "configuration")
     own = urlsplit(url)
     told = _mapping(configuration, "urls").get("streaming")
-    written = told if isinstance(told, str) and told else f"{url}"
-    parts = urlsplit(written)
+    parts = urlsplit(told if isinstance(told, str) and told else url)
     scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
     host = parts.hostname or ""
     if scheme not in ("wss", "ws") or not host or parts.username is not None:

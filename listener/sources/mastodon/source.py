@@ -185,10 +185,11 @@ class MastodonSource:
         gap = self._book.lasting
         listens = "listening" if self._incidents else "counting"
         kept_out = [server for server in self._servers if server.kept_out is not None]
+        is_shut_out = len(kept_out) == len(self._servers)
         word = "idle" if self._leaving else listens if heard and gap is None else "connecting"
         arrived = max((s.inbox.heard for s in self._servers if s.inbox.heard is not None), default=None)
         state: dict[str, Any] = {
-            "state": "stopped" if kept_out and len(kept_out) == len(self._servers) else word,
+            "state": "stopped" if is_shut_out else word,
             "connected": sum(server.up for server in self._servers),
             "heard": None if arrived is None else format_instant(arrived),
             "queue": sum(len(server.inbox) for server in self._servers),
@@ -199,7 +200,7 @@ class MastodonSource:
             state["counted"] = format_instant(self._given)
         if gap is not None:
             state |= {"gap": gap.cause, "gap_since": format_instant(gap.start)}
-        if kept_out and len(kept_out) == len(self._servers):
+        if is_shut_out:
             told = "; ".join(f"{server.name}: {server.trouble}" for server in kept_out)
             state["problem"] = f"Mastodon refuses us: {told}"
         return state
