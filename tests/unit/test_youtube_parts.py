@@ -287,7 +287,7 @@ def test_what_was_found_before_a_failure_was_taken() -> None:
 def test_threads_are_asked_for_again_in_turn_and_forgotten_where_they_are_gone() -> None:
     threads = Threads()
     for number, id_ in enumerate(ids("t", 120)):
-        threads.read(id_, CHANNEL, AT - timedelta(minutes=number), 0)
+        threads.read(id_, AT - timedelta(minutes=number), 0)
     turns = [threads.next_turn() for _ in range(4)]
     assert [len(turn) for turn in turns] == [50, 50, 20, 50]
     assert turns[0] == turns[3] == tuple(ids("t", 50))

@@ -162,12 +162,12 @@ class Talks:
         for place, (thread, channel, at) in enumerate(met):
             known = self.threads.count_of(thread.id)
             if known == thread.count or (known is None and not thread.count):
-                self._remember(thread, channel, at)
+                self._remember(thread, at)
                 continue
             asks = len(thread.given) < thread.count and (known is not None or self._may_be_new(met, place, floor))
             if asks and (refused := (yield from self._replies(thread.id, channel))) is not None:
                 return refused
-            self._remember(thread, channel, at)
+            self._remember(thread, at)
         return None
 
     def _may_be_new(self, met: Sequence[tuple[Thread, str, datetime]], place: int, floor: datetime | None) -> bool:
@@ -176,9 +176,9 @@ class Talks:
         lately = self.window is None or at >= self.window or floor is None or at > floor
         return lately or any(other > at for _, _, other in met[place + 1 : place + 2])
 
-    def _remember(self, thread: Thread, channel: str, at: datetime) -> None:
+    def _remember(self, thread: Thread, at: datetime) -> None:
         if self.window is None or at >= self.window:
-            self.threads.read(thread.id, channel, at, thread.count)
+            self.threads.read(thread.id, at, thread.count)
 
     def _replies(self, thread: str, channel: str) -> Talk:
         token: str | None = None

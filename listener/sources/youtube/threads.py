@@ -21,7 +21,6 @@ MOST_MET: Final = 100_000
 
 @dataclass(slots=True)
 class _Known:
-    channel: str
     published: datetime
     count: int
 
@@ -42,12 +41,9 @@ class Threads:
         known = self._known.get(thread)
         return None if known is None else known.count
 
-    def channel_of(self, thread: str) -> str:
-        return self._known[thread].channel
-
-    def read(self, thread: str, channel: str, published: datetime, count: int) -> None:
+    def read(self, thread: str, published: datetime, count: int) -> None:
         """All of its replies were read, when there were so many."""
-        self._known[thread] = _Known(channel, published, count)
+        self._known[thread] = _Known(published, count)
 
     def doubt(self, thread: str) -> None:
         """Its replies are to be read again, whatever their number: where one went, one that came is not seen by it."""
