@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from listener.clock import Clock
-from listener.sources.common.polling import Ask, Outcome, Poller, Unanswered
+from listener.sources.common.polling import Answer, Ask, Outcome, Poller
 from listener.sources.common.quota import DayQuota
 from listener.sources.contract import Call
 from listener.sources.youtube.access import Access
@@ -132,12 +132,11 @@ class Dialogue:
 
     def _pay(self, endpoint: str, outcome: Outcome) -> None:
         """Failed calls cost too; one that was never sent does not."""
-        unanswered = isinstance(outcome, Unanswered)
-        if not isinstance(outcome, Unanswered):
+        if isinstance(outcome, Answer):
             self.arrived = self._clock.now()
         elif not outcome.sent:
             return
-        self._calls[Call(endpoint, not unanswered and getattr(outcome, "status", 0) == 200)] += 1
+        self._calls[Call(endpoint, isinstance(outcome, Answer) and outcome.status == 200)] += 1
         if endpoint != TOKEN:
             self._quota.spend(endpoint, COST, self._clock.now())
             self.spent += COST
