@@ -25,6 +25,7 @@ its platform calls `Answers`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -92,6 +93,11 @@ class BadLine:
     where: str
     length: int
     digest: str
+
+    @classmethod
+    def of(cls, reason: DropReason, where: str, content: bytes) -> BadLine:
+        """By what was offered, of which nothing else is kept."""
+        return cls(reason, where, len(content), hashlib.sha256(content).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

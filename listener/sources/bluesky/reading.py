@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -61,8 +60,7 @@ class Reading:
                 if self._held.is_away(did, message.place.us):
                     found.leave_out(lambda post: post.author is not None and post.author.id == did)
         except Unusable as refused:
-            digest = hashlib.sha256(raw).hexdigest()
-            found.bad.append(BadLine(refused.reason, f"{self._source}:stream", len(raw), digest))
+            found.bad.append(BadLine.of(refused.reason, f"{self._source}:stream", raw))
             return None
         return getattr(message, "place", None)
 

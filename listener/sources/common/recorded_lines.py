@@ -5,7 +5,6 @@ A line is JSON; what it says is for the `Parse` of its platform to know.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -112,7 +111,7 @@ def _items(content: bytes, source: str, reader: LineReader, parse: Parse) -> Ite
 
 
 def _bad(reason: DropReason, path: str, number: int, content: bytes) -> BadLine:
-    return BadLine(reason, f"{path}:{number}", len(content), hashlib.sha256(content).hexdigest())
+    return BadLine.of(reason, f"{path}:{number}", content)
 
 
 def _without_lone_dates(lines: Iterable[Offered | None], path: str) -> Iterator[Offered | None]:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -217,15 +216,12 @@ class Hearing:
             )  # fmt: skip
         except Unusable as refused:
             raw = said.text.encode("utf-8", "replace")
-            self._found.bad.append(
-                BadLine(refused.reason, f"{self._source}:post", len(raw), hashlib.sha256(raw).hexdigest())
-            )
+            self._found.bad.append(BadLine.of(refused.reason, f"{self._source}:post", raw))
             return
         self._found.posts.setdefault(group, []).append(post)
 
     def _bury(self, reason: DropReason, call: Call) -> None:
-        digest = hashlib.sha256(call.body).hexdigest()
-        self._found.bad.append(BadLine(reason, f"{self._source}:webhook", len(call.body), digest))
+        self._found.bad.append(BadLine.of(reason, f"{self._source}:webhook", call.body))
 
 
 def batches_of(found: Found, before: str, last: Batch, fills: str | None) -> Iterator[Batch]:

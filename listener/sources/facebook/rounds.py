@@ -10,7 +10,6 @@ says; a page may be empty and have a next one. A post that is not there any more
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -222,4 +221,4 @@ def _is_enough(plan: Plan, items: Collection[Raw]) -> bool:
 def _bad(refused: Unusable, item: Raw) -> BadLine:
     # It was decoded before; how it is written again tells it from others all the same.
     written = repr(sorted(item.items(), key=lambda pair: str(pair[0]))).encode("utf-8", "replace")
-    return BadLine(refused.reason, "facebook:answer", len(written), hashlib.sha256(written).hexdigest())
+    return BadLine.of(refused.reason, "facebook:answer", written)

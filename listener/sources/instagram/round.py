@@ -12,7 +12,6 @@ that is a **cut**, a gap of its own, also where a next page then brings them.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -285,4 +284,4 @@ _WORDLESS: Final = {(DropReason.MISSING_FIELD, "caption"), (DropReason.MISSING_F
 def bad_line(raw: Any, reason: DropReason, where: str) -> BadLine:
     """Something offered that became no post."""
     content = raw if isinstance(raw, bytes) else to_json(raw)
-    return BadLine(reason, f"{SOURCE}:{where}", len(content), hashlib.sha256(content).hexdigest())
+    return BadLine.of(reason, f"{SOURCE}:{where}", content)

@@ -13,7 +13,6 @@ apart, and where none is left it is a gap until 00:00 UTC.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import threading
@@ -343,10 +342,10 @@ class LinkedInSource:
                 number, found = read_notification(raw, self.name, self._access.organization, latest)
             except Unusable as refused:
                 written = json.dumps(raw, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace")
-                digest = hashlib.sha256(written).hexdigest()
-                if digest not in self._known:
-                    bad.append(BadLine(refused.reason, f"{self.name}:notification", len(written), digest))
-                    self._known[digest] = None
+                unread = BadLine.of(refused.reason, f"{self.name}:notification", written)
+                if unread.digest not in self._known:
+                    bad.append(unread)
+                    self._known[unread.digest] = None
                 continue
             if isinstance(found, Deleted):
                 deleted.add(found.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from pydantic_core import to_json
@@ -110,8 +109,7 @@ class Reading:
         return held
 
     def _bad(self, reason: DropReason, raw: bytes, taken: Taken) -> None:
-        digest = hashlib.sha256(raw).hexdigest()
-        taken.bad.append(BadLine(reason, f"{self._source}:stream", len(raw), digest))
+        taken.bad.append(BadLine.of(reason, f"{self._source}:stream", raw))
 
 
 def _alias(raw: Raw, server: str) -> str | None:

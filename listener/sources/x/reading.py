@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -63,7 +62,7 @@ def read_page(answer: Mapping[str, Any], source: str) -> Read:
 
 
 def bad_line(reason: DropReason, raw: bytes, source: str) -> BadLine:
-    return BadLine(reason, f"{source}:stream" if raw else f"{source}:search", len(raw), hashlib.sha256(raw).hexdigest())
+    return BadLine.of(reason, f"{source}:stream" if raw else f"{source}:search", raw)
 
 
 def _take(answer: Any, source: str, raw: bytes, read: Read) -> None:

@@ -6,7 +6,6 @@ for those that look back to it. One that was changed was said when it was change
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,9 +75,9 @@ class Comments:
     def unread(self, raw: Raw, refused: Unusable) -> None:
         """What is no comment, told once."""
         content = json.dumps(raw, ensure_ascii=False, default=str).encode("utf-8", "replace")
-        digest = hashlib.sha256(content).hexdigest()
-        if self._met.is_new(f"bad:{digest}", None, self._clock.now()):
-            self._found.bad.append(BadLine(refused.reason, f"{self._source}:comment", len(content), digest))
+        bad = BadLine.of(refused.reason, f"{self._source}:comment", content)
+        if self._met.is_new(f"bad:{bad.digest}", None, self._clock.now()):
+            self._found.bad.append(bad)
 
     def take_found(self) -> Found:
         found, self._found = self._found, Found()
