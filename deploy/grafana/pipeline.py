@@ -304,7 +304,7 @@ DUTY = (
         width=6,
     ),
     number(
-        "Certificates and tokens end in",
+        "Certificates end in",
         "By the setting that names each. Three weeks before ops are told.",
         "s",
         ("min by (setting) (lyttepost_credential_ends_timestamp_seconds) - time()", "{{setting}}"),

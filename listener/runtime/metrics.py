@@ -326,7 +326,7 @@ class Metrics:
         )
         self.credential_ends = g(
             "credential_ends_timestamp_seconds",
-            "When a certificate or a token ends, by the setting that names it; NaN where that cannot be read.",
+            "When a certificate ends, by the setting that names it; NaN where that cannot be read.",
             "setting",
         )
         ProcessCollector(namespace=NAMESPACE, registry=registry)
