@@ -25,13 +25,14 @@ def doctor(
     json: Json = False,
     data: Data = None,
     seconds: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=60, help="How long X may take for one answer.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=60, help="How long one answer may take.")
     ] = 15.0,
 ) -> None:
-    """Check settings, disk, bus, retention, key, who runs, whom an alert would page, and X: plan, rules, clocks, cost.
+    """Check settings, disk, bus, retention, key, who runs, whom an alert would page, and each platform that is set up.
 
-    Reads all that is on the bus, connects to the channels' servers without a word, and asks X four free questions.
-    Changes nothing. Exit code 1 when something failed; 0 when nothing did.
+    Reads all that is on the bus, connects to the channels' servers without a word, and asks X four free questions and
+    the other platforms a few, which count in a day's calls. Changes nothing. Exit code 1 when something failed; 0
+    when nothing did.
     """
     from listener.runtime.checks import CheckLevel, worst
 
