@@ -28,7 +28,6 @@ LIST_PAGES: Final = 3
 """Of a list of posts, a hundred a page: it holds some six hundred of a year."""
 MOST_PAGES: Final = 200
 """Of the comments below one post: twenty thousand. What lies further back is not found."""
-NOT_THERE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def reading(plan: Plan, found: Findings) -> Round:
     for post in plan.choose([id_ for id_ in newest if posts[id_] >= plan.oldest]):
         outcome = yield from _read_comments(plan, post, found)
         if isinstance(outcome, Failed):
-            if outcome.answer.code != NOT_THERE:
+            if not outcome.answer.not_there:
                 return outcome
             missing, last = missing + 1, outcome
             continue
@@ -131,7 +130,7 @@ def reading(plan: Plan, found: Findings) -> Round:
     gone: list[str] = []
     for id_ in plan.verify:
         answer = yield Question(id_, {"fields": "id"})
-        if answer.code == NOT_THERE:
+        if answer.not_there:
             gone.append(id_)
         elif not answer.ok and answer.outcome is not Outcome.FORBIDDEN:
             return Failed(answer)

@@ -22,7 +22,6 @@ FASTEST: Final = 2.0
 """Seconds between two such questions, at least."""
 CONFIRM: Final = 300.0
 """Seconds after which one that did not answer is asked for once more."""
-_NOT_THERE: Final = 100
 
 
 class Held:
@@ -78,7 +77,7 @@ class Held:
         if question.kind is Kind.ALIVE:
             if answer.ok and as_id(answer.data.get("id")) == question.about:
                 self._doubted.pop(id_, None)
-            elif answer.code == _NOT_THERE:
+            elif answer.not_there:
                 return questions.medium_there(question.medium, question.about)
             elif id_ in self._doubted:
                 self._doubted[id_] = now + CONFIRM

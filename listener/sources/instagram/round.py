@@ -127,7 +127,7 @@ class Round:
         if part is None or everywhere or (answer.outcome is Outcome.UNAVAILABLE and not answer.status):
             self.ended = answer
             self._todo.clear()
-        elif answer.code == 100 and question.medium and question.medium not in self._plan.missing:
+        elif answer.not_there and question.medium and question.medium not in self._plan.missing:
             # It may have been deleted since it was listed: the next list tells.
             self.missing.add(question.medium)
             self._drop(lambda each: each.medium == question.medium)

@@ -26,6 +26,7 @@ from listener.sources.common.graph.usage import Usage
 LIMITS: Final = frozenset({4, 17, 32, 613, 80001, 80002})
 _TOKEN: Final = frozenset({102, 104, 190})
 _ROLE_GONE: Final = 492
+_NOT_THERE: Final = 100
 _BRIEF: Final = frozenset({1, 2})
 FORBIDDEN_SECONDS: Final = 3600.0
 
@@ -81,6 +82,11 @@ class Answer:
     @property
     def ok(self) -> bool:
         return self.outcome is Outcome.OK
+
+    @property
+    def not_there(self) -> bool:
+        """What was asked for is not there, or we may not see it: of a single thing nothing tells these apart."""
+        return self.code == _NOT_THERE
 
     @property
     def cause(self) -> Cause:
@@ -149,7 +155,7 @@ _WHY: Final = {
     Outcome.UNAVAILABLE: "Meta is not available",
 }
 _OF_CODE: Final = {
-    100: "something that is asked for is not there, or not for a token of this kind",
+    _NOT_THERE: "something that is asked for is not there, or not for a token of this kind",
     368: "our app or account is blocked for what Meta takes as misuse",
     1705: "the id or the kind of token is wrong",
 }
