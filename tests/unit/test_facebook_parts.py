@@ -135,6 +135,7 @@ def test_what_is_no_call_has_a_reason(body: bytes, reason: DropReason) -> None:
         (comment(created_time="i går"), DropReason.WRONG_TYPE),
         (comment(created_time=-7), DropReason.BAD_DATE),
         (comment(created_time=1e300), DropReason.BAD_DATE),
+        (comment(created_time=10**400), DropReason.BAD_DATE),
     ],
 )
 def test_one_bad_change_is_named_and_those_beside_it_are_read(value: Mapping[str, Any], reason: DropReason) -> None:

@@ -19,11 +19,12 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from listener.model.records import Author, AuthorClass, Post, Quoted
 from listener.sources.common.fields import EARLIEST, LATEST, Raw, Unusable, as_id, as_text, build, dicts
+from listener.sources.common.graph.times import unix_time_of
 from listener.sources.common.json import read_json
 from listener.sources.contract import DropReason
 from listener.units import parse_instant
@@ -122,8 +123,8 @@ def _change(change: Raw, entry: Raw) -> Change | None:
     if text is None:
         # A picture or a sticker says nothing; a mention always does.
         return Untold(id_, post) if change.get("field") == "mention" else None
-    at = _unix(value, "created_time")
-    told = _unix(entry, "time") if "time" in entry else at
+    at = unix_time_of(value, "created_time")
+    told = unix_time_of(entry, "time") if "time" in entry else at
     return Said(
         id=id_,
         post=post,
@@ -268,23 +269,10 @@ def _optional_id(raw: Any) -> str | None:
     return id_ if id_ is not None and _ID.fullmatch(id_) else None
 
 
-def _unix(raw: Raw, name: str) -> datetime:
-    value = raw.get(name)
-    if value is None:
-        raise Unusable(DropReason.MISSING_FIELD, name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise Unusable(DropReason.WRONG_TYPE, name)
-    # Some of Meta's calls tell milliseconds.
-    seconds = value / 1000 if value > 1e11 else value
-    if not EARLIEST.timestamp() <= seconds < LATEST.timestamp():
-        raise Unusable(DropReason.BAD_DATE, name)
-    return datetime.fromtimestamp(seconds, UTC)
-
-
 def _written(raw: Raw, name: str) -> datetime:
     value = raw.get(name)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _unix(raw, name)
+        return unix_time_of(raw, name)
     if not isinstance(value, str):
         raise Unusable(DropReason.MISSING_FIELD if value is None else DropReason.WRONG_TYPE, name)
     try:

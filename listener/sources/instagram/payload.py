@@ -10,13 +10,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from listener.model.records import Author, AuthorClass, Post, Quoted
 from listener.sources.common.fields import (
-    EARLIEST,
-    LATEST,
     Raw,
     Unusable,
     as_id,
@@ -26,6 +24,7 @@ from listener.sources.common.fields import (
     text_of,
     time_of,
 )
+from listener.sources.common.graph.times import unix_time_of
 from listener.sources.common.json import read_json
 from listener.sources.contract import DropReason
 from listener.sources.instagram.post_ids import comment_id
@@ -141,7 +140,7 @@ def read_call(body: bytes, ours: str, now: datetime) -> tuple[list[Told], list[R
     for entry in dicts(raw.get("entry")):
         if as_id(entry.get("id")) not in (ours, None):
             continue
-        at = min(_instant(entry.get("time")) or now, now)
+        at = _told_at(entry, now)
         for change in _changes(entry):
             value = change.get("value")
             try:
@@ -189,14 +188,12 @@ def told_comment(told: Told, caption: str, ours: Account) -> Post:
     return _comment(raw, told.medium, caption, ours, told.at, name, as_id(raw.get("parent_id")))
 
 
-def _instant(raw: Any) -> datetime | None:
-    """Seconds since 1970, or thousandths of them."""
-    if not isinstance(raw, int | float) or isinstance(raw, bool):
-        return None
-    seconds = raw / 1000 if raw > 1e11 else float(raw)
-    if not EARLIEST.timestamp() <= seconds < LATEST.timestamp():
-        return None
-    return datetime.fromtimestamp(seconds, UTC)
+def _told_at(entry: Raw, now: datetime) -> datetime:
+    """When a call says that it tells; now, where it does not."""
+    try:
+        return min(unix_time_of(entry, "time"), now)
+    except Unusable:
+        return now
 
 
 def _plain(text: str | None) -> str:
