@@ -285,7 +285,7 @@ def test_told_to_wait_by_the_last_answer_of_a_round_no_call_is_made_after_a_kill
     its = here.deployment(lists=("feed",), calm_every=timedelta(seconds=5))
     its.turn_until(lambda: "counted" in its.state and its.state["state"] == "counting", SLOWLY)
     here.fake.do("usage", percent=100, minutes=10, on="comments")
-    its.turn_until(lambda: "shut" in its.state, SLOWLY)
+    its.turn_until(lambda: "waits_until" in its.state, SLOWLY)
     its.turn_for(0.1)
     its.die()
     calls = len(here.fake.asked)

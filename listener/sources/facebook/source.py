@@ -216,7 +216,7 @@ class FacebookSource:
         if gap is not None:
             state |= {"gap": gap.cause, "gap_since": format_instant(gap.start)}
         if (until := self._client.shut_until) is not None:
-            state["shut"] = format_instant(until)
+            state["waits_until"] = format_instant(until)
         if self._refusal is not None:
             state["problem"] = self._refusal
         return state
