@@ -14,7 +14,7 @@ from listener.sources.common.fields import dicts, texts
 from listener.sources.common.graph.access import GraphAccess, verify_token
 from listener.sources.common.graph.answers import Answer, Outcome
 from listener.sources.common.graph.client import GraphClient
-from listener.sources.common.graph.doctor import examine_api, examine_token
+from listener.sources.common.graph.doctor import examine_api, examine_token, fix_of
 from listener.sources.contract import Examination
 from listener.sources.facebook.rounds import POST_FIELDS
 from listener.webhooks.doctor import examine_webhook
@@ -94,9 +94,8 @@ def _subscribed(app: str | None, answer: Answer) -> Check:
 
 
 def _fix(answer: Answer) -> str:
-    return {
-        Outcome.RATE_LIMITED: "wait; each call makes it longer",
+    fixes = {
         Outcome.UNAUTHORIZED: "make a new Page token, and put it into its file",
         Outcome.FORBIDDEN: "look at the permissions of the app and the role of the token's owner (MODERATE)",
-        Outcome.UNAVAILABLE: "check whether this machine reaches Meta (name, firewall, proxy), and meta.base_url",
-    }.get(answer.outcome, "is facebook.page_id the Page's number, and the token a Page token?")
+    }
+    return fix_of(answer, fixes, "is facebook.page_id the Page's number, and the token a Page token?")

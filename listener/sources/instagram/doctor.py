@@ -12,9 +12,9 @@ from typing import Final
 from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.instagram import TAGS_A_WEEK, InstagramSettings
 from listener.sources.common.graph.access import GraphAccess, verify_token
-from listener.sources.common.graph.answers import Answer, Outcome
+from listener.sources.common.graph.answers import Answer
 from listener.sources.common.graph.client import GraphClient
-from listener.sources.common.graph.doctor import examine_api, examine_token
+from listener.sources.common.graph.doctor import examine_api, examine_token, fix_of
 from listener.sources.contract import Examination
 from listener.sources.instagram import questions
 from listener.sources.instagram.round import NOT_OURS
@@ -48,10 +48,8 @@ def _account(client: GraphClient, settings: InstagramSettings) -> Answer:
 def _heard(answer: Answer, settings: InstagramSettings) -> Check:
     name = "instagram.account"
     if not answer.ok:
-        fix = {
-            Outcome.RATE_LIMITED: "wait; each call makes it longer",
-            Outcome.UNAVAILABLE: "check whether this machine reaches Meta (name, firewall, proxy)",
-        }.get(answer.outcome, "see instagram.account and the token; listener/sources/README.md tells how both are had")
+        otherwise = "see instagram.account and the token; listener/sources/README.md tells how both are had"
+        fix = fix_of(answer, {}, otherwise)
         return failed(name, f"the account does not answer: {answer.why}", fix)
     count = answer.data.get("media_count")
     if str(answer.data.get("id")) != settings.account or (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -71,12 +71,19 @@ def _expiry(source: str, info: TokenInfo, clock: Clock) -> Check:
 
 
 def _unanswered(name: str, answer: Answer) -> Check:
-    fix = {
-        Outcome.RATE_LIMITED: "wait; each call makes it longer",
-        Outcome.UNAUTHORIZED: "make a new token, and put it into its file",
-        Outcome.UNAVAILABLE: "check whether this machine reaches Meta (name, firewall, proxy), and meta.base_url",
-    }.get(answer.outcome, "look at the app and its token at Meta")
+    new = {Outcome.UNAUTHORIZED: "make a new token, and put it into its file"}
+    fix = fix_of(answer, new, "look at the app and its token at Meta")
     return failed(name, f"the token could not be looked at: {answer.why}", fix)
+
+
+def fix_of(answer: Answer, fixes: Mapping[Outcome, str], otherwise: str) -> str:
+    """What to do about an answer without data. `fixes`: what it means for what was asked, beside what is the same for
+    all that Meta is asked."""
+    common = {
+        Outcome.RATE_LIMITED: "wait; each call makes it longer",
+        Outcome.UNAVAILABLE: "check whether this machine reaches Meta (name, firewall, proxy), and meta.base_url",
+    }
+    return {**common, **fixes}.get(answer.outcome, otherwise)
 
 
 def examine_api(client: GraphClient, source: str, answers: Collection[Answer], clock: Clock) -> Iterator[Check]:
