@@ -48,5 +48,5 @@ def _check(feed: ListenedFeed, its: Feed | None, clock: Clock) -> Check:
         )
     age = clock.now() - max(dated)
     if age > STALE:
-        return warning(id_, f"{feed.name}: its newest entry is {format_duration(age)} old", fix)
+        return warning(id_, f"{feed.name}: its newest entry is {format_duration(timedelta(days=age.days))} old", fix)
     return well(id_, f"{feed.name}: {len(its.entries)} entries")
