@@ -8,7 +8,7 @@ from datetime import datetime
 
 from listener.errors import Corrupt
 from listener.sources.bluesky.frames import Place
-from listener.units import format_instant, parse_instant
+from listener.sources.common.cursor import read_instants, write_instants
 
 
 @dataclass
@@ -28,8 +28,8 @@ class Memory:
                 "host": self.host,
                 "seq": None if place is None else place.seq,
                 "us": None if place is None else place.us,
-                "notices": {name: format_instant(at) for name, at in self.notices.items()},
-                "back": {incident: format_instant(at) for incident, at in self.back.items()},
+                "notices": write_instants(self.notices),
+                "back": write_instants(self.back),
             },
             separators=(",", ":"),
         )
@@ -42,8 +42,7 @@ class Memory:
             host, seq, us = raw["host"], raw["seq"], raw["us"]
             if not isinstance(host, str) or not isinstance(seq, int | None) or not isinstance(us, int | None):
                 raise TypeError("not its types")
-            notices = {str(name): parse_instant(at) for name, at in raw["notices"].items()}
-            back = {str(incident): parse_instant(at) for incident, at in raw["back"].items()}
-            return cls(host, None if us is None else Place(seq, us), notices, back)
+            place = None if us is None else Place(seq, us)
+            return cls(host, place, read_instants(raw["notices"]), read_instants(raw["back"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("Bluesky's cursor on the bus is unreadable; was it written by another version?") from None

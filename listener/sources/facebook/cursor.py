@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from listener.errors import Corrupt
-from listener.units import format_instant, parse_instant
+from listener.sources.common.cursor import read_instant, read_instants, write_instant, write_instants
 
 
 @dataclass
@@ -28,13 +28,13 @@ class Memory:
     def __str__(self) -> str:
         return json.dumps(
             {
-                "heard": None if self.heard is None else format_instant(self.heard),
-                "shut": None if self.shut is None else format_instant(self.shut),
+                "heard": write_instant(self.heard),
+                "shut": write_instant(self.shut),
                 "posts": self.posts,
-                "notices": {name: format_instant(at) for name, at in self.notices.items()},
-                "back": {incident: format_instant(at) for incident, at in self.back.items()},
+                "notices": write_instants(self.notices),
+                "back": write_instants(self.back),
                 "verify": self.verify,
-                "verified": None if self.verified is None else format_instant(self.verified),
+                "verified": write_instant(self.verified),
             },
             separators=(",", ":"),
         )
@@ -45,17 +45,13 @@ class Memory:
         try:
             raw = json.loads(text)
             return cls(
-                _instant(raw["heard"]),
-                _instant(raw["shut"]),
+                read_instant(raw["heard"]),
+                read_instant(raw["shut"]),
                 raw["posts"] is True,
-                {str(name): parse_instant(at) for name, at in raw["notices"].items()},
-                {str(incident): parse_instant(at) for incident, at in raw["back"].items()},
+                read_instants(raw["notices"]),
+                read_instants(raw["back"]),
                 tuple(map(str, raw["verify"])),
-                _instant(raw["verified"]),
+                read_instant(raw["verified"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("Facebook's cursor on the bus is unreadable; was it written by another version?") from None
-
-
-def _instant(written: str | None) -> datetime | None:
-    return None if written is None else parse_instant(written)

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 from listener.errors import Corrupt
-from listener.units import format_instant, parse_instant
+from listener.sources.common.cursor import read_instant, read_instants, write_instant, write_instants
 
 
 def short(text: str) -> str:
@@ -41,9 +41,9 @@ class FeedMemory:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "read": _written(self.read),
-            "anchored": _written(self.anchored),
-            "emptied": _written(self.emptied),
+            "read": write_instant(self.read),
+            "anchored": write_instant(self.anchored),
+            "emptied": write_instant(self.emptied),
             "empties": self.empties,
             "newest": list(self.newest),
             "undated": list(self.undated),
@@ -55,10 +55,10 @@ class FeedMemory:
         held = {str(entry): str(words) for entry, words in raw["held"].items()}
         # Who wrote it before `emptied` and `empties` were there did not know.
         return cls(
-            _read(raw["read"]),
+            read_instant(raw["read"]),
             _texts(raw["newest"]),
-            _read(raw["anchored"]),
-            _read(raw.get("emptied")),
+            read_instant(raw["anchored"]),
+            read_instant(raw.get("emptied")),
             int(raw.get("empties", 0)),
             _texts(raw["undated"]),
             held,
@@ -78,8 +78,8 @@ class Memory:
         return json.dumps(
             {
                 "feeds": {name: feed.to_json() for name, feed in self.feeds.items()},
-                "alive": _written(self.alive),
-                "notices": {name: format_instant(at) for name, at in self.notices.items()},
+                "alive": write_instant(self.alive),
+                "notices": write_instants(self.notices),
             },
             separators=(",", ":"),
             ensure_ascii=False,
@@ -92,19 +92,11 @@ class Memory:
             raw = json.loads(text)
             return cls(
                 {str(name): FeedMemory.of(feed) for name, feed in raw["feeds"].items()},
-                _read(raw["alive"]),
-                {str(name): parse_instant(at) for name, at in raw["notices"].items()},
+                read_instant(raw["alive"]),
+                read_instants(raw["notices"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("the feeds' cursor on the bus is unreadable; was it written by another version?") from None
-
-
-def _written(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)
-
-
-def _read(raw: str | None) -> datetime | None:
-    return None if raw is None else parse_instant(raw)
 
 
 def _texts(raw: Iterable[Any]) -> tuple[str, ...]:

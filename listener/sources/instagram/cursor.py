@@ -7,9 +7,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from listener.errors import Corrupt
+from listener.sources.common.cursor import read_instant, read_instants, write_instant, write_instants
 from listener.sources.instagram.hashtags import Spent
 from listener.units import format_instant, parse_instant
 
@@ -42,15 +42,15 @@ class Memory:
     def __str__(self) -> str:
         return json.dumps(
             {
-                "heard": {part: format_instant(at) for part, at in self.heard.items()},
-                "given": _written(self.given),
-                "counted": _written(self.counted),
-                "up": _written(self.up),
-                "shut": _written(self.shut),
+                "heard": write_instants(self.heard),
+                "given": write_instant(self.given),
+                "counted": write_instant(self.counted),
+                "up": write_instant(self.up),
+                "shut": write_instant(self.shut),
                 "back": self.back,
                 "tags": {tag: [format_instant(its.at), its.id] for tag, its in self.tags.items()},
                 "wanted": [[each.medium, each.comment, format_instant(each.at)] for each in self.wanted],
-                "notices": {name: format_instant(at) for name, at in self.notices.items()},
+                "notices": write_instants(self.notices),
             },
             separators=(",", ":"),
         )
@@ -61,23 +61,15 @@ class Memory:
         try:
             raw = json.loads(text)
             return cls(
-                heard={str(part): parse_instant(at) for part, at in raw["heard"].items()},
-                given=_read(raw["given"]),
-                counted=_read(raw["counted"]),
-                up=_read(raw["up"]),
-                shut=_read(raw["shut"]),
+                heard=read_instants(raw["heard"]),
+                given=read_instant(raw["given"]),
+                counted=read_instant(raw["counted"]),
+                up=read_instant(raw["up"]),
+                shut=read_instant(raw["shut"]),
                 back={str(incident): str(tracks) for incident, tracks in raw["back"].items()},
                 tags={str(tag): Spent(parse_instant(at), str(id_)) for tag, (at, id_) in raw["tags"].items()},
                 wanted=[Wanted(str(m), None if c is None else str(c), parse_instant(at)) for m, c, at in raw["wanted"]],
-                notices={str(name): parse_instant(at) for name, at in raw["notices"].items()},
+                notices=read_instants(raw["notices"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("Instagram's cursor on the bus is unreadable; was it written by another version?") from None
-
-
-def _written(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)
-
-
-def _read(raw: Any) -> datetime | None:
-    return None if raw is None else parse_instant(raw)

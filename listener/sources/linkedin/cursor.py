@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from listener.errors import Corrupt
-from listener.units import format_instant, parse_instant
+from listener.sources.common.cursor import read_instant, read_instants, write_instant, write_instants
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Memory:
     def __str__(self) -> str:
         return json.dumps(
             {
-                "heard": None if self.heard is None else format_instant(self.heard),
-                "alive": None if self.alive is None else format_instant(self.alive),
-                "notices": {name: format_instant(at) for name, at in self.notices.items()},
+                "heard": write_instant(self.heard),
+                "alive": write_instant(self.alive),
+                "notices": write_instants(self.notices),
             },
             separators=(",", ":"),
         )
@@ -34,8 +34,6 @@ class Memory:
         """Raises Corrupt: it is our own word, from the bus."""
         try:
             raw = json.loads(text)
-            times = [None if raw[name] is None else parse_instant(raw[name]) for name in ("heard", "alive")]
-            notices = {str(name): parse_instant(at) for name, at in raw["notices"].items()}
-            return cls(times[0], times[1], notices)
+            return cls(read_instant(raw["heard"]), read_instant(raw["alive"]), read_instants(raw["notices"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("LinkedIn's cursor on the bus is unreadable; was it written by another version?") from None

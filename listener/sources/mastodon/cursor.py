@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from listener.errors import Corrupt
+from listener.sources.common.cursor import read_instant, read_instants, write_instant, write_instants
 from listener.sources.mastodon.feeds import order
 from listener.units import format_instant, parse_instant
 
@@ -64,7 +65,7 @@ class Memory:
         return json.dumps(
             {
                 "servers": {name: _write(seat) for name, seat in self.seats.items()},
-                "notices": {name: format_instant(at) for name, at in self.notices.items()},
+                "notices": write_instants(self.notices),
                 "back": sorted(self.back),
             },
             separators=(",", ":"),
@@ -76,7 +77,7 @@ class Memory:
         try:
             raw = json.loads(text)
             seats = {str(name): _read(seat) for name, seat in raw["servers"].items()}
-            notices = {str(name): parse_instant(at) for name, at in raw["notices"].items()}
+            notices = read_instants(raw["notices"])
             return cls(seats, notices, {str(done) for done in raw["back"]})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("Mastodon's cursor on the bus is unreadable; was it written by another version?") from None
@@ -87,7 +88,7 @@ def _write(seat: Seat) -> dict[str, Any]:
         feed: [its.last, format_instant(its.at), its.anchor, its.middle, format_instant(its.middle_at)]
         for feed, its in seat.feeds.items()
     }
-    return {"heard": None if seat.heard is None else format_instant(seat.heard), "feeds": feeds}
+    return {"heard": write_instant(seat.heard), "feeds": feeds}
 
 
 def _read(raw: Any) -> Seat:
@@ -96,5 +97,4 @@ def _read(raw: Any) -> Seat:
         if not all(isinstance(each, str) for each in (last, anchor, middle)):
             raise TypeError("not its types")
         feeds[str(feed)] = Place(last, parse_instant(at), anchor, middle, parse_instant(middle_at))
-    heard = raw["heard"]
-    return Seat(None if heard is None else parse_instant(heard), feeds)
+    return Seat(read_instant(raw["heard"]), feeds)

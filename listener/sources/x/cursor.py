@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from listener.errors import Corrupt
-from listener.units import format_instant, parse_instant
+from listener.sources.common.cursor import read_instant, read_instants, write_instant, write_instants
 
 
 @dataclass
@@ -35,15 +34,15 @@ class Memory:
     def __str__(self) -> str:
         return json.dumps(
             {
-                "heard": _maybe(self.heard),
-                "checked": _maybe(self.checked),
-                "back": _written(self.back),
-                "notices": _written(self.notices),
-                "again": _written(self.again),
-                "complied": _maybe(self.complied),
-                "unchecked": _maybe(self.unchecked),
+                "heard": write_instant(self.heard),
+                "checked": write_instant(self.checked),
+                "back": write_instants(self.back),
+                "notices": write_instants(self.notices),
+                "again": write_instants(self.again),
+                "complied": write_instant(self.complied),
+                "unchecked": write_instant(self.unchecked),
                 "check": self.check,
-                "begun": _maybe(self.begun),
+                "begun": write_instant(self.begun),
             },
             separators=(",", ":"),
         )
@@ -53,24 +52,17 @@ class Memory:
         """Raises Corrupt: it is our own word, from the bus."""
         try:
             raw = json.loads(text)
-            heard, checked = (None if raw[n] is None else parse_instant(raw[n]) for n in ("heard", "checked"))
-            memory = cls(heard, _read(raw["back"]), _read(raw["notices"]), checked, _read(raw.get("again", {})))
+            heard, checked = read_instant(raw["heard"]), read_instant(raw["checked"])
+            memory = cls(
+                heard,
+                read_instants(raw["back"]),
+                read_instants(raw["notices"]),
+                checked,
+                read_instants(raw.get("again", {})),
+            )
             for name in ("complied", "unchecked", "begun"):
-                if raw.get(name) is not None:
-                    setattr(memory, name, parse_instant(raw[name]))
+                setattr(memory, name, read_instant(raw.get(name)))
             memory.check = None if raw.get("check") is None else str(raw["check"])
             return memory
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("X's cursor on the bus is unreadable; was it written by another version?") from None
-
-
-def _maybe(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)
-
-
-def _written(times: Mapping[str, datetime]) -> dict[str, str]:
-    return {name: format_instant(at) for name, at in times.items()}
-
-
-def _read(raw: Mapping[str, str]) -> dict[str, datetime]:
-    return {name: parse_instant(at) for name, at in raw.items()}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from listener.errors import Corrupt
-from listener.units import format_instant, parse_instant
+from listener.sources.common.cursor import read_instant, read_instants, write_instant, write_instants
 
 
 @dataclass
@@ -26,9 +25,9 @@ class Memory:
     def __str__(self) -> str:
         return json.dumps(
             {
-                "heard": _maybe(self.heard),
-                "checked": _maybe(self.checked),
-                **{name: _written(getattr(self, name)) for name in ("newest", "back", "notices")},
+                "heard": write_instant(self.heard),
+                "checked": write_instant(self.checked),
+                **{name: write_instants(getattr(self, name)) for name in ("newest", "back", "notices")},
             },
             separators=(",", ":"),
         )
@@ -38,19 +37,9 @@ class Memory:
         """Raises Corrupt: it is our own word, from the bus."""
         try:
             raw = json.loads(text)
-            heard, checked = (None if raw[name] is None else parse_instant(raw[name]) for name in ("heard", "checked"))
-            return cls(heard, _read(raw["newest"]), _read(raw["back"]), _read(raw["notices"]), checked)
+            heard, checked = read_instant(raw["heard"]), read_instant(raw["checked"])
+            return cls(
+                heard, read_instants(raw["newest"]), read_instants(raw["back"]), read_instants(raw["notices"]), checked
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Corrupt("YouTube's cursor on the bus is unreadable; was it written by another version?") from None
-
-
-def _maybe(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)
-
-
-def _written(times: Mapping[str, datetime]) -> dict[str, str]:
-    return {name: format_instant(at) for name, at in times.items()}
-
-
-def _read(raw: Mapping[str, str]) -> dict[str, datetime]:
-    return {str(name): parse_instant(at) for name, at in raw.items()}
