@@ -16,7 +16,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync
 
 from deploy.grafana import crisis, pipeline
-from deploy.grafana.panels import DATASOURCE, Panel
+from deploy.grafana.panels import DATASOURCE, Rows
 
 FOLDER = Path(__file__).parent / "dashboards"
 
@@ -34,9 +34,7 @@ def made() -> dict[str, str]:
     return {name: _as_json(its) for name, its in both.items()}
 
 
-def _dashboard(
-    title: str, uid: str, description: str, rows: tuple[tuple[str, tuple[Panel, ...]], ...], since: str
-) -> dashboard.Dashboard:
+def _dashboard(title: str, uid: str, description: str, rows: Rows, since: str) -> dashboard.Dashboard:
     board = (
         dashboard.Dashboard(title)
         .uid(uid)

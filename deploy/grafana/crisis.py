@@ -5,10 +5,16 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.dashboard import VariableRefresh
 
-from deploy.grafana.panels import BAD_ABOVE_ZERO, DATASOURCE, GOOD_ABOVE_ZERO, Panel, graph, number
-
-MINUTE = "60 * "
-"""Rates are a second; people count posts by the minute."""
+from deploy.grafana.panels import (
+    BAD_ABOVE_ZERO,
+    DATASOURCE,
+    GOOD_ABOVE_ZERO,
+    Rows,
+    graph,
+    number,
+    past_hour,
+    per_minute,
+)
 
 LOUDEST = "query_result(topk(6, max by (track) (lyttepost_track_posts_per_minute)))"
 
@@ -107,14 +113,14 @@ LOUD = (
         "Posts that match",
         "Posts a minute that matched a track of an open incident, of each source; none in calm.",
         "cpm",
-        (MINUTE + "sum by (source) (rate(lyttepost_posts_matched_total[$__rate_interval]))", "{{source}}"),
+        (per_minute("lyttepost_posts_matched_total", "source"), "{{source}}"),
         stacked=True,
     ),
     graph(
         "Kinds",
         "What the posts voice, a minute, as the machine read it. A post of several kinds counts for each.",
         "cpm",
-        (MINUTE + "sum by (kind) (rate(lyttepost_findings_total[$__rate_interval]))", "{{kind}}"),
+        (per_minute("lyttepost_findings_total", "kind"), "{{kind}}"),
         stacked=True,
     ),
     graph(
@@ -122,7 +128,7 @@ LOUD = (
         "The ten main themes of the last hour, posts a minute. `none_of_these` is about none we know, `none` "
         "voices nothing.",
         "cpm",
-        ("topk(10, sum by (theme) (increase(lyttepost_findings_by_theme_total[1h]))) / 60", "{{theme}}"),
+        (f"topk(10, {past_hour('lyttepost_findings_by_theme_total', 'theme')}) / 60", "{{theme}}"),
         stacked=True,
     ),
     number(
@@ -257,7 +263,7 @@ CALM = (
     ),
 )
 
-ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
+ROWS: Rows = (
     ("Now", NOW),
     ("How loud it is", LOUD),
     ("Who is told, and who answers", ALERTS),

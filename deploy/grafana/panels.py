@@ -21,9 +21,12 @@ from grafana_foundation_sdk.models.dashboard import (
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """Chosen at the top of the dashboard, so that it can be put into any Grafana."""
-COLUMNS = 24
+RATE = "[$__rate_interval]"
+"""Over how long a rate is taken: Grafana fills it in, as long as the steps of what is shown."""
 
 Panel = stat.Panel | timeseries.Panel
+Rows = tuple[tuple[str, tuple[Panel, ...]], ...]
+"""The rows of a dashboard: the heading of each, and its panels."""
 Query = tuple[str, str]
 """An expression, and the name of its lines: `{{label}}` in it is filled by Grafana."""
 Colours = Sequence[tuple[float | None, str]]
@@ -32,6 +35,21 @@ Colours = Sequence[tuple[float | None, str]]
 BAD_ABOVE_ZERO: Colours = ((None, "green"), (1, "red"))
 GOOD_ABOVE_ZERO: Colours = ((None, "red"), (1, "green"))
 NEUTRAL: Colours = ((None, "blue"),)
+
+
+def per_second(counter: str, by: str = "") -> str:
+    """How much a counter gains each second, summed over all labels but `by`, names with commas between them."""
+    return _sum(f"rate({counter}{RATE})", by)
+
+
+def per_minute(counter: str, by: str = "") -> str:
+    """As `per_second`: people count posts by the minute."""
+    return "60 * " + per_second(counter, by)
+
+
+def past_hour(counter: str, by: str = "") -> str:
+    """How much a counter gained in the last hour, summed as by `per_second`."""
+    return _sum(f"increase({counter}[1h])", by)
 
 
 def number(
@@ -116,6 +134,10 @@ def graph(
 
 _VALUE = models.BigValueTextMode.VALUE
 _GREY = {"mode": "fixed", "fixedColor": "gray"}
+
+
+def _sum(of: str, by: str) -> str:
+    return f"sum by ({by}) ({of})" if by else f"sum({of})"
 
 
 def _queries(queries: Sequence[Query]) -> list[prometheus.Dataquery]:

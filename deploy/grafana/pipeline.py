@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import BAD_ABOVE_ZERO, GOOD_ABOVE_ZERO, Panel, graph, number
-
-MINUTE = "60 * "
-RATE = "[$__rate_interval]"
+from deploy.grafana.panels import (
+    BAD_ABOVE_ZERO,
+    GOOD_ABOVE_ZERO,
+    RATE,
+    Rows,
+    graph,
+    number,
+    past_hour,
+    per_minute,
+    per_second,
+)
 
 SOURCES = (
     number(
@@ -52,7 +59,7 @@ SOURCES = (
         "Not heard",
         "Seconds of each second that a source was not heard, by cause. What search fills in later stays counted here.",
         "percentunit",
-        (f"sum by (source, cause) (rate(lyttepost_gap_seconds_total{RATE}))", "{{source}}: {{cause}}"),
+        (per_second("lyttepost_gap_seconds_total", "source, cause"), "{{source}}: {{cause}}"),
         stacked=True,
     ),
     graph(
@@ -65,7 +72,7 @@ SOURCES = (
         "Connections made anew",
         "How often, in the last hour, by why the last one ended.",
         "short",
-        ("sum by (source, cause) (increase(lyttepost_reconnects_total[1h]))", "{{source}}: {{cause}}"),
+        (past_hour("lyttepost_reconnects_total", "source, cause"), "{{source}}: {{cause}}"),
     ),
     graph(
         "Posts that wait to be taken in",
@@ -78,7 +85,7 @@ SOURCES = (
         "What came of calls to our webhook, a minute, and how many hours ago the last good one came. None: no "
         "such source is set up.",
         "cpm",
-        (MINUTE + f"sum by (source, outcome) (rate(lyttepost_webhook_calls_total{RATE}))", "{{source}}: {{outcome}}"),
+        (per_minute("lyttepost_webhook_calls_total", "source, outcome"), "{{source}}: {{outcome}}"),
         (
             "(time() - max by (source) (lyttepost_webhook_last_call_timestamp_seconds)) / 3600",
             "{{source}}: hours since the last",
@@ -92,10 +99,10 @@ FLOW = (
         "Posts a minute of all sources: the line is what they offered, the stack what became of it. Where the "
         "stack is lower, posts wait on disk for the bus.",
         "cpm",
-        (MINUTE + f"sum(rate(lyttepost_posts_heard_total{RATE}))", "heard"),
-        (MINUTE + f"sum by (origin) (rate(lyttepost_mentions_published_total{RATE}))", "published: {{origin}}"),
+        (per_minute("lyttepost_posts_heard_total"), "heard"),
+        (per_minute("lyttepost_mentions_published_total", "origin"), "published: {{origin}}"),
         (
-            MINUTE + f'sum by (reason) (rate(lyttepost_posts_dropped_total{{reason!="expired"}}{RATE}))',
+            per_minute('lyttepost_posts_dropped_total{reason!="expired"}', "reason"),
             "dropped: {{reason}}",
         ),
         stacked=True,
@@ -121,21 +128,22 @@ FLOW = (
         "Heard, of each source",
         "Posts a minute that a source offered, whether they match or not.",
         "cpm",
-        (MINUTE + f"sum by (source) (rate(lyttepost_posts_heard_total{RATE}))", "{{source}}"),
+        (per_minute("lyttepost_posts_heard_total", "source"), "{{source}}"),
     ),
     graph(
         "Records of each stage",
         "Records a minute that a stage has taken in and committed, ticks included.",
         "cpm",
-        (MINUTE + f"sum by (stage) (rate(lyttepost_stage_records_total{RATE}))", "{{stage}}"),
+        (per_minute("lyttepost_stage_records_total", "stage"), "{{stage}}"),
     ),
     graph(
         "Records in a batch",
         "How many a stage takes in one transaction: few in quiet times, up to a thousand when it catches up.",
         "short",
         (
-            f"sum by (stage) (rate(lyttepost_stage_records_total{RATE}))\n"
-            f"  / sum by (stage) (rate(lyttepost_stage_batches_total{RATE}))",
+            per_second("lyttepost_stage_records_total", "stage")
+            + "\n  / "
+            + per_second("lyttepost_stage_batches_total", "stage"),
             "{{stage}}",
         ),
     ),
@@ -143,21 +151,21 @@ FLOW = (
         "Masked before the bus",
         "Identity numbers, telephone numbers, addresses and names of accounts that were masked, a minute.",
         "cpm",
-        (MINUTE + f"sum by (kind) (rate(lyttepost_masks_applied_total{RATE}))", "{{kind}}"),
+        (per_minute("lyttepost_masks_applied_total", "kind"), "{{kind}}"),
         stacked=True,
     ),
     graph(
         "Could not be used",
         "Records and lines that became dead letters, in the last hour. `lyttepost deadletters` shows where they are.",
         "short",
-        ("sum by (stage, reason) (increase(lyttepost_deadletters_total[1h]))", "{{stage}}: {{reason}}"),
+        (past_hour("lyttepost_deadletters_total", "stage, reason"), "{{stage}}: {{reason}}"),
         bars=True,
     ),
     graph(
         "Mentions that lay too long",
         "Posts that were on the bus, and older than they may be before anybody read them; in the last hour.",
         "short",
-        ('sum by (source) (increase(lyttepost_posts_dropped_total{reason="expired"}[1h])) or vector(0)', "{{source}}"),
+        (past_hour('lyttepost_posts_dropped_total{reason="expired"}', "source") + " or vector(0)", "{{source}}"),
     ),
 )
 
@@ -210,13 +218,13 @@ RULES = (
         "Time of rules",
         "Seconds of each second that judging by a rule takes: the ten slowest.",
         "percentunit",
-        (f"topk(10, sum by (rule) (rate(lyttepost_rule_seconds_total{RATE})))", "{{rule}}"),
+        (f"topk(10, {per_second('lyttepost_rule_seconds_total', 'rule')})", "{{rule}}"),
     ),
     graph(
         "Failures of rules",
         "How often a rule raised an error or was slow, in the last hour. It is tried again; the log has the error.",
         "short",
-        ("sum by (rule) (increase(lyttepost_rule_failures_total[1h]))", "{{rule}}"),
+        (past_hour("lyttepost_rule_failures_total", "rule"), "{{rule}}"),
         bars=True,
     ),
     number(
@@ -243,7 +251,7 @@ DELIVERIES = (
         "Deliveries",
         "Attempts to tell somebody, in the last hour, by channel and outcome.",
         "short",
-        ("sum by (channel, outcome) (increase(lyttepost_deliveries_total[1h]))", "{{channel}}: {{outcome}}"),
+        (past_hour("lyttepost_deliveries_total", "channel, outcome"), "{{channel}}: {{outcome}}"),
         bars=True,
     ),
     graph(
@@ -263,8 +271,8 @@ DELIVERIES = (
         "What gateways said later",
         "Receipts in the last hour: delivered or not; and what became of their calls to us.",
         "short",
-        ("sum by (channel, outcome) (increase(lyttepost_receipts_total[1h]))", "receipt, {{channel}}: {{outcome}}"),
-        ("sum by (channel, outcome) (increase(lyttepost_callbacks_total[1h]))", "call, {{channel}}: {{outcome}}"),
+        (past_hour("lyttepost_receipts_total", "channel, outcome"), "receipt, {{channel}}: {{outcome}}"),
+        (past_hour("lyttepost_callbacks_total", "channel, outcome"), "call, {{channel}}: {{outcome}}"),
     ),
     number(
         "Dead-man pings",
@@ -349,7 +357,7 @@ MONEY = (
         "A minute, by endpoint and outcome. 401 and 403: the key; 429: too many.",
         "cpm",
         (
-            MINUTE + f"sum by (source, endpoint, outcome) (rate(lyttepost_source_calls_total{RATE}))",
+            per_minute("lyttepost_source_calls_total", "source, endpoint, outcome"),
             "{{source}} {{endpoint}}: {{outcome}}",
         ),
     ),
@@ -369,7 +377,7 @@ MONEY = (
         "Posts that are paid for",
         "Posts read that count for the bill, a minute; each once a UTC day.",
         "cpm",
-        (MINUTE + f"sum by (source) (rate(lyttepost_posts_charged_total{RATE}))", "{{source}}"),
+        (per_minute("lyttepost_posts_charged_total", "source"), "{{source}}"),
     ),
 )
 
@@ -413,9 +421,9 @@ BUS = (
         "Writes to the bus that failed",
         "In the last hour: failed, by the error's name, and tried again. Assignments of partitions to workers here.",
         "short",
-        ("sum by (reason) (increase(lyttepost_bus_producer_errors_total[1h]))", "failed: {{reason}}"),
-        ("sum(increase(lyttepost_bus_retries_total[1h]))", "tried again"),
-        ("sum by (group) (increase(lyttepost_bus_rebalances_total[1h]))", "assigned: {{group}}"),
+        (past_hour("lyttepost_bus_producer_errors_total", "reason"), "failed: {{reason}}"),
+        (past_hour("lyttepost_bus_retries_total"), "tried again"),
+        (past_hour("lyttepost_bus_rebalances_total", "group"), "assigned: {{group}}"),
     ),
     graph(
         "Age against what is allowed",
@@ -501,7 +509,7 @@ PROCESS = (
     ),
 )
 
-ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
+ROWS: Rows = (
     ("Sources: does it hear?", SOURCES),
     ("What comes in, and what becomes of it", FLOW),
     ("How far behind", LAG),
