@@ -30,9 +30,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from ..platform import Clock, Handler, Platform, Reply, Request, Route, Step, Verbs, wait
+from ..platform import Clock, Handler, Reply, Request, Route, Step, Verbs, wait
+from ..platform.streaming import StreamingPlatform
 from ..platform.streams import End, StreamReader
-from ..platform.websocket import PING, WebSocket, frame, goodbye, text
+from ..platform.websocket import WebSocket, goodbye, text
 from .commands import BlueskyCommands
 from .host import CursorTooOld, Entry, HostLog, Subscriber, failure, info, wanted_v1, wanted_v2, written
 from .network import COLLECTION, Event, Network, Post, did_of, refuses, say, tid
@@ -46,7 +47,7 @@ BACKLOG = 100_000
 """Events on their way to one reader; with more it is too slow and is put out."""
 
 
-class FakeBluesky(Platform):
+class FakeBluesky(StreamingPlatform[Subscriber]):
     """One host. `network`: what it hears; its own, if none is given. `first`: the number of its first event. `keeps`:
     how far back it gives events. `pings` are sent each so many seconds of the clock, and each `chatter` seconds
     somebody in its network says something, for the original is never still; 0: nobody does."""
@@ -68,13 +69,12 @@ class FakeBluesky(Platform):
     ) -> None:
         self.network = network or Network(clock)
         self.chatter = chatter
-        self.pings = pings
         self.all: list[Subscriber] = []
         """Every websocket there was."""
-        self._open: list[Subscriber] = []
-        self.well()
         # One lock for all hosts of a network: an event reaches each of them whole.
-        super().__init__(clock=clock or self.network.clock, port=port, scenario=scenario, lock=self.network.lock)
+        super().__init__(
+            clock=clock or self.network.clock, port=port, scenario=scenario, lock=self.network.lock, pings=pings
+        )
         self.log = HostLog(self.clock.now, first, keeps)
         with self.network.lock:
             for event in self.network.events:
@@ -94,15 +94,9 @@ class FakeBluesky(Platform):
     def say(self, item: Mapping[str, Any], at: datetime, *, live: bool) -> str:
         return say(self.network, item, at)
 
-    @property
-    def open(self) -> list[Subscriber]:
-        with self.lock:
-            return list(self._open)
-
     def well(self) -> None:
         """Nothing goes wrong from now on."""
-        self.twice = self.holds = 0
-        self.held: list[Entry] = []
+        super().well()
         self.deaf_until: datetime | None = None
         self._waiting: list[Event] = []
 
@@ -120,10 +114,6 @@ class FakeBluesky(Platform):
         with self.lock:
             posts = self.network.posts.values()
             return {"posts": [{"uri": p.uri, "texts": p.texts, "gone": self.network.is_gone(p.uri)} for p in posts]}
-
-    def wake(self) -> None:
-        for subscriber in self.open:
-            subscriber.reader.end(End.CLOSE)
 
     def start(self) -> Self:
         super().start()
@@ -155,15 +145,7 @@ class FakeBluesky(Platform):
             self._give(self.log.add(each))
 
     def _give(self, entry: Entry) -> None:
-        if self.holds:
-            self.held.append(entry)
-            if len(self.held) < self.holds:
-                return
-            entries, self.held, self.holds = self.held[::-1], [], 0
-        else:
-            entries = [entry] * (2 if self.twice else 1)
-            self.twice -= bool(self.twice)
-        for each in entries:
+        for each in self._due(entry):
             for subscriber in self._open:
                 self._push(subscriber, each)
 
@@ -212,19 +194,10 @@ class FakeBluesky(Platform):
 
     def _stream(self, handler: Handler, subscriber: Subscriber) -> None:
         socket = WebSocket(handler)
-        how = End.GONE
-        try:
-            socket.accept(SUBPROTOCOL if subscriber.v2 else None)
-            how = subscriber.reader.serve(
-                handler.connection.sendall,
-                lambda: socket.is_read() and not (subscriber.v2 and socket.heard),
-                self.stopping,
-                keep_alive=frame(PING, b""),
-                every=self.pings,
-            )
-        finally:
-            with self.lock:
-                if subscriber in self._open:
-                    self._open.remove(subscriber)
-            if how is End.RESET:
-                handler.reset()
+        self._serve(
+            handler,
+            socket,
+            subscriber,
+            lambda: socket.is_read() and not (subscriber.v2 and socket.heard),
+            SUBPROTOCOL if subscriber.v2 else None,
+        )

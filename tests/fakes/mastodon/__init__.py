@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from ..platform import Clock, Handler, Platform, Reply, Request, Route, Step, Verbs, rfc3339
-from ..platform.streams import End, StreamReader
-from ..platform.websocket import PING, WebSocket, text
-from ..platform.websocket import frame as ws_frame
+from ..platform import Clock, Handler, Reply, Request, Route, Step, Verbs, rfc3339
+from ..platform.streaming import StreamingPlatform
+from ..platform.streams import StreamReader
+from ..platform.websocket import WebSocket, text
 from .commands import MastodonCommands
 from .federation import HOME, Event, Federation, Status, refuses, say
 from .server import Subscriber, View, folded, frame
@@ -48,7 +48,7 @@ APP_TOKEN = "a-token-of-an-app"
 CALLS, WINDOW = 300, 300.0
 
 
-class FakeMastodon(Platform):
+class FakeMastodon(StreamingPlatform[Subscriber]):
     """One server. `federation`: what it hears of; its own, if none is given. `domain`: behind the @ of its people.
     `pings` are sent each so many seconds of the clock."""
 
@@ -67,12 +67,11 @@ class FakeMastodon(Platform):
     ) -> None:
         self.federation = federation or Federation(clock)
         self.domain = domain
-        self.pings = pings
-        self._open: list[Subscriber] = []
         self.calls: list[datetime] = []
-        self.well()
         # One lock for all servers of a federation: an event reaches each of them whole.
-        super().__init__(clock=clock or self.federation.clock, port=port, scenario=scenario, lock=self.federation.lock)
+        super().__init__(
+            clock=clock or self.federation.clock, port=port, scenario=scenario, lock=self.federation.lock, pings=pings
+        )
         self.view = View(self.federation, domain, self.clock.now)
         with self.federation.lock:
             for status in self.federation.statuses.values():
@@ -98,16 +97,10 @@ class FakeMastodon(Platform):
     def say(self, item: Mapping[str, Any], at: datetime, *, live: bool) -> str:
         return say(self.federation, item, at)
 
-    @property
-    def open(self) -> list[Subscriber]:
-        with self.lock:
-            return list(self._open)
-
     def well(self) -> None:
         """Nothing goes wrong from now on."""
+        super().well()
         self.token: str | None = TOKEN
-        self.twice = self.holds = 0
-        self.held: list[Event] = []
         self.deaf_until: datetime | None = None
         self.late: frozenset[str] = frozenset()
         """Posts that have not arrived yet."""
@@ -133,10 +126,6 @@ class FakeMastodon(Platform):
         with self.lock:
             found = self.federation.statuses.values()
             return {"posts": [{"uri": s.uri, "texts": s.texts, "gone": s.deleted_at is not None} for s in found]}
-
-    def wake(self) -> None:
-        for subscriber in self.open:
-            subscriber.reader.end(End.CLOSE)
 
     def stop(self) -> None:
         with self.federation.lock:
@@ -170,15 +159,7 @@ class FakeMastodon(Platform):
             if event.kind == "delete":
                 return
             self.view.numbers.give(event.status)
-        if self.holds:
-            self.held.append(event)
-            if len(self.held) < self.holds:
-                return
-            events, self.held, self.holds = self.held[::-1], [], 0
-        else:
-            events = [event] * (2 if self.twice else 1)
-            self.twice -= bool(self.twice)
-        for each in events:
+        for each in self._due(event):
             for subscriber in self._open:
                 self._push(subscriber, each)
 
@@ -260,7 +241,6 @@ class FakeMastodon(Platform):
 
     def _stream(self, handler: Handler, subscriber: Subscriber) -> None:
         socket = WebSocket(handler)
-        how = End.GONE
 
         def is_read() -> bool:
             if subscriber.frozen:
@@ -268,17 +248,7 @@ class FakeMastodon(Platform):
             # What was subscribed to counts before the ping that follows it is answered.
             return self._listens(socket, subscriber)
 
-        try:
-            socket.accept()
-            how = subscriber.reader.serve(
-                handler.connection.sendall, is_read, self.stopping, keep_alive=ws_frame(PING, b""), every=self.pings
-            )
-        finally:
-            with self.lock:
-                if subscriber in self._open:
-                    self._open.remove(subscriber)
-            if how is End.RESET:
-                handler.reset()
+        self._serve(handler, socket, subscriber, is_read)
 
     def _listens(self, socket: WebSocket, subscriber: Subscriber) -> bool:
         with self.lock:

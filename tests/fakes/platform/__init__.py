@@ -4,7 +4,7 @@ A platform is a folder beside this one: a class of its own over `Platform` that 
 it. From here it has
 
 - HTTP/1.1 with keep-alive, plain routes, and handlers that take over the connection (`web`) for a stream (`streams`),
-  among them websockets (`websocket`);
+  among them websockets (`websocket`, and `streaming` for a platform that tells all its events over them);
 - faults that any route can be given: a status, a delay, no answer at all, an answer cut in the middle of its body, one
   that is garbage or far too large, a reset (`faults`, `commands`);
 - a control path, `/__fake__/…`, by which another process commands it and asks what it did (`control`);
