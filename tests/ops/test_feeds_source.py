@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from session_support import SPEED, SourceSession
 
 from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Incident
 from listener.model.records import AuthorClass, Gap, Origin, Post
 from listener.runtime.checks import Check
 from listener.settings.schema import Settings
-from listener.sources.contract import Batch, Examination, source_types
+from listener.sources.contract import Examination, source_types
 from listener.sources.feeds.source import FeedsSource
 from tests.fakes.feeds import Entry, FakeFeeds
 from tests.fakes.feeds.house import bomb
 from tests.fakes.platform import ScaledClock
 
-SPEED = 60.0
-WITHIN = 20.0
-"""Real seconds."""
 TYPE = source_types()["feeds"]
 
 
 @dataclass
-class Room:
+class Room(SourceSession):
+    kind, makes = TYPE, FeedsSource
     fake: FakeFeeds
-    clock: ScaledClock
-    batches: list[Batch] = field(default_factory=list)
-    source: FeedsSource | None = None
     houses: Sequence[str] = ("posten", "avisa")
     every: str = "30s"
     more: dict[str, Any] = field(default_factory=dict)
@@ -41,45 +37,9 @@ class Room:
         read = [{"url": self.fake.address(h), "name": h, "inside": True, **self.more.get(h, {})} for h in self.houses]
         return Settings.model_validate({"feeds": {"read": read, "every": self.every, "in_calm": "1m"}})
 
-    def open(self, resume: str | None = None, gaps: Sequence[Gap] = (), incidents: Sequence[Incident] = ()) -> None:
-        source = TYPE.make(self.settings(), self.clock)
-        assert isinstance(source, FeedsSource)
-        self.source = source
-        source.recall(gaps)
-        source.open(resume)
-        source.follow(incidents, ())
-
     def follow(self, *incidents: Incident, over: Sequence[Incident] = ()) -> None:
         assert self.source is not None
         self.source.follow(incidents, (), over)
-
-    def close(self) -> None:
-        if self.source is not None:
-            self.source.close()
-
-    def incident(self, id_: str = "brann-0", *, minutes: float = 0.0, lookback: float = 3600.0) -> Incident:
-        opened = self.clock.now() - timedelta(minutes=minutes)
-        return Incident(
-            id=id_, name="Brann", tracks=("granvik",), opened_at=opened, opened_by="vakt", why="prøve",
-            review_at=opened + timedelta(hours=4), lookback=lookback,
-        )  # fmt: skip
-
-    def until(self, condition: Callable[[], Any], what: str) -> None:
-        assert self.source is not None
-        deadline = time.monotonic() + WITHIN
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {WITHIN:g} s: {what}; {dict(self.source.state())}"
-            if (batch := self.source.read(0.5)) is not None:
-                self.batches.append(batch)
-
-    def pass_(self, seconds: float) -> None:
-        """Seconds of the platform's clock."""
-        end = self.clock.now() + timedelta(seconds=seconds)
-        self.until(lambda: self.clock.now() > end, "time passes")
-
-    def heard(self) -> None:
-        assert self.source is not None
-        self.until(lambda: self.source.state()["state"] in ("listening", "counting"), "heard")
 
     @property
     def posts(self) -> list[Post]:
@@ -94,19 +54,6 @@ class Room:
         return next(post for post in self.posts if post.text.startswith(title))
 
     @property
-    def gaps(self) -> dict[str, Gap]:
-        return {gap.id: gap for batch in self.batches for gap in batch.gaps}
-
-    def gap(self, *, lasts: bool, part: str | None = None) -> Gap:
-        def found() -> Gap | None:
-            return next((g for g in self.gaps.values() if (g.end is None) is lasts and g.part == part), None)
-
-        self.until(found, f"a gap that {'lasts' if lasts else 'is over'}")
-        gap = found()
-        assert gap is not None
-        return gap
-
-    @property
     def cursor(self) -> str | None:
         return next((batch.cursor for batch in reversed(self.batches) if batch.cursor), None)
 
@@ -115,7 +62,7 @@ class Room:
 def room() -> Iterator[Room]:
     clock = ScaledClock(SPEED)
     with FakeFeeds(clock=clock) as fake:
-        made = Room(fake, clock)
+        made = Room(fake, clock=clock)
         yield made
         made.close()
 

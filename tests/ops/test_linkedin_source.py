@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from session_support import SPEED, SourceSession
 
 from listener.model.gaps import Cause, is_whole
-from listener.model.incidents import Incident
-from listener.model.records import Gap, Origin
+from listener.model.records import Origin
 from listener.runtime.checks import Check
 from listener.settings.schema import Settings
-from listener.sources.contract import Batch, Examination, source_types
+from listener.sources.contract import Examination, source_types
 from listener.sources.linkedin.source import LinkedInSource
 from tests.fakes.linkedin import FakeLinkedIn
 from tests.fakes.platform import ScaledClock
 
-SPEED = 60.0
-WITHIN = 20.0
 TYPE = source_types()["linkedin"]
 
 
 @dataclass
-class Room:
+class Room(SourceSession):
+    kind, makes = TYPE, LinkedInSource
     fake: FakeLinkedIn
-    clock: ScaledClock
     folder: Path
-    batches: list[Batch] = field(default_factory=list)
-    source: LinkedInSource | None = None
     more: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> Settings:
@@ -43,56 +39,11 @@ class Room:
         }  # fmt: skip
         return Settings.model_validate({"linkedin": {name: value for name, value in its.items() if value is not None}})
 
-    def open(self, resume: str | None = None, gaps: Sequence[Gap] = (), incidents: Sequence[Incident] = ()) -> None:
-        source = TYPE.make(self.settings(), self.clock)
-        assert isinstance(source, LinkedInSource)
-        self.source = source
-        source.recall(gaps)
-        source.learn_quota(None)
-        source.open(resume)
-        source.follow(incidents, ())
-
-    def close(self) -> None:
-        if self.source is not None:
-            self.source.close()
-
-    def incident(self, id_: str = "brann-0", *, minutes: float = 0.0, lookback: float = 3600.0) -> Incident:
-        opened = self.clock.now() - timedelta(minutes=minutes)
-        return Incident(
-            id=id_, name="Brann", tracks=("granvik",), opened_at=opened, opened_by="vakt", why="prøve",
-            review_at=opened + timedelta(hours=4), lookback=lookback,
-        )  # fmt: skip
-
-    def until(self, condition: Callable[[], Any], what: str) -> None:
-        assert self.source is not None
-        deadline = time.monotonic() + WITHIN
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {WITHIN:g} s: {what}; {dict(self.source.state())}"
-            if (batch := self.source.read(0.5)) is not None:
-                self.batches.append(batch)
-
-    def pass_(self, seconds: float) -> None:
-        end = self.clock.now() + timedelta(seconds=seconds)
-        self.until(lambda: self.clock.now() > end, "time passes")
-
-    def heard(self) -> None:
-        assert self.source is not None
-        source = self.source
-        self.until(lambda: source.state()["state"] in ("listening", "counting"), "heard")
-
     def of(self, text: str) -> list[tuple[Origin | None, str | None]]:
         return [(b.origin, b.incident) for b in self.batches for p in b.posts if p.text == text]
 
     def comes(self, text: str) -> None:
         self.until(lambda: self.of(text), text)
-
-    @property
-    def gaps(self) -> dict[str, Gap]:
-        return {gap.id: gap for batch in self.batches for gap in batch.gaps}
-
-    def gap(self, *, lasts: bool) -> Gap:
-        self.until(lambda: any((g.end is None) is lasts for g in self.gaps.values()), f"a gap, lasting: {lasts}")
-        return next(g for g in self.gaps.values() if (g.end is None) is lasts)
 
     @property
     def notices(self) -> list[tuple[str, bool]]:
@@ -107,7 +58,7 @@ class Room:
 def room(tmp_path: Path) -> Iterator[Room]:
     clock = ScaledClock(SPEED)
     with FakeLinkedIn(clock=clock, calls=100_000) as fake:
-        made = Room(fake, clock, tmp_path, more={"calls": 100_000})
+        made = Room(fake, tmp_path, clock=clock, more={"calls": 100_000})
         yield made
         made.close()
 
