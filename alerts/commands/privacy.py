@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +28,7 @@ from listener.commands.shared import (
     user,
 )
 from listener.errors import ConfigError, LyttepostError, Refused
-from listener.ingest.deletion_proof import deletion_proofs
+from listener.ingest.deletion_proof import deletion_proofs, sources_asked
 from listener.maintenance.post_ids import ids_meant, looks_rounded, post_ids
 from listener.model.incidents import Mode
 from listener.model.records import Decision, DecisionKind
@@ -96,7 +97,8 @@ def retention(
 ) -> None:
     """Drop what is older than the settings and the platforms' terms allow; with --check, prove that nothing is."""
     bus, clock, folder, settings = open_live_topics(data), SystemClock(), data_dir(data), load_settings()
-    limits = content_limits(settings)
+    types = source_types()
+    limits = content_limits(settings, types)
     if not check:
         for topic, count in bus.retain(clock.now()).items():
             if count:
@@ -105,7 +107,8 @@ def retention(
     view = _view(bus, data)
     view.catch_up()
     view.release()
-    of_sources = oldest_held(bus, folder, limits)
+    held = oldest_held(bus, folder, {*limits, *sources_asked(types)})
+    of_sources = {source: at for source, at in held.items() if source in limits}
     oldest = {info.name: info.oldest_ms for info in bus.topics()}
     rows, late = [], []
     for spec in topic_specs(settings.bus.partitions, settings.retention.keep()):
@@ -116,7 +119,7 @@ def retention(
         rows.append((spec, at, over))
     late_sources = set(overdue(of_sources, limits, clock.now()))
     late += [f"content of {source}" for source in sorted(late_sources)]
-    proofs = list(deletion_proofs(bus, folder, source_types(), clock.now()))
+    proofs = list(deletion_proofs(bus, types, held, clock.now()))
     unasked = [proof.source for proof in proofs if proof.late]
     if json:
         out_json(
@@ -213,11 +216,9 @@ def rotate_key(
 def _expire(bus: Bus, limits: Limits, folder: Path, clock: Clock) -> None:
     if not limits:
         return
-    gone, expiry = expire_spools(folder, limits, clock.now()), Expiry(bus, limits)
-    try:
+    gone = expire_spools(folder, limits, clock.now())
+    with closing(Expiry(bus, limits)) as expiry:
         gone += expiry.expire(clock.now())
-    finally:
-        expiry.close()
     if gone:
         say(f"content of sources with a limit of their own: {gone} records removed")
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from listener.bus.protocol import Bus
 from listener.ingest.resume import last_tick, place
-from listener.privacy.expiry import oldest_held
 from listener.sources.contract import SourceType
 
 MOST = timedelta(hours=25)
@@ -26,14 +24,21 @@ class DeletionProof(NamedTuple):
     late: bool
 
 
-def deletion_proofs(bus: Bus, folder: Path, types: Mapping[str, SourceType], now: datetime) -> Iterator[DeletionProof]:
-    """One for each source of which anything is held and that tells of deletions only when it is asked.
+def sources_asked(types: Mapping[str, SourceType]) -> Collection[str]:
+    """The sources that tell of deletions only when they are asked."""
+    return [name for name, its in types.items() if its.checks_deletions is not None]
+
+
+def deletion_proofs(
+    bus: Bus, types: Mapping[str, SourceType], oldest: Mapping[str, datetime], now: datetime
+) -> Iterator[DeletionProof]:
+    """One for each source that is asked. `oldest`: source → when the oldest of what is held of it was captured.
 
     What was captured less than a day ago need not have been checked yet.
     """
-    asked = {name: its.checks_deletions for name, its in types.items() if its.checks_deletions is not None}
-    oldest = oldest_held(bus, folder, dict.fromkeys(asked, timedelta.max))
-    for source, read in asked.items():
+    for source, its in types.items():
+        if (read := its.checks_deletions) is None:
+            continue
         tick = last_tick(bus, source)
         begun = None if tick is None else read(place(tick).at)
         held = oldest.get(source)

@@ -10,10 +10,10 @@ takeover by another process, the purge itself and a clock that was an hour ahead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,10 +83,7 @@ class Expiry:
 
     def oldest(self) -> dict[str, datetime]:
         """Source → when the oldest of what is held was captured, as of the last look."""
-        found: dict[str, datetime] = {}
-        for source, at in self._held.values():
-            found[source] = min(at, found.get(source, at))
-        return found
+        return _oldest(self._held.values())
 
     def expire(self, now: datetime) -> int:
         """Purge what comes near its end. How many records went. Raises BusError; then it is to be called again."""
@@ -158,26 +155,24 @@ def expire_spools(folder: Path, limits: Limits, now: datetime) -> int:
     return spool.purge(folder, ends) if limits else 0
 
 
-def oldest_spooled(folder: Path, limits: Limits) -> dict[str, datetime]:
-    """Source → when the oldest of what lies in the spools of a folder was kept."""
-    found: dict[str, datetime] = {}
-    for at, message in spool.kept(folder):
-        if message.topic in CONTENT and (source := source_of(message)) in limits:
-            found[source] = min(at, found.get(source, at))
-    return found
+def oldest_held(bus: Bus, folder: Path, sources: Collection[str]) -> dict[str, datetime]:
+    """Source → when the oldest of what is held here was captured: on the bus, or in a spool. Of these sources.
 
-
-def oldest_held(bus: Bus, folder: Path, limits: Limits, beat: Callable[[], None] = lambda: None) -> dict[str, datetime]:
-    """Source → when the oldest of what is held here was captured: on the bus, or in a spool."""
-    if not limits:
+    Reads all content that there is. Raises BusError, and ConfigError for a spool that cannot be read.
+    """
+    if not sources:
         return {}
-    expiry = Expiry(bus, limits, beat)
-    try:
+    with closing(Expiry(bus, dict.fromkeys(sources, timedelta.max))) as expiry:
         expiry.look()
-    finally:
-        expiry.close()
-    found = expiry.oldest()
-    for source, at in oldest_spooled(folder, limits).items():
+        on_bus = expiry.oldest()
+    spooled = ((source_of(message), at) for at, message in spool.kept(folder) if message.topic in CONTENT)
+    return _oldest(chain(on_bus.items(), (each for each in spooled if each[0] in sources)))
+
+
+def _oldest(held: Iterable[tuple[str, datetime]]) -> dict[str, datetime]:
+    """Source → the earliest of its times."""
+    found: dict[str, datetime] = {}
+    for source, at in held:
         found[source] = min(at, found.get(source, at))
     return found
 
