@@ -19,6 +19,7 @@ from heapq import nsmallest
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from listener.model import keys
 from listener.model.records import UNKNOWN_LANGUAGE, Kind
 from listener.units import from_ms, to_ms
 
@@ -345,12 +346,11 @@ class _Group:
         for several, who in together.items():
             for name in words(several):
                 people[name] |= who
-        return dict(sorted(((name, len(who)) for name, who in people.items()), key=lambda each: (-each[1], each[0])))
+        return _most_first({name: len(who) for name, who in people.items()})
 
     def sources(self) -> dict[str, int]:
         """Each platform → the posts that were heard there, most first, then by name."""
-        posts = Counter(post.partition(":")[0] for post in {row.post for row in self.rows})
-        return dict(sorted(posts.items(), key=lambda each: (-each[1], each[0])))
+        return _most_first(Counter(map(keys.source_of, {row.post for row in self.rows})))
 
     def trend(self, as_of: datetime) -> Trend:
         end = to_ms(as_of)
@@ -378,6 +378,11 @@ class _Group:
             "trend": self.trend(as_of),
             "better": len({row.post for row in self.rows if row.tier}),
         }
+
+
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """The same in order: most first, then by name."""
+    return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
 
 
 def _by_story(rows: Iterable[Registered]) -> list[_Group]:
