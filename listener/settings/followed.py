@@ -43,7 +43,7 @@ def allowed_accounts(raw: RawSettings) -> frozenset[str]:
 
 def persons_among(tracks: Iterable[str], allowed: Collection[str]) -> list[str]:
     """Those of these canonical tracks that follow an account that nobody may follow."""
-    return [track for track in tracks if track[:1] == "@" and not may_follow(track, allowed)]
+    return [track for track in tracks if not may_follow(track, allowed)]
 
 
 def may_follow(track: str, allowed: Collection[str]) -> bool:
