@@ -252,7 +252,7 @@ class DeletionCheck:
 
     def _upload(self, job: Job, held: Held) -> float:
         """Done twice, after a restart, it says the same."""
-        ids = list(dict.fromkeys(id_ for id_ in held() if id_.isdecimal()))
+        ids = _ids(held)
         try:
             self._storage.upload(job.upload_url, ids)
         except XError as error:
@@ -290,7 +290,7 @@ class DeletionCheck:
 
     def _look_up(self, held: Held, stop: threading.Event) -> None:
         """Post by post, as the stream gives them: what X does not give any more is gone."""
-        ids = iter(list(dict.fromkeys(id_ for id_ in held() if id_.isdecimal())))
+        ids = iter(_ids(held))
         while (some := list(islice(ids, AT_ONCE))) and not stop.is_set():
             if self._clock.wait(self._calls.wait(self._clock.monotonic()), stop):
                 return
@@ -327,6 +327,11 @@ class DeletionCheck:
         self._not_before = self._clock.monotonic() + wait
         log.warning("x: deletions: %s; tried again in %.0f s", self.why, wait)
         return wait
+
+
+def _ids(held: Held) -> list[str]:
+    """The ids of all that is held, each once. Raises BusError."""
+    return list(dict.fromkeys(id_ for id_ in held() if id_.isdecimal()))
 
 
 def read_lookup(answer: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
