@@ -40,7 +40,7 @@ def default_odds(posts: list[Labelled], seen: list[int], others: list[int]) -> d
     banks["patient_exposed"] = train.patient_exposed(*given)
     space = train.Space(given[1], rare=True)
     stances = train.labels(given[0], STANCES, lambda post: (post.stance,))
-    banks["stance"] = space.bank(STANCES, *train.fit_all(space.matrix(given[1]), stances, 0.7), {})
+    banks["stance"] = space.bank(STANCES, *train.fit_all(space.matrix(given[1]), stances, train.OURS_C), {})
     return odds(banks, [found[i] for i in others])
 
 
