@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import math
-import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -37,6 +37,8 @@ logging.getLogger("tweepy").setLevel(logging.WARNING)
 logging.getLogger("tweepy").addHandler(logging.NullHandler())
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HOSTS: Final = ("https://api.twitter.com", "https://api.x.com")
 RULES: Final = "/2/tweets/search/stream/rules"
@@ -263,25 +265,33 @@ class Api:
         return _json(self._answer(call, make))
 
     def _answer(self, call: Callable[[Any], requests.Response], make: Any) -> requests.Response:
-        """In a thread of its own: a socket's timeout begins anew with each byte, so it ends no dripping answer."""
-        done: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+        def ask() -> requests.Response:
+            client = make(self.key.token, return_type=requests.Response)
+            with lead(client.session, self._access.base_url, self._seconds, self.call_meter):
+                return call(client)
 
-        def run() -> None:
-            try:
-                client = make(self.key.token, return_type=requests.Response)
-                with lead(client.session, self._access.base_url, self._seconds, self.call_meter):
-                    done.put(call(client))
-            except Exception as error:
-                done.put(error)
-
-        threading.Thread(target=run, daemon=True, name="x-call").start()
         try:
-            came = done.get(timeout=self._seconds)
-        except queue.Empty:
-            raise XError(Trouble.NETWORK) from None
-        if isinstance(came, Exception):
-            raise as_x_error(came) from None
-        return came
+            return within(self._seconds, ask, "x-call")
+        except Exception as error:
+            raise as_x_error(error) from None
+
+
+def within(seconds: float, call: Callable[[], T], name: str) -> T:
+    """What `call` gives, made in a thread of that name: a socket's timeout begins anew with each byte, so it ends no
+    dripping answer. Raises what `call` raises, and XError when the seconds are over."""
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except Exception as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name=name).start()
+    try:
+        return outcome.result(timeout=seconds)
+    except TimeoutError:
+        raise XError(Trouble.NETWORK) from None
 
 
 def _get_rules(client: Any, params: Mapping[str, str]) -> Any:

@@ -5,8 +5,6 @@ Its addresses carry their own permission in them; X's token is never sent there.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +14,7 @@ from requests.utils import get_environ_proxies
 
 from listener.settings.hosts import is_loopback
 from listener.sources.common.json import read_json
-from listener.sources.x.client import CONNECT_SECONDS, Trouble, XError
+from listener.sources.x.client import CONNECT_SECONDS, Trouble, XError, within
 
 T = TypeVar("T")
 
@@ -76,28 +74,16 @@ class Storage:
         }  # fmt: skip
 
     def _within(self, call: Callable[[requests.Session], T]) -> T:
-        """In a thread of its own: a socket's timeout begins anew with each byte."""
-        done: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
+        """Raises XError and Truncated."""
 
-        def run() -> None:
-            try:
-                with requests.Session() as session:
-                    done.put(call(session))
-            except Exception as error:
-                done.put(error)
+        def ask() -> T:
+            with requests.Session() as session:
+                return call(session)
 
-        threading.Thread(target=run, daemon=True, name="x-storage").start()
         try:
-            came = done.get(timeout=self._seconds)
-        except queue.Empty:
+            return within(self._seconds, ask, "x-storage")
+        except (requests.RequestException, OSError, ValueError):
             raise XError(Trouble.NETWORK) from None
-        if isinstance(came, XError | Truncated):
-            raise came
-        if isinstance(came, requests.RequestException | OSError | ValueError):
-            raise XError(Trouble.NETWORK) from None
-        if isinstance(came, Exception):
-            raise came
-        return came
 
 
 def read_result(lines: Iterable[bytes]) -> tuple[str, ...]:
