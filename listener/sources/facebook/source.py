@@ -26,7 +26,7 @@ from listener.model.gaps import Cause, is_whole
 from listener.model.incidents import Incident
 from listener.model.records import Gap
 from listener.sources.common.gap_tracker import GapBook
-from listener.sources.common.graph.answers import Outcome
+from listener.sources.common.graph.answers import CAUSES, Outcome
 from listener.sources.common.graph.client import GraphClient
 from listener.sources.common.notices import NoticeBook
 from listener.sources.contract import Batch, CatchUp, OfferedCounts
@@ -340,11 +340,8 @@ class FacebookSource:
         self._asking.read_back(start - BEFORE, soon=False)
 
     def _stop(self, outcome: Outcome, why: str) -> None:
-        cause = {
-            Outcome.UNAUTHORIZED: Cause.UNAUTHORIZED, Outcome.FORBIDDEN: Cause.FORBIDDEN,
-        }.get(outcome, Cause.REFUSED)  # fmt: skip
         self._refusal = f"Facebook refuses us: {why}"
-        self._start_gap(cause)
+        self._start_gap(CAUSES[outcome])
         self._notices.begin(_NOTICES[outcome], self._clock.now())
         if self._book.lasting is not None:
             self._asking.read_back(self._book.lasting.start - BEFORE, soon=False)

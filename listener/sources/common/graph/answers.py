@@ -47,12 +47,13 @@ class Outcome(StrEnum):
     """A fault of Meta's or of the network, which passes."""
 
 
-_CAUSES: Final = {
+CAUSES: Final = {
     Outcome.RATE_LIMITED: Cause.RATE_LIMITED,
     Outcome.UNAUTHORIZED: Cause.UNAUTHORIZED,
     Outcome.FORBIDDEN: Cause.FORBIDDEN,
     Outcome.STOPPED: Cause.REFUSED,
 }
+"""Of a gap, by what Meta answers. A call that is `UNAVAILABLE` has its own: see `Answer.cause`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class Answer:
         """Why nothing was heard, for a gap."""
         if self.outcome is Outcome.UNAVAILABLE:
             return Cause.HTTP_5XX if self.status >= 500 or self.code in _BRIEF else Cause.UNREACHABLE
-        return _CAUSES.get(self.outcome, Cause.GARBLED)
+        return CAUSES.get(self.outcome, Cause.GARBLED)
 
     @property
     def needs_person(self) -> bool:
