@@ -57,8 +57,9 @@ def mistakes(raw: RawSettings, settings: Settings, data: Path) -> list[str]:
 
 def doubts(raw: RawSettings, settings: Settings, standing: Collection[str]) -> Iterator[str]:
     """What may be meant so and most often is not."""
-    for its in source_types().values():
-        yield from (str(raw.error(loc, why)) for loc, why in its.doubts(settings))
+    # What sources share, as those of Meta's do, is told once.
+    of_sources = dict.fromkeys(doubt for its in source_types().values() for doubt in its.doubts(settings))
+    yield from (str(raw.error(loc, why)) for loc, why in of_sources)
     if settings.bus.url.startswith("embedded:") and (settings.bus.kafka.sasl.username or settings.bus.kafka.tls.on):
         yield str(raw.error(("bus", "kafka"), "is not used, because bus.url is no kafka:// address"))
     its_highlights = settings.highlights

@@ -490,3 +490,13 @@ def test_a_pipe_where_a_secret_should_be_is_refused_and_not_waited_for(place: Pl
         (told,) = place.told(text)
         assert PLACED.match(told)
         assert "no regular file" in told or "NoRegularFile" in told
+
+
+def test_what_two_sources_doubt_is_told_once() -> None:
+    text = (
+        "meta: {base_url: 'http://graph.example.org', verify_token: x, app_secret: y}\n"
+        "facebook: {page_id: 1000, access_token: z}\ninstagram: {enabled: true, account: 2000, access_token: z}\n"
+    )
+    these = raw(text)
+    told = list(doubts(these, load_settings(these), []))
+    assert sum("meta.base_url" in each for each in told) == 1
