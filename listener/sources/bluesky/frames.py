@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from listener.sources.common.fields import Unusable
-from listener.sources.common.json import read_json
+from listener.sources.common.fields import Unusable, read_object
 from listener.sources.common.sieve import Sieve
 from listener.sources.contract import DropReason
 from listener.units import parse_instant
@@ -122,12 +121,7 @@ class Outlook:
 
 def read_message(raw: bytes) -> Message:
     """One message. Raises Unusable for what is none."""
-    try:
-        found = read_json(raw)
-    except ValueError:
-        raise Unusable(DropReason.BAD_JSON) from None
-    if not isinstance(found, dict):
-        raise Unusable(DropReason.WRONG_TYPE)
+    found = read_object(raw)
     if "payload" in found:
         return _read_v2(found["payload"])
     if found.get("$type") == "error":

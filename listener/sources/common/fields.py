@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from listener.model.normalize import nfc, whole
 from listener.model.records import Post
+from listener.sources.common.json import read_json
 from listener.sources.contract import DropReason
 from listener.units import parse_instant
 
@@ -50,6 +51,17 @@ def build(**fields: Any) -> Post:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise Unusable(DropReason.WRONG_TYPE, str(first["loc"][0])) from None
+
+
+def read_object(content: bytes) -> dict[str, Any]:
+    """A message in JSON, which must be an object. Raises Unusable."""
+    try:
+        found = read_json(content)
+    except ValueError:
+        raise Unusable(DropReason.BAD_JSON) from None
+    if not isinstance(found, dict):
+        raise Unusable(DropReason.WRONG_TYPE)
+    return found
 
 
 def text_of(raw: Raw, name: str) -> str:

@@ -5,12 +5,9 @@ Source: Mastodon's documentation, "Streaming"; its `streaming/index.js`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from listener.sources.common.fields import Raw, Unusable
-from listener.sources.common.json import read_json
+from listener.sources.common.fields import Raw, Unusable, read_object
 from listener.sources.contract import DropReason
 from listener.sources.mastodon.feeds import feed_of
 
@@ -48,7 +45,7 @@ Message = Said | Gone | Failure | Other
 
 def read_message(raw: bytes) -> Message:
     """One message. Raises Unusable for what is none."""
-    found = _object(raw)
+    found = read_object(raw)
     if "error" in found:
         status = found.get("status")
         return Failure(status if type(status) is int else None)
@@ -62,17 +59,7 @@ def read_message(raw: bytes) -> Message:
         return Gone(id_)
     if event not in ("update", "status.update"):
         return Other()
-    status = _object(payload.encode("utf-8", "surrogatepass")) if isinstance(payload, str) else payload
+    status = read_object(payload.encode("utf-8", "surrogatepass")) if isinstance(payload, str) else payload
     if not isinstance(status, dict):
         raise Unusable(DropReason.MISSING_FIELD if status is None else DropReason.WRONG_TYPE, "payload")
     return Said(feed_of(found.get("stream")), status, event == "status.update")
-
-
-def _object(raw: bytes) -> Mapping[str, Any]:
-    try:
-        found = read_json(raw)
-    except ValueError:
-        raise Unusable(DropReason.BAD_JSON) from None
-    if not isinstance(found, dict):
-        raise Unusable(DropReason.WRONG_TYPE)
-    return found
