@@ -48,11 +48,11 @@ class SourceStatus:
         # Whoever does not ask must not hide that nothing is heard by whoever does.
         every = told.get("every", 0) if state is SourceState.LISTENING else 0
         self._metrics.source_interval.labels(name).set(every)
-        self._metrics.set_counted(name, told.get("counted"))
+        self._metrics.set_instant(self._metrics.source_counted, name, told.get("counted"))
         for what, its in told.get("allowances", {}).items():
             self._metrics.allowance_used.labels(name, what).set(its["used"])
             self._metrics.allowance.labels(name, what).set(its["of"])
-        self._metrics.set_deletions_checked(name, told.get("deletions_checked"))
+        self._metrics.set_instant(self._metrics.deletions_checked, name, told.get("deletions_checked"))
         if state is not SourceState.LISTENING:
             return state
         if gap is None:

@@ -389,13 +389,9 @@ class Metrics:
         for outcome in Outcome:
             self.deliveries.labels(channel, outcome)
 
-    def set_counted(self, source: str, until: str | None) -> None:
-        """`until`: an instant as presence has it; None where another process counts, or nobody."""
-        self.source_counted.labels(source).set(nan if until is None else parse_instant(until).timestamp())
-
-    def set_deletions_checked(self, source: str, begun: str | None) -> None:
-        """`begun`: an instant as presence has it; None where there is none."""
-        self.deletions_checked.labels(source).set(nan if begun is None else parse_instant(begun).timestamp())
+    def set_instant(self, gauge: Gauge, source: str, at: str | None) -> None:
+        """`at`: an instant as presence has it; None where another process knows it, or nobody."""
+        gauge.labels(source).set(nan if at is None else parse_instant(at).timestamp())
 
     def set_source_state(self, source: str, state: SourceState) -> None:
         """One state is 1, all others are 0."""
