@@ -18,9 +18,9 @@ from listener.sources.contract import Follows, LiveSource, source_types
 from tests.fakes.bluesky import FakeBluesky, Network, did_of
 from tests.soak.clock import SharedClock
 from tests.soak.trial import (
-    SECONDS,
     TRACK,
     Fault,
+    Later,
     Listener,
     Outcome,
     drained,
@@ -29,8 +29,8 @@ from tests.soak.trial import (
     laid_clock,
     look,
     main,
+    played,
     purge,
-    rest,
     settled,
     stage,
     until,
@@ -131,18 +131,7 @@ def play(seed: int, folder: Path) -> Outcome:
         try:
             client.start()
             until(lambda: any(host.open for host in hosts), client, 60.0)
-            zero, due = clock.now(), script(seed)
-            said_at = 0.0
-            while (at := (clock.now() - zero).total_seconds()) < SECONDS:
-                if at - said_at >= 2.0:
-                    said_at = at
-                    people.turn()
-                while due and due[0][0] <= at:
-                    fault = due.pop(0)[1]
-                    if fault.verb == "forget":
-                        due = sorted([*due, (at + 80.0, REMEMBERS)], key=lambda each: each[0])
-                    _happen(fault, hosts, client)
-                rest(client)
+            played(clock, script(seed), client, people.turn, lambda fault: _happen(fault, hosts, client))
             for host in hosts:
                 host.do("heal")
             network.post("slutt", by="slutt")
@@ -155,17 +144,18 @@ def play(seed: int, folder: Path) -> Outcome:
     return out
 
 
-def _happen(fault: Fault, hosts: Sequence[FakeBluesky], client: Listener) -> None:
+def _happen(fault: Fault, hosts: Sequence[FakeBluesky], client: Listener) -> Later | None:
     if fault.verb in ("kill", "forget"):
         for host in hosts if fault.verb == "forget" else ():
             host.do("keeps", seconds=fault.params["keeps"])
         client.kill(fault.params["down"])
-        return
+        return (80.0, REMEMBERS) if fault.verb == "forget" else None
     read = [host for host in hosts if host.open] or list(hosts)
     for host in hosts if fault.everywhere else read[:1]:
         host.do(fault.verb, **fault.params)
         if fault.verb in ("status", "hang", "renumber"):
             host.do("abort")
+    return None
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from tests.fakes.facebook import FakeFacebook, Page
 from tests.soak.clock import SharedClock
 from tests.soak.listener import CALL_SECONDS
 from tests.soak.trial import (
-    SECONDS,
     TRACK,
     Fault,
+    Later,
     Listener,
     Outcome,
     drained,
@@ -35,8 +35,8 @@ from tests.soak.trial import (
     laid_clock,
     look,
     main,
+    played,
     purge,
-    rest,
     settled,
     stage,
     until,
@@ -168,18 +168,7 @@ def play(seed: int, folder: Path) -> Outcome:
             client.start()
             until(lambda: fake.caller.url is not None and bool(fake.requests("feed")), client, 60.0)
             people = People(fake, seed)
-            zero, due, said_at = clock.now(), script(seed), 0.0
-            while (at := (clock.now() - zero).total_seconds()) < SECONDS:
-                if at - said_at >= 2.0:
-                    said_at = at
-                    people.turn()
-                while due and due[0][0] <= at:
-                    fault = due.pop(0)[1]
-                    _happen(fault, fake, client, token)
-                    after = {"expire": RENEWED, "kind": RENEWED, "usage": PATIENT}.get(fault.verb)
-                    if after is not None and fault is not PATIENT:
-                        due = sorted([*due, (at + RENEWED_AFTER, after)], key=lambda each: each[0])
-                rest(client)
+            played(clock, script(seed), client, people.turn, lambda fault: _happen(fault, fake, client, token))
             fake.do("heal")
             fake.world.say("slutt", on=people._posts[-1], by="Person Sist")
             drained(clock, lambda: settled(here.bus, people), client)
@@ -194,7 +183,7 @@ def play(seed: int, folder: Path) -> Outcome:
     return out
 
 
-def _happen(fault: Fault, fake: FakeFacebook, client: Listener, token: Path) -> None:
+def _happen(fault: Fault, fake: FakeFacebook, client: Listener, token: Path) -> Later | None:
     if fault.verb == "kill":
         client.kill(fault.params["down"])
     elif fault is RENEWED:
@@ -203,6 +192,8 @@ def _happen(fault: Fault, fake: FakeFacebook, client: Listener, token: Path) -> 
         token.write_text(fake.token)
     else:
         fake.do(fault.verb, **fault.params)
+    after = {"expire": RENEWED, "kind": RENEWED, "usage": PATIENT}.get(fault.verb)
+    return None if after is None or fault is PATIENT else (RENEWED_AFTER, after)
 
 
 def _free_port() -> int:

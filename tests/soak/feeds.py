@@ -18,9 +18,9 @@ from listener.sources.contract import Follows, LiveSource, source_types
 from tests.fakes.feeds import Entry, FakeFeeds
 from tests.soak.clock import SharedClock
 from tests.soak.trial import (
-    SECONDS,
     TRACK,
     Fault,
+    Later,
     Listener,
     Outcome,
     drained,
@@ -29,7 +29,7 @@ from tests.soak.trial import (
     judge,
     laid_clock,
     main,
-    rest,
+    played,
     settled,
     stage,
     until,
@@ -65,6 +65,8 @@ FAULTS = (
 )
 
 
+RETURNED = Fault("returned", "drop")
+"""Some time after entries were dropped: they are there again."""
 HOLDS_FIFTY = Fault("holds fifty", "keeps", {"feed": "avisa", "count": 50})
 """Some time after it held two: what it did not hold when it was read, it does not hold any more."""
 
@@ -129,22 +131,7 @@ def play(seed: int, folder: Path) -> Outcome:
         try:
             client.start()
             until(lambda: len(fake.requests()) >= len(HOUSES), client, 60.0)
-            zero, due, said_at, back_at = clock.now(), script(seed), 0.0, float("inf")
-            while (at := (clock.now() - zero).total_seconds()) < SECONDS:
-                if at - said_at >= 2.0:
-                    said_at = at
-                    rooms.turn()
-                while due and due[0][0] <= at:
-                    fault = due.pop(0)[1]
-                    if fault.verb == "drop":
-                        back_at = at + 80.0
-                    elif fault.name == "holds two":
-                        due = sorted([*due, (at + 200.0, HOLDS_FIFTY)], key=lambda each: each[0])
-                    _happen(fault, fake, rooms, client)
-                if at >= back_at:
-                    back_at = float("inf")
-                    rooms.drop()
-                rest(client)
+            played(clock, script(seed), client, rooms.turn, lambda fault: _happen(fault, fake, rooms, client))
             fake.do("heal")
             drained(clock, lambda: settled(here.bus, rooms), client)
         finally:
@@ -154,13 +141,14 @@ def play(seed: int, folder: Path) -> Outcome:
     return out
 
 
-def _happen(fault: Fault, fake: FakeFeeds, rooms: Newsrooms, client: Listener) -> None:
+def _happen(fault: Fault, fake: FakeFeeds, rooms: Newsrooms, client: Listener) -> Later | None:
     if fault.verb == "kill":
         client.kill(fault.params["down"])
     elif fault.verb == "drop":
         rooms.drop()
     else:
         fake.do(fault.verb, **fault.params)
+    return {"dropped": (80.0, RETURNED), "holds two": (200.0, HOLDS_FIFTY)}.get(fault.name)
 
 
 def _in_its_own_gap(out: Outcome, bus: object, rooms: Newsrooms) -> None:

@@ -21,9 +21,9 @@ from tests.fakes.linkedin import FakeLinkedIn
 from tests.soak.clock import SharedClock
 from tests.soak.listener import CALL_SECONDS
 from tests.soak.trial import (
-    SECONDS,
     TRACK,
     Fault,
+    Later,
     Listener,
     Outcome,
     drained,
@@ -31,8 +31,8 @@ from tests.soak.trial import (
     judge,
     look,
     main,
+    played,
     purge,
-    rest,
     settled,
     stage,
     until,
@@ -131,17 +131,7 @@ def play(seed: int, folder: Path) -> Outcome:
         try:
             client.start()
             until(lambda: bool(fake.requests()), client, 60.0)
-            zero, due, said_at = clock.now(), script(seed), 0.0
-            while (at := (clock.now() - zero).total_seconds()) < SECONDS:
-                if at - said_at >= 2.0:
-                    said_at = at
-                    people.turn()
-                while due and due[0][0] <= at:
-                    fault = due.pop(0)[1]
-                    if fault.verb == "token":
-                        due = sorted([*due, (at + 150.0, RENEWED)], key=lambda each: each[0])
-                    _happen(fault, fake, token, client)
-                rest(client)
+            played(clock, script(seed), client, people.turn, lambda fault: _happen(fault, fake, token, client))
             fake.do("heal")
             token.write_text(fake.token)
             drained(clock, lambda: settled(here.bus, people), client)
@@ -153,13 +143,14 @@ def play(seed: int, folder: Path) -> Outcome:
     return out
 
 
-def _happen(fault: Fault, fake: FakeLinkedIn, token: Path, client: Listener) -> None:
+def _happen(fault: Fault, fake: FakeLinkedIn, token: Path, client: Listener) -> Later | None:
     if fault.verb == "kill":
         client.kill(fault.params["down"])
     elif fault.verb == "renew":
         token.write_text(fake.token)
     else:
         fake.do(fault.verb, **fault.params)
+    return (150.0, RENEWED) if fault.verb == "token" else None
 
 
 def _before_midnight() -> datetime:

@@ -18,7 +18,6 @@ from listener.sources.contract import Follows, LiveSource, source_types
 from tests.fakes.mastodon import TOKEN, FakeMastodon, Federation
 from tests.soak.clock import SharedClock
 from tests.soak.trial import (
-    SECONDS,
     TRACK,
     Fault,
     Listener,
@@ -29,8 +28,8 @@ from tests.soak.trial import (
     laid_clock,
     look,
     main,
+    played,
     purge,
-    rest,
     settled,
     stage,
     until,
@@ -133,15 +132,7 @@ def play(seed: int, folder: Path) -> Outcome:
         try:
             client.start()
             until(lambda: all(server.open for server in servers), client, 60.0)
-            zero, due = clock.now(), script(seed)
-            said_at = 0.0
-            while (at := (clock.now() - zero).total_seconds()) < SECONDS:
-                if at - said_at >= 2.0:
-                    said_at = at
-                    people.turn()
-                while due and due[0][0] <= at:
-                    _happen(due.pop(0)[1], servers, client, rng)
-                rest(client)
+            played(clock, script(seed), client, people.turn, lambda fault: _happen(fault, servers, client, rng))
             for server in servers:
                 server.do("heal")
             drained(clock, lambda: settled(here.bus, people), client)

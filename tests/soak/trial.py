@@ -44,6 +44,8 @@ DRAIN = 1800.0
 TRACK = "granvik"
 FIRST = 60.0
 """Seconds before the first fault and between two."""
+TURN = 2.0
+"""Seconds between two things that are said."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Fault:
     verb: str
     params: dict[str, Any] = field(default_factory=dict)
     everywhere: bool = False
+
+
+Later = tuple[float, Fault]
+"""What a fault is followed by, and how many seconds after it."""
 
 
 @dataclass
@@ -257,6 +263,27 @@ def until(condition: Callable[[], bool], client: Listener, seconds: float) -> No
 def rest(client: Listener) -> None:
     client.tend()
     time.sleep(0.005)
+
+
+def played(
+    clock: SharedClock,
+    script: Sequence[tuple[float, Fault]],
+    client: Listener,
+    turn: Callable[[], None],
+    happen: Callable[[Fault], Later | None],
+) -> None:
+    """The trial's time passes: every two seconds something is said, and each fault happens when it is due. What
+    `happen` answers happens so many seconds after it. `script`: in the order of its times."""
+    zero, due, said_at = clock.now(), list(script), 0.0
+    while (at := (clock.now() - zero).total_seconds()) < SECONDS:
+        if at - said_at >= TURN:
+            said_at = at
+            turn()
+        while due and due[0][0] <= at:
+            later = happen(due.pop(0)[1])
+            if later is not None:
+                due = sorted([*due, (at + later[0], later[1])], key=lambda each: each[0])
+        rest(client)
 
 
 def drained(clock: SharedClock, condition: Callable[[], bool], client: Listener) -> None:

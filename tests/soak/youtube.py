@@ -23,7 +23,6 @@ from tests.fakes.youtube import CHANNEL, FakeYoutube, World
 from tests.soak.clock import SharedClock
 from tests.soak.listener import CALL_SECONDS
 from tests.soak.trial import (
-    SECONDS,
     TRACK,
     Fault,
     Listener,
@@ -33,8 +32,8 @@ from tests.soak.trial import (
     judge,
     look,
     main,
+    played,
     purge,
-    rest,
     settled,
     stage,
     until,
@@ -144,14 +143,7 @@ def play(seed: int, folder: Path) -> Outcome:
         try:
             client.start()
             until(lambda: bool(fake.requests()), client, 60.0)
-            zero, due, said_at = clock.now(), script(seed), 0.0
-            while (at := (clock.now() - zero).total_seconds()) < SECONDS:
-                if at - said_at >= 2.0:
-                    said_at = at
-                    people.turn()
-                while due and due[0][0] <= at:
-                    _happen(due.pop(0)[1], fake, client)
-                rest(client)
+            played(clock, script(seed), client, people.turn, lambda fault: _happen(fault, fake, client))
             fake.do("heal")
             fake.do("lag", seconds=0)
             drained(clock, lambda: settled(here.bus, people), client)
