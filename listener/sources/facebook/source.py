@@ -29,6 +29,7 @@ from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.graph.answers import CAUSES, Outcome
 from listener.sources.common.graph.client import GraphClient
 from listener.sources.common.notices import NoticeBook
+from listener.sources.common.waiting import first_batch
 from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.facebook.asking import Asking, Done, Refused
 from listener.sources.facebook.cursor import Memory
@@ -166,24 +167,19 @@ class FacebookSource:
         """What is called waits in the mailbox, and nobody is kept waiting by what is asked."""
 
     def read(self, timeout: float) -> Batch | None:
-        deadline = self._clock.monotonic() + timeout
         if self._given_out:
             # Nobody said what became of what was given last: it may be nowhere.
             self.settle(False)
-        while not self._leaving:
-            self._bell.clear()
-            if self._followed and not self._queue:
-                self._turn()
-            if self._queue:
-                batch = self._queue.popleft()
-                self.counts.add(batch)
-                self._given_out = True
-                return batch
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return None
-            self._clock.wait(min(left, TICK_SECONDS / 4), self._bell)
-        return None
+        batch = first_batch(self._look, timeout, self._clock, self._bell, lambda: self._leaving)
+        if batch is not None:
+            self.counts.add(batch)
+            self._given_out = True
+        return batch
+
+    def _look(self) -> Batch | None:
+        if self._followed and not self._queue:
+            self._turn()
+        return self._queue.popleft() if self._queue else None
 
     def settle(self, durable: bool) -> None:
         self._given_out = False

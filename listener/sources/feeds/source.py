@@ -31,6 +31,7 @@ from listener.settings.listened_feeds import FeedsSettings
 from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.notices import NoticeBook
 from listener.sources.common.placing import Place, places, wanted_of
+from listener.sources.common.waiting import first_batch
 from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.feeds.cursor import Memory
 from listener.sources.feeds.followed import Followed
@@ -152,18 +153,13 @@ class FeedsSource:
         """Nothing comes that must be held: a feed keeps it."""
 
     def read(self, timeout: float) -> Batch | None:
-        deadline = self._clock.monotonic() + timeout
-        while not self._leaving:
-            self._bell.clear()
-            batch = self._next() if self._followed else None
-            if batch is not None:
-                self.counts.add(batch)
-                return batch
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return None
-            self._clock.wait(min(left, TICK_SECONDS / 4), self._bell)
-        return None
+        batch = first_batch(self._look, timeout, self._clock, self._bell, lambda: self._leaving)
+        if batch is not None:
+            self.counts.add(batch)
+        return batch
+
+    def _look(self) -> Batch | None:
+        return self._next() if self._followed else None
 
     def state(self) -> Mapping[str, Any]:
         deaf = [feed for feed in self._feeds if feed.book.lasting is not None]

@@ -33,6 +33,7 @@ from listener.sources.common.graph.answers import Answer, Outcome
 from listener.sources.common.graph.client import GraphClient
 from listener.sources.common.notices import NoticeBook
 from listener.sources.common.polling import OneAtATime
+from listener.sources.common.waiting import first_batch
 from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.instagram.calls import Calls
 from listener.sources.instagram.cursor import Memory
@@ -49,7 +50,6 @@ from listener.webhooks.webhook import Webhook
 
 PATIENCE: Final = 15.0
 """Seconds beyond two rounds, or one that met a fault, after which what is not heard is a gap."""
-TICK_SECONDS: Final = 1.0
 SILENT: Final = "source_silent"
 REFUSED: Final = "source_refused"
 SILENT_AFTER: Final = timedelta(minutes=3)
@@ -188,19 +188,14 @@ class InstagramSource:
             self.webhook.mailbox.settle(durable)
 
     def read(self, timeout: float) -> Batch | None:
-        deadline = self._clock.monotonic() + timeout
-        while not self._leaving:
-            self.tend()
-            batch = self._turn() if self._followed else None
-            if batch is not None:
-                self.counts.add(batch)
-                return batch
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return None
-            self._bell.clear()
-            self._clock.wait(min(left, TICK_SECONDS / 4), self._bell)
-        return None
+        batch = first_batch(self._look, timeout, self._clock, self._bell, lambda: self._leaving)
+        if batch is not None:
+            self.counts.add(batch)
+        return batch
+
+    def _look(self) -> Batch | None:
+        self.tend()
+        return self._turn() if self._followed else None
 
     def tend(self) -> None:
         """Ask on, as far as there is room for what comes."""

@@ -31,6 +31,7 @@ from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.placing import Place, places, wanted_of
 from listener.sources.common.polling import Ask, Outcome, Poller, answer_to
 from listener.sources.common.quota import DayQuota
+from listener.sources.common.waiting import first_batch
 from listener.sources.contract import BadLine, Batch, Call, CatchUp, OfferedCounts
 from listener.sources.linkedin.access import Access
 from listener.sources.linkedin.api import ENDPOINT, REACH, Failure, Page, Trouble, ask, read
@@ -168,19 +169,14 @@ class LinkedInSource:
                 self._hurried = True
 
     def read(self, timeout: float) -> Batch | None:
-        deadline = self._clock.monotonic() + timeout
-        while not self._leaving:
-            self._bell.clear()
-            self.tend()
-            batch = self._next() if self._followed else None
-            if batch is not None:
-                self.counts.add(batch)
-                return batch
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return None
-            self._clock.wait(min(left, TICK_SECONDS / 4), self._bell)
-        return None
+        batch = first_batch(self._look, timeout, self._clock, self._bell, lambda: self._leaving)
+        if batch is not None:
+            self.counts.add(batch)
+        return batch
+
+    def _look(self) -> Batch | None:
+        self.tend()
+        return self._next() if self._followed else None
 
     def state(self) -> Mapping[str, Any]:
         gap, refused = self._book.lasting, self._status.problem

@@ -27,6 +27,7 @@ from listener.model.records import Gap, Origin
 from listener.sources.common.gap_tracker import GapBook
 from listener.sources.common.notices import NoticeBook
 from listener.sources.common.sieve import Sieve
+from listener.sources.common.waiting import first_batch
 from listener.sources.contract import Batch, CatchUp, OfferedCounts
 from listener.sources.mastodon.access import Access
 from listener.sources.mastodon.cursor import Memory, Seat
@@ -166,19 +167,14 @@ class MastodonSource:
                 server.watch()
 
     def read(self, timeout: float) -> Batch | None:
-        deadline = self._clock.monotonic() + timeout
-        while not self._leaving:
-            self.tend()
-            self._bell.clear()
-            batch = self._next() if self._followed else None
-            if batch is not None:
-                self.counts.add(batch)
-                return batch
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return None
-            self._clock.wait(min(left, TICK_SECONDS / 4), self._bell)
-        return None
+        batch = first_batch(self._look, timeout, self._clock, self._bell, lambda: self._leaving)
+        if batch is not None:
+            self.counts.add(batch)
+        return batch
+
+    def _look(self) -> Batch | None:
+        self.tend()
+        return self._next() if self._followed else None
 
     def state(self) -> Mapping[str, Any]:
         heard = [server for server in self._servers if server.heard_now]
