@@ -304,6 +304,20 @@ def test_a_round_that_is_not_full_ends_with_what_is_known() -> None:
     assert came == Read(whole=True, posts=1)
 
 
+def test_a_page_from_within_the_second_in_which_listening_began_is_not_taken_for_older() -> None:
+    came, found = play(
+        [
+            ("1000/feed", ok(item(POST))),
+            (f"{POST}/comments", ok(item("500_9"), next_="2")),
+            (f"{POST}/comments", ok(item("500_8"))),
+        ],
+        full=False,
+        until=AT + timedelta(milliseconds=700),
+    )
+    assert came == Read(whole=True, posts=1)
+    assert [each.id for each in found.said] == [POST, "500_9", "500_8"]
+
+
 def test_a_token_that_answers_for_another_is_deaf() -> None:
     came, _ = play([("me", ok(id="7"))], probe=True)
     assert isinstance(came, Failed)

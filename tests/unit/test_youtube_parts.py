@@ -229,6 +229,12 @@ def test_a_list_is_read_down_to_what_is_known() -> None:
     assert len(api.taken) == 42
 
 
+def test_a_page_from_within_the_second_of_the_floor_does_not_end_the_list() -> None:
+    api = Api(page(*(thread(id_, AT) for id_ in ids("n", 5)), next_="2"), page(thread(ids("m", 1)[0], AT)))
+    assert api.play(api.talks.lists({CHANNEL: AT + timedelta(milliseconds=700)})) is None
+    assert len(api.taken) == 6
+
+
 def test_an_old_thread_that_was_lifted_does_not_end_the_list() -> None:
     lifted, new = thread("Uglifted000000000000000", AT - timedelta(3), 3, 3), thread(ids("n", 1)[0], AT + timedelta(1))
     lifted["replies"]["comments"][0]["snippet"]["publishedAt"] = "2031-03-02T21:10:00Z"

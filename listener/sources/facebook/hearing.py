@@ -21,7 +21,7 @@ from listener.sources.common.fields import Unusable
 from listener.sources.contract import BadLine, Batch, DropReason
 from listener.sources.facebook.asking import Asking
 from listener.sources.facebook.known import Known
-from listener.sources.facebook.payload import Removed, Said, changes_of, name_key, post_of
+from listener.sources.facebook.payload import SECOND, Removed, Said, changes_of, name_key, post_of
 from listener.webhooks.mailbox import Call, Mailbox
 
 BATCH_SIZE: Final = 1_000
@@ -31,8 +31,6 @@ AHEAD: Final = timedelta(seconds=5)
 LATE: Final = timedelta(seconds=10)
 LATE_CALL: Final = timedelta(minutes=1)
 """What is told so long after it was said is heard late."""
-SECOND: Final = timedelta(seconds=1)
-"""Facebook's times are of whole seconds: what was said just after an instant may bear one from before it."""
 UNCALLED_AFTER: Final = timedelta(minutes=2)
 """A call that has not come so long after an answer told of the same does not come."""
 

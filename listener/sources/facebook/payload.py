@@ -19,7 +19,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from listener.model.records import Author, AuthorClass, Post, Quoted
@@ -29,6 +29,8 @@ from listener.sources.common.json import read_json
 from listener.sources.contract import DropReason
 from listener.units import parse_instant
 
+SECOND: Final = timedelta(seconds=1)
+"""Facebook's times are of whole seconds: what was said just after an instant may bear one from before it."""
 _POSTS: Final = frozenset({"status", "photo", "video", "share", "post", "note", "link", "reel", "story", "live"})
 _ADDED: Final = frozenset({"add", "unblock"})
 _EDITED: Final = frozenset({"edit", "edited", "update", "edits"})

@@ -19,7 +19,7 @@ from listener.sources.common.fields import Raw, Unusable
 from listener.sources.common.graph.answers import Answer, Outcome
 from listener.sources.common.graph.pages import next_page
 from listener.sources.contract import BadLine
-from listener.sources.facebook.payload import Said, Untold, created, read_comment, read_post
+from listener.sources.facebook.payload import SECOND, Said, Untold, created, read_comment, read_post
 
 PAGE_SIZE: Final = "100"
 POST_FIELDS: Final = "id,message,created_time,from"
@@ -214,7 +214,7 @@ def _is_enough(plan: Plan, items: Collection[Raw]) -> bool:
     if not plan.full and all(plan.is_known(str(item.get("id"))) for item in items):
         return True
     times = [at for item in items if (at := created(item)) is not None]
-    return bool(times) and max(times) < plan.until
+    return bool(times) and max(times) < plan.until - SECOND
 
 
 def _bad(refused: Unusable, item: Raw) -> BadLine:

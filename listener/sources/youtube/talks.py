@@ -22,6 +22,8 @@ AGAIN: Final = 3
 """So often is a list begun again whose next page is refused."""
 EMPTY: Final = 20
 """So many pages in a row may have nothing on them and a next page."""
+SECOND: Final = timedelta(seconds=1)
+"""YouTube's times are of whole seconds: what was published just after an instant may bear one from before it."""
 TAIL: Final = 3
 """So many threads at the end of a page must be known for nothing new to lie behind it."""
 
@@ -128,7 +130,7 @@ class Talks:
     def _is_enough(self, met: Sequence[tuple[Thread, str, datetime]], floor: datetime) -> bool:
         """Nothing new lies behind this page: its last threads are from before the floor, and nothing lifted them."""
         tail = met[-TAIL:]
-        return bool(tail) and all(at <= floor and not self._has_news(thread, floor) for thread, _, at in tail)
+        return bool(tail) and all(at <= floor - SECOND and not self._has_news(thread, floor) for thread, _, at in tail)
 
     def _has_news(self, thread: Thread, floor: datetime) -> bool:
         known = self.threads.count_of(thread.id)
