@@ -20,16 +20,16 @@ JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-Xshare:auto")
 
 
 @contextmanager
-def broker_with_pids() -> Iterator[tuple[str, list[int]]]:
+def broker_with_pids(settings: Mapping[str, object] | None = None) -> Iterator[tuple[str, list[int]]]:
     """`host:port` of Apache Kafka and its processes: a running one that is named (none known of it), or one of our own
-    with room to work."""
+    with room to work, and with these `settings` over those that tests have."""
     if given := os.environ.get(VARIABLE, "").removeprefix("kafka://"):
         yield given, []
         return
     sys.path.insert(0, str(Path(__file__).parents[2] / "kafka"))
     from broker import brokers  # type: ignore[import-not-found]
 
-    with brokers(1, jvm=JVM) as cluster:
+    with brokers(1, settings, jvm=JVM) as cluster:
         yield cluster.bootstrap, cluster.pids()
 
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,27 +58,51 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def environment(folder: Path, x: X, root: Path = ROOT, **more: str) -> dict[str, str]:
+    """What a process of a deployment in `folder`, which hears this X by the code of `root`, has in its environment;
+    `more`: settings, by their names without `LYTTEPOST_`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
+    ours = {
+        "CONFIG": str(folder / "config"), "DATA": str(folder / "data"),
+        "X__BASE_URL": x.url, "X__BEARER_TOKEN": TOKEN, "PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"),
+        **more,
+    }  # fmt: skip
+    return {**clean, "PYTHONPATH": str(root), **{f"LYTTEPOST_{name}": value for name, value in ours.items()}}
+
+
+def opening(at: datetime, *add: str) -> Command:
+    """Of an incident that is not looked back on and asks for no review."""
+    return Command(
+        action=Action.OPEN, at=at, by="bench", why="bench", name="Bench", add=add, lookback=0.0, review_after=1e5
+    )
+
+
+def end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    """In good order; who does not end within ten seconds is killed."""
+    processes = list(processes)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 @contextmanager
 def running(folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int]) -> Iterator[KafkaDeployment]:
     """An incident is open, X is connected, and all parts follow."""
     config = folder / "config"
     shutil.copytree(ROOT / "config", config)
     (config / "rules" / "bench.yaml").write_text(RULES, encoding="utf-8")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
-    ours = {
-        "BUS__URL": url, "BUS__PARTITIONS": str(PARTITIONS), "CONFIG": str(config), "DATA": str(folder / "data"),
-        "X__BASE_URL": x.url, "X__BEARER_TOKEN": TOKEN, "PRIVACY__KEY_FILE": str(folder / "keys" / "pseudonym.key"),
-    }  # fmt: skip
-    env = {**clean, "PYTHONPATH": str(ROOT), **{f"LYTTEPOST_{name}": value for name, value in ours.items()}}
+    env = environment(folder, x, BUS__URL=url, BUS__PARTITIONS=str(PARTITIONS))
     (folder / "data").mkdir()
     roles = [("listener", ""), ("judge", ""), *(("annotate", f"a{n}") for n in range(annotators))]
     processes: list[tuple[str, subprocess.Popen[bytes]]] = []
     with closing(open_bus(url, folder / "data", SystemClock())) as bus:
         bus.ensure(topic_specs(PARTITIONS, {}))
-        Control(bus).append(
-            Command(action=Action.OPEN, at=datetime.now(UTC), by="bench", why="bench", name="Bench",
-                    add=(TRACK, PROBE), lookback=0.0, review_after=1e5)
-        )  # fmt: skip
+        Control(bus).append(opening(datetime.now(UTC), TRACK, PROBE))
         try:
             for role, name in roles:
                 processes.append((role, _start(role, name, env, folder)))
@@ -88,14 +112,7 @@ def running(folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int
                 stages.setdefault(role, []).append(process.pid)
             yield KafkaDeployment(bus, stages)
         finally:
-            for _, process in processes:
-                process.terminate()
-            for _, process in processes:
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            end(process for _, process in processes)
 
 
 def _start(role: str, name: str, env: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
