@@ -27,6 +27,8 @@ from listener.runtime.logs import reason_of
 from listener.runtime.metrics import Metrics
 
 DEADLINE_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+"""So often it is looked whether the server is to stop, and which connections are too old."""
 MAX_CONNECTIONS = 32
 REST_SECONDS = 0.2
 REST_BLOCKS = 20
@@ -79,11 +81,13 @@ class Web:
             fix = "stop the program that has it (`ss -ltnp` names it), or set another web.host or web.port"
             raise ConfigError(f"web.host, web.port: cannot listen on {host} port {port}: {why}; {fix}") from None
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="web", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(LOOK_SECONDS,), name="web", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
-        """Closes the port and every connection within a fraction of a second. Stopping twice does no harm."""
+        """Closes the port and every connection within a second. Stopping twice does no harm."""
         self._server.shutdown()
         self._server.server_close()
         self._server.drop(0, 0.0)

@@ -1,8 +1,9 @@
 """The one file that touches what kafka-python keeps to itself: private attributes, internal modules, replaced names.
 
-Four things are here that its public interface cannot do. Connections are closed when they do not come about and are
+Six things are here that its public interface cannot do. Connections are closed when they do not come about and are
 read to their end, and the reason why none came about is found. Batches are unpacked several times as fast. The steps of
-a transaction are waited for with a limit. A join of a group that ends between two polls is kept.
+a transaction are waited for with a limit. A join of a group that ends between two polls is kept. A fetch is waited for
+without a poll, and where a partition ends is asked of its leader alone.
 
 Any version may change these parts, so `VERSIONS` says which ones are taken; pyproject.toml asks for the same.
 """
@@ -10,6 +11,9 @@ Any version may change these parts, so `VERSIONS` says which ones are taken; pyp
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -305,6 +309,81 @@ def _body(batch: Any) -> bytes:
     except (RuntimeError, EOFError) as error:
         raise errors.CorruptRecordError(f"a batch at offset {batch.base_offset}: {error}") from None
     return b"".join(parts) if len(parts) > 1 else bytes(parts[0])
+
+
+# --- waiting ---------------------------------------------------------------------------------------------------------
+
+
+class Fetches:
+    """The fetches of a KafkaConsumer that are under way.
+
+    Its `poll` hands several questions a call over to the client's own thread. To wait in it, some times a second, costs
+    more than all that is read in a quiet hour; while a fetch is under way there is nothing to do but to wait for it.
+    """
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._watched: list[Any] = []
+        self._news = threading.Event()
+        self.answered = time.monotonic()
+        """When, on the monotonic clock, a broker last answered one that was waited for."""
+
+    def wait(self, seconds: float) -> bool:
+        """Until `poll` has something to do; False where it has nothing after so long."""
+        self._news.clear()
+        fetches = list(self._consumer._fetcher._fetch_futures)
+        if not fetches or any(each.is_done for each in fetches) or self._consumer._coordinator.need_rejoin():
+            return True
+        for fetch in fetches:
+            if fetch not in self._watched:
+                fetch.add_callback(self._took)
+                fetch.add_both(self._ended)
+        self._watched = fetches
+        return self._news.wait(seconds)
+
+    def _took(self, answer: object) -> None:
+        self.answered = time.monotonic()
+
+    def _ended(self, outcome: object) -> None:
+        self._news.set()
+
+
+# --- offsets ---------------------------------------------------------------------------------------------------------
+
+
+class Leaders:
+    """Asks for offsets who leads each partition, as far as that is known. Thread-safe.
+
+    `KafkaAdminClient.list_partition_offsets` asks for the leaders first, each time. Here they are asked for once, and
+    anew when a question fails: who leads no longer says so.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, int] = {}
+
+    def ask(self, admin: Any, wanted: Mapping[Any, int], level: IsolationLevel) -> dict[Any, Any]:
+        """Partition → the offset and time that `wanted` names. Raises KafkaError; what passes is to be tried again."""
+        found: dict[Any, Any] = admin._manager.run(self._ask, admin, wanted, level)
+        return found
+
+    async def _ask(self, admin: Any, wanted: Mapping[Any, int], level: IsolationLevel) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        try:
+            if unknown := wanted.keys() - self._known.keys():
+                for leader, its in (await admin._async_get_leader_for_partitions(unknown)).items():
+                    self._known.update(dict.fromkeys(its, leader))
+            by_leader: defaultdict[int, dict[Any, int]] = defaultdict(dict)
+            for tp, spec in wanted.items():
+                by_leader[self._known[tp]][tp] = spec
+            for leader, specs in by_leader.items():
+                request = admin._list_partition_offsets_request(specs, level.value)
+                answer = await admin._manager.send(request, node_id=leader)
+                found |= admin._list_partition_offsets_process_response(answer)
+        except BaseException:
+            for tp in wanted:
+                self._known.pop(tp, None)
+            raise
+        return found
 
 
 # --- transactions ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from kafka import IsolationLevel, OffsetSpec, errors
 from kafka import TopicPartition as KafkaPartition
 from kafka.admin import KafkaAdminClient
 
-from listener.bus.kafka.client import DIRECT, NetClients, overhearing, tls_refusal
+from listener.bus.kafka.client import DIRECT, Leaders, NetClients, overhearing, tls_refusal
 from listener.bus.protocol import TopicPartition
 from listener.bus.stats import BusStats
 from listener.clock import Clock
@@ -87,6 +87,7 @@ class Cluster:
         """It has let us in before, or lets everybody in: from now on silence is silence."""
         self._lock = threading.Lock()
         self._admin: KafkaAdminClient | None = None
+        self._leaders = Leaders()
 
     # --- names -------------------------------------------------------------------------------------------------
 
@@ -180,11 +181,7 @@ class Cluster:
         if not wanted:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-        found = self.ask(
-            "ask for offsets",
-            lambda admin: admin.list_partition_offsets(wanted, isolation_level=level, timeout_ms=round(seconds * 1000)),
-            seconds,
-        )
+        found = self.ask("ask for offsets", lambda admin: self._leaders.ask(admin, wanted, level), seconds)
         return {self.back(tp): (place.offset, place.timestamp) for tp, place in found.items()}
 
     def ends(self, tps: Iterable[TopicPartition], *, committed: bool = True) -> dict[TopicPartition, int]:

@@ -55,7 +55,7 @@ def put(cluster: Cluster, group: str, wanted: Mapping[TopicPartition, Commit]) -
 
 
 class Lag:
-    """How far groups are behind. Each process asks it of every group each second, so what costs is asked once.
+    """How far groups are behind. Each process asks it of every group, so what costs is asked once.
 
     One thread at a time.
     """

@@ -6,6 +6,7 @@ still one. Partitions change only inside `poll`, in the caller's own thread.
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 SESSION_SECONDS = 6.0
 """A member whose process is gone is replaced after this: the least that brokers allow unless told otherwise."""
 BEAT_SECONDS = 0.5
+PLACE_SECONDS = 10.0
+"""A member that hears nothing asks so often whether it is still one: its heartbeats should have told it before."""
 LEAVE_SECONDS = 1.0
 AGAIN_SECONDS = 0.02
 """After this what was committed a moment ago is asked for once more, at the end of each transaction."""
@@ -68,6 +71,7 @@ class Member(Reader):
         self._place = ConsumerGroupMetadata(group_id=cluster.name(group))
         self._stale = False
         self._fenced = False
+        self._asked = time.monotonic()
         self._join()
 
     @property
@@ -94,6 +98,7 @@ class Member(Reader):
             self._check_alive()
             self._consumer.unsubscribe()
             self._mine = frozenset()
+            self._empty_until = float("-inf")
             self._join()
             self._stale = False
         return super().poll(timeout, limit)
@@ -135,6 +140,12 @@ class Member(Reader):
             return records
         self._begin()
         return super()._slice(wait, limit)
+
+    def _look_after(self, now: float) -> None:
+        super()._look_after(now)
+        if now - max(self._heard, self._asked) > PLACE_SECONDS:
+            self._check_alive()
+            self._asked = now
 
     def _rest(self, limit: int) -> list[Record]:
         return []

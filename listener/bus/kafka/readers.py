@@ -1,19 +1,19 @@
 """Reading from Kafka, by oneself. Only what was committed is seen.
 
-kafka-python's `poll` says nothing when the brokers are gone, so whoever hears nothing asks from time to time whether
-anybody is there. And an empty answer does not mean the end, so a poll that may not wait looks where the end is.
+kafka-python's `poll` says nothing when the brokers are gone, so whoever gets no answer asks whether anybody is there.
+And an empty answer does not mean the end, so a poll that may not wait looks where the end is.
 """
 
 from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, errors
 
-from listener.bus.kafka.client import Raw, install
+from listener.bus.kafka.client import Fetches, Raw, install
 from listener.bus.kafka.cluster import ANSWER_SECONDS, Cluster
 from listener.bus.kafka.topics import plain
 from listener.bus.protocol import Commit, Record, TopicPartition
@@ -22,15 +22,18 @@ from listener.errors import BusError, Fenced
 if TYPE_CHECKING:
     from kafka import TopicPartition as KafkaPartition
 
-SLICE_SECONDS = 0.1
-FETCH_WAIT_MS = 200
-"""How long a broker may hold back an answer until there is news. Who changes partitions waits for the last answer."""
+SLICE_SECONDS = 0.2
+FETCH_WAIT_MS = 1000
+"""How long a broker may hold back an answer until there is news, which it gives at once. Who changes partitions, or
+seeks, waits for the last answer."""
+POLL_SECONDS = 1.0
+"""Who waits for an answer looks so often all the same, after all else that the client does in a poll."""
 FIRST_SECONDS = 0.01
 """A poll that may not wait gives the network this long all the same."""
 FRESH_SECONDS = 0.1
 """Who stood at the end so short a time ago, and wrote nothing since, is not asked to look again."""
 QUIET_SECONDS = 2.0
-"""Who heard nothing for so long asks whether the cluster is there."""
+"""Who got no answer for so long asks whether the cluster is there."""
 STALL_SECONDS = 10.0
 
 
@@ -49,6 +52,8 @@ class Reader:
         self._key = key
         self._consumer: Any = _consumer(cluster, **options)
         self._closing = weakref.finalize(self, _close, self._consumer)
+        self._fetches = Fetches(self._consumer)
+        self._empty_until = float("-inf")
         self._newest: dict[TopicPartition, int] = {}
         self._heard = time.monotonic()
         self._ended = (float("-inf"), -1)
@@ -79,6 +84,7 @@ class Reader:
         self._ask("seek", lambda c: c.seek(self._cluster.at(tp), offset))
         self._newest.pop(tp, None)
         self._ended = (float("-inf"), -1)
+        self._empty_until = float("-inf")
 
     def poll(self, timeout: float, limit: int = 1000) -> list[Record]:
         deadline = time.monotonic() + timeout
@@ -94,7 +100,7 @@ class Reader:
 
     def each(self, tp: TopicPartition, start: int, end: int, limit: int = 1000) -> Iterator[Record]:
         """What stands in one partition from `start` to before `end`, whatever this reader read before."""
-        self._ask("read", lambda c: c.assign([self._cluster.at(tp)]))
+        self._assign([tp])
         self.seek(tp, start)
         stalled = time.monotonic() + STALL_SECONDS
         while self.position(tp) < end:
@@ -110,7 +116,7 @@ class Reader:
         counted = dict.fromkeys(ranges, 0)
         if not ranges:
             return counted
-        self._ask("read", lambda c: c.assign([self._cluster.at(tp) for tp in ranges]))
+        self._assign(ranges)
         for tp, (start, _) in ranges.items():
             self.seek(tp, start)
         stalled = time.monotonic() + STALL_SECONDS
@@ -124,20 +130,35 @@ class Reader:
     def close(self) -> None:
         self._closing()
 
+    def _assign(self, tps: Iterable[TopicPartition]) -> None:
+        self._ask("read", lambda c: c.assign([self._cluster.at(tp) for tp in tps]))
+        self._empty_until = float("-inf")
+
     def _stalled(self) -> BusError:
         return BusError(f"kafka {self._cluster.hosts}: there is more to read, and the brokers do not give it")
 
     def _slice(self, wait: float, limit: int) -> list[Record]:
         """What comes within `wait` seconds, and within a moment at most."""
-        patience = ms(min(wait, SLICE_SECONDS))
-        found = self._ask("read", lambda c: c.poll(timeout_ms=patience, max_records=limit))
+        began, patience = time.monotonic(), min(wait, SLICE_SECONDS)
+        self._check_open()
+        if began < self._empty_until and not self._fetches.wait(patience):
+            self._look_after(began + patience)
+            return []
+        left = ms(max(began + patience - time.monotonic(), 0.0))
+        found = self._ask("read", lambda c: c.poll(timeout_ms=left, max_records=limit))
         now = time.monotonic()
         if found:
-            self._heard = now
-        elif now - self._heard > QUIET_SECONDS:
+            self._heard, self._empty_until = now, float("-inf")
+        else:
+            self._empty_until = now + POLL_SECONDS
+            self._look_after(now)
+        return self._records(found)
+
+    def _look_after(self, now: float) -> None:
+        """Nothing came. Raises BusError where nobody answers."""
+        if now - max(self._heard, self._fetches.answered) > QUIET_SECONDS:
             self._check_alive()
             self._heard = now
-        return self._records(found)
 
     def _rest(self, limit: int) -> list[Record]:
         """Nothing is at hand; nothing is there only if this stands at the ends."""

@@ -28,6 +28,8 @@ TRANSACTION_SECONDS = 10.0
 MARGIN_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 VISIBLE_SECONDS = 1.0
+MARKED_SECONDS = 0.003
+"""So long brokers take at least, as a rule, until what was committed is readable: it is not asked before."""
 RETRY_WITHIN_SECONDS = 2.0
 """A write that failed faster than this failed for what its producer was, not because the cluster is away."""
 CHUNK_BYTES = 4 << 20
@@ -234,6 +236,7 @@ class Writer:
             last[put.tp] = max(offset, last.get(put.tp, -1))
         deadline = time.monotonic() + VISIBLE_SECONDS
         while last and time.monotonic() < deadline:
+            self._cluster.closed.wait(MARKED_SECONDS)
             try:
                 ends = self._cluster.ends(last)
             except LyttepostError:
