@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 COMMIT_SECONDS = 1.0
 """Where there is nothing to purge, the place that is read to is committed so often."""
 LOOK_SECONDS = 0.5
-"""Where nothing comes it is looked for so often: nobody waits for it, and a bus that is watched at all times costs."""
+"""It is looked for so often: nobody waits for it, and a bus that is watched at all times costs."""
 PAUSE_SECONDS = 10.0
 """From one purge to the next."""
 WHY = "deleted at the platform"
@@ -89,10 +89,11 @@ class Deletions:
     def step(self, timeout: float) -> bool:
         self._part.beat()
         now = self._clock.monotonic()
-        if not self._ends and now - self._looked < LOOK_SECONDS:
+        if now - self._looked < LOOK_SECONDS:
             return False
-        self._looked = now
         records = self._consumer.poll(0.0, 5000)
+        # Where something lies there is perhaps more.
+        self._looked = float("-inf") if records else now
         for record in records:
             self._take(record)
         try:

@@ -112,7 +112,8 @@ class Rereading:
         if not digest.waits(db):
             return False
         digest.make_some(db, self._bus)
-        return True
+        # What comes now and then waits for more of its kind: each time the bus is asked.
+        return digest.waits(db)
 
     def _read(self, db: sqlite3.Connection, better: Callable[[], Model], now: float) -> bool:
         """Some of the newest posts, by the better tier."""

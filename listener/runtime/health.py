@@ -35,6 +35,10 @@ class Part:
         """Why it cannot do its job, in words for a person; None when it can again."""
         self.reason = reason
 
+    def all_well(self) -> bool:
+        """Whether every part of the process, this one included, can do its job."""
+        return self._health.ready()[0]
+
     def leave(self) -> None:
         """It ended as it should and is no longer asked."""
         self._health.remove(self)

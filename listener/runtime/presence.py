@@ -18,6 +18,7 @@ from listener.runtime.metrics import Metrics
 
 SAY_SECONDS = 1.0
 TURN_SECONDS = 0.1
+"""While a worker has not applied what was read, it is asked so often."""
 
 
 class PresenceReporter:
@@ -55,7 +56,8 @@ class PresenceReporter:
     def step(self, timeout: float) -> bool:
         self._part.beat()
         before = self.state.epoch
-        self.state = self._control.refresh(min(timeout, TURN_SECONDS))
+        behind = self._said[0] < before or before > min(self._applied.values(), default=before)
+        self.state = self._control.refresh(min(timeout, TURN_SECONDS) if behind else timeout)
         if self.state.epoch != before:
             self._show()
         epoch = min([self.state.epoch, *self._applied.values()])
