@@ -152,6 +152,17 @@ def test_garbage_in_a_row_is_one_gap() -> None:
     assert book.unfilled[0].end == at(9)
 
 
+def test_a_gap_that_touches_one_of_its_cause_grows_both_ways_and_one_that_lies_apart_is_another() -> None:
+    book = GapBook("x")
+    first = book.between(at(100), at(200), Cause.GARBLED)
+    grown = book.between(at(50), at(120), Cause.GARBLED)
+    assert first is not None
+    assert grown is not None
+    assert (grown.id, grown.start, grown.end) == (first.id, at(50), at(200))
+    book.between(at(0), at(10), Cause.GARBLED)
+    assert [(gap.start, gap.end) for gap in book.unfilled] == [(at(50), at(200)), (at(0), at(10))]
+
+
 def test_what_the_ledger_holds_is_gone_on_with() -> None:
     book = GapBook("x")
     lasting = book.begin(at(0), Cause.RESET)

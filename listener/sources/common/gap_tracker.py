@@ -69,16 +69,19 @@ class GapBook:
 
     def between(self, start: datetime, end: datetime, cause: Cause) -> Gap | None:
         """A gap that is over already; None when it lies within the one that lasts. One of that cause that was not yet
-        filled and ends just there grows."""
+        filled, and that it touches, grows to hold both."""
         if self.lasting is not None:
             end = min(end, self.lasting.start)
             if start >= end:
                 return None
         for gap in self._over.values():
-            if gap.cause == cause and gap.refilled_until is None and gap.end is not None and start <= gap.end + AFTER:
-                if end > gap.end:
-                    self._over[gap.id] = self._tell(_end(gap, end))
-                return self._over[gap.id]
+            if gap.cause != cause or gap.refilled_until is not None or gap.end is None:
+                continue
+            if start <= gap.end + AFTER and end >= gap.start - AFTER:
+                grown = _end(gap.model_copy(update={"start": min(start, gap.start)}), max(end, gap.end))
+                if grown != gap:
+                    self._over[gap.id] = self._tell(grown)
+                return grown
         gap = self._tell(_end(open_gap(self._source, start, cause, self._part), end))
         self._over[gap.id] = gap
         return gap
