@@ -243,6 +243,52 @@ def test_what_came_and_went_before_it_was_empty_and_then_away_lies_in_a_gap(room
     assert accounted_for(room, entries)
 
 
+@pytest.mark.parametrize("empty", [1, 2])
+def test_what_came_before_a_feed_was_empty_lies_in_a_gap_though_it_holds_fewer_after_a_kill(
+    room: Room, empty: int
+) -> None:
+    """What is there then is all newer than the empty answer, and less than it held before."""
+    crisis, room.houses = room.incident(), ("posten",)
+    for number in range(10):
+        room.fake.publish("posten", f"Var der {number}", published=-60 - number)
+    room.open(incidents=[crisis])
+    room.heard()
+    entries = [room.fake.publish("posten", f"Før {number}") for number in range(4)]
+    asked = len(room.fake.requests("feed"))
+    room.fake.do("empty", feed="posten", times=empty)
+    room.until(lambda: len(room.fake.requests("feed")) == asked + empty, "read empty")
+    read_empty = room.clock.now()
+    room.until(lambda: room.batches[-1].until and room.batches[-1].until > read_empty, "a tick")
+    room.close()
+    room.fake.do("keeps", feed="posten", count=2)
+    entries += [room.fake.publish("posten", f"Etter {number}") for number in range(2)]
+    cursor, room.batches = room.cursor, [batch for batch in room.batches if batch.posts or batch.gaps]
+    room.open(cursor, gaps=list(room.gaps.values()), incidents=[crisis])
+    room.comes("Etter 1")
+    room.pass_(30)
+    assert not room.of("Før 0")
+    assert accounted_for(room, entries)
+
+
+def test_a_gap_that_is_over_is_not_told_as_lasting_with_the_second_part_of_what_was_found(room: Room) -> None:
+    crisis, room.houses = room.incident(minutes=60.0), ("posten",)
+    room.fake.publish("posten", "Var der", published=-60)
+    room.open(incidents=[crisis])
+    room.heard()
+    room.fake.do("status", status=503, on="feed")
+    lasting = room.gap(lasts=True, part="posten")
+    room.fake.publish("posten", "Før den andre")
+    room.pass_(70)
+    room.follow(crisis, room.incident("storm-0"))
+    room.fake.publish("posten", "Etter den andre")
+    room.fake.do("heal")
+    room.comes("Før den andre")
+    room.comes("Etter den andre")
+    filling = [batch for batch in room.batches if batch.fills == lasting.id]
+    assert len({batch.incident for batch in filling}) == 2
+    assert is_whole(room.gaps[lasting.id])
+
+
 def test_who_is_killed_between_two_parts_of_a_document_has_read_none_of_it(room: Room) -> None:
     crisis, room.houses, room.every = room.incident(), ("posten",), "1h"
     room.fake.publish("posten", "Var der", published=-60)

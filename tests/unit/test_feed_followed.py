@@ -60,3 +60,11 @@ def test_a_gap_of_which_nothing_is_missing_is_over_when_it_was_asked_and_filled(
     feed.heard(News((), False), at(200))
     gap = the_gap(feed)
     assert (gap.start, gap.end, is_whole(gap)) == (at(30), at(200), True)
+
+
+def test_a_gap_is_filled_though_something_is_missing_from_before_it() -> None:
+    feed = followed(anchored=-60, read=30)
+    feed.mind_gap(at(121), EVERY)
+    feed.heard(News((), False, lost=(at(-60), at(0))), at(200))
+    gaps = [(gap.start, gap.end, gap.cause, is_whole(gap)) for gap in feed.book.take()]
+    assert gaps == [(at(30), at(200), Cause.UNREACHABLE, True), (at(-60), at(0), Cause.TOO_OLD, False)]

@@ -167,10 +167,11 @@ def test_that_a_feed_was_empty_is_believed_where_all_is_newer_and_there_was_room
         assert desk.read().blank
         return desk.read(*entries).lost
 
-    assert filled(entry("x", 5)) is None
+    before = at(0), at(2)
+    assert filled(entry("x", 5)) == before, "what came and went before it was empty first"
     assert filled(entry("x", 5), entry("y", 3)) == (at(0), at(4)), "that one was there when it said that it was empty"
-    assert filled(entry("x", 5), entry("y", None)) is not None, "who knows since when"
-    assert filled(*(entry(name, 5) for name in "xyz")) is not None, "it may have held others in between"
+    assert filled(entry("x", 5), entry("y", None)) == (at(0), at(6)), "who knows since when"
+    assert filled(*(entry(name, 5) for name in "xyz")) == (at(0), at(6)), "it may have held others in between"
 
 
 def test_one_empty_answer_alone_is_not_believed_for_the_feed_may_hold_fewer_by_now() -> None:
@@ -181,7 +182,18 @@ def test_one_empty_answer_alone_is_not_believed_for_the_feed_may_hold_fewer_by_n
     assert desk.read().blank
     desk.reading.unchanged(at(8))
     desk.time = 8
-    assert desk.read(entry("z", 9)).lost is None, "it is empty still, says its server"
+    assert desk.read(entry("z", 9)).lost == (at(4), at(6)), "it is empty still, says its server"
+
+
+def test_a_feed_that_was_empty_at_first_and_holds_many_at_once_may_have_held_more() -> None:
+    def filled(count: int, minutes: float) -> tuple[datetime, datetime] | None:
+        desk = Desk()
+        desk.read()
+        return desk.read(*(entry(str(n), minutes) for n in range(count))).lost
+
+    assert filled(7, 1.5) is None
+    assert filled(8, 1.5) == (at(0), at(2))
+    assert filled(50, -1) is None, "it was there before"
 
 
 def test_nothing_is_forgotten_over_an_empty_document_and_one_that_is_still_empty_anchors_nothing() -> None:

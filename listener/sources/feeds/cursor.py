@@ -26,14 +26,16 @@ class FeedMemory:
     """Of one feed. `read`: when it was asked the last time that it answered; None before it ever did.
 
     `newest`: digests of the newest entries when it last had any, `anchored`, of which one at least must be there next
-    time, or what came between is lost. `emptied`: when it was empty the last time, since then; None where it was not.
-    `empties`: how many answers since then found it so. `undated`: of all entries of then that do not say when they were
+    time, or what came between is lost. `vacant`: when the first answer since then was there that found it empty;
+    `emptied`: when it was asked the last time that it was; both None where it was not. `empties`: how many answers
+    since then found it so. `undated`: of all entries of then that do not say when they were
     published. `held`: of entries that lie on the bus → of their words.
     """
 
     read: datetime | None = None
     newest: tuple[str, ...] = ()
     anchored: datetime | None = None
+    vacant: datetime | None = None
     emptied: datetime | None = None
     empties: int = 0
     undated: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class FeedMemory:
         return {
             "read": write_instant(self.read),
             "anchored": write_instant(self.anchored),
+            "vacant": write_instant(self.vacant),
             "emptied": write_instant(self.emptied),
             "empties": self.empties,
             "newest": list(self.newest),
@@ -53,11 +56,12 @@ class FeedMemory:
     @classmethod
     def of(cls, raw: dict[str, Any]) -> FeedMemory:
         held = {str(entry): str(words) for entry, words in raw["held"].items()}
-        # Who wrote it before `emptied` and `empties` were there did not know.
+        # Who wrote it before `vacant`, `emptied` and `empties` were there did not know.
         return cls(
             read_instant(raw["read"]),
             _texts(raw["newest"]),
             read_instant(raw["anchored"]),
+            read_instant(raw.get("vacant")),
             read_instant(raw.get("emptied")),
             int(raw.get("empties", 0)),
             _texts(raw["undated"]),

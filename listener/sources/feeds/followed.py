@@ -130,14 +130,16 @@ class Followed:
             self._failing = False
             log.info("feed %s: is read again", self.name)
         self._cause = Cause.UNREACHABLE
-        if lost is not None and self.book.lasting is not None:
+        lasting = self.book.lasting
+        reaches = lasting is not None and lost is not None and lost[1] > lasting.start
+        if lost is not None and reaches:
             # What is missing may be older than the gap: it was empty or cut off when it was read before that.
             self.book.begin(lost[0], self._cause)
-        over = self.book.end(asked if lost is None else max(asked, lost[1]))
+        over = self.book.end(max(asked, lost[1]) if lost is not None and reaches else asked)
         if blank and over is not None:
             self.book.forget(over.id)  # nothing was found of it, for nothing was there
         if lost is not None:
-            missed = over or self.book.between(*lost, Cause.TOO_OLD)
+            missed = over if reaches else self.book.between(*lost, Cause.TOO_OLD)
             if missed is not None:
                 self.book.forget(missed.id)
         for gap in self.book.unfilled:

@@ -114,11 +114,12 @@ class Reading:
         blank = not ids and bool(memory.newest)
         if blank:
             # It may hold again what it held: nothing of that is forgotten.
+            memory.vacant = memory.vacant or answered
             memory.emptied, memory.empties = asked, memory.empties + 1
         elif not document.broken or first_time:
             # Of a document that is cut off the end may be missing: what was there before is still what counts.
             memory.newest, memory.anchored = tuple(short(id_) for id_ in [*ids][:ANCHORS]), asked
-            memory.emptied, memory.empties = None, 0
+            memory.vacant, memory.emptied, memory.empties = None, None, 0
             memory.undated = tuple(dict.fromkeys([*undated, *memory.undated]))[:UNDATED]
             memory.held = {digest: words for digest, words in memory.held.items() if digest in there}
         memory.read = asked
@@ -174,17 +175,21 @@ class Reading:
         """Nothing is there any more of what was newest the last time: the feed may have held more in between, up to
         when it answered. `by_date`: names may be others than they were; `whole`: all entries have a date."""
         since, newest, emptied = self.memory.anchored, self.memory.newest, self.memory.emptied
-        if since is None or not newest or not there or there & set(newest):
+        if since is None or not there or there & set(newest):
             return None
         oldest = min(dates, default=answered)
+        if not newest:
+            # It held nothing yet. So many at once as a feed may hold leave open what fell out of it.
+            return (since, min(oldest + MINUTE, answered)) if len(there) >= ANCHORS and oldest > since else None
         if by_date and oldest <= since - MINUTE:
             # What is there reaches back to the time of the last reading, under whatever names: then nothing is lost.
             return None
         twice = self.memory.empties > 1
         if emptied is not None and twice and whole and oldest > emptied and len(there) < len(newest):
             # Nothing in it belies that it was empty, and there was room for more than came since. One empty answer may
-            # be a slip, before which and after which it held more than it still does.
-            return None
+            # be a slip, before which and after which it held more than it still does. What was published after it held
+            # something and taken away before it was found empty, nobody read all the same.
+            return since, self.memory.vacant or emptied
         return since, min(oldest + MINUTE, answered)
 
     def _id_of(self, entry: Entry, links: dict[str, set[str]]) -> str:

@@ -221,16 +221,19 @@ class FeedsSource:
             for place in self._places(item, item.fresh or news.scanned, again, late, origin):
                 found.setdefault(place, []).append(item.post)
         feed.heard(news, asked)
-        self._changed.update((gap.id, gap) for gap in feed.book.take())
+        told = {gap.id: gap for gap in feed.book.take()}
+        self._changed.update(told)
+        # As it is by now: told once more as it was, it would last again.
+        filled = None if lasting is None else told.get(lasting.id, lasting)
         for left, ((incident, how), posts) in zip(reversed(range(len(found))), found.items(), strict=True):
             if left == 0:
                 # With the last of it: who is killed before that must read the document again.
                 self._told = str(self._memory)
-            fills = lasting.id if lasting is not None and how is Origin.GAP_FILL else None
-            if lasting is not None and fills is not None:
+            fills = filled if how is Origin.GAP_FILL else None
+            if fills is not None:
                 # Told with what was found of it, which is counted.
-                self._changed.setdefault(lasting.id, lasting)
-            self._ready.append(self._made(posts, how, incident, fills))
+                self._changed.setdefault(fills.id, fills)
+            self._ready.append(self._made(posts, how, incident, None if fills is None else fills.id))
 
     def _places(
         self, item: Item, fresh: bool, again: frozenset[str], late: Sequence[Incident], live: Origin | None
