@@ -10,9 +10,10 @@ grows with the length of the text, up to `MAX_CHARS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import accumulate
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -26,6 +27,7 @@ SHORTEST, LONGEST = 3, 5
 """Letters in a run. Runs of two were tried: they cost a quarter more and gain nothing."""
 
 Hashes = NDArray[np.uint32]
+Numbers = TypeVar("Numbers", np.uint32, np.uint64)
 
 LINK, HANDLE = "\ue000", "\ue001"
 _NAME = np.uint32(crc32("\ue002".encode()))
@@ -61,7 +63,16 @@ class Tokens(NamedTuple):
 
 def features(tokens: Tokens, cues: Iterable[str] = ()) -> Features:
     """The features of a text; `cues`: the names of the cue groups that hold in it."""
-    return Features(_words(tokens), once(_letters(tokens.low)), cue_hashes(cues))
+    return features_of([tokens], [cues])[0]
+
+
+def features_of(texts: Sequence[Tokens], cues: Sequence[Iterable[str]]) -> list[Features]:
+    """The same of many texts, in a third of the time that each takes by itself: a text has too few numbers for numpy
+    to be quick with."""
+    if not texts:
+        return []
+    words, letters = _words(texts), _letters(texts)
+    return [Features(*found) for found in zip(words, letters, map(cue_hashes, cues), strict=True)]
 
 
 def cue_hashes(names: Iterable[str]) -> Hashes:
@@ -99,41 +110,75 @@ def tokenize(text: str) -> Tokens:
     return Tokens(text, low, names, spans, opens)
 
 
-def _words(tokens: Tokens) -> Hashes:
-    """The hashes of single words, of pairs, of longer runs; then those of the text as a whole."""
-    n = len(tokens.low)
-    if not n:
-        return np.empty(0, np.uint32)
-    one = _hashed(tokens.low)
+def _words(texts: Sequence[Tokens]) -> list[Hashes]:
+    """Of each text the hashes of single words, of pairs, of longer runs; then those of the text as a whole."""
+    one = _hashed([token for tokens in texts for token in tokens.low])
+    of, starts = _numbered([len(tokens.low) for tokens in texts])
     two = one[:-1] * _M1 + one[1:]
+    # What begins in one text and ends in the next is nobody's.
+    near, far = of[:-1] == of[1:], of[:-2] == of[2:]
     parts = [
         one ^ _SALTS[1],
-        two ^ _SALTS[2],
-        two[:-1] * _M1 + one[2:] ^ _SALTS[3],
-        one[:-2] * _M1 + one[2:] ^ _SALTS[4],
+        two[near] ^ _SALTS[2],
+        (two[:-1] * _M1 + one[2:])[far] ^ _SALTS[3],
+        (one[:-2] * _M1 + one[2:])[far] ^ _SALTS[4],
     ]
-    if tokens.names:
+    whose = [of, of[:-1][near], of[:-2][far], of[:-2][far]]
+    names = [start + name for start, tokens in zip(starts, texts, strict=True) for name in tokens.names]
+    if names:
         mask = one.copy()
-        mask[tokens.names] = _NAME
-        pair = mask[:-1] * _M1 + mask[1:]
-        parts += [pair ^ _SALTS[5], pair[:-1] * _M1 + mask[2:] ^ _SALTS[6]]
-    first, second, last = _sentences(tokens)
-    parts += [one[first] ^ _SALTS[7], two[second] ^ _SALTS[8], two[last] ^ _SALTS[9]]
-    parts.append(np.array(_general(tokens), np.uint32) ^ _SALTS[10])
-    return _mixed(np.concatenate(parts))
+        mask[names] = _NAME
+        named = np.zeros(len(texts), bool)
+        named[of[names]] = True
+        pair, has = mask[:-1] * _M1 + mask[1:], named[of]
+        near, far = near & has[:-1], far & has[:-2]
+        parts += [pair[near] ^ _SALTS[5], (pair[:-1] * _M1 + mask[2:])[far] ^ _SALTS[6]]
+        whose += [of[:-1][near], of[:-2][far]]
+    ends: tuple[list[int], list[int], list[int]] = [], [], []
+    general: list[int] = []
+    counts: list[int] = []
+    for start, tokens in zip(starts, texts, strict=True):
+        for places, found in zip(ends, _sentences(tokens), strict=True):
+            places += [start + place for place in found]
+        found = _general(tokens) if tokens.low else []
+        general += found
+        counts.append(len(found))
+    for hashes, places, salt in zip((one, two, two), ends, _SALTS[7:10], strict=True):
+        parts.append(hashes[places] ^ salt)
+        whose.append(of[places])
+    parts.append(np.array(general, np.uint32) ^ _SALTS[10])
+    whose.append(_numbered(counts)[0])
+    return _dealt(_mixed(np.concatenate(parts)), np.concatenate(whose), len(texts))
 
 
-def spread(tokens: Tokens, weights: NDArray[np.int8]) -> list[int]:
-    """What each token adds by itself and with its neighbours, where each hash of words adds so much.
+def _numbered(counts: Sequence[int]) -> tuple[NDArray[np.int16], list[int]]:
+    """The number of the text that each thing is of, where texts have so many; and where each text's begin."""
+    return np.repeat(np.arange(len(counts), dtype=np.int16), counts), [0, *accumulate(counts)][:-1]
 
-    Longer runs are left out: they say hardly more of which word it was, and cost as much again.
+
+def _dealt(hashes: Hashes, of: NDArray[np.int16], count: int) -> list[Hashes]:
+    """Of each of so many texts its hashes, in their order."""
+    if count == 1:
+        return [hashes]
+    order = np.argsort(of, kind="stable")
+    return np.split(hashes[order], np.searchsorted(of[order], np.arange(1, count, dtype=np.int16)))
+
+
+def spread(counts: Sequence[int], weights: NDArray[np.int8]) -> NDArray[np.int16]:
+    """What each token adds by itself and with its neighbours, to one head a column, where each hash adds so much.
+
+    `counts`: the tokens of each text; `weights`: text after text those of its single words, then of its pairs. Longer
+    runs are left out: they say hardly more of which word it was, and cost as much again.
     """
-    n = len(tokens.low)
-    given = weights.tolist()
-    sums = [2 * weight for weight in given[:n]]
-    for first, weight in enumerate(given[n : 2 * n - 1]):
-        sums[first] += weight
-        sums[first + 1] += weight
+    many = np.array(counts, int)
+    pairs_of = np.maximum(many - 1, 0)
+    of = np.repeat(np.arange(len(many)), many)
+    alone = np.arange(len(of)) + (np.cumsum(pairs_of) - pairs_of)[of]
+    first = np.flatnonzero(of[:-1] == of[1:])
+    sums: NDArray[np.int16] = weights[alone].astype(np.int16) * np.int16(2)
+    pairs = weights[(alone + many[of])[first]]
+    sums[first] += pairs
+    sums[first + 1] += pairs
     return sums
 
 
@@ -166,20 +211,25 @@ def _general(tokens: Tokens) -> list[int]:
     return found
 
 
-def _letters(low: list[str]) -> Hashes:
-    """Runs of letters inside a word; the space at each end counts as one."""
-    if not low:
-        return np.empty(0, np.uint32)
-    codes = np.frombuffer(f" {' '.join(low)} ".encode("utf-32-le", "surrogatepass"), np.uint32)
+def _letters(texts: Sequence[Tokens]) -> list[Hashes]:
+    """Of each text the runs of letters inside a word, each once; the space at each end counts as one."""
+    lines = [f" {' '.join(tokens.low)} " for tokens in texts]
+    of, _ = _numbered([len(line) for line in lines])
+    codes = np.frombuffer("".join(lines).encode("utf-32-le", "surrogatepass"), np.uint32)
     letter = codes != _SPACE
-    # All but the first and the last of a run must be letters.
+    # All but the first and the last of a run must be letters: so none reaches from one text into the next.
     run, inner = codes[:-1] * _M1 + codes[1:], letter[1:]
     found: list[Hashes] = []
-    for length in range(SHORTEST, min(LONGEST, len(codes)) + 1):
+    whose: list[NDArray[np.int16]] = []
+    for length in range(SHORTEST, LONGEST + 1):
         run = run[:-1] * _M1 + codes[length - 1 :]
         inner = inner[:-1] & letter[length - 2 : -1]
         found.append(run[inner] ^ _SALTS[20 + length])
-    return _mixed(np.concatenate(found))
+        whose.append(of[: 1 - length][inner])
+    placed = np.concatenate(whose).astype(np.uint64) << np.uint64(32) | _mixed(np.concatenate(found))
+    placed = once(placed)
+    ends = np.searchsorted(placed, np.arange(1, len(texts), dtype=np.uint64) << np.uint64(32))
+    return np.split(placed.astype(np.uint32), ends)
 
 
 @lru_cache(maxsize=4096)
@@ -207,7 +257,7 @@ def _mixed(hashes: Hashes) -> Hashes:
     return mixed
 
 
-def once(hashes: Hashes) -> Hashes:
+def once(hashes: NDArray[Numbers]) -> NDArray[Numbers]:
     """Sorted, each once; the hashes given are sorted in place."""
     if len(hashes) < 2:
         return hashes

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from alerts.annotate.features import Features
 from alerts.annotate.understanding import Reader, Understander
 from alerts.annotate.weights import BLOCKS, Bank, Block, Floats, Keys, Scorer, quantized, share
-from listener.model.records import Kind
+from listener.model.records import AuthorClass, Kind
 
 BANKS = ("kinds", "themes")
 FEWEST = 10
@@ -103,7 +103,7 @@ class _Lessons:
         self._found = [reader.read(post.text).features for post in posts]
         self._alike = _alike(self._found)
         scorer = Scorer(banks)
-        self._scores = np.array([scorer.scores(scorer.rows(each)) for each in self._found])
+        self._scores = np.concatenate([scorer.scores(scorer.rows([each])) for each in self._found])
         self._places = scorer.places
 
     def outcome(self) -> Outcome:
@@ -116,7 +116,10 @@ class _Lessons:
             if others.all():
                 continue
             after = Understander(self._reader, self.changed(others))
-            for number in np.flatnonzero(~others).tolist():
+            here = np.flatnonzero(~others).tolist()
+            for model in (before, after):
+                model.read_ahead((self.posts[number].text, AuthorClass.UNKNOWN) for number in here)
+            for number in here:
                 post = self.posts[number]
                 old, new = before.understand(post.text), after.understand(post.text)
                 if self._is_lesson[number]:

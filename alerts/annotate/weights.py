@@ -16,6 +16,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +53,13 @@ class Bank(NamedTuple):
     bias: Floats
     blocks: Mapping[str, Block]
     about: Mapping[str, Any]
+
+
+class Rows(NamedTuple):
+    """Of the features of several texts, one text after another, the row of each; and where each text's begin."""
+
+    of: NDArray[np.int32]
+    ends: Sequence[int]
 
 
 class Lookup:
@@ -107,23 +115,35 @@ class Scorer:
             self._weights.append(weights)
             self._scales.append(np.concatenate([bank.blocks[block].scale for bank in banks.values()]))
 
-    def rows(self, found: Features) -> list[NDArray[np.int32]]:
-        """For each block, for each feature, its row of weights."""
-        return [lookup.rows(hashes) for lookup, hashes in zip(self._lookups, found, strict=True)]
+    def rows(self, found: Sequence[Features]) -> list[Rows]:
+        """Of each block the rows of weights of many texts' features. All at once takes a fifth of the time of each."""
+        return [
+            Rows(
+                lookup.rows(np.concatenate([getattr(each, block) for each in found])),
+                [0, *accumulate(len(getattr(each, block)) for each in found)],
+            )
+            for block, lookup in zip(BLOCKS, self._lookups, strict=True)
+        ]
 
-    def scores(self, rows: Sequence[NDArray[np.int32]]) -> Floats:
-        """The score of each head of all banks, as log odds."""
-        total = self._bias.copy()
-        for block, weights, scale, of in zip(BLOCKS, self._weights, self._scales, rows, strict=True):
-            if len(of):
-                # Of whole numbers below 2**24, of which single precision makes the same sum in whatever order.
-                sums = _ONES[: len(of)] @ weights.take(of, axis=0).astype(np.float32)
-                total += sums * (scale / share(block, len(of)))
+    def scores(self, rows: Sequence[Rows]) -> Floats:
+        """Texts by heads: the score of each head of all banks, as log odds."""
+        count = len(rows[0].ends) - 1
+        total = np.repeat(self._bias[None], count, axis=0)
+        for block, weights, scale, (of, ends) in zip(BLOCKS, self._weights, self._scales, rows, strict=True):
+            known = of < len(weights) - 1
+            starts = np.concatenate([[0], np.cumsum(known)])[ends]
+            some = weights.take(of[known], axis=0).astype(np.float32)
+            # Of whole numbers below 2**24, of which single precision makes the same sum in whatever order.
+            sums = np.empty((count, len(scale)), np.float32)
+            for text, (start, end) in enumerate(pairwise(starts.tolist())):
+                np.matmul(_ONES[: end - start], some[start:end], out=sums[text])
+            shares = [share(block, max(1, end - start)) for start, end in pairwise(ends)]
+            total += sums * (scale / np.array(shares)[:, None])
         return total
 
-    def weights(self, head: int, block: str, rows: NDArray[np.int32]) -> NDArray[np.int8]:
-        """What each feature of a block adds to a head's score, in units of the head's scale. `head`: among all."""
-        weights: NDArray[np.int8] = self._weights[BLOCKS.index(block)][rows, head]
+    def weights(self, heads: slice, block: str, rows: NDArray[np.int32]) -> NDArray[np.int8]:
+        """What each feature of a block adds to heads' scores, in units of each head's scale. `heads`: among all."""
+        weights: NDArray[np.int8] = self._weights[BLOCKS.index(block)].take(rows, axis=0)[:, heads]
         return weights
 
 

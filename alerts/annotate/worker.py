@@ -14,7 +14,7 @@ several annotators, and after a kill, alerts of one and the same recording had o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,6 +41,7 @@ from listener.model.records import (
     Gap,
     Kind,
     Mention,
+    MentionsRecord,
     Origin,
     Tick,
     decode,
@@ -80,11 +81,13 @@ class Annotator:
         shared |= self.understood(mention)
         return [self._finding(shared, mention, incident) for incident in mention.incidents]
 
+    def read_ahead(self, mentions: Iterable[Mention]) -> None:
+        """The texts of up to a thousand mentions, before findings are made of them: all at once takes half the time."""
+        self.understander.read_ahead((mention.text, _said_by(mention)) for mention in mentions)
+
     def understood(self, post: Captured) -> dict[str, Any]:
         """What its text means, as fields of a finding."""
-        # Whoever passes on what a newsroom or a public body said has said nothing else; only such keep their name.
-        said_by = AuthorClass.MEDIA if NAMED_REPOST.match(post.text) else post.author_class
-        found = self.understander.understand(post.text, author_class=said_by, repost_of=post.repost_of)
+        found = self.understander.understand(post.text, author_class=_said_by(post), repost_of=post.repost_of)
         shared: dict[str, Any] = {
             "cues": found.cues,
             "themes": found.themes,
@@ -106,6 +109,12 @@ class Annotator:
         own = {"incident": incident, "tracks": mention.incidents[incident], "exercise": exercise}
         # The same checks as `Finding(**…)`, faster; pydantic's construction without any takes twice as long.
         return Finding.model_validate(shared | own)
+
+
+def _said_by(post: Captured) -> AuthorClass:
+    """Whose words they are. Whoever passes on what a newsroom or a public body said has said nothing else; only such
+    keep their name."""
+    return AuthorClass.MEDIA if NAMED_REPOST.match(post.text) else post.author_class
 
 
 class Annotating:
@@ -138,8 +147,18 @@ class Annotating:
         self._annotator = Annotator(model.understander, set(), self._corrections)
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
+        self._read: dict[tuple[int, int], MentionsRecord] = {}
+        """Partition and offset → a record that was looked at, and not yet handled."""
         self._stage = Stage(
-            self.name, bus, "mentions", self._handle, clock=clock, metrics=metrics, part=part, member=member
+            self.name,
+            bus,
+            "mentions",
+            self._handle,
+            clock=clock,
+            metrics=metrics,
+            part=part,
+            look=self._look_ahead,
+            member=member,
         )
 
     def step(self, timeout: float) -> bool:
@@ -161,10 +180,22 @@ class Annotating:
                 if record.value is not None:
                     self._corrections.take(decode(DECISIONS, record.value))
 
+    def _look_ahead(self, records: Sequence[Record]) -> None:
+        self._read.clear()
+        mentions = []
+        for record in records:
+            if record.value is not None:
+                with suppress(BadRecord):
+                    found = self._read[record.partition, record.offset] = decode(MENTIONS, record.value)
+                    if isinstance(found, Mention):
+                        mentions.append(found)
+        if mentions:
+            self._annotator_for(mentions[-1]).read_ahead(mentions)
+
     def _handle(self, record: Record) -> Iterable[Message]:
         if record.value is None:
             return []
-        found = decode(MENTIONS, record.value)
+        found = self._read.pop((record.partition, record.offset), None) or decode(MENTIONS, record.value)
         if isinstance(found, Mention):
             since = min(found.captured_at, from_ms(record.time_ms))
             if self._keep is not None and self._clock.now() - since > self._keep(found.source):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,7 +90,7 @@ def annotate(
                     say(f"{name}:{number}: {post}")
                 continue
             found = understander.understand(post.text, author_class=post.author_class, repost_of=post.repost_of)
-            found = replace(found, story=join(post))
+            found = found._replace(story=join(post))
             if json:
                 out_json(as_json(post.id, found))
             else:

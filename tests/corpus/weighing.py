@@ -46,7 +46,7 @@ def default_odds(posts: list[Labelled], seen: list[int], others: list[int]) -> d
 
 def odds(banks: dict[str, Bank], found: Sequence[Any]) -> dict[str, Any]:
     scorer = Scorer(banks)
-    scores = np.array([scorer.scores(scorer.rows(each)) for each in found])
+    scores = np.concatenate([scorer.scores(scorer.rows([each])) for each in found])
     return {
         name: scores[:, scorer.places[name]] * bank.about.get("slope", 1.0) + bank.about.get("offset", 0.0)
         for name, bank in banks.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from listener.errors import BusError
 from listener.model.incidents import Action, Command
 from listener.model.records import Cue, Finding, Kind, Tick, encode
 from listener.runtime.control import Control
-from listener.runtime.stage import Stage
+from listener.runtime.stage import AHEAD, Stage
 from listener.settings.files import packaged_config
 from listener.settings.schema import Settings
 
@@ -124,6 +124,27 @@ def test_a_bus_that_is_away_in_the_middle_of_a_batch_loses_no_record(tmp_path: P
     while stage.step(0.0):
         pass
     assert [record.key for record in read_all(stand.bus, "findings")] == [str(number) for number in range(30)]
+    assert stand.letters() == []
+
+
+def test_a_look_ahead_that_fails_stops_no_record(tmp_path: Path) -> None:
+    stand = Stand(tmp_path / "look")
+    stand.bus.publish([Message("mentions", str(number), b"x") for number in range(AHEAD + 5)])
+    seen: list[list[int]] = []
+
+    def look(records: Sequence[Record]) -> None:
+        seen.append([record.offset for record in records])
+        raise ValueError("one of them is odd")
+
+    def handle(record: Record) -> list[Message]:
+        assert record.offset in seen[-1], "worked on before it was looked at"
+        return [Message("findings", record.key, record.value)]
+
+    part, metrics = stand.app.health.part("stage"), stand.app.metrics
+    stage = Stage("stage", stand.bus, "mentions", handle, clock=stand.clock, metrics=metrics, part=part, look=look)
+    stage.step(0.0)
+    assert list(map(len, seen)) == [AHEAD, 5]
+    assert [record.key for record in read_all(stand.bus, "findings")] == [str(n) for n in range(AHEAD + 5)]
     assert stand.letters() == []
 
 

@@ -14,7 +14,7 @@ from alerts.annotate.understanding import Understander
 from alerts.annotate.worker import LOOK_SECONDS, Annotating, Annotator
 from listener.bus import hashchain
 from listener.bus.messages import message
-from listener.bus.protocol import open_bus
+from listener.bus.protocol import Message, TopicPartition, open_bus
 from listener.bus.scan import scan
 from listener.clock import ManualClock
 from listener.model.decisions import Correction
@@ -28,12 +28,14 @@ from listener.model.records import (
     Mention,
     Origin,
     Reach,
+    Tick,
     decode,
     encode,
 )
 from listener.model.topics import topic_specs
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
+from listener.runtime.stage import AHEAD
 from listener.settings.files import packaged_config
 
 AT = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
@@ -147,3 +149,28 @@ def test_the_worker_takes_corrections_up_as_they_come(tmp_path: Path) -> None:
         kinds = [each.kinds for each in scan(bus, FINDINGS) if isinstance(each, Finding) and each.incident == "brann"]
         worker.close()
     assert kinds == [(Kind.WISH, Kind.QUESTION), (Kind.VIEWPOINT,)]
+
+
+def test_what_is_read_together_is_found_as_if_alone(understander: Understander, tmp_path: Path) -> None:
+    """And what is no record, or is forwarded as it is, stands among them where it stood."""
+    clock = ManualClock(AT)
+    texts = ("Kan dere sende en tolk?", "Står ved inngangen, og det ryker.", "", "RT @vg: Det brenner.", "Takk!")
+    mentions = [MENTION.model_copy(update={"id": str(n), "text": texts[n % len(texts)]}) for n in range(AHEAD + 20)]
+    with closing(open_bus("embedded:", tmp_path, clock)) as bus:
+        bus.ensure(topic_specs(1, {}))
+        metrics = Metrics(CollectorRegistry(), "test")
+        worker = Annotating(
+            bus, Model(packaged_config()), clock=clock, metrics=metrics, part=Health(clock).part("annotate")
+        )
+        bus.publish([message(MENTIONS, mention) for mention in mentions[:30]])
+        bus.publish([Message("mentions", "x:bad", b"{")])
+        bus.publish([message(MENTIONS, Tick(source="x", until=AT))])
+        bus.publish([message(MENTIONS, mention) for mention in mentions[30:]])
+        assert worker.step(0.0)
+        found = list(scan(bus, FINDINGS))
+        worker.close()
+        assert bus.end_offset(TopicPartition("deadletters", 0)) == 1
+    alone = Annotator(understander, set())
+    wanted = [finding for mention in mentions for finding in alone.findings(mention)]
+    assert [each for each in found if isinstance(each, Finding)] == wanted
+    assert isinstance(found[60], Tick)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from understanders import default
 
-from alerts.annotate.features import MAX_CHARS, cue_hashes, features, spread, tokenize
+from alerts.annotate.features import MAX_CHARS, cue_hashes, features, features_of, spread, tokenize
 from alerts.annotate.persons import Persons
 from alerts.annotate.themes import Themes
 from alerts.annotate.understanding import NOTHING, WEIGHTS, Reader, Understander
@@ -136,6 +136,26 @@ def test_a_text_that_comes_again_is_understood_as_by_one_who_never_read_it() -> 
     assert len(set(texts)) < len(texts), "none comes again"
 
 
+@examples(40)
+@given(st.lists(st.text(max_size=80) | st.sampled_from((*TEXTS, "", "a" * 9_000)), max_size=9), st.booleans())
+def test_texts_that_are_read_ahead_are_understood_as_one_by_one(texts: list[str], named: bool) -> None:
+    whose = [AuthorClass.MEDIA if named and number % 2 else AuthorClass.PERSON for number in range(len(texts))]
+    many, alone = default(another=True), default()
+    many.read_ahead(zip(texts, whose, strict=True))
+    for text, class_ in zip(texts, whose, strict=True):
+        assert many.understand(text, author_class=class_) == alone.understand(text, author_class=class_)
+
+
+def test_more_texts_than_are_kept_are_understood_all_the_same() -> None:
+    texts = [f"{text} {number}" for number in range(250) for text in TEXTS]
+    many = Understander.load(packaged_config())
+    many.read_ahead((text, AuthorClass.PERSON) for text in texts)
+    for text in (texts[0], texts[-1]):
+        assert many.understand(text, author_class=AuthorClass.PERSON) == default().understand(
+            text, author_class=AuthorClass.PERSON
+        )
+
+
 def test_hashes_stay_what_they_were() -> None:
     """A file of weights knows features by them: whoever changes them raises `features.VERSION` and trains anew."""
     found = features(tokenize("Hvor er Kari? Vi venter 12 stk @a http://b.no"), ["a.b"])
@@ -144,14 +164,20 @@ def test_hashes_stay_what_they_were() -> None:
 
 
 def test_a_word_speaks_for_itself_and_with_its_neighbours() -> None:
-    for text in ("", "a", "a b", "Ja. Nei!", *TEXTS):
-        tokens = tokenize(text)
-        n = len(tokens.low)
-        weights = np.zeros(len(features(tokens).words), np.int8)
-        weights[max(0, n - 1) : n] = 10  # the last word
-        if n > 1:
-            weights[n] = 7  # the first pair
-        assert spread(tokens, weights) == [20 * (i == n - 1) + 7 * (i < 2 <= n) for i in range(n)]
+    counts = [0, 1, 0, 2, 3, 0]
+    weights = [10, *(1, 10, 7), *(1, 0, 2, 3, 4)]  # each text's words, then its pairs
+    sums = spread(counts, np.array([weights], np.int8).T)
+    assert sums[:, 0].tolist() == [20, 2 + 7, 20 + 7, 2 + 3, 3 + 4, 4 + 4]
+
+
+@examples(60)
+@given(st.lists(st.text(max_size=60) | st.sampled_from((*TEXTS, "", "a", "a b")), max_size=12))
+def test_a_text_has_the_same_features_whatever_stands_beside_it(texts: list[str]) -> None:
+    tokens = [tokenize(text) for text in texts]
+    names = [["a.b", "c"][: number % 3] for number in range(len(texts))]
+    together = features_of(tokens, names)
+    for found, own, cues in zip(together, tokens, names, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(found, features(own, cues), strict=True))
 
 
 def test_whoever_is_named_by_handle_or_number_is_not_known_by_it() -> None:
