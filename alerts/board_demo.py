@@ -40,7 +40,7 @@ from listener.settings.files import RawSettings, packaged_config
 from listener.settings.schema import RecordingSettings, Settings, SourcesSettings
 from listener.sources.common.recorded_source import RecordedSource
 from listener.sources.recording.parser import of_platforms
-from listener.sources.recording.source import NAME
+from listener.sources.recording.plugin import NAME
 
 BEFORE = timedelta(minutes=1)
 """The incident is opened so long before the first post."""

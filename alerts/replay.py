@@ -45,7 +45,7 @@ from listener.sources.common.reader import LineReader
 from listener.sources.common.recorded_source import Cursor, RecordedSource
 from listener.sources.contract import Batch
 from listener.sources.recording.parser import of_platforms
-from listener.sources.recording.source import NAME
+from listener.sources.recording.plugin import NAME
 
 BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the clock stands until the first post gives the time."""

@@ -23,7 +23,8 @@ from listener.model.codec import LONGEST_NAME
 from listener.model.records import Severity
 
 WAKING = frozenset({"sms", "voice", "push", "ntfy"})
-"""Channels that ring at a bedside. A mail that was taken has woken nobody."""
+"""Channels that ring at a bedside: those that say so by `wakes`, and `push`, for people.yaml of one's own channel.
+A mail that was taken has woken nobody."""
 
 
 def clock_time(value: Any) -> Any:

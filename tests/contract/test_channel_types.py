@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from alerts.duty.people import WAKING
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import CHANNELS, ChannelError, ChannelType, FailureReason, SendNote, channel_type
 from alerts.notify.recipients import load_people
@@ -91,6 +92,19 @@ BAD: Mapping[str, tuple[str, ...]] = {
     "webhook": ("vakt\r\nrom", "vakt\x00rom", "\ud83d", "a\u2028b"),
 }  # fmt: skip
 REPEAT = "repeat_every: {critical: 5m, warning: 5m, info: 1h}\n"
+
+
+@pytest.mark.parametrize("name", sorted(CHANNELS))
+def test_every_channel_has_settings_and_targets_to_be_tried_on(name: str) -> None:
+    for table, of in (("SETTINGS", SETTINGS), ("GOOD", GOOD), ("BAD", BAD)):
+        if name not in of:
+            pytest.fail(f"add {name} to {table} in tests/contract/test_channel_types.py", pytrace=False)
+
+
+@pytest.mark.parametrize("name", sorted(CHANNELS))
+def test_a_channel_wakes_whom_duty_takes_for_woken(name: str) -> None:
+    wakes = channel_type(name).open(SETTINGS[name]).wakes
+    assert wakes == (name in WAKING), f"{name}: `wakes` is {wakes}: WAKING in alerts/duty/people.py is to say the same"
 
 
 def test_every_channel_of_the_table_is_tried() -> None:

@@ -22,7 +22,8 @@ from listener.runtime.control import Control, Presences, followers, missing_role
 from listener.runtime.housekeeping import Housekeeping
 from listener.settings.files import raw_settings
 from listener.settings.schema import Settings
-from listener.sources.recording.source import RecordingSource
+from listener.sources.common.recorded_source import RecordedSource
+from listener.sources.recording.parser import posts_in
 
 
 class Jumping(SystemClock):
@@ -63,7 +64,7 @@ def play(folder: Path, recording: Recording, jumps: Sequence[timedelta]) -> tupl
         patch.setenv("LYTTEPOST_CONFIG", str(folder / "config"))
         settings, raw = Settings(), raw_settings()
     app = make_app(settings, folder, bus, clock, "all")
-    source = RecordingSource(str(recording.path), None, clock)
+    source = RecordedSource("recording", posts_in, str(recording.path), None, clock)
     made = make_listener(app, raw, [source], b"k" * 32)
     turning = flow(
         app,

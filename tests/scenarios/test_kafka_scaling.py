@@ -34,7 +34,8 @@ from listener.model.roles import LISTENER
 from listener.runtime.control import Control
 from listener.settings.files import raw_settings
 from listener.settings.schema import Settings
-from listener.sources.recording.source import RecordingSource
+from listener.sources.common.recorded_source import RecordedSource
+from listener.sources.recording.parser import posts_in
 
 POINTS = ("stage.before_publish", "bus.before_commit", "bus.after_commit", "stage.after_publish")
 """Where a worker of a stage can die."""
@@ -53,7 +54,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory, recording: Recording) -> 
     Control(bus).append(
         Command(action=Action.OPEN, at=clock.now(), by="p", why="p", name="Øvelse", add=(TRACK,), exercise=True)
     )
-    source = RecordingSource(str(recording.path), None, clock)
+    source = RecordedSource("recording", posts_in, str(recording.path), None, clock)
     made = make_listener(app, raw_settings(), [source], b"k" * 32)
     turning = flow(app, (LISTENER,), ListenerParts([source], made.screen, made.standing), None)
     quiet = 0

@@ -45,8 +45,8 @@ from listener.sources.common.fields import Unusable
 from listener.sources.common.json import read_json
 from listener.sources.common.line_splitter import Lines
 from listener.sources.common.reader import LineReader
-from listener.sources.recording.parser import plain_post
-from listener.sources.recording.source import RecordingSource
+from listener.sources.common.recorded_source import RecordedSource
+from listener.sources.recording.parser import plain_post, posts_in
 from listener.sources.x.payload import parse_answer
 from listener.sources.x.reading import read_line as read_stream
 from listener.units import parse_duration, parse_instant
@@ -227,7 +227,7 @@ def _heard(folder: Path, line: bytes) -> None:
     """A line of a recording, played and screened; and one of the stream."""
     path = folder / "r"
     path.write_bytes(b'{"id": "0", "created_at": "' + AT.encode() + b'", "text": "a"}\n' + line + b"\n")
-    source = RecordingSource(str(path), None, ManualClock(datetime(2026, 3, 1, tzinfo=UTC)))
+    source = RecordedSource("recording", posts_in, str(path), None, ManualClock(datetime(2026, 3, 1, tzinfo=UTC)))
     source.open(None)
     batch = source.read(1.0)
     source.close()

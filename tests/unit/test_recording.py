@@ -18,18 +18,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.clock import ManualClock, SystemClock
+from listener.clock import Clock, ManualClock, SystemClock
 from listener.errors import ConfigError, Corrupt
 from listener.model.records import AuthorClass, Post, Quoted
 from listener.sources.common.fields import Unusable
 from listener.sources.common.recorded_source import MAX_LINES, RecordedSource
 from listener.sources.common.seen_ids import SeenIds
 from listener.sources.contract import Batch, DropReason
-from listener.sources.recording.parser import of_platforms
-from listener.sources.recording.source import RecordingSource
+from listener.sources.recording.parser import of_platforms, posts_in
 from listener.sources.x.payload import Includes, make_author, parse_answer, parse_post
 
 START = datetime(2026, 3, 1, 20, 0, 0, tzinfo=UTC)
+
+
+def recorded(path: str, speed: float | None, clock: Clock) -> RecordedSource:
+    return RecordedSource("recording", posts_in, path, speed, clock)
 
 
 def plain(number: int, seconds: float = 0, **more: Any) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def write(path: Path, *lines: Any) -> Path:
 
 
 def batches(path: Path | str, speed: float | None = None, resume: str | None = None) -> Iterator[Batch]:
-    source = RecordingSource(str(path), speed, ManualClock(START))
+    source = recorded(str(path), speed, ManualClock(START))
     source.open(resume)
     while source.state()["state"] != "ended":
         batch = source.read(1.0)
@@ -496,7 +499,7 @@ def test_a_file_that_is_not_what_it_says_is_refused_with_the_fix(tmp_path: Path,
     path = tmp_path / "r.jsonl"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=f"^{path}:1: .*{says}"):
-        RecordingSource(str(path), None, ManualClock(START)).open(None)
+        recorded(str(path), None, ManualClock(START)).open(None)
 
 
 def test_a_first_line_cut_off_at_its_beginning_is_only_a_bad_line(tmp_path: Path) -> None:
@@ -506,7 +509,7 @@ def test_a_first_line_cut_off_at_its_beginning_is_only_a_bad_line(tmp_path: Path
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path, says in ((tmp_path / "nothing", "No such file"), (tmp_path, "is a folder")):
         with pytest.raises(ConfigError, match=says):
-            RecordingSource(str(path), None, ManualClock(START)).open(None)
+            recorded(str(path), None, ManualClock(START)).open(None)
 
 
 def test_a_wrong_first_date_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -567,7 +570,7 @@ def test_a_recording_played_to_its_end_only_ends_again(tmp_path: Path) -> None:
 
 
 def test_a_source_may_be_closed_and_opened_again(tmp_path: Path) -> None:
-    source = RecordingSource(str(recording(tmp_path / "r", 10)), None, ManualClock(START))
+    source = recorded(str(recording(tmp_path / "r", 10)), None, ManualClock(START))
     source.open(None)
     first = source.read(1)
     source.close()
@@ -580,7 +583,7 @@ def test_a_source_may_be_closed_and_opened_again(tmp_path: Path) -> None:
 
 def test_another_recording_is_played_from_its_beginning(tmp_path: Path) -> None:
     cursor = one(recording(tmp_path / "r", 10)).cursor
-    source = RecordingSource(str(write(tmp_path / "s", plain(77))), None, ManualClock(START))
+    source = recorded(str(write(tmp_path / "s", plain(77))), None, ManualClock(START))
     source.open(cursor)
     batch = source.read(1)
     assert batch is not None
@@ -590,7 +593,7 @@ def test_another_recording_is_played_from_its_beginning(tmp_path: Path) -> None:
 
 def test_an_unreadable_cursor_is_our_own_corruption(tmp_path: Path) -> None:
     with pytest.raises(Corrupt):
-        RecordingSource(str(recording(tmp_path / "r", 1)), None, ManualClock(START)).open("x")
+        recorded(str(recording(tmp_path / "r", 1)), None, ManualClock(START)).open("x")
 
 
 def test_posts_of_one_instant_do_not_fill_the_memory(tmp_path: Path) -> None:
@@ -603,7 +606,9 @@ def test_posts_of_one_instant_do_not_fill_the_memory(tmp_path: Path) -> None:
 
 def test_at_speed_60_a_recorded_minute_takes_a_second(tmp_path: Path) -> None:
     clock = ManualClock(START)
-    source = RecordingSource(str(write(tmp_path / "r", *(plain(n, n * 60) for n in range(11)))), 60, clock)
+    source = RecordedSource(
+        "recording", posts_in, str(write(tmp_path / "r", *(plain(n, n * 60) for n in range(11)))), 60, clock
+    )
     source.open(None)
     given: list[tuple[float, Batch]] = []
     while source.state()["state"] != "ended":
@@ -625,7 +630,7 @@ def test_quiet_time_gives_signs_of_life(tmp_path: Path) -> None:
 
 def test_nothing_is_given_before_its_time(tmp_path: Path) -> None:
     clock = ManualClock(START)
-    source = RecordingSource(str(write(tmp_path / "r", plain(1), plain(2, 30))), 1, clock)
+    source = recorded(str(write(tmp_path / "r", plain(1), plain(2, 30))), 1, clock)
     source.open(None)
     first = source.read(0)
     assert first is not None
@@ -639,7 +644,9 @@ def test_nothing_is_given_before_its_time(tmp_path: Path) -> None:
 
 
 def test_close_ends_a_wait_at_once(tmp_path: Path) -> None:
-    source = RecordingSource(str(write(tmp_path / "r", plain(1), plain(2, 3600))), 1, SystemClock())
+    source = RecordedSource(
+        "recording", posts_in, str(write(tmp_path / "r", plain(1), plain(2, 3600))), 1, SystemClock()
+    )
     source.open(None)
     assert source.read(0) is not None
     while source.read(0) is not None:
@@ -652,7 +659,7 @@ def test_close_ends_a_wait_at_once(tmp_path: Path) -> None:
 
 def test_a_pipe_is_heard_as_it_comes() -> None:
     read_end, write_end = os.pipe()
-    source = RecordingSource(f"/dev/fd/{read_end}", None, SystemClock())
+    source = recorded(f"/dev/fd/{read_end}", None, SystemClock())
     source.open(None)
     assert source.read(0.01) is None
     lines = [json.dumps(plain(n)) for n in (1, 2, 3)]
@@ -672,7 +679,9 @@ def test_a_pipe_is_heard_as_it_comes() -> None:
 
 
 def test_the_state_shows_how_far_it_is(tmp_path: Path) -> None:
-    source = RecordingSource(str(write(tmp_path / "r", plain(1), "{bad", plain(1))), None, ManualClock(START))
+    source = RecordedSource(
+        "recording", posts_in, str(write(tmp_path / "r", plain(1), "{bad", plain(1))), None, ManualClock(START)
+    )
     source.open(None)
     assert source.state()["state"] == "playing"
     source.read(1)

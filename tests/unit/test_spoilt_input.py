@@ -18,7 +18,8 @@ from alerts.rules.load import load_rules
 from listener.clock import ManualClock
 from listener.errors import ConfigError
 from listener.model.records import Finding, Gap, Post, Tick, encode
-from listener.sources.recording.source import RecordingSource
+from listener.sources.common.recorded_source import RecordedSource
+from listener.sources.recording.parser import posts_in
 from listener.sources.x.reading import read_line as read_stream
 from listener.sources.x.reading import read_page
 from listener.units import FIRST
@@ -109,7 +110,7 @@ def spoilt(draw: st.DrawFn, good: dict[str, Any]) -> bytes:
 def test_a_line_of_a_recording_is_posts_or_has_reasons(tmp_path_factory: pytest.TempPathFactory, line: bytes) -> None:
     path = tmp_path_factory.mktemp("bad") / "r"
     path.write_bytes(b'{"id": "0", "created_at": "' + AT.encode() + b'", "text": "a"}\n' + line + b"\n")
-    source = RecordingSource(str(path), None, ManualClock(FIRST))
+    source = RecordedSource("recording", posts_in, str(path), None, ManualClock(FIRST))
     source.open(None)
     batch = source.read(1.0)
     source.close()
