@@ -193,6 +193,27 @@ def test_limited_in_an_answer_that_breaks_off_it_waits_by_what_the_head_tells(
     assert (town.too_early, client.calls) == (0, 1)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_limited_in_an_answer_that_stops_halfway_it_waits_by_what_the_head_tells(
+    town: Town, clock: ManualClock, told: bool
+) -> None:
+    client = client_of(town, clock, seconds=1.0)
+    town.do("limit", minutes=4, told=told)
+    town.do("cut", times=3, hold=3600)
+    assert client.get("one").outcome is Outcome.RATE_LIMITED
+    for _ in range(4):
+        assert client.get("one").asked is False
+        clock.advance(timedelta(minutes=1))
+    assert (town.too_early, client.calls) == (0, 1)
+
+
+def test_told_to_wait_in_an_answer_that_is_too_large_it_waits(town: Town, clock: ManualClock) -> None:
+    client = client_of(town, clock, largest=10)
+    town.do("usage", percent=100, minutes=4)
+    assert client.get("one").outcome is Outcome.UNAVAILABLE
+    assert client.get("one").asked is False
+
+
 def test_an_answer_that_tells_to_wait_is_given_and_obeyed(client: GraphClient, town: Town, clock: ManualClock) -> None:
     town.do("usage", percent=100, minutes=4)
     assert client.get("one").ok

@@ -45,9 +45,9 @@ class Commands(Verbs):
         """The head of the answer takes `hold` seconds, byte by byte."""
         self._stand(FaultKind.SLOW, on, seconds, times, hold=hold)
 
-    def cut(self, on: str = ALL, seconds: float | None = None, times: int | None = None) -> None:
-        """The connection is closed after half of the body."""
-        self._stand(FaultKind.CUT, on, seconds, times)
+    def cut(self, hold: float = 0.0, on: str = ALL, seconds: float | None = None, times: int | None = None) -> None:
+        """After half of the body nothing comes, and after `hold` seconds the connection is closed."""
+        self._stand(FaultKind.CUT, on, seconds, times, hold=hold)
 
     def garbage(self, on: str = ALL, seconds: float | None = None, times: int | None = None, size: int = 0) -> None:
         """200, and a body that is no JSON; of `size` bytes, where that is given."""

@@ -22,7 +22,7 @@ class FaultKind(StrEnum):
     HANG = "hang"
     """No answer; after a time the connection is closed."""
     CUT = "cut"
-    """The connection is closed after half of the body."""
+    """After half of the body the connection is closed, in its time."""
     GARBAGE = "garbage"
     """200, and a body that is none."""
     SLOW = "slow"
@@ -35,7 +35,9 @@ class FaultKind(StrEnum):
 class Fault:
     """One that requests of the route `on` run into, until an instant or for a number of times; neither: until healed.
 
-    `seconds`: how long a delay, a hang or a slow head takes. `size`: bytes of garbage."""
+    `seconds`: how long a delay, a hang or a slow head takes, or a connection stays open that is cut. `size`: bytes of
+    garbage.
+    """
 
     kind: FaultKind
     on: str = ALL

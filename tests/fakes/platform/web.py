@@ -230,6 +230,8 @@ class PlatformHandler(Handler):
         head = {"Content-Type": reply.content_type, "Content-Length": str(len(body)), **reply.headers}
         if fault is not None and fault.kind is FaultKind.CUT:
             self.write_head(reply.status, head, body[: len(body) // 2], skew=self.platform.faults.skew)
+            if fault.seconds:
+                wait(self.clock, fault.seconds, self.stopping)
             self.close_connection = True
             return
         slow = fault.seconds if fault is not None and fault.kind is FaultKind.SLOW else 0.0

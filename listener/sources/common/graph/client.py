@@ -52,7 +52,10 @@ _FIRST_LIMIT, _MOST_LIMIT = 300.0, 3600.0
 
 
 class Shut(threading.Event):
-    """The client was closed, or nobody waits for this call any more."""
+    """The client was closed, or nobody waits for this call any more. `head`: what the head of its answer tells, where
+    that has come: whether and how long to wait stands there, and counts though the rest never comes."""
+
+    head: Answer | None = None
 
 
 class GraphClient:
@@ -173,7 +176,8 @@ class GraphClient:
         try:
             came = done.get(timeout=self._seconds)
         except queue.Empty:
-            came = Answer(outcome=Outcome.UNAVAILABLE, why=f"Meta gave no answer within {self._seconds:g} s")
+            head = shut.head or Answer(outcome=Outcome.UNAVAILABLE)
+            came = replace(head, why=f"Meta gave no answer within {self._seconds:g} s")
         finally:
             shut.set()
             with self._lock:
@@ -183,6 +187,9 @@ class GraphClient:
     def _run(self, path: str, params: Mapping[str, str], shut: Shut, done: queue.SimpleQueue[Answer | None]) -> None:
         with unlogged():
             try:
+                if shut.is_set():
+                    # It comes late to a busy machine: by now it may be forbidden to call.
+                    return
                 done.put(self._ask(path, params, shut))
             except Exception as error:
                 # Its words may hold the address, and with it the token.
@@ -197,6 +204,9 @@ class GraphClient:
             allow_redirects=False,
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
+        usage = usage_of(headers)
+        outcome = outcome_of(response.status_code, None, used_up=usage.is_used_up)
+        head = shut.head = Answer(outcome=outcome, status=response.status_code, usage=usage)
         with response:
             content = bytearray()
             try:
@@ -206,12 +216,9 @@ class GraphClient:
                         return _closed()
                     if len(content) > self._largest:
                         why = f"an answer of more than {self._largest / 1e6:g} MB was not read"
-                        return Answer(outcome=Outcome.UNAVAILABLE, status=response.status_code, why=why)
+                        return replace(head, why=why)
             except requests.exceptions.RequestException as error:
-                # Whether and how long to wait stands in the head, and counts though the rest never came.
-                usage = usage_of(headers)
-                outcome = outcome_of(response.status_code, None, used_up=usage.is_used_up)
-                return Answer(outcome=outcome, status=response.status_code, usage=usage, why=_network(error))
+                return replace(head, why=_network(error))
         return _read(response.status_code, headers, bytes(content))
 
     # --- what an answer teaches -----------------------------------------------------------------------------------
