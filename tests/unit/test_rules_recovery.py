@@ -15,6 +15,7 @@ from rules_support import INCIDENT, finding, gap, instant, rule, said, tick
 
 from alerts.rules.engine.engine import Engine
 from alerts.rules.report import to_alert
+from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
 from listener.errors import Corrupt
 from listener.model.records import ALERTS, Finding, Tick, decode, encode
@@ -168,3 +169,19 @@ def test_a_state_that_is_not_ours_is_our_own_corruption() -> None:
         engine().restore_watermarks({"v": 1, "n": "x"}, committed=3)
     with pytest.raises(Corrupt):
         engine().restore_watermarks({"v": 2}, committed=3)
+
+
+@pytest.mark.parametrize(
+    "silence",
+    [
+        rule("flatline", timeframe="30s", threshold=1),
+        rule("cardinality", timeframe="30s", cardinality_field="kind", min_cardinality=1),
+    ],
+    ids=lambda spec: spec.type,
+)
+def test_a_silence_whose_end_passed_while_nobody_judged_is_found_though_no_post_ever_came(silence: RuleSpec) -> None:
+    first = Engine((silence,), INCIDENT, allowed_lateness=LATENESS)
+    assert first.feed(tick(15), 0) == []
+    second = Engine((silence,), INCIDENT, allowed_lateness=LATENESS)
+    second.restore_watermarks(json.loads(json.dumps(first.watermarks())), committed=1)
+    assert said(second.feed(tick(400), 1)) == [("fired", 35.0)]

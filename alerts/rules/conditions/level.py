@@ -114,7 +114,9 @@ class Level:
         if now is None:
             return
         if not self._spec.query_key and not len(self._states):
-            self._rest(self._state(""), "", now)
+            # Waked, not put to rest: after a restart the end of the first span may have passed unseen.
+            self._state("")
+            self._states.wake_at("", now)
         for key, state in self._states.due(now):
             yield from self._settle(state, key, now, closed=True)
             history = state.stages.history
