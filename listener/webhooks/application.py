@@ -1,8 +1,9 @@
 """What the port of the webhooks serves: a path for each platform, a handshake by GET and calls by POST; nothing else.
 
 A call is answered with 200 only once what it brought is durable. Whatever stands against that, the bus away without
-room on our disk, another process that has the source, or too little time, is 503: the platform sends it again, and
-what is sent twice is known by its ids. What is no platform's is refused before it is looked at, and never repeated.
+room on our disk, another process that has the source, too many calls at once, or too little time, is 503, with when to
+try again: the platform sends it again, and what is sent twice is known by its ids. What is no platform's is refused
+before it is looked at, and never repeated.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ from listener.clock import Clock
 from listener.runtime.logs import reason_of
 from listener.runtime.metrics import Metrics
 from listener.webhooks.webhook import CallOutcome, Webhook
-from listener.webserver.body import NotTaken, read_body
+from listener.webserver.body import NotTaken, Room, read_body
 
 log = logging.getLogger(__name__)
 
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes of a call: far more than the thousand changes that one may hold."""
+READING: Final = 32 * 1024 * 1024
+"""Bytes of all calls that are read at once. What was read lies in a mailbox, which has a bound of its own."""
 ANSWER_SECONDS: Final = 5.0
 """So long may it take until what a call brought is durable. A platform that waits in vain for long calls no more."""
+RETRY_SECONDS: Final = 10
+"""After so long may a platform send again what was not taken now."""
 
 _MISTAKE: Final = "a stranger's, or else the app's secret or the word of the handshake in the settings is another"
 
@@ -38,6 +43,7 @@ HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 def application(webhooks: Mapping[str, Webhook], clock: Clock, metrics: Metrics) -> Starlette:
     """`webhooks`: path without its slash → what is served there."""
 
+    room = Room(READING)
     refused_before: set[str] = set()
     """Said once, until a call is good again: strangers call too."""
 
@@ -46,10 +52,14 @@ def application(webhooks: Mapping[str, Webhook], clock: Clock, metrics: Metrics)
         if webhook is None:
             return _answer(404)
         try:
-            outcome, answer = await (_greet if request.method == "GET" else _take)(webhook, request, clock)
+            if request.method == "POST":
+                outcome, answer = await _take(webhook, request, clock, room)
+            else:
+                outcome, answer = _greet(webhook, request)
         except NotTaken as refused:
             # What it still sends is not read.
-            outcome, answer = CallOutcome.TOO_LARGE, _answer(refused.status, {"Connection": "close"})
+            outcome = CallOutcome.FAILED if refused.status == 503 else CallOutcome.TOO_LARGE
+            answer = _answer(refused.status, {"Connection": "close"})
         except ClientDisconnect:
             outcome, answer = CallOutcome.FAILED, _answer(400)
         except Exception as error:
@@ -68,7 +78,7 @@ def application(webhooks: Mapping[str, Webhook], clock: Clock, metrics: Metrics)
     return app
 
 
-async def _greet(webhook: Webhook, request: Request, clock: Clock) -> tuple[CallOutcome, Response]:
+def _greet(webhook: Webhook, request: Request) -> tuple[CallOutcome, Response]:
     if request.method != "GET":
         return CallOutcome.REFUSED, _answer(405)
     greeting = webhook.guard.greet(request.query_params)
@@ -77,10 +87,10 @@ async def _greet(webhook: Webhook, request: Request, clock: Clock) -> tuple[Call
     return CallOutcome.HANDSHAKE, Response(greeting.body, media_type=greeting.media_type, headers=HEADERS)
 
 
-async def _take(webhook: Webhook, request: Request, clock: Clock) -> tuple[CallOutcome, Response]:
+async def _take(webhook: Webhook, request: Request, clock: Clock, room: Room) -> tuple[CallOutcome, Response]:
     if not webhook.guard.signed(request.headers):
         return CallOutcome.REFUSED, _answer(401)
-    body = await read_body(request, LARGEST)
+    body = await read_body(request, LARGEST, room)
     if not webhook.guard.is_genuine(request.headers, body):
         return CallOutcome.REFUSED, _answer(401)
     call = webhook.mailbox.put(body, clock.now())
@@ -95,4 +105,5 @@ async def _take(webhook: Webhook, request: Request, clock: Clock) -> tuple[CallO
 
 
 def _answer(status: int, more: Mapping[str, str] = {}) -> Response:
-    return PlainTextResponse("", status, headers={**HEADERS, **more})
+    again = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+    return PlainTextResponse("", status, headers={**HEADERS, **again, **more})

@@ -17,11 +17,13 @@ from listener.model.roles import WEBHOOKS
 from listener.runtime.health import Part
 from listener.runtime.metrics import Metrics
 from listener.webhooks.application import application
+from listener.webhooks.mailbox import MAX_CALLS
 from listener.webhooks.webhook import CallOutcome, Webhook
 from listener.webserver.server import WebServer, listen
 
-MAX_CONNECTIONS: Final = 24
-"""As many calls may be read at once: together they hold less than a hundred megabytes."""
+MAX_CONNECTIONS: Final = MAX_CALLS + 64
+"""More than there is room for in a mailbox, so that one call too many is told so and is not cut off. What they hold is
+bounded by what is read of them at once (`application.READING`) and by the mailbox: less than a hundred megabytes."""
 RETRY_SECONDS: Final = 1.0
 """So often is a port tried again that cannot be had: the process that listened before may be about to end."""
 LINGER_SECONDS: Final = 2.0

@@ -20,8 +20,25 @@ class NotTaken(Exception):
         self.status = status
 
 
-async def read_body(request: Request, largest: int = LARGEST) -> bytes:
-    """All of it. Raises NotTaken for one that is larger than `largest` bytes or too slow, ClientDisconnect."""
+class Room:
+    """For the bodies that are read at once, all of one loop: `size` bytes together."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        """Raises NotTaken where there is none for so many bytes now."""
+        if size > self._left:
+            raise NotTaken(503)
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        self._left += size
+
+
+async def read_body(request: Request, largest: int = LARGEST, room: Room | None = None) -> bytes:
+    """All of it. Raises NotTaken for one that is larger than `largest` bytes or too slow, or for which `room` has none
+    now, and ClientDisconnect."""
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > largest:
         raise NotTaken(413)
@@ -29,9 +46,14 @@ async def read_body(request: Request, largest: int = LARGEST) -> bytes:
     try:
         async with asyncio.timeout(SECONDS):
             async for more in request.stream():
+                if room is not None:
+                    room.take(len(more))
                 body += more
                 if len(body) > largest:
                     raise NotTaken(413)
+        return bytes(body)
     except TimeoutError:
         raise NotTaken(408) from None
-    return bytes(body)
+    finally:
+        if room is not None:
+            room.give_back(len(body))

@@ -1,7 +1,8 @@
 """A small web server in a thread of its own, which clients that dawdle cost nothing.
 
 A connection has a deadline for each request, and there is room for so many; when there are more, the oldest that is not
-kept open on purpose makes room. uvicorn has no deadline for who sends its head byte by byte.
+kept open on purpose makes room, and one whose request is yet to come whole before one that waits for its answer.
+uvicorn has no deadline for who sends its head byte by byte.
 """
 
 from __future__ import annotations
@@ -45,7 +46,13 @@ class _Connection(H11Protocol):
         there = [each for each in self.connections if isinstance(each, _Connection) and not each.is_dropped]
         if len(there) > getattr(self.config, "most", MAX_CONNECTIONS):
             mine = [each for each in there if each.deadline]
-            min(mine, key=lambda each: each.deadline.when() if each.deadline else 0.0).drop()
+            min(mine, key=lambda each: (each.waits_for_us, each.deadline.when() if each.deadline else 0.0)).drop()
+
+    @property
+    def waits_for_us(self) -> bool:
+        """Its request has come whole, and its answer was not begun: it does not dawdle."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.more_body and not cycle.response_started
 
     def drop(self) -> None:
         """Hang up, to make room."""

@@ -6,8 +6,8 @@ import logging
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from listener.bus.scan import scan_records
 from listener.model.incidents import Action
 from listener.runtime.checks import Check, CheckLevel
 from listener.settings.webhooks import WebhooksSettings
-from listener.webhooks import application
+from listener.webhooks import application, worker
 from listener.webhooks.doctor import examine_webhook
 from listener.webhooks.meta import handshake_of, signature_of
 
@@ -179,6 +179,89 @@ def test_more_than_there_is_room_for_is_to_be_sent_again(here: Machine, monkeypa
     assert [here.call(id_) for id_ in "abc"] == [503, 503, 503]
     here.paused.clear()
     here.until(lambda: here.ids() == ["a", "b"], "what there was room for")
+
+
+@contextmanager
+def called_at_once(here: Machine, ids: Sequence[str]) -> Iterator[dict[str, tuple[int, str | None]]]:
+    """Calls of one thing each, which come together: id → its answer's status and when to try again; all are there at
+    the end. None is missing but one that was cut off."""
+    answers: dict[str, tuple[int, str | None]] = {}
+
+    def call(id_: str) -> None:
+        answers[id_] = here.call_for(id_)
+
+    threads = [threading.Thread(target=call, args=(id_,)) for id_ in ids]
+    for thread in threads:
+        thread.start()
+    yield answers
+    for thread in threads:
+        thread.join()
+
+
+def waiting(here: Machine) -> int:
+    assert here.source.webhook is not None
+    return len(here.source.webhook.mailbox)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_sixty_calls_at_once_are_all_taken(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "ANSWER_SECONDS", 60.0)
+    ids = [f"{number:02}" for number in range(60)]
+    here.pause()
+    with called_at_once(here, ids) as answers:
+        here.until(lambda: waiting(here) == 60, "all wait at once")
+        here.paused.clear()
+    assert answers == dict.fromkeys(ids, (200, None))
+    assert sorted(here.ids()) == ids
+
+
+def test_one_call_too_many_is_told_when_to_try_again(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr("listener.webhooks.mailbox.MAX_CALLS", 10)
+    here.pause()
+    with called_at_once(here, [str(number) for number in range(10)]):
+        here.until(lambda: waiting(here) == 10, "the mailbox is full")
+        assert here.call_for("for mye") == (503, "10")
+        here.paused.clear()
+    assert here.call_for("for mye") == (200, None)
+    assert len(here.ids()) == 11
+
+
+def test_more_bytes_than_may_be_read_at_once_are_to_be_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "READING", 1000)
+    here = Machine(tmp_path).up()
+    here.switch(Action.OPEN)
+    port = here.webhooks.port
+    head = f"POST /town HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: sha256={'0' * 64}\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as half:
+        half.sendall(head.encode() + b"x" * 980)
+        here.until(lambda: here.call_for("a") == (503, "10"), "no room beside it")
+    here.until(lambda: here.call_for("a") == (200, None), "its room is given back")
+    assert here.ids() == ["a"]
+    here.stop()
+
+
+def test_who_dawdles_makes_room_for_who_waits_for_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr(worker, "MAX_CONNECTIONS", 3)
+    here = Machine(tmp_path).up()
+    here.switch(Action.OPEN)
+    here.pause()
+    port = here.webhooks.port
+    with called_at_once(here, ["a", "b"]) as answers:
+        here.until(lambda: waiting(here) == 2, "both wait")
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as first:
+                first.sendall(b"POST /town HT")
+                with socket.create_connection(("127.0.0.1", port), timeout=20) as second:
+                    second.sendall(b"POST /town HT")
+                    with suppress(ConnectionResetError):
+                        assert first.recv(1) == b"", "hung up on"
+        here.paused.clear()
+    assert answers == {"a": (200, None), "b": (200, None)}
+    here.stop()
 
 
 def test_in_calm_it_is_counted_and_no_word_of_it_is_written(here: Machine) -> None:

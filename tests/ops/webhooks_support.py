@@ -192,19 +192,33 @@ class Machine:
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, port: int = 0
     ) -> tuple[int, bytes]:
+        status, content, _ = self._answer(method, path, body, headers, port)
+        return status, content
+
+    def _answer(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None, port: int
+    ) -> tuple[int, bytes, str | None]:
+        """Its status, its body, and its `Retry-After`."""
         its = port or self.webhooks.port
         assert its is not None
         connection = http.client.HTTPConnection("127.0.0.1", its, timeout=20)
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.read(), answer.headers["Retry-After"]
         finally:
             connection.close()
 
     def call(self, *ids: str, text: str = f"brann i {TRACK}", port: int = 0) -> int:
         """The platform tells of these, signed as it does."""
         return self.send(json.dumps([{"id": id_, "text": text} for id_ in ids]).encode(), port=port)
+
+    def call_for(self, id_: str) -> tuple[int, str | None]:
+        """The platform tells of this one: the status of the answer, and when to try again."""
+        body = json.dumps([{"id": id_, "text": f"brann i {TRACK}"}]).encode()
+        signed = {"X-Hub-Signature-256": signature_of(body, SECRET)}
+        status, _, again = self._answer("POST", "/town", body, signed, 0)
+        return status, again
 
     def send(self, body: bytes, signature: str | None = None, port: int = 0) -> int:
         told = signature if signature is not None else signature_of(body, SECRET)
