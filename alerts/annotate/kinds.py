@@ -185,9 +185,12 @@ class KindCues:
         """The kinds a post voices, in the order of `Kind`, each with the words that led to it; `other` only alone."""
         return judge(self.held(text), author_class)
 
-    def held(self, text: str) -> list[Held]:
-        """Every group with a kind whose conditions hold somewhere, once, with the words as the post writes them."""
-        sentences, layout = self._sentences(text)
+    def held(self, text: str, folded: str | None = None) -> list[Held]:
+        """Every group with a kind whose conditions hold somewhere, once, with the words as the post writes them.
+
+        `folded`: the text as `fold` gives it, where it is at hand.
+        """
+        sentences, layout = self._sentences(text, folded)
         for index in layout.asking:
             sentences.setdefault(index, {}).update(dict.fromkeys(self._asking, (-1, -1)))
         post = {group for here in sentences.values() for group in here}
@@ -207,13 +210,15 @@ class KindCues:
 
     def denies(self, text: str) -> bool:
         """Whether a phrase of a group called `denial` stands in the text."""
-        sentences, _ = self._sentences(text)
+        sentences, _ = self._sentences(text, None)
         return any(self._names[group].endswith(DENIAL) for here in sentences.values() for group in here)
 
-    def _sentences(self, text: str) -> tuple[dict[int, dict[int, tuple[int, int]]], _Layout]:
-        seeable = "@" in text or "http" in text or "www." in text
-        bare = _NOT_WORDS.sub(lambda match: " " * len(match[0]), text) if seeable else text
-        folded = fold(bare)
+    def _sentences(self, text: str, folded: str | None) -> tuple[dict[int, dict[int, tuple[int, int]]], _Layout]:
+        bare = text
+        if "@" in text or "http" in text or "www." in text:
+            bare, folded = _NOT_WORDS.sub(lambda match: " " * len(match[0]), text), None
+        if folded is None:
+            folded = fold(bare)
         layout = _Layout(text, bare, folded)
         return self._groups_in(folded, layout), layout
 

@@ -48,6 +48,11 @@ class _Words:
     def __contains__(self, word: str) -> bool:
         return word in self._whole or word.startswith(self._begun)
 
+    def among(self, words: list[str]) -> list[int]:
+        """The places of such words."""
+        whole, begun = self._whole, self._begun
+        return [place for place, word in enumerate(words) if word in whole or word.startswith(begun)]
+
 
 class Persons:
     """The words, ready to be sought. Immutable: share it between threads."""
@@ -78,8 +83,8 @@ class Persons:
         """What of names stands in a text; `nobody` where there is nothing that could be one."""
         low, inside = tokens.low, set(tokens.names)
         capital = inside.union(i for i in tokens.opens if tokens.text[tokens.spans[i][0]].isupper())
-        names = [i for i in range(len(low)) if self._is_name(i, low, inside, capital)]
-        roles = [i for i, word in enumerate(low) if word in self._roles]
+        names = [i for i in self._perhaps_names(low, inside) if self._is_name(i, low, inside, capital)]
+        roles = self._roles.among(low)
         if not names and not roles:
             return {"capitals"} if inside else {"nobody"}
         found: set[str] = set()
@@ -101,6 +106,15 @@ class Persons:
             mine = {"role", "role at place"} if placed else {"role"}
             found |= mine | ({f"{sign} and health" for sign in mine} if ill[sentence[i]] else set())
         return found
+
+    def _perhaps_names(self, low: list[str], inside: set[int]) -> list[int]:
+        """All that `_is_name` might say yes to, in order: few words need a closer look."""
+        sure = self._sure
+        return [
+            i
+            for i, word in enumerate(low)
+            if word in sure or i in inside or "-" in word or (word[-1] == "s" and word[:-1] in sure)
+        ]
 
     def _is_name(self, i: int, low: list[str], inside: set[int], capital: set[int]) -> bool:
         """A first name we know, or a word with a capital letter right after kin or a title."""

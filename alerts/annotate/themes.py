@@ -66,6 +66,6 @@ class Themes:
         """Read the file. Raises ConfigError with file and line."""
         return cls(load_themes(path))
 
-    def hints(self, text: str) -> dict[str, int]:
-        """Theme → how many different phrases of it stand in the text, in the order in which they first do."""
-        return self._phrases.counts(text)
+    def hints(self, folded: str) -> dict[str, int]:
+        """Theme → how many different phrases of it stand in a folded text, in the order in which they first do."""
+        return self._phrases.counts(folded)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.annotate.better import Better
+from alerts.annotate.cues import fold
 from alerts.annotate.features import MAX_CHARS, Features, Tokens, features, features_of, spread, tokenize
 from alerts.annotate.kinds import KINDS, MAX_WORDS, MEDIA, OTHER, PUBLIC, Held, KindCues, by, voiced
 from alerts.annotate.persons import Persons
@@ -104,6 +105,8 @@ class Reader:
         self.themes = themes
         self._words = words
         self._persons = persons
+        self._more_of = {name: [f"theme {most}: {name}" for most in range(1, MOST_HINTS + 1)] for name in themes.themes}
+        self._most = {name: f"theme most: {name}" for name in themes.themes}
 
     @classmethod
     def load(cls, config: Path) -> Reader:
@@ -118,17 +121,18 @@ class Reader:
     def read_own(self, text: str) -> Reading:
         """`text`: the `own_words` of a post."""
         tokens = tokenize(text)
-        held = self.cues.held(tokens.text)
-        hints = self.themes.hints(tokens.text)
+        folded = fold(tokens.text)
+        held = self.cues.held(tokens.text, folded)
+        hints = self.themes.hints(folded)
         names = [group.group for group in held]
         names += [_KIND_NAMES[kind] for kind in voiced(held)] or [_NO_KIND]
         if hints:
             for name, count in hints.items():
-                names += [f"theme {most}: {name}" for most in range(1, min(count, MOST_HINTS) + 1)]
+                names += self._more_of[name][:count]
             most = max(hints.values())
-            names += [f"theme most: {name}" for name, count in hints.items() if count == most]
+            names += [self._most[name] for name, count in hints.items() if count == most]
             names.append(f"theme first: {next(iter(hints))}")
-        names += [f"word: {name}" for name in self._words.counts(tokens.text)]
+        names += [f"word: {name}" for name in self._words.counts(folded)]
         names += [f"person: {sign}" for sign in sorted(self._persons.signs(tokens))]
         return Reading(tokens, names, held, hints)
 

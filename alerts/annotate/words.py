@@ -12,7 +12,7 @@ from pathlib import Path
 from ahocorasick_rs import AhoCorasick
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from alerts.annotate.cues import fold, pattern
+from alerts.annotate.cues import pattern
 from listener.settings.files import YamlFile, load_yaml, packaged_config
 
 FILE = "words.yaml"
@@ -29,11 +29,11 @@ class Phrases:
         self._machine = AhoCorasick(list(names))
         self._names = tuple(map(tuple, names.values()))
 
-    def counts(self, text: str) -> dict[str, int]:
-        """Name → how many different phrases of it stand in the text, in the order in which they first do."""
+    def counts(self, folded: str) -> dict[str, int]:
+        """Name → how many different phrases of it stand in a folded text, in the order in which they first do."""
         found: dict[str, int] = {}
         seen: set[int] = set()
-        for number, _, _ in self._machine.find_matches_as_indexes(fold(text), overlapping=True):
+        for number, _, _ in self._machine.find_matches_as_indexes(folded, overlapping=True):
             if number not in seen:
                 seen.add(number)
                 for name in self._names[number]:
