@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.model.records import Author, AuthorClass, Mention, Origin, Post, Quoted, Reach, encode
-from listener.privacy.masking import MaskReason
+from listener.privacy.folding import Folded, fold
+from listener.privacy.handles import find_handles
+from listener.privacy.masking import MaskReason, find_masks
 from listener.privacy.pseudonyms import pseudonym, pseudonym_of_handle
-from listener.privacy.screen import Screen
+from listener.privacy.screen import PASSES_BY, Screen
 
 KEY = bytes(range(32))
 NOW = datetime(2024, 3, 1, 3, 0, tzinfo=UTC)
@@ -400,3 +402,56 @@ def test_nothing_that_names_a_person_is_left_in_a_mention(data: st.DataObject, f
     written = _plain(encode(mention).decode())
     for forbidden in (secret, author.id, author.handle or "", *told.values()):
         assert _plain(forbidden) not in written
+
+
+LETTERS = st.characters(min_codepoint=0x41, max_codepoint=0x24F, categories=("Lu", "Ll", "Lt", "Lo"))
+HIDING = (
+    "ni",
+    "fire",
+    "nittitre",
+    "krøllalfa",
+    "at",
+    "gmail",
+    "dot",
+    "punktum",
+    "mail",
+    "com",
+    "from",
+    "tlf",
+    "RT",
+    "på",
+)
+WORDS = st.lists(st.text(LETTERS, max_size=9) | st.sampled_from(HIDING), min_size=1, max_size=5).map("".join)
+DIGITS = st.text("0123456789", max_size=9)
+NUMBERS = st.tuples(DIGITS, IDENTITY | PHONE, DIGITS).map("".join) | st.text("0123456789", min_size=9, max_size=23)
+
+
+@examples(300)
+@given(text=WORDS | NUMBERS.map("https://x.com/i/web/status/{}".format))
+def test_in_what_passes_the_screen_by_nothing_would_be_found(text: str) -> None:
+    """Whatever names are known, and whatever becomes of them."""
+    if PASSES_BY.fullmatch(text):
+        assert fold(text) == Folded(text)
+        assert find_masks(text) == []
+        for known in (False, True):
+            assert list(find_handles(text, lambda name, known=known: known, lambda name: "‹name›")) == []
+
+
+@pytest.mark.parametrize("text", ["Ullevål", "brann", "https://x.com/i/web/status/1900000000000000000"])
+def test_plain_hashtags_and_links_to_posts_pass_by(text: str) -> None:
+    assert PASSES_BY.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ola_n", "ola1", "a b", "", "＠ola", "ｏｌａ", "ola​n", "https://x.com/ola/status/1900000000000000000",
+     "https://x.com/i/web/status/31129956715", "https://x.com/i/web/status/1900000000000000000?via=ola"],
+)  # fmt: skip
+def test_what_could_hold_a_name_or_a_number_is_looked_at(text: str) -> None:
+    assert not PASSES_BY.fullmatch(text)
+
+
+def test_an_id_that_came_with_the_post_is_gone_from_a_link_that_passes_by() -> None:
+    author = Author(id="1900000000000000000")
+    mention = _mention(text="", author=author, links=("https://x.com/i/web/status/1900000000000000000",))
+    assert mention.links == (f"https://x.com/i/web/status/{mention.author}",)
