@@ -12,7 +12,7 @@ import pytest
 from broker import Cluster, brokers
 from prometheus_client import CollectorRegistry
 
-from listener.bus.protocol import Bus, Message, open_bus
+from listener.bus.protocol import Bus, Commit, Message, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError
 from listener.model.topics import topic_specs
@@ -22,6 +22,7 @@ from listener.runtime.metrics import Metrics
 from listener.runtime.presence import PresenceReporter
 from listener.runtime.service import Service
 from listener.runtime.stage import Stage
+from listener.settings.kafka import KafkaSettings
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,25 @@ def test_readiness_and_metrics_follow_a_broker_that_is_killed_and_comes_back(
     finally:
         service.stop()
         thread.join(10)
+
+
+@pytest.mark.long
+def test_who_coordinates_a_group_is_found_anew_whichever_broker_dies(three_brokers: Cluster, tmp_path: Path) -> None:
+    """kafka-python would go on asking the dead one; that it is not there is known to the cluster within seconds."""
+    url, kafka = f"{three_brokers.url}?prefix=coordinator", KafkaSettings(replication=3)
+    with closing(open_bus(url, tmp_path, SystemClock(), kafka=kafka)) as bus:
+        bus.ensure(topic_specs(2, {}))
+        committed = {TopicPartition("mentions", 0): Commit(0)}
+        bus.put_commits("stage", committed)
+
+        def answers() -> bool:
+            try:
+                return bus.commits("stage") == committed
+            except BusError:
+                return False
+
+        for number in (1, 2, 3):
+            until(answers, 30, lambda: "the group has committed")
+            three_brokers.kill(number)
+            until(answers, 45, lambda number=number: f"nobody coordinates the group without broker {number}")
+            three_brokers.start(number)

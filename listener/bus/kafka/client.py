@@ -1,9 +1,9 @@
 """The one file that touches what kafka-python keeps to itself: private attributes, internal modules, replaced names.
 
-Six things are here that its public interface cannot do. Connections are closed when they do not come about and are
-read to their end, and the reason why none came about is found. Batches are unpacked several times as fast. The steps of
-a transaction are waited for with a limit. A join of a group that ends between two polls is kept. A fetch is waited for
-without a poll, and where a partition ends is asked of its leader alone.
+Seven things are here that its public interface cannot do. Connections are closed when they do not come about and are
+read to their end, and the reason why none came about is found. An admin client looks anew for whom it asks. Batches are
+unpacked several times as fast. The steps of a transaction are waited for with a limit. A join of a group that ends
+between two polls is kept. A fetch is waited for without a poll, and where a partition ends only its leader is asked.
 
 Any version may change these parts, so `VERSIONS` says which ones are taken; pyproject.toml asks for the same.
 """
@@ -97,6 +97,19 @@ class NetClients:
         """End their threads and sockets, which kafka-python leaves behind when its constructor raises."""
         for client in self._made:
             client.close()
+
+
+# --- whom an admin client asks ---------------------------------------------------------------------------------------
+
+
+def look_anew(admin: Any) -> None:
+    """Let this KafkaAdminClient find out again who coordinates each group, and who is the controller.
+
+    It keeps what it once heard and never doubts it: after the death of a broker it would ask the dead one for the
+    commits of its groups for as long as that one is away, though another has long taken them over.
+    """
+    admin._manager.cluster._coordinators.clear()
+    admin._controller_id = None
 
 
 # --- why no connection came about ------------------------------------------------------------------------------------

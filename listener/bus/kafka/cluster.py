@@ -18,7 +18,7 @@ from kafka import IsolationLevel, OffsetSpec, errors
 from kafka import TopicPartition as KafkaPartition
 from kafka.admin import KafkaAdminClient
 
-from listener.bus.kafka.client import DIRECT, Leaders, NetClients, overhearing, tls_refusal
+from listener.bus.kafka.client import DIRECT, Leaders, NetClients, look_anew, overhearing, tls_refusal
 from listener.bus.protocol import TopicPartition
 from listener.bus.stats import BusStats
 from listener.clock import Clock
@@ -167,6 +167,7 @@ class Cluster:
             try:
                 return question(admin)
             except errors.KafkaError as error:
+                look_anew(admin)
                 if not (error.retriable or isinstance(error, _PASSING)) or time.monotonic() > deadline:
                     raise self.explain(error, what) from None
             except (OSError, RuntimeError) as error:
