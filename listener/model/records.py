@@ -4,7 +4,9 @@ Instants are aware datetimes in UTC, written as RFC 3339. `at` is event time (wh
 when a record was captured is the bus's own time. Fields that are unset are left out of the JSON.
 
 A record of a newer schema is refused with `NewerSchema` and not guessed at; anything else that does not fit
-raises `BadRecord`. Neither message holds a value of the record: values may be a post's text.
+raises `BadRecord`. Neither message holds a value of the record: values may be a post's text. Fields that this version
+does not know are passed over: a later one may add such as can be done without, and its records are read by workers that
+are not yet replaced, or that replace it when it is taken back. What cannot be done without needs a newer schema.
 
 `Incident`, `Command` and `Presence` live in `listener.model.incidents`, which a mode switch must import in no time at
 all; what people decide about what the public says in `listener.model.decisions`.
@@ -451,9 +453,9 @@ def encode(record: BaseModel) -> bytes:
 
 
 def decode(kind: Topic[T] | TypeAdapter[T], value: bytes) -> T:
-    """Bytes → record. Raises NewerSchema or BadRecord."""
+    """Bytes → record, without what this version does not know of it. Raises NewerSchema or BadRecord."""
     try:
-        return (kind.adapter if isinstance(kind, Topic) else kind).validate_json(value)
+        return (kind.adapter if isinstance(kind, Topic) else kind).validate_json(value, extra="ignore")
     except ValidationError as error:
         raise _why(value, error) from None
 

@@ -1,98 +1,27 @@
-"""Listener, two annotators and two rules workers as processes on three brokers, under load; one of each kind and a
-broker are killed and started again. All that was offered is captured, nothing is there twice, and every alert is the
-one that an undisturbed run gives.
-
-**What is compared.** *Offered* are all posts of the fake X's world since the stream was up, those included that it said
-while nobody listened. *Missing* are those that were not captured, and findings that a captured post should have.
-*Twice* counts mentions by source and id, findings by key, alerts by id and event. *Differing* alerts are those that
-this run has and the reference (`spread.alone`: the mentions captured, undisturbed) has not, or the other way about:
-ids, events, counts, keys, times, samples, all but how and when a post reached us (`spread.NOT_COMPARED`). That a
-listener was dead is no excuse here: the allowed lateness is longer than search takes to fill the gap, so that what was
-missed is judged in its place. With the default of ten seconds it would come after its window closed, and could add
-alerts marked as heard late; that is held by the tests of the rules.
+"""Listener, two annotators and two rules workers on three brokers, under load; one of each kind and a broker are killed
+and started again. All that was offered is captured, nothing is there twice, and every alert is the one that an
+undisturbed run gives: `cast.py` says what that means.
 
 `LYTTEPOST_SEEDS=20` runs so many and prints a table; `LYTTEPOST_RATE` is posts a second.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from broker import Cluster
-from harness import SAYINGS, START_SECONDS, Deployment, Running, read_all, until
-from spread import PARTITIONS, Spread, alone, ended, has_begun, names_over, ready, said, twice
-from topics import drop_topics
-
-from tests.fakes.x import FakeX
+from cast import RATE, Cast, Played, play
+from harness import Deployment
 
 SEEDS = int(os.environ.get("LYTTEPOST_SEEDS", "1"))
-RATE = int(os.environ.get("LYTTEPOST_RATE", "150"))
 LOAD_SECONDS = 13.0
 KILLS_WITHIN = 8.0
-STILL = 60.0
-"""Seconds without a new post after which none will come: search is asked 36 seconds after a gap's end."""
-LATENESS = "15m"
-"""Longer than search takes on any machine. It costs nothing: the source's last word closes all windows."""
-PLACES = ("granvik", "solnes", "bergvik", "lyngmo")
-TOKEN = "a-token-of-no-account"
-
-
-@dataclass
-class World:
-    """Posts by the seed: texts, authors, bursts. Times are a post each 1/RATE s from where it begins."""
-
-    seed: int
-
-    def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)
-        self.tags = [f"sak{self.seed}x{n}" for n in range(14)]
-
-    def post(self, number: int) -> dict[str, object]:
-        rng = self.rng
-        # What is talked about moves on: a few tags are loud for some seconds each.
-        second = number // RATE
-        loud = self.tags[(second // 2) % len(self.tags)]
-        tag = loud if rng.random() < 0.3 else rng.choice(self.tags[: 2 + second % len(self.tags)])
-        place = PLACES[int(rng.random() ** 2 * len(PLACES))]
-        text = rng.choice(SAYINGS).replace("Granvik", place.capitalize()).replace("granvik", place)
-        author = rng.randrange(400)
-        own = f" {number}" if rng.random() < 0.8 else ""
-        return {"text": f"{text} #{tag}{own}", "author": f"bruker{author}"}
-
-
-@contextmanager
-def posting(fake: FakeX, world: World) -> Iterator[None]:
-    """RATE posts a second, each with the time at which it was due."""
-    began, stop = datetime.now(UTC), threading.Event()
-    begun = time.monotonic()
-
-    def post() -> None:
-        done = 0
-        while not stop.wait(0.01):
-            due = int((time.monotonic() - begun) * RATE)
-            for number in range(done, due):
-                at = began + timedelta(seconds=number / RATE)
-                fake.post({**world.post(number), "created_at": at.isoformat()})
-            done = due
-
-    thread = threading.Thread(target=post)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @dataclass(frozen=True)
@@ -117,144 +46,23 @@ def blows(seed: int) -> list[Blow]:
     )
 
 
-@dataclass
-class Played:
-    """One seed, and what came of it."""
-
-    seed: int
-    blows: list[Blow]
-    offered: int
-    captured: int
-    missing: int
-    twice: int
-    alerts: int
-    differing: int
-    deadletters: int
-    lag: int
-    seconds: float
-
-    HEAD = "seed  offered captured missing twice alerts differing dead lag  sec  killed at second+dead for"
-
-    def __str__(self) -> str:
-        return (
-            f"{self.seed:4} {self.offered:8} {self.captured:8} {self.missing:7} {self.twice:5} {self.alerts:6} "
-            f"{self.differing:9} {self.deadletters:4} {self.lag:3} {self.seconds:4.0f}  "
-            f"{' '.join(map(str, self.blows))}"
-        )
+def strike(cast: Cast, blow: Blow) -> None:
+    """Kill it now; it is started again in a thread of its own."""
+    if blow.whom == "broker":
+        cast.cluster.kill(blow.number)
+    else:
+        cast.players[blow.whom, blow.number].kill()
+    cast.raise_later(blow.dead, blow.whom, blow.number)
 
 
-class Cast:
-    """The five processes and the brokers, to be struck."""
-
-    def __init__(self, spread: Spread, cluster: Cluster) -> None:
-        self.spread = spread
-        self.cluster = cluster
-        self.players: dict[tuple[str, int], Running] = {}
-        for who in (("listener", 1), ("annotate", 1), ("annotate", 2), ("judge", 1), ("judge", 2)):
-            self.raise_(*who)
-        self.await_all()
-
-    def await_all(self) -> None:
-        """Until all run. Who meets no leader at its start says so and ends; it is started again, as compose does it."""
-        for who, running in list(self.players.items()):
-            until(lambda running=running: has_begun(running) or ended(running), 60, "it starts")
-            if running.process.returncode == 1 and "no answer" in running.said:
-                self.raise_(*who)
-        ready(self.players.values())
-
-    def raise_(self, role: str, number: int) -> None:
-        if role == "broker":
-            self.cluster.start(number)
-        else:
-            self.players[role, number] = self.spread.start(role, str(number))
-
-    def strike(self, blow: Blow) -> threading.Thread:
-        """Kill it now; it is started again in a thread of its own."""
-        if blow.whom == "broker":
-            self.cluster.kill(blow.number)
-        else:
-            self.players[blow.whom, blow.number].kill()
-
-        def later() -> None:
-            time.sleep(blow.dead)
-            self.raise_(blow.whom, blow.number)
-
-        thread = threading.Thread(target=later)
-        thread.start()
-        return thread
-
-
-def play(seed: int, cluster: Cluster, home: Path, deploy: Callable[..., Deployment]) -> Played:
-    began = time.monotonic()
-    home.mkdir()
-    url = f"{cluster.url}?prefix=kills{seed}-{uuid.uuid4().hex[:6]}"
-    with FakeX(keep_alive=1.0, bearer=TOKEN, seed=seed) as fake:
-        spread = Spread(
-            home, url, lambda **more: deploy(f"seed{seed}", **more), replication=len(cluster.nodes), lateness=LATENESS,
-            settings={"X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN},
-        )  # fmt: skip
-        cast = Cast(spread, cluster)
-        spread.open(dict(zip(names_over(PARTITIONS), PLACES, strict=True)))
-        until(lambda: fake.streams.open, START_SECONDS, "the stream is up")
-        until(lambda: any(r.key == "x:tick" for r in read_all(spread.bus, "mentions")), START_SECONDS, "X is heard")
-        struck: list[threading.Thread] = []
-        plan = blows(seed)
-        with posting(fake, World(seed)):
-            start = time.monotonic()
-            for blow in plan:
-                time.sleep(max(0.0, start + blow.at - time.monotonic()))
-                struck.append(cast.strike(blow))
-            time.sleep(max(0.0, start + LOAD_SECONDS - time.monotonic()))
-        for thread in struck:
-            thread.join()
-        cast.await_all()
-        offered = set(fake.world.posts)
-        captured: list[str] = []
-        reader = spread.bus.reader(["mentions"])
-
-        def all_captured() -> bool:
-            while records := reader.poll(0.0, 5000):
-                captured.extend(r.key.removeprefix("x:") for r in records if r.key[2:].isdecimal())
-            return offered <= set(captured)
-
-        news = (0, time.monotonic())
-        while not all_captured() and time.monotonic() < news[1] + STILL:
-            if len(captured) > news[0]:
-                news = len(captured), time.monotonic()
-            time.sleep(0.5)
-        code, _ = cast.players["listener", 1].terminate()
-        assert code == 0, cast.players["listener", 1].said
-        all_captured()
-    spread.end("x", max(post.created_at for post in fake.world.posts.values()) + timedelta(hours=1))
-    spread.wait_until_judged()
-    lag = spread.lag()
-    for running in cast.players.values():
-        running.kill()
-    mentions, alerts = spread.records("mentions"), spread.values("alerts", "alert")
-    ours = said(alert for alert in alerts if alert["incident"] != "calm")
-    reference = said(alone(home / "alone", spread.records("control"), mentions, spread.deployment.configure()))
-    differing = ours - reference | reference - ours
-    for line in sorted(differing)[:20]:
-        print("only ours:" if line in ours else "only in the reference:", line)
-    findings = [f"{f['incident']}:{f['source']}:{f['id']}" for f in spread.values("findings", "finding")]
-    posts = (json.loads(record.value or b"") for record in mentions if record.key[2:].isdecimal())
-    due = {f"{incident}:x:{post['id']}" for post in posts for incident in post["incidents"]}
-    played = Played(
-        seed=seed,
-        blows=plan,
-        offered=len(offered),
-        captured=len(offered & set(captured)),
-        missing=len(offered ^ set(captured)) + len(due ^ set(findings)),
-        twice=twice(captured) + twice(findings) + twice((a["id"], a["event"]) for a in alerts),
-        alerts=reference.total(),
-        differing=differing.total(),
-        deadletters=len(spread.records("deadletters")),
-        lag=lag,
-        seconds=time.monotonic() - began,
-    )
-    spread.close()
-    drop_topics(url)
-    return played
+def struck_all(cast: Cast, plan: Sequence[Blow]) -> str:
+    """Each at its second of the load."""
+    start = time.monotonic()
+    for blow in plan:
+        time.sleep(max(0.0, start + blow.at - time.monotonic()))
+        strike(cast, blow)
+    time.sleep(max(0.0, start + LOAD_SECONDS - time.monotonic()))
+    return f"killed at second+dead for: {' '.join(map(str, plan))}"
 
 
 @pytest.mark.long
@@ -264,7 +72,11 @@ def test_whoever_is_killed_all_is_captured_once_and_every_alert_is_as_undisturbe
     first = int(os.environ.get("LYTTEPOST_FIRST_SEED", "1"))
     table: list[Played] = []
     for seed in range(first, first + SEEDS):
-        table.append(play(seed, three_brokers, tmp_path / str(seed), deploy))
+        table.append(
+            play(
+                seed, three_brokers, tmp_path / str(seed), deploy, lambda cast, seed=seed: struck_all(cast, blows(seed))
+            )
+        )
         with capsys.disabled():
             print(*([Played.HEAD] if seed == first else []), table[-1], sep="\n", flush=True)
     assert all(played.offered > LOAD_SECONDS * RATE / 2 for played in table)
