@@ -562,15 +562,26 @@ def test_nobody_follows_is_said_in_capitals_with_5_and_the_switch_stands(deploym
     assert deployment.mode()["mode"] == "crisis"
 
 
+def first_followed(folder: Path, pid: int, epoch: int) -> datetime:
+    """When this process first said that it follows so far. What a command shows is its newest word: it speaks each
+    second, so that a command that comes late to hear it, on a busy machine, hears a later one."""
+    bus = open_bus("embedded:", folder, SystemClock())
+    try:
+        said = [json.loads(record.value or b"") for record in bus.reader(["presence"]).poll(0, 10_000)]
+    finally:
+        bus.close()
+    return min(datetime.fromisoformat(each["at"]) for each in said if (each["pid"], each["epoch"]) == (pid, epoch))
+
+
 def test_a_running_service_follows_within_a_second(deployment: CommandDeployment) -> None:
     with deployment.running() as process:
+        # It is among the followers from when it begins to start, which takes seconds on a busy machine.
+        assert "runs on" in next_line(process.stderr)
         for turn in range(3):
             said = deployment.crisis(name=f"Brann {turn}")
             (follower,) = said["followers"]
-            applied = datetime.fromisoformat(follower["at"]) - datetime.fromisoformat(
-                said["incidents"][-1]["opened_at"]
-            )
-            assert applied < timedelta(seconds=1)
+            opened = datetime.fromisoformat(said["incidents"][-1]["opened_at"])
+            assert first_followed(deployment.folder, process.pid, turn) - opened < timedelta(seconds=1)
             assert (follower["follows"], follower["epoch"], follower["pid"]) == (True, turn, process.pid)
             assert sorted(follower["roles"]) == ["alerts", "listener"]
         assert "follows: all@" in deployment.done("mode", "calm", "--why", "over")
