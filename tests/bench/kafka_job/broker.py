@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
@@ -26,11 +27,18 @@ def broker_with_pids(settings: Mapping[str, object] | None = None) -> Iterator[t
     if given := os.environ.get(VARIABLE, "").removeprefix("kafka://"):
         yield given, []
         return
+    with a_cluster(settings) as cluster:
+        yield cluster.bootstrap, cluster.pids()
+
+
+@contextmanager
+def a_cluster(settings: Mapping[str, object] | None = None) -> Iterator[Any]:
+    """One broker of our own, with room to work: a `Cluster` of tests/kafka/broker.py."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "kafka"))
     from broker import brokers  # type: ignore[import-not-found]
 
     with brokers(1, settings, jvm=JVM) as cluster:
-        yield cluster.bootstrap, cluster.pids()
+        yield cluster
 
 
 @contextmanager

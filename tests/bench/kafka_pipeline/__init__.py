@@ -4,7 +4,7 @@
 
 A fake X, the listener, annotators and the judge are processes of their own, as `lyttepost run` starts them, with the
 rules that come with it; one more process's thread, here, reads `mentions` and `alerts` as anybody would. All posts
-match the incident. Some are probes, each by another author: a rule that fires at once and one that waits for the
+match the incident. Some are probes, each with another hashtag: a rule that fires at once and one that waits for the
 watermark make an alert of each. Nobody is told: that is the channels' time.
 
 *At once* is from the instant before the fake writes the line until the alert can be read. *Behind the watermark* is the

@@ -25,13 +25,13 @@ PARTITIONS = 4
 PATIENCE = 60.0
 NOW, LATER = "probe-now", "probe-later"
 RULES = f"""\
-- {{name: {NOW}, type: any, why: a bench measures it, severity: info, filter: {{track: {PROBE}}}, query_key: author}}
+- {{name: {NOW}, type: any, why: a bench measures it, severity: info, filter: {{track: {PROBE}}}, query_key: hashtag}}
 - name: {LATER}
   type: frequency
   why: a bench measures it
   severity: info
   filter: {{track: {PROBE}}}
-  query_key: author
+  query_key: hashtag
   num_events: 1
   timeframe: 1m
 """
@@ -91,14 +91,17 @@ def end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def running(folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int]) -> Iterator[KafkaDeployment]:
-    """An incident is open, X is connected, and all parts follow."""
+def running(
+    folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int], more: Sequence[tuple[str, str]] = ()
+) -> Iterator[KafkaDeployment]:
+    """An incident is open, X is connected, and all parts follow. `more` are roles, with names, beside those of the way
+    to an alert."""
     config = folder / "config"
     shutil.copytree(ROOT / "config", config)
     (config / "rules" / "bench.yaml").write_text(RULES, encoding="utf-8")
     env = environment(folder, x, BUS__URL=url, BUS__PARTITIONS=str(PARTITIONS))
-    (folder / "data").mkdir()
-    roles = [("listener", ""), ("judge", ""), *(("annotate", f"a{n}") for n in range(annotators))]
+    (folder / "data").mkdir(mode=0o700)
+    roles = [("listener", ""), ("judge", ""), *(("annotate", f"a{n}") for n in range(annotators)), *more]
     processes: list[tuple[str, subprocess.Popen[bytes]]] = []
     with closing(open_bus(url, folder / "data", SystemClock())) as bus:
         bus.ensure(topic_specs(PARTITIONS, {}))

@@ -28,13 +28,14 @@ SAYINGS = (
 
 def line(number: int, at: str, probe: bool) -> bytes:
     """As X's stream gives it, with all fields that we ask for."""
-    author = str(8_000_000_000 + number if probe else 7_000_000_000 + number * 7919 % 40_000)
+    author = str(7_000_000_000 + number * 7919 % 40_000)
+    tag = f"p{number}" if probe else "granvikbrann"
     post_id = str(FIRST + number)
     data = {
         "id": post_id, "text": f"{SAYINGS[number % len(SAYINGS)]} {number}{' ' + PROBE if probe else ''}",
         "created_at": at, "author_id": author, "lang": "no", "conversation_id": post_id,
         "edit_history_tweet_ids": [post_id],
-        "entities": {"hashtags": [{"start": 0, "end": 12, "tag": "granvikbrann"}]},
+        "entities": {"hashtags": [{"start": 0, "end": len(tag), "tag": tag}]},
         "public_metrics": {"retweet_count": 0, "reply_count": 0, "like_count": 0, "quote_count": 0},
     }  # fmt: skip
     users = [
