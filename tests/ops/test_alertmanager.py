@@ -114,7 +114,7 @@ def names(receiver: FakeWebhook, *paths: str) -> set[str]:
 
 
 @contextmanager
-def alertmanager(folder: Path, receiver: FakeWebhook, *, wait: str = "1s") -> Iterator[int]:
+def alertmanager(folder: Path, receiver: FakeWebhook, *, wait: str = "1s", repeat: str | None = None) -> Iterator[int]:
     """A real Alertmanager with our example, but for where its receivers are and how long it waits; its port."""
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     for each in config["receivers"]:
@@ -123,6 +123,7 @@ def alertmanager(folder: Path, receiver: FakeWebhook, *, wait: str = "1s") -> It
         if route.get("group_wait", "") != "0s":
             route["group_wait"] = wait
         route["group_interval"] = "1s"
+        route["repeat_interval"] = repeat or route["repeat_interval"]
     (folder / "alertmanager.yml").write_text(json.dumps(config), encoding="utf-8")
     port = free_port()
     with (folder / "alertmanager.log").open("w") as log:

@@ -627,10 +627,10 @@ def scrape(folder: Path, *targets: int) -> None:
 
 
 @contextmanager
-def prometheus(folder: Path, *targets: int, rules: Path = RULES) -> Iterator[int]:
+def prometheus(folder: Path, *targets: int, rules: Path = RULES, alertmanager: int | None = None) -> Iterator[int]:
     """A real Prometheus with our own configuration, but for the ports it scrapes and how often; its own port.
 
-    `rules` may be ours with less patience; `scrape` changes what is scraped.
+    `rules` may be ours with less patience; `scrape` changes what is scraped. It tells an `alertmanager` at that port.
     """
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
@@ -639,6 +639,9 @@ def prometheus(folder: Path, *targets: int, rules: Path = RULES) -> Iterator[int
     del scraped["static_configs"]
     scraped["file_sd_configs"] = [{"files": [str(folder / "targets.json")], "refresh_interval": "200ms"}]
     scrape(folder, *targets)
+    if alertmanager is not None:
+        told = [{"targets": [f"127.0.0.1:{alertmanager}"]}]
+        config["alerting"] = {"alertmanagers": [{"static_configs": told}]}
     (folder / "prometheus.yml").write_text(json.dumps(config), encoding="utf-8")
     port = free_port()
     with (folder / "log").open("w") as log:

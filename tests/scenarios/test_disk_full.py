@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from disks import MIB, fill, free, mounted
 from harness import Deployment, Outcome, Recording, outcome, until
 
-MIB = 1 << 20
 PEOPLE = """
 people:
   vakt:
@@ -25,32 +23,9 @@ grouping: {by: [alert], interval: 1s}
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 120 MiB, of which the reserve takes 32."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("a disk that can be filled needs the right to mount one")
-    try:
+    """Of which the reserve takes 32 MiB."""
+    with mounted(tmp_path / "disk", 120 * MIB) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Take all room that is left."""
-    other = disk / "other-program.bin"
-    with other.open("wb", buffering=0) as file:
-        for size in (MIB, 4096, 1):
-            try:
-                while True:
-                    file.write(b"\1" * size)
-            except OSError:
-                continue
-    assert os.statvfs(disk).f_bavail == 0
-    return other
 
 
 @pytest.mark.slow
@@ -69,6 +44,7 @@ def test_a_full_disk_is_a_gap_and_people_are_told_all_the_same(
     deployment.exercise()
     until(lambda: running.metric("lyttepost_deliveries_total", outcome="sent") > 0, 20, "somebody is told")
     other = fill(small_disk)
+    assert free(small_disk) == 0
 
     until(lambda: running.metric("lyttepost_gaps_open", source="recording") == 1, 15, "the gap is seen")
     until(lambda: running.get("/readyz")[0] == 503, 5, "it is not ready")
