@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from jars import archive, fetch
@@ -198,6 +199,10 @@ class Cluster:
             process.wait()
 
 
+Properties = Callable[[Node, Sequence[Node]], Mapping[str, object]]
+"""What one of the nodes is started with."""
+
+
 @contextmanager
 def brokers(
     count: int = 1,
@@ -206,28 +211,32 @@ def brokers(
     listeners: Mapping[str, str] | None = None,
     users: Mapping[str, str] | None = None,
     jvm: Sequence[str] = JVM,
+    properties: Properties | None = None,
 ) -> Iterator[Cluster]:
     """A cluster of `count` nodes, each broker and controller in one, with `settings` over the fast ones.
 
     `listeners` are what clients may use (name → PLAINTEXT, SSL, SASL_SSL, SASL_PLAINTEXT); `users` are SCRAM users with
-    their passwords. Raises jars.Missing where there is no Java or Maven, RuntimeError when a node does not start.
+    their passwords. `properties` says all of a node instead, `settings` among it. Raises jars.Missing where there is no
+    Java or Maven, RuntimeError when a node does not start.
     """
+    made = properties or partial(_properties, clients=listeners or PLAIN, settings=settings or {})
     if classes := archive(_make_archive):
         jvm = (*jvm, f"-XX:SharedArchiveFile={classes}")
-    with _brokers(count, settings or {}, listeners or PLAIN, users or {}, jvm) as cluster:
+    with _brokers(count, made, listeners or PLAIN, users or {}, jvm) as cluster:
         yield cluster
 
 
 def _make_archive(path: Path) -> None:
     """By a server that starts with nothing, and writes down at its end which classes it had."""
-    with _brokers(1, {}, PLAIN, {}, (*JVM, f"-XX:ArchiveClassesAtExit={path}")) as cluster:
+    plain = partial(_properties, clients=PLAIN, settings={})
+    with _brokers(1, plain, PLAIN, {}, (*JVM, f"-XX:ArchiveClassesAtExit={path}")) as cluster:
         cluster.stop(1)
 
 
 @contextmanager
 def _brokers(
     count: int,
-    settings: Mapping[str, object],
+    properties: Properties,
     clients: Mapping[str, str],
     users: Mapping[str, str],
     jvm: Sequence[str],
@@ -243,7 +252,7 @@ def _brokers(
         for node in nodes:
             node.home.mkdir()
             node.properties.write_text(
-                "".join(f"{key}={value}\n" for key, value in _properties(node, nodes, clients, settings).items()),
+                "".join(f"{key}={value}\n" for key, value in properties(node, nodes).items()),
                 encoding="utf-8",
             )
         cluster = Cluster(nodes, clients, group, jvm, classpath)

@@ -15,6 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 import yaml
+from composed import broker_services, properties
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -28,6 +29,8 @@ from listener.settings.schema import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+THREE = (DEPLOY / "compose.yaml", DEPLOY / "compose.kafka3.yaml")
+POM = ROOT / "tests" / "kafka" / "pom.xml"
 UNIT = DEPLOY / "systemd" / "lyttepost@.service"
 KUBERNETES = DEPLOY / "kubernetes"
 LOCK = re.compile(
@@ -166,9 +169,46 @@ def test_what_comes_in_by_the_network_there_is_listened_for(monkeypatch: pytest.
 # --- the image -------------------------------------------------------------------------------------------------------
 
 
+COMPOSE = sorted(DEPLOY.glob("compose*.yaml"))
+IMAGE = re.compile(r"^ *(?:image:|FROM) (?P<image>\S+)", re.MULTILINE)
+PINNED = re.compile(r"(?P<tag>[\w./-]+:[\w.-]+)@sha256:(?P<digest>[0-9a-f]{64})")
+
+
 def test_hadolint_and_the_schema_of_compose_accept_the_containers() -> None:
     asked(tool("hadolint"), DEPLOY / "Dockerfile")
-    asked(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
+    asked(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *COMPOSE)
+
+
+def test_every_image_that_is_not_ours_is_named_by_tag_and_digest() -> None:
+    files = [DEPLOY / "Dockerfile", *COMPOSE]
+    named = {image for file in files for image in IMAGE.findall(file.read_text(encoding="utf-8"))} - {"lyttepost"}
+    pinned = {image: PINNED.fullmatch(image) for image in named}
+    assert [image for image, found in pinned.items() if found is None] == []
+    assert len({found["tag"] for found in pinned.values() if found}) == len(named) == 5, (
+        "of one tag there is one digest"
+    )
+
+
+def test_the_broker_that_is_deployed_is_the_one_that_is_tried() -> None:
+    (tried,) = re.findall(
+        r"<artifactId>kafka_[\d.]+</artifactId>\s*<version>([\d.]+)</version>", POM.read_text("utf-8")
+    )
+    assert {each["image"].partition("@")[0] for each in broker_services(*THREE).values()} == {f"apache/kafka:{tried}"}
+
+
+def test_three_brokers_differ_by_what_is_their_own_alone_and_each_keeps_its_data() -> None:
+    for files in (THREE, (*THREE, DEPLOY / "compose.kafka3-tls.yaml")):
+        brokers = broker_services(*files)
+        assert list(brokers) == ["kafka", "kafka2", "kafka3"]
+        asked_for = [properties(each) for each in brokers.values()]
+        assert [each["node.id"] for each in asked_for] == ["1", "2", "3"]
+        own = ("node.id", "broker.rack", "advertised.listeners")
+        assert all(len({each[name] for each in asked_for}) == 3 for name in own)
+        shared = [{key: value for key, value in each.items() if key not in own} for each in asked_for]
+        assert shared[0] == shared[1] == shared[2]
+        data = [volume for each in brokers.values() for volume in each["volumes"] if shared[0]["log.dirs"] in volume]
+        assert data == [f"{name}:{shared[0]['log.dirs']}" for name in brokers]
+        assert all(each["healthcheck"]["test"] and each["restart"] == "unless-stopped" for each in brokers.values())
 
 
 def locked() -> dict[str, str]:

@@ -28,6 +28,7 @@ import forked
 
 from listener.bus.protocol import Bus, Record, open_bus
 from listener.clock import SystemClock
+from listener.settings.kafka import KafkaSettings
 
 ROOT = forked.ROOT
 START = datetime(2031, 2, 3, 18, 0, tzinfo=UTC)
@@ -178,6 +179,8 @@ class Deployment:
     entry: tuple[str, ...] = ()
     """What is run instead of a fork of the program (`forked`). `LYTTEPOST` is its own start, as a person's."""
     running: list[Running] = field(default_factory=list)
+    kafka: KafkaSettings | None = None
+    """How the tests themselves read its bus; `settings` say it to the program."""
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -261,7 +264,7 @@ class Deployment:
 
     @contextmanager
     def bus(self) -> Iterator[Bus]:
-        bus = open_bus(self.settings.get("BUS__URL", "embedded:"), self.data, SystemClock())
+        bus = open_bus(self.settings.get("BUS__URL", "embedded:"), self.data, SystemClock(), kafka=self.kafka)
         try:
             yield bus
         finally:

@@ -4,23 +4,16 @@ once, or it lies in a recorded gap."""
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from broker import Cluster, brokers
+from crowd import A_SECOND, TOKEN, Crowd, captures, spool, unaccounted
 from harness import Deployment, until
 
-from listener.units import parse_instant
 from tests.fakes.x import FakeX
 
-TOKEN = "a-token-of-no-account"
-A_SECOND = 20
-"""Posts."""
 AWAY_SECONDS = 8.0
 """Stands for ten minutes: what takes long is not the waiting."""
 
@@ -37,26 +30,6 @@ def fake() -> Iterator[FakeX]:
         yield made
 
 
-class Crowd:
-    """Talks without a pause until told to be quiet."""
-
-    def __init__(self, fake: FakeX) -> None:
-        self._fake = fake
-        self._quiet = threading.Event()
-        self._thread = threading.Thread(target=self._talk)
-        self._thread.start()
-
-    def _talk(self) -> None:
-        number = 0
-        while not self._quiet.wait(1 / A_SECOND):
-            number += 1
-            self._fake.post(f"det brenner i granvik, post {number}")
-
-    def hush(self) -> None:
-        self._quiet.set()
-        self._thread.join()
-
-
 def listening(deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, crash: str) -> Deployment:
     deployment = deploy("away", settings={
         "BUS__URL": f"{lone.url}?prefix=away{len(crash)}", "X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN
@@ -67,30 +40,6 @@ def listening(deploy: Callable[..., Deployment], lone: Cluster, fake: FakeX, cra
     assert done.returncode == 0, done.stderr
     until(lambda: running.metric("lyttepost_source_state", source="x", state="listening") == 1, 40, "X is heard")
     return deployment
-
-
-def spool(deployment: Deployment) -> Path:
-    return deployment.data / "spool-x.jsonl"
-
-
-def unaccounted(deployment: Deployment, fake: FakeX) -> list[str]:
-    """Posts that were offered and are neither captured nor inside a recorded gap."""
-    captured = captures(deployment)
-    gaps = {gap["id"]: gap for gap in deployment.values("gaps")}.values()
-    return [
-        post.id
-        for post in fake.world.posts.values()
-        if not captured[post.id] and not any(_inside(post.published_at, gap) for gap in gaps)
-    ]
-
-
-def _inside(at: datetime, gap: dict[str, str]) -> bool:
-    slack = timedelta(seconds=1)
-    return parse_instant(gap["from"]) - slack <= at and ("to" not in gap or at <= parse_instant(gap["to"]) + slack)
-
-
-def captures(deployment: Deployment) -> Counter[str]:
-    return Counter(str(value["id"]) for value in deployment.values("mentions", "mention"))
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,9 +26,13 @@ from documents_support import (
 )
 from test_structure import ORDER
 
-from listener import errors
-from listener.model.topics import TOPICS, Retention
-from listener.settings.schema import Settings
+from listener import __version__, errors
+from listener.bus.kafka.cluster import Cluster
+from listener.bus.kafka.topics import LEASES, config_of
+from listener.model.topics import TOPICS, Retention, topic_specs
+from listener.settings.files import raw_settings
+from listener.settings.kafka import KafkaSettings
+from listener.settings.schema import Settings, load_settings
 
 LONGEST_README = 149
 """Lines: what a newcomer reads in five minutes, a table of sources among them."""
@@ -114,6 +119,14 @@ def test_how_to_add_a_source_names_all_that_a_source_can_be() -> None:
     assert [name for name in sorted(protocols) if f"`{name}`" not in told] == []
 
 
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    heads = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert next(head for head in heads if head != "Unreleased") == __version__
+    assert heads.index(__version__) <= 1
+    deployed = (ROOT / "deploy" / "kubernetes" / "kustomization.yaml").read_text(encoding="utf-8")
+    assert f"newTag: {__version__}\n" in deployed
+
+
 PATH = re.compile(r"`((?:tests|listener|alerts|config|deploy)/[\w./-]+?)(?:::(\w+))?`")
 
 
@@ -141,6 +154,26 @@ def test_every_invariant_names_a_test_that_exists() -> None:
     named = [[(path, test) for path, test in PATH.findall(each) if test] for each in invariants]
     assert [number for number, tests in enumerate(named, 1) if not tests] == []
     assert all(test in found_tests(ROOT / path) for tests in named for path, test in tests)
+
+
+def test_the_page_shows_what_each_topic_is_made_with_on_three_brokers() -> None:
+    keep = load_settings(raw_settings()).retention.keep()
+    with closing(Cluster("//kafka:9092", KafkaSettings(replication=3))) as cluster:
+        configs = {spec.name: (spec.partitions, config_of(cluster, spec)) for spec in (*topic_specs(4, keep), LEASES)}
+    columns = [
+        ["cleanup.policy"],
+        ["retention.ms"],
+        ["segment.ms", "max.compaction.lag.ms"],
+        ["delete.retention.ms", "file.delete.delay.ms"],
+    ]
+    wanted = [
+        [f"`{name}`", str(partitions), *(", ".join(config[key] for key in keys if key in config) for keys in columns)]
+        for name, (partitions, config) in configs.items()
+    ]
+    assert rows(block(OPERATING, "kafka-topics")) == wanted
+    shown = {key for keys in columns for key in keys}
+    of_all = {f"`{key}={value}`" for _, config in configs.values() for key, value in config.items() if key not in shown}
+    assert [each for each in sorted(of_all) if each not in OPERATING.read_text(encoding="utf-8")] == []
 
 
 def test_the_folders_stand_in_the_order_of_their_imports() -> None:
