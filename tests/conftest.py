@@ -38,9 +38,10 @@ BUSY = Path(__file__).parent / "unit"
 LONG = ("scenarios", "kafka", "contract", "browser")
 """The folders whose files take long, and start processes and brokers of their own."""
 LONGEST = (
-    *("test_killed_at_points", "test_kafka_scaling", "test_stopping", "test_kafka_kills", "test_kafka_log"),
-    *("test_bus_kafka", "test_kafka_away", "test_disk_full", "test_forgetting", "test_standby", "test_killed"),
-    *("test_kafka_control", "test_x_refusals", "test_incidents", "test_proposal", "test_moving", "test_x_soak"),
+    *("test_soaks", "test_killed_at_points", "test_kafka_scaling", "test_stopping", "test_kafka_kills"),
+    *("test_kafka_log", "test_bus_kafka", "test_kafka_away", "test_disk_full", "test_forgetting", "test_standby"),
+    *("test_killed", "test_kafka_control", "test_x_refusals", "test_incidents", "test_proposal", "test_moving"),
+    "test_x_soak",
 )
 """Of the long files these come first, in this order: who takes minutes and begins late is waited for at the end."""
 EARLY = 0.6
