@@ -317,6 +317,17 @@ def test_a_token_that_has_expired_is_a_gap_ops_are_told_and_nothing_is_tried_aga
     assert is_whole(its.gaps()[0])
 
 
+def test_the_gap_of_a_restart_that_a_void_token_holds_open_says_so(here: Wall) -> None:
+    first = here.crisis()
+    here.hear(first)
+    first.die()
+    here.fake.do("expire", subcode=463)
+    here.goes_by(40)
+    second = here.deployment()
+    second.turn_until(lambda: Cause.UNAUTHORIZED in second.causes(), SLOWLY)
+    assert second.causes() == [Cause.UNAUTHORIZED]
+
+
 def test_a_permission_that_is_gone_is_asked_for_once_an_hour(here: Wall) -> None:
     its = here.crisis()
     here.fake.do("lose", scope="pages_read_user_content")

@@ -95,11 +95,24 @@ def test_the_end_of_a_connection_always_finds_room() -> None:
 # --- gaps ------------------------------------------------------------------------------------------------------------
 
 
-def test_while_a_gap_lasts_it_is_one_and_keeps_its_first_cause() -> None:
+def test_while_a_gap_lasts_it_is_one_and_keeps_the_cause_that_it_began_with() -> None:
     book = GapBook("x")
     first = book.begin(at(0), Cause.RESET)
     assert book.begin(at(5), Cause.HTTP_5XX) == first
     assert [gap.end for gap in book.take()] == [None]
+
+
+def test_a_refusal_is_the_cause_of_the_gap_that_it_holds_open() -> None:
+    book = GapBook("x")
+    first = book.begin(at(0), Cause.PROCESS_DOWN)
+    book.take()
+    refused = book.begin(at(5), Cause.UNAUTHORIZED)
+    assert (refused.id, refused.start, refused.cause) == (first.id, at(0), Cause.UNAUTHORIZED)
+    assert book.begin(at(9), Cause.HTTP_5XX) == refused
+    assert book.take() == (refused,)
+    assert book.begin(at(9), Cause.RATE_LIMITED).cause == Cause.RATE_LIMITED
+    book.because = Cause.BUDGET_CEILING
+    assert book.begin(at(9), Cause.FORBIDDEN).cause == Cause.RATE_LIMITED, "we do not even ask"
 
 
 def test_what_ended_before_a_gap_that_lasts_is_reported_later_and_lengthens_it() -> None:

@@ -17,6 +17,10 @@ BEFORE: Final = timedelta(seconds=30)
 AFTER: Final = timedelta(seconds=5)
 """Beyond a gap's ends that search looks: a stream gives a post up to seconds after it was written, in no order."""
 
+REFUSALS: Final = frozenset({Cause.UNAUTHORIZED, Cause.FORBIDDEN, Cause.RATE_LIMITED, Cause.USAGE_CAPPED})
+"""Causes that hold a gap open whatever it began with: the platform lets us hear nothing until it, or a person, ends
+that."""
+
 Stretch = tuple[datetime, datetime | None]
 
 
@@ -52,12 +56,17 @@ class GapBook:
         return tuple(self._over.values())
 
     def begin(self, start: datetime, cause: Cause) -> Gap:
-        """From then on nothing is heard. While one lasts it is the same gap; it began with the earlier of the two."""
-        if self.lasting is not None and start < self.lasting.start:
-            self.lasting = self._tell(self.lasting.model_copy(update={"start": start}))
-        elif self.lasting is None:
-            self.lasting = self._tell(open_gap(self._source, start, self.because or cause, self._part))
-        return self.lasting
+        """From then on nothing is heard. While one lasts it is the same gap; it began with the earlier of the two. Its
+        cause is the first one, or the last refusal: who looks for what to do must not look where it began."""
+        lasting = self.lasting
+        if lasting is not None:
+            why = cause if cause in REFUSALS and self.because is None else lasting.cause
+            grown = lasting.model_copy(update={"start": min(start, lasting.start), "cause": why})
+            if grown != lasting:
+                self.lasting = self._tell(grown)
+        else:
+            grown = self.lasting = self._tell(open_gap(self._source, start, self.because or cause, self._part))
+        return grown
 
     def end(self, at: datetime) -> Gap | None:
         """It is heard again since `at`. The gap that is over now, to be filled."""

@@ -343,8 +343,8 @@ class FacebookSource:
             self._asking.read_back(self._book.lasting.start - BEFORE, soon=False)
 
     def _start_gap(self, cause: Cause) -> None:
-        if self._book.lasting is None:
-            self._book.begin(self._sure or self._clock.now(), cause)
+        lasting = self._book.lasting
+        self._book.begin((self._sure or self._clock.now()) if lasting is None else lasting.start, cause)
 
     def _mind_gap(self) -> None:
         if self._book.lasting is None and self._sure is not None:
