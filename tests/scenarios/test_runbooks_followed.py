@@ -2,7 +2,7 @@
 
 One real service listens to a fake X and tells people by mail and push, on loopback. The rules are ours, but for how
 long they wait. What is done to repair is what `deploy/runbooks.md` says, by the commands it names. Each row is printed:
-`pytest -n0 -s -m long tests/scenarios/test_runbooks_followed.py`.
+`pytest -n0 -s -m drill tests/scenarios/test_runbooks_followed.py`.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from harness import Deployment, Running, until
+from disks import MIB, fill, free, mounted
+from harness import LYTTEPOST, Deployment, Running, until
+from skew import Skew
 
 from listener.bus.protocol import Message
 from tests.fakes.smtp import FakeSmtp, smtp_server
 from tests.fakes.webhook import FakeWebhook, webhook_server
 from tests.fakes.x import FakeX
+from tests.ops.test_alertmanager import alertmanager
 from tests.ops.test_prometheus import RULES, prometheus, query, scrape
 
 TOKEN = "a-token-of-no-account"
@@ -85,6 +88,8 @@ class Drill:
     running: Running
     port: int = 0
     number: int = 0
+    watcher: ExitStack = field(default_factory=ExitStack)
+    """Ends Prometheus."""
 
     def firing(self) -> set[str]:
         names = set(query(self.port, 'ALERTS{alertstate="firing"}'))
@@ -111,8 +116,10 @@ class Drill:
         fixed = time.monotonic()
         until(lambda: not wanted & self.firing(), SECONDS, f"{alerts} end", POLL)
         over = time.monotonic() - fixed
-        others = ", ".join(sorted(seen - wanted))
-        print(f"| {', '.join(sorted(wanted))} | {fired:.0f} s | {over:.0f} s | {others} |", flush=True)
+        self.tell(", ".join(sorted(wanted)), fired, over, ", ".join(sorted(seen - wanted)))
+
+    def tell(self, what: str, fired: float, over: float, others: str) -> None:
+        print(f"| {what} | {fired:.0f} s | {over:.0f} s | {others} |", flush=True)
 
     def token(self, text: str) -> None:
         (self.folder / "x-token").write_text(text, encoding="utf-8")
@@ -126,14 +133,22 @@ class Drill:
 
 
 @contextmanager
-def drilling(deploy: Callable[..., Deployment], folder: Path) -> Iterator[Drill]:
+def drilling(
+    deploy: Callable[..., Deployment],
+    folder: Path,
+    *,
+    data: Path = Path(),
+    env: Mapping[str, str] | None = None,
+    alertmanager: int | None = None,
+) -> Iterator[Drill]:
+    """`data` is where its data lies, `env` what else it is started with; an `alertmanager` is told at its port."""
     with ExitStack() as stack:
         x = stack.enter_context(FakeX(bearer=TOKEN, keep_alive=5.0))
         smtp = stack.enter_context(smtp_server())
         canaries, deadman, push = (stack.enter_context(webhook_server()) for _ in range(3))
         certify(folder / "ca.pem", 1)
         (folder / "x-token").write_text(TOKEN, encoding="utf-8")
-        deployment = deploy()
+        deployment = deploy(data=data, entry=LYTTEPOST if env else ())
         config = deployment.configure(people=PEOPLE % "", tracks="phrases: [granvik]\n")
         (config / "rules" / "any.yaml").write_text(RULE, encoding="utf-8")
         mail = {"host": "127.0.0.1", "port": smtp.port, "encryption": "none", "from": "l@sykehus.example"}
@@ -144,10 +159,12 @@ def drilling(deploy: Callable[..., Deployment], folder: Path) -> Iterator[Drill]
             "CHANNELS__NTFY__URL": push.url.rpartition("/")[0], "CANARY__EVERY": "3s",
             "DEADMAN__URL": deadman.url, "DEADMAN__EVERY": "2s", "BUS__KAFKA__TLS__CA_FILE": str(folder / "ca.pem"),
         }  # fmt: skip
-        drill = Drill(deployment, folder, x, smtp, canaries, deadman, push, deployment.start())
+        drill = Drill(deployment, folder, x, smtp, canaries, deadman, push, deployment.start(env=env))
         (folder / "prometheus").mkdir()
         rules = impatient(folder)
-        drill.port = stack.enter_context(prometheus(folder / "prometheus", drill.running.port, rules=rules))
+        watched = prometheus(folder / "prometheus", drill.running.port, rules=rules, alertmanager=alertmanager)
+        drill.watcher = stack.enter_context(ExitStack())
+        drill.port = drill.watcher.enter_context(watched)
         print(HEAD)
         yield drill
 
@@ -245,3 +262,81 @@ def test_what_it_costs_and_the_process_itself(deploy: Callable[..., Deployment],
 
         drill.follow("Down", drill.running.kill, start_again)
         drill.follow("Absent", lambda: scrape(folder), lambda: scrape(folder, drill.running.port))
+
+
+@pytest.mark.drill
+def test_a_clock_that_is_wrong_by_a_minute(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
+    try:
+        skew = Skew(tmp_path)
+    except RuntimeError as why:
+        pytest.skip(str(why))
+    with drilling(deploy, tmp_path, env=skew.env) as drill:
+        in_crisis(drill)
+        for ahead in (60.0, -60.0):
+            drill.follow("ClockSkewed", lambda off=ahead: skew.set(off), lambda: skew.set(0.0))
+        drill.post()
+        until(lambda: bool(drill.open_alerts()), 60, "it judges as before")
+
+
+@pytest.mark.drill
+def test_a_disk_that_fills_up(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
+    with (
+        mounted(tmp_path / "disk", 1300 * MIB) as disk,
+        drilling(deploy, tmp_path, data=disk / "data") as drill,
+    ):
+        in_crisis(drill)
+        drill.follow("BusFillingUp", lambda: fill(disk, 900 * MIB), (disk / "other-program.bin").unlink)
+        assert free(disk) > 1024 * MIB
+
+        def fill_while_heard() -> None:
+            fill(disk)
+            drill.post(5)
+
+        drill.follow("BusFull", fill_while_heard, (disk / "other-program.bin").unlink)
+        drill.acknowledge()
+        until(lambda: drill.running.get("/readyz")[0] == 200, 60, "it is ready again")
+        gaps = {gap["id"]: gap for gap in drill.deployment.values("gaps") if gap["cause"] == "disk_full"}
+        assert len(gaps) == 1
+        assert all("to" in gap for gap in gaps.values())
+
+
+PING_SECONDS = 5.0
+SILENT_PINGS = 3
+"""So many pings that do not come, and the service outside calls: it has a grace of its own, which is set there."""
+
+
+@pytest.mark.drill
+def test_a_whole_host_that_falls_silent(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
+    """Lyttepost, Prometheus and Alertmanager die together: only who waits for their pings outside can tell."""
+    (tmp_path / "alertmanager").mkdir()
+    with webhook_server() as outside, ExitStack() as host:
+
+        def tells() -> int:
+            told = alertmanager(tmp_path / "alertmanager", outside, repeat=f"{PING_SECONDS:.0f}s")
+            return host.enter_context(told)
+
+        with drilling(deploy, tmp_path, alertmanager=tells()) as drill:
+
+            def pings() -> tuple[int, int]:
+                """Of Alertmanager's dead-man, and of Lyttepost's own."""
+                return sum(call.path == "/deadman" for call in list(outside.seen)), len(drill.deadman.seen)
+
+            def come(since: tuple[int, int]) -> bool:
+                return all(now > then + 1 for now, then in zip(pings(), since, strict=True))
+
+            until(lambda: come((0, 0)), SECONDS, "both pings come")
+            began = time.monotonic()
+            drill.running.kill()
+            drill.watcher.close()
+            host.close()
+            last = pings()
+            time.sleep(SILENT_PINGS * PING_SECONDS)
+            assert pings() == last, "nobody speaks for a dead host"
+            called = time.monotonic() - began
+            drill.running = drill.deployment.start()
+            watched = prometheus(tmp_path / "prometheus", drill.running.port, alertmanager=tells())
+            drill.port = drill.watcher.enter_context(watched)
+            fixed = time.monotonic()
+            until(lambda: come(last), SECONDS, "both pings come again")
+            drill.say("doctor")
+            drill.tell("DeadMan (the service outside calls)", called, time.monotonic() - fixed, "")
