@@ -133,6 +133,9 @@ def _name(match: re.Match[str], known: Known) -> tuple[int, int, str]:
             ends = "." not in rest if cut[0] == "-" else rest[0].isupper()
             if ends and known(name[: cut.start()]):
                 return start, start + cut.start(), name[: cut.start()]
-    if hyphened and not dotted:  # but for YouTube's, which its source knows, no platform has such a name
-        name = name.split("-", 1)[0]
+    if hyphened and not dotted:
+        # On X a name ends at the hyphen, on YouTube or GitHub it does not, and in ordinary writing the rest may be
+        # somebody's last name: rather a word lost. Two hyphens are a dash.
+        whole = name.split("--", 1)[0]
+        return start, start + len(whole), whole.split("-", 1)[0]
     return start, start + len(name), name
