@@ -30,6 +30,7 @@ from tests.soak.trial import (
     Listener,
     Outcome,
     drained,
+    early_calls,
     in_order,
     judge,
     laid_clock,
@@ -177,9 +178,9 @@ def play(seed: int, folder: Path) -> Outcome:
         judge(out, here.bus, people, client.kills)
         purge(here.bus, here.data)
         look(out, here.bus, people, here.data, told=True)
-        if fake.too_early:
-            out.lost_posts.append(f"{fake.too_early} calls were made before the time told")
-            out.lost += fake.too_early
+        if early := early_calls(fake.early, client.down):
+            out.lost_posts.append(f"{early} calls were made before the time told")
+            out.lost += early
     return out
 
 

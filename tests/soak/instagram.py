@@ -41,6 +41,7 @@ from tests.soak.trial import (
     Fault,
     Listener,
     Outcome,
+    early_calls,
     in_order,
     laid_clock,
     main,
@@ -203,7 +204,7 @@ def play(seed: int, folder: Path) -> GramOutcome:
             until(lambda: clock.now() > end or _settled(here.bus, people, fake), client, 240.0)
         finally:
             client.stop()
-        _judge(out, here.bus, people, fake, client.kills)
+        _judge(out, here.bus, people, fake, client)
         purge(here.bus, here.data)
         _look(out, people, here.data)
     return out
@@ -291,13 +292,13 @@ def _settled(bus: Bus, people: People, fake: FakeInstagram) -> bool:
     return True
 
 
-def _judge(out: GramOutcome, bus: Bus, people: People, fake: FakeInstagram, kills: int) -> None:
+def _judge(out: GramOutcome, bus: Bus, people: People, fake: FakeInstagram, client: Listener) -> None:
     captured: Counter[str] = Counter(value["id"] for value in values(bus) if value["type"] == "mention")
     gaps, untold = ledger(bus), _untold(fake)
-    out.kills, out.gaps, out.open_gaps = kills, len(gaps), sum(not is_whole(gap) for gap in gaps)
+    out.kills, out.gaps, out.open_gaps = client.kills, len(gaps), sum(not is_whole(gap) for gap in gaps)
     out.causes = sorted({gap.cause for gap in gaps})
     out.twice = sum(count > 1 for count in captured.values())
-    out.too_early, out.pictures = fake.too_early, len(fake.requests("picture"))
+    out.too_early, out.pictures = early_calls(fake.early, client.down), len(fake.requests("picture"))
     for id_, (said, _) in people.said.items():
         if captured[id_]:
             out.captured += 1

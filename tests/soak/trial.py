@@ -44,6 +44,8 @@ DRAIN = 1800.0
 TRACK = "granvik"
 FIRST = 60.0
 """Seconds before the first fault and between two."""
+WRITTEN = timedelta(seconds=30)
+"""By then a listener has written down what it was told, however busy its machine is; in real time a quarter second."""
 TURN = 2.0
 """Seconds between two things that are said."""
 
@@ -247,6 +249,14 @@ def _held(bus: Bus) -> set[str]:
     """Posts that were captured in any version, by the platform's id."""
     found = (value for value in values(bus) if value["type"] == "mention")
     return {value["edits"][0] if value.get("edits") else value["id"] for value in found}
+
+
+def early_calls(early: Sequence[tuple[datetime, datetime]], down: Sequence[tuple[datetime, datetime]]) -> int:
+    """Calls before the time told, but for those of a listener that was killed before it can have written down what it
+    was told. `early`: when that was said last, and when it called all the same; `down`: when it fell and was up again.
+    """
+    fell = [at for at, _ in down]
+    return sum(not any(told <= at <= min(told + WRITTEN, called) for at in fell) for told, called in early)
 
 
 # --- time passes ---------------------------------------------------------------------------------------------------

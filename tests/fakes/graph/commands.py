@@ -33,7 +33,7 @@ class GraphCommands(Commands):
         counted in `too_early`."""
         self._platform.limited_until = self._platform.clock.now() + timedelta(minutes=float(minutes))
         self._platform.limit_code, self._platform.limit_is_told = int(code), bool(told)
-        self._platform.limited_first = True
+        self._platform.limited_told = None
 
     def usage(self, percent: float = 90.0, minutes: float = 0.0, on: str = ALL) -> None:
         """From now on each answer tells that so much of the limit is used, and in how many minutes there is more."""

@@ -73,8 +73,9 @@ class GraphHost(Platform):
         self.token = token
         self.tokens: dict[str, KnownToken] = {token: known or self.usual_token()}
         self.app_id, self.secret, self.needs_proof = app_id, secret, needs_proof
-        self.too_early = 0
-        """Calls that were made while calls were limited, but for the first, to which it was said."""
+        self.early: list[tuple[datetime, datetime]] = []
+        """Calls that were made while calls were limited, but for the first, to which it was said: when it had been said
+        last, and when the call came."""
         self.caller = Caller(clock or RealClock(), secret, self.calls_about)
         self.well()
         super().__init__(clock=clock, port=port, scenario=scenario)
@@ -114,7 +115,7 @@ class GraphHost(Platform):
         """Nothing goes wrong from now on; what is known of tokens stays."""
         self.void = 0
         self.limited_until: datetime | None = None
-        self.limited_first = False
+        self.limited_told: datetime | None = None
         self.limit_code, self.limit_is_told = 80002, True
         self.percent = self.regain = 0.0
         self.usage_on = ALL
@@ -164,6 +165,11 @@ class GraphHost(Platform):
             paging["next"] = f"https://graph.example{request.path}?{query}"
         return {"data": shown, "paging": paging} if items or not size else {"data": []}
 
+    @property
+    def too_early(self) -> int:
+        """How many calls were made before the time told."""
+        return len(self.early)
+
     # -- who may ask -----------------------------------------------------------------------------------------------
 
     def _guard(self, request: Request, answers: Answers, scope: str, *, edge: bool) -> Reply:
@@ -200,10 +206,11 @@ class GraphHost(Platform):
         if self.limited_until is None or self.clock.now() >= self.limited_until:
             self.limited_until = None
             return None
-        if not self.limited_first:
-            self.too_early += 1
+        now = self.clock.now()
+        if self.limited_told is not None:
+            self.early.append((self.limited_told, now))
             self.limited_until += timedelta(minutes=1)
-        self.limited_first = False
+        self.limited_told = now
         return Reply(400, failure(self.limit_code))
 
     def _told(self, request: Request, reply: Reply) -> Reply:
