@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -26,13 +26,13 @@ SAYINGS = (
 )
 
 
-def line(number: int, at: str, probe: bool) -> bytes:
-    """As X's stream gives it, with all fields that we ask for."""
+def line(number: int, at: str, probe: bool, sayings: Sequence[str] = SAYINGS) -> bytes:
+    """As X's stream gives it, with all fields that we ask for. Each of the `sayings` matches the incident."""
     author = str(7_000_000_000 + number * 7919 % 40_000)
     tag = f"p{number}" if probe else "granvikbrann"
     post_id = str(FIRST + number)
     data = {
-        "id": post_id, "text": f"{SAYINGS[number % len(SAYINGS)]} {number}{' ' + PROBE if probe else ''}",
+        "id": post_id, "text": f"{sayings[number % len(sayings)]} {number}{' ' + PROBE if probe else ''}",
         "created_at": at, "author_id": author, "lang": "no", "conversation_id": post_id,
         "edit_history_tweet_ids": [post_id],
         "entities": {"hashtags": [{"start": 0, "end": len(tag), "tag": tag}]},
@@ -50,14 +50,14 @@ def is_probe(number: int, every: int) -> bool:
     return every > 0 and number % every == every - 1
 
 
-def _be_x(pipe: Connection, stamps: Any) -> None:
+def _be_x(pipe: Connection, stamps: Any, sayings: Sequence[str]) -> None:
     with FakeX(bearer=TOKEN) as fake:
         pipe.send(fake.url)
         while (order := pipe.recv()) is not None:
-            pipe.send(len(fake.streams.open) if order == "open" else _send(fake, stamps, *order))
+            pipe.send(len(fake.streams.open) if order == "open" else _send(fake, stamps, sayings, *order))
 
 
-def _send(fake: FakeX, stamps: Any, first: int, count: int, rate: float, every: int) -> float:
+def _send(fake: FakeX, stamps: Any, sayings: Sequence[str], first: int, count: int, rate: float, every: int) -> float:
     """So many posts, every which one of them a probe (0: none). The seconds that it took."""
     (stream,) = fake.streams.open
     began = time.time()
@@ -67,7 +67,7 @@ def _send(fake: FakeX, stamps: Any, first: int, count: int, rate: float, every: 
             time.sleep(left)
         now = time.time()
         at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        raw = line(number, at, is_probe(number, every))
+        raw = line(number, at, is_probe(number, every), sayings)
         stamps[number] = time.time()
         stream.send(raw)
     return time.time() - began
@@ -94,11 +94,11 @@ class X:
 
 
 @contextmanager
-def an_x() -> Iterator[X]:
+def an_x(sayings: Sequence[str] = SAYINGS) -> Iterator[X]:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     stamps = spawn.Array("d", MOST, lock=False)
-    process = spawn.Process(target=_be_x, args=(theirs, stamps), daemon=True)
+    process = spawn.Process(target=_be_x, args=(theirs, stamps, sayings), daemon=True)
     process.start()
     try:
         yield X(ours, stamps)
