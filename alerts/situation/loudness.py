@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from alerts.rules.conditions.burst_detector import Burst
@@ -78,9 +78,8 @@ class _Series:
 
     def learn(self, until: datetime, is_crisis: Callable[[datetime], bool]) -> None:
         """From each step that is settled, in order; what was not heard in full teaches nothing."""
-        for step in sorted(each for each in self.heard if each <= until):
-            if self.learned is not None and step <= self.learned:
-                continue
+        learned = self.learned or datetime.min.replace(tzinfo=UTC)
+        for step in sorted(each for each in self.heard if learned < each <= until):
             known, crisis = self.whole(step), step in self.crisis or is_crisis(step)
             self.burst.step(step, self.counts.get(step, 0) if known else None, learn=known and not crisis)
             self.learned = step
