@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -413,6 +413,11 @@ class TransactionSteps:
         self._manager = producer._transaction_manager
         self._sender = producer._sender
         self._seconds = seconds
+
+    def add_partitions(self, tps: Iterable[Any]) -> None:
+        """All that is to be written to, in one question: a producer asks for a partition with its first record."""
+        for tp in tps:
+            self._manager.maybe_add_partition_to_transaction(tp)
 
     def send_offsets(self, places: Mapping[Any, OffsetAndMetadata], group: ConsumerGroupMetadata) -> None:
         self._await(partial(self._manager.send_offsets_to_transaction, places, group))

@@ -28,6 +28,9 @@ FETCH_WAIT_MS = 1000
 seeks, waits for the last answer."""
 POLL_SECONDS = 1.0
 """Who waits for an answer looks so often all the same, after all else that the client does in a poll."""
+GATHER_SECONDS = 0.1
+"""Who waits for news and got some lets more gather for so long. A transaction becomes readable partition by partition,
+and each would else be an answer, and a batch, of its own."""
 FIRST_SECONDS = 0.01
 """A poll that may not wait gives the network this long all the same."""
 FRESH_SECONDS = 0.1
@@ -53,7 +56,7 @@ class Reader:
         self._consumer: Any = _consumer(cluster, **options)
         self._closing = weakref.finalize(self, _close, self._consumer)
         self._fetches = Fetches(self._consumer)
-        self._empty_until = float("-inf")
+        self._empty_until = self._gather_until = float("-inf")
         self._newest: dict[TopicPartition, int] = {}
         self._heard = time.monotonic()
         self._ended = (float("-inf"), -1)
@@ -90,9 +93,13 @@ class Reader:
         deadline = time.monotonic() + timeout
         if timeout <= 0 and self._at_end():
             return self._slice(0.0, limit)
+        if timeout > 0:
+            self._cluster.closed.wait(max(0.0, min(self._gather_until, deadline) - time.monotonic()))
         while True:
             records = self._slice(max(deadline - time.monotonic(), FIRST_SECONDS), limit)
             if records:
+                if len(records) < limit:
+                    self._gather_until = time.monotonic() + GATHER_SECONDS
                 return records
             if time.monotonic() >= deadline:
                 break

@@ -28,8 +28,8 @@ TRANSACTION_SECONDS = 10.0
 MARGIN_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 VISIBLE_SECONDS = 1.0
-MARKED_SECONDS = 0.003
-"""So long brokers take at least, as a rule, until what was committed is readable: it is not asked before."""
+MARKED_SECONDS = 0.005
+"""So long brokers take, as a rule, until what was committed is readable: it is not asked before, nor more often."""
 RETRY_WITHIN_SECONDS = 2.0
 """A write that failed faster than this failed for what its producer was, not because the cluster is away."""
 CHUNK_BYTES = 4 << 20
@@ -175,6 +175,7 @@ class Writer:
         committing = False
         try:
             producer.begin_transaction()
+            steps.add_partitions({self._cluster.at(put.tp) for put in puts})
             offsets = _send_all(self._cluster, producer, puts)
             for group in groups:
                 places = {self._cluster.at(tp): _place(commit) for tp, commit in group.commits.items()}
