@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-"""So often it is looked for what is new."""
+LOOK_SECONDS = 2.0
+"""So often it is looked for what is new: nobody waits for it, and each time the bus is asked, of each partition."""
 AT_ONCE = 8
 """Posts between two rests: a fifth of a second's work."""
 AHEAD = 200
@@ -112,7 +112,6 @@ class Rereading:
         if not digest.waits(db):
             return False
         digest.make_some(db, self._bus)
-        # What comes now and then waits for more of its kind: each time the bus is asked.
         return digest.waits(db)
 
     def _read(self, db: sqlite3.Connection, better: Callable[[], Model], now: float) -> bool:

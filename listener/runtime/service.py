@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.2
 STOP_SECONDS = 4.0
-REST_SECONDS = 0.05
+WAITED_SECONDS = 0.05
+REST_SECONDS = 0.2
+"""A worker that had nothing to do, and did not wait for it, rests so long: such workers go by the time alone."""
 RETRY_SECONDS = 1.0
 STARTS_SECONDS = 60.0
 """Who has been there for longer is not starting."""
@@ -183,5 +185,6 @@ class Service:
                 part.problem(None)
             if worker.name in self._failing:
                 self._failing[worker.name].look()
-        if not busy and self._clock.monotonic() - started < REST_SECONDS:
-            self._clock.wait(REST_SECONDS, self._stop)
+        took = self._clock.monotonic() - started
+        if not busy and took < WAITED_SECONDS:
+            self._clock.wait(REST_SECONDS - took, self._stop)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from listener.bus.stats import BusStats
     from listener.clock import Clock
 
-BEAT_SECONDS = 0.5
+BEAT_SECONDS = 1.0
 SESSION_SECONDS = 3.0
 STALE = -1
 """No generation: the assignment must be made anew."""
