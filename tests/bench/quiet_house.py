@@ -1,14 +1,14 @@
 """What a house takes of the processor while nobody posts, and while few do: over Kafka and with the embedded bus.
 
-    python -m tests.bench.quiet_house [--bus kafka,embedded] [--runs 1] [--seconds 15] [--learn 60] [--warm 60]
-                                      [--against CHECKOUT] [--requests]
+    python -m tests.bench.quiet_house [--bus kafka,embedded] [--runs 1] [--seconds 15] [--learn 60] [--learnt 90]
+                                      [--warm 60] [--against CHECKOUT] [--requests]
 
 The processes are those that `lyttepost run` starts: over Kafka one of each role (listener, annotate, judge, dispatch),
 embedded all in one. A fake X counts and streams, and each process's /metrics is read every ten seconds, as Prometheus
 does. Nobody has posted; four times is measured, each as a share of one core, by process, from /proc:
 
     learning   calm, from the first moment when all are ready, for --learn seconds: seven days of counts are taken in
-    calm       after that
+    calm       after --learnt seconds more, when that is done
     open       an incident is open, X is connected, nobody posts
     5 posts/s  that match the incident, and of which no rule makes an alert by itself
 
@@ -192,6 +192,7 @@ class Bench:
         found: dict[str, Shares] = {}
         with an_x() as x, a_house(folder, kind, url, x, root, brokers, counts) as house:
             self._measure(found, "learning", house, self._asked.learn)
+            time.sleep(self._asked.learnt)
             self._measure(found, "calm", house, self._asked.seconds)
             with closing(open_bus(url, folder / "data", SystemClock())) as bus:
                 bus.ensure(topic_specs(PARTITIONS, {}))
@@ -264,6 +265,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each phase but learning")
     parser.add_argument("--learn", type=float, default=60.0, help="seconds of learning")
+    parser.add_argument("--learnt", type=float, default=90.0, help="seconds until all is learned, not measured")
     parser.add_argument("--warm", type=float, default=60.0, help="seconds in which the broker is warmed first")
     parser.add_argument("--against", type=Path, help="another checkout, measured in turns with this one")
     parser.add_argument("--requests", action="store_true", help="count what the clients ask, by kind")
