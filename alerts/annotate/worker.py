@@ -14,21 +14,23 @@ several annotators, and after a kill, alerts of one and the same recording had o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from alerts.annotate.corrections import Corrections
 from alerts.annotate.learned import Model
 from alerts.annotate.story import NAMED_REPOST
 from alerts.annotate.understanding import Understander
-from listener.bus.messages import message, to_every_partition
+from listener.bus.messages import to_every_partition
 from listener.bus.protocol import Bus, Message, Record, partition_of
 from listener.bus.scan import drain
 from listener.clock import Clock
+from listener.model import keys
 from listener.model.decisions import DECISIONS
+from listener.model.quick import MENTION, write
 from listener.model.records import (
     FINDINGS,
     MENTIONS,
@@ -41,7 +43,6 @@ from listener.model.records import (
     Gap,
     Kind,
     Mention,
-    MentionsRecord,
     Origin,
     Tick,
     decode,
@@ -59,7 +60,15 @@ LOOK_SECONDS = 1.0
 """So often corrections are looked for."""
 
 NO_THEME = "none"
-_OWN = Mention.model_fields.keys() - Captured.model_fields.keys()
+_CAPTURED = tuple(Captured.model_fields)
+
+
+class Written(NamedTuple):
+    """What was found in a mention: its kinds and themes, and incident → its finding, as it lies on the bus."""
+
+    kinds: tuple[Kind, ...]
+    themes: tuple[str, ...]
+    findings: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +86,27 @@ class Annotator:
 
     def findings(self, mention: Mention) -> list[Finding]:
         """One finding an incident, in the order in which the mention names them."""
-        shared: dict[str, Any] = {name: value for name, value in vars(mention).items() if name not in _OWN}
-        shared |= self.understood(mention)
-        return [self._finding(shared, mention, incident) for incident in mention.incidents]
+        return [Finding.model_validate_json(value) for value in self.written(mention).findings.values()]
+
+    def written(self, mention: Mention) -> Written:
+        """The same as they lie on the bus, without a model of each."""
+        said = self.understood(mention)
+        before: dict[str, Any] = {name: getattr(mention, name) for name in _CAPTURED}
+        cues = [{"kind": cue.kind, "words": cue.words} for cue in said["cues"]]
+        its = {**said, "cues": cues, "count": 1, "fields": {}}
+        found: dict[str, bytes] = {}
+        for incident, tracks in mention.incidents.items():
+            exercise = mention.exercise if self.exercises is None else incident in self.exercises
+            own = {"exercise": exercise, "type": "finding", "incident": incident, "tracks": tracks}
+            found[incident] = write({**before, **own, **its})
+        return Written(tuple(cue.kind for cue in said["cues"]), said["themes"], found)
 
     def read_ahead(self, mentions: Iterable[Mention]) -> None:
         """The texts of up to a thousand mentions, before findings are made of them: all at once takes half the time."""
         self.understander.read_ahead((mention.text, _said_by(mention)) for mention in mentions)
 
     def understood(self, post: Captured) -> dict[str, Any]:
-        """What its text means, as fields of a finding."""
+        """What its text means, as fields of a finding, in their order."""
         found = self.understander.understand(post.text, author_class=_said_by(post), repost_of=post.repost_of)
         shared: dict[str, Any] = {
             "cues": found.cues,
@@ -103,12 +123,6 @@ class Annotator:
             if correction.themes is not None:
                 shared |= {"themes": correction.themes, "theme_sure": True}
         return shared
-
-    def _finding(self, shared: dict[str, Any], mention: Mention, incident: str) -> Finding:
-        exercise = mention.exercise if self.exercises is None else incident in self.exercises
-        own = {"incident": incident, "tracks": mention.incidents[incident], "exercise": exercise}
-        # The same checks as `Finding(**…)`, faster; pydantic's construction without any takes twice as long.
-        return Finding.model_validate(shared | own)
 
 
 def _said_by(post: Captured) -> AuthorClass:
@@ -147,8 +161,8 @@ class Annotating:
         self._annotator = Annotator(model.understander, set(), self._corrections)
         self._epoch = -2
         self._kinds = {kind: metrics.findings.labels(kind) for kind in Kind}
-        self._read: dict[tuple[int, int], MentionsRecord] = {}
-        """Partition and offset → a record that was looked at, and not yet handled."""
+        self._read: dict[tuple[int, int], Mention] = {}
+        """Partition and offset → a mention that was looked at, and not yet handled."""
         self._stage = Stage(
             self.name,
             bus,
@@ -182,29 +196,27 @@ class Annotating:
 
     def _look_ahead(self, records: Sequence[Record]) -> None:
         self._read.clear()
-        mentions = []
         for record in records:
-            if record.value is not None:
-                with suppress(BadRecord):
-                    found = self._read[record.partition, record.offset] = decode(MENTIONS, record.value)
-                    if isinstance(found, Mention):
-                        mentions.append(found)
+            if record.value is not None and (found := MENTION.read(record.value)) is not None:
+                self._read[record.partition, record.offset] = found
+        mentions = self._read.values()
         if mentions:
-            self._annotator_for(mentions[-1]).read_ahead(mentions)
+            self._annotator_for(next(iter(mentions))).read_ahead(mentions)
 
     def _handle(self, record: Record) -> Iterable[Message]:
         if record.value is None:
             return []
-        found = self._read.pop((record.partition, record.offset), None) or decode(MENTIONS, record.value)
-        if isinstance(found, Mention):
-            since = min(found.captured_at, from_ms(record.time_ms))
-            if self._keep is not None and self._clock.now() - since > self._keep(found.source):
-                self._metrics.posts_dropped.labels(found.source, EXPIRED).inc()
-                return []
-            return [self._message(finding) for finding in self._annotator_for(found).findings(found)]
+        known = self._read.pop((record.partition, record.offset), None)
+        found = decode(MENTIONS, record.value) if known is None else known
         if isinstance(found, Deletion):
             return []  # alerts.deletions carries it out
-        return self._forward(found, record.partition)
+        if isinstance(found, Tick | Gap):
+            return self._forward(found, record.partition)
+        since = min(found.captured_at, from_ms(record.time_ms))
+        if self._keep is not None and self._clock.now() - since > self._keep(found.source):
+            self._metrics.posts_dropped.labels(found.source, EXPIRED).inc()
+            return []
+        return self._messages(found, self._annotator_for(found).written(found))
 
     def _annotator_for(self, mention: Mention) -> Annotator:
         """Knows of every incident the mention names which of them are exercises."""
@@ -218,15 +230,25 @@ class Annotating:
             self._epoch = state.epoch
         return self._annotator
 
-    def _message(self, finding: Finding) -> Message:
-        if not finding.synthetic:
-            for kind in finding.kinds:
-                self._kinds[kind].inc()
-            self._metrics.findings_by_theme.labels(next(iter(finding.themes), NO_THEME)).inc()
-        if finding.origin is Origin.LIVE and not finding.synthetic:
-            delay = self._clock.now() - finding.captured_at
-            self._metrics.pipeline_delay.observe(max(0.0, delay.total_seconds()))
-        return message(FINDINGS, finding, partition_of(finding.incident, self._partitions))
+    def _messages(self, mention: Mention, written: Written) -> list[Message]:
+        count = len(written.findings)
+        if not mention.synthetic and count:
+            for kind in written.kinds:
+                self._kinds[kind].inc(count)
+            self._metrics.findings_by_theme.labels(next(iter(written.themes), NO_THEME)).inc(count)
+        if mention.origin is Origin.LIVE and not mention.synthetic:
+            delay = max(0.0, (self._clock.now() - mention.captured_at).total_seconds())
+            for _ in written.findings:
+                self._metrics.pipeline_delay.observe(delay)
+        return [
+            Message(
+                FINDINGS.name,
+                keys.of_incident(incident, mention.source, mention.id),
+                value,
+                partition_of(incident, self._partitions),
+            )
+            for incident, value in written.findings.items()
+        ]
 
     def _forward(self, found: Tick | Gap, partition: int) -> list[Message]:
         """To every partition, with the one it came through: the watermark is the least over all of them."""

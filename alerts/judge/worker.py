@@ -33,6 +33,7 @@ from listener.errors import Corrupt
 from listener.model.answers import Answered
 from listener.model.canary import CANARY, NAME
 from listener.model.incidents import State
+from listener.model.quick import FINDING
 from listener.model.records import ALERTS, FINDINGS, Alert, Event, Finding, decode
 from listener.model.roles import JUDGE
 from listener.runtime.control import Control
@@ -187,12 +188,12 @@ class Judging:
         self._heard[record.partition] = from_ms(record.time_ms)
         if record.value is None:
             return []
+        finding = FINDING.read(record.value)
+        if finding is not None:
+            return self._judge(finding, record)
         found = decode(FINDINGS, record.value)
         if isinstance(found, Finding):
-            if found.incident == CANARY:
-                return self._judge_canary(found, record.offset)
-            engine = self._engines.get((record.partition, found.incident)) or self._begin(record, found)
-            return self._told(engine, engine.feed(found, record.offset))
+            return self._judge(found, record)
         if isinstance(found, Answered):
             heeding = self._engines.get((record.partition, found.incident))
             if heeding is not None:
@@ -207,10 +208,16 @@ class Judging:
         self._metrics.rules_unheard.set(any(engine.unheard for engine in self._engines.values()))
         return messages
 
+    def _judge(self, found: Finding, record: Record) -> list[Message]:
+        if found.incident == CANARY:
+            return self._judge_canary(found, record.offset)
+        engine = self._engines.get((record.partition, found.incident)) or self._begin(record, found)
+        return self._told(engine, engine.finding(found, record.offset))
+
     def _judge_canary(self, found: Finding, offset: int) -> list[Message]:
         """By an engine of its own, which is thrown away: no tick moves it on in calm, and it would keep all it met."""
         engine = Engine((self._canary,), CANARY_INCIDENT, on_failure=self._failed, clock=self._clock)
-        return self._told(engine, engine.feed(found, offset))
+        return self._told(engine, engine.finding(found, offset))
 
     def _begin(self, record: Record, first: Finding) -> Engine:
         engine = self._engines[record.partition, first.incident] = self._engine(first.incident)

@@ -39,6 +39,7 @@ from alerts.register.wording import perhaps_quoted
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
+from listener.model.quick import FINDING
 from listener.model.records import Finding, Kind
 from listener.model.roles import REGISTER
 from listener.runtime.health import Part
@@ -272,11 +273,12 @@ class Register:
             if self._db.execute("DELETE FROM findings WHERE key=?", (record.key,)).rowcount:
                 self._db.execute("INSERT INTO purged DEFAULT VALUES")
             return
-        finding = finding_in(record)  # of one that cannot be read the rules' stage has made a dead letter
+        # Of one that cannot be read the rules' stage has made a dead letter.
+        finding = FINDING.read(record.value) or finding_in(record)
         if finding is None or finding.synthetic:
             return
         inserted = self._db.execute(INSERT, row_of(finding, record.partition, record.offset)).rowcount
-        if inserted:
+        if inserted and finding.edits:
             earlier = [f"{finding.incident}:{finding.source}:{each}" for each in finding.edits]
             self._db.executemany("INSERT OR IGNORE INTO edited VALUES(?,?)", [(key, finding.key) for key in earlier])
 
