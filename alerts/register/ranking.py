@@ -1,9 +1,9 @@
 """Ranking by people what the register holds: stories and themes, with how they go. Pure: rows and a time in.
 
 It is what *people* voice: what hospitals, police and newsrooms say is left out, whether the account or the words tell,
-and so is what only passes it on. Where a recording has no authors, posts that are no reposts stand in for people, and
-each row says so. A story that several incidents heard, as standing tracks make it, is one row that names them; an
-exercise and a real incident are never in one row.
+and so is what only passes it on. A post without an author is nobody's; but where a recording has no authors, posts that
+are no reposts stand in for people, and each row says so (`listener.model.persons`). A story that several incidents
+heard, as standing tracks make it, is one row that names them; an exercise and a real incident are never in one row.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from listener.model import keys
+from listener.model.persons import stand_in
 from listener.model.records import UNKNOWN_LANGUAGE, Kind
 from listener.units import from_ms, to_ms
 
@@ -76,8 +77,8 @@ class Registered(NamedTuple):
 
     @property
     def person(self) -> str | None:
-        """Who counts as one of the people: the author, or where there is none a post that is no repost."""
-        return self.author or (None if self.repost else self.post)
+        """Who counts as one of the people: the author, or what stands in for one."""
+        return self.author or stand_in(self.post, self.repost)
 
 
 def as_ranked(row: Registered) -> Registered:
@@ -178,7 +179,7 @@ class RegisterRow:
     first_at: datetime
     last_at: datetime
     authors_known: bool
-    """False: there are no authors, and `people` counts posts that are no reposts."""
+    """False: `people` counts posts that are no reposts, for a recording names no authors."""
     kinds: Mapping[str, int]
     themes: Mapping[str, int]
     languages: tuple[str, ...]
@@ -327,7 +328,7 @@ class _Group:
     def __init__(self, rows: list[Registered]) -> None:
         self.rows = rows
         # As `Registered.person`, without a call for each: there are a hundred thousand.
-        self.persons = [row.author or (None if row.repost else row.post) for row in rows]
+        self.persons = [row.author or stand_in(row.post, row.repost) for row in rows]
         self.people = {person for person in self.persons if person is not None}
         self.posts = len({row.post for row in rows})
         self.sample = min(rows, key=attrgetter("repost", "at", "key")) if len(rows) > 1 else rows[0]
@@ -347,6 +348,10 @@ class _Group:
             for name in words(several):
                 people[name] |= who
         return _most_first({name: len(who) for name, who in people.items()})
+
+    def kinds_of_posts(self) -> dict[str, int]:
+        """Each kind → the posts that voice it, most first, for what is nobody's."""
+        return _most_first(Counter(kind for row in self.rows for kind in words(row.kinds)))
 
     def sources(self) -> dict[str, int]:
         """Each platform → the posts that were heard there, most first, then by name."""
@@ -373,7 +378,7 @@ class _Group:
             "reposts": len({row.post for row in self.rows if row.repost}),
             "first_at": from_ms(min(times)),
             "last_at": from_ms(max(times)),
-            "authors_known": any(row.author for row in self.rows),
+            "authors_known": not self.people or any(row.author for row in self.rows),
             "kinds": self.counted(attrgetter("kinds")),
             "trend": self.trend(as_of),
             "better": len({row.post for row in self.rows if row.tier}),
@@ -396,7 +401,7 @@ def _by_story(rows: Iterable[Registered]) -> list[_Group]:
 def _story(group: _Group, as_of: datetime) -> RegisterRow:
     shared = group.shared(as_of)
     return RegisterRow(
-        kind=Kind(next(iter(shared["kinds"]), Kind.OTHER)),
+        kind=Kind(next(iter(shared["kinds"] or group.kinds_of_posts()), Kind.OTHER)),
         story=group.sample.story,
         themes=group.counted(attrgetter("themes")),
         stances=group.counted(attrgetter("stance")),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from alerts.rules.spec import CountBy
 from alerts.rules.steps import Number, Steps
+from listener.model.persons import stand_in
 
 if TYPE_CHECKING:
     from alerts.rules.entry import Entry
@@ -168,9 +169,12 @@ def unit_of(by: CountBy, entry: Entry) -> Hashable | None:
     """What a post counts as, where it is not posts that are counted; None: as nothing."""
     if by is CountBy.STORIES:
         return entry.story
-    # An unknown author's post stands for one person; so without any authors it is distinct posts that count.
-    # The pair keeps an author from being taken for a post.
-    return None if entry.repost else ("a", entry.author) if entry.author else ("p", entry.post_key)
+    if entry.author:
+        # The pair keeps an author from being taken for a post.
+        return None if entry.repost else ("a", entry.author)
+    # Where a recording has no authors it is distinct posts that count; else such a post is nobody's.
+    post = stand_in(entry.post_key, entry.repost)
+    return None if post is None else ("p", post)
 
 
 def counted(by: CountBy, steps: Steps, ages: Ages, amount: Number = 1) -> Counted:

@@ -43,6 +43,18 @@ def test_a_theme_gathers_the_people_of_all_its_stories_once() -> None:
     assert (waiting.theme, waiting.people) == ("waiting", 1)
 
 
+def test_a_post_without_an_author_is_nobodys_and_stands_in_the_register_all_the_same() -> None:
+    """What visitors write on Facebook, and what is found by a hashtag: nobody can tell how many people that is."""
+    visitors = [row(10 + n, None, post=f"facebook:{n}", story="visited", kinds="question") for n in range(5)]
+    rows = [*visitors, row(1, story="said"), row(2, None, post="instagram:2", story="said")]
+    said, visited = rank_stories(rows, END)
+    assert (said.story, said.people, said.posts, said.authors_known) == ("said", 1, 2, True)
+    assert (visited.story, visited.people, visited.posts, visited.authors_known) == ("visited", 0, 5, True)
+    assert (visited.kind, visited.kinds) == (Kind.QUESTION, {})
+    (food,) = rank_themes(rows, END)
+    assert (food.people, food.posts, food.kinds) == (1, 7, {"wish": 1})
+
+
 def test_the_order_in_which_rows_come_changes_nothing() -> None:
     rows = [row(1, "p_a", story="s"), row(2, "p_b", story="s"), row(3, "p_c"), row(4, "p_d", themes="waiting")]
     first = (rank_themes(rows, END), rank_stories(rows, END))

@@ -106,8 +106,8 @@ def test_with_both_a_term_is_new_within_each_value_of_query_key_which_realert_ho
     spec = rule("new_term", query_key="source", fields="hashtags", timeframe="60s", realert="60s")
     posts = [
         finding(0, hashtags=("en",)),
-        finding(5, source="b", hashtags=("en",)),
-        finding(10, source="b", hashtags=("to",)),
+        finding(5, source="b", author="p_b", hashtags=("en",)),
+        finding(10, source="b", author="p_b", hashtags=("to",)),
         tick(20),
         tick(20, "b"),
     ]

@@ -76,6 +76,16 @@ def test_one_loud_account_and_a_thousand_reposts_are_one_author() -> None:
     assert [(v.count, v.authors, v.posts, v.reposts) for v in verdicts] == [(2, 1002, 1101, 1000)]
 
 
+def test_a_platforms_posts_without_an_author_are_nobodys() -> None:
+    spec = rule("frequency", timeframe="60s", num_events=3, count_by="authors")
+    visitors = [finding(n, f"v{n}", source="facebook") for n in range(9)]
+    named = [finding(10 + n, f"k{n}", source="facebook", author=f"p_{n}") for n in range(3)]
+    end = tick(50, "facebook")
+    assert judge(spec, [*visitors, *named[:2], end]) == []
+    (verdict,) = judge(spec, [*visitors, *named, end])
+    assert (verdict.count, verdict.authors, verdict.posts) == (3, 3, 12)
+
+
 def test_without_authors_posts_that_are_no_reposts_count_and_the_verdict_says_so() -> None:
     spec = rule("frequency", timeframe="60s", num_events=2, count_by="authors")
     (verdict,) = judge(spec, [finding(0), finding(1, repost_of="p"), finding(2), tick(30)])
