@@ -334,7 +334,7 @@ class _Writer:
     def crowd(self) -> Line:
         alert = self.alert
         units = (("sender", alert.authors), ("post", alert.posts), ("repost", alert.reposts))
-        counted = ", ".join(self.messages.number_of(unit, count) for unit, count in units if count)
+        counted = self.said.least(", ".join(self.messages.number_of(unit, count) for unit, count in units if count))
         return self.line("people_unknown" if alert.authors is None else "people", counted=counted)
 
     def unknown(self) -> Iterable[Line]:
@@ -458,6 +458,7 @@ class _Writer:
             "condition": state.condition.value,
             "handling": state.handling.value,
             "count": alert.count,
+            "settled": alert.settled is not False,
             "baseline": alert.baseline,
             "key": alert.key if self.said.may_show_key else "",
             "timeframe_seconds": alert.timeframe_seconds,

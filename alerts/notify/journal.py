@@ -133,8 +133,8 @@ def _alert(alert: Alert, **more: Any) -> None:
         log, f"alert.{what}", f"alert {alert.id} {what}: {alert.rule} ({alert.reason})",
         alert=alert.id, rule=alert.rule, rule_type=alert.rule_type, reason=alert.reason, severity=alert.severity.value,
         incident=alert.incident, exercise=alert.exercise, synthetic=alert.synthetic, count=alert.count,
-        heard_late=alert.heard_late, gaps=len(alert.gaps), posts=[reference(sample.key) for sample in alert.samples],
-        **more,
+        heard_late=alert.heard_late, settled=alert.settled, gaps=len(alert.gaps),
+        posts=[reference(sample.key) for sample in alert.samples], **more,
     )  # fmt: skip
 
 

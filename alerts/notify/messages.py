@@ -184,6 +184,7 @@ class Messages(BaseModel):
     severity: Mapping[Severity, str]
     headline_missing: str
     one_topic: str
+    at_least: str
     more_below: str
     trend: str
     trend_at: str

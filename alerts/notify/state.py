@@ -4,7 +4,8 @@ An alert stands on two axes. *Condition* is the rule's word (firing, resolved), 
 acknowledged, closed). Neither moves the other: a condition that has passed still waits for somebody to say so.
 
 The fold is pure and does not mind the order of topics: a decision or delivery read before its alert waits for it.
-Suppressed events open nothing, and a second `fired` of a known id, as a replay makes, changes nothing.
+Suppressed events open nothing, and a second `fired` of a known id, as a replay makes, changes nothing; unless the first
+was told early and this one settles it: then its numbers are taken over, and all else stays as it was.
 """
 
 from __future__ import annotations
@@ -105,8 +106,9 @@ class DeliveryState:
 
 @dataclass(frozen=True)
 class AlertState:
-    """One alert as it stands. `fired_at` and `resolved_at` are the bus's times of these records. `words`: what people
-    said about it, oldest first; among them that it was opened again because nobody said anything."""
+    """One alert as it stands. `fired_at` and `resolved_at` are the bus's times of these records, of the first that it
+    fired. `words`: what people said about it, oldest first; among them that it was opened again because nobody said
+    anything."""
 
     alert: Alert
     fired_at: datetime
@@ -189,6 +191,7 @@ class AlertState:
             "synthetic": alert.synthetic,
             "key": alert.key,
             "count": alert.count,
+            "settled": alert.settled is not False,
             "baseline": alert.baseline,
             "condition": self.condition.value,
             "handling": self.handling.value,
@@ -353,13 +356,19 @@ class AlertBook:
         return self._states[fits[0]]
 
     def fire(self, alert: Alert, at: datetime) -> None:
-        """An alert that may be known already: twice is once. `at`: the bus's time."""
-        if alert.id in self._states or alert.id in self._forgotten:
+        """An alert that may be known already: twice is once, but what was told early is settled. `at`: bus time."""
+        if alert.id in self._forgotten:
+            return
+        known = self._states.get(alert.id)
+        if known is not None:
+            if known.alert.settled is False and alert.settled:
+                self._unlike(known.alert)
+                self._like(alert)
+                self._set(replace(known, alert=alert))
             return
         self._set(AlertState(alert, at))
         self._covered |= dict.fromkeys(alert.covers, alert.id)
-        for place in _likenesses(alert):
-            self._alike[place].append(alert.id)
+        self._like(alert)
         for word, time in self._early.pop(alert.id, ()):
             self._add(alert.id, word, time)
 
@@ -378,10 +387,7 @@ class AlertBook:
             self._acknowledged.pop(id_, None)
             for covered in alert.covers:
                 self._covered.pop(covered, None)
-            for place in _likenesses(alert):
-                alike = [other for other in self._alike.pop(place, ()) if other != id_]
-                if alike:
-                    self._alike[place] = alike
+            self._unlike(alert)
         self._forgotten |= gone
         before = now - CANARIES_KEPT
         for id_, words in list(self._early.items()):
@@ -410,6 +416,16 @@ class AlertBook:
             if after.resolved_at is not None and state.resolved_at is None:
                 self.passed.append((after.resolved_at, id_))
             self._set(after)
+
+    def _like(self, alert: Alert) -> None:
+        for place in _likenesses(alert):
+            self._alike[place].append(alert.id)
+
+    def _unlike(self, alert: Alert) -> None:
+        for place in _likenesses(alert):
+            alike = [other for other in self._alike.pop(place, ()) if other != alert.id]
+            if alike:
+                self._alike[place] = alike
 
     def _set(self, state: AlertState) -> None:
         self._states[state.id] = state

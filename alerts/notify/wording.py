@@ -20,6 +20,7 @@ from alerts.notify.messages import ARROWS, PLACE, Direction, Messages, fill
 from alerts.notify.state import AlertState, Condition, Handling
 from alerts.rules.fields import THEMES
 from alerts.rules.keys import shown
+from alerts.rules.texts import AT_LEAST
 from listener.model.records import Alert, Gap, Kind
 from listener.runtime.ops_alerts import OPS
 
@@ -111,6 +112,7 @@ class Wording:
             "authors": alert.authors,
             "posts": alert.posts,
             "reposts": alert.reposts,
+            AT_LEAST: self.messages.at_least,
         }
         return {name: "?" if value is None else one_line(str(value)) for name, value in values.items()}
 
@@ -163,12 +165,16 @@ class Wording:
         first = messages.say("first_seen", time=self.time(self.posted(alert.first_seen)))
         if alert.rule_type == OPS:
             return first
-        hits = messages.number_of("hit", alert.count)
+        hits = self.least(messages.number_of("hit", alert.count))
         if self.timeframe is not None:
             hits = messages.say("in_timeframe", hits=hits, timeframe=self.timeframe)
         elif alert.count == 1:
             return first
         return f"{', '.join(filter(None, (hits, self.baseline)))} · {first}"
+
+    def least(self, counted: str) -> str:
+        """A count in words; while late posts are waited for, with the word that there may be more."""
+        return f"{self.messages.at_least} {counted}" if self.alert.settled is False else counted
 
     def trends(self, *, arrows: bool = True) -> tuple[str, ...]:
         """How it develops, in few words, the fullest first: `↑ 9 siste 15 min`, `↑ øker`; without `arrows` `9 siste

@@ -38,6 +38,11 @@ def alert_id(incident: str, rule: str, key: str, at: datetime, post_key: str) ->
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
+def nth_id(incident: str, rule: str, key: str, nth: int) -> str:
+    """The same of an alarm that is known by its number alone, whichever post completes it."""
+    return hashlib.sha256("\x1f".join((incident, rule, key, f"#{nth}")).encode()).hexdigest()[:16]
+
+
 def spoken(
     context: RuleContext,
     spec: RuleSpec,
@@ -236,6 +241,8 @@ def to_alert(verdict: Verdict, spec: RuleSpec, incident: IncidentInfo) -> Alert:
         found_at=verdict.found_at,
         gaps=verdict.gaps,
         answer=verdict.answer,
+        nth=verdict.nth,
+        settled=verdict.settled,
         resolves=_resolves(spec.type) and spec.passes,
     )
 

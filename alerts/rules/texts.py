@@ -20,15 +20,20 @@ _UNITS: Mapping[str, tuple[tuple[int, str, str], ...]] = {
 _UNKNOWN = {"nb": "ukjent antall", "en": "an unknown number of"}
 
 
+AT_LEAST = "at_least"
+"""In a headline's braces: the word that there may be more, before a number that is not settled. Cards fill it in."""
+
+
 class Counted:
     """A number in a headline: `{count}` is the number, `{count:person|people}` the number and the word that fits it.
 
-    None, which is a number that nobody knows, is written as `unknown` and takes the word for many.
+    None, which is a number that nobody knows, is written as `unknown` and takes the word for many. `least`: there may
+    be more.
     """
 
-    def __init__(self, number: int | None, unknown: str = "?") -> None:
+    def __init__(self, number: int | None, unknown: str = "?", *, least: bool = False) -> None:
         self._one = number == 1
-        self._text = unknown if number is None else str(number)
+        self._text = unknown if number is None else f"{{{AT_LEAST}}} {number}" if least else str(number)
 
     def __format__(self, words: str) -> str:
         one, _, many = words.partition("|")
@@ -39,16 +44,17 @@ class Counted:
 def headline(verdict: Verdict, spec: RuleSpec) -> dict[str, str]:
     """Language → headline; a language without a text of its own gets the rule's name and count.
 
-    A key that is a theme stays `{key}`, and the theme of most posts `{theme}`: what it is called, the card knows.
+    A key that is a theme stays `{key}`, and the theme of most posts `{theme}`: what it is called, the card knows. So
+    does `{at_least}` before numbers that are not settled.
     """
     key = "{key}" if verdict.key and THEMES.issuperset(verdict.key_fields) else shown(verdict.key, verdict.key_fields)
-    out = {}
+    out, least = {}, verdict.settled is False
     for language in _UNITS:
         text = spec.texts.get(language, f"{spec.name}: {{count}}")  # type: ignore[call-overload]
         out[language] = text.format(
-            count=Counted(verdict.count),
-            authors=Counted(verdict.authors, _UNKNOWN[language]),
-            posts=Counted(verdict.posts),
+            count=Counted(verdict.count, least=least),
+            authors=Counted(verdict.authors, _UNKNOWN[language], least=least),
+            posts=Counted(verdict.posts, least=least),
             timeframe=spell(spec.window or timedelta(), language),
             key=key,
             theme="{theme}",

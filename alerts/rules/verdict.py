@@ -44,6 +44,7 @@ class Reason(StrEnum):
     LEARNING = "learning"
     ANSWERED = "answered"
     ANSWERED_OVER = "answered_over"
+    WITHDRAWN = "withdrawn"
 
 
 REASONS: Mapping[Reason, str] = {
@@ -74,6 +75,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.LEARNING: "held: the incident is young, and what is said now is learnt as known",
     Reason.ANSWERED: "held: people have answered or dismissed it, and not many times as many say it as did then",
     Reason.ANSWERED_OVER: "people have answered or dismissed it: nobody need look at it any longer",
+    Reason.WITHDRAWN: "told early and not confirmed: meanwhile posts were purged, the rule edited, or people answered",
 }
 
 
@@ -108,3 +110,15 @@ class Verdict:
     gaps: tuple[Gap, ...] = ()
     answer: AnswerGiven | None = None
     """What people had answered to it by then."""
+    nth: int | None = None
+    """Which alarm of the rule and key it is, where the rule tells its alarms early."""
+    settled: bool | None = None
+    """False: told early; the same alarm is settled later. True: it is. None: of a rule that waits for late posts."""
+    told_early: bool = field(default=False, compare=False)
+    """It settles what was told early, and so is nothing new."""
+
+    @property
+    def passing(self) -> bool:
+        """A word that is only of the time before late posts have been waited for: without it all are as if they had
+        been waited for from the start."""
+        return self.settled is False or self.reason is Reason.WITHDRAWN

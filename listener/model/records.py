@@ -351,6 +351,12 @@ class Alert(Recorded):
     """Whether its rule would say that it has passed. What cannot pass never falls open again."""
     command: Mapping[str, str] = Field(default_factory=dict)
     """Language → what a person may type now, if the alert proposes anything."""
+    nth: int | None = None
+    """Which alarm of its rule and key it is, in order of time, where the rule tells its alarms early; None elsewhere,
+    and of an alarm that a post made which was found late."""
+    settled: bool | None = None
+    """False: told before late posts were waited for, so its numbers are the least that there can be. True: they have
+    been waited for, and the record takes the place of an earlier one of its id. None: of a rule that always waits."""
 
 
 class DecisionKind(StrEnum):

@@ -7,7 +7,7 @@ import pytest
 from alerts.notify.state import Condition, Handling
 from listener.errors import UsageError
 from listener.model.deliveries import Outcome
-from listener.model.records import Alert, BadRecord, DecisionKind, Event, NewerSchema
+from listener.model.records import Alert, BadRecord, DecisionKind, Event, NewerSchema, Sample
 from tests.unit.telling_support import T0, Log, after, alert, due, people
 
 
@@ -34,6 +34,37 @@ def test_a_second_fired_of_a_known_id_changes_nothing(log: Log) -> None:
     before = state(log)
     log.fired(time=after(hours=1), count=99)
     assert state(log) is before
+
+
+def test_what_was_told_early_is_settled_and_all_else_stays(log: Log) -> None:
+    early = [Sample(key="x:1", digest="d1")]
+    log.fired(time=after(seconds=1), settled=False, nth=1, count=27, samples=early)
+    log.decided(DecisionKind.ACKNOWLEDGE, "kari", after(seconds=5))
+    settled = {"settled": True, "nth": 1, "count": 31, "at": after(seconds=-2)}
+    log.fired(time=after(seconds=11), **settled, samples=[Sample(key="x:0", digest="d0")])
+    found = state(log)
+    assert (found.alert.count, found.alert.at, found.alert.settled) == (31, after(seconds=-2), True)
+    assert (found.fired_at, found.handling) == (after(seconds=1), Handling.ACKNOWLEDGED)
+    assert log.book.all() == [found]
+    assert log.book.open() == []
+    log.fired("a2", settled=True, nth=1, samples=[Sample(key="x:0", digest="d0")])
+    log.fired("a3", settled=True, nth=1, samples=early)
+    assert log.book.alike(state(log, "a2")) == [found, state(log, "a2")]
+    assert log.book.alike(state(log, "a3")) == [state(log, "a3")]
+
+
+def test_an_early_word_after_the_settled_one_changes_nothing(log: Log) -> None:
+    log.fired(settled=True, nth=1, count=31)
+    before = state(log)
+    log.fired(settled=False, nth=1, count=27)
+    log.fired(settled=True, nth=1, count=99)
+    assert state(log) is before
+
+
+def test_an_early_word_that_is_withdrawn_has_passed_and_waits_for_a_person(log: Log) -> None:
+    log.fired(settled=False, nth=1)
+    log.resolved()
+    assert (state(log).condition, state(log).is_open) == (Condition.RESOLVED, True)
 
 
 def test_a_suppressed_event_opens_nothing(log: Log) -> None:

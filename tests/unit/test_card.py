@@ -60,6 +60,24 @@ def test_the_first_three_lines_say_it_all() -> None:
     )
 
 
+def test_until_it_is_settled_its_numbers_are_the_least_that_there_are() -> None:
+    heading = {"nb": "{at_least} 27 personer spør", "en": "{at_least} 27 people ask"}
+    numbers: dict[str, Any] = {"authors": 27, "posts": 28, "reposts": 1}
+    about = state(headline=heading, settled=False, nth=1, **numbers)
+    assert card(about).lines[:2] == (
+        "[Brann, Nordvik sykehus] minst 27 personer spør",
+        "ADVARSEL · minst 27 treff på 5 min, grensen er 10 · først sett kl. 02.48",
+    )
+    assert "Omfang: minst 27 avsendere, 28 innlegg, 1 deling" in card(about).text
+    assert "minst 27 personer spør" in card(about).short
+    assert "at least 27 people ask" in card(about, words=EN).subject
+    assert card(about).fields["settled"] is False
+    assert card(about).problems == ()
+    settled = state(headline={"nb": "31 personer spør"}, settled=True, nth=1, **numbers)
+    assert "minst" not in card(settled).text
+    assert card(settled).fields["settled"] is True
+
+
 def test_the_whole_card_as_an_officer_reads_it() -> None:
     about = state(
         key="question",
