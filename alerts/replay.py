@@ -212,6 +212,8 @@ class Replay:
         if alert.event is Event.SUPPRESSED:
             summary.suppressed[f"{alert.rule}: {alert.reason}"] += 1
             return
+        if alert.settled is False:
+            return  # it is shown when it is settled
         book.apply(record)
         state = book.get(alert.id)
         if state is None:

@@ -118,6 +118,8 @@ def backtest(
                 del engines[partition, incident]
                 continue
             for verdict in engine.feed(record, offset):
+                if verdict.passing:
+                    continue  # it is counted when it is settled
                 out.rules[verdict.rule].take(verdict)
             if engine.watermark is not None and (night := night_of(engine.watermark, zone)) is not None:
                 out.nights.add(night)

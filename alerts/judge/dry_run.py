@@ -1,7 +1,8 @@
 """Rules run on data that is given, through the engine that judges live. Nothing is published and nothing is sent.
 
 What happens is given in the order of event time: what fires on arrival waits for the windows of the same time. Only
-what is found late, behind the watermark, comes when it is found. The end of the data is a tick for all of it.
+what is found late, behind the watermark, comes when it is found. What is told early live is given once, settled. The
+end of the data is a tick for all of it.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class Trial:
 
     def _feed(self, record: Finding | Tick | Gap | Answered) -> Iterator[Verdict]:
         for verdict in self._engine.feed(record, self._offset):
+            if verdict.passing:
+                continue
             self._told += 1
             heappush(self._waiting, (verdict.at, self._told, verdict))
         self._offset += 1

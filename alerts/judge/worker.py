@@ -97,6 +97,7 @@ class Judging:
         self._control = Control(bus)
         self._engines: dict[tuple[int, str], Engine] = {}
         self._heard: dict[int, datetime] = {}
+        self._judged: set[str] = set()
         self._failing: dict[str, tuple[datetime, datetime]] = {}
         self._show_rules()
         self._for_ops: list[Message] = []
@@ -227,16 +228,23 @@ class Judging:
             engine.knows(known, known[-1].decision + 1)
         for offset, tick in last_words(self._bus, record.tp, record.offset, first):
             engine.feed(tick, offset)
+        if first.incident in self._judged:
+            # Its engine was dropped, and with it how many alarms there were: no later one may have the id of theirs.
+            for alert in scan(self._bus, ALERTS):
+                self._part.beat()
+                if alert.incident == first.incident:
+                    engine.count_on(alert)
         return engine
 
     def _told(self, engine: Engine, verdicts: list[Verdict]) -> list[Message]:
         if engine.muted:
             return []
         alerts = [to_alert(verdict, engine.specs[verdict.rule], engine.incident) for verdict in verdicts]
-        for alert in alerts:
-            if not alert.synthetic:
+        left = engine.take_left()
+        for alert, new in (*zip(alerts, (not v.told_early for v in verdicts), strict=True), *((a, True) for a in left)):
+            if new and not alert.synthetic:
                 self._metrics.count_alert(alert)
-        return [message(ALERTS, alert) for alert in alerts]
+        return [message(ALERTS, alert) for alert in (*alerts, *left)]
 
     def _engine(self, incident: str) -> Engine:
         known = self._control.refresh().incidents.get(incident)
@@ -261,6 +269,7 @@ class Judging:
             closed_at = known.closed_at if known is not None else None
             if closed_at is not None and self._heard[partition] - closed_at > KEEP_CLOSED:
                 del self._engines[partition, incident]
+                self._judged.add(incident)
             else:
                 states[incident] = {**self._engines[partition, incident].watermarks(), KEPT: kept}
         text = json.dumps(states, separators=(",", ":"))
@@ -308,6 +317,7 @@ class Judging:
         wanted = {incident for _, incident in self._engines}
         for alert in scan(self._bus, ALERTS):
             self._part.beat()
+            self._judged.add(alert.incident)
             if alert.incident in wanted:
                 said[alert.incident].append(alert)
             elif alert.rule == FAILED:

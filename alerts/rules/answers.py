@@ -46,8 +46,8 @@ class Answers:
         self._themes: dict[str, list[Answered]] = {}
         self._known: set[int] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._known)
+    def __len__(self) -> int:
+        return len(self._known)
 
     def take(self, record: Answered) -> None:
         if record.decision in self._known:

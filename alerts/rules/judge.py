@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from alerts.rules.answers import Answers
 from alerts.rules.entry import Entry
@@ -47,6 +47,8 @@ class RuleContext:
     muted: bool = False
     gaps: dict[str, Gap] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
+    early: Callable[..., Any] | None = None
+    """What makes a rule's `conditions.early.Early`, if not that itself."""
 
     def unheard(self, start: datetime, end: datetime, sources: Collection[str] = ()) -> tuple[Gap, ...]:
         """The gaps that meet (start, end], of these sources or of any: what was not heard there is not silence."""
@@ -84,3 +86,17 @@ class Judge(Protocol):
 
     def unmute(self) -> None:
         """The replay is over: make up one's mind how things stand, from windows and remembered alerts."""
+
+
+@runtime_checkable
+class EagerJudge(Judge, Protocol):
+    """A judge that can tell an alarm the moment it is certain (`conditions.early`)."""
+
+    eager: bool
+    """Whether its rule is one of those."""
+
+    def arrived(self, entry: Entry, key: str) -> Iterable[Verdict]:
+        """A finding ahead of the watermark has come, in any order; its turn with `judge` comes later."""
+
+    def count_on(self, alert: Alert) -> None:
+        """What this rule said long before: its alarms are counted on from there, and no more is made of it."""

@@ -173,6 +173,7 @@ class RuleSpec(Model):
     realert: Duration = timedelta(minutes=1)
     exponential_realert: Span | None = None
     aggregation: Span | None = None
+    eager: bool | None = None
     tiltakskort: str | None = None
     texts: Mapping[Literal["nb", "en"], Headline] = Field(default_factory=dict)
     examples: tuple[Example, ...] = Field(default=(), max_length=MAX_EXAMPLES)
@@ -184,6 +185,23 @@ class RuleSpec(Model):
                 "exponential_realert: must be at least as long as realert, and realert longer than nothing"
             )
         return self
+
+    @model_validator(mode="after")
+    def _may_be_eager(self) -> Self:
+        if self.eager and not self.told_early:
+            raise ValueError("eager: late posts may undo what this rule fires about, so it waits for them; remove it")
+        return self
+
+    @property
+    def certain(self) -> bool:
+        """Whether late posts can only push what it fires about further over its bound, never back."""
+        return False
+
+    @property
+    def told_early(self) -> bool:
+        """Whether it is told the moment it is reached, and settled when late posts have been waited for. What an
+        `aggregation` joins goes by the order of all keys."""
+        return self.certain and self.eager is not False and self.aggregation is None
 
     @property
     def keyed_by(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@
     engine/index          which rules a finding may concern
     engine/watermark      until when everything is heard
     engine/aggregation    several alarms of a rule in one
+    conditions/early      alarms that are told before late posts have been waited for
     conditions/window     posts of the last timeframe, counted as posts, authors or stories
     conditions/level      conditions that time alone can bring or end, on the windows of `conditions/stages`
     conditions/episodes   what a rule has said, and how long it is quiet after an alarm

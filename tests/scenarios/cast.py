@@ -222,7 +222,7 @@ def play(
         offered=len(offered),
         captured=len(offered & set(captured)),
         missing=len(offered ^ set(captured)) + len(due ^ set(findings)),
-        twice=twice(captured) + twice(findings) + twice((a["id"], a["event"]) for a in alerts),
+        twice=twice(captured) + twice(findings) + twice((a["id"], a["event"], a.get("settled")) for a in alerts),
         alerts=reference.total(),
         differing=differing.total(),
         deadletters=len(spread.records("deadletters")),

@@ -377,6 +377,8 @@ def outcome_of(records: Callable[[str], list[Record]]) -> Outcome:
         volumes[f"{value['track']}@{value['minute']}"] += value["count"]
     alerts: dict[str, list[str]] = {}
     for value in values("alerts"):
+        if value.get("settled") is False:
+            continue  # an earlier word of what is settled: whether it was said depends on when each post came
         kept = {name: said for name, said in value.items() if name != "found_at"}
         alerts.setdefault(value["rule"], []).append(json.dumps(kept, sort_keys=True, ensure_ascii=False))
     return Outcome(

@@ -207,13 +207,15 @@ alert says so too: it is `heard_late` where a post that search found completed i
 
 
 def said(alerts: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    """What was said, each as often as it was.
+    """What was said, each as often as it was; without what was told early, which is said again when it is settled.
 
     Rules that fire at once judge in the order of arrival, so which of two posts within `realert` fires and which is
     held is a matter of which came first; that each was judged once, under its id and with its count, is not.
     """
     out: Counter[str] = Counter()
     for alert in alerts:
+        if alert.get("settled") is False:
+            continue
         left = (*NOT_COMPARED, "event") if alert["rule_type"] in BATCH_SIZE else NOT_COMPARED
         kept = {name: value for name, value in alert.items() if name not in left}
         out[json.dumps(kept, sort_keys=True, ensure_ascii=False)] += 1

@@ -94,7 +94,7 @@ class Played(Spread):
 
     def check_once(self) -> None:
         assert set(self.findings().values()) == {1}
-        assert twice((a["id"], a["event"]) for a in self.alerts()) == 0
+        assert twice((a["id"], a["event"], a.get("settled")) for a in self.alerts()) == 0
         letters = [json.loads(record.value or b"") for record in self.records("deadletters")]
         assert [(letter["stage"], letter["length"]) for letter in letters] == [("annotate", len(POISON.value or b""))]
 

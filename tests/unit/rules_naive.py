@@ -70,7 +70,7 @@ def _missed(self: Any, state: State, key: str, late: Entry, now: datetime) -> It
             why = Reason.REALERT
         if why is None or not state.held:
             state.met, state.silent, state.held = rise[2].met, rise[2].silent, why is not None
-            yield self._speak(state, key, *rise, why, late)
+            yield self._speak(state, key, *rise, why, late, numbered=self._waits(key))
 
 
 def _instants(self: Any, posts: Sequence[Entry], now: datetime) -> Iterator[tuple[datetime, list[Entry], Gauge]]:
@@ -118,6 +118,8 @@ def _frequency_late(self: Any, entry: Entry, key: str) -> Iterator[Verdict]:
     yield from self._settle(state, key, now, closed=True)
     state.window.prune(now)
     state.window.insert(entry, now)
+    if self._early is not None:
+        self._early.judged(entry, key)
     self._states.wake_at(key, state.window.next_due)
     if self._context.muted:
         return
@@ -160,7 +162,8 @@ def _rise(
     elif state.episodes.recent(by.at, self._spec.realert, self._spec.exponential_realert):
         held = Reason.REALERT
     if held is None:
-        verdict = self._speak(state, key, by, window, count, Event.FIRED, None, late)
+        numbered = self._early is not None and self._early.waits(key)
+        verdict = self._speak(state, key, by, window, count, Event.FIRED, None, late, numbered=numbered)
         state.standing, state.held = state.episodes.standing(), False
         yield verdict
     elif not state.held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
@@ -13,6 +13,7 @@ from alerts.rules.engine.engine import Engine
 from alerts.rules.report import to_alert
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Verdict
+from listener.model import keys
 from listener.model.records import ALERTS, Finding, Gap, Origin, Tick, decode, encode
 
 LATENESS = timedelta(seconds=10)
@@ -88,3 +89,14 @@ def told(engine: Engine, verdicts: Sequence[Verdict], hear: Callable[..., None])
     """Let an engine remember what was published, as it is read from the bus."""
     for verdict in verdicts:
         hear(decode(ALERTS, encode(to_alert(verdict, engine.specs[verdict.rule], INCIDENT))))
+
+
+def later_edits(findings: Iterable[Finding]) -> list[Finding]:
+    """In order of time, without edits that are older than what they are edits of: no platform has such."""
+    ordered = sorted(findings, key=lambda each: (each.at, each.post_key))
+    place = {each.post_key: number for number, each in enumerate(ordered)}
+    return [
+        each
+        for number, each in enumerate(ordered)
+        if all(place.get(keys.of_source(each.source, id), -1) < number for id in each.edits)
+    ]

@@ -85,10 +85,21 @@ def rule(type: str, **options: Any) -> RuleSpec:
 
 
 def judge(spec: RuleSpec | Iterable[RuleSpec], records: Iterable[Recorded], **engine: Any) -> list[Verdict]:
-    """Everything the rules say of the records, without any lateness unless it is asked for."""
+    """All that the rules say of the records when late posts have been waited for, for which no time is unless it is
+    asked for. What is told before that is said again then."""
     specs = (spec,) if isinstance(spec, RuleSpec) else tuple(spec)
     made = Engine(specs, INCIDENT, **{"allowed_lateness": timedelta(), **engine})
-    return [verdict for offset, record in enumerate(records) for verdict in feed(made, record, offset)]
+    return [
+        verdict
+        for offset, record in enumerate(records)
+        for verdict in feed(made, record, offset)
+        if not verdict.passing
+    ]
+
+
+def settled(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """All but what was told early: each of those is said again when late posts have been waited for."""
+    return [verdict for verdict in verdicts if verdict.settled is not False]
 
 
 def said(verdicts: Iterable[Verdict]) -> list[tuple[str, float]]:

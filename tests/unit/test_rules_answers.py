@@ -13,7 +13,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from rules_streams import LATENESS, minutes
-from rules_support import INCIDENT, answered, finding, instant, judge, lookback, rule, tick
+from rules_support import INCIDENT, answered, finding, instant, judge, lookback, rule, settled, tick
 
 from alerts.rules.answers import Answers, outgrown
 from alerts.rules.bearing import bearing_of
@@ -306,6 +306,6 @@ def test_a_shuffle_within_the_lateness_changes_no_verdict(records: Stream, seed:
                 out += made.tick(Tick(source="x", until=record.at - timedelta(seconds=spread)), 2 * offset + 1)
         out += made.tick(tick(100_000), 2 * (len(answers) + len(come)))
         # What one tick settles comes rule by rule, and how much that is depends on how late the ticks are.
-        return sorted(out, key=lambda verdict: (verdict.rule, verdict.key))
+        return sorted(settled(out), key=lambda verdict: (verdict.rule, verdict.key))
 
     assert judged(9.0) == judged(0.0)

@@ -147,9 +147,17 @@ def test_a_rule_is_judged_in_its_modes_only() -> None:
 
 
 def test_the_alert_id_is_made_of_the_record_that_completed_the_condition() -> None:
-    (verdict,) = judge(ONE, [finding(0, "77"), tick(1)])
+    (verdict,) = judge(ONE.model_copy(update={"eager": False}), [finding(0, "77"), tick(1)])
     parts = "\x1f".join(("brann-1", "one", "", "2026-03-29T00:30:00Z", "x:77"))
     assert verdict.alert_id == hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def test_the_alert_id_of_what_may_be_told_early_is_made_of_the_alarms_number() -> None:
+    first, second = (v for v in judge(ONE, [finding(0, "77"), tick(1), finding(200, "78"), tick(201)]) if v.nth)
+    for number, verdict in enumerate((first, second), 1):
+        parts = "\x1f".join(("brann-1", "one", "", f"#{number}"))
+        assert verdict.alert_id == hashlib.sha256(parts.encode()).hexdigest()[:16]
+        assert (verdict.nth, verdict.settled) == (number, True)
 
 
 def test_what_a_far_tick_reveals_is_reported_in_the_order_in_which_it_happened() -> None:

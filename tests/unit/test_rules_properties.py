@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules_samples import BY_COUNTS, SAMPLES
 from rules_streams import Records, engine_of, run, streams, told
-from rules_support import INCIDENT, finding, instant, tick
+from rules_support import INCIDENT, finding, instant, settled, tick
 
 from alerts.rules.engine.engine import Engine
 from alerts.rules.spec import RuleSpec
@@ -83,7 +83,7 @@ def test_a_shuffle_within_the_lateness_gives_the_same_alerts(type: str, records:
             if ticks:
                 newest = max(f.at for f in stream[: offset + 1])
                 out += made.tick(Tick(source="x", until=newest), len(gaps) + 2 + 2 * offset)
-        return out + made.tick(Tick(source="x", until=end, final=True), len(gaps) + 2 * len(stream) + 1)
+        return settled(out + made.tick(Tick(source="x", until=end, final=True), len(gaps) + 2 * len(stream) + 1))
 
     def alerts(verdicts: list[Verdict]) -> list[Verdict]:
         if type not in AT_ONCE:
@@ -133,7 +133,7 @@ def _ticked(findings: list[Finding], partition: int | None) -> Records:
 
 
 def _judged(specs: list[RuleSpec], records: Records, partitions: int) -> list[Verdict]:
-    verdicts = run(engine_of(specs, partitions), records, 0, len(records))
+    verdicts = settled(run(engine_of(specs, partitions), records, 0, len(records)))
     return sorted(verdicts, key=lambda v: (v.at, v.rule, v.key, v.event, v.alert_id))
 
 

@@ -109,8 +109,10 @@ class JudgeDeployment:
         return list(scan_records(self.bus, [topic]))
 
     def alerts(self, *rules: str) -> list[dict[str, Any]]:
+        """Without what was told early, which is said again when it is settled."""
         said = [json.loads(record.value or b"") for record in self.records("alerts")]
-        return [alert for alert in said if not rules or alert["rule"] in rules]
+        its = (alert for alert in said if alert.get("settled", True))
+        return [alert for alert in its if not rules or alert["rule"] in rules]
 
     def decisions(self) -> list[dict[str, Any]]:
         verify(self.records("decisions"))
@@ -360,3 +362,43 @@ def test_rules_for_calm_come_into_force_once_judging_has_taken_them(deployment: 
     calm.step(0.0)
     calm.close()
     assert app.metrics.registry.get_sample_value("lyttepost_rule_failures_total", failures) == 0
+
+
+def test_an_incident_that_is_judged_anew_has_no_alarm_by_the_id_of_an_earlier_one(tmp_path: Path) -> None:
+    """Its engine is dropped some time after it was closed; a post that comes later still is judged by another."""
+    three = "- {name: three, type: frequency, why: a test wants it, timeframe: 60s, num_events: 3, realert: 0s}\n"
+    deployment = JudgeDeployment(tmp_path, three)
+
+    def play(at: int) -> None:
+        for second in range(at, at + 3):
+            post = Finding(
+                source="x", id=f"{second:05}", at=instant(second), captured_at=instant(second), text="x", story="s",
+                incident=deployment.incident,
+            )  # fmt: skip
+            deployment.bus.publish([Message("findings", post.key, encode(post))])
+        tick(at + 20)
+
+    def tick(at: int) -> None:
+        until = Tick(source="x", until=instant(at), partition=0)
+        deployment.bus.publish([Message("findings", "x:tick", encode(until))])
+        deployment.drain()
+
+    def leave() -> None:
+        """So long after it was closed that nothing is kept of it."""
+        deployment.clock.advance(timedelta(hours=1))
+        tick(3600)
+
+    play(10)
+    Control(deployment.bus).append(
+        Command(action=Action.CLOSE, at=START, by="p", why="p", incident=deployment.incident)
+    )
+    leave()
+    play(3700)
+    leave()
+    deployment.restart()
+    play(3900)
+    fired = [alert for alert in deployment.alerts("three") if alert["event"] == "fired"]
+    assert [alert["nth"] for alert in fired] == [1, 2, 3]
+    assert len({alert["id"] for alert in fired}) == 3
+    deployment.judging.close()
+    deployment.bus.close()

@@ -27,6 +27,10 @@ class Keyed(Generic[S]):
             state = self._states[key] = self._make()
         return state
 
+    def get(self, key: str) -> S | None:
+        """The state of a key that has one."""
+        return self._states.get(key)
+
     def __contains__(self, key: str) -> bool:
         return key in self._states
 

@@ -22,6 +22,7 @@ from itertools import takewhile
 
 from alerts.rules.answers import outgrown
 from alerts.rules.bearing import bearing_of
+from alerts.rules.conditions.early import Early, RisingGauge
 from alerts.rules.conditions.episodes import Episode, memory
 from alerts.rules.conditions.keyed import Keyed
 from alerts.rules.conditions.stages import Gauge, State, WindowReading
@@ -81,6 +82,7 @@ class Level:
         self._bearing = bearing_of(spec)
         self._memory = self._kept + memory(spec)
         self._states: Keyed[State] = Keyed(lambda: State(self._gauge(), self._edges, self._kept))
+        self._early: Early[RisingGauge] | None = None  # of a type that tells its alarms early
 
     def keys(self, finding: Finding) -> tuple[str, ...]:
         return self._keys(finding) if self._passes(finding) else ()
@@ -279,13 +281,18 @@ class Level:
                 yield self._resolve(state, key, standing, at, list(state.stages.current), reading, reason)
         if reading.met is None or state.standing is not None:
             return
-        why = Reason.ANSWERED if answered else self._why_held(state, at, silent=reading.silent)
+        silent, numbered = reading.silent, late is None or self._waits(key)
+        why = Reason.ANSWERED if answered else self._why_held(state, key, at, silent=silent, late=late is not None)
         if why is not None and state.held:
             return
         state.held = why is not None
-        yield self._speak(state, key, at, list(state.stages.current), reading, why, late)
+        yield self._speak(state, key, at, list(state.stages.current), reading, why, late, numbered=numbered)
 
-    def _why_held(self, state: State, at: datetime, *, silent: bool) -> Reason | None:
+    def _waits(self, key: str) -> bool:
+        """Whether an alarm was told early and is not settled."""
+        return self._early is not None and self._early.waits(key)
+
+    def _why_held(self, state: State, key: str, at: datetime, *, silent: bool, late: bool) -> Reason | None:
         if silent and self._context.unheard(at - self._spec.timeframe, at, state.sources):
             return Reason.GAP
         if silent and self._unheard(state, at):
@@ -293,7 +300,8 @@ class Level:
         if not silent and state.stages.all_lookback:
             return Reason.LOOKBACK_ONLY
         if state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
-            return Reason.REALERT
+            due = not late and self._early is not None and self._early.due(key, at)
+            return None if due else Reason.REALERT
         return None
 
     def _answered(self, key: str, at: datetime, number: int) -> bool:
@@ -319,10 +327,10 @@ class Level:
         if state.standing is None and reading.met is not None and not reading.silent:
             window, stood = self._stood(state, at)
             answered = self._answered(key, at, stood.number)
-            why = Reason.ANSWERED if answered else self._why_held(state, at, silent=False)
+            why = Reason.ANSWERED if answered else self._why_held(state, key, at, silent=False, late=True)
             if why is None or not state.held:
                 state.met, state.silent, state.held = reading.met, False, why is not None
-                yield self._speak(state, key, at, window, stood, why, late)
+                yield self._speak(state, key, at, window, stood, why, late, numbered=self._waits(key))
 
     def _history(self, state: State, now: datetime) -> Past | None:
         """How the condition stood, for all posts that are kept."""
@@ -415,25 +423,12 @@ class Level:
 
     def _speak(
         self, state: State, key: str, at: datetime, window: list[Entry], reading: WindowReading, held: Reason | None,
-        late: Entry | None,
+        late: Entry | None, *, numbered: bool = False,
     ) -> Verdict:  # fmt: skip
-        event = Event.FIRED if held is None else Event.SUPPRESSED
-        came = takewhile(lambda entry: entry.at == at, reversed(window))
-        by = None if reading.silent else next((entry for entry in came if not entry.lookback), None)
-        found_late = late is not None or (by is not None and by.origin is Origin.GAP_FILL)
-        reason = held or (Reason.HEARD_LATE if found_late else reading.met) or self._over
-        if by is not None:
-            verdict = spoken(
-                self._context, self._spec, key, by, window,
-                event=event, reason=reason, count=reading.number, baseline=reading.baseline, late=late,
-            )  # fmt: skip
-        else:
-            since = window[0].at if window and not reading.silent else at - self._spec.timeframe
-            verdict = noticed(
-                self._context, self._spec, key, at, window,
-                event=event, reason=reason, count=reading.number, baseline=reading.baseline, since=since,
-                late=late,
-            )  # fmt: skip
+        verdict = self._verdict(key, at, window, reading, held, late)
+        event = verdict.event
+        if numbered and event is Event.FIRED and self._early is not None:
+            verdict = self._early.settle(verdict)
         state.episodes.record(event, at, verdict.alert_id, verdict.first_seen)
         if event is Event.FIRED and self._once:
             state.episodes.close(verdict.alert_id, at)
@@ -442,6 +437,26 @@ class Level:
         elif event is Event.FIRED:
             state.standing = state.episodes.fired[verdict.alert_id]
         return verdict
+
+    def _verdict(
+        self, key: str, at: datetime, window: list[Entry], reading: WindowReading, held: Reason | None,
+        late: Entry | None,
+    ) -> Verdict:  # fmt: skip
+        event = Event.FIRED if held is None else Event.SUPPRESSED
+        came = takewhile(lambda entry: entry.at == at, reversed(window))
+        by = None if reading.silent else next((entry for entry in came if not entry.lookback), None)
+        found_late = late is not None or (by is not None and by.origin is Origin.GAP_FILL)
+        reason = held or (Reason.HEARD_LATE if found_late else reading.met) or self._over
+        if by is not None:
+            return spoken(
+                self._context, self._spec, key, by, window,
+                event=event, reason=reason, count=reading.number, baseline=reading.baseline, late=late,
+            )  # fmt: skip
+        since = window[0].at if window and not reading.silent else at - self._spec.timeframe
+        return noticed(
+            self._context, self._spec, key, at, window,
+            event=event, reason=reason, count=reading.number, baseline=reading.baseline, since=since, late=late,
+        )  # fmt: skip
 
     def _resolve(
         self, state: State, key: str, episode: Episode, at: datetime, window: list[Entry], reading: WindowReading,

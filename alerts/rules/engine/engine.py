@@ -2,7 +2,8 @@
 
 Pure and clock-free. Findings wait until the watermark passes them and are judged in the order of (time, post key), so
 that a shuffle within the allowed lateness changes nothing; `any` is judged on arrival. A finding behind the
-watermark re-judges the windows it falls in.
+watermark re-judges the windows it falls in. One ahead of it is shown on arrival to judges that can tell an alarm early
+(`conditions.early`), besides its turn.
 
 An edit is a finding of its own that bears the earlier ids. A rule counts a post once under a key, by the first of its
 versions that it wants: another version within the longest window of it is the same word said again.
@@ -25,20 +26,21 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
+from alerts.rules.conditions.early import Early
 from alerts.rules.conditions.window import KEEP
 from alerts.rules.engine.aggregation import Aggregation
 from alerts.rules.engine.index import Index
 from alerts.rules.engine.watermark import Watermark, instant, microseconds
 from alerts.rules.entry import Entry, entry_of
-from alerts.rules.judge import IncidentInfo, Judge, RuleContext
+from alerts.rules.judge import EagerJudge, IncidentInfo, Judge, RuleContext
 from alerts.rules.spec import RuleSpec, RuleType
 from alerts.rules.table import TYPES
-from alerts.rules.verdict import Verdict
+from alerts.rules.verdict import Reason, Verdict
 from listener.clock import Clock, ManualClock
 from listener.errors import Corrupt
 from listener.model.answers import Answered
 from listener.model.incidents import Mode
-from listener.model.records import Alert, AuthorClass, Finding, Gap, Tick, first_key
+from listener.model.records import Alert, AuthorClass, Event, Finding, Gap, Tick, first_key
 from listener.plugins import load
 
 LATENESS = timedelta(seconds=10)
@@ -81,7 +83,8 @@ class Engine:
     """`opened_at`: when the incident began; unset, it began with the first live finding that is judged.
 
     `partitions`: how many partitions of `mentions` must have ticked before a source counts as heard.
-    `clock` measures judgements; `patience`: how long one may take.
+    `clock` measures judgements; `patience`: how long one may take. `early`: by what alarms are told early, if not by
+    `conditions.early` itself.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Engine:
         on_failure: Callable[[RuleFailed], None] = lambda failed: None,
         clock: Clock = STANDS,
         patience: timedelta = PATIENCE,
+        early: type[Early[Any]] | None = None,
     ) -> None:
         self.specs: Mapping[str, RuleSpec] = {spec.name: spec for spec in specs if mode in spec.modes}
         self.incident = incident or IncidentInfo()
@@ -106,14 +110,18 @@ class Engine:
         self._worked = 0.0
         self._patience = patience.total_seconds()
         self._watermark = Watermark(allowed_lateness, partitions)
-        self._context = RuleContext(self.incident, start=opened_at, gaps=self._watermark.gaps)
+        self._context = RuleContext(self.incident, start=opened_at, gaps=self._watermark.gaps, early=early)
         self._index = Index(self.specs)
         self._judges: dict[str, Judge] = {}
+        self._eager: dict[str, EagerJudge] = {}
+        self._left: dict[str, Alert] = {}
         self._values: dict[str, Callable[[Finding], Any]] = {}
         self._aggregations: dict[str, Aggregation] = {}
         for name, spec in self.specs.items():
             its: RuleType = load(TYPES[spec.type])
-            self._judges[name] = its.judge(spec, self._context)
+            judge = self._judges[name] = its.judge(spec, self._context)
+            if isinstance(judge, EagerJudge) and judge.eager:
+                self._eager[name] = judge
             reads = None if its.value is None else its.value(spec)
             if reads is not None:
                 self._values[name] = reads
@@ -192,6 +200,10 @@ class Engine:
         for name, keys, its in self._news(first, entry.at, now) if now else ():
             judge = self._judges[name]
             self._ask(name, judge.late if late else judge.judge, its, keys, verdicts)
+        if later and mark is not None and not finding.edits:
+            for name, keys, its in later:
+                if (eager := self._eager.get(name)) is not None:
+                    self._ask(name, eager.arrived, its, keys, verdicts)
         return self._reported(verdicts)
 
     def tick(self, tick: Tick, offset: int) -> list[Verdict]:
@@ -271,9 +283,32 @@ class Engine:
     def remember(self, alert: Alert) -> None:
         """A published alert of this incident, before the replay begins. Those of rules that are gone are left aside."""
         judge = self._judges.get(alert.rule)
-        if judge is not None:
+        if alert.settled is False and alert.rule not in self._eager:
+            self._left[alert.id] = alert
+        elif alert.id in self._left and (alert.settled or alert.event is Event.RESOLVED):
+            del self._left[alert.id]
+        if judge is not None and (alert.settled is not False or alert.rule in self._eager):
             aggregation = self._aggregations.get(alert.rule)
             judge.remember(alert if aggregation is None else aggregation.remember(alert))
+
+    def count_on(self, alert: Alert) -> None:
+        """A published alert of a time before this engine began anew, with nothing of it kept: only that alarms are
+        counted on from it."""
+        eager = self._eager.get(alert.rule)
+        if eager is not None:
+            eager.count_on(alert)
+
+    def take_left(self) -> list[Alert]:
+        """What was told early by rules that are gone, or wait for late posts now, and was settled by nobody: it is
+        resolved when the watermark has passed it."""
+        mark = self._watermark.value
+        if not self._left or self._context.muted or mark is None:
+            return []
+        passed = [alert for alert in self._left.values() if alert.at <= mark]
+        for alert in passed:
+            del self._left[alert.id]
+        its = {"event": Event.RESOLVED, "reason": Reason.WITHDRAWN.value, "settled": None, "nth": None}
+        return [alert.model_copy(update=its) for alert in passed]
 
     def _takes(self, offset: int) -> bool:
         self._worked = self._thread_time()

@@ -29,6 +29,10 @@ class CardinalitySpec(TimeframeSpec):
         return self
 
     @property
+    def certain(self) -> bool:
+        return self.min_cardinality is None
+
+    @property
     def names(self) -> dict[str, tuple[str, ...]]:
         return {"query_key": self.query_key, "cardinality_field": (self.cardinality_field,)}
 
@@ -39,7 +43,7 @@ def value_of(spec: CardinalitySpec) -> Reader:
 
 def judge(spec: CardinalitySpec, context: RuleContext) -> Bounded:
     bounds = Bounds(spec.max_cardinality, spec.min_cardinality)
-    return Bounded(spec, context, lambda: Distinct(bounds))
+    return Bounded(spec, context, lambda: Distinct(bounds), rising=lambda: Distinct(bounds))
 
 
 TYPE = RuleType(CardinalitySpec, judge, value_of)

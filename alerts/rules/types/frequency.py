@@ -11,6 +11,7 @@ active key takes 3,681 bytes for 3,158.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,9 +20,11 @@ from typing import Any
 
 from alerts.rules.answers import outgrown
 from alerts.rules.bearing import bearing_of
+from alerts.rules.conditions.early import Early
 from alerts.rules.conditions.episodes import Episode, FiringHistory, memory
 from alerts.rules.conditions.keyed import RETRY, Keyed
-from alerts.rules.conditions.window import CARRIES, KEEP, Window
+from alerts.rules.conditions.stages import WindowReading
+from alerts.rules.conditions.window import CARRIES, KEEP, Tally, Window
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, selected
 from alerts.rules.judge import RuleContext
@@ -29,6 +32,15 @@ from alerts.rules.report import resolved, spoken
 from alerts.rules.spec import CountBy, RuleType, WindowSpec
 from alerts.rules.verdict import Reason, Verdict
 from listener.model.records import Alert, Event, Finding, Origin
+
+
+class FrequencySpec(WindowSpec):
+    """There is no upper bound: posts that come late only add."""
+
+    @property
+    def certain(self) -> bool:
+        return True
+
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -48,10 +60,42 @@ class _State:
         return self.held or self.standing is not None
 
 
+class _Count:
+    """What has arrived, counted. `answerable`: what carries an answer is told apart."""
+
+    def __init__(self, spec: WindowSpec, *, answerable: bool) -> None:
+        self._least = spec.num_events
+        self._all = Tally(spec.count_by)
+        self._open = Tally(spec.count_by) if answerable else self._all
+
+    def move(self, entry: Entry, stage: int) -> None:
+        apart = self._open is not self._all and entry.value is not CARRIES
+        for tally in (self._all, self._open) if apart else (self._all,):
+            if stage == 0:
+                tally.add(entry)
+            else:
+                tally.drop(entry)
+
+    def read(self, known: bool) -> WindowReading:
+        count = self._all.count
+        return WindowReading(Reason.NUM_EVENTS if count >= self._least else None, count)
+
+    def room(self, since: datetime, at: datetime) -> float:
+        return self._least - 1 - self._all.count
+
+    def growth(self, entry: Entry) -> float:
+        return entry.weight
+
+    @property
+    def open(self) -> int:
+        """The count without what carries an answer."""
+        return self._open.count
+
+
 class Frequency:
     at_once = False
 
-    def __init__(self, spec: WindowSpec, context: RuleContext) -> None:
+    def __init__(self, spec: FrequencySpec, context: RuleContext) -> None:
         self._spec = spec
         self._context = context
         self._passes = selected(spec.filter, spec.exclude)
@@ -59,12 +103,42 @@ class Frequency:
         self._bearing = bearing_of(spec)
         self._memory = KEEP * spec.timeframe + memory(spec)
         self._states: Keyed[_State] = Keyed(lambda: _State(Window(spec.timeframe, spec.count_by)))
+        self.eager = spec.told_early
+        self._early: Early[_Count] | None = None
+        if self.eager:
+            self._early = (context.early or Early)(
+                spec, context, lambda: _Count(spec, answerable=self._bearing.open), self._marked
+            )
 
     def keys(self, finding: Finding) -> tuple[str, ...]:
         return self._keys(finding) if self._passes(finding) else ()
 
+    def arrived(self, entry: Entry, key: str) -> Iterable[Verdict]:
+        early, spec = self._early, self._spec
+        newest = None if early is None else early.arrive(entry, key)
+        if early is None or newest is None or self._context.muted:
+            return ()
+        state = self._states.get(key)
+        if state is None:
+            count, current, standing, history = 0, deque[Entry](), None, None
+        else:
+            count, current, standing, history = (
+                state.window.count, state.window.current, state.standing, state.episodes,
+            )  # fmt: skip
+        if not early.may_reach(key, spec.num_events - 1 - count):
+            return ()
+        if not early.may_tell(key, newest, standing=standing is not None, history=history):
+            return ()
+        found = early.window(key, newest, current)
+        count = found.gauge.read(True).number
+        if count < spec.num_events or self._answered(found.gauge.open, key, newest.at, count):
+            return ()
+        return (early.tell(self._verdict(key, newest, list(found.posts), count, Event.FIRED, None, None)),)
+
     def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
         state, entry = self._states[key], self._marked(entry)
+        if self._early is not None:
+            self._early.judged(entry, key)
         yield from self._settle(state, key, entry.at, closed=False)
         window = state.window
         if window.next_expiry is not None and window.next_expiry <= entry.at:
@@ -93,6 +167,8 @@ class Frequency:
         yield from self._settle(state, key, now, closed=True)
         state.window.prune(now)
         state.window.insert(entry, now)
+        if self._early is not None:
+            self._early.judged(entry, key)
         self._states.wake_at(key, state.window.next_due)
         if self._context.muted:
             return
@@ -121,8 +197,23 @@ class Frequency:
                 # One that has stood for long is kept, and in a muted replay its posts are still to be read again.
                 due = max(newest + self._memory, now + RETRY) if newest else None
             self._states.wake_at(key, due)
+        for key, told in self._early.unsettled(now) if self._early is not None else ():
+            window = self._states[key].window
+            self._states.wake_by(key, now + RETRY)
+            yield resolved(
+                self._context, self._spec, key, told.at, list(window.current),
+                count=window.count, alert=told.id, first=told.first_seen, reason=Reason.WITHDRAWN,
+            )  # fmt: skip
+
+    def count_on(self, alert: Alert) -> None:
+        if self._early is not None:
+            self._early.remember(alert)
 
     def remember(self, alert: Alert) -> None:
+        if self._early is not None:
+            self._early.remember(alert)
+        if alert.settled is False:
+            return
         self._states[alert.key].episodes.remember(alert)
         self._states.wake_by(alert.key, alert.at + self._memory)
 
@@ -131,6 +222,9 @@ class Frequency:
             state.standing = state.episodes.standing()
             # While it is not muted, a level that is high is either reported or held; so what is not reported is held.
             state.held = state.standing is None and state.window.count >= self._spec.num_events
+            if state.moved == _NEVER and self._context.watermark is not None:
+                # A level may be over by no post's leaving: by a purge, or an edit of the rule.
+                state.moved = self._context.watermark
 
     def _settle(self, state: _State, key: str, upto: datetime, *, closed: bool) -> Iterator[Verdict]:
         """Let time pass until `upto` (itself included: `closed`), and report when the level fell on the way."""
@@ -157,13 +251,17 @@ class Frequency:
             held = Reason.LOOKBACK_ONLY
         elif self._answered(open_, key, at, count):
             held = Reason.ANSWERED
-        elif state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert):
+        elif state.episodes.recent(at, self._spec.realert, self._spec.exponential_realert) and not (
+            late is None and self._early is not None and self._early.due(key, at)
+        ):
             held = Reason.REALERT
         if held is not None and state.held:
             return
         state.held = held is not None
+        numbered = late is None or (self._early is not None and self._early.waits(key))
         window = list(state.window.current) if window is None else window
-        verdict = self._speak(state, key, by, window, count, Event.SUPPRESSED if held else Event.FIRED, held, late)
+        event = Event.SUPPRESSED if held else Event.FIRED
+        verdict = self._speak(state, key, by, window, count, event, held, late, numbered=numbered)
         if held is None:
             state.standing = state.episodes.standing()
         yield verdict
@@ -230,6 +328,16 @@ class Frequency:
 
     def _speak(
         self, state: _State, key: str, by: Entry, window: list[Entry], count: int,
+        event: Event, held: Reason | None, late: Entry | None, *, numbered: bool = False,
+    ) -> Verdict:  # fmt: skip
+        verdict = self._verdict(key, by, window, count, event, held, late)
+        if numbered and event is Event.FIRED and self._early is not None:
+            verdict = self._early.settle(verdict)
+        state.episodes.record(event, verdict.at, verdict.alert_id, verdict.first_seen)
+        return verdict
+
+    def _verdict(
+        self, key: str, by: Entry, window: list[Entry], count: int,
         event: Event, held: Reason | None, late: Entry | None,
     ) -> Verdict:  # fmt: skip
         if held is not None:
@@ -240,12 +348,10 @@ class Frequency:
             reason = Reason.NUM_EVENTS_NO_AUTHORS
         else:
             reason = Reason.NUM_EVENTS
-        verdict = spoken(
+        return spoken(
             self._context, self._spec, key, by, window,
             event=event, reason=reason, count=count, late=late,
         )  # fmt: skip
-        state.episodes.record(event, verdict.at, verdict.alert_id, verdict.first_seen)
-        return verdict
 
     def _resolve(
         self, state: _State, key: str, episode: Episode, at: datetime, window: Iterable[Entry], count: int,
@@ -262,4 +368,4 @@ def _themes(spec: WindowSpec) -> Callable[[Finding], Any] | None:
     return attrgetter("themes") if bearing_of(spec).open else None
 
 
-TYPE = RuleType(WindowSpec, Frequency, value=_themes)
+TYPE = RuleType(FrequencySpec, Frequency, value=_themes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 from math import isfinite
@@ -19,7 +20,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from alerts.rules.conditions.bounds import Bounded, Bounds, BufferSpec, Distinct, ordered, uncounted
-from alerts.rules.conditions.stages import Gauge, WindowReading
+from alerts.rules.conditions.stages import WindowReading
 from alerts.rules.entry import Entry
 from alerts.rules.fields import reader
 from alerts.rules.judge import RuleContext
@@ -57,6 +58,12 @@ class MetricSpec(BufferSpec):
         return self
 
     @property
+    def certain(self) -> bool:
+        """A sum only where the rule itself says `eager: true`: that no number is ever below 0."""
+        grows = self.metric_agg_type in (Metric.MAX, Metric.CARDINALITY, Metric.VALUE_COUNT)
+        return self.min_threshold is None and (grows or (self.metric_agg_type is Metric.SUM and self.eager is True))
+
+    @property
     def names(self) -> dict[str, tuple[str, ...]]:
         return {"query_key": self.query_key, "metric_agg_key": (self.metric_agg_key,)}
 
@@ -87,6 +94,16 @@ class Numbers:
     def read(self, known: bool) -> WindowReading:
         value = self._value
         return self._bounds.reading(value, known, round(value or 0))
+
+    def room(self, since: datetime, at: datetime) -> Fraction | float:
+        if self._metric is Metric.SUM:
+            return self._bounds.room(self._sum)
+        return 0.0 if not self._numbers or self._bounds.room(self._numbers[-1]) >= 0 else -1.0
+
+    def growth(self, entry: Entry) -> float:
+        if self._metric is Metric.SUM:
+            return float(sum(max(0.0, number) for number in entry.value)) * entry.weight
+        return float(any(self._bounds.room(number) < 0 for number in entry.value))
 
     def past(self, edges: Edges) -> Past | None:
         if self._bounds.most is None:
@@ -132,6 +149,12 @@ class Values:
     def read(self, known: bool) -> WindowReading:
         return self._bounds.reading(self._count, known, self._count)
 
+    def room(self, since: datetime, at: datetime) -> Fraction | float:
+        return self._bounds.room(self._count)
+
+    def growth(self, entry: Entry) -> float:
+        return len(entry.value) * entry.weight
+
     def past(self, edges: Edges) -> Past | None:
         if self._bounds.most is None:
             return None
@@ -140,7 +163,7 @@ class Values:
         return Past((amounts,), (above(steps, whole(self._bounds.most)),))
 
 
-def gauge_of(spec: MetricSpec) -> Callable[[], Gauge]:
+def gauge_of(spec: MetricSpec) -> Callable[[], Distinct | Values | Numbers]:
     bounds = Bounds(spec.max_threshold, spec.min_threshold)
     match spec.metric_agg_type:
         case Metric.CARDINALITY:
@@ -167,7 +190,8 @@ def _number(text: str) -> float | None:
 
 
 def judge(spec: MetricSpec, context: RuleContext) -> Bounded:
-    return Bounded(spec, context, gauge_of(spec))
+    gauge = gauge_of(spec)
+    return Bounded(spec, context, gauge, rising=gauge)
 
 
 TYPE = RuleType(MetricSpec, judge, value_of)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from datetime import datetime, timedelta
+from math import inf
 from typing import Self
 
 from pydantic import model_validator
@@ -49,6 +50,10 @@ class StorySpec(TimeframeSpec):
             raise ValueError("max_age: must be shorter than timeframe, or no story reaches it")
         return self
 
+    @property
+    def certain(self) -> bool:
+        return True
+
 
 class Spread:
     """How far one story has spread in a window."""
@@ -82,6 +87,16 @@ class Spread:
         old = spec.max_age is not None and self._times and self._times[-1] - self._times[0] > spec.max_age
         return WindowReading(Reason.MAX_PASSED if wide or old else None, spread)
 
+    def room(self, since: datetime, at: datetime) -> float:
+        spec, first = self._spec, min((since, *self._times[:1]))
+        if spec.max_age is not None and at - first > spec.max_age:
+            return -inf
+        spread = inf if spec.max_spread is None else spec.max_spread - self._spread.count
+        return spread if spec.max_authors is None else min(spread, spec.max_authors - self._authors.count)
+
+    def growth(self, entry: Entry) -> float:
+        return entry.weight
+
     def past(self, edges: Edges) -> Past | None:
         spec, spread, authors, old = self._spec, Steps(), Steps(), Steps()
         several = (above(authors, SEVERAL - 1),) if self._people else ()
@@ -101,7 +116,7 @@ class Spread:
 
 
 def judge(spec: StorySpec, context: RuleContext) -> Bounded:
-    return Bounded(spec, context, lambda: Spread(spec))
+    return Bounded(spec, context, lambda: Spread(spec), rising=lambda: Spread(spec))
 
 
 TYPE = RuleType(StorySpec, judge)
