@@ -162,7 +162,7 @@ def feeds(folder: Path) -> Iterator[Platform]:
     clock = ScaledClock(SPEED)
     with FakeFeeds(clock=clock) as fake:
         fake.publish("posten", "Helt andre nyheter", published=-7200)
-        fake.house("avisa").atom = True
+        fake.feed("avisa").atom = True
         read = [
             {"url": fake.address("posten"), "name": "Posten", "inside": True},
             {"url": fake.address("avisa"), "name": "Avisa", "inside": True},

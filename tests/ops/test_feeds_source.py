@@ -19,7 +19,7 @@ from listener.settings.schema import Settings
 from listener.sources.contract import Examination, source_types
 from listener.sources.feeds.source import FeedsSource
 from tests.fakes.feeds import Entry, FakeFeeds
-from tests.fakes.feeds.house import bomb
+from tests.fakes.feeds.published_feed import bomb
 from tests.fakes.platform import ScaledClock
 
 TYPE = source_types()["feeds"]
@@ -29,12 +29,12 @@ TYPE = source_types()["feeds"]
 class Room(SourceSession):
     kind, makes = TYPE, FeedsSource
     fake: FakeFeeds
-    houses: Sequence[str] = ("posten", "avisa")
+    feeds: Sequence[str] = ("posten", "avisa")
     every: str = "30s"
     more: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> Settings:
-        read = [{"url": self.fake.address(h), "name": h, "inside": True, **self.more.get(h, {})} for h in self.houses]
+        read = [{"url": self.fake.address(h), "name": h, "inside": True, **self.more.get(h, {})} for h in self.feeds]
         return Settings.model_validate({"feeds": {"read": read, "every": self.every, "in_calm": "1m"}})
 
     def follow(self, *incidents: Incident, over: Sequence[Incident] = ()) -> None:
@@ -130,7 +130,7 @@ def test_what_was_published_before_a_crisis_was_closed_is_still_its_own(room: Ro
 def test_a_feed_that_cannot_be_read_is_a_gap_that_names_it_and_is_filled_when_it_can(
     room: Room, verb: str, params: dict[str, Any], cause: Cause
 ) -> None:
-    room.houses = ("posten",)
+    room.feeds = ("posten",)
     room.fake.publish("posten", "Var der", published=-60)
     room.fake.do("style", feed="posten", tags=False)  # of an answer without a body nothing can be missing
     room.open(incidents=[room.incident()])
@@ -164,21 +164,21 @@ def test_a_page_or_a_bomb_in_the_place_of_a_feed_is_a_gap(room: Room, verb: str,
 
 
 def test_two_that_hang_do_not_slow_the_third(room: Room) -> None:
-    room.houses = ("posten", "avisa", "radio")
+    room.feeds = ("posten", "avisa", "radio")
     room.open(incidents=[room.incident()])
     room.heard()
     room.fake.do("hang", on="feed", hold=100000, times=2)
     room.pass_(45)
-    for house in room.houses:
-        room.fake.publish(house, f"Fra {house}")
-    room.until(lambda: sum(bool(room.of(f"Fra {house}")) for house in room.houses) == 1, "the third")
+    for feed in room.feeds:
+        room.fake.publish(feed, f"Fra {feed}")
+    room.until(lambda: sum(bool(room.of(f"Fra {feed}")) for feed in room.feeds) == 1, "the third")
     began = room.clock.now()
     room.until(lambda: len([g for g in room.gaps.values() if g.part]) == 2, "gaps of the two")
     assert room.clock.now() - began < timedelta(minutes=5)
 
 
 def test_a_turnover_of_the_whole_feed_is_a_gap_that_stays(room: Room) -> None:
-    room.houses = ("posten",)
+    room.feeds = ("posten",)
     room.fake.publish("posten", "Var der", published=-60)
     room.open(incidents=[room.incident()])
     room.heard()
@@ -202,7 +202,7 @@ def accounted_for(room: Room, entries: Sequence[Entry]) -> bool:
 
 
 def test_what_came_and_went_while_the_answer_was_on_its_way_lies_in_a_gap(room: Room) -> None:
-    room.houses = ("posten",)
+    room.feeds = ("posten",)
     room.fake.publish("posten", "Var der", published=-60)
     room.fake.do("keeps", feed="posten", count=2)
     room.open(incidents=[room.incident()])
@@ -221,7 +221,7 @@ def test_what_came_and_went_while_the_answer_was_on_its_way_lies_in_a_gap(room: 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_what_came_and_went_before_it_was_empty_and_then_away_lies_in_a_gap(room: Room, killed: bool) -> None:
-    crisis, room.houses = room.incident(), ("posten",)
+    crisis, room.feeds = room.incident(), ("posten",)
     room.fake.publish("posten", "Var der", published=-60)
     room.fake.do("keeps", feed="posten", count=2)
     room.open(incidents=[crisis])
@@ -248,7 +248,7 @@ def test_what_came_before_a_feed_was_empty_lies_in_a_gap_though_it_holds_fewer_a
     room: Room, empty: int
 ) -> None:
     """What is there then is all newer than the empty answer, and less than it held before."""
-    crisis, room.houses = room.incident(), ("posten",)
+    crisis, room.feeds = room.incident(), ("posten",)
     for number in range(10):
         room.fake.publish("posten", f"Var der {number}", published=-60 - number)
     room.open(incidents=[crisis])
@@ -271,7 +271,7 @@ def test_what_came_before_a_feed_was_empty_lies_in_a_gap_though_it_holds_fewer_a
 
 
 def test_a_gap_that_is_over_is_not_told_as_lasting_with_the_second_part_of_what_was_found(room: Room) -> None:
-    crisis, room.houses = room.incident(minutes=60.0), ("posten",)
+    crisis, room.feeds = room.incident(minutes=60.0), ("posten",)
     room.fake.publish("posten", "Var der", published=-60)
     room.open(incidents=[crisis])
     room.heard()
@@ -290,7 +290,7 @@ def test_a_gap_that_is_over_is_not_told_as_lasting_with_the_second_part_of_what_
 
 
 def test_who_is_killed_between_two_parts_of_a_document_has_read_none_of_it(room: Room) -> None:
-    crisis, room.houses, room.every = room.incident(), ("posten",), "1h"
+    crisis, room.feeds, room.every = room.incident(), ("posten",), "1h"
     room.fake.publish("posten", "Var der", published=-60)
     room.fake.do("keeps", feed="posten", count=1)
     room.open(incidents=[crisis])
@@ -349,7 +349,7 @@ def test_an_edit_is_a_version_of_its_entry(room: Room) -> None:
 
 @pytest.mark.parametrize("style", ["atom", "packed", "undated", "one_guid", "new_guids", "touched"])
 def test_however_a_feed_is_written_each_entry_comes_once(room: Room, style: str) -> None:
-    room.houses = ("posten",)
+    room.feeds = ("posten",)
     room.fake.publish("posten", "Var der", published=-7200)
     room.fake.do("style", feed="posten", **{style: True})
     room.open(incidents=[room.incident(lookback=60)])
@@ -366,16 +366,16 @@ def test_the_hospital_s_own_feed_is_known_as_such(room: Room) -> None:
     room.more = {"posten": {"by": "own"}, "avisa": {"by": "public_body", "account": "@avisa"}}
     room.open(incidents=[room.incident()])
     room.heard()
-    for house in room.houses:
-        room.fake.publish(house, f"Fra {house}")
-    authors = [room.comes(f"Fra {house}").author for house in room.houses]
+    for feed in room.feeds:
+        room.fake.publish(feed, f"Fra {feed}")
+    authors = [room.comes(f"Fra {feed}").author for feed in room.feeds]
     assert [author.author_class for author in authors if author] == [AuthorClass.OWN, AuthorClass.PUBLIC_BODY]
     assert [author.handle for author in authors if author] == [None, "avisa"]
 
 
 def test_nothing_inside_is_read_that_the_settings_do_not_name(room: Room) -> None:
     room.more = {"posten": {"inside": False}}
-    room.houses = ("posten",)
+    room.feeds = ("posten",)
     room.open(incidents=[room.incident()])
     room.gap(lasts=True, part="posten")
     assert room.fake.requests() == []
@@ -403,7 +403,7 @@ def examined(room: Room) -> dict[str, Check]:
 
 
 def test_doctor_says_of_each_feed_what_is_wrong_with_it(room: Room) -> None:
-    room.houses = ("god", "udatert", "tom", "gammel", "side", "lukket")
+    room.feeds = ("god", "udatert", "tom", "gammel", "side", "lukket")
     room.more = {"lukket": {"inside": False}}
     room.fake.publish("god", "Nytt")
     room.fake.publish("udatert", "Nytt", published=None)

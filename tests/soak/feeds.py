@@ -1,6 +1,6 @@
 """A third of an hour of feeds at their worst: `python -m tests.soak.feeds --seed 1` prints what became of each entry.
 
-Three houses publish, their feeds misbehave in an order of the seed's, and the listener, a process of its own that lives
+Three feeds are published, which misbehave in an order of the seed's, and the listener, a process of its own that lives
 fast, is killed and started again. An entry that was not captured must lie in a gap of its own feed, or of all.
 """
 
@@ -36,7 +36,7 @@ from tests.soak.trial import (
     values,
 )
 
-HOUSES = ("posten", "avisa", "radio")
+FEEDS = ("posten", "avisa", "radio")
 FAULTS = (
     Fault("away", "status", {"status": 503, "on": "feed", "seconds": 150}),
     Fault("limited", "status", {"status": 429, "on": "feed", "times": 2, "headers": {"Retry-After": "45"}}),
@@ -89,14 +89,14 @@ class Newsrooms:
         self._rng = random.Random(seed)
         self.said: dict[str, str] = {}
         self.entries: dict[str, tuple[str, Entry]] = {}
-        """Id → house and entry."""
+        """Id → feed and entry."""
         self._dropped: list[str] = []
 
     def turn(self) -> None:
         if self._rng.random() < 0.85 or not self.said:
-            house, word = self._rng.choice(HOUSES), f"ord{self._rng.getrandbits(40):010x}"
-            entry = self._fake.publish(house, f"{TRACK} {word}", "<p>Mer fra <b>stedet</b></p>")
-            self.said[entry.guid], self.entries[entry.guid] = word, (house, entry)
+            feed, word = self._rng.choice(FEEDS), f"ord{self._rng.getrandbits(40):010x}"
+            entry = self._fake.publish(feed, f"{TRACK} {word}", "<p>Mer fra <b>stedet</b></p>")
+            self.said[entry.guid], self.entries[entry.guid] = word, (feed, entry)
         else:
             id_ = self._rng.choice([*self.said][-20:])
             self._fake.tell({"edit": id_, "title": f"{TRACK} {self.said[id_]} endret {self._rng.randrange(1000)}"})
@@ -124,13 +124,13 @@ def play(seed: int, folder: Path) -> Outcome:
     clock, moment = laid_clock(folder)
     out = Outcome(seed, len(FAULTS))
     with FakeFeeds(clock=clock) as fake, stage(folder, clock, moment) as here:
-        read = [{"url": fake.address(house), "name": house, "inside": True} for house in HOUSES]
+        read = [{"url": fake.address(feed), "name": feed, "inside": True} for feed in FEEDS]
         ours = {"FEEDS__READ": json.dumps(read), "FEEDS__EVERY": "30s"}
         client = Listener("tests.soak.feeds", ours, clock, here.moment, folder, seed)
         rooms = Newsrooms(fake, seed)
         try:
             client.start()
-            until(lambda: len(fake.requests()) >= len(HOUSES), client, 60.0)
+            until(lambda: len(fake.requests()) >= len(FEEDS), client, 60.0)
             played(clock, script(seed), client, rooms.turn, lambda fault: _happen(fault, fake, rooms, client))
             fake.do("heal")
             drained(clock, lambda: settled(here.bus, rooms), client)
@@ -156,8 +156,8 @@ def _in_its_own_gap(out: Outcome, bus: object, rooms: Newsrooms) -> None:
     found: list[Mapping[str, object]] = [v for v in values(bus) if v["type"] == "mention"]  # type: ignore[arg-type]
     held = {str(value["id"]).partition("@")[0] for value in found}
     every = ledger(bus)  # type: ignore[arg-type]
-    for id_, (house, entry) in rooms.entries.items():
-        its = [gap for gap in every if gap.part in (None, house)]
+    for id_, (feed, entry) in rooms.entries.items():
+        its = [gap for gap in every if gap.part in (None, feed)]
         if id_ not in held and not in_a_gap(its, entry.at) and in_a_gap(every, entry.at):
             out.in_gaps -= 1
             out.lost += 1

@@ -1,12 +1,12 @@
-"""A fake publisher of feeds on a real socket: several houses, each with a feed, and all that feeds do wrong.
+"""A fake publisher on a real socket: several feeds, and all that feeds do wrong.
 
     with FakeFeeds() as fake:
         …read fake.address("posten")…
         entry = fake.publish("posten", "Røyk over Fjordby sykehus", "Brannvesenet er på vei")
         fake.do("page", feed="posten", times=2)
 
-`house` is what one of them publishes and how it is written, `commands` the misbehaviour. A feed is there as soon as
-it is asked for. It answers conditional requests by ETag and Last-Modified, as far as it is not told otherwise.
+`published_feed` is what one of them holds and how it is written, `commands` the misbehaviour. A feed is there as soon
+as it is asked for. It answers conditional requests by ETag and Last-Modified, as far as it is not told otherwise.
 
 A line of a scenario beside commands (`..platform.scenario`) is one of
 
@@ -31,9 +31,9 @@ from typing import Any, ClassVar
 
 from ..platform import Clock, Platform, Reply, Request, Route, Step, Verbs
 from .commands import FeedsCommands
-from .house import ATOM, RSS, Entry, House
+from .published_feed import ATOM, RSS, Entry, PublishedFeed
 
-__all__ = ["Entry", "FakeFeeds", "House"]
+__all__ = ["Entry", "FakeFeeds", "PublishedFeed"]
 
 
 class FakeFeeds(Platform):
@@ -43,7 +43,7 @@ class FakeFeeds(Platform):
     def __init__(
         self, *, clock: Clock | None = None, port: int = 0, scenario: Path | str | Iterable[Step] | None = None
     ) -> None:
-        self.houses: dict[str, House] = {}
+        self.feeds: dict[str, PublishedFeed] = {}
         self._called: dict[str, Entry] = {}
         super().__init__(clock=clock, port=port, scenario=scenario)
 
@@ -57,9 +57,9 @@ class FakeFeeds(Platform):
     def address(self, feed: str) -> str:
         return f"{self.url}/feeds/{feed}"
 
-    def house(self, feed: str) -> House:
+    def feed(self, feed: str) -> PublishedFeed:
         with self.lock:
-            return self.houses.setdefault(feed, House(feed))
+            return self.feeds.setdefault(feed, PublishedFeed(feed))
 
     def publish(self, feed: str, title: str, text: str = "", **more: Any) -> Entry:
         """An entry, published now."""
@@ -89,7 +89,7 @@ class FakeFeeds(Platform):
         return self._say_entry(dict(item), at).guid
 
     def _say_entry(self, item: dict[str, Any], at: datetime) -> Entry:
-        entry = self.house(str(item.pop("feed"))).publish(item, at)
+        entry = self.feed(str(item.pop("feed"))).publish(item, at)
         self._called[str(item.get("id", ""))] = self._called["last"] = self._called[entry.guid] = entry
         return entry
 
@@ -102,11 +102,11 @@ class FakeFeeds(Platform):
         if name != "feeds":
             return None
         with self.lock:
-            return {"feeds": {name: [entry.guid for entry in house.shown()] for name, house in self.houses.items()}}
+            return {"feeds": {name: [entry.guid for entry in its.shown()] for name, its in self.feeds.items()}}
 
     def state(self) -> dict[str, Any]:
         with self.lock:
-            return {"feeds": {name: len(house.shown()) for name, house in self.houses.items()}}
+            return {"feeds": {name: len(its.shown()) for name, its in self.feeds.items()}}
 
     # -- what it gives ---------------------------------------------------------------------------------------------
 
@@ -114,15 +114,15 @@ class FakeFeeds(Platform):
         return Reply(302, None, {"Location": f"/feeds/{request.named['feed']}"})
 
     def _feed(self, request: Request) -> Reply:
-        house = self.house(request.named["feed"])
-        if (instead := house.instead()) is not None:
+        its = self.feed(request.named["feed"])
+        if (instead := its.instead()) is not None:
             return instead
-        body = house.written(self.clock.now())
-        head = {"ETag": house.tag(body)} if house.tags else {}
-        if house.changed is not None and house.tags:
-            head["Last-Modified"] = format_datetime(house.changed, usegmt=True)
-        if house.tags and request.headers.get("If-None-Match") == head["ETag"]:
+        body = its.written(self.clock.now())
+        head = {"ETag": its.tag(body)} if its.tags else {}
+        if its.changed is not None and its.tags:
+            head["Last-Modified"] = format_datetime(its.changed, usegmt=True)
+        if its.tags and request.headers.get("If-None-Match") == head["ETag"]:
             return Reply(304, None, head)
-        if house.packed:
+        if its.packed:
             return Reply(200, gzip.compress(body), {**head, "Content-Encoding": "gzip"}, RSS)
-        return Reply(200, body, head, ATOM if house.atom else RSS)
+        return Reply(200, body, head, ATOM if its.atom else RSS)

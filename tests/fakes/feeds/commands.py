@@ -9,7 +9,7 @@ from ..platform.commands import Commands
 
 if TYPE_CHECKING:
     from . import FakeFeeds
-    from .house import House
+    from .published_feed import PublishedFeed
 
 EVERY = "every"
 
@@ -21,38 +21,38 @@ class FeedsCommands(Commands):
 
     def page(self, feed: str = EVERY, times: int = 1) -> None:
         """200, and a web page in the feed's place."""
-        for house in self._houses(feed):
-            house.pages = int(times)
+        for each in self._feeds(feed):
+            each.pages = int(times)
 
     def bomb(self, feed: str = EVERY, times: int = 1) -> None:
         """A small answer that unpacks to 50 MB."""
-        for house in self._houses(feed):
-            house.bombs = int(times)
+        for each in self._feeds(feed):
+            each.bombs = int(times)
 
     def empty(self, feed: str = EVERY, times: int = 1) -> None:
         """A feed without an entry."""
-        for house in self._houses(feed):
-            house.empties = int(times)
+        for each in self._feeds(feed):
+            each.empties = int(times)
 
     def half(self, feed: str = EVERY, times: int = 1) -> None:
         """XML that ends in the middle."""
-        for house in self._houses(feed):
-            house.cuts = int(times)
+        for each in self._feeds(feed):
+            each.cuts = int(times)
 
     def keeps(self, count: int, feed: str = EVERY) -> None:
         """It holds so many entries, the newest."""
-        for house in self._houses(feed):
-            house.kept = int(count)
+        for each in self._feeds(feed):
+            each.kept = int(count)
 
     def style(self, feed: str = EVERY, **how: bool) -> None:
         """How it writes from now on: `atom`, `tags` (ETag), `packed` (gzip though none was asked for), `undated`,
         `one_guid` (all entries have one), `new_guids` (each time others), `touched` (all were updated just now)."""
         known = ("atom", "tags", "packed", "undated", "one_guid", "new_guids", "touched")
-        for house in self._houses(feed):
+        for each in self._feeds(feed):
             for name, value in how.items():
                 if name not in known:
                     raise ValueError(f"no such style: {name}; there are: {', '.join(known)}")
-                setattr(house, name, bool(value))
+                setattr(each, name, bool(value))
 
     def publish(self, feed: str, title: str, text: str = "", **more: Any) -> str:
         """An entry, now."""
@@ -61,8 +61,8 @@ class FeedsCommands(Commands):
     def heal(self, on: str | None = None) -> None:
         """All faults end, or those that stand on this route."""
         super().heal(on)
-        for house in self._houses(EVERY) if on is None else ():
-            house.pages = house.bombs = house.empties = house.cuts = 0
+        for each in self._feeds(EVERY) if on is None else ():
+            each.pages = each.bombs = each.empties = each.cuts = 0
 
-    def _houses(self, feed: str) -> Iterable[House]:
-        return list(self._platform.houses.values()) if feed == EVERY else [self._platform.house(feed)]
+    def _feeds(self, feed: str) -> Iterable[PublishedFeed]:
+        return list(self._platform.feeds.values()) if feed == EVERY else [self._platform.feed(feed)]

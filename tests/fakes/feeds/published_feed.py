@@ -1,4 +1,4 @@
-"""One house that publishes: its entries, and how its feed is written."""
+"""One feed that is published: its entries, and how it is written."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Entry:
 
 
 @dataclass
-class House:
+class PublishedFeed:
     name: str
     entries: list[Entry] = field(default_factory=list)
     kept: int = KEPT
