@@ -69,7 +69,9 @@ class GapBook:
         return grown
 
     def end(self, at: datetime) -> Gap | None:
-        """It is heard again since `at`. The gap that is over now, to be filled."""
+        """It is heard again since `at`. The gap that is over now, to be filled. It is never opened again, though the
+        next may begin where it ends, as with rounds that lie far apart: rules have judged by then what was heard up to
+        there, and let no gap that was closed hold them once more (`alerts.rules.engine.watermark`)."""
         if self.lasting is None:
             return None
         gap = self._over[self.lasting.id] = self._tell(_end(self.lasting, at))
