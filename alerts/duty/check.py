@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from alerts.duty.decided import Decided
-from alerts.duty.people import People, Way, with_role
+from alerts.duty.people import RINGING, People, Way, with_role
 from alerts.duty.roster import Roster, Rosters, Turn, roles_of, turns
 from alerts.duty.wall import clock_changes
 from listener.runtime.checks import Check, failed, warning, well
@@ -20,7 +20,8 @@ AHEAD = timedelta(days=366)
 NIGHT = timedelta(hours=9)
 """Before and after the clocks are set: from the evening's hand-over to the morning's."""
 FIX_GAP = "write a layer or an override for that time, or give somebody the role in `roles`"
-FIX_WAY = "add one of the channels sms, voice and ntfy"
+WAYS = f"{', '.join(RINGING[:-1])} and {RINGING[-1]}"
+FIX_WAY = f"add one of the channels {WAYS}"
 TELEPHONES = ("sms", "voice")
 FIX_NAMES = "give each a name of their own, and who answers by a shared telephone a way of their own"
 
@@ -115,7 +116,7 @@ def _people(people: People, refused: dict[tuple[str, Way], str], awake: set[str]
     for (key, way), why in refused.items():
         yield warning(f"people.{key}.{way.channel}", why, "correct the target in people.yaml")
     for key in sorted(people.keys() - awake):
-        yield warning(f"people.{key}", "has no way that wakes: sms, voice or ntfy", FIX_WAY)
+        yield warning(f"people.{key}", f"has no way that wakes, such as {WAYS}", FIX_WAY)
     for key, person in sorted(people.items()):
         if all(way.wakes for way in person.ways):
             said = "has only ways that wake: never hears who has it, nor that an incident was opened or closed"

@@ -22,9 +22,10 @@ from listener.errors import Refusal, UsageError
 from listener.model.codec import LONGEST_NAME
 from listener.model.records import Severity
 
-WAKING = frozenset({"sms", "voice", "push", "ntfy"})
-"""Channels that ring at a bedside: those that say so by `wakes`, and `push`, for people.yaml of one's own channel.
-A mail that was taken has woken nobody."""
+RINGING = ("sms", "voice", "ntfy")
+"""Channels that ring at a bedside, as they say themselves by `wakes`."""
+WAKING = frozenset({*RINGING, "push"})
+"""By whose messages people are woken; `push` is no channel yet. A mail that was taken has woken nobody."""
 
 
 def clock_time(value: Any) -> Any:

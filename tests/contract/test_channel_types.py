@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from alerts.duty.people import WAKING
+from alerts.duty.people import RINGING
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import CHANNELS, ChannelError, ChannelType, FailureReason, SendNote, channel_type
 from alerts.notify.recipients import load_people
@@ -104,7 +104,7 @@ def test_every_channel_has_settings_and_targets_to_be_tried_on(name: str) -> Non
 @pytest.mark.parametrize("name", sorted(CHANNELS))
 def test_a_channel_wakes_whom_duty_takes_for_woken(name: str) -> None:
     wakes = channel_type(name).open(SETTINGS[name]).wakes
-    assert wakes == (name in WAKING), f"{name}: `wakes` is {wakes}: WAKING in alerts/duty/people.py is to say the same"
+    assert wakes == (name in RINGING), f"{name}: `wakes` is {wakes}, RINGING in alerts/duty/people.py says otherwise"
 
 
 def test_every_channel_of_the_table_is_tried() -> None:
