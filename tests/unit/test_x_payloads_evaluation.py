@@ -15,8 +15,11 @@ import pytest
 
 from listener.ingest.matcher import Matcher
 from listener.model.records import Author, Post
+from listener.sources.common.json import read_json
 from listener.sources.contract import DropReason
+from listener.sources.x.payload import parse_answer
 from listener.sources.x.reading import Read, read_line, read_page
+from listener.sources.x.typed_line import read_post
 
 pytestmark = pytest.mark.evaluation
 
@@ -65,3 +68,26 @@ def test_what_they_become_is_whole_and_can_be_matched(answers: list[tuple[str, b
         assert Post.model_validate_json(post.model_dump_json()) == post
     named = sum(isinstance(post.author, Author) for post in posts)
     assert named > len(posts) / 2
+
+
+def test_as_lines_of_the_stream_most_are_read_straight_into_the_same_post(answers: list[tuple[str, bytes]]) -> None:
+    lines = [line for _, raw in answers for line in _lines(json.loads(raw))]
+    posts = [post for line in lines for post in parse_answer(read_json(line), "x") if isinstance(post, Post)]
+    read = [(post, line) for line in lines if (post := read_post(line, "x")) is not None]
+    assert all(parse_answer(read_json(line), "x") == [post] for post, line in read)
+    assert len(read) > len(posts) / 2
+
+
+def _lines(answer: Any) -> list[bytes]:
+    """Each post of a page as the stream would give it: beside it only what it refers to."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+        return []
+    lines = []
+    for item in answer["data"]:
+        said, includes = json.dumps(item), answer.get("includes") or {}
+        beside = {
+            name: [each for each in includes.get(name, ()) if f'"{each.get("id")}"' in said]
+            for name in ("users", "tweets")
+        }
+        lines.append(json.dumps({"data": item, "includes": beside}).encode())
+    return lines

@@ -78,7 +78,11 @@ def text_of(raw: Raw, name: str) -> str:
 
 def time_of(raw: Raw, name: str) -> datetime:
     """A time that must be there, written as RFC 3339 has it; in UTC. Raises Unusable."""
-    written = text_of(raw, name)
+    return time_said(text_of(raw, name), name)
+
+
+def time_said(written: str, name: str) -> datetime:
+    """The time that a field says. Raises Unusable."""
     try:
         at = parse_instant(written)
     except ValueError:

@@ -35,7 +35,7 @@ _NOT_A_POST = ("username", "member_count", "tweet_count", "action")
 VERIFIED = {"government": AuthorClass.PUBLIC_BODY, "business": AuthorClass.ORGANISATION}
 """X's `verified_type`; "blue" is a person who pays, or anybody."""
 
-_REPOST = re.compile(r"RT @(\w+)")
+REPOST = re.compile(r"RT @(\w+)")
 
 
 class Includes:
@@ -115,7 +115,7 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
     handles = dict(_mentions(entities))
     original = includes.posts.get(refs.get("retweeted", ""))
     if original is not None:
-        head = _REPOST.match(text)
+        head = REPOST.match(text)
         body, entities = _full_text(original)
         name = includes.handle(_author_id(original)) or (head[1] if head else None)
         # X cuts a repost's own text at 140 characters; the original beside it is whole.
@@ -138,14 +138,19 @@ def parse_post(raw: Any, includes: Includes, source: str) -> Post:
         repost_of=refs.get("retweeted"),
         reply_to=refs.get("replied_to"),
         quote_of=refs.get("quoted"),
-        edits=_earlier(ids(raw.get("edit_history_tweet_ids")), post_id),
+        edits=earlier(ids(raw.get("edit_history_tweet_ids")), post_id),
         hashtags=texts([h.get("tag") for h in dicts(_in(entities, "hashtags"))]) or hashtags_in(text)[:MAX_NAMED],
         links=tuple(_links(entities)),
         handles=handles,
         place=as_text(place),
-        url=f"https://x.com/i/web/status/{post_id}",
+        url=link_to(post_id),
         quoted=quoted,
     )
+
+
+def link_to(post_id: str) -> str:
+    """X opens a post under this link, whoever wrote it: no name stands in it."""
+    return f"https://x.com/i/web/status/{post_id}"
 
 
 def unescape(text: str) -> str:
@@ -196,7 +201,7 @@ def _references(raw: Raw) -> Iterator[tuple[str, str]]:
             yield kind, post_id
 
 
-def _earlier(history: tuple[str, ...], post_id: str) -> tuple[str, ...]:
+def earlier(history: tuple[str, ...], post_id: str) -> tuple[str, ...]:
     """The ids before this one. X gives all versions in their order, of an older one the newer ones too."""
     return history[: history.index(post_id)] if post_id in history else history
 

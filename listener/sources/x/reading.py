@@ -12,6 +12,7 @@ from listener.sources.common.fields import Unusable
 from listener.sources.common.json import read_json
 from listener.sources.contract import BadLine, DropReason
 from listener.sources.x.payload import parse_answer
+from listener.sources.x.typed_line import read_post
 
 _OPERATIONAL: Final = ("operational-disconnect", "OperationalDisconnect", "UpstreamOperationalDisconnect")
 
@@ -32,6 +33,9 @@ class Read:
 
 def read_line(raw: bytes, source: str) -> Read:
     """One line of the stream."""
+    post = read_post(raw, source)
+    if post is not None:
+        return Read([post])
     read = Read()
     try:
         answer = read_json(raw)
