@@ -5,13 +5,14 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 from tests.bench.kafka_job.broker import broker_with_pids
 from tests.bench.kafka_pipeline import __doc__ as about
-from tests.bench.kafka_pipeline.deployment import LATER, NOW, KafkaDeployment, running
+from tests.bench.kafka_pipeline.deployment import EARLY, LATER, NOW, PEOPLE, KafkaDeployment, running
 from tests.bench.kafka_pipeline.watch import Delays, Watch, quantile
 from tests.bench.kafka_pipeline.x import X, an_x, is_probe
 from tests.bench.leftovers import nothing_left
@@ -25,20 +26,23 @@ STEP = 1.15
 
 
 class Bench:
-    def __init__(self, deployment: KafkaDeployment, x: X, watch: Watch) -> None:
+    def __init__(
+        self, deployment: KafkaDeployment, x: X, watch: Watch, probes: float = PROBES_A_SECOND, *, told: bool = False
+    ) -> None:
         self._deployment, self._x, self._watch = deployment, x, watch
+        self._probes, self._told = probes, told
         self._next = 0
 
     def measure(self, rate: float, seconds: float, *, to_the_end: bool) -> Delays:
         """`to_the_end`: also wait for the watermark."""
         first, count = self._next, int(rate * seconds)
         self._next += count
-        every = max(2, round(rate / PROBES_A_SECOND))
+        every = max(2, round(rate / self._probes))
         probes = {number for number in range(first, first + count) if is_probe(number, every)}
         before = self._deployment.cpu()
         self._x.send(first, count, rate, every)
         took = self._x.took()
-        self._await(NOW, probes, 3 * seconds + 30)
+        self._await(self._watch.heard[NOW], probes, 3 * seconds + 30, NOW)
         after = self._deployment.cpu()
         found = Delays(rate=count / took, cpu={name: (after[name] - before[name]) / count for name in after})
         heard, stamps = self._watch.heard, self._x.stamps
@@ -49,7 +53,11 @@ class Bench:
             self._x.send(self._next, tail, rate, 0)
             self._next += tail
             self._x.took()
-            self._await(LATER, probes, 3 * seconds + 60)
+            self._await(heard[LATER], probes, 3 * seconds + 60, LATER)
+            found.early = [heard[EARLY][number] - stamps[number] for number in sorted(probes)]
+            for rule, intended in self._watch.intended.items() if self._told else ():
+                self._await(intended, probes, 3 * seconds + 60, f"{rule}, as an intent,")
+                found.intended[rule] = [intended[number] - stamps[number] for number in sorted(probes)]
             for number in sorted(probes):
                 told = heard[LATER][number]
                 made = self._watch.passed(self._watch.said[number], LATENESS)
@@ -58,9 +66,8 @@ class Bench:
                 found.wall.append(told - stamps[number])
         return found
 
-    def _await(self, rule: str, probes: set[int], seconds: float) -> None:
+    def _await(self, heard: Mapping[int, float], probes: set[int], seconds: float, rule: str) -> None:
         until = time.monotonic() + seconds
-        heard = self._watch.heard[rule]
         while missing := probes - heard.keys():
             if self._watch.failed is not None:
                 raise self._watch.failed
@@ -83,9 +90,13 @@ class Bench:
 
 def told(rate: float, found: Delays) -> str:
     parts = [f"{rate:9,.0f}"]
-    for values in (found.at_once, found.behind, found.wall):
+    for values in (found.at_once, found.behind, found.wall, found.early):
         parts += [f"{quantile(values, share) * 1e3:8,.0f}" for share in (0.5, 0.99)]
-    return " ".join(parts) + "   " + "  ".join(f"{name} {each * 1e6:,.0f}" for name, each in found.cpu.items())
+    line = " ".join(parts) + "   " + "  ".join(f"{name} {each * 1e6:,.0f}" for name, each in found.cpu.items())
+    for rule, values in found.intended.items():
+        p50, p99 = (quantile(values, share) * 1e3 for share in (0.5, 0.99))
+        line += f"\n{'':9} intent of {rule}: p50 {p50:,.0f} ms, p99 {p99:,.0f} ms"
+    return line
 
 
 def main() -> int:
@@ -94,6 +105,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each rate")
     parser.add_argument("--workers", default="1,2,4", help="annotators, of each search for the highest rate")
     parser.add_argument("--step", type=float, default=8.0, help="seconds of each try of it; 0: no search")
+    parser.add_argument("--probes", type=float, default=PROBES_A_SECOND, help="probes a second")
+    parser.add_argument("--told", action="store_true", help="the dispatcher runs too, and its intents are measured")
     parser.add_argument("--quick", action="store_true", help="250 posts/s for five seconds, no search")
     wanted = parser.parse_args()
     rates = [250.0] if wanted.quick else [float(each) for each in wanted.rates.split(",") if each]
@@ -108,13 +121,15 @@ def main() -> int:
             folder = scratch / str(turn)
             folder.mkdir()
             prefix = f"bench{os.getpid()}-{turn}"
-            with an_x() as x, running(folder, f"kafka://{servers}?prefix={prefix}", x, count, pids) as deployment:
+            url = f"kafka://{servers}?prefix={prefix}"
+            tellers = ([("dispatch", "")], PEOPLE) if wanted.told else ()
+            with an_x() as x, running(folder, url, x, count, pids, *tellers) as deployment:
                 watch = Watch(deployment.bus)
-                bench = Bench(deployment, x, watch)
+                bench = Bench(deployment, x, watch, wanted.probes, told=wanted.told)
                 bench.measure(250.0, 3.0, to_the_end=True)  # the first of everything is slow
                 if turn == 0:
-                    print(f"{'':9} {'at once':>17} {'behind watermark':>17} {'on the wall':>17}")
-                    print(f"{'posts/s':>9}" + f" {'p50 ms':>8} {'p99':>8}" * 3 + "   µs")
+                    print(f"{'':9} {'at once':>17} {'behind watermark':>17} {'on the wall':>17} {'told early':>17}")
+                    print(f"{'posts/s':>9}" + f" {'p50 ms':>8} {'p99':>8}" * 4 + "   µs")
                     for rate in rates:
                         found = bench.measure(rate, seconds, to_the_end=True)
                         print(told(rate, found), flush=True)

@@ -23,10 +23,8 @@ from tests.bench.kafka_pipeline.x import PROBE, TOKEN, TRACK, X
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 4
 PATIENCE = 60.0
-NOW, LATER = "probe-now", "probe-later"
-RULES = f"""\
-- {{name: {NOW}, type: any, why: a bench measures it, severity: info, filter: {{track: {PROBE}}}, query_key: hashtag}}
-- name: {LATER}
+NOW, EARLY, LATER = "probe-now", "probe-early", "probe-later"
+_WINDOWED = f"""\
   type: frequency
   why: a bench measures it
   severity: info
@@ -35,6 +33,21 @@ RULES = f"""\
   num_events: 1
   timeframe: 1m
 """
+RULES = f"""\
+- {{name: {NOW}, type: any, why: a bench measures it, severity: info, filter: {{track: {PROBE}}}, query_key: hashtag}}
+- name: {EARLY}
+{_WINDOWED}- name: {LATER}
+  eager: false
+{_WINDOWED}"""
+PEOPLE = """\
+people: {console: {ways: [{channel: console}]}}
+routes: {duty: [console], crisis_team: [console], ops: [console], fallback: [console]}
+grouping: {by: [rule, key], wait: 0s, interval: 5m}
+brake: {pages: 1000, within: 1s}
+repeat_every: {critical: 1h, warning: 1h, info: 1h}
+ack_timeout: 1h
+"""
+"""Whoever is told is told of each alert by itself, without any wait: what is measured is the pipeline."""
 
 
 @dataclass
@@ -92,13 +105,21 @@ def end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def running(
-    folder: Path, url: str, x: X, annotators: int, brokers: Sequence[int], more: Sequence[tuple[str, str]] = ()
+    folder: Path,
+    url: str,
+    x: X,
+    annotators: int,
+    brokers: Sequence[int],
+    more: Sequence[tuple[str, str]] = (),
+    people: str = "",
 ) -> Iterator[KafkaDeployment]:
     """An incident is open, X is connected, and all parts follow. `more` are roles, with names, beside those of the way
-    to an alert."""
+    to an alert; `people`: what people.yaml holds, if not what comes with the program."""
     config = folder / "config"
     shutil.copytree(ROOT / "config", config)
     (config / "rules" / "bench.yaml").write_text(RULES, encoding="utf-8")
+    if people:
+        (config / "people.yaml").write_text(people, encoding="utf-8")
     env = environment(folder, x, BUS__URL=url, BUS__PARTITIONS=str(PARTITIONS))
     (folder / "data").mkdir(mode=0o700)
     roles = [("listener", ""), ("judge", ""), *(("annotate", f"a{n}") for n in range(annotators)), *more]

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from listener.bus.protocol import Bus, Record
 from listener.units import parse_instant
-from tests.bench.kafka_pipeline.deployment import LATER, NOW
+from tests.bench.kafka_pipeline.deployment import EARLY, LATER, NOW
 from tests.bench.kafka_pipeline.x import FIRST
 
 LATE = 1.0
@@ -27,6 +27,10 @@ class Delays:
     at_once: list[float] = field(default_factory=list)
     behind: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
+    early: list[float] = field(default_factory=list)
+    """Of the rule that tells early, from the line."""
+    intended: dict[str, list[float]] = field(default_factory=dict)
+    """Rule → from the line until it is written down that somebody is told."""
     cpu: dict[str, float] = field(default_factory=dict)
     """Stage → seconds a post."""
     rate: float = 0.0
@@ -48,10 +52,13 @@ class Watch:
 
     def __init__(self, bus: Bus) -> None:
         self._partitions = bus.partitions("mentions")
-        self._reader = bus.reader(["mentions", "alerts"], start=None)
+        self._reader = bus.reader(["mentions", "alerts", "deliveries"], start=None)
         self._ticks: dict[int, list[tuple[datetime, float]]] = defaultdict(list)
-        self.heard: dict[str, dict[int, float]] = {NOW: {}, LATER: {}}
-        """Rule → number of the post → when its alert could be read, in seconds since the epoch."""
+        self.heard: dict[str, dict[int, float]] = {NOW: {}, EARLY: {}, LATER: {}}
+        """Rule → number of the post → when its alert could first be read, in seconds since the epoch."""
+        self.intended: dict[str, dict[int, float]] = {NOW: {}, EARLY: {}, LATER: {}}
+        """The same of the first intent to tell somebody of it."""
+        self._probes: dict[str, tuple[str, int]] = {}
         self.said: dict[int, datetime] = {}
         self.failed: BaseException | None = None
         self._over = threading.Event()
@@ -74,11 +81,18 @@ class Watch:
                 until = parse_instant(from_json(record.value or b"{}")["until"])
                 self._ticks[record.partition].append((until, record.time_ms / 1000))
             return
-        alert = from_json(record.value or b"{}")
-        if alert.get("rule") in self.heard and alert["event"] == "fired":
-            number = int(alert["samples"][0]["key"].partition(":")[2]) - FIRST
-            self.heard[alert["rule"]].setdefault(number, now)
-            self.said[number] = parse_instant(alert["first_seen"])
+        said = from_json(record.value or b"{}")
+        if record.topic == "deliveries":
+            if said["type"] == "delivery" and "outcome" not in said:
+                for id_ in said["alerts"]:
+                    if id_ in self._probes:
+                        rule, number = self._probes[id_]
+                        self.intended[rule].setdefault(number, now)
+        elif said.get("rule") in self.heard and said["event"] == "fired":
+            number = int(said["samples"][0]["key"].partition(":")[2]) - FIRST
+            self._probes[said["id"]] = said["rule"], number
+            self.heard[said["rule"]].setdefault(number, now)
+            self.said[number] = parse_instant(said["first_seen"])
 
     def passed(self, at: datetime, lateness: timedelta) -> float | None:
         """When the last tick was made that moved the watermark to `at`; seconds since the epoch."""
