@@ -155,6 +155,19 @@ def test_what_is_told_late_and_was_deleted_before_a_restart_is_found_out(here: W
     its.turn_until(lambda: id_ in deleted(its), SLOWLY)
 
 
+def test_what_was_said_and_deleted_shortly_before_a_restart_and_is_told_after_it_is_found_out(here: Wall) -> None:
+    first = here.crisis()
+    here.hear(first)
+    id_ = here.say(told=False)
+    thing = here.fake.world.things[id_]
+    first.die()
+    thing.at = thing.gone_at = here.clock.now()
+    second = here.deployment()
+    here.fake.world._tell(thing, "add", thing.at)
+    second.turn_until(lambda: second.captured()[id_] == 1, SLOWLY)
+    second.turn_until(lambda: id_ in deleted(second), SLOWLY)
+
+
 def test_once_a_day_it_is_asked_of_all_that_is_held_whether_it_is_there_yet(here: Wall) -> None:
     its = here.crisis()
     gone, stays = here.hear(its), here.hear(its)

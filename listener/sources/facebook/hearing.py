@@ -140,7 +140,7 @@ class Hearing:
             origin = Origin.LOOKBACK
         elif call.at - at > LATE_CALL:
             origin = Origin.GAP_FILL
-        if call.at - at > LATE_CALL and self._opened is not None:
+        if (call.at - at > LATE_CALL or at < self._since) and self._opened is not None:
             # That it was deleted may have been told before, to a process that is no more.
             asking.verify([said.id])
         self._give(said, at, news.version, (origin, None))
