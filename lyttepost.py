@@ -5,11 +5,6 @@ Commands are found by name in one table and imported when used, so that a mode s
 
 from __future__ import annotations
 
-import gc
-
-# Nothing that a switch imports is garbage, and looking for it takes a tenth of the switch's time.
-gc.disable()
-
 import io
 import os
 import sys
@@ -61,10 +56,6 @@ class CommandTable(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         group = load(COMMANDS[cmd_name])
-        if cmd_name != "mode":
-            # What a command imports stays: it is neither looked through while it comes in nor ever after.
-            gc.freeze()
-            gc.enable()
         # As the top level itself: plain help, and no options for shells. Typer has no public way to say the latter.
         group.rich_markup_mode, group._add_completion = None, False
         command: Any = typer.main.get_command(group)
@@ -124,10 +115,10 @@ def main() -> None:
             sys.stdout.flush()
         except BrokenPipeError:
             _discard_output()
-        if not gc.isenabled() and isinstance(done.code, int) and _is_whole_program(sys._getframe(1)):
+        if sys.argv[1:2] == ["mode"] and isinstance(done.code, int) and _is_whole_program(sys._getframe(1)):
             # A switch is on disk before it is reported. To take the interpreter down piece by piece, the log's file
-            # with it, would only make a hand wait at the keyboard; the next to open the log finds it as after a
-            # `kill -9`, which it is made for.
+            # with it, would only make a hand wait at the keyboard, for a sixth of the switch's time; the next to open
+            # the log finds it as after a `kill -9`, which it is made for.
             os._exit(done.code)
         raise
     except KeyboardInterrupt:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,7 +79,7 @@ def write_whole(path: Path, content: bytes, place: Callable[[Path], None] | None
 
     It is made beside `path`, and `place` then gives it its name; without one it takes the place of what is there.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(handle, "wb") as file:

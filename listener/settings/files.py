@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -322,7 +321,8 @@ def expanded(text: str | Path) -> Path:
 
 def packaged_config() -> Path:
     """The configuration that came with the program: inside the wheel, or beside the package in a checkout."""
-    package = Path(str(files("listener")))
+    # Not by importlib.resources: its import costs more than all else that a mode switch reads.
+    package = Path(__file__).parents[1]
     inside = package / "_config"
     return inside if inside.is_dir() else package.parent / "config"
 
