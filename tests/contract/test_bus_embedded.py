@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,8 @@ from bus_support import (
 
 from listener.bus.protocol import Message, TopicPartition, open_bus
 from listener.bus.sqlite import partition as log
-from listener.bus.sqlite.bus import EmbeddedBus
-from listener.clock import SystemClock
+from listener.bus.sqlite.bus import PACE_SECONDS, EmbeddedBus
+from listener.clock import ManualClock, SystemClock
 from listener.errors import BusError, ConfigError, Corrupt, Refused
 from listener.model.topics import TOPICS, topic_specs
 
@@ -382,3 +382,18 @@ def test_on_a_full_disk_what_wakes_people_is_still_written(tmp_path: Path, conte
     )
     assert done.returncode == 0, done.stderr
     assert eventually(lambda: not (tmp_path / "data").exists(), patience=1)
+
+
+def test_transactions_of_one_worker_are_a_moment_apart_unless_time_is_moved_by_hand(tmp_path: Path) -> None:
+    took = {}
+    for clock in (SystemClock(), ManualClock(datetime(2031, 1, 11, tzinfo=UTC))):
+        folder = tmp_path / type(clock).__name__
+        with contextlib.closing(EmbeddedBus("", folder, clock, durable=False)) as bus:
+            bus.ensure([TOPICS["gaps"]])
+            began = time.monotonic()
+            for number in range(4):
+                with bus.transaction("worker") as transaction:
+                    transaction.publish(Message("gaps", str(number), b"{}"))
+            took[type(clock)] = time.monotonic() - began
+    assert took[SystemClock] >= 4 * PACE_SECONDS
+    assert took[ManualClock] < took[SystemClock]
