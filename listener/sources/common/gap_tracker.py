@@ -17,7 +17,9 @@ BEFORE: Final = timedelta(seconds=30)
 AFTER: Final = timedelta(seconds=5)
 """Beyond a gap's ends that search looks: a stream gives a post up to seconds after it was written, in no order."""
 
-REFUSALS: Final = frozenset({Cause.UNAUTHORIZED, Cause.FORBIDDEN, Cause.RATE_LIMITED, Cause.USAGE_CAPPED})
+REFUSALS: Final = frozenset(
+    {Cause.UNAUTHORIZED, Cause.FORBIDDEN, Cause.REFUSED, Cause.RATE_LIMITED, Cause.USAGE_CAPPED}
+)
 """Causes that hold a gap open whatever it began with: the platform lets us hear nothing until it, or a person, ends
 that."""
 
