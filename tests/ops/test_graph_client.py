@@ -207,6 +207,15 @@ def test_limited_in_an_answer_that_stops_halfway_it_waits_by_what_the_head_tells
     assert (town.too_early, client.calls) == (0, 1)
 
 
+def test_limited_in_an_answer_whose_head_never_comes_nobody_was_told(town: Town, clock: ManualClock) -> None:
+    client = client_of(town, clock, seconds=0.4)
+    town.do("limit", minutes=4)
+    town.do("slow", times=1, hold=3600)
+    assert client.get("one").outcome is Outcome.UNAVAILABLE
+    assert client.get("one").outcome is Outcome.RATE_LIMITED
+    assert (client.get("one").asked, town.too_early) == (False, 0)
+
+
 def test_told_to_wait_in_an_answer_that_is_too_large_it_waits(town: Town, clock: ManualClock) -> None:
     client = client_of(town, clock, largest=10)
     town.do("usage", percent=100, minutes=4)

@@ -187,7 +187,7 @@ class GraphHost(Platform):
         if self.void or token not in self.tokens:
             words = "Error validating access token: Session has expired"
             return Reply(401, failure(190, self.void or 467, words))
-        if (limited := self._limited()) is not None:
+        if (limited := self._limited(request)) is not None:
             return limited
         proof = request.one("appsecret_proof")
         wanted = hmac.new(self.secret.encode(), token.encode(), hashlib.sha256).hexdigest()
@@ -202,7 +202,7 @@ class GraphHost(Platform):
             return Reply(403, failure(10, message=f"(#10) This endpoint requires the '{scope}' permission"))
         return None
 
-    def _limited(self) -> Reply | None:
+    def _limited(self, request: Request) -> Reply | None:
         if self.limited_until is None or self.clock.now() >= self.limited_until:
             self.limited_until = None
             return None
@@ -210,7 +210,9 @@ class GraphHost(Platform):
         if self.limited_told is not None:
             self.early.append((self.limited_told, now))
             self.limited_until += timedelta(minutes=1)
-        self.limited_told = now
+        if not request.drips:
+            # Whoever waits for a head that drips has left before it said anything.
+            self.limited_told = now
         return Reply(400, failure(self.limit_code))
 
     def _told(self, request: Request, reply: Reply) -> Reply:

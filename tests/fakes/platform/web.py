@@ -31,7 +31,7 @@ MAX_BODY = 32_000_000
 @dataclass
 class Request:
     """What was asked. `params` has every value of a name, `named` what the route's path names, `status` what was
-    answered (0: nothing, or not yet)."""
+    answered (0: nothing, or not yet), `drips` for how many seconds the head of its answer takes."""
 
     at: datetime
     route: str
@@ -42,6 +42,7 @@ class Request:
     body: bytes = b""
     named: Mapping[str, str] = field(default_factory=dict)
     status: int = 0
+    drips: float = 0.0
 
     def one(self, name: str, default: str = "") -> str:
         """The first value of a parameter."""
@@ -187,6 +188,8 @@ class PlatformHandler(Handler):
         fault = self.platform.faults.take(route.name, self.clock.now())
         if fault is not None and self._ends_badly(fault, request):
             return
+        if fault is not None and fault.kind is FaultKind.SLOW:
+            request.drips = fault.seconds
         with self.platform.lock:
             answer = route.handle(request)
         if isinstance(answer, Reply):
