@@ -25,7 +25,7 @@ from listener.runtime.metrics import Metrics
 
 GAUGES_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
-LATE_SECONDS = 2.0
+LATE_SECONDS = 5.0
 """A group whose oldest record has waited for so long is behind; what is under way is not."""
 AGES_SECONDS = 60.0
 RETENTION_SECONDS = 3600.0

@@ -52,7 +52,7 @@ def test_it_asks_seldom_while_all_is_well_and_each_second_else(tmp_path: Path) -
         bus.publish([Message("findings", "a", b"{}")])
         bus.put_commits("judge", {TopicPartition("findings", 0): Commit(0)})
         asked_in(int(GAUGES_SECONDS))
-        assert asked_in(5) == 5, "the oldest record has waited for longer than two seconds"
+        assert asked_in(5) == 5, "the oldest record has waited for longer than five seconds"
         assert metrics.registry.get_sample_value(
             "lyttepost_consumer_lag_records", {"group": "judge", "topic": "findings"}
         )

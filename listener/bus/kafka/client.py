@@ -89,8 +89,9 @@ class NetClients:
         self._made: list[KafkaNetClient] = []
 
     def __call__(self, **options: Any) -> KafkaNetClient:
-        """What the client's option `kafka_client` is given."""
-        self._made.append(KafkaNetClient(**options))
+        """What the client's option `kafka_client` is given. An admin client cannot be told not to count what it does,
+        several times a request."""
+        self._made.append(KafkaNetClient(**{**options, "metrics": None}))
         return self._made[-1]
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ TRANSACTION_SECONDS = 10.0
 MARGIN_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 VISIBLE_SECONDS = 1.0
-MARKED_SECONDS = 0.005
+MARKED_SECONDS = 0.01
 """So long brokers take, as a rule, until what was committed is readable: it is not asked before, nor more often."""
 RETRY_WITHIN_SECONDS = 2.0
 """A write that failed faster than this failed for what its producer was, not because the cluster is away."""
