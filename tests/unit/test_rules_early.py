@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from rules_streams import LATENESS, Records, later_edits, minutes, run
 from rules_support import INCIDENT, answered, finding, gap, instant, judge, lookback, rule, said, settled, tick
 
-from alerts.rules.conditions.early import Early
+from alerts.rules.conditions.early import Arrived, Early
 from alerts.rules.conditions.episodes import FiringHistory
 from alerts.rules.engine.engine import Engine
+from alerts.rules.entry import Entry
 from alerts.rules.report import nth_id, to_alert
 from alerts.rules.spec import RuleSpec
 from alerts.rules.verdict import Reason, Verdict
@@ -54,7 +55,7 @@ SPECS = (
         metric_agg_type="cardinality", max_threshold=2, realert="20s", exponential_realert="80s",
     ),
 )  # fmt: skip
-END = tick(100_000, final=True, partition=0)
+SOURCES = "xy"
 
 
 class StandsOver(Early[Any]):
@@ -96,7 +97,8 @@ def posts(random: Random, number: int = 60) -> list[Finding]:
         edited = random.choice(out[-10:]) if out and random.random() < 0.1 else None
         out.append(
             finding(
-                at, f"p{n:03}", author=random.choice([None, *"abcde"]), story=random.choice(["s1", "s2", f"s{n}"]),
+                at, f"p{n:03}", source=random.choice("xxy"), author=random.choice([None, *"abcde"]),
+                story=random.choice(["s1", "s2", f"s{n}"]),
                 hashtags=random.choice([(), ("brann",), ("brann", "røyk"), ("nytt",)]),
                 place=random.choice([None, "Fjellby", "Sjøbu"]), repost_of=random.choice([None, None, "p0"]),
                 kinds=random.choice([(), ("wish",), ("wish", "question")]),
@@ -109,19 +111,26 @@ def posts(random: Random, number: int = 60) -> list[Finding]:
 
 
 def arriving(random: Random, sent: Iterable[Finding], within: float = 9.0, partitions: int = 1) -> Records:
-    """The posts in the order in which they come, each at most so late, and after each a tick of its partition."""
+    """The posts in the order in which they come, each at most so late, and after each some ticks; one source ticks
+    seldom, so that the watermark lies far behind."""
     come = sorted(sent, key=lambda f: f.at + timedelta(seconds=random.uniform(0, within)))
-    out: Records = [tick(0, partition=n) for n in range(partitions)]
+    seldom = random.choice([0.1, 0.5, 1.0])
+    out: Records = [tick(0, source, partition=n) for source in SOURCES for n in range(partitions)]
     for number, each in enumerate(come):
         out.append(each)
         until = max(f.at for f in come[: number + 1])
         ticking = random.sample(range(partitions), random.randint(1, partitions))
-        out += [Tick(source="x", until=until, partition=n) for n in ticking]
+        heard = SOURCES if random.random() < seldom else "x"
+        out += [Tick(source=source, until=until, partition=n) for source in heard for n in ticking]
     return out
 
 
+def ends(partitions: int = 1) -> Records:
+    return [tick(100_000, source, partition=n, final=True) for source in SOURCES for n in range(partitions)]
+
+
 def heard(records: Records, early: type[Early[Any]] | None = None, partitions: int = 1) -> list[Verdict]:
-    whole = [*records, *(Tick(source="x", until=END.until, partition=n, final=True) for n in range(partitions))]
+    whole = [*records, *ends(partitions)]
     return run(engine(partitions=partitions, early=early), whole, 0, len(whole))
 
 
@@ -254,7 +263,7 @@ def stood_or_over(before: Sequence[Verdict], after: Sequence[Verdict], left: Ite
 @given(seed=st.integers(0, 2**32), share=st.sampled_from([0.2, 0.6]))
 def test_a_purge_between_the_words_ends_what_it_undoes(seed: int, share: float) -> None:
     random = Random(seed)
-    records = [*arriving(random, posts(random, 40)), END]
+    records = [*arriving(random, posts(random, 40)), *ends()]
     cut = _after_an_early_word(random, records)
     worker = engine()
     before = run(worker, records, 0, cut)
@@ -289,7 +298,7 @@ EDITS: dict[str, Callable[[RuleSpec], RuleSpec | None]] = {
 @given(seed=st.integers(0, 2**32))
 def test_a_rule_edited_between_the_words_ends_what_it_would_not_have_told(edit: str, seed: int) -> None:
     random = Random(seed)
-    records = [*arriving(random, posts(random, 40)), END]
+    records = [*arriving(random, posts(random, 40)), *ends()]
     cut = _after_an_early_word(random, records)
     worker = engine()
     before = run(worker, records, 0, cut)
@@ -445,6 +454,40 @@ def test_an_edited_post_counts_early_only_when_its_turn_has_come() -> None:
     # Its first version is not there: the edit is what counts, once its turn has come.
     (early,) = told_by(THREE, [tick(0), edit, finding(24, "p3"), tick(33), finding(34, "p4")])
     assert (early.settled, early.count) == (False, 3)
+
+
+def test_where_the_watermark_lies_far_behind_one_is_told_early_and_the_next_when_it_is_settled() -> None:
+    spec = rule("frequency", timeframe="10s", num_events=2, realert="0s")
+    records = [tick(0), tick(0, "y"), finding(20), finding(21), tick(60), finding(60), finding(61), tick(90, "y"),
+               tick(90)]  # fmt: skip
+    verdicts = [v for v in told_by(spec, records) if v.event is Event.FIRED]
+    assert [(v.at, v.nth, v.settled) for v in verdicts] == [
+        (instant(21), 1, False), (instant(21), 1, True), (instant(61), 2, True),
+    ]  # fmt: skip
+
+
+def test_a_key_that_stays_just_below_its_bound_costs_no_more_than_its_posts() -> None:
+    """All of a window is looked at once, and then each post that comes to it or leaves it."""
+    moved = 0
+
+    class Watched(Early[Any]):
+        def window(self, key: str, newest: Entry, current: Iterable[Entry]) -> Arrived[Any]:
+            nonlocal moved
+            before = self._keys[key].arrived
+            found = super().window(key, newest, current)
+            if before is None:
+                moved += len(found.posts)
+            return found
+
+    number, least = 4000, 50
+    spec = rule("frequency", timeframe="1h", num_events=least, count_by="authors")
+    made = engine([spec], early=Watched)
+    verdicts: list[Verdict] = []
+    for n in range(number):
+        verdicts += made.finding(finding(n / 10, f"p{n}", author=f"a{n % (least - 1)}"), 2 * n)
+        verdicts += made.tick(tick(n / 10), 2 * n + 1)
+    assert verdicts == []
+    assert 0 < moved < number / 10
 
 
 def test_at_the_end_of_realert_it_is_told_with_the_first_post_after_it() -> None:
