@@ -1,13 +1,14 @@
 """The whole pipeline over Kafka, from the byte that X sends to the alert: how late, how many, what each stage costs.
 
     python -m tests.bench.kafka_pipeline [--rates 250,1000] [--seconds 20] [--workers 1,2,4] [--step 8]
-        [--quick] [--told] [--probes 20]
+        [--quick] [--told] [--probes 20] [--embedded]
 
 A fake X, the listener, annotators and the judge are processes of their own, as `lyttepost run` starts them, with the
 rules that come with it; one more process's thread, here, reads `mentions` and `alerts` as anybody would. All posts
 match the incident. Some are probes, each with another hashtag: a rule that fires at once, one that waits for the
 watermark and the same rule told early make an alert of each. Nobody is told, which is the channels' time; with `--told`
 the dispatcher runs too, and measured is when its intent to tell somebody could be read, for each of the three rules.
+With `--embedded` all of it is one process of `lyttepost run`, on a file and without Kafka.
 
 *At once* is from the instant before the fake writes the line until the alert can be read. *Behind the watermark* is the
 same alert's delay from the moment when the last tick was made that moves the watermark past the post; *on the wall* is

@@ -107,6 +107,9 @@ def main() -> int:
     parser.add_argument("--step", type=float, default=8.0, help="seconds of each try of it; 0: no search")
     parser.add_argument("--probes", type=float, default=PROBES_A_SECOND, help="probes a second")
     parser.add_argument("--told", action="store_true", help="the dispatcher runs too, and its intents are measured")
+    parser.add_argument(
+        "--embedded", action="store_true", help="without Kafka: one process of all, on a file; as --told"
+    )
     parser.add_argument("--quick", action="store_true", help="250 posts/s for five seconds, no search")
     wanted = parser.parse_args()
     rates = [250.0] if wanted.quick else [float(each) for each in wanted.rates.split(",") if each]
@@ -115,17 +118,18 @@ def main() -> int:
     held: dict[int, float] = {}
     worst = 0.0
     with ExitStack() as stack:
-        servers, pids = stack.enter_context(broker_with_pids())
+        servers, pids = ("", []) if wanted.embedded else stack.enter_context(broker_with_pids())
+        is_told = wanted.told or wanted.embedded
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lyttepost-bench-")))
         for turn, count in enumerate(workers):
             folder = scratch / str(turn)
             folder.mkdir()
             prefix = f"bench{os.getpid()}-{turn}"
-            url = f"kafka://{servers}?prefix={prefix}"
-            tellers = ([("dispatch", "")], PEOPLE) if wanted.told else ()
+            url = "embedded:" if wanted.embedded else f"kafka://{servers}?prefix={prefix}"
+            tellers = ([("dispatch", "")], PEOPLE) if is_told else ()
             with an_x() as x, running(folder, url, x, count, pids, *tellers) as deployment:
                 watch = Watch(deployment.bus)
-                bench = Bench(deployment, x, watch, wanted.probes, told=wanted.told)
+                bench = Bench(deployment, x, watch, wanted.probes, told=is_told)
                 bench.measure(250.0, 3.0, to_the_end=True)  # the first of everything is slow
                 if turn == 0:
                     print(f"{'':9} {'at once':>17} {'behind watermark':>17} {'on the wall':>17} {'told early':>17}")

@@ -114,7 +114,8 @@ def running(
     people: str = "",
 ) -> Iterator[KafkaDeployment]:
     """An incident is open, X is connected, and all parts follow. `more` are roles, with names, beside those of the way
-    to an alert; `people`: what people.yaml holds, if not what comes with the program."""
+    to an alert; `people`: what people.yaml holds, if not what comes with the program. On the embedded bus one process
+    is all of them."""
     config = folder / "config"
     shutil.copytree(ROOT / "config", config)
     (config / "rules" / "bench.yaml").write_text(RULES, encoding="utf-8")
@@ -123,6 +124,8 @@ def running(
     env = environment(folder, x, BUS__URL=url, BUS__PARTITIONS=str(PARTITIONS))
     (folder / "data").mkdir(mode=0o700)
     roles = [("listener", ""), ("judge", ""), *(("annotate", f"a{n}") for n in range(annotators)), *more]
+    if url.startswith("embedded:"):
+        roles = [("all", "")]
     processes: list[tuple[str, subprocess.Popen[bytes]]] = []
     with closing(open_bus(url, folder / "data", SystemClock())) as bus:
         bus.ensure(topic_specs(PARTITIONS, {}))
