@@ -241,9 +241,10 @@ class Judging:
             return []
         alerts = [to_alert(verdict, engine.specs[verdict.rule], engine.incident) for verdict in verdicts]
         left = engine.take_left()
-        for alert, new in (*zip(alerts, (not v.told_early for v in verdicts), strict=True), *((a, True) for a in left)):
-            if new and not alert.synthetic:
-                self._metrics.count_alert(alert)
+        again = {verdict.alert_id for verdict in verdicts if verdict.told_early}
+        for alert in (*alerts, *left):
+            if not alert.synthetic:
+                self._metrics.count_alert(alert, again=alert.settled is True and alert.id in again)
         return [message(ALERTS, alert) for alert in (*alerts, *left)]
 
     def _engine(self, incident: str) -> Engine:

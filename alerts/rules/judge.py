@@ -94,6 +94,8 @@ class EagerJudge(Judge, Protocol):
 
     eager: bool
     """Whether its rule is one of those."""
+    settles: bool
+    """Whether it settles what was told early, though its rule may wait now."""
 
     def arrived(self, entry: Entry, key: str) -> Iterable[Verdict]:
         """A finding ahead of the watermark has come, in any order; its turn with `judge` comes later."""

@@ -198,10 +198,15 @@ class RuleSpec(Model):
         return False
 
     @property
+    def settles(self) -> bool:
+        """Whether it settles what was told early, which another wording of it may have done. What an `aggregation`
+        joins goes by the order of all keys."""
+        return self.certain and self.aggregation is None
+
+    @property
     def told_early(self) -> bool:
-        """Whether it is told the moment it is reached, and settled when late posts have been waited for. What an
-        `aggregation` joins goes by the order of all keys."""
-        return self.certain and self.eager is not False and self.aggregation is None
+        """Whether it is told the moment it is reached, and settled when late posts have been waited for."""
+        return self.settles and self.eager is not False
 
     @property
     def keyed_by(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from listener.model.answers import AnswerGiven
+from listener.model.records import WITHDRAWN as WITHDRAWN_REASON
 from listener.model.records import Event, Gap, Kind, Sample
 
 
@@ -44,7 +45,7 @@ class Reason(StrEnum):
     LEARNING = "learning"
     ANSWERED = "answered"
     ANSWERED_OVER = "answered_over"
-    WITHDRAWN = "withdrawn"
+    WITHDRAWN = WITHDRAWN_REASON
 
 
 REASONS: Mapping[Reason, str] = {

@@ -188,6 +188,13 @@ ALERTS = (
         ("sum by (reason) (lyttepost_alerts_suppressed_total)", "{{reason}}"),
     ),
     graph(
+        "Told at once since the start",
+        "Alarms that were told before late posts were waited for, and what became of them. Told and settled are soon "
+        "as many; what was withdrawn did not hold: posts were purged, a rule edited, or people answered.",
+        "short",
+        ("sum by (state) (lyttepost_alerts_early_total)", "{{state}}"),
+    ),
+    graph(
         "Time to acknowledge",
         "From an alert's firing to a person's word, within the time shown: half of the alerts, and nine of ten.",
         "s",

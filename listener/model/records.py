@@ -109,6 +109,10 @@ class Event(StrEnum):
     SUPPRESSED = "suppressed"
 
 
+WITHDRAWN = "withdrawn"
+"""The reason with which an alarm resolves that was told early and did not hold when late posts had been waited for."""
+
+
 class Author(Model):
     """Who said it, as the platform gives it. Never on the bus: `privacy` makes a pseudonym of it."""
 

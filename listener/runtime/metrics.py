@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from listener.model.deliveries import Outcome
-from listener.model.records import Alert, Event, Kind, Origin, Severity
+from listener.model.records import WITHDRAWN, Alert, Event, Kind, Origin, Severity
 from listener.units import parse_instant
 
 NAMESPACE = "lyttepost"
@@ -217,6 +217,11 @@ class Metrics:
 
         self.alerts = c("alerts", "Verdicts of the rules.", "rule", "event", "severity")
         self.suppressed = c("alerts_suppressed", "Verdicts that were not passed on, by reason.", "reason")
+        self.alerts_early = c(
+            "alerts_early",
+            "Alarms told before late posts were waited for (`told`), and what became of them: `settled`, `withdrawn`.",
+            "state",
+        )
         self.alerts_open = g(
             "alerts_open", "Alerts that nobody has acknowledged, passed ones included.", "severity", "exercise"
         )
@@ -354,6 +359,8 @@ class Metrics:
                 self.oldest_open.labels(severity, exercise).set(nan)
         for kind in Kind:
             self.findings.labels(kind)
+        for state in ("told", "settled", "withdrawn"):
+            self.alerts_early.labels(state)
 
     def add_source(self, source: str) -> None:
         """Show a source before it has said anything."""
@@ -377,8 +384,16 @@ class Metrics:
             self.alerts.labels(rule, event, severity)
         self.rule_failures.labels(rule)
 
-    def count_alert(self, alert: Alert) -> None:
-        """One state of an alert that is about to be published."""
+    def count_alert(self, alert: Alert, *, again: bool = False) -> None:
+        """One state of an alert that is about to be published. `again`: it settles one that was told early, which is
+        counted already."""
+        if again:
+            self.alerts_early.labels("settled").inc()
+            return
+        if alert.settled is False:
+            self.alerts_early.labels("told").inc()
+        elif alert.reason == WITHDRAWN:
+            self.alerts_early.labels("withdrawn").inc()
         self.alerts.labels(alert.rule, alert.event, alert.severity).inc()
         if alert.event is Event.SUPPRESSED:
             self.suppressed.labels(alert.reason).inc()

@@ -402,3 +402,57 @@ def test_an_incident_that_is_judged_anew_has_no_alarm_by_the_id_of_an_earlier_on
     assert len({alert["id"] for alert in fired}) == 3
     deployment.judging.close()
     deployment.bus.close()
+
+
+THREE = "- {name: three, type: frequency, why: a test wants it, timeframe: 60s, num_events: 3, realert: 0s}\n"
+
+
+WAITS = THREE.replace("frequency", "frequency, eager: false")
+
+
+@pytest.mark.parametrize(
+    ("edited", "last"),
+    [(EVERY, ("resolved", "withdrawn", None)), (EVERY + WAITS, ("fired", "num_events", True))],
+    ids=["gone", "waits"],
+)
+def test_what_was_told_early_is_settled_though_its_rule_waits_now_and_over_where_it_is_gone(
+    tmp_path: Path, edited: str, last: tuple[str, str, bool | None]
+) -> None:
+    deployment = JudgeDeployment(tmp_path, THREE)
+
+    def publish(*records: Finding | Tick) -> None:
+        deployment.bus.publish(
+            [Message("findings", r.key if isinstance(r, Finding) else "x:tick", encode(r)) for r in records]
+        )
+        deployment.drain()
+
+    def three(at: int) -> list[Finding]:
+        return [
+            Finding(
+                source="x", id=f"{second:05}", at=instant(second), captured_at=instant(second), text="x", story="s",
+                incident=deployment.incident,
+            )
+            for second in range(at, at + 3)
+        ]  # fmt: skip
+
+    def ticked(at: int) -> Tick:
+        return Tick(source="x", until=instant(at), partition=0)
+
+    publish(three(0)[0], ticked(5), *three(10), ticked(40), ticked(200), *three(300))
+    deployment.edit(edited)
+    publish(ticked(320))
+    deployment.restart()
+    publish(ticked(340))
+    of_three = [json.loads(record.value or b"") for record in deployment.records("alerts")]
+    said = [(a["event"], a["reason"], a.get("settled")) for a in of_three if a["rule"] == "three"]
+    told = [("fired", "num_events", False), ("fired", "num_events", True), ("resolved", "below_num_events", None)]
+    assert said == [*told, told[0], last]
+    assert [a["id"] for a in of_three if a["rule"] == "three"][3:5] == [of_three[3]["id"]] * 2
+    counted = {
+        state: deployment.app.metrics.registry.get_sample_value("lyttepost_alerts_early_total", {"state": state})
+        for state in ("told", "settled", "withdrawn")
+    }
+    withdrawn = last[1] == "withdrawn"
+    assert counted == {"told": 2, "settled": 2 - withdrawn, "withdrawn": int(withdrawn)}
+    deployment.judging.close()
+    deployment.bus.close()

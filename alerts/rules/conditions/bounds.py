@@ -101,7 +101,8 @@ class Bounded(Level):
             forgotten=Reason.KEY_FORGOTTEN,
         )  # fmt: skip
         self.eager = rising is not None and spec.told_early
-        if rising is not None and spec.told_early:
+        self.settles = rising is not None and spec.settles
+        if rising is not None and spec.settles:
             self._early = (context.early or Early)(spec, context, rising)
 
     def arrived(self, entry: Entry, key: str) -> Iterable[Verdict]:

@@ -51,6 +51,7 @@ class Level:
     """
 
     at_once = False
+    eager = False
 
     def __init__(
         self,
@@ -281,7 +282,7 @@ class Level:
                 yield self._resolve(state, key, standing, at, list(state.stages.current), reading, reason)
         if reading.met is None or state.standing is not None:
             return
-        silent, numbered = reading.silent, late is None or self._waits(key)
+        silent, numbered = reading.silent, (late is None and self.eager) or self._waits(key)
         why = Reason.ANSWERED if answered else self._why_held(state, key, at, silent=silent, late=late is not None)
         if why is not None and state.held:
             return

@@ -114,14 +114,17 @@ class Engine:
         self._index = Index(self.specs)
         self._judges: dict[str, Judge] = {}
         self._eager: dict[str, EagerJudge] = {}
+        self._settling: dict[str, EagerJudge] = {}
         self._left: dict[str, Alert] = {}
         self._values: dict[str, Callable[[Finding], Any]] = {}
         self._aggregations: dict[str, Aggregation] = {}
         for name, spec in self.specs.items():
             its: RuleType = load(TYPES[spec.type])
             judge = self._judges[name] = its.judge(spec, self._context)
-            if isinstance(judge, EagerJudge) and judge.eager:
-                self._eager[name] = judge
+            if isinstance(judge, EagerJudge) and judge.settles:
+                self._settling[name] = judge
+                if judge.eager:
+                    self._eager[name] = judge
             reads = None if its.value is None else its.value(spec)
             if reads is not None:
                 self._values[name] = reads
@@ -283,20 +286,20 @@ class Engine:
     def remember(self, alert: Alert) -> None:
         """A published alert of this incident, before the replay begins. Those of rules that are gone are left aside."""
         judge = self._judges.get(alert.rule)
-        if alert.settled is False and alert.rule not in self._eager:
+        if alert.settled is False and alert.rule not in self._settling:
             self._left[alert.id] = alert
         elif alert.id in self._left and (alert.settled or alert.event is Event.RESOLVED):
             del self._left[alert.id]
-        if judge is not None and (alert.settled is not False or alert.rule in self._eager):
+        if judge is not None and (alert.settled is not False or alert.rule in self._settling):
             aggregation = self._aggregations.get(alert.rule)
             judge.remember(alert if aggregation is None else aggregation.remember(alert))
 
     def count_on(self, alert: Alert) -> None:
         """A published alert of a time before this engine began anew, with nothing of it kept: only that alarms are
         counted on from it."""
-        eager = self._eager.get(alert.rule)
-        if eager is not None:
-            eager.count_on(alert)
+        judge = self._settling.get(alert.rule)
+        if judge is not None:
+            judge.count_on(alert)
 
     def take_left(self) -> list[Alert]:
         """What was told early by rules that are gone, or wait for late posts now, and was settled by nobody: it is

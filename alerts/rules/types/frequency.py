@@ -105,7 +105,8 @@ class Frequency:
         self._states: Keyed[_State] = Keyed(lambda: _State(Window(spec.timeframe, spec.count_by)))
         self.eager = spec.told_early
         self._early: Early[_Count] | None = None
-        if self.eager:
+        self.settles = spec.settles
+        if self.settles:
             self._early = (context.early or Early)(
                 spec, context, lambda: _Count(spec, answerable=self._bearing.open), self._marked
             )
@@ -258,7 +259,7 @@ class Frequency:
         if held is not None and state.held:
             return
         state.held = held is not None
-        numbered = late is None or (self._early is not None and self._early.waits(key))
+        numbered = (late is None and self.eager) or (self._early is not None and self._early.waits(key))
         window = list(state.window.current) if window is None else window
         event = Event.SUPPRESSED if held else Event.FIRED
         verdict = self._speak(state, key, by, window, count, event, held, late, numbered=numbered)
