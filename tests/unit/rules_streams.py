@@ -18,12 +18,14 @@ from listener.model.records import ALERTS, Finding, Gap, Origin, Tick, decode, e
 
 LATENESS = timedelta(seconds=10)
 Records = list[Finding | Tick | Gap]
+DENSITIES = (0.05, 0.1, 0.3, 1.5)
+"""Records a second."""
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> Records:
     random = Random(draw(st.integers(0, 2**32)))
-    density = draw(st.sampled_from([0.05, 0.1, 0.3, 1.5]))
+    density = draw(st.sampled_from(DENSITIES))
     return minutes(random, density, wild=draw(st.booleans()), length=draw(st.integers(20, 160)))
 
 
@@ -64,6 +66,7 @@ def minutes(random: Random, density: float, *, wild: bool, length: int) -> Recor
                     kinds=random.choice([(), ("wish",), ("wish", "question")]),
                     hashtags=random.choice([(), ("brann",), ("Brann", "røyk"), ("nytt",)]),
                     place=random.choice([None, "Fjellby"]),
+                    tracks=random.choice([(), ("brann",), ("Brann", "@sykehuset")]),
                     story=random.choice(["s1", "s2", f"s{number}"]),
                     repost_of=random.choice([None, None, "p0"]),
                     fields={"number": random.choice([0, 0.1, 17.3, 55, 90])},

@@ -18,7 +18,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from rules_samples import BY_COUNTS, SAMPLES
-from rules_streams import Records, engine_of, run, streams, told
+from rules_streams import DENSITIES, Records, engine_of, minutes, run, streams, told
 from rules_support import INCIDENT, finding, instant, settled, tick
 
 from alerts.rules.engine.engine import Engine
@@ -35,6 +35,20 @@ BY_TYPE = pytest.mark.parametrize("type", SAMPLES)
 
 def test_every_type_has_samples() -> None:
     assert set(SAMPLES) == set(TYPES) - BY_COUNTS
+
+
+@BY_TYPE
+def test_every_sample_alerts_in_these_streams(type: str) -> None:
+    """One that cannot would pass all that follows."""
+    silent = {spec.name for spec in SAMPLES[type]}
+    for seed in range(60):
+        random = Random(seed)
+        records = minutes(random, random.choice(DENSITIES), wild=False, length=160)
+        heard = run(engine_of(SAMPLES[type]), records, 0, len(records))
+        silent -= {verdict.rule for verdict in heard if verdict.event is Event.FIRED}
+        if not silent:
+            return
+    assert not silent, "tests/unit/rules_samples.py: these alert in no stream of tests/unit/rules_streams.py"
 
 
 @BY_TYPE
@@ -160,6 +174,7 @@ def _post(random: Random, number: int, id: str = "p") -> Finding:
         number * 2, f"{id}{number}", author=f"{id}{random.randrange(6)}", story=f"s{random.randrange(9)}",
         hashtags=(f"t{random.randrange(9)}",), place=random.choice([None, "Fjellby"]), kinds=["wish"],
         fields={"number": random.randrange(9), "avdeling": f"d{random.randrange(4)}"},
+        tracks=(f"t{random.randrange(9)}",),
     )  # fmt: skip
 
 
@@ -177,7 +192,7 @@ def held(type: str, keys: int) -> Held:
     for n in range(keys):
         post = finding(
             n * 900, f"p{n}", author=f"a{n}", story=f"s{n}", hashtags=(f"t{n}",), place=f"f{n}", kinds=["wish"],
-            fields={"number": n, "avdeling": f"d{n}"},
+            fields={"number": n, "avdeling": f"d{n}"}, tracks=(f"t{n}",),
         )  # fmt: skip
         made.finding(post, 2 * n)
         made.tick(tick(n * 900), 2 * n + 1)
