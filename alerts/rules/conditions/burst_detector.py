@@ -6,16 +6,18 @@ Each count goes through four small steps, none of which looks ahead:
    binomial): the square root for small counts, the logarithm for large ones.
 2. *Expect.* Level plus daily rhythm plus weekly rhythm, three exponential averages which learn from the same surprise.
    A surprise teaches no more than `clip` spreads, so a burst hardly moves what is expected. Surprise / spread = z.
-3. *Gather.* The loudness of a moment is the loudest of a short and a long window over z: a jump within one interval
-   counts as much as a rise that lasts an hour.
-4. *Compare.* How loud have the loudest `tail` share of moments been in recent weeks? Their mean excess is the scale of
-   an exponential tail (peaks over threshold), and the tail tells how many days lie between moments as loud as this
-   one. That is the score, so it means the same for a track of three posts a day and for one of thousands a minute, and
-   a track that is noisy by nature earns fewer alarms. Nothing is called rarer than chance (Poisson) would have it.
+3. *Compare.* For each of three windows over z, from five minutes to an hour: how loud have the loudest `tail` share of
+   moments been in recent weeks? Their mean excess is the scale of an exponential tail (peaks over threshold), and the
+   tail tells how many days lie between moments as loud as this one. So it means the same for a track of three posts a
+   day and for one of thousands a minute, and a track that is noisy by nature earns fewer alarms.
+4. *Agree.* The score is the mean over the windows, as logarithms: neither a jump that leaves the hour as it was nor an
+   hour a little above the usual is a burst by itself. Where one window says e^3 times rarer than asked, it needs no
+   other, so the first minutes are enough. Nothing is called rarer than chance (Poisson) would have it.
 
 One burst is one alarm: what follows is the same burst until it was quiet for `quiet`. A mild score may come before it.
 
-After: Anscombe 1948 and Beall 1942 (transform), Siffer et al. 2017 (streaming peaks over threshold).
+After: Anscombe 1948 and Beall 1942 (transform), Siffer et al. 2017 (streaming peaks over threshold). Chosen by many
+made-up worlds: `tests/bench/bursts`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ ALARM = 0.5
 _DAY = timedelta(days=1)
 _MOMENT = timedelta(minutes=5)
 """Intervals shorter than this do not stand alone: what is loud now is loud in the next minute, too."""
+_WINDOWS = (_MOMENT, timedelta(minutes=15), timedelta(hours=1))
 _HOURS = 24
 _WEEK = 7 * _HOURS
 _TAIL_START = 2.0
@@ -41,6 +44,8 @@ _MAX_MOVE = 0.5
 _MEAN_HALF_LIFE = timedelta(hours=6)
 _CHANCE = 3.0
 """What chance alone would do must be e^3 times rarer than what is asked of the tail: nothing clusters by chance."""
+_ALONE = 3.0
+"""One window must say e^3 times rarer than is asked, to be believed alone."""
 _LEAST_SPREAD = 0.3
 _BAND = 2.0
 """Spreads on each side of what is expected, within which a count is nothing out of the ordinary."""
@@ -48,29 +53,23 @@ _BAND = 2.0
 
 @dataclass(frozen=True)
 class Tuning:
-    """All that can be tuned. Half-lives say how fast old shapes are forgotten."""
+    """All that can be tuned. Half-lives say how fast old shapes are forgotten.
+
+    In the worlds of `tests/bench/bursts` half or twice of any of them costs two points at most, but for `once_in`."""
 
     dispersion: float = 0.05
     """How much more than by chance counts scatter: variance = mean + dispersion · mean²."""
     level: timedelta = timedelta(days=2)
     """Half-life of the level."""
-    rhythm: timedelta = timedelta(days=14)
-    """Half-life of the daily rhythm; the weekly one has twice this."""
-    spread: timedelta = timedelta(days=14)
-    """Half-life of the spread."""
     memory: timedelta = timedelta(days=28)
-    """Half-life of what counts as loud."""
-    clip: float = 2.0
+    """Half-life of the daily and weekly rhythm, of the spread, and of what counts as loud."""
+    clip: float = 4.0
     """The most spreads that one surprise may teach."""
-    long: timedelta = timedelta(hours=1)
-    """The long window; the short ones are one interval and five minutes."""
-    weight: float = 0.4
-    """A window of n intervals weighs mean · n^weight: 0.5 if z were independent, 0 if it came all at once."""
     tail: float = 0.01
     """The share of moments that is the tail."""
     steepest: float = 0.75
     """The least scale of the tail, in spreads: a track that was still for weeks must not wake anybody for a whisper."""
-    once_in: timedelta = timedelta(days=2)
+    once_in: timedelta = timedelta(hours=30)
     """Score 0.5, an alarm: as loud as once in this time by the tail. Loud moments cluster, so bursts are
     rarer: less than one a week of a real series."""
     softness: float = 2.5
@@ -78,7 +77,7 @@ class Tuning:
     quiet: timedelta = timedelta(hours=3)
     """So long without a loud moment, and the burst is over; the next one is another."""
     least: int = 5
-    """Fewer posts within the long window are no crowd."""
+    """Fewer posts within an hour are no crowd."""
     warm_up: timedelta = timedelta(hours=1)
     """So much must have been heard before anything scores."""
 
@@ -88,7 +87,7 @@ class BurstReading:
     """What the detector says of one interval.
 
     `score` in [0, 1]; 0.5 and more is an alarm, and within one burst only its start scores. `count` and `expected` are
-    posts in the window that is loudest, of length `window`; `factor` is their ratio. `since`: start of the burst.
+    posts in the window that is rarest, of length `window`; `factor` is their ratio. `since`: start of the burst.
     """
 
     score: float
@@ -113,6 +112,16 @@ class _Heard:
     expected: float
 
 
+@dataclass(slots=True)
+class _Tail:
+    """How loud the loudest moments of one window have been: where the tail begins, and its mean excess above that."""
+
+    threshold: float = _TAIL_START
+    excess: float = 1.0
+    exceeded: float = 0.0
+    """Moments, not intervals: one loud hour is the same news at any interval."""
+
+
 class Burst:
     """The state of one series of counts. `zone`: whose clock the rhythm follows; None: the clock of the instants."""
 
@@ -124,8 +133,10 @@ class Burst:
         self._moments = min(self._per_day, _DAY / _MOMENT)
         self._warm = t.warm_up / interval
         self._scale = 2 / math.sqrt(t.dispersion)
-        spans = (interval, _MOMENT, t.long)
-        self._windows = sorted({max(1, round(span / interval)) for span in spans})
+        self._windows = sorted({max(1, round(span / interval)) for span in (interval, *_WINDOWS)})
+        self._tails = [_Tail() for _ in self._windows]
+        self._gains = _Gains.of(t, interval)
+        self._tail_rarity = math.log(t.tail * self._moments)
         self._recent: deque[_Heard | None] = deque(maxlen=self._windows[-1])
         self._known = 0.0
         """Intervals heard; long silence wears it off."""
@@ -134,9 +145,6 @@ class Burst:
         self._week = [0.0] * _WEEK
         self._mean = 0.0
         self._spread = 1.0
-        self._threshold = _TAIL_START
-        self._excess = 1.0
-        self._exceeded = 0
         self._last: datetime | None = None
         self._reported = 0.0
         self._loud: datetime | None = None
@@ -165,10 +173,13 @@ class Burst:
         expected = self._expect(wall, hour)
         z = (y - expected) / self._spread
         self._recent.append(_Heard(max(-self.tuning.clip, z), count, self._count(expected)))
-        loudness, window = self._loudest()
-        reading = self._judge(at, self._rarity(loudness), window)
+        loudness = self._loudness()
+        rarities = [self._rarity(*each) for each in zip(self._tails, loudness, strict=False)]
+        rarest = max(rarities)
+        rarity = max(sum(rarities) / len(rarities), rarest - _ALONE)
+        reading = self._judge(at, rarity, self._windows[rarities.index(rarest)])
         if learn:
-            self._learn_tail(loudness)
+            self._learn_tails(loudness)
             self._learn(wall, hour, z, count)
         return reading
 
@@ -182,7 +193,7 @@ class Burst:
         return self._count(expected - width), self._count(expected + width)
 
     def last_hour(self) -> tuple[float, ...]:
-        """The counts of the long window, oldest first; what is not known counts as none."""
+        """The counts of the longest window, oldest first; what is not known counts as none."""
         return tuple(0.0 if heard is None else heard.count for heard in self._recent)
 
     def _pass_time(self, at: datetime) -> None:
@@ -194,7 +205,7 @@ class Burst:
                 self._recent.append(None)
             if missed > self._per_day:
                 # After days unheard what was learned is worth less: learn as fast as one who knows that little.
-                self._known *= 0.5 ** ((at - self._last) / self.tuning.rhythm)
+                self._known *= 0.5 ** ((at - self._last) / self.tuning.memory)
         self._last = at
 
     def _expect(self, wall: datetime, hour: int) -> float:
@@ -206,25 +217,23 @@ class Burst:
     def _count(self, y: float) -> float:
         return max(0.0, math.sinh(max(y, 0.0) / self._scale) ** 2 / self.tuning.dispersion - 0.375)
 
-    def _loudest(self) -> tuple[float, int]:
-        """The loudest window and how many intervals it has. What is not known is left out of it."""
-        best, longest = -math.inf, 1
+    def _loudness(self) -> list[float]:
+        """Of each window, mean z · √n, which has one scale if z is independent. What is not known is left out; of the
+        windows that are longer than the past, all but the shortest."""
+        found: list[float] = []
         total, known, first = 0.0, 0, 0
         newest = [None if heard is None else heard.z for heard in reversed(self._recent)]
         for n in self._windows:
-            if n > len(newest):
+            if found and n > len(newest):
                 break
             heard = [z for z in newest[first:n] if z is not None]
             total, known, first = sum(heard, total), known + len(heard), n
-            loudness = total / known * known**self.tuning.weight
-            if loudness > best:
-                best, longest = loudness, n
-        return best, longest
+            found.append(total / math.sqrt(known))
+        return found
 
-    def _rarity(self, loudness: float) -> float:
-        """ln(days between moments as loud as this one), by the tail of what was heard."""
-        above = (loudness - self._threshold) / max(self._excess, self.tuning.steepest)
-        return above - math.log(self.tuning.tail * self._moments)
+    def _rarity(self, tail: _Tail, loudness: float) -> float:
+        """ln(days between moments as loud as this one in this window), by the tail of what was heard."""
+        return (loudness - tail.threshold) / max(tail.excess, self.tuning.steepest) - self._tail_rarity
 
     def _score(self, rarity: float) -> float:
         t = self.tuning
@@ -272,30 +281,54 @@ class Burst:
             self._since,
         )
 
-    def _learn_tail(self, loudness: float) -> None:
-        t = self.tuning
-        over = loudness - self._threshold
-        if over > 0:
-            self._exceeded += 1
-            pace = max(_gain(t.memory / self.interval * t.tail), 1 / (self._exceeded + 20))
-            self._excess += pace * (min(over, 3 * self._excess) - self._excess)
-        move = max(100 * _gain(t.memory / self.interval), 60 / (self._known + 10))
-        self._threshold = max(_TAIL_START, self._threshold + min(move, _MAX_MOVE) * ((over > 0) - t.tail))
+    def _learn_tails(self, loudness: list[float]) -> None:
+        share, gains, t = self._moments / self._per_day, self._gains, self.tuning
+        move = min(max(100 * gains.memory, 60 / (self._known + 10)), _MAX_MOVE * share)
+        for tail, loud in zip(self._tails, loudness, strict=False):
+            over = loud - tail.threshold
+            if over > 0:
+                tail.exceeded += share
+                pace = max(gains.tail, share / (tail.exceeded + 20))
+                tail.excess += pace * (min(over, 3 * tail.excess) - tail.excess)
+            tail.threshold = max(_TAIL_START, tail.threshold + move * ((over > 0) - t.tail))
 
     def _learn(self, wall: datetime, hour: int, z: float, count: float) -> None:
-        t = self.tuning
+        t, gains = self.tuning, self._gains
         self._known += 1
         days = self._known / self._per_day
         surprise = max(-t.clip, min(t.clip, z)) * self._spread
-        self._level += max(_gain(t.level / self.interval), 1 / self._known) * surprise
-        self._mean += max(_gain(_MEAN_HALF_LIFE / self.interval), 1 / self._known) * (count - self._mean)
+        self._level += max(gains.level, 1 / self._known) * surprise
+        self._mean += max(gains.mean, 1 / self._known) * (count - self._mean)
         visit = max(1.0, self._per_day / _HOURS)
-        self._day[hour] += max(_gain(t.rhythm / _DAY), 2 / (days + 2)) / visit * surprise
-        week = max(_gain(2 * t.rhythm / (7 * _DAY)), 1 / (days / 7 + 3)) / visit
+        self._day[hour] += max(gains.day, 2 / (days + 2)) / visit * surprise
+        week = max(gains.week, 1 / (days / 7 + 3)) / visit
         self._week[wall.weekday() * _HOURS + hour] += week * surprise
         size = min(abs(z), t.clip) * self._spread * 1.2533
-        self._spread += max(_gain(t.spread / self.interval), 1 / (self._known + 10)) * (size - self._spread)
+        self._spread += max(gains.memory, 1 / (self._known + 10)) * (size - self._spread)
         self._spread = max(self._spread, _LEAST_SPREAD)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gains:
+    """Weights of the newest in each exponential average, once it knows enough."""
+
+    level: float
+    mean: float
+    day: float
+    week: float
+    memory: float
+    tail: float
+
+    @classmethod
+    def of(cls, tuning: Tuning, interval: timedelta) -> _Gains:
+        return cls(
+            level=_gain(tuning.level / interval),
+            mean=_gain(_MEAN_HALF_LIFE / interval),
+            day=_gain(tuning.memory / _DAY),
+            week=_gain(tuning.memory / (7 * _DAY)),
+            memory=_gain(tuning.memory / interval),
+            tail=_gain(tuning.memory / interval * tuning.tail),
+        )
 
 
 def _gain(half_life: float) -> float:
