@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SESSION_SECONDS = 6.0
 """A member whose process is gone is replaced after this: the least that brokers allow unless told otherwise."""
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 0.5
 PLACE_SECONDS = 10.0
 """A member that hears nothing asks so often whether it is still one: its heartbeats should have told it before."""
 LEAVE_SECONDS = 1.0
