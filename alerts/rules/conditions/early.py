@@ -166,7 +166,11 @@ class Early(Generic[G]):
     def judged(self, entry: Entry, key: str) -> None:
         """A post whose turn has come, or that was found late: it may not have been counted when it arrived."""
         its = self._keys.get(key)
-        if its is None or its.arrived is None:
+        if its is None:
+            return
+        if its.arrived is None:
+            if not its.ahead or ORDER(its.ahead[-1]) <= ORDER(entry):
+                del self._keys[key]  # all that came ahead is the judge's now
             return
         place = bisect_left(its.ahead, ORDER(entry), key=ORDER)
         if place == len(its.ahead) or ORDER(its.ahead[place]) != ORDER(entry):

@@ -49,6 +49,12 @@ class Keyed(Generic[S]):
             self._wake[key] = due
             heappush(self._heap, (due, key))
 
+    def wake_within(self, key: str, due: datetime) -> None:
+        """Hand the key out at `due`, unless it is to be sooner."""
+        before = self._wake.get(key)
+        if before is None or due < before:
+            self.wake_at(key, due)
+
     def wake_by(self, key: str, due: datetime) -> None:
         """Hand the key out at `due`, unless it is to be sooner or later for another reason."""
         if key not in self._wake:

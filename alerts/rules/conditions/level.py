@@ -19,13 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import takewhile
+from typing import cast
 
 from alerts.rules.answers import outgrown
 from alerts.rules.bearing import bearing_of
 from alerts.rules.conditions.early import Early, RisingGauge
 from alerts.rules.conditions.episodes import Episode, memory
 from alerts.rules.conditions.keyed import Keyed
-from alerts.rules.conditions.stages import Gauge, State, WindowReading
+from alerts.rules.conditions.stages import Gauge, SlowGauge, State, WindowReading
 from alerts.rules.conditions.window import KEEP
 from alerts.rules.entry import Entry
 from alerts.rules.fields import keys_of, selected
@@ -83,17 +84,26 @@ class Level:
         self._bearing = bearing_of(spec)
         self._memory = self._kept + memory(spec)
         self._states: Keyed[State] = Keyed(lambda: State(self._gauge(), self._edges, self._kept))
+        empty = gauge()
+        self._slow = len(edges) == 2 and isinstance(empty, SlowGauge)
+        self._still = cast("SlowGauge", empty).still() if self._slow else 0.0
+        self._sources = frozenset(value.casefold() for value in spec.filter.get("source", ()))
         self._early: Early[RisingGauge] | None = None  # of a type that tells its alarms early
 
     def keys(self, finding: Finding) -> tuple[str, ...]:
         return self._keys(finding) if self._passes(finding) else ()
 
     def judge(self, entry: Entry, key: str) -> Iterator[Verdict]:
-        state = self._state(key)
+        state, weight = self._state(key), max(1, entry.weight)
+        if self._passes_still(state, entry.at, weight):
+            state.stages.add(entry)
+            state.still -= weight
+            self._states.wake_within(key, state.stages.due or entry.at)
+            return
         yield from self._settle(state, key, entry.at, closed=False)
         state.stages.pass_edges(entry.at)
         state.stages.add(entry)
-        state.pending = entry.at
+        state.pending, state.still = entry.at, 0.0
         self._states.wake_at(key, entry.at)
 
     def late(self, entry: Entry, key: str) -> Iterator[Verdict]:
@@ -106,6 +116,7 @@ class Level:
         yield from self._settle(state, key, now, closed=True)
         state.stages.pass_edges(now)
         state.stages.insert(entry, now)
+        state.still = 0.0
         if not self._context.muted:
             if not entry.lookback:
                 yield from self._missed(state, key, entry, now)
@@ -121,7 +132,8 @@ class Level:
             self._state("")
             self._states.wake_at("", now)
         for key, state in self._states.due(now):
-            yield from self._settle(state, key, now, closed=True)
+            if not self._passes_still(state, now):
+                yield from self._settle(state, key, now, closed=True)
             history = state.stages.history
             if history is not None and history.used is not None and history.used <= now - self._kept:
                 state.stages.history = None
@@ -148,7 +160,7 @@ class Level:
                     state.stages.add(entry)
                 if now is not None:
                     state.stages.pass_edges(now)
-            state.standing = episodes.standing()
+            state.standing, state.still = episodes.standing(), 0.0
             if now is None:
                 continue
             state.held = state.standing is None and episodes.holding() is not None
@@ -164,14 +176,27 @@ class Level:
         new = key not in self._states
         state = self._states[key]
         if new:
-            heard, names, parts = self._context.heard, self._spec.query_key, read_key(key, self._spec.query_key)
+            heard, names = self._context.heard, self._spec.query_key
             if heard is not None and not (self._seen and names):
                 state.look = heard + self._span
-            if "source" in names and len(parts) == len(names):
+            state.sources, state.still = self._sources, self._still
+            if "source" in names and len(parts := read_key(key, names)) == len(names):
                 state.sources = frozenset((parts[names.index("source")],))
-            else:
-                state.sources = frozenset(value.casefold() for value in self._spec.filter.get("source", ()))
         return state
+
+    def _passes_still(self, state: State, upto: datetime, coming: float = 0.0) -> bool:
+        """Let time pass until `upto`, itself included, where no instant needs to be judged until then, nor the one of a
+        post of the weight `coming`: nothing is met, and too little comes and leaves for it to be."""
+        if state.still <= coming:
+            return False
+        moved = state.stages.moving(upto, state.still - coming)
+        if moved + coming > state.still:
+            return False
+        state.still -= moved
+        state.stages.pass_edges(upto)
+        if state.look is not None and state.look <= upto:
+            state.look = None
+        return True
 
     def _settle(self, state: State, key: str, upto: datetime, *, closed: bool) -> Iterator[Verdict]:
         """Let time pass until `upto` (itself included: `closed`), and judge each instant that is over."""
@@ -266,6 +291,7 @@ class Level:
         return heard is not None and heard <= edge
 
     def _judge_instant(self, state: State, key: str, at: datetime, late: Entry | None = None) -> Iterator[Verdict]:
+        state.still = 0.0
         if self._context.muted:
             return
         reading = self._read(state, at)
@@ -281,6 +307,8 @@ class Level:
                 reason = self._over if state.stages.oldest else self._forgotten
                 yield self._resolve(state, key, standing, at, list(state.stages.current), reading, reason)
         if reading.met is None or state.standing is not None:
+            if self._slow and state.standing is None and late is None:
+                state.still = cast("SlowGauge", state.gauge).still()
             return
         silent, numbered = reading.silent, (late is None and self.eager) or self._waits(key)
         why = Reason.ANSWERED if answered else self._why_held(state, key, at, silent=silent, late=late is not None)

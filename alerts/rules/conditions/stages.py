@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from alerts.rules.conditions.episodes import Episode, FiringHistory
 from alerts.rules.conditions.window import AT, ORDER
@@ -39,6 +39,15 @@ class Gauge(Protocol):
 
     def past(self, edges: tuple[timedelta, ...]) -> Past | None:
         """The condition over time, as far as many posts meet it; None where only silence does. Of an empty gauge."""
+
+
+@runtime_checkable
+class SlowGauge(Gauge, Protocol):
+    """A gauge that knows how far it is from being met, so that it need not be read at each instant."""
+
+    def still(self) -> float:
+        """How much may come and leave, as the sum of the posts' weights, without the condition being met meanwhile,
+        whatever is known of the time before; of a condition that is not met. Each post counts as one at least."""
 
 
 class Stages:
@@ -79,7 +88,25 @@ class Stages:
     @property
     def due(self) -> datetime | None:
         """When the next post passes an edge or is forgotten."""
-        return min((s[0].at + self._ages[n + 1] for n, s in enumerate(self._posts) if s), default=None)
+        first: datetime | None = None
+        for posts, age in zip(self._posts, self._ages[1:], strict=True):
+            if posts:
+                at = posts[0].at + age
+                first = at if first is None or at < first else first
+        return first
+
+    def moving(self, now: datetime, most: float) -> float:
+        """The weights of the posts that pass an edge until `now`; counted no further than beyond `most`."""
+        moved = 0.0
+        for posts, age in zip(self._posts[:-1], self._ages[1:], strict=False):
+            edge = now - age
+            for entry in posts:
+                if entry.at > edge:
+                    break
+                moved += max(1, entry.weight)
+                if moved > most:
+                    return moved
+        return moved
 
     def pass_edges(self, now: datetime) -> None:
         last = len(self._posts) - 1
@@ -145,10 +172,23 @@ class State:
     """One key. `met`: what stands or is held, and `silent` whether by few posts.
 
     `pending`: an instant whose changes are in and not judged. `look`: an instant to judge at though nothing changes
-    then. `sources`: those of whose gaps it must know; none for all.
+    then. `sources`: those of whose gaps it must know; none for all. `still`: how much may come and leave before it must
+    be judged again (`SlowGauge.still`); while that is anything, nothing is met, stands, is held or pending.
     """
 
-    __slots__ = ("episodes", "gauge", "held", "look", "met", "pending", "silent", "sources", "stages", "standing")
+    __slots__ = (
+        "episodes",
+        "gauge",
+        "held",
+        "look",
+        "met",
+        "pending",
+        "silent",
+        "sources",
+        "stages",
+        "standing",
+        "still",
+    )
 
     def __init__(self, gauge: Gauge, edges: tuple[timedelta, ...], kept: timedelta) -> None:
         self.episodes = FiringHistory()
@@ -165,3 +205,4 @@ class State:
         """Forget all posts."""
         self.gauge = gauge
         self.stages = Stages(gauge, edges, kept)
+        self.still = 0.0

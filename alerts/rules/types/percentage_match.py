@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import inf, nextafter
+from math import floor, inf, nextafter
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -67,6 +67,16 @@ class Share:
         match, total = self._match.count, self._all.count
         percentage = 100 * match / total if total >= self._least else None
         return self._bounds.reading(percentage, known, match, scale=total / 100)
+
+    def still(self) -> float:
+        match, total = self._match.count, self._all.count
+        if total < self._least:
+            return self._least - total - 1
+        # With each post m of t that match come nearer to the bound, m = bound·t, by one at most; one is left to spare.
+        most, least = self._bounds
+        under = inf if most is None else most * total / 100 - match
+        over = inf if least is None else match - least * total / 100
+        return max(0, floor(min(under, over)) - 1)
 
     def past(self, edges: Edges) -> Past | None:
         most = self._bounds.most

@@ -97,6 +97,13 @@ class Spread:
     def growth(self, entry: Entry) -> float:
         return entry.weight
 
+    def still(self) -> float:
+        spec = self._spec
+        if spec.max_age is not None:
+            return 0  # time alone makes it older
+        spread = inf if spec.max_spread is None else spec.max_spread - self._spread.count
+        return spread if spec.max_authors is None else min(spread, spec.max_authors - self._authors.count)
+
     def past(self, edges: Edges) -> Past | None:
         spec, spread, authors, old = self._spec, Steps(), Steps(), Steps()
         several = (above(authors, SEVERAL - 1),) if self._people else ()
