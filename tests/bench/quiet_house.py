@@ -81,7 +81,7 @@ Shares = dict[str, float]
 
 
 @dataclass
-class House:
+class Deployment:
     """The processes of one deployment. `brokers`: their ids."""
 
     folder: Path
@@ -145,9 +145,9 @@ def _await(condition: Callable[[], bool], otherwise: str) -> None:
 
 
 @contextmanager
-def a_house(
+def a_deployment(
     folder: Path, kind: str, url: str, x: X, root: Path, brokers: Sequence[int], counts: bool
-) -> Iterator[House]:
+) -> Iterator[Deployment]:
     """All are ready; nothing is open."""
     sys.path.insert(0, str(ROOT / "tests" / "kafka"))
     from processes import free_ports  # type: ignore[import-not-found]
@@ -166,11 +166,11 @@ def a_house(
                     [sys.executable, *started, "run", "--role", role, "--port", str(port)],
                     env=env, cwd=root, stdout=log, stderr=log,
                 )  # fmt: skip
-        house = House(folder, processes, ports, brokers, counts)
+        deployment = Deployment(folder, processes, ports, brokers, counts)
         for role in ports:
-            _await(lambda role=role: house.is_ready(role), f"{role} is not ready")  # type: ignore[misc]
-        threading.Thread(target=house.scrape, args=[over], daemon=True).start()
-        yield house
+            _await(lambda role=role: deployment.is_ready(role), f"{role} is not ready")  # type: ignore[misc]
+        threading.Thread(target=deployment.scrape, args=[over], daemon=True).start()
+        yield deployment
     finally:
         over.set()
         end(processes.values())
@@ -190,24 +190,24 @@ class Bench:
         url = f"kafka://{self._servers}?prefix=quiet{os.getpid()}-{self._number}" if kind == "kafka" else "embedded:"
         counts = kind == "kafka" and self._asked.requests
         found: dict[str, Shares] = {}
-        with an_x() as x, a_house(folder, kind, url, x, root, brokers, counts) as house:
-            self._measure(found, "learning", house, self._asked.learn)
+        with an_x() as x, a_deployment(folder, kind, url, x, root, brokers, counts) as deployment:
+            self._measure(found, "learning", deployment, self._asked.learn)
             time.sleep(self._asked.learnt)
-            self._measure(found, "calm", house, self._asked.seconds)
+            self._measure(found, "calm", deployment, self._asked.seconds)
             with closing(open_bus(url, folder / "data", SystemClock())) as bus:
                 bus.ensure(topic_specs(PARTITIONS, {}))
                 Control(bus).append(opening(datetime.now(UTC), TRACK, PROBE))
             _await(lambda: x.connected() > 0, "X was not connected to")
             time.sleep(SETTLE_SECONDS)
-            self._measure(found, "open", house, self._asked.seconds)
+            self._measure(found, "open", deployment, self._asked.seconds)
             x.send(0, int(RATE * (self._asked.seconds + 4.0)), RATE, 0)
             time.sleep(2.0)
-            self._measure(found, "5 posts/s", house, self._asked.seconds)
+            self._measure(found, "5 posts/s", deployment, self._asked.seconds)
             x.took()
         return found
 
-    def _measure(self, found: dict[str, Shares], phase: str, house: House, seconds: float) -> None:
-        found[phase], rates = house.measure(seconds)
+    def _measure(self, found: dict[str, Shares], phase: str, deployment: Deployment, seconds: float) -> None:
+        found[phase], rates = deployment.measure(seconds)
         for name, its in rates.items():
             said = ", ".join(f"{kind} {rate:.1f}" for kind, rate in sorted(its.items(), key=lambda each: -each[1]))
             print(f"  {phase}: {name} asks {sum(its.values()):.1f}/s: {said}", file=sys.stderr, flush=True)

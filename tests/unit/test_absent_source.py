@@ -32,7 +32,7 @@ START = datetime(2031, 1, 13, tzinfo=UTC)
 SOME = timedelta(seconds=LOOK_SECONDS)
 
 
-class House:
+class Deployment:
     """A process that listens to `x`, and what others have said on its bus."""
 
     def __init__(self, folder: Path) -> None:
@@ -95,78 +95,78 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    made = Deployment(tmp_path)
     yield made
     made.absent.close()
     made.reporter.close()
     made.bus.close()
 
 
-def test_a_source_that_was_switched_off_holds_no_window_for_long(house: House) -> None:
-    last = house.says("bluesky")
-    house.absent.step(0.0)
-    house.goes_by(PATIENCE - LOOK_SECONDS)
-    assert (house.gaps(), house.heard()) == ([], last), "it may be started anew"
-    house.goes_by(3 * PATIENCE)
-    (gap,) = house.gaps()
+def test_a_source_that_was_switched_off_holds_no_window_for_long(deployment: Deployment) -> None:
+    last = deployment.says("bluesky")
+    deployment.absent.step(0.0)
+    deployment.goes_by(PATIENCE - LOOK_SECONDS)
+    assert (deployment.gaps(), deployment.heard()) == ([], last), "it may be started anew"
+    deployment.goes_by(3 * PATIENCE)
+    (gap,) = deployment.gaps()
     assert (gap.source, gap.start, gap.end, gap.cause) == ("bluesky", last, None, Cause.PROCESS_DOWN)
-    assert house.heard() == house.clock.now()
+    assert deployment.heard() == deployment.clock.now()
 
 
-def test_of_one_that_missed_a_part_alone_it_is_said_when_nobody_listens_to_it_any_more(house: House) -> None:
-    last = house.says("feeds")
-    house.bus.publish([to_ledger(open_gap("feeds", last, Cause.UNREACHABLE, "Fjellbyposten"))])
-    house.goes_by(3 * PATIENCE)
-    assert [(gap.part, gap.cause) for gap in house.gaps() if gap.part is None] == [(None, Cause.PROCESS_DOWN)]
+def test_of_one_that_missed_a_part_alone_it_is_said_when_nobody_listens_to_it_any_more(deployment: Deployment) -> None:
+    last = deployment.says("feeds")
+    deployment.bus.publish([to_ledger(open_gap("feeds", last, Cause.UNREACHABLE, "Fjellbyposten"))])
+    deployment.goes_by(3 * PATIENCE)
+    assert [(gap.part, gap.cause) for gap in deployment.gaps() if gap.part is None] == [(None, Cause.PROCESS_DOWN)]
 
 
-def test_a_process_that_is_started_later_knows_it_too(house: House) -> None:
-    last = house.says("bluesky")
-    house.absent.close()
-    house.clock.advance(timedelta(hours=1))
-    house.absent = house.worker()
-    house.goes_by(PATIENCE + 2 * LOOK_SECONDS)
-    assert [gap.start for gap in house.gaps()] == [last]
+def test_a_process_that_is_started_later_knows_it_too(deployment: Deployment) -> None:
+    last = deployment.says("bluesky")
+    deployment.absent.close()
+    deployment.clock.advance(timedelta(hours=1))
+    deployment.absent = deployment.worker()
+    deployment.goes_by(PATIENCE + 2 * LOOK_SECONDS)
+    assert [gap.start for gap in deployment.gaps()] == [last]
 
 
-def test_one_that_is_heard_has_a_gap_or_a_listener_or_has_ended_is_left_alone(house: House) -> None:
-    house.says("recording", served={"brann"})
-    house.says("ended", final=True)
-    house.says("busy")
-    assert house.bus.lease("source:busy", "two", 3600.0).renew()
-    house.goes_by(3 * PATIENCE, "bluesky")
-    assert house.gaps() == []
+def test_one_that_is_heard_has_a_gap_or_a_listener_or_has_ended_is_left_alone(deployment: Deployment) -> None:
+    deployment.says("recording", served={"brann"})
+    deployment.says("ended", final=True)
+    deployment.says("busy")
+    assert deployment.bus.lease("source:busy", "two", 3600.0).renew()
+    deployment.goes_by(3 * PATIENCE, "bluesky")
+    assert deployment.gaps() == []
 
 
-def test_a_listener_that_comes_back_knows_that_what_it_knew_is_out_of_date(house: House) -> None:
-    theirs = house.lease("bluesky", "two")
+def test_a_listener_that_comes_back_knows_that_what_it_knew_is_out_of_date(deployment: Deployment) -> None:
+    theirs = deployment.lease("bluesky", "two")
     assert theirs.renew()
-    house.says("bluesky")
-    house.goes_by(2 * PATIENCE)
-    assert [gap.end for gap in house.gaps()] == [None]
+    deployment.says("bluesky")
+    deployment.goes_by(2 * PATIENCE)
+    assert [gap.end for gap in deployment.gaps()] == [None]
     assert [theirs.renew(), theirs.renew()] == [False, True]
 
 
-def test_it_dies_once_more_and_is_told_once_more(house: House) -> None:
-    house.says("bluesky")
-    house.goes_by(2 * PATIENCE)
-    (gap,) = house.gaps()
-    over = gap.model_copy(update={"end": house.clock.now()})
-    house.bus.publish([to_ledger(over), *to_every_partition(MENTIONS, over, 2)])
-    last = house.says("bluesky")
-    house.goes_by(2 * PATIENCE)
-    assert [(gap.start, gap.end) for gap in house.gaps()] == [(over.start, over.end), (last, None)]
-    assert house.heard() == house.clock.now()
+def test_it_dies_once_more_and_is_told_once_more(deployment: Deployment) -> None:
+    deployment.says("bluesky")
+    deployment.goes_by(2 * PATIENCE)
+    (gap,) = deployment.gaps()
+    over = gap.model_copy(update={"end": deployment.clock.now()})
+    deployment.bus.publish([to_ledger(over), *to_every_partition(MENTIONS, over, 2)])
+    last = deployment.says("bluesky")
+    deployment.goes_by(2 * PATIENCE)
+    assert [(gap.start, gap.end) for gap in deployment.gaps()] == [(over.start, over.end), (last, None)]
+    assert deployment.heard() == deployment.clock.now()
 
 
-def test_when_nobody_waits_for_it_any_more_its_gap_ends(house: House) -> None:
-    house.says("bluesky")
-    house.goes_by(2 * PATIENCE)
-    house.switch(Action.CLOSE)
-    house.goes_by(PATIENCE)
-    assert [gap.end for gap in house.gaps()] == [None]
-    house.goes_by(2 * CALM_SECONDS)
-    (gap,) = house.gaps()
+def test_when_nobody_waits_for_it_any_more_its_gap_ends(deployment: Deployment) -> None:
+    deployment.says("bluesky")
+    deployment.goes_by(2 * PATIENCE)
+    deployment.switch(Action.CLOSE)
+    deployment.goes_by(PATIENCE)
+    assert [gap.end for gap in deployment.gaps()] == [None]
+    deployment.goes_by(2 * CALM_SECONDS)
+    (gap,) = deployment.gaps()
     assert gap.end is not None
     assert gap.refilled_until is None
