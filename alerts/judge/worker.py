@@ -24,7 +24,7 @@ from alerts.rules.judge import IncidentInfo
 from alerts.rules.report import to_alert
 from alerts.rules.spec import RuleSpec
 from alerts.rules.types.burst import on_findings
-from alerts.rules.verdict import Verdict
+from alerts.rules.verdict import Reason, Verdict
 from listener.bus.messages import message
 from listener.bus.protocol import METADATA_CHARS, Bus, Message, Record, TopicPartition
 from listener.bus.scan import scan
@@ -97,7 +97,7 @@ class Judging:
         self._control = Control(bus)
         self._engines: dict[tuple[int, str], Engine] = {}
         self._heard: dict[int, datetime] = {}
-        self._judged: set[str] = set()
+        self._numbered: dict[str, dict[tuple[str, str], Alert]] = defaultdict(dict)
         self._failing: dict[str, tuple[datetime, datetime]] = {}
         self._show_rules()
         self._for_ops: list[Message] = []
@@ -228,12 +228,9 @@ class Judging:
             engine.knows(known, known[-1].decision + 1)
         for offset, tick in last_words(self._bus, record.tp, record.offset, first):
             engine.feed(tick, offset)
-        if first.incident in self._judged:
-            # Its engine was dropped, and with it how many alarms there were: no later one may have the id of theirs.
-            for alert in scan(self._bus, ALERTS):
-                self._part.beat()
-                if alert.incident == first.incident:
-                    engine.count_on(alert)
+        # Its engine may have been dropped, and with it how many alarms there were: no later one may have such an id.
+        for alert in self._numbered.get(first.incident, {}).values():
+            engine.count_on(alert)
         return engine
 
     def _told(self, engine: Engine, verdicts: list[Verdict]) -> list[Message]:
@@ -243,9 +240,20 @@ class Judging:
         left = engine.take_left()
         again = {verdict.alert_id for verdict in verdicts if verdict.told_early}
         for alert in (*alerts, *left):
+            self._number(alert)
             if not alert.synthetic:
                 self._metrics.count_alert(alert, again=alert.settled is True and alert.id in again)
         return [message(ALERTS, alert) for alert in (*alerts, *left)]
+
+    def _number(self, alert: Alert) -> None:
+        """Keep the last alarm of each rule and key that is numbered: who scans `alerts` for it amid a transaction waits
+        for the end of that."""
+        its = self._numbered[alert.incident] if alert.nth is not None else self._numbered.get(alert.incident, {})
+        place = alert.rule, alert.key
+        if alert.nth is not None:
+            its[place] = alert
+        elif alert.reason == Reason.WITHDRAWN and place in its and its[place].id == alert.id:
+            its[place] = its[place].model_copy(update={"settled": True})
 
     def _engine(self, incident: str) -> Engine:
         known = self._control.refresh().incidents.get(incident)
@@ -270,7 +278,6 @@ class Judging:
             closed_at = known.closed_at if known is not None else None
             if closed_at is not None and self._heard[partition] - closed_at > KEEP_CLOSED:
                 del self._engines[partition, incident]
-                self._judged.add(incident)
             else:
                 states[incident] = {**self._engines[partition, incident].watermarks(), KEPT: kept}
         text = json.dumps(states, separators=(",", ":"))
@@ -312,13 +319,14 @@ class Judging:
 
     def _remember(self) -> None:
         """What was said of these incidents, and what ops were alerted to."""
+        self._numbered.clear()
         said: dict[str, list[Alert]] = defaultdict(list)
         failing: dict[str, datetime] = {}
         bad: datetime | None = None
         wanted = {incident for _, incident in self._engines}
         for alert in scan(self._bus, ALERTS):
             self._part.beat()
-            self._judged.add(alert.incident)
+            self._number(alert)
             if alert.incident in wanted:
                 said[alert.incident].append(alert)
             elif alert.rule == FAILED:
