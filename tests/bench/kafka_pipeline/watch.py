@@ -59,6 +59,7 @@ class Watch:
         self.intended: dict[str, dict[int, float]] = {NOW: {}, EARLY: {}, LATER: {}}
         """The same of the first intent to tell somebody of it."""
         self._probes: dict[str, tuple[str, int]] = {}
+        self._intents: dict[str, float] = {}
         self.said: dict[int, datetime] = {}
         self.failed: BaseException | None = None
         self._over = threading.Event()
@@ -85,14 +86,20 @@ class Watch:
         if record.topic == "deliveries":
             if said["type"] == "delivery" and "outcome" not in said:
                 for id_ in said["alerts"]:
-                    if id_ in self._probes:
-                        rule, number = self._probes[id_]
-                        self.intended[rule].setdefault(number, now)
+                    self._intents.setdefault(id_, now)
+                    self._intend(id_)
         elif said.get("rule") in self.heard and said["event"] == "fired":
             number = int(said["samples"][0]["key"].partition(":")[2]) - FIRST
             self._probes[said["id"]] = said["rule"], number
+            self._intend(said["id"])
             self.heard[said["rule"]].setdefault(number, now)
             self.said[number] = parse_instant(said["first_seen"])
+
+    def _intend(self, id_: str) -> None:
+        """Topics are read in no order: an intent may be known before its alert."""
+        if id_ in self._probes and id_ in self._intents:
+            rule, number = self._probes[id_]
+            self.intended[rule].setdefault(number, self._intents[id_])
 
     def passed(self, at: datetime, lateness: timedelta) -> float | None:
         """When the last tick was made that moved the watermark to `at`; seconds since the epoch."""
