@@ -120,10 +120,11 @@ class Stage:
     def _take_in(self, records: Sequence[Record]) -> tuple[list[Message], Mapping[TopicPartition, Commit], int] | None:
         """What is to be written after work on these; None while that can wait."""
         self._broken_off = True
+        if not self._held:
+            # From before the work: slow work is committed as soon as it is done.
+            self._held_since = self._clock.monotonic()
         messages = self._work(records)
         ends = {record.tp: record.offset + 1 for record in records}
-        if not self._held:
-            self._held_since = self._clock.monotonic()
         self._held |= {tp: end for tp, end in ends.items() if end > self._done.get(tp, 0)}
         self._held_count += sum(not self._is_done(record) for record in records)
         self._broken_off = False
