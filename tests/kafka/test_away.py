@@ -87,7 +87,7 @@ def test_readiness_and_metrics_follow_a_broker_that_is_killed_and_comes_back(
         assert value("bus_up") == 1
         bus.publish([Message("mentions", "x:2", b"{}")])
         until(lambda: value("stage_records_total", stage="stage") == 2, 20, health.ready)
-        until(lambda: value("consumer_lag_records", group="stage", topic="mentions") == 0, 10, health.ready)
+        until(lambda: value("consumer_lag_records", group="stage", topic="mentions") == 0, 20, health.ready)
     finally:
         service.stop()
         thread.join(10)

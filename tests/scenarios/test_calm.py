@@ -45,7 +45,11 @@ def test_a_recording_is_not_played_in_a_real_crisis_and_says_so(
     running = deployment.start()
     done = deployment.command("mode", "crisis", "--name", "Brann", "--track", TRACK, "--why", "brann", "--no-wait")
     assert done.returncode == 0, done.stderr
-    until(lambda: "exercise" in deployment.mode()["sources"]["recording"].get("why", ""), 10, "it says so", every=0.3)
+
+    def why() -> str:
+        return str(deployment.mode()["sources"].get("recording", {}).get("why", ""))
+
+    until(lambda: "exercise" in why(), 10, "it says so", every=0.3)
     time.sleep(2)
     said = deployment.mode()
     assert said["mode"] == "crisis"
