@@ -5,9 +5,6 @@ without loss or repeat. A bad record becomes a dead letter in that same transact
 the bus cannot take the batch (no room, away), the batch is kept and offered again; when another member took over, it
 is dropped, because it is now another's.
 
-Where a batch caused nothing, its commit waits for one that caused something, for `HOLD_SECONDS` at most. What is read
-again after a crash meanwhile causes nothing again.
-
 A stage that is slow works in small batches, so that what it has done is committed, and says with each record that it
 is alive: it lags, and to restart it would only begin the same work again.
 
@@ -33,8 +30,6 @@ from listener.runtime.metrics import Metrics
 
 TURN = 2.0
 """Seconds that the work on a batch should take at most: the next one is made as small as that needs."""
-HOLD_SECONDS = 1.0
-"""A transaction costs the same whatever it holds; a commit that carries nothing need not be one of its own."""
 AHEAD = 100
 """Records that are looked at together, before each is worked on."""
 
@@ -86,11 +81,7 @@ class Stage:
         self._size = batch
         self._on_assign = on_assign
         self._done: dict[TopicPartition, int] = {}
-        self._broken_off = self._to_begin_again = False
-        self._held: dict[TopicPartition, int] = {}
-        """Behind what was worked on and is not committed yet, as it caused nothing."""
-        self._held_count = 0
-        self._held_since = float("-inf")
+        self._broken_off = False
         self._pending: tuple[list[Message], Mapping[TopicPartition, Commit], int] | None = None
         self.consumer = bus.consumer([topic], group=name, member=member or name, on_assign=self._assign)
 
@@ -99,54 +90,23 @@ class Stage:
         if self._pending is None:
             if self._broken_off:
                 self._begin_again()
-            elif self._to_begin_again and self._held:
-                self._pending = self._take_held([])
-            elif self._to_begin_again:
-                self._begin_again()
-        if self._pending is None:
             records = self.consumer.poll(timeout, self._size)
             if not records:
                 self._part.problem(None)
-                # Who does not wait for records does nothing else in turn: a replay, a test.
-                if not self._held or (timeout > 0 and not self._is_due()):
-                    return False
-                self._pending = self._take_held([])
-            elif (pending := self._take_in(records)) is None:
+                return False
+            self._broken_off = True
+            messages = self._work(records)
+            ends = {record.tp: record.offset + 1 for record in records}
+            commits = {tp: Commit(end, self._metadata(tp)) for tp, end in ends.items() if end > self._done.get(tp, 0)}
+            self._broken_off = False
+            if not commits:
                 return True
-            else:
-                self._pending = pending
+            self._pending = messages, commits, sum(not self._is_done(record) for record in records)
         return self._publish(*self._pending)
-
-    def _take_in(self, records: Sequence[Record]) -> tuple[list[Message], Mapping[TopicPartition, Commit], int] | None:
-        """What is to be written after work on these; None while that can wait."""
-        self._broken_off = True
-        if not self._held:
-            # From before the work: slow work is committed as soon as it is done.
-            self._held_since = self._clock.monotonic()
-        messages = self._work(records)
-        ends = {record.tp: record.offset + 1 for record in records}
-        self._held |= {tp: end for tp, end in ends.items() if end > self._done.get(tp, 0)}
-        self._held_count += sum(not self._is_done(record) for record in records)
-        self._broken_off = False
-        waits = not messages and not self._is_due()
-        return None if waits or not self._held else self._take_held(messages)
-
-    def _is_due(self) -> bool:
-        return self._clock.monotonic() - self._held_since >= HOLD_SECONDS
-
-    def _take_held(self, messages: list[Message]) -> tuple[list[Message], Mapping[TopicPartition, Commit], int]:
-        commits = {tp: Commit(end, self._metadata(tp)) for tp, end in self._held.items()}
-        count = self._held_count
-        self._drop_held()
-        return messages, commits, count
-
-    def _drop_held(self) -> None:
-        self._held.clear()
-        self._held_count = 0
 
     def begin_again(self) -> None:
         """Go on from the commit, as after a restart: what is worked on and not committed is worked on anew."""
-        self._pending, self._to_begin_again = None, True
+        self._pending, self._broken_off = None, True
 
     def close(self) -> None:
         self.consumer.close()
@@ -154,8 +114,6 @@ class Stage:
     def _assign(self, assignment: frozenset[TopicPartition]) -> None:
         commits = {tp: self.consumer.committed(tp) for tp in assignment}
         self._done = {tp: commit.offset for tp, commit in commits.items() if commit is not None}
-        # What was taken in and not committed is another's now, or comes again.
-        self._drop_held()
         if self._on_assign is not None:
             self._on_assign(assignment)
 
@@ -164,7 +122,7 @@ class Stage:
             commit = self.consumer.committed(tp)
             self.consumer.seek(tp, self._bus.begin_offset(tp) if commit is None else commit.offset)
         self._assign(self.consumer.assignment)
-        self._broken_off = self._to_begin_again = False
+        self._broken_off = False
 
     def _is_done(self, record: Record) -> bool:
         """It was committed before, and is read again."""
