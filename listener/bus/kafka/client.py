@@ -382,13 +382,16 @@ class Leaders:
 
     async def _ask(self, admin: Any, wanted: Mapping[Any, int], level: IsolationLevel) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
+        # What another question forgets while this one waits is in here all the same.
+        leaders = {tp: leader for tp in wanted if (leader := self._known.get(tp)) is not None}
         try:
-            if unknown := wanted.keys() - self._known.keys():
+            if unknown := wanted.keys() - leaders.keys():
                 for leader, its in (await admin._async_get_leader_for_partitions(unknown)).items():
-                    self._known.update(dict.fromkeys(its, leader))
+                    leaders |= dict.fromkeys(its, leader)
+                self._known |= leaders
             by_leader: defaultdict[int, dict[Any, int]] = defaultdict(dict)
             for tp, spec in wanted.items():
-                by_leader[self._known[tp]][tp] = spec
+                by_leader[leaders[tp]][tp] = spec
             for leader, specs in by_leader.items():
                 request = admin._list_partition_offsets_request(specs, level.value)
                 answer = await admin._manager.send(request, node_id=leader)
