@@ -3,12 +3,12 @@ disk is full. A minute of the listener's and the fake's time passes in each seco
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from disks import MIB, fill, mounted
 from listener_support import ListenerDeployment
 from x_support import SPEED, Town, town
 
@@ -228,27 +228,8 @@ def test_a_search_that_only_fails_is_no_refusal(fast: Town, crisis: ListenerDepl
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 120 MiB, of which the reserve takes 32."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", str(place)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a disk that can be filled needs the right to mount one")
-    try:
+    with mounted(tmp_path / "disk", 120 * MIB) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    other = disk / "other-program.bin"
-    with other.open("wb", buffering=0) as file:
-        for size in (1 << 20, 1 << 12, 1):
-            try:
-                while True:
-                    file.write(b"\1" * size)
-            except OSError:
-                continue
-    return other
 
 
 @pytest.fixture

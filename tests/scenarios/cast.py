@@ -20,13 +20,14 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from background import background
 from broker import Cluster
 from harness import SAYINGS, START_SECONDS, Deployment, Running, read_all, until
 from spread import PARTITIONS, Spread, alone, ended, has_begun, names_over, ready, said, twice
@@ -66,13 +67,11 @@ class World:
         return {"text": f"{text} #{tag}{own}", "author": f"bruker{author}"}
 
 
-@contextmanager
-def posting(fake: FakeX, world: World) -> Iterator[None]:
+def posting(fake: FakeX, world: World) -> AbstractContextManager[None]:
     """RATE posts a second, each with the time at which it was due."""
-    began, stop = datetime.now(UTC), threading.Event()
-    begun = time.monotonic()
+    began, begun = datetime.now(UTC), time.monotonic()
 
-    def post() -> None:
+    def post(stop: threading.Event) -> None:
         done = 0
         while not stop.wait(0.01):
             due = int((time.monotonic() - begun) * RATE)
@@ -81,13 +80,7 @@ def posting(fake: FakeX, world: World) -> Iterator[None]:
                 fake.post({**world.post(number), "created_at": at.isoformat()})
             done = due
 
-    thread = threading.Thread(target=post)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return background(post)
 
 
 @dataclass

@@ -7,10 +7,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from background import background
 from harness import Deployment, Running, read_all, until
 
 from listener.bus.protocol import open_bus
@@ -57,24 +58,16 @@ def pair(tmp_path: Path, deploy: Callable[..., Deployment]) -> Iterator[Pair]:
         yield Pair(tmp_path, deploy, fake)
 
 
-@contextmanager
-def posting(fake: FakeX) -> Iterator[None]:
+def posting(fake: FakeX) -> AbstractContextManager[None]:
     """Twenty posts a second, whoever hears them."""
-    stop = threading.Event()
 
-    def post() -> None:
+    def post(stop: threading.Event) -> None:
         number = 0
         while not stop.wait(0.05):
             number += 1
             fake.post(f"Det brenner i Granvik, melding {number}")
 
-    thread = threading.Thread(target=post)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return background(post)
 
 
 def is_in(running: Running, state: str) -> bool:
