@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,11 +166,12 @@ def play(
     began = time.monotonic()
     home.mkdir()
     url = f"{cluster.url}?prefix=kills{seed}-{uuid.uuid4().hex[:6]}"
-    with FakeX(keep_alive=1.0, bearer=TOKEN, seed=seed) as fake:
+    with FakeX(keep_alive=1.0, bearer=TOKEN, seed=seed) as fake, ExitStack() as kept:
         spread = Spread(
             home, url, lambda **more: deploy(f"seed{seed}", **more), replication=len(cluster.nodes), lateness=LATENESS,
             settings={"X__BASE_URL": fake.url, "X__BEARER_TOKEN": TOKEN},
         )  # fmt: skip
+        kept.callback(spread.close)
         cast = Cast(spread, cluster)
         spread.open(dict(zip(names_over(PARTITIONS), PLACES, strict=True)))
         until(lambda: fake.streams.open, START_SECONDS, "the stream is up")
@@ -181,6 +182,7 @@ def play(
         offered = set(fake.world.posts)
         captured: list[str] = []
         reader = spread.bus.reader(["mentions"])
+        kept.callback(reader.close)
 
         def all_captured() -> bool:
             while records := reader.poll(0.0, 5000):
@@ -195,35 +197,34 @@ def play(
         code, _ = cast.players["listener", 1].terminate()
         assert code == 0, cast.players["listener", 1].said
         all_captured()
-    spread.end("x", max(post.created_at for post in fake.world.posts.values()) + timedelta(hours=1))
-    spread.wait_until_judged()
-    lag = spread.lag()
-    for running in cast.players.values():
-        running.kill()
-    mentions, alerts = spread.records("mentions"), spread.values("alerts", "alert")
-    ours = said(_less(alert, without) for alert in alerts if alert["incident"] != "calm")
-    reference = said(alone(home / "alone", spread.records("control"), mentions, spread.deployment.configure()))
-    differing = ours - reference | reference - ours
-    for line in sorted(differing)[:20]:
-        print("only ours:" if line in ours else "only in the reference:", line)
-    findings = [f"{f['incident']}:{f['source']}:{f['id']}" for f in spread.values("findings", "finding")]
-    posts = (json.loads(record.value or b"") for record in mentions if record.key[2:].isdecimal())
-    due = {f"{incident}:x:{post['id']}" for post in posts for incident in post["incidents"]}
-    played = Played(
-        seed=seed,
-        what=what,
-        offered=len(offered),
-        captured=len(offered & set(captured)),
-        missing=len(offered ^ set(captured)) + len(due ^ set(findings)),
-        twice=twice(captured) + twice(findings) + twice((a["id"], a["event"], a.get("settled")) for a in alerts),
-        alerts=reference.total(),
-        differing=differing.total(),
-        deadletters=len(spread.records("deadletters")),
-        lag=lag,
-        seconds=time.monotonic() - began,
-    )
-    look(spread)
-    spread.close()
+        spread.end("x", max(post.created_at for post in fake.world.posts.values()) + timedelta(hours=1))
+        spread.wait_until_judged()
+        lag = spread.lag()
+        for running in cast.players.values():
+            running.kill()
+        mentions, alerts = spread.records("mentions"), spread.values("alerts", "alert")
+        ours = said(_less(alert, without) for alert in alerts if alert["incident"] != "calm")
+        reference = said(alone(home / "alone", spread.records("control"), mentions, spread.deployment.configure()))
+        differing = ours - reference | reference - ours
+        for line in sorted(differing)[:20]:
+            print("only ours:" if line in ours else "only in the reference:", line)
+        findings = [f"{f['incident']}:{f['source']}:{f['id']}" for f in spread.values("findings", "finding")]
+        posts = (json.loads(record.value or b"") for record in mentions if record.key[2:].isdecimal())
+        due = {f"{incident}:x:{post['id']}" for post in posts for incident in post["incidents"]}
+        played = Played(
+            seed=seed,
+            what=what,
+            offered=len(offered),
+            captured=len(offered & set(captured)),
+            missing=len(offered ^ set(captured)) + len(due ^ set(findings)),
+            twice=twice(captured) + twice(findings) + twice((a["id"], a["event"], a.get("settled")) for a in alerts),
+            alerts=reference.total(),
+            differing=differing.total(),
+            deadletters=len(spread.records("deadletters")),
+            lag=lag,
+            seconds=time.monotonic() - began,
+        )
+        look(spread)
     drop_topics(url)
     return played
 
