@@ -8,12 +8,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from listener.bus.protocol import Bus, Commit, Link, Message, Record, open_bus
+from listener.bus.protocol import Bus, Commit, Consumer, Link, Message, Record, open_bus
 from listener.clock import SystemClock
 from listener.crashpoints import point
-from listener.errors import Fenced
+from listener.errors import BusError, Fenced
 
 BATCH = 7
+
+
+def heard(consumer: Consumer) -> list[Record]:
+    """The next batch. As a worker does it, who gets no answer asks again: who was killed in a transaction leaves it
+    open, and until it ends by itself the group's place is not told."""
+    try:
+        return consumer.poll(0.1, BATCH)
+    except Fenced:
+        raise
+    except BusError:
+        return []
 
 
 def stage(bus: Bus, member: str, total: str, hold_at: str = "0") -> None:
@@ -24,7 +35,7 @@ def stage(bus: Bus, member: str, total: str, hold_at: str = "0") -> None:
     consumer = bus.consumer(["mentions"], group="stage", member=member)
     batches = 0
     while sum(bus.end_offset(tp) for tp in bus.lag("stage")) < int(total) or any(bus.lag("stage").values()):
-        records = consumer.poll(0.1, BATCH)
+        records = heard(consumer)
         if not records:
             continue
         batches += 1
@@ -49,7 +60,7 @@ def effects(bus: Bus, member: str, total: str) -> None:
     """As `stage`, with an effect outside the bus: a line said for each record before its offset is committed."""
     consumer = bus.consumer(["mentions"], group="stage", member=member)
     while sum(bus.end_offset(tp) for tp in bus.lag("stage")) < int(total) or any(bus.lag("stage").values()):
-        records = consumer.poll(0.1, BATCH)
+        records = heard(consumer)
         for record in records:
             print(record.where, flush=True)
         point("dispatch.after_send")

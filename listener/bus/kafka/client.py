@@ -11,6 +11,7 @@ Any version may change these parts, so `VERSIONS` says which ones are taken; pyp
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -35,6 +36,8 @@ VERSIONS = ">=3.0.12,<3.1"
 # --- connections -----------------------------------------------------------------------------------------------------
 
 DIRECT = "direct://"
+HANDSHAKE_SECONDS = 3.0
+"""Less than a question waits for its answer, so that it is told that nobody is there and not that time was up."""
 
 
 class ClosingSocket(KafkaNetSocket):
@@ -73,6 +76,28 @@ class ToTheEnd(transport.KafkaTCPTransport):
 
 
 class ToTheEndUnderTls(transport.KafkaSSLTransport):
+    """The same under TLS. kafka-python waits without a limit for a frozen broker's part in the handshake, or for a
+    firewall that takes the connection and passes nothing on; and whoever asked anything waits with it."""
+
+    async def handshake(self) -> None:
+        """Raises KafkaTimeoutError when it has not ended within HANDSHAKE_SECONDS."""
+        theirs: Any = self
+        sock, net = theirs._sock, theirs._net
+        give_up = time.monotonic() + HANDSHAKE_SECONDS
+        try:
+            while True:
+                try:
+                    sock.do_handshake()
+                    return
+                except ssl.SSLWantReadError:
+                    await net.wait_read(sock, give_up)
+                except ssl.SSLWantWriteError:
+                    await net.wait_write(sock, give_up)
+        except BaseException:
+            # Nobody else closes what did not become a connection.
+            sock.close()
+            raise
+
     def _sock_recv(self) -> tuple[bytes, BaseException | None]:
         data, error = super()._sock_recv()  # type: ignore[misc]
         return data, None if data else error
