@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from harness import SETTLED_SECONDS, START_SECONDS, Deployment, Running, read_all, until
+from harness import START_SECONDS, Deployment, Running, read_all, until
 from prometheus_client import CollectorRegistry
 
 from alerts.annotate.learned import Model
@@ -35,6 +35,8 @@ from listener.runtime.stage import Worker
 from listener.settings.kafka import KafkaSettings
 
 PARTITIONS = 4
+JUDGED_SECONDS = 240.0
+"""A group may wait a minute for a member that was frozen while it joined, and the next one for another."""
 TEXTS = 'texts: {nb: "{count} av {key}", en: "{count} of {key}"}'
 
 RULES: Mapping[str, str] = {
@@ -137,7 +139,7 @@ class Spread:
         value = encode(Tick(source=source, until=until_, final=True))
         self.bus.publish([Message("mentions", f"{source}:tick", value, n) for n in range(self.partitions)])
 
-    def wait_until_judged(self, seconds: float = SETTLED_SECONDS) -> None:
+    def wait_until_judged(self, seconds: float = JUDGED_SECONDS) -> None:
         # A commit may be seen a moment before what was written in its transaction can be read.
         idle = 0
 
@@ -146,7 +148,21 @@ class Spread:
             idle = idle + 1 if self.lag() == 0 else 0
             return idle == 3
 
-        until(stays, seconds, "all is annotated and judged", every=0.3)
+        try:
+            until(stays, seconds, "all is annotated and judged", every=0.3)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.state()}") from None
+
+    def state(self) -> str:
+        """Where each group and each process stands, for whoever looks for what did not come."""
+        told = [f"{group}: {self.bus.lag(group)}" for group in ("annotate", "judge")]
+        for running in self.deployment.running:
+            try:
+                ready = running.get("/readyz")
+            except OSError as error:
+                ready = 0, str(error)
+            told.append(f"{running.process.pid}, {running.process.poll()}: {ready}\n{running.said[-2000:]}")
+        return "\n".join(told)
 
     def close(self) -> None:
         self.bus.close()
