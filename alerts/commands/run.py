@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
@@ -54,6 +55,8 @@ app = typer.Typer(help="Listen, judge and alert, until stopped.")
 
 
 OPEN_FILES = 8192
+END_SECONDS = 1.0
+"""So long the bus may take to be closed where a worker hangs."""
 
 
 class Role(StrEnum):
@@ -214,8 +217,21 @@ def run(
                 _say_where(turning)
             if Role.LISTENER in roles and not sources:
                 say("No source is set up: set sources.recording.path to play a recording under an exercise.")
-            service.run()
+            code = 1
+            try:
+                service.run()
+                code = 0
+            finally:
+                if service.left_behind:
+                    _end_for_certain(code)
     finally:
         web.stop()
         for lock in locks:
             lock.release()
+
+
+def _end_for_certain(code: int) -> None:
+    """What hangs may hold what the bus is closed with, and would keep the process from being started again."""
+    ending = threading.Timer(END_SECONDS, os._exit, (code,))
+    ending.daemon = True
+    ending.start()

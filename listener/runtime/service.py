@@ -2,7 +2,7 @@
 
 A worker that raises is tried again after a second, loudly: it is shown at `/readyz` and logged by its class and
 place, never by its words, which could be somebody's post. Our own corruption, or another process in our place, stops
-the process.
+the process; and so does a worker that hangs, for whatever supervises it starts it again, and what it held is taken up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -34,6 +36,9 @@ WAITED_SECONDS = 0.05
 REST_SECONDS = 0.2
 """A worker that had nothing to do, and did not wait for it, rests so long: such workers go by the time alone."""
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+HANGS_SECONDS = 120.0
+"""A worker that is stuck for so long hangs. It is counted by looks, so that a process that was frozen is not ended."""
 STARTS_SECONDS = 60.0
 """Who has been there for longer is not starting."""
 
@@ -115,6 +120,8 @@ class Service:
         self._clock = clock
         self._stop = threading.Event()
         self._fatal: LyttepostError | None = None
+        self.left_behind: list[str] = []
+        """The workers that did not end when the service did."""
         self._failed: set[str] = set()
         self._failing: dict[str, Outage] = {}
         self._bus_fails = Outage("the bus", clock, settled=SETTLED_SECONDS, well=bus_is_well)
@@ -131,13 +138,19 @@ class Service:
         ]
         for thread in threads:
             thread.start()
-        while not self._stop.wait(0.5):
+        looks = 0
+        while not self._stop.wait(LOOK_SECONDS):
             self._bus_fails.look()
+            stuck = [part for _, part in self._workers if part.stuck()]
+            looks = looks + 1 if stuck else 0
+            if looks * LOOK_SECONDS >= HANGS_SECONDS:
+                self._give_up(stuck[0], threads)
         deadline = self._clock.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
         for thread in threads:
             if thread.is_alive():
+                self.left_behind.append(thread.name)
                 log.error("%s did not stop in time; what it held is taken up at the next start", thread.name)
         if self._fatal is not None:
             raise self._fatal
@@ -146,6 +159,16 @@ class Service:
         self._stop.set()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _give_up(self, part: Part, threads: Sequence[threading.Thread]) -> None:
+        """End the process, and log where each worker is: by files and lines alone."""
+        frames = sys._current_frames()
+        for thread in threads:
+            if frame := frames.get(thread.ident or 0):
+                places = [f"{Path(at.filename).name}:{at.lineno}" for at in traceback.extract_stack(frame)]
+                log.error("%s is at %s", thread.name, " ".join(reversed(places)))
+        self._fatal = LyttepostError(f"{part.name} hangs: {part.stuck()}; the process ends, to be started again")
         self._stop.set()
 
     def _turn(self, worker: Worker, part: Part) -> None:
