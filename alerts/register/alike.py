@@ -22,7 +22,7 @@ from zlib import crc32
 from alerts.annotate.claims import Claim, claim
 from alerts.annotate.near import Relation, relation
 from alerts.annotate.stories import beginnings, grouped, name_of
-from alerts.register.rows import finding_in
+from alerts.register.rows import read_in
 from listener.bus.protocol import Bus, TopicPartition
 from listener.model.records import FINDINGS, Finding
 
@@ -201,7 +201,7 @@ class Alike:
             key, part, offset = self._db.execute("SELECT key, part, offset FROM stories WHERE id=?", (id_,)).fetchone()
             records = self._bus.read(TopicPartition(FINDINGS.name, part), offset, 1)
             its = [each for each in records if each.offset == offset and each.key == key]
-            self._found[id_] = finding_in(its[0]) if its else None
+            self._found[id_] = read_in(its[0]) if its else None
         return self._found[id_]
 
 

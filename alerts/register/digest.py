@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from alerts.register import alike
-from alerts.register.rows import finding_in
+from alerts.register.rows import read_in
 from alerts.register.wording import marks
 from listener.bus.protocol import Bus, TopicPartition
 from listener.model.records import FINDINGS
@@ -18,19 +18,19 @@ RECORDS = 500
 STORIES = 100
 """At most in one transaction: others who write wait for it, a tenth of a second or so."""
 
-POSITIONS = "SELECT part, next, digested FROM positions WHERE digested < next"
+POSITIONS = "SELECT part, next, digested FROM positions WHERE digested + ? < next"
 
 
-def waits(db: sqlite3.Connection) -> bool:
-    """Whether there is any to be made."""
-    return db.execute(f"{POSITIONS} LIMIT 1").fetchone() is not None or alike.waiting(db) > 0
+def waits(db: sqlite3.Connection, more_than: int = 0) -> bool:
+    """Whether there is any to be made: of more records of a partition than so many, or of a story."""
+    return db.execute(f"{POSITIONS} LIMIT 1", (more_than,)).fetchone() is not None or alike.waiting(db) > 0
 
 
 def make_some(db: sqlite3.Connection, bus: Bus) -> None:
     """In one transaction."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        for part, end, done in db.execute(POSITIONS).fetchall():
+        for part, end, done in db.execute(POSITIONS, (0,)).fetchall():
             _read(db, bus, part, done, end)
         alike.Alike(db, bus).join(STORIES)
         db.execute("COMMIT")
@@ -43,7 +43,7 @@ def make_some(db: sqlite3.Connection, bus: Bus) -> None:
 def _read(db: sqlite3.Connection, bus: Bus, part: int, done: int, end: int) -> None:
     records = [each for each in bus.read(TopicPartition(FINDINGS.name, part), done, RECORDS) if each.offset < end]
     for record in records:
-        finding = finding_in(record)
+        finding = read_in(record)
         # What came again, or was purged since, is not there.
         at = (record.key, part, record.offset)
         if finding and db.execute("SELECT 1 FROM findings WHERE key=? AND part=? AND offset=?", at).fetchone():

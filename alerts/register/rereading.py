@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-"""So often it is looked for what is new: nobody waits for it, and each time the bus is asked, of each partition."""
+"""So often it is looked for what is new: nobody waits for it, and each time the bus is asked, of each partition. Only
+what is too much for one transaction is gone on with at once: a post at a time would cost several times as much."""
 AT_ONCE = 8
 """Posts between two rests: a fifth of a second's work."""
 AHEAD = 200
@@ -112,7 +113,7 @@ class Rereading:
         if not digest.waits(db):
             return False
         digest.make_some(db, self._bus)
-        return digest.waits(db)
+        return digest.waits(db, digest.RECORDS)
 
     def _read(self, db: sqlite3.Connection, better: Callable[[], Model], now: float) -> bool:
         """Some of the newest posts, by the better tier."""

@@ -12,6 +12,7 @@ import sqlite3
 from alerts.annotate.story import NAMED_REPOST, is_repost
 from alerts.register.ranking import NONE_OF_THESE, Registered, Whose
 from listener.bus.protocol import Record
+from listener.model.quick import FINDING
 from listener.model.records import (
     EXPOSED,
     FINDINGS,
@@ -86,6 +87,13 @@ def finding_in(record: Record) -> Finding | None:
     except BadRecord:
         return None
     return found if isinstance(found, Finding) else None
+
+
+def read_in(record: Record) -> Finding | None:
+    """The same, read in a third of the time: what stands for the finding, and is no instance of it."""
+    if record.value is None:
+        return None
+    return FINDING.read(record.value) or finding_in(record)
 
 
 def row_of(finding: Finding, part: int, offset: int, tier: int = 0) -> tuple[object, ...]:

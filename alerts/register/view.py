@@ -34,12 +34,11 @@ from alerts.register.ranking import (
     rank_stories,
     words,
 )
-from alerts.register.rows import EMPTY, INSERT, finding_in, make, row_of
+from alerts.register.rows import EMPTY, INSERT, finding_in, make, read_in, row_of
 from alerts.register.wording import perhaps_quoted
 from listener.bus.protocol import Bus, Record, TopicPartition
 from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
-from listener.model.quick import FINDING
 from listener.model.records import Finding, Kind
 from listener.model.roles import REGISTER
 from listener.runtime.health import Part
@@ -274,7 +273,7 @@ class Register:
                 self._db.execute("INSERT INTO purged DEFAULT VALUES")
             return
         # Of one that cannot be read the rules' stage has made a dead letter.
-        finding = FINDING.read(record.value) or finding_in(record)
+        finding = read_in(record)
         if finding is None or finding.synthetic:
             return
         inserted = self._db.execute(INSERT, row_of(finding, record.partition, record.offset)).rowcount
@@ -399,7 +398,7 @@ class Register:
             at = {offset for _, offset in wanted[:count]}
             del wanted[:count]
             for record in self._bus.read(TopicPartition("findings", part), first, last - first + 1):
-                if record.offset in at and (finding := finding_in(record)):
+                if record.offset in at and (finding := read_in(record)):
                     found[part, record.offset, record.key] = finding.text
         return found
 

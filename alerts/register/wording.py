@@ -46,7 +46,7 @@ def marks(text: str) -> bytes:
     if not (runs := _hashes(words)):
         return b""
     window = min(len(runs), QUOTED - WHOLE + 1)
-    least = {min(runs[start : start + window]) for start in range(len(runs) - window + 1)}
+    least = set(map(min, *(runs[start:] for start in range(window)))) if window > 1 else set(runs)
     return array("I", [crc32(" ".join(words).encode()), *sorted(least)]).tobytes()
 
 
@@ -65,7 +65,10 @@ def perhaps_quoted(words: str, marked: Iterable[tuple[int, int, bytes]]) -> list
 
 
 def _hashes(words: list[str]) -> list[int]:
-    return [crc32(" ".join(words[start : start + WHOLE]).encode()) for start in range(len(words) - WHOLE + 1)]
+    if len(words) < WHOLE:
+        return []
+    each = [word.encode() for word in words]
+    return [crc32(b" ".join(run)) for run in zip(*(each[start:] for start in range(WHOLE)), strict=False)]
 
 
 def _words(text: str) -> list[str]:

@@ -17,7 +17,7 @@ from alerts.annotate.corrections import digest_of
 from alerts.annotate.learned import Model
 from alerts.annotate.story import story
 from alerts.annotate.worker import Annotator
-from alerts.register import rereading
+from alerts.register import digest, rereading
 from alerts.register.ranking import tiers
 from alerts.register.rereading import Rereading
 from alerts.register.view import Register
@@ -131,6 +131,38 @@ def test_the_newest_come_first_and_it_rests_as_long_as_it_worked(
         clock.advance(timedelta(seconds=0.2))
         assert its.step(0.0)
         assert [row.tier for row in view.registered()] == [0, 0, 1, 1, 1, 1]
+
+
+def test_what_comes_little_by_little_is_digested_together(
+    bus: Bus, view: Register, tmp_path: Path, default: Annotator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "RECORDS", 3)
+
+    def comes(*numbers: int) -> None:
+        found = [its for n in numbers for its in default.findings(mention(n, f"{TEXTS[2]}, gruppe {n}"))]
+        bus.publish([Message("findings", each.key, encode(each)) for each in found])
+        view.step(0.0)
+
+    def digested() -> int:
+        with closing(sqlite3.connect(tmp_path / "register.sqlite")) as db:
+            return int(db.execute("SELECT count(*) FROM digests").fetchone()[0])
+
+    clock = ManualClock(START)
+    with closing(worker(bus, tmp_path, clock, None)) as its:
+        comes(*range(7))
+        assert its.step(0.0), "of so much it goes on at once"
+        assert digested() == 3
+        assert not its.step(0.0), "one is left, for the next time"
+        assert digested() == 6
+        for n in range(7, 9):
+            clock.advance(timedelta(seconds=rereading.LOOK_SECONDS / 3))
+            comes(n)
+            assert not its.step(0.0)
+        assert digested() == 6
+        clock.advance(timedelta(seconds=rereading.LOOK_SECONDS / 2))
+        assert not its.step(0.0)
+        assert digested() == 9
+        assert not digest.waits(view._db)
 
 
 def test_what_a_person_corrected_stays_what_the_person_said(

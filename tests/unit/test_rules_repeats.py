@@ -93,9 +93,10 @@ def test_a_rule_that_takes_too_long_is_reported_and_what_it_said_still_holds() -
     failures: list[RuleFailed] = []
 
     class Works(ManualClock):
-        """It begins, asks either for keys (2), and then either for its judgement (2 each): the last takes long."""
+        """It takes the finding, begins, asks either for keys (2), and then either for its judgement (2 each): the last
+        takes long."""
 
-        readings = iter([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 3.0] + [3.0] * 99)
+        readings = iter([0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 3.0] + [3.0] * 99)
         worked = 0.0
 
         def monotonic(self) -> float:
