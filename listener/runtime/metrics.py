@@ -19,12 +19,12 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
-    ProcessCollector,
     disable_created_metrics,
 )
 
 from listener.model.deliveries import Outcome
 from listener.model.records import WITHDRAWN, Alert, Event, Kind, Origin, Severity
+from listener.runtime.process import PROCESS, ProcessStats
 from listener.units import parse_instant
 
 NAMESPACE = "lyttepost"
@@ -32,16 +32,6 @@ BUCKETS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 """Seconds. The client's own stop at 10 s, where an officer's wait begins."""
 ANSWER_BUCKETS = (30, 60, 120, 300, 600, 900, 1800, 3600)
 """Seconds until a person answers: what `BUCKETS` tells apart is nothing to who has to wake up first."""
-
-PROCESS = (
-    ("virtual_memory_bytes", "gauge", "Addresses that the process has asked for; Linux only, as all of these."),
-    ("resident_memory_bytes", "gauge", "Memory that the process has."),
-    ("start_time_seconds", "gauge", "When the process began."),
-    ("cpu_seconds_total", "counter", "Processor time that the process took."),
-    ("open_fds", "gauge", "Files and connections that the process has open."),
-    ("max_fds", "gauge", "How many it may have open."),
-)
-"""What the client library says of its process, in its order and by its names."""
 
 
 class SourceState(StrEnum):
@@ -334,7 +324,7 @@ class Metrics:
             "When a certificate ends, by the setting that names it; NaN where that cannot be read.",
             "setting",
         )
-        ProcessCollector(namespace=NAMESPACE, registry=registry)
+        registry.register(ProcessStats(NAMESPACE))
         self.specs += [Spec(f"{NAMESPACE}_process_{name}", kind, (), meaning) for name, kind, meaning in PROCESS]
         self._at_rest()
 

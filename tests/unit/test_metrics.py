@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from itertools import product
 from math import isnan
 from pathlib import Path
 
 import pytest
 from documents_support import OPERATING, block
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from listener.model.deliveries import Outcome
 from listener.model.records import Kind, Severity
 from listener.runtime.metrics import BUCKETS, Metrics, SourceState, table
+from listener.runtime.process import PROCESS, open_files
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "lyttepost.rules.yml"
@@ -54,6 +56,24 @@ def test_every_metric_stands_in_the_table_under_the_name_it_is_scraped_by(metric
 def test_the_process_says_what_it_takes(metrics: Metrics) -> None:
     assert (value(metrics, "lyttepost_process_resident_memory_bytes") or 0) > 1e6
     assert (value(metrics, "lyttepost_process_cpu_seconds_total") or 0) > 0
+
+
+def test_it_says_what_the_client_library_would_say_of_it(metrics: Metrics) -> None:
+    wanted = {s.name: s.value for each in ProcessCollector("lyttepost", registry=None).collect() for s in each.samples}
+    said = {name: value(metrics, name) or 0 for name in wanted}
+    assert [name for name, _, _ in PROCESS] == [name.removeprefix("lyttepost_process_") for name in wanted]
+    for name in ("start_time_seconds", "max_fds", "virtual_memory_bytes", "resident_memory_bytes", "open_fds"):
+        assert said[f"lyttepost_process_{name}"] == pytest.approx(wanted[f"lyttepost_process_{name}"], rel=0.2), name
+    assert said["lyttepost_process_cpu_seconds_total"] == pytest.approx(time.process_time(), abs=1.0)
+
+
+def test_open_files_are_counted_where_the_system_does_not_say(tmp_path: Path) -> None:
+    """Whatever the system: a folder beside it lists the same files, and none has ever said how many."""
+    assert Path("/proc/self/fdinfo").stat().st_size == 0
+    before = open_files(), open_files("/proc/self/fdinfo")
+    assert before[0] == pytest.approx(before[1], abs=1)
+    with (tmp_path / "a").open("w"), (tmp_path / "b").open("w"):
+        assert (open_files(), open_files("/proc/self/fdinfo")) == (before[0] + 2, before[1] + 2)
 
 
 def test_every_metric_says_what_it_means_in_a_sentence(metrics: Metrics) -> None:
