@@ -39,6 +39,9 @@ RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 HANGS_SECONDS = 120.0
 """A worker that is stuck for so long hangs. It is counted by looks, so that a process that was frozen is not ended."""
+SWITCH_SECONDS = 0.001
+"""A thread that computes lets another one in after so long: who answers at a port asks a dozen times, between its reads
+and writes, and would wait five milliseconds at each."""
 STARTS_SECONDS = 60.0
 """Who has been there for longer is not starting."""
 
@@ -133,6 +136,7 @@ class Service:
 
     def run(self) -> None:
         """Turn the worker until the service stops. Raises what made a worker unable to go on."""
+        sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         threads = [
             threading.Thread(target=self._turn, args=pair, name=pair[0].name, daemon=True) for pair in self._workers
         ]

@@ -9,9 +9,10 @@ stories as posts. Beside each scrape /healthz is asked, which costs nothing but 
 machine's and the interpreter's, busy with posts.
 
 Told are the median, nine of ten, 99 of 100 and the longest of both, then the same of a service that rests, and the
-bytes and series. Exit code 1 where under load one scrape in ten takes more than 50 ms, or at rest one in a
-hundred does; or where the large service has more than four times the bytes of the small one: 50 tracks of a source have
-lines of their own, however many there are. What is longest under load is the machine's: look at /healthz beside it.
+bytes and series. Exit code 1 where under load or at rest one scrape in a hundred takes more than 50 ms; or where the
+large service has more than four times the bytes of the small one: 50 tracks of a source have lines of their own,
+however many there are. On a machine with other work the longest are that work's: look at /healthz beside them, or run
+this bench before all other work (`chrt -r 1`, as root).
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ def main() -> None:
             print(f"  /metrics at rest {told(scrape.rest)}")
             print(f"  {scrape.size:,} bytes, {scrape.series:,} series", flush=True)
     small, large = found
-    slow = of(90, large.took) > MOST_SECONDS or of(99, large.rest) > MOST_SECONDS
+    slow = of(99, large.took) > MOST_SECONDS or of(99, large.rest) > MOST_SECONDS
     big = large.size > MOST_TIMES_THE_BYTES * small.size
     raise SystemExit(int(slow or big))
 
