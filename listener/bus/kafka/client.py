@@ -2,8 +2,8 @@
 
 Seven things are here that its public interface cannot do. Connections are closed when they do not come about and are
 read to their end, and the reason why none came about is found. An admin client looks anew for whom it asks. Batches are
-unpacked several times as fast. The steps of a transaction are waited for with a limit. A join of a group that ends
-between two polls is kept. A fetch is waited for without a poll, and where a partition ends only its leader is asked.
+unpacked several times as fast. The steps of a transaction are waited for with a limit. A join of a group is neither
+lost nor taken for done. A fetch is waited for without a poll, and where a partition ends only its leader is asked.
 
 Any version may change these parts, so `VERSIONS` says which ones are taken; pyproject.toml asks for the same.
 """
@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from kafka import IsolationLevel, errors
@@ -43,9 +44,8 @@ HANDSHAKE_SECONDS = 3.0
 class ClosingSocket(KafkaNetSocket):
     """Closes a socket that does not come to a connection; kafka-python leaves it to the garbage collector.
 
-    While a cluster is away, which is a refused connection each second and client, a process that collects seldom would
-    run out of file handles. kafka-python finds this class by the scheme of `proxy_url`, once it is defined: it takes
-    other kinds of connections by that scheme, and this one goes through no proxy.
+    While a cluster is away, with a refused connection each second and client, a process that collects seldom would run
+    out of file handles. kafka-python finds this class by the scheme of `proxy_url`; it goes through no proxy.
     """
 
     SCHEMES = ("direct",)
@@ -66,8 +66,8 @@ class ClosingSocket(KafkaNetSocket):
 class ToTheEnd(transport.KafkaTCPTransport):
     """Gives what was read first, and the end of the connection when that is all that is left.
 
-    kafka-python throws away what comes together with the end. A broker that refuses us says why and closes: on a busy
-    machine both are there when the client looks, and a wrong password looked like a broker that is away.
+    kafka-python throws away what comes with it. A broker that refuses us says why and closes: on a busy machine both
+    are there when the client looks, and a wrong password looked like a broker that is away.
     """
 
     def _sock_recv(self) -> tuple[bytes, BaseException | None]:
@@ -131,8 +131,8 @@ class NetClients:
 def look_anew(admin: Any) -> None:
     """Let this KafkaAdminClient find out again who coordinates each group, and who is the controller.
 
-    It keeps what it once heard and never doubts it: after the death of a broker it would ask the dead one for the
-    commits of its groups for as long as that one is away, though another has long taken them over.
+    It never doubts what it once heard: it would ask a dead broker for the commits of its groups for as long as that one
+    is away, though another has long taken them over.
     """
     admin._manager.cluster._coordinators.clear()
     admin._controller_id = None
@@ -216,9 +216,8 @@ def install(consumer: Any) -> None:
 class _Unpacked(_Theirs):  # type: ignore[misc]
     """The records of one partition in one answer; made anew for each.
 
-    kafka-python's fetching, its check of sums, its rules of what a reader of committed records sees all stay; only the
-    loop over the records of a batch is ours. What we never use (headers, sizes, serializers) is passed over, and a
-    record becomes a plain tuple and not three objects one after another.
+    Only the loop over the records of a batch is ours: what we never use (headers, sizes, serializers) is passed over,
+    and a record becomes a plain tuple and not three objects one after another.
     """
 
     def _unpack_records(self, tp: Any, records: Any, *_: Any) -> Iterator[Raw]:
@@ -482,19 +481,17 @@ def end_thread(producer: Any) -> None:
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
-class _Joined:
-    """A join that ended between two polls. The client would throw it away, join again, and so move everybody."""
+def settle_join(consumer: Any) -> None:
+    """Let this KafkaConsumer take the join that has ended since it was last polled, if there is one: it would throw it
+    away, join again, and so move everybody.
 
-    is_done = False
-
-    def __init__(self, task: Any) -> None:
-        self.add_callback = task.add_callback
-        self.add_errback = task.add_errback
-
-
-def keep_join(consumer: Any) -> None:
-    """Let this KafkaConsumer take the join that has ended since it was last polled, if there is one."""
+    Where it lost its generation it joins anew: when the answer to an older heartbeat comes while it joins, it forgets
+    who it is, takes the join for done all the same, and would neither send heartbeats nor ever join again.
+    """
     coordinator = consumer._coordinator
-    task = coordinator._join_task
+    task, lost = coordinator._join_task, coordinator._generation.is_lost()
     if task is not None and task.is_done and task.succeeded():
-        coordinator._join_task = _Joined(task)
+        ended = SimpleNamespace(is_done=False, add_callback=task.add_callback, add_errback=task.add_errback)
+        coordinator._join_task = None if lost else ended
+    if lost:
+        coordinator.request_rejoin()

@@ -17,7 +17,7 @@ from kafka.admin import MemberToRemove
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
-from listener.bus.kafka.client import keep_join
+from listener.bus.kafka.client import settle_join
 from listener.bus.kafka.cluster import ANSWER_SECONDS, Cluster, safe
 from listener.bus.kafka.readers import Reader, ms
 from listener.bus.kafka.writer import Writer
@@ -134,7 +134,7 @@ class Member(Reader):
         self._ask("join the group", lambda c: c.bootstrap(timeout_ms=ms(ANSWER_SECONDS), refresh=True))
 
     def _slice(self, wait: float, limit: int) -> list[Record]:
-        keep_join(self._consumer)
+        settle_join(self._consumer)
         records = super()._slice(wait, limit)
         if not self._listener.anew:
             return records
@@ -175,12 +175,8 @@ class Member(Reader):
         found = self._cluster.ask(
             "ask for the group", lambda admin: admin.describe_groups([self._cluster.name(self.group)])
         )
-        namesakes = {
-            member["member_id"]
-            for group in found.values()
-            for member in group["members"]
-            if member["group_instance_id"] == now.group_instance_id
-        }
+        members = [member for group in found.values() for member in group["members"]]
+        namesakes = {each["member_id"] for each in members if each["group_instance_id"] == now.group_instance_id}
         if now.state == MemberState.REBALANCING:
             # The broker may know us by a name already that it has not told us.
             return
@@ -188,6 +184,8 @@ class Member(Reader):
         if ours and namesakes and ours.isdisjoint(namesakes):
             self._fenced = True
             raise Fenced(f"another process runs as {self.member} in group {self.group}")
+        # Put out, and its client has not noticed: it joins again.
+        self._stale = self._stale or not namesakes
 
 
 class _Listener(ConsumerRebalanceListener):

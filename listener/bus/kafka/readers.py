@@ -216,7 +216,8 @@ class Reader:
             return question(self._consumer)
         except errors.FencedInstanceIdError as error:
             raise Fenced(f"another process took this member's name ({type(error).__name__})") from None
-        except (errors.KafkaError, OSError, RuntimeError) as error:
+        except (errors.KafkaError, OSError, RuntimeError, ValueError) as error:
+            # ValueError: of a join during which the client forgot its generation.
             raise self._cluster.explain(error, what) from None
 
     def _check_open(self) -> None:
