@@ -115,4 +115,4 @@ class DispatchMetrics:
 
 def _waits(each: PageState) -> bool:
     """Whether it is to be sent and no way has taken it: neither kept for later nor refused by all."""
-    return each.is_sent and not each.is_refused and not any(way.taken for way in each.ways.values())
+    return each.is_sent and not each.is_refused and not each.is_taken

@@ -24,8 +24,9 @@ from datetime import datetime, timedelta
 from alerts.duty.policy import PolicyStep
 from alerts.notify.groups import gone_policy, groups_of, last_page
 from alerts.notify.held import Holding
-from alerts.notify.pages import PageState
+from alerts.notify.pages import PageState, as_sent
 from alerts.notify.plan import AlertGroup, Fault, Plan, Trouble, digest, named
+from alerts.notify.quiet import QuietGroups
 from alerts.notify.recipients import CONSOLE, Contact, People
 from alerts.notify.single_pages import assigned, canaries
 from alerts.notify.state import AlertBook, AlertState, Condition
@@ -60,6 +61,9 @@ class Escalation:
         self._people = people
         self._wakes = wakes
         self._whole = set() if whole is None else whole
+        self._quiet = QuietGroups(book)
+        self._lasts = True
+        """Whether what was found of the group at hand follows from the log and from instants that were named."""
 
     def plan(self, now: datetime, covered: Container[str] = ()) -> Plan:
         """What is to be written down now. `covered`: alerts that another one stands for."""
@@ -73,12 +77,13 @@ class Escalation:
         groups = {group.id: group for group in groups_of(self._book, self._people, holding, now, covered)}
         running: dict[str, datetime] = {}
         for group in groups.values():
-            run = self._run(group, now)
-            if run > now:
-                plan.wake(run)
-            else:
+            known = self._quiet.find(group, now)
+            run = self._look(plan, group, holding, now) if known is None else known.run
+            if known is not None:
+                plan.wake(known.until)
+            if run <= now:
                 running[group.id] = run
-                self._steps(plan, group, run, holding, now)
+        self._quiet.keep_only(groups)
         self._release(plan, groups, running, holding, now)
         for page in (
             *assigned(self._book, self._people, now),
@@ -88,6 +93,24 @@ class Escalation:
         return plan
 
     # --- groups ------------------------------------------------------------------------------------------------
+
+    def _look(self, plan: Plan, group: AlertGroup, holding: Holding, now: datetime) -> datetime:
+        """Plan what is to be done about a group; the start of its run, or of the next one."""
+        said, troubles, others_wake = len(plan.pages), len(plan.troubles), plan.wake_at
+        plan.wake_at, self._lasts = None, True
+        run = self._run(group, now)
+        if run > now:
+            plan.wake(run)
+        else:
+            self._steps(plan, group, run, holding, now)
+        until = plan.wake_at
+        if others_wake is not None:
+            plan.wake(others_wake)
+        if until is None or not self._lasts or (len(plan.pages), len(plan.troubles)) != (said, troubles):
+            self._quiet.forget(group)
+        else:
+            self._quiet.keep(group, run, now, until)
+        return run
 
     def _reopen(self, plan: Plan, now: datetime) -> None:
         timeout = self._people.ack_timeout
@@ -147,7 +170,7 @@ class Escalation:
                 begun.setdefault((each.page.round, each.page.step), []).append(each)
         round_ = max((now - run) // repeat, *(r for r, _ in begun), 0) if begun else (now - run) // repeat
         for key in [key for key in begun if key[0] == round_]:
-            begun[key] = [_as_sent(each, pages) for each in begun[key]]
+            begun[key] = [as_sent(each, pages) for each in begun[key]]
         start = run + round_ * repeat
         plan.wake(start + repeat)
         paged: set[str] = set()
@@ -265,11 +288,12 @@ class Escalation:
         its = [pages for (r, _), pages in begun.items() if r == round_]
         newest = max((step for r, step in begun if r == round_), default=-1)
         own = [each for (_, step), pages in begun.items() if step < len(steps) for each in pages]
-        if any(step >= len(steps) for r, step in begun if r < round_) and not any(_was_taken(each) for each in own):
+        if any(step >= len(steps) for r, step in begun if r < round_) and not any(each.is_taken for each in own):
             # Nobody of the policy was reached in the rounds before: the last resort does not wait for it again.
             its = [pages for (r, step), pages in begun.items() if r == round_ and step >= len(steps)]
         if newest < len(steps) - 1 or not all(self._is_out_of_reach(pages) for pages in its):
             return None
+        self._lasts = False  # who is there may change at any time
         tiers = self._people.last_resort(group.policy, now)
         index = newest + 1
         if index - len(steps) >= len(tiers):
@@ -329,7 +353,10 @@ class Escalation:
                 for id_, now_is in group.conditions().items()
                 if id_ in again or id_ not in knows or knows[id_][0] != now_is
             }
-            if not news or person in paged or self._book.pages.is_kept(person, group.id, run):
+            if not news:
+                continue
+            self._lasts = False
+            if person in paged or self._book.pages.is_kept(person, group.id, run):
                 continue
             urgent = any(id_ in again or (id_ in group.at_once and id_ not in knows) for id_ in news)
             due = now if urgent else last[person].page.at + self._people.grouping.interval
@@ -464,16 +491,3 @@ class Escalation:
                     exercise=all(state.alert.exercise for state in members),
                 )
                 self._put(plan, named(page, page.id, page.why), ready[0].severity, now)
-
-
-def _as_sent(each: PageState, pages: Sequence[PageState]) -> PageState:
-    """A page that was kept for later as it went at last, with others: then too it may be refused."""
-    page = each.page
-    if page.until is None:
-        return each
-    later = (p for p in reversed(pages) if p.is_sent and p.page.person == page.person and p.page.at >= page.at)
-    return next(later, each)
-
-
-def _was_taken(each: PageState) -> bool:
-    return any(way.taken for way in each.ways.values())

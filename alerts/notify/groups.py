@@ -35,9 +35,10 @@ def groups_of(
         found.setdefault((name, _key(people, state, name, holding)), []).append(state)
     for (name, key), states in found.items():
         # The most severe first, then the newest, which has most to say.
-        members = sorted(states, key=lambda s: (s.alert.severity.rank, -s.fired_at.timestamp(), s.id))
-        policy = people.policy(name, members[0].alert.severity)
-        yield AlertGroup(key, name, policy, tuple(members), since, at_once)
+        if len(states) > 1:
+            states.sort(key=lambda s: (s.alert.severity.rank, -s.fired_at.timestamp(), s.id))
+        policy = people.policy(name, states[0].alert.severity)
+        yield AlertGroup(key, name, policy, tuple(states), since, at_once)
 
 
 def policy_of(book: AlertBook, people: People, state: AlertState) -> str:

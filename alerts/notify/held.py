@@ -40,6 +40,8 @@ class Holding:
         self._silences = silences
         self._fields: dict[str, Mapping[str, str]] = {}
         self._sources: list[list[AlertState]] = [[] for _ in inhibitions]
+        self._nothing = not inhibitions and not any(True for _ in silences.all())
+        """There is nothing that could hold any alert back."""
         if inhibitions:
             for state in states:
                 fields = self.fields(state)
@@ -69,6 +71,8 @@ class Holding:
 
     def free_since(self, state: AlertState, now: datetime) -> datetime | None:
         """Since when nothing holds it back without a break; None while something does."""
+        if self._nothing:
+            return state.fired_at
         if self.held(state, now):
             return None
         changes = {each for each in self._changes(state) if state.fired_at < each <= now}

@@ -7,7 +7,7 @@ pages of its newest *run* count: a run begins with a first page and ends with a 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -77,6 +77,11 @@ class PageState:
     @property
     def is_refused(self) -> bool:
         return bool(self.ways) and all(way.rejected for way in self.ways.values())
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether any way took it."""
+        return any(way.taken for way in self.ways.values())
 
 
 class PageLog:
@@ -288,3 +293,12 @@ def _is_as_grave(earlier: Page, page: Page) -> bool:
     if earlier.exercise and not page.exercise:
         return False
     return earlier.severity is None or page.severity is None or earlier.severity.rank <= page.severity.rank
+
+
+def as_sent(each: PageState, pages: Sequence[PageState]) -> PageState:
+    """A page that was kept for later as it went at last, with others: then too it may be refused."""
+    page = each.page
+    if page.until is None:
+        return each
+    later = (p for p in reversed(pages) if p.is_sent and p.page.person == page.person and p.page.at >= page.at)
+    return next(later, each)

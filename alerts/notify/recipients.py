@@ -8,7 +8,8 @@ asked at the step's instant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,7 +196,7 @@ class People(Strict):
         names = self._listed(route)
         if names is None:
             return None
-        return Policy(steps=(PolicyStep(to=names),), repeat_every=self.repeat_every[severity])
+        return _one_step(names, self.repeat_every[severity])
 
     def _listed(self, route: str) -> tuple[str, ...] | None:
         """The people whom a route lists; None where it names policies, or is not there."""
@@ -337,6 +338,12 @@ class People(Strict):
     def channels(self) -> frozenset[str]:
         """The channels that are needed; the console always is."""
         return frozenset({LAST_RESORT.channel} | {w.channel for p in self.people.values() for w in p.ways})
+
+
+@lru_cache(maxsize=256)
+def _one_step(names: tuple[str, ...], repeat_every: timedelta) -> Policy:
+    """Made once: it is asked for of each open alert, at every turn of the dispatcher."""
+    return Policy(steps=(PolicyStep(to=names),), repeat_every=repeat_every)
 
 
 def load_people(path: Path, *, scripted: bool = False) -> People:

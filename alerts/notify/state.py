@@ -242,6 +242,8 @@ class AlertBook:
         self._open: dict[str, None] = {}
         self._early: dict[str, list[tuple[Alert | Decision | Delivery, datetime]]] = defaultdict(list)
         self._alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
+        self._places: dict[str, list[tuple[object, ...]]] = {}
+        """The keys of `_alike` under which each alert stands."""
         self._notices: dict[str, None] = {}
         self._acknowledged: dict[str, None] = {}
         self._covered: dict[str, str] = {}
@@ -325,7 +327,10 @@ class AlertBook:
     def alike(self, state: AlertState) -> list[AlertState]:
         """The alerts of all incidents with this one's rule, key, route and exercise mark that rest on one of its posts.
         Found by the posts: in a storm thousands are alike in all the rest."""
-        ids = (id_ for place in _likenesses(state.alert) for id_ in self._alike.get(place, ()))
+        places = self._places.get(state.id) if self._states.get(state.id) is state else None
+        if places is None:
+            places = _likenesses(state.alert)
+        ids = (id_ for place in places for id_ in self._alike.get(place, ()))
         return [self._states[id_] for id_ in dict.fromkeys(ids)]
 
     def closed_with(self, notice: AlertState) -> list[AlertState]:
@@ -418,11 +423,12 @@ class AlertBook:
             self._set(after)
 
     def _like(self, alert: Alert) -> None:
-        for place in _likenesses(alert):
+        self._places[alert.id] = places = _likenesses(alert)
+        for place in places:
             self._alike[place].append(alert.id)
 
     def _unlike(self, alert: Alert) -> None:
-        for place in _likenesses(alert):
+        for place in self._places.pop(alert.id, ()):
             alike = [other for other in self._alike.pop(place, ()) if other != alert.id]
             if alike:
                 self._alike[place] = alike
