@@ -32,6 +32,7 @@ from alerts.highlights.contract import Gate, NotSent, Refused, Unsure
 from alerts.highlights.text import one_line
 from listener.errors import ConfigError
 from listener.model.highlights import Why
+from listener.runtime.cancel import CancelScope
 from listener.settings.highlights import KEYS, UserKeys
 from listener.sources.common.json import read_json
 from listener.units import parse_instant
@@ -240,6 +241,7 @@ class XAccount:
         secrets = [each.get_secret_value() for each in keys]
         came: queue.SimpleQueue[requests.Response | Exception | None] = queue.SimpleQueue()
         open_: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        scope = CancelScope()
 
         def connected() -> None:
             came.put(None)
@@ -251,7 +253,7 @@ class XAccount:
                 client = tweepy.Client(None, *secrets, return_type=requests.Response)
                 auth = tweepy.OAuth1UserHandler(*secrets).apply_auth()
                 # A session for each call: a connection that is kept open may be one that X has closed.
-                with client.session as session:
+                with scope, client.session as session:
                     for host in _HOSTS:
                         session.mount(host, _Adapter(self._base_url, auth, connected))
                     came.put(call(client))
@@ -263,6 +265,7 @@ class XAccount:
             return self._wait_for(came, open_, gate)
         finally:
             open_.put(False)  # whoever comes to the gate later finds it shut
+            scope.cancel()
 
     def _wait_for(
         self,

@@ -20,6 +20,7 @@ import urllib3
 from urllib3 import exceptions
 
 from listener.errors import LyttepostError
+from listener.runtime.cancel import time_limit
 from listener.settings.feeds import feed_problem, is_web
 
 CHUNK = 16 * 1024
@@ -66,10 +67,7 @@ def _sendable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for the whole of a document and for each step of the talk, bytes of an answer, redirects in a row.
-
-    `seconds` is kept by whoever waits: a thread that reads headers that trickle cannot be ended.
-    """
+    """Seconds for the whole of a document and for each step of the talk, bytes of an answer, redirects in a row."""
 
     seconds: float = 20.0
     step: float = 10.0
@@ -93,14 +91,39 @@ def download(
     inside: Collection[str] | None = None,
     given_up: Callable[[], bool] = lambda: False,
 ) -> tuple[bytes, Mapping[str, str]]:
-    """What stands at an address, and the answer's headers, names in lower case. Raises DownloadError; NotModified where
-    it is still the version that is `known`.
+    """What stands at an address, and the answer's headers, names in lower case, within `limits.seconds`. Raises
+    DownloadError; NotModified where it is still the version that is `known`.
 
     `inside`: the hosts that may lie inside our network; None: the one that the address names. `given_up`: nobody waits
     any more, asked between two pieces of an answer.
     """
     trusted = {host_of(address)} if inside is None else set(inside)
     asked = {"User-Agent": "lyttepost", "Accept": accept, "Accept-Encoding": "identity"} | known.headers()
+    with time_limit(limits.seconds) as scope:
+        try:
+            found = _followed(address, asked, limits, trusted, given_up)
+        except NotModified:
+            raise
+        except DownloadError:
+            if scope.cancelled:
+                raise _late(limits) from None
+            raise
+    if scope.cancelled:
+        # A body of no known length ends where the connection was shut.
+        raise _late(limits)
+    return found
+
+
+def _late(limits: Limits) -> DownloadError:
+    return DownloadError(
+        f"is not read after {limits.seconds:g} s; try again, or look whether its server answers at all"
+    )
+
+
+def _followed(
+    address: str, asked: Mapping[str, str], limits: Limits, trusted: Collection[str], given_up: Callable[[], bool]
+) -> tuple[bytes, Mapping[str, str]]:
+    """From redirect to redirect. Raises DownloadError."""
     for _ in range(limits.redirects + 1):
         response = _ask(address, asked, limits, trusted)
         try:

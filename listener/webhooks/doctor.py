@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 import requests
+from urllib3.exceptions import HTTPError
 
+from listener.runtime.cancel import time_limit
 from listener.runtime.checks import Check, failed, warning, well
 from listener.settings.webhooks import WebhooksSettings
 
@@ -28,12 +30,16 @@ def examine_webhook(
     challenge = secrets.token_hex(8)
     asked = {key: value.replace("{challenge}", challenge) for key, value in handshake.items()}
     try:
-        answer = requests.get(url, params=asked, timeout=seconds, allow_redirects=False, stream=True)
-        with answer:
+        with (
+            time_limit(2 * seconds) as scope,
+            requests.get(url, params=asked, timeout=seconds, allow_redirects=False, stream=True) as answer,
+        ):
             status, body = answer.status_code, answer.raw.read(200, decode_content=True)
+            if scope.cancelled:
+                raise TimeoutError
     except requests.exceptions.SSLError:
         return failed(name, f"the certificate of {url} is not trusted", "the platform takes none that signs itself")
-    except (requests.exceptions.RequestException, OSError) as error:
+    except (requests.exceptions.RequestException, HTTPError, OSError) as error:
         says = f"{url} does not answer from here ({type(error).__name__})"
         return warning(name, says, f"the platform must reach it on port 443; {_FROM_OUTSIDE}")
     if status == 200 and body == challenge.encode():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import io
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
+from alerts.notify.channels import email as mail_channel
 from alerts.notify.channels.card import Card
 from alerts.notify.channels.console import Console, ConsoleSettings
 from alerts.notify.channels.contract import (
@@ -286,3 +288,22 @@ def test_every_channel_of_the_table_opens_from_settings_and_bad_ones_name_the_li
         open_channels(["email"], settings("channels:\n  email:\n    hots: mail.example\n"))
     with pytest.raises(ConfigError, match=r"channels\.email"):
         open_channels(["email"], settings("channels: {}\n"))
+
+
+def test_a_name_server_that_does_not_answer_delays_no_mail(smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail_channel, "_own_name", [])
+    never = threading.Event()
+
+    def ask() -> str:
+        never.wait(30)
+        return "late.example.org"
+
+    began = time.monotonic()
+    assert mail_channel.own_name(ask, 0.1) == "[127.0.0.1]"
+    assert time.monotonic() - began < 2
+    assert mail_channel.own_name(lambda: "lyttepost.example.org") == "lyttepost.example.org"
+    # It is known from now on, and nobody is asked.
+    assert mail_channel.own_name(ask) == "lyttepost.example.org"
+    never.set()
+    send(email(smtp), CARD, "kari@sykehus.example", note=NOTE)
+    assert len(smtp.seen) == 1

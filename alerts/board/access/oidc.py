@@ -13,18 +13,19 @@ import ssl
 import threading
 from collections.abc import Mapping
 from enum import StrEnum
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from alerts.board.access.names import fit_name
 from alerts.board.access.proxy import role_of
 from alerts.board.access.roles import Who
 from listener.clock import Clock
 from listener.errors import ConfigError
+from listener.runtime.cancel import time_limit
 from listener.settings.board import OidcSettings
 from listener.settings.hosts import is_loopback
 
@@ -266,17 +267,22 @@ class _Bounded(HTTPAdapter):
         super().init_poolmanager(*args, **more, ssl_context=ssl.create_default_context())
 
     def send(self, request: requests.PreparedRequest, *args: Any, **more: Any) -> requests.Response:
-        response = super().send(request, *args, **{**more, "stream": True, "timeout": STEP_SECONDS})
-        body = bytearray()
-        # Of the machine itself: a test's clock says nothing about a socket.
-        until = monotonic() + ALL_SECONDS
-        with response.raw as raw:
-            while block := raw.read(16 * 1024, decode_content=True):
-                body += block
-                if len(body) > LARGEST:
-                    raise requests.exceptions.ContentDecodingError("too large")
-                if monotonic() > until:
-                    raise requests.exceptions.ReadTimeout("too slow")
+        with time_limit(ALL_SECONDS) as scope:
+            try:
+                response = super().send(request, *args, **{**more, "stream": True, "timeout": STEP_SECONDS})
+                with response.raw as raw:
+                    body = raw.read(LARGEST + 1, decode_content=True)
+            except (requests.RequestException, HTTPError, OSError) as error:
+                if scope.cancelled:
+                    raise requests.exceptions.ReadTimeout("too slow") from None
+                if isinstance(error, HTTPError):
+                    raise requests.exceptions.ConnectionError("breaks off") from None
+                raise
+        if scope.cancelled:
+            # A body of no known length ends where the connection was shut.
+            raise requests.exceptions.ReadTimeout("too slow")
+        if len(body) > LARGEST:
+            raise requests.exceptions.ContentDecodingError("too large")
         response.raw = io.BytesIO(body)
         return response
 

@@ -2,8 +2,8 @@
 
 A service's address holds its keys, so it stands in the settings under a name of ours, and a contact's target is that
 name. Leaves the site. Apprise says only whether a service took a message, neither why not nor what it calls it: so a
-failure may have arrived, and is tried again, marked. Its sends end within LONGEST_SEND unless a service drips; then the
-sender gives it up as hung.
+failure may have arrived, and is tried again, marked. What it sends by HTTP ends within LONGEST_SEND, however a service
+drips; what hangs otherwise, the sender gives up as hung.
 """
 
 from __future__ import annotations
@@ -16,8 +16,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from alerts.notify.channels.card import Card
-from alerts.notify.channels.contract import ChannelError, ChannelType, Deliver, FailureReason, SendNote, checked
+from alerts.notify.channels.contract import (
+    LONGEST_SEND,
+    ChannelError,
+    ChannelType,
+    Deliver,
+    FailureReason,
+    SendNote,
+    checked,
+)
 from alerts.notify.channels.text import one_line
+from listener.runtime.cancel import time_limit
 from listener.runtime.unlogged import unlogged
 
 if TYPE_CHECKING:
@@ -87,7 +96,7 @@ def _send(server: apprise.NotifyBase, subject: str, text: str, *, urgent: bool) 
     from apprise import NotifyFormat, NotifyType
 
     kind = NotifyType.FAILURE if urgent else NotifyType.WARNING
-    with unlogged():
+    with unlogged(), time_limit(LONGEST_SEND):
         if not server.notify(body=text, title=subject, notify_type=kind, body_format=NotifyFormat.TEXT):
             raise ChannelError(FailureReason.NO_ANSWER, permanent=False)
     return ()

@@ -11,11 +11,9 @@ checks its own settings when it is opened, and the targets of people.yaml with `
 
 from __future__ import annotations
 
-import socket
-import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -231,25 +229,3 @@ def no_target(target: str) -> str:
     if target.strip():
         raise ValueError("this channel takes no target, for it leads to one place; leave it out")
     return ""
-
-
-@contextmanager
-def time_limit(seconds: float, connection: Callable[[], socket.socket | None]) -> Iterator[None]:
-    """Shut the connection after so long. Who sends a byte now and then keeps every single read within its time."""
-    done = threading.Event()
-
-    def watch() -> None:
-        if not done.wait(seconds):
-            while True:
-                if (found := connection()) is not None:
-                    with suppress(OSError):
-                        # Not an SSLSocket's own: that one takes away what another thread reads with.
-                        socket.socket.shutdown(found, socket.SHUT_RDWR)
-                if done.wait(0.2):
-                    return
-
-    threading.Thread(target=watch, name="send-time-limit", daemon=True).start()
-    try:
-        yield
-    finally:
-        done.set()

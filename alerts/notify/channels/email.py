@@ -15,10 +15,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import smtplib
+import socket
 import ssl
 import unicodedata
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from email.header import Header
 from email.message import EmailMessage
@@ -48,14 +49,15 @@ from alerts.notify.channels.contract import (
     FailureReason,
     SendNote,
     checked,
-    time_limit,
 )
 from alerts.notify.channels.text import one_line
 from listener.errors import ConfigError
+from listener.runtime.cancel import hold, time_limit, within
 from listener.settings.hosts import is_loopback
 from listener.settings.types import FilePath, read_secret
 
 ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]")
+NAME_SECONDS = 2.0
 LONGEST_LOCAL = 64
 LONGEST_ADDRESS = 254
 LONGEST_NAME = 70
@@ -180,6 +182,36 @@ def _has_control(text: str) -> bool:
     return any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
 
 
+_own_name: list[str] = []
+
+
+def own_name(ask: Callable[[], str] | None = None, seconds: float = NAME_SECONDS) -> str:
+    """What we call ourselves to a server. `smtplib` would ask the name server at each send, for as long as that takes
+    to answer; it is asked until it has answered once in time."""
+    if not _own_name:
+        with suppress(TimeoutError, OSError):
+            _own_name.append(within(seconds, ask or _ask_for_name, "own-name"))
+    return _own_name[0] if _own_name else "[127.0.0.1]"
+
+
+def _ask_for_name() -> str:
+    name = socket.getfqdn()
+    return name if "." in name else f"[{socket.gethostbyname(socket.gethostname())}]"
+
+
+class _Smtp(smtplib.SMTP):
+    """Held by the scope of its send from the first byte on."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return hold(super()._get_socket(host, port, timeout))  # type: ignore[misc, no-any-return]
+
+
+class _SmtpUnderTls(smtplib.SMTP_SSL):
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        # Before it, the handshake as a whole has the time of one step.
+        return hold(super()._get_socket(host, port, timeout))  # type: ignore[misc, no-any-return]
+
+
 class Email:
     in_house = False
     wakes = False
@@ -199,7 +231,7 @@ class Email:
 
     def _deliver(self, address: str, message: bytes, secret: str) -> tuple[str, ...]:
         server = self._server()
-        with time_limit(min(4 * self._settings.timeout, LONGEST_SEND), lambda: server.sock):
+        with time_limit(min(4 * self._settings.timeout, LONGEST_SEND)):
             try:
                 self._connect(server)
                 self._begin(server, secret)
@@ -223,8 +255,8 @@ class Email:
     def _server(self) -> smtplib.SMTP:
         s = self._settings
         if s.encryption == "tls":
-            return smtplib.SMTP_SSL(timeout=s.timeout, context=ssl.create_default_context())
-        return smtplib.SMTP(timeout=s.timeout)
+            return _SmtpUnderTls(local_hostname=own_name(), timeout=s.timeout, context=ssl.create_default_context())
+        return _Smtp(local_hostname=own_name(), timeout=s.timeout)
 
     def _connect(self, server: smtplib.SMTP) -> None:
         s = self._settings

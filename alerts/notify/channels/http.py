@@ -19,14 +19,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPException
-from socket import socket
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url
 
-from alerts.notify.channels.contract import LONGEST_SEND, ChannelError, FailureReason, time_limit
+from alerts.notify.channels.contract import LONGEST_SEND, ChannelError, FailureReason
+from listener.runtime.cancel import time_limit
 from listener.runtime.unlogged import unlogged
 
 TEMPORARY = frozenset({408, 425, 429})
@@ -76,13 +76,7 @@ def exchange(
     behind a status of success, and that cannot be read to its end is no answer: the message may have arrived.
     """
     longest = min(4 * timeout, LONGEST_SEND)
-    held: list[socket] = []
-
-    def opened() -> socket | None:
-        # An answer that ends the connection takes the socket away while its body is still read.
-        return connection.sock or (held[0] if held else None)
-
-    with unlogged(), closing(_connection(url, timeout)) as connection, time_limit(longest, opened):
+    with unlogged(), time_limit(longest), closing(_connection(url, timeout)) as connection:
         try:
             connection.connect()
         except ssl.SSLError as error:
@@ -90,8 +84,6 @@ def exchange(
             raise ChannelError(FailureReason.INSECURE, permanent=wrong) from None
         except (OSError, HTTPError):
             raise ChannelError(FailureReason.UNREACHABLE, permanent=False) from None
-        if connection.sock is not None:
-            held.append(connection.sock)
         try:
             own = {"User-Agent": "lyttepost", **headers}
             connection.request(method, url.request_uri, body, own, preload_content=False)

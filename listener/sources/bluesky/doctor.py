@@ -50,7 +50,7 @@ def examine_bluesky(
 def _hosts(hosts: Sequence[str], version: int, clock: Clock, seconds: float) -> Iterator[Check]:
     troubles, skews = [], []
     for host in hosts:
-        place, trouble = _first(host, version, seconds)
+        place, trouble = _first(host, version, clock, seconds)
         if place is None:
             troubles.append(f"{host}: {trouble}")
         else:
@@ -73,7 +73,7 @@ def _hosts(hosts: Sequence[str], version: int, clock: Clock, seconds: float) -> 
     yield check_clock("bluesky.clock", min(skews, key=abs), "the hosts'", nearest="host")
 
 
-def _first(host: str, version: int, seconds: float) -> tuple[Place | None, str]:
+def _first(host: str, version: int, clock: Clock, seconds: float) -> tuple[Place | None, str]:
     """The place of the first event that it gives; or why there is none."""
     try:
         with connect(
@@ -87,8 +87,10 @@ def _first(host: str, version: int, seconds: float) -> tuple[Place | None, str]:
             user_agent_header="lyttepost",
             logger=WIRE,
         ) as ws:
+            until = clock.monotonic() + seconds
             for _ in range(10):
-                if (place := place_of(ws.recv(timeout=seconds, decode=False))) is not None:
+                left = max(0.0, until - clock.monotonic())
+                if (place := place_of(ws.recv(timeout=left, decode=False))) is not None:
                     return place, ""
             return None, f"its messages are not of version {version}"
     except InvalidStatus as refused:

@@ -125,7 +125,7 @@ def read_in_time(reads: Mapping[str, Callable[[], Feed]], clock: Clock, seconds:
     found: dict[str, Feed] = {}
     done: queue.SimpleQueue[tuple[str, Feed]] = queue.SimpleQueue()
     for name, read in reads.items():
-        # A thread that waits for a name server or for headers that trickle cannot be ended: it is left behind.
+        # A thread that waits for a name server cannot be ended: it is left behind.
         threading.Thread(target=_hand_over, args=(name, read, done), daemon=True).start()
     until, latest = clock.monotonic() + seconds, clock.now() + AHEAD
     while len(found) < len(reads):

@@ -11,11 +11,10 @@ are not followed, no proxy or password comes from the environment, and no addres
 from __future__ import annotations
 
 import queue
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Final, Generic, TypeVar
@@ -25,6 +24,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 from listener.model.gaps import Cause
+from listener.runtime.cancel import time_limit
 from listener.runtime.unlogged import unlogged
 
 SECONDS: Final = 15.0
@@ -70,36 +70,19 @@ Outcome = Answer | Unanswered
 def answer_to(ask: Ask, *, seconds: float = SECONDS, size: int = SIZE) -> Outcome:
     """Ask now, and wait for it. `size`: bytes of a body that are taken in; a larger one is none.
 
-    A timer shuts the socket when the time is up: a socket's own timeout begins anew with each byte.
+    The socket is shut when the time is up: its own timeout begins anew with each byte.
     """
-    opened: list[socket.socket] = []
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        for each in opened:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        with unlogged():
-            outcome = _exchange(ask, min(seconds, _TIMEOUT_OF_A_STEP), size, opened)
-    finally:
-        timer.cancel()
+    with unlogged(), time_limit(seconds) as scope:
+        outcome = _exchange(ask, min(seconds, _TIMEOUT_OF_A_STEP), size)
     # A body of no known length ends where the socket was shut.
-    return Unanswered(Cause.SILENCE) if late.is_set() else outcome
+    return Unanswered(Cause.SILENCE) if scope.cancelled else outcome
 
 
-def _exchange(ask: Ask, step: float, size: int, opened: list[socket.socket]) -> Outcome:
+def _exchange(ask: Ask, step: float, size: int) -> Outcome:
     sent = False
     try:
         with closing(_connection(ask.url, step)) as connection:
             connection.connect()
-            if connection.sock is not None:
-                opened.append(connection.sock)
             headers = {"User-Agent": "lyttepost", "Accept-Encoding": "identity", **ask.headers}
             sent = True
             connection.request(ask.method, parse_url(ask.url).request_uri, ask.body, headers, preload_content=False)

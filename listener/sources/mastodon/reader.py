@@ -83,6 +83,7 @@ class Reader:
         if self._thread is not None and self._rest is not None and self._rest.is_stuck:
             log.warning("mastodon: an answer of the timelines does not end; asked anew")
             self._stop.set()
+            self._rest.abandon()
             self._rest = None
             self.start()
 

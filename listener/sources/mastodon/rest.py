@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +19,7 @@ from urllib3 import exceptions
 
 from listener.clock import Clock
 from listener.model.gaps import Cause
+from listener.runtime.cancel import CancelScope
 from listener.sources.common.json import read_json
 from listener.units import parse_instant
 
@@ -67,7 +68,7 @@ class Rest:
         self._step = step
         context = ssl.create_default_context() if urlsplit(url).scheme == "https" else None
         self._pool = urllib3.PoolManager(num_pools=1, retries=False, ssl_context=context)
-        self._response: urllib3.BaseHTTPResponse | None = None
+        self._scope: CancelScope | None = None
         self.allowance = Allowance()
         self.busy_since: float | None = None
         """Since when a call lasts, by our clock's monotonic seconds."""
@@ -85,34 +86,30 @@ class Rest:
         }
         self.busy_since = self._clock.monotonic()
         try:
-            response = self._pool.request(
-                "GET", address, headers=headers, timeout=self._step, preload_content=False, redirect=False
-            )
-            self._response = response
-            try:
-                body = self._read(response)
-            finally:
-                self._response = None
-                response.close()
+            with CancelScope() as self._scope:
+                response = self._pool.request(
+                    "GET", address, headers=headers, timeout=self._step, preload_content=False, redirect=False
+                )
+                with closing(response):
+                    body = self._read(response)
         except (exceptions.HTTPError, OSError, ValueError) as error:
             raise CallError(Cause.UNREACHABLE, f"it cannot be reached ({type(error).__name__})") from None
         finally:
-            self.busy_since = None
+            self._scope = self.busy_since = None
         self._note(response)
         return self._judged(response.status, body)
 
     @property
     def is_stuck(self) -> bool:
-        """A call lasts for longer than any may: its head trickles in, and whoever waits for it cannot be woken."""
+        """A call lasts for longer than any may: its head trickles in, or its name is looked up all the time."""
         since = self.busy_since
         return since is not None and self._clock.monotonic() - since > 2 * WHOLE_SECONDS
 
     def abandon(self) -> None:
         """End the call that lasts, if any does."""
-        response = self._response
-        if response is not None:
-            with suppress(Exception):  # it may be over by now
-                response.shutdown()
+        scope = self._scope
+        if scope is not None:
+            scope.cancel()
 
     def close(self) -> None:
         self.abandon()

@@ -126,6 +126,7 @@ class Stream:
         """To be called now and then: a connection that is mute is ended, a thread whose call never ends is left."""
         if self._thread is not None and self._rest is not None and self._rest.is_stuck:
             self._stop.set()
+            self._rest.abandon()
             self._rest = None
             self._inbox.say(Down(Cause.UNREACHABLE, "its answer does not end"))
             self.start()

@@ -7,23 +7,24 @@ or as one `XError`, whose `trouble` says what to do about it. No message of ours
 
 from __future__ import annotations
 
+import io
 import logging
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 import tweepy
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
 
+from listener.runtime.cancel import within
 from listener.sources.common.json import read_json
 from listener.sources.common.key import Key
 from listener.sources.x.access import NAME, Access
@@ -38,8 +39,6 @@ logging.getLogger("tweepy").addHandler(logging.NullHandler())
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 HOSTS: Final = ("https://api.twitter.com", "https://api.x.com")
 RULES: Final = "/2/tweets/search/stream/rules"
 COUNTS: Final = "/2/tweets/counts/recent"
@@ -48,6 +47,8 @@ CONNECT_SECONDS: Final = 5.0
 REST_SECONDS: Final = 15.0
 """A call that has no whole answer by then has failed, however busily its server drips."""
 PAGE: Final = 100
+LARGEST: Final = 20_000_000
+"""Bytes of an answer: a page of posts with all that is told of them has a million or two."""
 
 
 class Trouble(StrEnum):
@@ -150,6 +151,8 @@ class BaseUrlAdapter(HTTPAdapter):
             # unpacked, and a proxy's 401 would be no word of the token. And before requests follows a redirect, which
             # may lead round in circles, and carries the question to wherever it is sent.
             raise error_of(response)
+        if not stream:
+            response.raw = io.BytesIO(_whole(response))
         return response
 
 
@@ -276,24 +279,6 @@ class Api:
             raise as_x_error(error) from None
 
 
-def within(seconds: float, call: Callable[[], T], name: str) -> T:
-    """What `call` gives, made in a thread of that name: a socket's timeout begins anew with each byte, so it ends no
-    dripping answer. Raises what `call` raises, and XError when the seconds are over."""
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(call())
-        except Exception as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name=name).start()
-    try:
-        return outcome.result(timeout=seconds)
-    except TimeoutError:
-        raise XError(Trouble.NETWORK) from None
-
-
 def _get_rules(client: Any, params: Mapping[str, str]) -> Any:
     # tweepy's `get_rules` cannot ask for a second page.
     return client.request("GET", RULES, params=params)
@@ -310,9 +295,19 @@ def as_x_error(error: Exception) -> XError:
         return error
     if isinstance(error, tweepy.HTTPException):
         return error_of(error.response)
-    if isinstance(error, requests.RequestException | OSError):
+    if isinstance(error, requests.RequestException | HTTPError | OSError):
         return XError(Trouble.NETWORK)
     raise error
+
+
+def _whole(response: requests.Response) -> bytes:
+    """The body. Else requests would take in whatever comes, until the time for the call is over. Raises XError, and
+    urllib3's errors."""
+    with response.raw as raw:
+        body: bytes = raw.read(LARGEST + 1, decode_content=True)
+    if len(body) > LARGEST:
+        raise XError(Trouble.SERVER, response.status_code)
+    return body
 
 
 def error_of(response: requests.Response) -> XError:

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies
 
+from listener.runtime.cancel import within
 from listener.settings.hosts import is_loopback
 from listener.sources.common.json import read_json
-from listener.sources.x.client import CONNECT_SECONDS, Trouble, XError, within
+from listener.sources.x.client import CONNECT_SECONDS, Trouble, XError
 
 T = TypeVar("T")
 

@@ -25,6 +25,7 @@ import tweepy
 
 from listener.clock import Clock
 from listener.model.gaps import Cause
+from listener.runtime.cancel import CancelScope
 from listener.sources.common.buffer import Down, Item, Line, Lost, ReceiveBuffer, Unreadable, Up
 from listener.sources.common.line_splitter import Lines, TooLong
 from listener.sources.x.access import Access
@@ -91,7 +92,7 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
         self._clock = clock
         self._silence = silence
         self._lines = Lines()
-        self._response: requests.Response | None = None
+        self._scope = CancelScope()
         self._why: Cause | None = None
         self._stopped = threading.Event()
         self._made_at = clock.monotonic()
@@ -102,7 +103,8 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
     def listen(self) -> End:
         """Connect, and read until the connection ends, whatever ends it. Raises nothing."""
         try:
-            self.filter(**self._api.asked.now())
+            with self._scope:
+                self.filter(**self._api.asked.now())
         except Exception as error:
             # tweepy's words may hold what X sent; its class says enough.
             log.error("x: the stream ended by %s", type(error).__name__)
@@ -114,12 +116,7 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
         """End it now, from any thread."""
         self._why = self._why or why
         self._stopped.set()
-        response = self._response
-        if response is not None:
-            try:
-                response.raw.shutdown()
-            except Exception as error:  # it is closed already, or was never open
-                log.debug("x: %s at shutdown", type(error).__name__)
+        self._scope.cancel()
 
     def silent_for(self) -> float:
         """Seconds since X sent a byte, or took us in, or was asked to."""
@@ -152,7 +149,6 @@ class Wire(tweepy.StreamingClient):  # type: ignore[misc]
             ) as response:
                 if response.status_code != 200:
                     raise error_of(response)
-                self._response = response
                 self._read(response)
         except XError as error:
             cause, trouble, reset, why = _CAUSES[error.trouble], error.trouble, error.reset, error.why
@@ -272,7 +268,7 @@ class Stream:
             return
         wire.disconnect(Cause.SILENCE)
         if not wire.up and wire.silent_for() > self._silence + CONNECT_SECONDS:
-            # An answer that drips in byte by byte, or not at all: its thread cannot be woken, so it is left behind.
+            # Its name is looked up all the time: what waits for that cannot be woken, so it is left behind.
             self._stop.set()
             self._buffer.say(Down(None, Cause.UNREACHABLE))
             self.start()

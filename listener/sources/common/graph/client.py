@@ -22,6 +22,7 @@ from typing import Any, Final
 import requests
 
 from listener.clock import Clock
+from listener.runtime.cancel import CancelScope
 from listener.runtime.unlogged import unlogged
 from listener.sources.common.graph.access import GraphAccess
 from listener.sources.common.graph.answers import (
@@ -56,6 +57,10 @@ class Shut(threading.Event):
     that has come: whether and how long to wait stands there, and counts though the rest never comes."""
 
     head: Answer | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scope = CancelScope()
 
 
 class GraphClient:
@@ -136,12 +141,13 @@ class GraphClient:
         return self._learn(answer, used)
 
     def close(self) -> None:
-        """Whoever waits for an answer gets one at once; its thread ends with its socket's time limits."""
+        """Whoever waits for an answer gets one at once, and its thread ends."""
         with self._lock:
             self._closed, calls = True, list(self._open)
         for shut, done in calls:
             shut.set()
             done.put(None)
+            shut.scope.cancel()
         self._session.close()
 
     def reopen(self) -> None:
@@ -176,6 +182,8 @@ class GraphClient:
         try:
             came = done.get(timeout=self._seconds)
         except queue.Empty:
+            # With what it holds: who drips for ever would keep a thread for each call.
+            shut.scope.cancel()
             head = shut.head or Answer(outcome=Outcome.UNAVAILABLE)
             came = replace(head, why=f"Meta gave no answer within {self._seconds:g} s")
         finally:
@@ -185,7 +193,7 @@ class GraphClient:
         return came or _closed()
 
     def _run(self, path: str, params: Mapping[str, str], shut: Shut, done: queue.SimpleQueue[Answer | None]) -> None:
-        with unlogged():
+        with unlogged(), shut.scope:
             try:
                 if shut.is_set():
                     # It comes late to a busy machine: by now it may be forbidden to call.
