@@ -248,7 +248,7 @@ class Dispatcher:
         if leads and not led:
             self._journal.lead(self._time.now())
             # Only who has read it all leads: when the bus fails in the middle, the next turn reads the rest.
-            for record in drain(self._reader):
+            for record in drain(self._reader, self._part.beat):
                 self._absorb(record, leads=True)
             log.info("dispatch: this process sends the alerts from now on")
             self._counts.open(self._book, self._people)
@@ -392,7 +392,8 @@ class Dispatcher:
         places: Counter[str] = Counter()
         full: set[str] = set()
         at = self._time.now()
-        for one in self._sends.due(at, self._flying, full):
+        busy = Counter(one.lead for one in self._flying.values())
+        for one in self._sends.due(at, self._flying, full, busy):
             channel = one.contact.channel
             room = self._senders.room(channel, places[channel])
             if room is Capacity.FULL:

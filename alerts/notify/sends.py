@@ -7,7 +7,7 @@ left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,6 +25,7 @@ from listener.model.records import Severity
 BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 120, 300))
 """Between the attempts of one send; the last one goes on."""
 
+_NOTHING: Mapping[str, int] = {}
 NOTICE_FOR = timedelta(hours=1)
 """After that a notice is not sent any more."""
 
@@ -57,7 +58,7 @@ class Send:
     @property
     def lead(self) -> str:
         """The first alert that it names."""
-        return next(iter(self.page.alerts))
+        return _lead(self.page)
 
     def delivery(
         self, at: datetime, outcome: Outcome | None = None, reason: str | None = None, ids: tuple[str, ...] = ()
@@ -82,6 +83,10 @@ class Send:
         )
 
 
+def _lead(page: Page) -> str:
+    return next(iter(page.alerts), "")
+
+
 def intent_id(page: str, channel: str, target: str) -> str:
     return sha256("\x1f".join((page, channel, target)).encode()).hexdigest()[:32]
 
@@ -104,8 +109,18 @@ class Sends:
         self.wake_at: datetime | None = None
         """When the next of the sends that failed for now is tried again."""
 
-    def due(self, now: datetime, in_flight: Container[str], full: Set[str] = frozenset()) -> Iterator[Send]:
-        """The sends that are due and not in flight (a set of intents): the most severe first, then the oldest.
+    def due(
+        self,
+        now: datetime,
+        in_flight: Container[str],
+        full: Set[str] = frozenset(),
+        busy: Mapping[str, int] = _NOTHING,
+    ) -> Iterator[Send]:
+        """The sends that are due and not in flight (a set of intents): the most severe first; of these whose first
+        alert has the fewest sends in flight (`busy`: alert → how many), then the oldest.
+
+        So an alert to many people, by a channel that hangs with each of them, keeps another as severe waiting for one
+        send's time and no longer, however often it is tried again.
 
         `full`: channels that can take nothing now, to which whoever takes the sends may add. A page that has no other
         way is passed over unseen: in a storm thousands wait.
@@ -116,7 +131,7 @@ class Sends:
         for each in pages:
             if self._ranks[each.page.id] < 0:
                 self._ranks[each.page.id] = self.rank(each.page)
-        for each in sorted(pages, key=lambda each: self._ranks[each.page.id]):
+        for each in sorted(pages, key=lambda each: (self._ranks[each.page.id], busy.get(_lead(each.page), 0))):
             if not (full and self._by(each.page) <= full):
                 yield from self._of_page(each, now, in_flight)
 

@@ -20,6 +20,7 @@ from alerts.notify.channels.card import Card
 from alerts.notify.channels.contract import Deliver, SendNote
 from alerts.notify.dispatcher import LEASE_SECONDS
 from alerts.notify.links import Links
+from alerts.notify.recipients import People
 from alerts.notify.state import Handling, read_book
 from listener.bus import hashchain
 from listener.bus.protocol import Bus, Consumer, Message, Record, open_bus
@@ -150,6 +151,33 @@ def test_a_mail_server_that_hangs_does_not_delay_the_webhook(deployment: Dispatc
     turn(dispatcher, lambda: deployment.hook.seen)
     assert time.monotonic() - began < 1.0
     assert deployment.smtp.seen == []
+
+
+def test_an_alert_to_many_by_a_channel_that_hangs_keeps_another_waiting_for_one_send_and_no_longer(
+    deployment: DispatchDeployment,
+) -> None:
+    deployment.smtp.always = "hang"
+    crowd = [f"p{number}" for number in range(12)]
+    contact = {name: [{"channel": "email", "target": f"{name}@sykehus.example"}] for name in (*crowd, "night")}
+    who = People.model_validate(
+        {
+            "people": {name: {"name": name, "contacts": its} for name, its in contact.items()},
+            "routes": {"crowd": crowd, "duty": ["night"], "fallback": ["night"]},
+            "repeat_every": dict.fromkeys(("critical", "warning", "info"), "1h"),
+            "grouping": {"by": ["alert"]},
+        }
+    )
+    dispatcher = deployment.dispatcher(who, workers=2, channels=deployment.channels(timeout=0.5))
+    deployment.fire("a1", to="crowd")
+    turn(dispatcher, lambda: deployment.smtp.tries == 2)
+    deployment.fire("a2", to="duty")
+
+    def begun() -> list[str]:
+        return [each.alert for each in deployment.deliveries() if each.outcome is None]
+
+    turn(dispatcher, lambda: "a2" in begun())
+    # The two that hang, and of what began when the first of them gave up nothing before it.
+    assert begun().index("a2") <= 3
 
 
 def test_a_temporary_failure_is_tried_again_and_arrives_once(deployment: DispatchDeployment) -> None:

@@ -62,8 +62,10 @@ def people(routes: Mapping[str, list[str]] | None = None, repeat: str = "5m") ->
     )
 
 
-def due(book: AlertBook, who: People, at: datetime, in_flight: Container[str] = ()) -> list[Send]:
-    """What is to be sent, after all that is to be written down first has been."""
+def due(
+    book: AlertBook, who: People, at: datetime, in_flight: Container[str] = (), busy: Mapping[str, int] | None = None
+) -> list[Send]:
+    """What is to be sent, after all that is to be written down first has been. `busy`: alert → its sends under way."""
 
     def wakes(channel: str) -> bool:
         return channel in ("sms", "voice")
@@ -72,7 +74,7 @@ def due(book: AlertBook, who: People, at: datetime, in_flight: Container[str] = 
     while not (plan := escalation.plan(at)).is_empty:
         for page in plan.pages:
             book.pages.take_page(page)
-    return list(Sends(book, who, wakes).due(at, in_flight))
+    return list(Sends(book, who, wakes).due(at, in_flight, busy=busy or {}))
 
 
 class Log:

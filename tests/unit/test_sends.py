@@ -245,3 +245,15 @@ def test_whatever_fails_no_step_reaches_a_place_twice_unmarked_and_nobody_is_for
     (state,) = log.book.open()
     assert "kari" in [one.contact.person for one in plan(log, after(days=2))]
     assert state.alert.id == "a1"
+
+
+def test_of_two_alerts_the_one_with_fewer_sends_under_way_goes_first_and_a_more_severe_one_before_both(
+    log: Log,
+) -> None:
+    log.fired("a2", after(seconds=1))
+    at = after(seconds=2)
+    assert [one.lead for one in due(log.book, people(), at)] == ["a1", "a1", "a2", "a2"]
+    assert [one.lead for one in due(log.book, people(), at, busy={"a1": 4})] == ["a2", "a2", "a1", "a1"]
+    log.fired("a3", after(seconds=1), severity=Severity.CRITICAL)
+    busy = {"a1": 4, "a3": 9}
+    assert [one.lead for one in due(log.book, people(), at, busy=busy)] == ["a3", "a3", "a2", "a2", "a1", "a1"]
