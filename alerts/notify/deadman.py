@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 
 from urllib3.util import Url
 
@@ -21,6 +22,7 @@ from alerts.notify.channels.contract import ChannelError
 from listener.clock import Clock
 from listener.errors import ConfigError
 from listener.model.roles import DEADMAN
+from listener.runtime.cancel import within
 from listener.runtime.health import Part
 from listener.runtime.logs import Outage
 from listener.runtime.metrics import Metrics
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 3.0
 """For each read or write: short enough that a far end that hangs does not hold up the end of the process."""
+WHOLE_SECONDS = 4 * TIMEOUT_SECONDS + 1
+"""For a ping, and for the look-up of its name, which nothing else ends: while no name is found, alerts are to go on."""
 RETRY_SECONDS = 30.0
 
 
@@ -52,7 +56,8 @@ def address(settings: DeadManSettings) -> Url | None:
 
 
 class DeadMan:
-    """The worker. `leads`: whether this process sends the alerts. `trouble`: None, or why all is not well."""
+    """The worker. `leads`: whether this process sends the alerts. `trouble`: None, or why all is not well.
+    `seconds`: real ones, for a whole ping."""
 
     name = DEADMAN
 
@@ -65,7 +70,9 @@ class DeadMan:
         clock: Clock,
         metrics: Metrics,
         part: Part,
+        seconds: float = WHOLE_SECONDS,
     ) -> None:
+        self._seconds = seconds
         self._settings = settings
         self._leads = leads
         self._trouble = trouble
@@ -103,7 +110,10 @@ class DeadMan:
             where = address(self._settings)
             if where is None:
                 return Ping.WITHHELD
-            http.post(where, b"", {}, timeout=TIMEOUT_SECONDS)
+            within(self._seconds, partial(http.post, where, b"", {}, timeout=TIMEOUT_SECONDS), "deadman-ping")
+        except TimeoutError:
+            self._failing.lasts("no answer in time")
+            return Ping.FAILED
         except ChannelError as error:
             self._failing.lasts(error.word)
             return Ping.FAILED

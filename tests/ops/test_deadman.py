@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.notify.deadman import RETRY_SECONDS, TIMEOUT_SECONDS, DeadMan
+from alerts.notify.deadman import RETRY_SECONDS, TIMEOUT_SECONDS, WHOLE_SECONDS, DeadMan
 from listener.clock import ManualClock
 from listener.runtime.health import Health
 from listener.runtime.metrics import Metrics
@@ -35,7 +35,7 @@ def service() -> Iterator[FakeWebhook]:
 class Pinging:
     """The worker with what it asks, turned by hand."""
 
-    def __init__(self, port: int = 0, every: str = "5m", **more: Any) -> None:
+    def __init__(self, port: int = 0, every: str = "5m", seconds: float = WHOLE_SECONDS, **more: Any) -> None:
         self.clock = ManualClock(T0)
         self.metrics = Metrics(CollectorRegistry(), "0")
         self.leads, self.trouble = True, ""
@@ -47,6 +47,7 @@ class Pinging:
             clock=self.clock,
             metrics=self.metrics,
             part=self.part,
+            seconds=seconds,
         )
 
     def after(self, seconds: float = 0) -> None:
@@ -132,6 +133,16 @@ def test_a_service_that_never_comes_to_an_end_holds_nobody_up() -> None:
         pinging.after()
         assert time.monotonic() - began < 4 * TIMEOUT_SECONDS + 2
         assert pinging.counted() == {"failed": 1}
+
+
+def test_a_ping_that_nothing_ends_is_given_up_by_whoever_waits_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pinging = Pinging(silent.getsockname()[1], seconds=0.2)
+        began = time.monotonic()
+        pinging.after()
+        assert time.monotonic() - began < TIMEOUT_SECONDS
+    assert pinging.counted() == {"failed": 1}
+    assert pinging.part.reason is None
 
 
 def test_nobody_there_fails_at_once_and_no_storm_comes_of_it(caplog: pytest.LogCaptureFixture) -> None:
