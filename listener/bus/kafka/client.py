@@ -31,6 +31,8 @@ from kafka.record.util import decode_varint
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 
+from listener.bus.kafka.addresses import Resolving
+
 VERSIONS = ">=3.0.12,<3.1"
 """Tried on 3.0.12, the newest there is. Before raising the end, run the contract's and Kafka's tests on what is new."""
 
@@ -41,7 +43,7 @@ HANDSHAKE_SECONDS = 3.0
 """Less than a question waits for its answer, so that it is told that nobody is there and not that time was up."""
 
 
-class ClosingSocket(KafkaNetSocket):
+class ClosingSocket(Resolving, KafkaNetSocket):
     """Closes a socket that does not come to a connection; kafka-python leaves it to the garbage collector.
 
     While a cluster is away, with a refused connection each second and client, a process that collects seldom would run
@@ -64,11 +66,8 @@ class ClosingSocket(KafkaNetSocket):
 
 
 class ToTheEnd(transport.KafkaTCPTransport):
-    """Gives what was read first, and the end of the connection when that is all that is left.
-
-    kafka-python throws away what comes with it. A broker that refuses us says why and closes: on a busy machine both
-    are there when the client looks, and a wrong password looked like a broker that is away.
-    """
+    """Gives what was read first, and the end after it: kafka-python throws away what comes together with the end. A
+    broker that refuses us says why and closes; on a busy machine a wrong password looked like a broker that is away."""
 
     def _sock_recv(self) -> tuple[bytes, BaseException | None]:
         data, error = super()._sock_recv()  # type: ignore[misc]

@@ -12,12 +12,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Set
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka import IsolationLevel, OffsetSpec, errors
 from kafka import TopicPartition as KafkaPartition
 from kafka.admin import KafkaAdminClient
 
+from listener.bus.kafka.addresses import ADDRESSES
 from listener.bus.kafka.client import DIRECT, Leaders, NetClients, look_anew, overhearing, tls_refusal
 from listener.bus.protocol import TopicPartition
 from listener.bus.stats import BusStats
@@ -145,11 +147,10 @@ class Cluster:
         """Whether any of the brokers takes a connection, be it only that."""
         for address in self.hosts.split(","):
             host, _, port = address.rpartition(":")
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=ADMIN_SECONDS).close()
-            except (OSError, ValueError, OverflowError):
-                continue
-            return True
+            with suppress(OSError, ValueError, OverflowError):
+                for _, _, _, _, (at, *_) in ADDRESSES.find(host.strip("[]"), int(port)):
+                    with suppress(OSError), socket.create_connection((at, int(port)), timeout=ADMIN_SECONDS):
+                        return True
         return False
 
     def admin(self) -> KafkaAdminClient:
