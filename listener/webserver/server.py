@@ -23,16 +23,30 @@ from listener.errors import ConfigError
 MAX_CONNECTIONS = 64
 DEADLINE_SECONDS = 15.0
 """Of a connection, from its first byte to its last."""
+HANDSHAKE_SECONDS = 5.0
+"""For a client's part in the handshake of TLS, before its connection counts."""
 BACKLOG = 128
 HEAD = 16 * 1024
 """Bytes of a request's head, its address included."""
 STOP_SECONDS = 2.0
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """asyncio waits a minute for a client's part in the handshake, and until then it is none of our connections."""
+
+    async def create_server(self, *args: Any, **more: Any) -> asyncio.Server:
+        if more.get("ssl") is not None:
+            more["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
+        return await super().create_server(*args, **more)
+
+
 class _Config(uvicorn.Config):
     """With what `_Connection` must know."""
 
     most: int = MAX_CONNECTIONS
+
+    def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
+        return _Loop
 
 
 class _Connection(H11Protocol):
