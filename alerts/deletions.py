@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from alerts.annotate.corrections import Corrections
@@ -30,7 +31,7 @@ from listener.model.decisions import DECISIONS
 from listener.model.records import MENTIONS, BadRecord, Decision, DecisionKind, Deletion, decode
 from listener.model.roles import PURGE
 from listener.privacy.purge import CONTENT, held, is_about, purge_posts, versions_of
-from listener.runtime.health import Part
+from listener.runtime.health import IN_ONE_PIECE, Part
 from listener.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ COMMIT_SECONDS = 1.0
 """Where there is nothing to purge, the place that is read to is committed so often."""
 LOOK_SECONDS = 0.5
 """It is looked for so often: nobody waits for it, and a bus that is watched at all times costs."""
+DECIDED_AT_ONCE = 200
+"""Posts of which it is written down in one go that they are gone."""
 PAUSE_SECONDS = 10.0
 """From one purge to the next."""
 WHY = "deleted at the platform"
@@ -145,7 +148,8 @@ class Deletions:
         meant = {name: frozenset(ids_meant([name])) for name in self._named}
         everyone = frozenset[str]().union(*meant.values())
         # What lies on disk alone must go before it is brought to the bus.
-        spool.purge(self._folder, lambda at, message: is_about(message, everyone))
+        with self._part.takes(IN_ONE_PIECE):
+            spool.purge(self._folder, lambda at, message: is_about(message, everyone))
         lying, decided = held(self._bus, everyone, self._part.beat), self._decisions()
         # What was decided on may have been purged in part, by a process that was killed.
         wanted = [name for name, its in meant.items() if name in decided or not its.isdisjoint(lying)]
@@ -163,7 +167,8 @@ class Deletions:
         purge_posts(self._bus, ids, self._clock, self._folder, beat=self._part.beat)
         with closing(Register(self._bus, self._folder / "register.sqlite")) as view:
             view.catch_up(self._part.beat)
-            view.scrub()
+            with self._part.takes(IN_ONE_PIECE):
+                view.scrub()
 
         if learned.forget(self._folder, ids):
             log.info("purge: what the model learned from them is removed; `lyttepost register learn` learns anew")
@@ -181,11 +186,15 @@ class Deletions:
         return self._decided
 
     def _decide(self, names: Collection[str], decided: set[str]) -> None:
-        for name in names:
-            its = self._named[name]
-            said = Decision(kind=DecisionKind.PURGE, id=name, at=its.at, by=its.source, why=WHY)
-            hashchain.append(self._bus, DECISIONS.name, said)
-            decided.add(name)
+        left = iter(names)
+        while some := list(islice(left, DECIDED_AT_ONCE)):
+            self._part.beat()
+            its = ((name, self._named[name]) for name in some)
+            said = [
+                Decision(kind=DecisionKind.PURGE, id=name, at=each.at, by=each.source, why=WHY) for name, each in its
+            ]
+            hashchain.append_all(self._bus, DECISIONS.name, said)
+            decided.update(some)
 
     def _commit(self, now: float) -> None:
         with self._bus.transaction(self.name) as transaction:

@@ -26,7 +26,7 @@ from listener.clock import Clock
 from listener.errors import BusError, ConfigError, LyttepostError, Refusal, Refused
 from listener.model.roles import BOARD
 from listener.runtime.control import laggards, missing_roles, source_states
-from listener.runtime.health import Part
+from listener.runtime.health import IN_ONE_PIECE, Part
 from listener.settings.files import RawSettings
 from listener.settings.schema import Settings
 from listener.webserver.jobs import Jobs
@@ -225,7 +225,8 @@ class Board:
     def _its(self) -> Inside:
         """For the worker's thread. Opened when it is first needed: all of it is read once, which may take seconds."""
         if self._inside is None:
-            self._inside = self._make_inside()
+            with self._part.takes(IN_ONE_PIECE):
+                self._inside = self._make_inside()
             self._inside.show = self._show
         return self._inside
 

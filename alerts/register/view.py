@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -41,7 +41,7 @@ from listener.bus.sqlite.view import ViewFile, connect, is_damage
 from listener.errors import BusError, ConfigError
 from listener.model.records import Finding, Kind
 from listener.model.roles import REGISTER
-from listener.runtime.health import Part
+from listener.runtime.health import IN_ONE_PIECE, Part
 
 T = TypeVar("T")
 
@@ -195,7 +195,9 @@ class Register:
                 return
             self._reader.seek(tp, position)
             self._taken[tp.partition] = position
-        self.release()
+        # What the bus dropped while nobody ran may be most of a large file.
+        with self._part.takes(IN_ONE_PIECE) if self._part is not None else nullcontext():
+            self.release()
 
     def _is_of_this_bus(self, tp: TopicPartition, position: int, last: str) -> bool:
         """The last record taken is where it was. One that was purged or dropped since cannot show it."""

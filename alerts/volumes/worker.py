@@ -78,6 +78,7 @@ class Calm:
         self._zone = zone or find_zone(DEFAULT_ZONE)
         self._clock = clock
         self._metrics = metrics
+        self._part = part
         self._reporter = reporter
         self._control = Control(bus)
         self._state: State = self._control.refresh()
@@ -217,7 +218,7 @@ class Calm:
             if commit is not None:
                 self._committed[tp] = commit.offset
             self._stage.consumer.seek(tp, max(self._bus.offset_at(tp, since), self._bus.begin_offset(tp)))
-        for alert in scan(self._bus, ALERTS):
+        for alert in scan(self._bus, ALERTS, beat=self._part.beat):
             self._remember(alert)
 
     def _remember(self, alert: Alert) -> None:

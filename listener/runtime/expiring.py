@@ -18,7 +18,7 @@ from listener.crashpoints import point
 from listener.errors import BusError
 from listener.model.roles import EXPIRE
 from listener.privacy.expiry import Expiry, Limits, expire_spools
-from listener.runtime.health import Part
+from listener.runtime.health import IN_ONE_PIECE, Part
 from listener.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -71,12 +71,14 @@ class Expiring:
         self._due = self._clock.monotonic() + RETRY_SECONDS
         try:
             # First: it lies here while the bus is away, too.
-            expire_spools(self._folder, self._limits, self._clock.now())
+            with self._part.takes(IN_ONE_PIECE):
+                expire_spools(self._folder, self._limits, self._clock.now())
             self._leads = self._lease.renew()
             if self._leads and (gone := self._expiry.expire(self._clock.now())):
                 log.info("retention: %d records of sources with a limit of their own are removed", gone)
             point("expiry.purged")
-            self._after()
+            with self._part.takes(IN_ONE_PIECE):
+                self._after()
         except BusError as error:
             self._part.problem(str(error))
             return False

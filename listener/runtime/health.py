@@ -7,12 +7,15 @@ process that is not ready needs a person, or time; restarting it does not help.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from listener.clock import Clock
 
 TURNS_WITHIN = 30.0
 """Seconds: longer than any honest turn of a loop, shorter than anybody's patience."""
+IN_ONE_PIECE = 3600.0
+"""Seconds for work that `Part.takes` is told of: what was dropped is removed from a file of many gigabytes."""
 
 
 class Part:
@@ -24,12 +27,26 @@ class Part:
         self.turns_within = turns_within
         self.turned_at = health.clock.monotonic()
         self.turned = turns_within is None
+        self._allowed = 0.0
         self.reason: str | None = None
 
     def beat(self) -> None:
         """Its loop turned."""
         self.turned_at = self._health.clock.monotonic()
         self.turned = True
+
+    @contextmanager
+    def takes(self, seconds: float) -> Iterator[None]:
+        """Within it one turn may last so long: work in one piece that cannot say that it goes on, such as a file that
+        is written anew. Without it that would pass for a loop that hangs, be ended with the process, and begun again.
+        """
+        before, self._allowed = self._allowed, max(self._allowed, seconds)
+        self.beat()
+        try:
+            yield
+        finally:
+            self.beat()
+            self._allowed = before
 
     def problem(self, reason: str | None) -> None:
         """Why it cannot do its job, in words for a person; None when it can again."""
@@ -48,7 +65,8 @@ class Part:
         if self.turns_within is None:
             return None
         still = self._health.clock.monotonic() - self.turned_at
-        return f"its loop has not turned for {still:.0f} s" if still > self.turns_within else None
+        within = max(self.turns_within, self._allowed)
+        return f"its loop has not turned for {still:.0f} s" if still > within else None
 
     def unready(self) -> str | None:
         """None, or why it cannot do its job. A part that has not turned once is still starting."""

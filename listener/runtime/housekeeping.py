@@ -19,7 +19,7 @@ from listener.errors import BusError
 from listener.model.roles import HOUSEKEEPING
 from listener.model.topics import TopicSpec
 from listener.runtime.certificates import ends
-from listener.runtime.health import Part
+from listener.runtime.health import IN_ONE_PIECE, Part
 from listener.runtime.lag import lags
 from listener.runtime.metrics import Metrics
 
@@ -83,11 +83,13 @@ class Housekeeping:
         pass
 
     def _retain(self) -> None:
-        try:
-            self._bus.retain(self._clock.now())
-        finally:
-            # Of what is kept while the bus is away, too.
-            self._after_retention()
+        # Where it was not done for long, or a crisis of many posts is over, there is much to overwrite.
+        with self._part.takes(IN_ONE_PIECE):
+            try:
+                self._bus.retain(self._clock.now())
+            finally:
+                # Of what is kept while the bus is away, too.
+                self._after_retention()
 
     def _gauges(self) -> None:
         problem = self._bus.healthy()

@@ -142,13 +142,15 @@ class Service:
         ]
         for thread in threads:
             thread.start()
-        looks = 0
+        looks: dict[str, int] = {}
         while not self._stop.wait(LOOK_SECONDS):
             self._bus_fails.look()
-            stuck = [part for _, part in self._workers if part.stuck()]
-            looks = looks + 1 if stuck else 0
-            if looks * LOOK_SECONDS >= HANGS_SECONDS:
-                self._give_up(stuck[0], threads)
+            for _, part in self._workers:
+                # Of each by itself: several that are slow one after the other hang as little as one that is.
+                looks[part.name] = looks.get(part.name, 0) + 1 if part.stuck() else 0
+                if looks[part.name] * LOOK_SECONDS >= HANGS_SECONDS:
+                    self._give_up(part, threads)
+                    break
         deadline = self._clock.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))

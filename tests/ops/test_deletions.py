@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts.annotate.story import story
-from alerts.deletions import PAUSE_SECONDS, WHY, Deletions
+from alerts.deletions import DECIDED_AT_ONCE, PAUSE_SECONDS, WHY, Deletions
 from alerts.register.view import Register
 from listener.bus import hashchain, spool
 from listener.bus.messages import message
@@ -28,7 +28,7 @@ from listener.clock import ManualClock, SystemClock
 from listener.model.decisions import DECISIONS
 from listener.model.records import FINDINGS, MENTIONS, Cue, Decision, Deletion, Finding, Kind, Mention
 from listener.model.topics import topic_specs
-from listener.runtime.health import Health
+from listener.runtime.health import Health, Part
 from listener.runtime.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ from prometheus_client import CollectorRegistry
 from alerts.deletions import Deletions
 from listener.bus.protocol import open_bus
 from listener.clock import SystemClock
-from listener.runtime.health import Health
+from listener.runtime.health import Health, Part
 from listener.runtime.metrics import Metrics
 
 folder, clock = Path(sys.argv[1]), SystemClock()
@@ -198,3 +198,38 @@ def test_on_kafka_it_is_removed_and_committed_too(kafka_url: str, tmp_path: Path
         assert not any(WORD.encode() in value for value in left)
         assert any(OTHER.encode() in value for value in left)
         assert decided(bus) == [("purge", "x:17", "x")]
+
+
+class Dear:
+    """A bus to which a write of decisions takes long, and on which it is looked whether the worker passes for stuck."""
+
+    def __init__(self, bus: Bus, clock: ManualClock, part: Part) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._part = part
+        self.writes = 0
+
+    def append_after(self, topic: str, make: Any) -> None:
+        self.writes += 1
+        self._clock.advance(timedelta(seconds=20))
+        assert self._part.stuck() is None
+        self._bus.append_after(topic, make)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+
+def test_a_platform_that_says_of_thousands_that_they_are_gone_makes_no_worker_that_hangs(
+    bus: Bus, tmp_path: Path
+) -> None:
+    ids = [str(1000 + number) for number in range(3 * DECIDED_AT_ONCE)]
+    bus.publish([each for id_ in ids for each in said(id_, f"{WORD} {id_}")])
+    bus.publish([deletion(*ids)])
+    clock = ManualClock(NOW)
+    part = Health(clock).part("purge")
+    dear = Dear(bus, clock, part)
+    made = Deletions(cast(Bus, dear), tmp_path, clock=clock, metrics=Metrics(CollectorRegistry(), "0"), part=part)
+    with closing(made) as its:
+        its.step(0.05)
+    assert dear.writes == 3
+    assert len(decided(bus)) == len(ids)

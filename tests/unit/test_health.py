@@ -149,3 +149,17 @@ def test_parts_may_come_beat_and_go_while_others_look(health: Health) -> None:
         thread.join()
     assert failures == []
     assert health.alive() == (True, {})
+
+
+def test_work_in_one_piece_may_take_longer_and_no_longer_than_it_was_given(health: Health, clock: ManualClock) -> None:
+    purge = health.part("purge", turns_within=5)
+    with purge.takes(600):
+        with purge.takes(60):
+            pass
+        clock.advance(seconds(600))
+        assert health.alive()[0]
+        clock.advance(seconds(1))
+        assert not health.alive()[0]
+    assert health.alive()[0]
+    clock.advance(seconds(6))
+    assert not health.alive()[0]
