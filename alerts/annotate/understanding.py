@@ -52,6 +52,13 @@ REPEATED = 1_000
 """Texts that are kept in memory with what was understood of them: many posts of a crisis pass on what another says."""
 AT_ONCE = 8_000
 """Characters of texts that are understood at once: beyond that it takes more memory and no less time."""
+LIKELIEST, CLOSE = 3, 0.25
+"""So many themes may be the main one; their scores lie no further below the best."""
+FIRST = 0.2
+"""What the score of the first sentence adds to a theme's, and that of the last takes away: who voices two things mostly
+names the main one first. By what it was chosen stands in `tests/bench/README.md`."""
+_SENTENCE = re.compile(r"(?<=[.!?…:;])\s+|\n+")
+_WORD = re.compile(r"\w\w")
 _LATIN, _BEYOND = re.compile("[A-Za-zÀ-\u024f]"), re.compile("[\u0250-\U0010ffff]")
 _KIND_NAMES = tuple(f"kind: {kind}" for kind in KINDS)
 _NO_KIND = _KIND_NAMES[OTHER]
@@ -123,9 +130,23 @@ class Reader:
         tokens = tokenize(text)
         folded = fold(tokens.text)
         held = self.cues.held(tokens.text, folded)
-        hints = self.themes.hints(folded)
         names = [group.group for group in held]
         names += [_KIND_NAMES[kind] for kind in voiced(held)] or [_NO_KIND]
+        hints, about = self._about(folded)
+        names += about
+        names += [f"person: {sign}" for sign in sorted(self._persons.signs(tokens))]
+        return Reading(tokens, names, held, hints)
+
+    def read_about(self, text: str) -> Reading:
+        """Only what says what a part of a post is about, and not how it is said or of whom: in half the time."""
+        tokens = tokenize(text)
+        hints, names = self._about(fold(tokens.text))
+        return Reading(tokens, names, [], hints)
+
+    def _about(self, folded: str) -> tuple[dict[str, int], list[str]]:
+        """The phrases of themes in a folded text, and the names of the cues that these and other words make."""
+        hints = self.themes.hints(folded)
+        names: list[str] = []
         if hints:
             for name, count in hints.items():
                 names += self._more_of[name][:count]
@@ -133,13 +154,18 @@ class Reader:
             names += [self._most[name] for name, count in hints.items() if count == most]
             names.append(f"theme first: {next(iter(hints))}")
         names += [f"word: {name}" for name in self._words.counts(folded)]
-        names += [f"person: {sign}" for sign in sorted(self._persons.signs(tokens))]
-        return Reading(tokens, names, held, hints)
+        return hints, names
 
 
 def own_words(text: str) -> str:
     """What a post says: the same in all posts that pass it on by hand, whoever stands before it."""
     return whole(without_reposters(text))
+
+
+def ends(own: str) -> tuple[str, str] | None:
+    """The first and the last sentence, or what a colon or semicolon parts; None where there is but one."""
+    found = [part for part in _SENTENCE.split(own[:MAX_CHARS]) if _WORD.search(part)]
+    return (found[0], found[-1]) if len(found) > 1 else None
 
 
 class Said(NamedTuple):
@@ -235,7 +261,7 @@ class Understander:
     def _understand(self, chunk: Sequence[Said]) -> list[Understanding]:
         """All but the story."""
         read = [self._reader.read_own(said.own) for said in chunk]
-        rows = self._scorer.rows(features_of([each.tokens for each in read], [each.cues for each in read]))
+        rows = self._rows(read)
         scores = self._scorer.scores(rows)
         odds = self._slope * scores + self._offset
         if self._better:
@@ -251,9 +277,33 @@ class Understander:
             _stances(odds[:, self._at["stance"]]),
             languages.argmax(axis=1).tolist(),
             languages[:, self._norwegian].argmax(axis=1).tolist(),
+            self._main_themes(chunk, odds),
             strict=True,
         )
         return [self._understood(*each) for each in found]
+
+    def _rows(self, read: Sequence[Reading]) -> list[Rows]:
+        return self._scorer.rows(features_of([each.tokens for each in read], [each.cues for each in read]))
+
+    def _main_themes(self, chunk: Sequence[Said], odds: Floats) -> list[int]:
+        """Of each text the main theme; where several come near, what it begins with and ends with is read again."""
+        at = self._at["themes"]
+        slope = self._slope[at]
+        of = odds[:, at]
+        main: list[int] = of.argmax(axis=1).tolist()
+        likeliest = np.sort(of, axis=1)[:, -LIKELIEST:]
+        near = of >= np.maximum(likeliest[:, 0], likeliest[:, -1] - CLOSE * slope.max())[:, None]
+        asked = {
+            text: found for text in np.flatnonzero(near.sum(axis=1) > 1).tolist() if (found := ends(chunk[text].own))
+        }
+        if asked:
+            read = [self._reader.read_about(part) for parts in asked.values() for part in parts]
+            scores = self._scorer.scores(self._rows(read))[:, at]
+            which = list(asked)
+            by = np.where(near[which], of[which] + FIRST * slope * (scores[::2] - scores[1::2]), -np.inf)
+            for text, theme in zip(which, by.argmax(axis=1).tolist(), strict=True):
+                main[text] = theme
+        return main
 
     def _understood(
         self,
@@ -264,11 +314,12 @@ class Understander:
         stance: Stance,
         language: int,
         norwegian: int,
+        main: int,
     ) -> Understanding:
         kinds = chances[self._at["kinds"]]
         found = self._labels(kinds, read, said.author_class)
         about = chances[self._at["themes"]]
-        themes = () if found == _ONLY_OTHER else self._about(about, read.hints)
+        themes = () if found == _ONLY_OTHER else self._about(about, main, read.hints)
         return Understanding(
             lang=self._language(language, norwegian, read.tokens.text),
             kinds=dict(zip(KINDS, kinds, strict=True)),
@@ -315,11 +366,11 @@ class Understander:
             words += [word for word in _weightiest(sums[:, kind].tolist(), read.tokens) if word.lower() not in taken]
         return Cue(kind=KINDS[kind], words=tuple(words[:MAX_WORDS]))
 
-    def _about(self, chances: list[float], hints: Mapping[str, int]) -> tuple[str, ...]:
+    def _about(self, chances: list[float], main: int, hints: Mapping[str, int]) -> tuple[str, ...]:
         """The main theme, and others from their thresholds on; a house's own theme where a phrase of it stands."""
-        order = sorted(range(len(chances)), key=chances.__getitem__, reverse=True)[:MAX_THEMES]
+        order = sorted(range(len(chances)), key=lambda theme: (theme == main, chances[theme]), reverse=True)
         heads, thresholds = self._theme_names, self._theme_thresholds
-        found = [heads[theme] for theme in order if theme == order[0] or chances[theme] >= thresholds[theme]]
+        found = [heads[theme] for theme in order[:MAX_THEMES] if theme == main or chances[theme] >= thresholds[theme]]
         own = [name for name in hints if name not in heads]
         return tuple([*own, *found][:MAX_THEMES])
 

@@ -18,7 +18,7 @@ from alerts.annotate.cues import fold
 from alerts.annotate.features import MAX_CHARS, cue_hashes, features, features_of, spread, tokenize
 from alerts.annotate.persons import Persons
 from alerts.annotate.themes import Themes
-from alerts.annotate.understanding import NOTHING, WEIGHTS, Reader, Understander
+from alerts.annotate.understanding import NOTHING, WEIGHTS, Reader, Understander, ends
 from alerts.annotate.weights import BLOCKS, Bank, Block, Lookup, quantized, read, write
 from alerts.annotate.words import load_words
 from listener.errors import ConfigError
@@ -266,6 +266,47 @@ def test_a_review_is_read_by_how_it_likes(text: str, stance: Stance) -> None:
 
 def test_every_theme_of_the_model_has_words_for_people() -> None:
     assert set(read(WEIGHTS)["themes"].heads) <= Reader.load(packaged_config()).themes.themes.keys()
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "themes"),
+    [
+        (
+            "De hørte ikke på meg i det hele tatt på poliklinikken.",
+            "Vi ventet i fem timer på legevakta.",
+            ("treatment_quality", "waiting"),
+        ),
+        ("Heisen har vært ødelagt i hele vinter.", "Direktøren må gå.", ("facilities", "leadership_politics")),
+        (
+            "Det ryker fra taket på sykehuset.",
+            "De flytter pasienter ut på plenen.",
+            ("safety_cause", "evacuation_transfer"),
+        ),
+        (
+            "Tusen takk til den snille sykepleieren.",
+            "Systemet er nede og de skriver på papir.",
+            ("staff_praise", "it_systems"),
+        ),
+    ],
+)
+def test_of_two_themes_the_one_that_is_named_first_is_the_main_one(a: str, b: str, themes: tuple[str, str]) -> None:
+    assert default().understand(f"{a} {b}").themes[:2] == themes
+    assert default().understand(f"{b} {a}").themes[:2] == themes[::-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Ingen har sagt noe", None),
+        ("Ingen har sagt noe …", None),
+        ("Kl. 7: heisen står", ("Kl.", "heisen står")),
+        ("Røyk! Mye.\nHva nå?", ("Røyk!", "Hva nå?")),
+        ("! ?", None),
+        ("", None),
+    ],
+)
+def test_a_text_has_a_first_and_a_last_sentence(text: str, parts: tuple[str, str] | None) -> None:
+    assert ends(text) == parts
 
 
 def test_a_theme_of_the_house_is_known_by_its_phrases(tmp_path: Path) -> None:
