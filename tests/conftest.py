@@ -8,9 +8,11 @@ from __future__ import annotations
 import gc
 import os
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,8 +37,11 @@ WORKERS_PER_CORE = 3
 BUSY_PER_CORE = 1
 """Those of BUSY wait for nothing, and each further worker imports and collects them all once more."""
 MOST_WORKERS = 8
+MANY_STALE = 60
+"""Files that were never compiled, or changed since; fewer are compiled in no time."""
 BUSY = Path(__file__).parent / "unit"
-LONG = ("scenarios", "kafka", "contract", "browser")
+BROWSER = "browser"
+LONG = ("scenarios", "kafka", "contract", BROWSER)
 """The folders whose files take long, and start processes and brokers of their own."""
 LONGEST = (
     *("test_soaks", "test_killed_at_points", "test_kafka_scaling", "test_stopping", "test_kafka_kills"),
@@ -45,6 +50,8 @@ LONGEST = (
     "test_x_soak",
 )
 """Of the long files these come first, in this order: who takes minutes and begins late is waited for at the end."""
+PAGES = f"tests/{BROWSER}/"
+"""What looks at pages does so one file after another: each has a service and browsers, which keep others waiting."""
 EARLY = 0.6
 """The share of the short files among which the long ones are dealt out: all at once, they would be late."""
 
@@ -59,11 +66,41 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.dont_write_bytecode:
         # Each of the hundreds of processes that tests start would compile the whole program. Beside the sources nothing
         # is written; the folder of the environment keeps it for the next run.
-        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(sys.prefix) / "bytecode")
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(sys.prefix) / "bytecode")
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if getattr(config.option, "tx", None):
+        _compile(config)
     stack = ExitStack()
     config.stash[SHARED] = stack.enter_context(shared_folder())
     config.add_cleanup(stack.close)
+
+
+def _compile(config: pytest.Config) -> None:
+    """Of a fresh checkout each worker would compile all that it collects, at the same time as the others: here it is
+    done once, by as many as there are cores."""
+    paths = {Path(argument.partition("::")[0]) for argument in config.args}
+    files = sorted(file for path in paths for file in (path.rglob("test_*.py") if path.is_dir() else [path]))
+    stale = [str(file.resolve()) for file in files if not _is_compiled(file)]
+    if len(stale) < MANY_STALE:
+        return
+    cores = len(os.sched_getaffinity(0))
+    collect = (sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider")
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    begun = [
+        subprocess.Popen(
+            [*collect, *stale[number::cores]], env=env, cwd=config.rootpath, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for number in range(cores)
+    ]  # fmt: skip
+    for process in begun:
+        process.wait()
+
+
+def _is_compiled(file: Path) -> bool:
+    """As pytest compiles it, with its asserts written anew."""
+    kept = Path(cache_from_source(str(file.resolve())).removesuffix(".pyc") + f"-pytest-{pytest.__version__}.pyc")
+    return kept.exists() and kept.stat().st_mtime >= file.stat().st_mtime
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -81,8 +118,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(MOST_WORKERS, (BUSY_PER_CORE if busy else WORKERS_PER_CORE) * len(os.sched_getaffinity(0)))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deals out files, and the pages to one worker: in several they would wait for each other."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return PAGES if nodeid.startswith(PAGES) else super()._split_scope(nodeid)
+
+    return Files(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A long file, some short ones, a long one; of the long ones those of LONGEST first."""
+    """A long file, some short ones, a long one; of the long ones those of LONGEST first. Last of all, when those that
+    nobody asked for are gone."""
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
@@ -108,6 +159,8 @@ def pytest_collection_finish() -> None:
 
 
 def _rank(path: Path) -> int:
+    if path.parent.name == BROWSER:
+        return -1  # in one row they take longer than any other file
     return LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST)
 
 

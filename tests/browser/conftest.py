@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -23,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 SPEED = 600
 """The demo's three hours in eighteen seconds."""
 PLAYED_SECONDS = 300.0
+LAST = ("test_board_live", "test_board_actions")
+"""All files look at one demo: first those that leave it as it is, last the one that ends its crisis."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if lacking and Path(item.path).parent == Path(__file__).parent:
             item.add_marker(pytest.mark.skip(reason=lacking))
+    ours = [number for number, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ordered = sorted((items[number] for number in ours), key=lambda item: _place(item.path.stem))
+    for number, item in zip(ours, ordered, strict=True):
+        items[number] = item
+
+
+def _place(file: str) -> int:
+    return 1 + LAST.index(file) if file in LAST else 0
 
 
 @pytest.fixture(scope="session")
@@ -45,16 +54,8 @@ def checker() -> str:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One file of a run at a time: each has a service and browsers, which would keep the others' waiting."""
-    with (tmp_path_factory.getbasetemp().parent / "browsers.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@pytest.fixture(scope="module")
-def demo(alone: None) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def demo() -> Iterator[str]:
     """`lyttepost board demo`, played to its end: the board's address."""
     command = [sys.executable, str(ROOT / "lyttepost.py"), "board", "demo", "--no-browser", "--port", "0"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LYTTEPOST_")}
@@ -87,7 +88,7 @@ def drivers() -> Iterator[list[webdriver.Chrome]]:
         each.quit()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def played(demo: str, drivers: list[webdriver.Chrome]) -> str:
     """The demo's board, once what people say is on it."""
     driver = drivers.pop() if drivers else start(chromium() or "")

@@ -18,7 +18,7 @@ Looks = Callable[..., Browser]
 
 
 @pytest.fixture
-def looks(alone: None, drivers: list[webdriver.Chrome]) -> Iterator[Looks]:
+def looks(drivers: list[webdriver.Chrome]) -> Iterator[Looks]:
     """Makes somebody who opens an address on a telephone."""
     taken: list[webdriver.Chrome] = []
 
