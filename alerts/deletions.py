@@ -164,7 +164,9 @@ class Deletions:
                 said = Decision(kind=DecisionKind.PURGE, id=post, at=its.at, by=keys.source_of(post), why=WHY)
                 hashchain.append(self._bus, DECISIONS.name, said)
                 decided.add(post)
-        purge_posts(self._bus, ids, self._clock, self._folder, beat=self._part.beat)
+        # On Kafka it reads all content, and waits until the broker has compacted it.
+        with self._part.takes(IN_ONE_PIECE):
+            purge_posts(self._bus, ids, self._clock, self._folder, beat=self._part.beat)
         with closing(Register(self._bus, self._folder / "register.sqlite")) as view:
             view.catch_up(self._part.beat)
             with self._part.takes(IN_ONE_PIECE):

@@ -74,7 +74,10 @@ class Expiring:
             with self._part.takes(IN_ONE_PIECE):
                 expire_spools(self._folder, self._limits, self._clock.now())
             self._leads = self._lease.renew()
-            if self._leads and (gone := self._expiry.expire(self._clock.now())):
+            # On Kafka each purge waits until the broker has compacted what went.
+            with self._part.takes(IN_ONE_PIECE):
+                gone = self._expiry.expire(self._clock.now()) if self._leads else 0
+            if gone:
                 log.info("retention: %d records of sources with a limit of their own are removed", gone)
             point("expiry.purged")
             with self._part.takes(IN_ONE_PIECE):

@@ -14,7 +14,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from command_support import Machine, live_bus
@@ -31,7 +31,7 @@ from listener.model.records import FINDINGS, MENTIONS, Cue, Finding, Kind, Menti
 from listener.model.topics import topic_specs
 from listener.privacy.expiry import EARLY, WITH_IT, Expiry, oldest_held
 from listener.runtime.expiring import LEASE_SECONDS, RETRY_SECONDS, TURN_SECONDS, Expiring
-from listener.runtime.health import Health
+from listener.runtime.health import Health, Part
 from listener.runtime.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -260,3 +260,33 @@ def test_the_command_proves_it_for_each_source_and_ends_with_1_where_something_i
     assert checked.returncode == 0, checked.stderr
     assert files_with(machine.data, OLD) == []
     assert files_with(machine.data, YOUNG) != []
+
+
+class Dear:
+    """A bus on which a purge takes minutes; it looks whether the worker passes for stuck."""
+
+    def __init__(self, bus: Bus, clock: ManualClock) -> None:
+        self._bus = bus
+        self._clock = clock
+        self.part: Part | None = None
+        self.purged = 0
+
+    def purge(self, places: Any) -> int:
+        self._clock.advance(timedelta(minutes=5))
+        assert self.part is not None
+        assert self.part.stuck() is None
+        self.purged += 1
+        return self._bus.purge(places)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+
+def test_a_purge_that_takes_minutes_makes_no_worker_that_hangs(bus: Bus, tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    dear = Dear(bus, clock)
+    with closing(Turning(cast(Bus, dear), tmp_path, clock=clock)) as turning:
+        dear.part = turning.part
+        turning.turn()
+    assert dear.purged > 0
+    assert files_with(tmp_path, OLD) == []
