@@ -27,8 +27,9 @@ from kafka import KafkaConsumer
 from topics import drop_topics
 
 from listener.bus.kafka.bus import KafkaBus
+from listener.bus.kafka.readers import GATHER_SECONDS
 from listener.bus.kafka.topics import alter, configs_of, plain, stored
-from listener.bus.protocol import Bus, Commit, Link, Message, TopicPartition, open_bus
+from listener.bus.protocol import Bus, Commit, Consumer, Link, Message, TopicPartition, open_bus
 from listener.clock import SystemClock
 from listener.errors import BusError, ConfigError, Fenced, Refused
 from listener.model.topics import TOPICS, Retention, topic_specs
@@ -254,6 +255,29 @@ def test_that_nothing_waits_is_asked_in_two_questions(bus: KafkaBus, monkeypatch
     bus.publish(mentions(2))
     assert sum(bus.lag("counted").values()) == 2
     consumer.close()
+
+
+def _await_news(reader: Consumer) -> None:
+    until = time.monotonic() + SOON
+    while not reader.poll(1.0):
+        assert time.monotonic() < until
+
+
+def test_who_reads_alerts_lets_less_gather_than_who_reads_findings(bus: KafkaBus):
+    least = {}
+    for topic in ("alerts", "findings"):
+        reader, took = bus.reader([topic]), []
+        for number in range(6):
+            # News sets the clock of what gathers, and the next is there at once.
+            bus.publish([Message(topic, f"first-{number}", b"{}", 0)])
+            _await_news(reader)
+            began = time.monotonic()
+            bus.publish([Message(topic, f"next-{number}", b"{}", 0)])
+            _await_news(reader)
+            took.append(time.monotonic() - began)
+        reader.close()
+        least[topic] = min(took)
+    assert least["alerts"] < 0.9 * GATHER_SECONDS <= least["findings"]
 
 
 def test_tidying_never_takes_what_is_written_at_that_moment(site: Site):

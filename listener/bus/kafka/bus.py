@@ -36,7 +36,7 @@ from listener.bus.kafka.lease import KafkaLease
 from listener.bus.kafka.members import Member
 from listener.bus.kafka.placing import Placer
 from listener.bus.kafka.purge import purge
-from listener.bus.kafka.readers import Reader
+from listener.bus.kafka.readers import GATHER_FEW_SECONDS, GATHER_SECONDS, Reader
 from listener.bus.kafka.topics import stored
 from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
 from listener.bus.protocol import (
@@ -66,6 +66,8 @@ LOOK_MS = 10
 HEALTH_SECONDS = 2.0
 FIRST = "control"
 """The topic that is kept for ever: where it is missing, all is lost."""
+_FEW = frozenset({"control", "alerts", "decisions", "deliveries"})
+"""Topics on which little is written, for which people wait."""
 PACE_SECONDS = 0.1
 """Of one worker's transactions, from one's beginning to the next. Shorter costs more processor time than it saves."""
 
@@ -275,7 +277,8 @@ class KafkaBus:
             positions = self._offsets_at(tps, start)
         else:
             positions = {tp: max(start, begin) for tp, begin in self.cluster.begins(tps).items()}
-        return self._opened(Reader(self.cluster, positions))
+        gather = GATHER_FEW_SECONDS if _FEW.issuperset(topics) else GATHER_SECONDS
+        return self._opened(Reader(self.cluster, positions, gather=gather))
 
     def _opened(self, reader: R) -> R:
         self._readers.add(reader)

@@ -31,6 +31,8 @@ POLL_SECONDS = 1.0
 GATHER_SECONDS = 0.1
 """Who waits for news and got some lets more gather for so long. A transaction becomes readable partition by partition,
 and each would else be an answer, and a batch, of its own."""
+GATHER_FEW_SECONDS = 0.02
+"""The same where a record is seldom one of many, and somebody may be waiting for it."""
 FIRST_SECONDS = 0.01
 """A poll that may not wait gives the network this long all the same."""
 FRESH_SECONDS = 0.1
@@ -49,9 +51,11 @@ class Reader:
         positions: Mapping[TopicPartition, int],
         *,
         key: Callable[[str, str], str] = plain,
+        gather: float = GATHER_SECONDS,
         **options: Any,
     ) -> None:
         self._cluster = cluster
+        self._gather = gather
         self._key = key
         self._consumer: Any = _consumer(cluster, **options)
         self._closing = weakref.finalize(self, _close, self._consumer)
@@ -99,7 +103,7 @@ class Reader:
             records = self._slice(max(deadline - time.monotonic(), FIRST_SECONDS), limit)
             if records:
                 if len(records) < limit:
-                    self._gather_until = time.monotonic() + GATHER_SECONDS
+                    self._gather_until = time.monotonic() + self._gather
                 return records
             if time.monotonic() >= deadline:
                 break
