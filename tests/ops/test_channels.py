@@ -219,7 +219,7 @@ def test_a_webhook_that_never_comes_to_an_end_is_left_after_the_time_for_a_send(
 
 def test_headers_without_an_end_do_not_undo_the_status_and_show_no_address(caplog: pytest.LogCaptureFixture) -> None:
     with dripping_server(b"HTTP/1.1 200 OK\r\n") as port:
-        slow = Webhook(WebhookSettings.model_validate({"url": f"http://127.0.0.1:{port}/key", "timeout": 0.3}))
+        slow = Webhook(WebhookSettings.model_validate({"url": f"http://127.0.0.1:{port}/key", "timeout": 0.6}))
         send(slow, CARD, "", note=NOTE)
     assert caplog.text == ""
 
