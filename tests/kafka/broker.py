@@ -219,7 +219,7 @@ def brokers(
     their passwords. `properties` says all of a node instead, `settings` among it. Raises jars.Missing where there is no
     Java or Maven, RuntimeError when a node does not start.
     """
-    made = properties or partial(_properties, clients=listeners or PLAIN, settings=settings or {})
+    made = properties or partial(default_properties, clients=listeners or PLAIN, settings=settings or {})
     if classes := archive(_make_archive):
         jvm = (*jvm, f"-XX:SharedArchiveFile={classes}")
     with _brokers(count, made, listeners or PLAIN, users or {}, jvm) as cluster:
@@ -228,7 +228,7 @@ def brokers(
 
 def _make_archive(path: Path) -> None:
     """By a server that starts with nothing, and writes down at its end which classes it had."""
-    plain = partial(_properties, clients=PLAIN, settings={})
+    plain = partial(default_properties, clients=PLAIN, settings={})
     with _brokers(1, plain, PLAIN, {}, (*JVM, f"-XX:ArchiveClassesAtExit={path}")) as cluster:
         cluster.stop(1)
 
@@ -262,7 +262,7 @@ def _brokers(
         yield cluster
 
 
-def _properties(
+def default_properties(
     node: Node, nodes: Sequence[Node], clients: Mapping[str, str], settings: Mapping[str, object]
 ) -> dict[str, object]:
     copies = len(nodes)

@@ -82,6 +82,12 @@ def there_and_back(hosts: str, kafka: KafkaSettings, folder: Path) -> None:
         bus.ensure([TOPICS["control"]])
         (offset,) = bus.publish([Message("control", "brann", b"{}")])
         assert bus.read(TopicPartition("control", 0), offset, 1)[0].key == "brann"
+        # Several are a transaction, which goes over connections of its own.
+        bus.ensure([TOPICS["gaps"]])
+        for number in range(2):
+            bus.publish([Message("gaps", f"x:{number}", b"{}"), Message("gaps", f"y:{number}", b"{}")])
+        found = [record.key for record in bus.read(TopicPartition("gaps", 0), 0, 100)]
+        assert found[-4:] == ["x:0", "y:0", "x:1", "y:1"]
         assert bus.healthy() is None
 
 
@@ -89,6 +95,26 @@ def there_and_back(hosts: str, kafka: KafkaSettings, folder: Path) -> None:
 def test_a_password_opens_under_tls(guarded: Cluster, vault: Path, tmp_path: Path, mechanism: str) -> None:
     kafka = settings(tls={"ca_file": vault / "ca.pem"}, sasl=sasl(mechanism=mechanism))
     there_and_back(guarded.addresses("SCRAM"), kafka, tmp_path)
+
+
+def test_a_login_that_ran_out_while_nothing_was_written_is_renewed(
+    apache_kafka: None, vault: Path, tmp_path: Path
+) -> None:
+    """Nobody works at a writer's connections between two writes: the next one finds that its time is over."""
+    kafka = settings(tls={"ca_file": vault / "ca.pem"}, sasl=sasl())
+    with (
+        guarding(vault, **{"connections.max.reauth.ms": 2_000}) as brief,
+        closing(open_bus(f"kafka://{brief.addresses('SCRAM')}", tmp_path, SystemClock(), kafka=kafka)) as bus,
+    ):
+        bus.ensure([TOPICS["gaps"]])
+        for number in range(4):
+            for part in range(3):
+                key = f"{number}{part}"
+                with bus.transaction("a") as transaction:
+                    transaction.publish(Message("gaps", f"x:{key}", b"{}"))
+            time.sleep(3 if number % 2 else 1)
+        found = [record.key for record in bus.read(TopicPartition("gaps", 0), 0, 100)]
+        assert found == [f"x:{number}{part}" for number in range(4) for part in range(3)]
 
 
 def test_a_certificate_opens(guarded: Cluster, vault: Path, tmp_path: Path) -> None:

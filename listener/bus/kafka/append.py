@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from listener.bus.kafka.batches import Put
 from listener.bus.kafka.cluster import Cluster, Stamps
-from listener.bus.kafka.writer import TRANSACTION_SECONDS, Put, Taken, Unsure, Writer
+from listener.bus.kafka.writer import TRANSACTION_SECONDS, Taken, Unsure, Writer
 from listener.bus.protocol import Link, Record, TopicPartition
 from listener.errors import BusError
 

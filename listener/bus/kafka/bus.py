@@ -1,7 +1,8 @@
 """The bus on Apache Kafka. Partitions, groups, transactions, fencing and compaction are Kafka's own.
 
 `client` is what we need of kafka-python beyond its interface, `cluster` is the connection, `topics` makes and checks
-topics and says what keys compaction sees, `writer` writes, `readers` and `members` read, `lease` makes one holder of
+topics and says what keys compaction sees, `writer` writes, of `batches` and in `transactions` that go over
+`protocol_client` where the cluster is of today, `readers` and `members` read, `lease` makes one holder of
 many, `append` appends to hash chains, `placing` copies a bus onto Kafka, `groups` shows and places groups from outside,
 `purge` deletes.
 
@@ -31,6 +32,7 @@ from listener.bus.history import ClusterHistory
 from listener.bus.kafka import groups
 from listener.bus.kafka import topics as making
 from listener.bus.kafka.append import ChainAppender
+from listener.bus.kafka.batches import Put
 from listener.bus.kafka.cluster import Cluster, Stamps
 from listener.bus.kafka.lease import KafkaLease
 from listener.bus.kafka.members import Member
@@ -38,7 +40,8 @@ from listener.bus.kafka.placing import Placer
 from listener.bus.kafka.purge import purge
 from listener.bus.kafka.readers import GATHER_FEW_SECONDS, GATHER_SECONDS, Reader
 from listener.bus.kafka.topics import stored
-from listener.bus.kafka.writer import GroupCommit, Put, Single, Taken, Unsure, Writer
+from listener.bus.kafka.transactions import GroupCommit
+from listener.bus.kafka.writer import Single, Taken, Unsure, Writer
 from listener.bus.protocol import (
     Commit,
     Link,

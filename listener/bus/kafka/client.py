@@ -1,4 +1,5 @@
-"""The one file that touches what kafka-python keeps to itself: private attributes, internal modules, replaced names.
+"""What kafka-python keeps to itself is touched here, and beside it in `protocol_client`, for requests of our own, and
+nowhere else: private attributes, internal modules, replaced names.
 
 Seven things are here that its public interface cannot do. Connections are closed when they do not come about and are
 read to their end, and the reason why none came about is found. An admin client looks anew for whom it asks. Batches are

@@ -84,6 +84,8 @@ class Cluster:
         self.closed = threading.Event()
         self.written = 0
         """Grows with every write of this process, so that its readers see at once what it wrote."""
+        self.takes_steps = False
+        """It was seen to be without `transaction.version` 2. Not asked again: the steps stay right when it has it."""
         self._security = settings.client()
         self._answered = self._security["security_protocol"] == "PLAINTEXT"
         """It has let us in before, or lets everybody in: from now on silence is silence."""

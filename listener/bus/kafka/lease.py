@@ -14,9 +14,10 @@ from typing import Any
 
 from kafka import OffsetSpec
 
+from listener.bus.kafka.batches import Put
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.readers import Reader
-from listener.bus.kafka.writer import Put, Writer
+from listener.bus.kafka.writer import Writer
 from listener.bus.protocol import Record, TopicPartition
 from listener.clock import Clock
 from listener.errors import BusError, Fenced

@@ -12,9 +12,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from operator import methodcaller
 
+from listener.bus.kafka.batches import Put
 from listener.bus.kafka.cluster import Cluster
 from listener.bus.kafka.topics import stored
-from listener.bus.kafka.writer import Put, Single, Writer
+from listener.bus.kafka.writer import Single, Writer
 from listener.bus.protocol import Record, TopicPartition
 from listener.errors import BusError
 

@@ -13,10 +13,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from listener.bus.kafka.batches import Put
 from listener.bus.kafka.cluster import Cluster, Stamps
 from listener.bus.kafka.readers import Reader
 from listener.bus.kafka.topics import FILES, alter, config_of, plain
-from listener.bus.kafka.writer import Put, Writer
+from listener.bus.kafka.writer import Writer
 from listener.bus.protocol import Record, TopicPartition
 from listener.errors import BusError, ConfigError
 from listener.model.topics import TOPICS
