@@ -5,8 +5,8 @@ left open. Where it cannot be known whether a commit took effect, `Unsure` says 
 
 A transaction goes in one step (`transactions`) where the cluster has `transaction.version` 2, in kafka-python's steps
 where it has not; which, is asked at each beginning. For 1, 100 and 500 records with a group's offsets, waited for until
-they can be read, that is some 2.8, 3.1 and 3.9 ms of processor time for 4.8, 6.9 and 14.6, on a machine with much else
-to do: `tests/bench/kafka_transactions.py`.
+they can be read, that is some 2.4, 2.4 and 4.0 ms of processor time for 4.8, 5.8 and 14.1:
+`tests/bench/kafka_transactions.py`.
 """
 
 from __future__ import annotations
