@@ -36,8 +36,9 @@ from topics import drop_topics
 from tests.fakes.x import FakeX
 
 RATE = int(os.environ.get("LYTTEPOST_RATE", "150"))
-STILL = 60.0
-"""Seconds without a new post after which none will come: search is asked 36 seconds after a gap's end."""
+STILL = 180.0
+"""Seconds without a new post after which none will come. Whom X refuses, because the connection of the listener before
+it has not ended, waits a minute, and search is asked 36 seconds after a gap's end."""
 LATENESS = "15m"
 """Longer than search takes on any machine. It costs nothing: the source's last word closes all windows."""
 PLACES = ("granvik", "solnes", "bergvik", "lyngmo")
