@@ -8,9 +8,12 @@ not show, such as a gateway's receipt, is asked of a second process that tells e
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from itertools import chain
 from math import isnan
 from pathlib import Path
@@ -160,9 +163,24 @@ def test_every_panel_of_both_dashboards_has_data(
 
             here = {text: title for text, title in questions().items() if text not in calm and not elsewhere(text)}
             assert ask(port, here, goes_on) == {}
+            drawn(port, tmp_path)
             scrape(tmp_path / "prometheus", running.port, other.port)
             there = {text: title for text, title in questions().items() if elsewhere(text)}
             assert ask(port, there) == {}
+
+
+def drawn(port: int, folder: Path) -> None:
+    """The dashboards as pictures, for whoever has no Grafana at hand. What draws them comes with the extra `deploy`."""
+    if find_spec("matplotlib") is None:
+        return
+    kept = Path(os.environ.get("LYTTEPOST_DRAWN", folder))
+    sys.path.insert(0, str(ROOT / "deploy" / "grafana"))
+    from draw import draw_all
+
+    filled = draw_all(f"http://127.0.0.1:{port}", kept, minutes=2, rate="10s")
+    assert filled["crisis"] > 20
+    assert filled["pipeline"] > 35
+    assert all((kept / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in filled)
 
 
 def test_what_is_asked_elsewhere_is_a_metric_of_a_panel() -> None:

@@ -54,7 +54,7 @@ from listener.units import parse_duration, parse_instant
 LENGTH = 3_000
 """Characters; and four times as many."""
 RATIO = 4 * 2.5
-NOTHING = 0.02
+NOTHING = 0.04
 """Seconds of the processor for the longer one: what takes no more is quick, whatever its ratio."""
 TRIES = 4
 
