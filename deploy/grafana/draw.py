@@ -31,6 +31,8 @@ GAP = 0.4
 CURVES, NUMBERS = 8, 4
 """So many of a panel's curves and numbers are named, the largest first."""
 SUFFIXES = {"s": " s", "cpm": "/min", "currencyUSD": " USD", "bytes": " B"}
+TIMES = ((172_800.0, "d"), (7200.0, "h"), (120.0, "min"))
+"""From so many seconds on, which are two of it, they are told in that unit."""
 SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 Series = tuple[str, list[tuple[float, float]]]
@@ -46,6 +48,9 @@ def shown(value: float, panel: Mapping[str, Any]) -> str:
     unit = defaults.get("unit")
     if unit == "percentunit":
         return f"{100 * value:.3g} %"
+    for size, name in TIMES if unit == "s" else ():
+        if abs(value) >= size:
+            return f"{value / (size / 2):.3g} {name}"
     for size, letter in SIZES:
         if abs(value) >= size:
             return f"{value / size:.3g} {letter}{SUFFIXES.get(unit, '').strip()}"
@@ -102,13 +107,13 @@ def draw_curves(axes: Axes, panel: Mapping[str, Any], series: list[Series], seco
     end = time.time()
     loudest = sorted(series, key=lambda each: -max(value for _, value in each[1]))
     for place, (name, points) in enumerate(loudest):
-        label = name[:28] if place < CURVES else "_"
-        axes.plot([(at - end) / 60 for at, _ in points], [value for _, value in points], linewidth=1.2, label=label)
-    axes.set_xlim(-seconds / 60, 0)
+        label = (name[:28].lstrip("_") or panel["title"]) if place < CURVES else "_"
+        axes.plot([at - end for at, _ in points], [value for _, value in points], linewidth=1.2, label=label)
+    axes.set_xlim(-seconds, 0)
     axes.grid(visible=True, linewidth=0.3)
     axes.tick_params(labelsize=6)
     axes.yaxis.set_major_formatter(lambda value, _: shown(value, panel))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} min")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s" if seconds < TIMES[-1][0] else f"{value / 60:g} min")
     if series:
         axes.legend(fontsize=6, loc="upper left", frameon=False, ncols=2 if len(series) > CURVES // 2 else 1)
     else:

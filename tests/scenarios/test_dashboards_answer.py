@@ -177,7 +177,7 @@ def drawn(port: int, folder: Path) -> None:
     sys.path.insert(0, str(ROOT / "deploy" / "grafana"))
     from draw import draw_all
 
-    filled = draw_all(f"http://127.0.0.1:{port}", kept, minutes=2, rate="10s")
+    filled = draw_all(f"http://127.0.0.1:{port}", kept, minutes=0.5, rate="10s")
     assert filled["crisis"] > 20
     assert filled["pipeline"] > 35
     assert all((kept / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in filled)
