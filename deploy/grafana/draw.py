@@ -31,8 +31,8 @@ GAP = 0.4
 CURVES, NUMBERS = 8, 4
 """So many of a panel's curves and numbers are named, the largest first."""
 SUFFIXES = {"s": " s", "cpm": "/min", "currencyUSD": " USD", "bytes": " B"}
-TIMES = ((172_800.0, "d"), (7200.0, "h"), (120.0, "min"))
-"""From so many seconds on, which are two of it, they are told in that unit."""
+TIMES = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
+"""From two of a unit on, seconds are told in it."""
 SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 Series = tuple[str, list[tuple[float, float]]]
@@ -49,8 +49,8 @@ def shown(value: float, panel: Mapping[str, Any]) -> str:
     if unit == "percentunit":
         return f"{100 * value:.3g} %"
     for size, name in TIMES if unit == "s" else ():
-        if abs(value) >= size:
-            return f"{value / (size / 2):.3g} {name}"
+        if abs(value) >= 2 * size:
+            return f"{value / size:.3g} {name}"
     for size, letter in SIZES:
         if abs(value) >= size:
             return f"{value / size:.3g} {letter}{SUFFIXES.get(unit, '').strip()}"
@@ -113,7 +113,9 @@ def draw_curves(axes: Axes, panel: Mapping[str, Any], series: list[Series], seco
     axes.grid(visible=True, linewidth=0.3)
     axes.tick_params(labelsize=6)
     axes.yaxis.set_major_formatter(lambda value, _: shown(value, panel))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s" if seconds < TIMES[-1][0] else f"{value / 60:g} min")
+    axes.xaxis.set_major_formatter(
+        lambda value, _: f"{value:g} s" if seconds < 2 * TIMES[-1][0] else f"{value / 60:g} min"
+    )
     if series:
         axes.legend(fontsize=6, loc="upper left", frameon=False, ncols=2 if len(series) > CURVES // 2 else 1)
     else:

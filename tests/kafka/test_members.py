@@ -44,31 +44,33 @@ def heard(member: Member, count: int) -> list[str]:
     return keys
 
 
-def test_who_lost_its_generation_while_it_joined_joins_again(bus: KafkaBus) -> None:
-    with closing(bus.consumer(["control"], group="stage", member="a")) as member:
-        assert isinstance(member, Member)
+@pytest.fixture
+def member(bus: KafkaBus) -> Iterator[Member]:
+    """One that has joined and heard a record, and has committed nothing."""
+    with closing(bus.consumer(["control"], group="stage", member="a")) as joined:
+        assert isinstance(joined, Member)
         bus.publish([Message("control", "one", b"{}")])
-        assert heard(member, 1) == ["one"]
-        coordinator = member._consumer._coordinator
-        coordinator.reset_generation()
-        coordinator.rejoin_needed, coordinator.state = False, MemberState.STABLE
-        bus.publish([Message("control", "two", b"{}")])
-        # It may read on first; then it begins again from the beginning, for nothing is committed.
-        assert heard(member, 3)[-2:] == ["one", "two"]
-        assert member.place.generation_id > 0
+        assert heard(joined, 1) == ["one"]
+        yield joined
 
 
-def test_who_was_put_out_and_has_not_heard_of_it_joins_again(bus: KafkaBus) -> None:
-    with closing(bus.consumer(["control"], group="stage", member="a")) as member:
-        assert isinstance(member, Member)
-        bus.publish([Message("control", "one", b"{}")])
-        assert heard(member, 1) == ["one"]
-        before = member.place.member_id
-        # What is said of it by heartbeats does not reach it any more.
-        member._consumer._coordinator._disable_heartbeat()
-        group, me = bus.cluster.name("stage"), MemberToRemove(before, "a")
-        bus.cluster.ask("put it out", lambda admin: admin.remove_group_members(group, [me]))
-        deadline = time.monotonic() + PLACE_SECONDS + 20
-        while member.place.member_id == before and time.monotonic() < deadline:
-            member.poll(0.5)
-        assert member.place.member_id not in ("", before)
+def test_who_lost_its_generation_while_it_joined_joins_again(bus: KafkaBus, member: Member) -> None:
+    coordinator = member._consumer._coordinator
+    coordinator.reset_generation()
+    coordinator.rejoin_needed, coordinator.state = False, MemberState.STABLE
+    bus.publish([Message("control", "two", b"{}")])
+    # It may read on first; then it begins again from the beginning, for nothing is committed.
+    assert heard(member, 3)[-2:] == ["one", "two"]
+    assert member.place.generation_id > 0
+
+
+def test_who_was_put_out_and_has_not_heard_of_it_joins_again(bus: KafkaBus, member: Member) -> None:
+    before = member.place.member_id
+    # What is said of it by heartbeats does not reach it any more.
+    member._consumer._coordinator._disable_heartbeat()
+    group, me = bus.cluster.name("stage"), MemberToRemove(before, "a")
+    bus.cluster.ask("put it out", lambda admin: admin.remove_group_members(group, [me]))
+    deadline = time.monotonic() + PLACE_SECONDS + 20
+    while member.place.member_id == before and time.monotonic() < deadline:
+        member.poll(0.5)
+    assert member.place.member_id not in ("", before)

@@ -22,6 +22,7 @@ from lossy import END_TXN, INIT_PRODUCER_ID, PRODUCE, TXN_OFFSET_COMMIT, LossyWa
 
 from listener.bus.kafka.batches import BATCH_BYTES, Put
 from listener.bus.kafka.bus import KafkaBus
+from listener.bus.kafka.members import Member
 from listener.bus.kafka.transactions import GroupCommit, TransactionalProducer
 from listener.bus.kafka.writer import DELIVERY_SECONDS, SteppedProducer, Taken, Unsure, Writer
 from listener.bus.protocol import Commit, Message, TopicPartition, open_bus
@@ -83,6 +84,15 @@ def in_order(written: list[Put]) -> list[str]:
     return [put.key for place in PLACES for put in written if put.tp == place]
 
 
+def heard_some(bus: KafkaBus) -> tuple[Member, dict[TopicPartition, Commit]]:
+    """A member of the group `g` that has read the first records of a partition, and what it has to commit for them."""
+    bus.publish([Message("mentions", "x:1", b"1", 0), Message("mentions", "x:2", b"2", 0)])
+    consumer = bus.consumer(["mentions"], group="g", member="m")
+    while not (records := consumer.poll(1)):
+        pass
+    return consumer, {records[-1].tp: Commit(records[-1].offset + 1)}
+
+
 def offsets_of(bus: KafkaBus, written: list[Put], offsets: list[int]) -> None:
     """Each record stands where we were told."""
     found = {(record.tp, record.offset): record.key for place in PLACES for record in bus.read(place, 0, 10_000)}
@@ -135,16 +145,12 @@ def test_the_lost_answer_to_one_of_several_batches_does_not_shift_the_next(
 
 
 def test_the_lost_answer_to_offsets_is_asked_for_again(bus: KafkaBus, way: LossyWay) -> None:
-    bus.publish([Message("mentions", "x:1", b"1", 0), Message("mentions", "x:2", b"2", 0)])
-    consumer = bus.consumer(["mentions"], group="g", member="m")
-    place = TopicPartition("mentions", 0)
-    while not (records := consumer.poll(1)):
-        pass
+    consumer, commit = heard_some(bus)
     way.lose(TXN_OFFSET_COMMIT)
     with bus.transaction("g-m") as transaction:
         transaction.publish(Message("findings", "x:1", b"1", 0))
-        transaction.commit(consumer, {place: Commit(records[-1].offset + 1)})
-    assert consumer.committed(place) == Commit(records[-1].offset + 1)
+        transaction.commit(consumer, commit)
+    assert {place: consumer.committed(place) for place in commit} == commit
     assert keys(bus) == ["x:1"]
 
 
@@ -280,12 +286,7 @@ def move(admin: KafkaAdminClient, topics: list[str]) -> None:
 def test_leaders_and_coordinators_that_moved_are_found_anew(three_brokers: Cluster, tmp_path: Path) -> None:
     """Nobody hears of it: the write takes a moment longer."""
     with closing(opened(three_brokers.url, tmp_path, copies=3)) as bus, closing(Writer(bus.cluster, "a")) as writer:
-        bus.publish([Message("mentions", "x:1", b"1", 0), Message("mentions", "x:2", b"2", 0)])
-        consumer = bus.consumer(["mentions"], group="g", member="m")
-        place = TopicPartition("mentions", 0)
-        while not (records := consumer.poll(1)):
-            pass
-        commit = {place: Commit(records[-1].offset + 1)}
+        _consumer, commit = heard_some(bus)
         writer.write(puts(4))
         admin = KafkaAdminClient(bootstrap_servers=three_brokers.bootstrap)
         with closing(admin):
@@ -383,12 +384,7 @@ def test_an_older_cluster_takes_it_in_steps(older: Cluster, tmp_path: Path) -> N
         written = puts(10)
         offsets_of(bus, written, writer.write(written))
         writer.abort(puts(5, 50))
-        bus.publish([Message("mentions", "x:1", b"1", 0), Message("mentions", "x:2", b"2", 0)])
-        consumer = bus.consumer(["mentions"], group="g", member="m")
-        place = TopicPartition("mentions", 0)
-        while not (records := consumer.poll(1)):
-            pass
-        commit = {place: Commit(records[-1].offset + 1)}
+        consumer, commit = heard_some(bus)
         writer.write(puts(2, 10), [GroupCommit(consumer.place, commit, consumer.await_settled)])
-        assert consumer.committed(place) == commit[place]
+        assert {place: consumer.committed(place) for place in commit} == commit
         assert keys(bus) == in_order(puts(12))

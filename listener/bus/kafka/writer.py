@@ -4,9 +4,9 @@ A write that failed throws its producer away; the next one takes a new producer,
 left open. Where it cannot be known whether a commit took effect, `Unsure` says so.
 
 A transaction goes in one step (`transactions`) where the cluster has `transaction.version` 2, in kafka-python's steps
-where it has not; which, is asked at each beginning. For 1, 100 and 500 records with a group's offsets, waited for until
-they can be read, that is some 2.4, 2.4 and 4.0 ms of processor time for 4.8, 5.8 and 14.1:
-`tests/bench/kafka_transactions.py`.
+where it has not; it is asked at each beginning, until it was once seen without. For 1, 100 and 500 records with a
+group's offsets, waited for until they can be read, that is some 2.4, 2.4 and 4.0 ms of processor time for 4.8, 5.8 and
+14.1: `tests/bench/kafka_transactions.py`.
 """
 
 from __future__ import annotations
